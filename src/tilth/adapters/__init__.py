@@ -1,0 +1,1 @@
+"""Floor 6: one module for each thing outside. Adapters see only `ports` and `core`."""

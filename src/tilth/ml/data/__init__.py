@@ -1,0 +1,1 @@
+"""Collecting, vetting and watching data."""

@@ -1,0 +1,30 @@
+"""Bytes kept by their digest: Parquet parts of snapshots, files of bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+
+class Blobs(Protocol):
+    """Immutable once put. `path` gives a local read-only file."""
+
+    def put_file(self, path: str) -> str:
+        """Take over a finished local file (it is moved); its sha256 in hex. Durable on return."""
+        ...
+
+    def path(self, digest: str) -> str:
+        """A local path to read from; StorageError when there is no such blob."""
+        ...
+
+    def digests(self) -> Iterator[tuple[str, int]]:
+        """All blobs with their sizes in bytes."""
+        ...
+
+    def delete(self, digest: str) -> int:
+        """Remove one; the bytes freed (0 if it was not there)."""
+        ...
+
+    def scratch(self) -> str:
+        """A new empty folder on the same disk, for files that will be put."""
+        ...

@@ -1,0 +1,32 @@
+"""Runs DuckDB SQL over named Arrow streams and Parquet files, with nothing else in reach."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from tilth.core.schema import Schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Relation: TypeAlias = "pa.RecordBatchReader | pa.Table | Sequence[str]"
+"""An input: a stream (scanned once), a table, or paths of Parquet files (a non-empty sequence)."""
+
+
+class QueryEngine(Protocol):
+    """Hardened: no file but the given ones, no network, no extension, no Python variable can be reached by the SQL."""
+
+    def stream(
+        self, sql: str, inputs: Mapping[str, Relation], parameters: Mapping[str, object] | None = None
+    ) -> pa.RecordBatchReader:
+        """The result as batches of up to 65,536 rows. Input names are table names (`a` or `schema.a`).
+
+        Raises LanguageError or UnknownNameError for SQL that does not bind (with DuckDB's candidates),
+        DataError for values that do not convert, ResourceLimitError when memory or disk runs out.
+        """
+        ...
+
+    def describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
+        """The columns that the query would return over inputs of those schemas, without reading any row."""
+        ...

@@ -1,0 +1,22 @@
+"""Signing and verifying bytes with a key that never leaves the control process."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Signer(Protocol):
+    def sign(self, payload: bytes) -> bytes:
+        """A signature over exactly these bytes."""
+        ...
+
+    @property
+    def key_id(self) -> str:
+        """sha256 of the public key, in hex."""
+        ...
+
+
+class Verifier(Protocol):
+    def verify(self, payload: bytes, signature: bytes, key_id: str) -> None:
+        """Return when the signature holds; TamperError with the reason when it does not."""
+        ...

@@ -1,0 +1,68 @@
+"""What a snapshot of a dataset is: rows in immutable parts, listed by a manifest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tilth.core.canonical import canonical, digest
+from tilth.core.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One Parquet file. `content` is the digest of its logical rows, `blob` of its bytes; events are ISO texts."""
+
+    blob: str
+    content: str
+    rows: int
+    bytes: int
+    event_min: str | None = None
+    event_max: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The identity and contents of a snapshot. `id` depends on logical content only, never on file bytes."""
+
+    dataset: str
+    recipe: str
+    schema: Schema
+    parts: tuple[Part, ...]
+    watermark: str | None = None  # largest event time seen, ISO without offset
+    parent: str | None = None
+
+    @property
+    def rows(self) -> int:
+        return sum(p.rows for p in self.parts)
+
+    @property
+    def bytes(self) -> int:
+        return sum(p.bytes for p in self.parts)
+
+    @property
+    def id(self) -> str:
+        """32 hex characters over recipe, schema and the parts' content digests."""
+        content = [self.recipe, self.schema.plain(), [p.content for p in self.parts]]
+        return digest(canonical(content))[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one check found. `failed` counts rows (row checks) or is 0/1 (set checks); `observed` is a readable value."""
+
+    check: str  # printed form of the expectation
+    kind: str
+    on_fail: str
+    passed: bool
+    failed: int = 0
+    rows: int = 0
+    observed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineFile:
+    """Rows held back, as a Parquet blob: the dataset's columns as text (JSON in `row`) with `reasons`."""
+
+    blob: str
+    rows: int
+    bytes: int

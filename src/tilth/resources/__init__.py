@@ -1,0 +1,1 @@
+"""Floor 3: statements to resources, and resources to a graph. Pure."""

@@ -1,0 +1,331 @@
+"""What can be said: one frozen value for each statement. No behaviour; the parser makes them, the printer writes them.
+
+Queries stay text (verbatim, with their place), since DuckDB or the source reads them, not we. `position`
+never takes part in comparison: two statements are equal when they say the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+from tilth.core.errors import Position
+
+
+class Kind(StrEnum):
+    """The kinds of resource. Each name has exactly one kind."""
+
+    SOURCE = "source"
+    DATASET = "dataset"
+    MODEL = "model"
+    ENDPOINT = "endpoint"
+
+
+class OnFail(StrEnum):
+    STOP = "stop"
+    QUARANTINE = "quarantine"
+    WARN = "warn"
+
+
+class CheckKind(StrEnum):
+    """How a check is computed: per row, over the set, against another table, or against the clock."""
+
+    ROW = "row"
+    SET = "set"
+    REFERENCES = "references"
+    FRESH = "fresh"
+
+
+class PromoteRule(StrEnum):
+    BETTER = "better"
+    NOT_WORSE_BY = "not_worse_by"
+    MANUAL = "manual"
+
+
+class DrillKind(StrEnum):
+    DRIFT = "drift"
+    ROLLBACK = "rollback"
+    BAD_DATA = "bad_data"
+    NODE_LOSS = "node_loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A reference to a secret (`env:NAME`, `file:PATH`), never the secret."""
+
+    reference: str
+
+
+Scalar: TypeAlias = "None | bool | int | float | str | Secret"
+Value: TypeAlias = "Scalar | tuple[Value, ...] | Options"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`k = v` pairs in the order written; keys are lower case and may be dotted."""
+
+    items: tuple[tuple[str, Value], ...] = ()
+
+    def get(self, key: str, default: Value = None) -> Value:
+        return next((v for k, v in self.items if k == key), default)
+
+    def __contains__(self, key: str) -> bool:
+        return any(k == key for k, _ in self.items)
+
+    def __bool__(self) -> bool:
+        return bool(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A DuckDB query, verbatim. `position` is where its first character stands."""
+
+    sql: str
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NativeQuery:
+    """A query in a source's own language, handed over verbatim."""
+
+    source: str
+    sql: str
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRef:
+    name: str
+    position: Position | None = field(default=None, compare=False)
+
+
+# --- resources ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSource:
+    name: str
+    engine: str
+    options: Options = Options()
+    or_replace: bool = False
+    if_not_exists: bool = False
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """When a dataset is collected again; all empty means on demand."""
+
+    every: timedelta | None = None
+    on_change: bool = False
+    incremental: bool = False
+    lookback: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One assumption about the data. `expression` is DuckDB text for ROW and SET checks."""
+
+    kind: CheckKind
+    on_fail: OnFail
+    expression: str = ""
+    table: tuple[str, str] | None = None  # REFERENCES source.table
+    columns: tuple[str, ...] = ()  # REFERENCES ... (columns)
+    within: timedelta | None = None  # FRESH WITHIN
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    column: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDataset:
+    name: str
+    query: Query
+    key: tuple[str, ...] = ()
+    event_time: str | None = None
+    refresh: Refresh = Refresh()
+    expect: tuple[Expectation, ...] = ()
+    tags: tuple[Tag, ...] = ()
+    or_replace: bool = False
+    if_not_exists: bool = False
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    column: str
+    alias: str | None = None
+    position: Position | None = field(default=None, compare=False)
+
+    @property
+    def output(self) -> str:
+        return self.alias or self.column
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Which columns are known at prediction time. `include` empty means all (`*`)."""
+
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """`signal op value`; ages are timedeltas, shares ('20%') are floats (0.2)."""
+
+    signal: str  # drift | prediction_drift | age | new_rows | quality
+    op: str  # > >= < <=
+    value: float | timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    rule: PromoteRule = PromoteRule.BETTER
+    margin: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CreateModel:
+    name: str
+    targets: tuple[Target, ...]
+    source: DatasetRef | Query | NativeQuery
+    features: Features = Features()
+    objective: Options = Options()
+    using: Options = Options()
+    retrain: tuple[Condition, ...] = ()  # joined by OR
+    promote: Promote = Promote()
+    order_by: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ()
+    window: int | None = None
+    horizon: int | None = None
+    or_replace: bool = False
+    if_not_exists: bool = False
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """Stages by request counts; zero requests means the stage is left out."""
+
+    shadow_requests: int = 0
+    canary_share: float = 0.0
+    canary_requests: int = 0
+    max_error_rate: float = 0.001
+    max_p99: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Where the truth arrives: the dataset, the columns that join, the column that holds it."""
+
+    dataset: str
+    key: tuple[str, ...]
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateEndpoint:
+    name: str
+    model: str
+    regions: tuple[str, ...] = ()
+    replicas: int = 1
+    rollout: Rollout = Rollout()
+    outcomes: Outcomes | None = None
+    or_replace: bool = False
+    if_not_exists: bool = False
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    kind: Kind
+    name: str
+    if_exists: bool = False
+    position: Position | None = field(default=None, compare=False)
+
+
+Declaration: TypeAlias = CreateSource | CreateDataset | CreateModel | CreateEndpoint
+
+
+# --- acting ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStatement:
+    environment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyStatement:
+    environment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteEnvironment:
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackEnvironment:
+    environment: str
+    generation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshDataset:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainModel:
+    name: str
+    using: Options = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainPredict:
+    """`EXPLAIN PREDICT late (origin = 'JFK', ...)`."""
+
+    model: str
+    inputs: Options = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    model: str
+    drill: DrillKind
+
+
+Action: TypeAlias = (
+    PlanStatement
+    | ApplyStatement
+    | PromoteEnvironment
+    | RollbackEnvironment
+    | RefreshDataset
+    | RetrainModel
+    | ExplainPredict
+    | Drill
+)
+
+
+# --- asking ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """A query over datasets, models, sources and the `tilth` schema; verbatim."""
+
+    sql: str
+    position: Position | None = field(default=None, compare=False)
+
+
+Statement: TypeAlias = Declaration | Drop | Action | Select
