@@ -1,0 +1,209 @@
+-- Every query tilth asks of its state, by name. `:x` are parameters.
+
+-- name: environment
+SELECT name, generation, created_at FROM environments WHERE name = :name;
+
+-- name: environments
+SELECT name, generation, created_at FROM environments ORDER BY name;
+
+-- name: set_environment
+INSERT INTO environments (name, generation, created_at) VALUES (:name, :generation, :at)
+ON CONFLICT (name) DO UPDATE SET generation = excluded.generation;
+
+-- name: last_generation
+SELECT max(number) AS number FROM generations WHERE environment = :environment;
+
+-- name: generation
+SELECT * FROM generations WHERE environment = :environment AND number = :number;
+
+-- name: generations
+SELECT * FROM generations WHERE environment = :environment ORDER BY number DESC LIMIT :limit;
+
+-- name: add_generation
+INSERT INTO generations (environment, number, parent, reason, actor, digest, created_at)
+VALUES (:environment, :number, :parent, :reason, :actor, :digest, :at);
+
+-- name: add_definition
+INSERT INTO definitions (digest, text) VALUES (:digest, :text) ON CONFLICT (digest) DO NOTHING;
+
+-- name: pointers
+SELECT p.kind, p.name, p.recipe, p.definition, p.target, d.text
+FROM pointers p JOIN definitions d ON d.digest = p.definition
+WHERE p.environment = :environment AND p.generation = :generation
+ORDER BY p.kind, p.name;
+
+-- name: current_pointers
+SELECT p.kind, p.name, p.recipe, p.definition, p.target, d.text
+FROM environments e
+JOIN pointers p ON p.environment = e.name AND p.generation = e.generation
+JOIN definitions d ON d.digest = p.definition
+WHERE e.name = :environment
+ORDER BY p.kind, p.name;
+
+-- name: add_pointer
+INSERT INTO pointers (environment, generation, kind, name, recipe, definition, target)
+VALUES (:environment, :generation, :kind, :name, :recipe, :definition, :target);
+
+-- name: all_targets
+SELECT DISTINCT environment, generation, kind, name, target FROM pointers WHERE target IS NOT NULL;
+
+-- name: forget_generation_pointers
+DELETE FROM pointers WHERE environment = :environment AND generation = :generation;
+
+-- name: forget_generation
+DELETE FROM generations WHERE environment = :environment AND number = :number;
+
+-- name: add_snapshot
+INSERT INTO snapshots (id, dataset, recipe, parent, rows, bytes, watermark, manifest, created_at)
+VALUES (:id, :dataset, :recipe, :parent, :rows, :bytes, :watermark, :manifest, :at)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: snapshot
+SELECT * FROM snapshots WHERE id = :id;
+
+-- name: snapshots
+SELECT id, dataset, recipe, rows, bytes, watermark, manifest, created_at FROM snapshots ORDER BY created_at;
+
+-- name: latest_snapshots
+SELECT r.dataset, r.recipe, r.snapshot, r.at AS refreshed_at, r.tokens, s.rows, s.watermark
+FROM refreshes r JOIN snapshots s ON s.id = r.snapshot
+WHERE r.id IN (SELECT max(id) FROM refreshes WHERE status = 'published' GROUP BY recipe);
+
+-- name: forget_snapshot
+DELETE FROM snapshots WHERE id = :id;
+
+-- name: add_refresh
+INSERT INTO refreshes (dataset, recipe, snapshot, rows_read, rows_quarantined, tokens, status, reason, at)
+VALUES (:dataset, :recipe, :snapshot, :rows_read, :rows_quarantined, :tokens, :status, :reason, :at)
+RETURNING id;
+
+-- name: last_attempts
+SELECT dataset, recipe, status, reason, tokens, at FROM refreshes
+WHERE id IN (SELECT max(id) FROM refreshes GROUP BY recipe);
+
+-- name: add_check_result
+INSERT INTO check_results (refresh, dataset, "check", kind, on_fail, passed, failed, rows, observed, at)
+VALUES (:refresh, :dataset, :check, :kind, :on_fail, :passed, :failed, :rows, :observed, :at);
+
+-- name: add_quarantine
+INSERT INTO quarantine (refresh, dataset, blob, rows, bytes, at) VALUES (:refresh, :dataset, :blob, :rows, :bytes, :at);
+
+-- name: quarantine
+SELECT * FROM quarantine ORDER BY refresh;
+
+-- name: next_version
+SELECT coalesce(max(version), 0) + 1 AS version FROM versions WHERE model = :model;
+
+-- name: add_version
+INSERT INTO versions (model, version, recipe, snapshot, digest, status, engine, rows, tuned_until, metrics, reason, seconds, created_at)
+VALUES (:model, :version, :recipe, :snapshot, :digest, :status, :engine, :rows, :tuned_until, :metrics, :reason, :seconds, :at);
+
+-- name: set_version_status
+UPDATE versions SET status = :status WHERE model = :model AND version = :version;
+
+-- name: version
+SELECT * FROM versions WHERE model = :model AND version = :version;
+
+-- name: versions
+SELECT * FROM versions ORDER BY model, version;
+
+-- name: forget_version
+DELETE FROM versions WHERE model = :model AND version = :version;
+
+-- name: add_gate
+INSERT INTO gates (model, candidate, champion, environment, rule, metric, outcome, reason, candidate_metric, champion_metric,
+                   baseline_metric, delta, lower, upper, confidence, rows, blocks, holdout, uses, at)
+VALUES (:model, :candidate, :champion, :environment, :rule, :metric, :outcome, :reason, :candidate_metric, :champion_metric,
+        :baseline_metric, :delta, :lower, :upper, :confidence, :rows, :blocks, :holdout, :uses, :at);
+
+-- name: holdout_uses
+SELECT count(*) AS uses FROM gates WHERE model = :model AND holdout = :holdout;
+
+-- name: gate_of
+SELECT * FROM gates WHERE model = :model AND candidate = :candidate ORDER BY id DESC LIMIT 1;
+
+-- name: gates_of
+SELECT * FROM gates WHERE model = :model ORDER BY id DESC LIMIT :limit;
+
+-- name: next_revision
+SELECT coalesce(max(revision), 0) + 1 AS revision FROM revisions WHERE environment = :environment AND endpoint = :endpoint;
+
+-- name: add_revision
+INSERT INTO revisions (endpoint, revision, environment, model, version, previous, stage, counts, reason, created_at)
+VALUES (:endpoint, :revision, :environment, :model, :version, :previous, :stage, :counts, :reason, :at);
+
+-- name: set_revision
+UPDATE revisions SET stage = :stage, counts = :counts, reason = :reason, decided_at = :at
+WHERE environment = :environment AND endpoint = :endpoint AND revision = :revision;
+
+-- name: latest_revisions
+SELECT * FROM revisions r WHERE environment = :environment
+AND revision = (SELECT max(revision) FROM revisions q WHERE q.environment = r.environment AND q.endpoint = r.endpoint);
+
+-- name: revision
+SELECT * FROM revisions WHERE environment = :environment AND endpoint = :endpoint AND revision = :revision;
+
+-- name: add_drift
+INSERT INTO drift (model, version, environment, "column", psi, js, score, rows, window_start, window_end, at)
+VALUES (:model, :version, :environment, :column, :psi, :js, :score, :rows, :window_start, :window_end, :at);
+
+-- name: add_quality
+INSERT INTO quality (model, version, environment, drift, prediction_drift, metric, value, outcomes, predictions, new_rows,
+                     window_start, window_end, at)
+VALUES (:model, :version, :environment, :drift, :prediction_drift, :metric, :value, :outcomes, :predictions, :new_rows,
+        :window_start, :window_end, :at);
+
+-- name: recent_quality
+SELECT * FROM quality WHERE environment = :environment AND at >= :since ORDER BY at;
+
+-- name: quality_of
+SELECT * FROM quality WHERE environment = :environment AND model = :model ORDER BY at DESC LIMIT :limit;
+
+-- name: drift_of
+SELECT * FROM drift WHERE environment = :environment AND model = :model AND at = :at ORDER BY score DESC;
+
+-- name: start_run
+INSERT INTO runs (environment, action, kind, name, reason, status, pid, started_at)
+VALUES (:environment, :action, :kind, :name, :reason, 'running', :pid, :at) RETURNING id;
+
+-- name: finish_run
+UPDATE runs SET status = :status, error = :error, seconds = :seconds, memory = :memory, finished_at = :at WHERE id = :id;
+
+-- name: abandoned_runs
+UPDATE runs SET status = 'failed', error = 'the process that ran it ended', finished_at = :at
+WHERE status = 'running' AND environment = :environment;
+
+-- name: run_costs
+SELECT action, kind, name, avg(seconds) AS seconds, max(memory) AS memory FROM runs
+WHERE status = 'done' GROUP BY action, kind, name;
+
+-- name: recent_runs
+SELECT * FROM runs WHERE environment = :environment ORDER BY id DESC LIMIT :limit;
+
+-- name: set_node
+INSERT INTO nodes (name, pid, url, environment, generation, started_at, seen_at)
+VALUES (:name, :pid, :url, :environment, :generation, :at, :at)
+ON CONFLICT (name) DO UPDATE SET pid = excluded.pid, url = excluded.url, environment = excluded.environment,
+    generation = excluded.generation, started_at = excluded.started_at, seen_at = excluded.seen_at, reconciled_at = NULL;
+
+-- name: node_serves
+UPDATE nodes SET generation = :generation, seen_at = :at WHERE name = :name;
+
+-- name: node_reconciled
+UPDATE nodes SET reconciled_at = :at WHERE name = :name;
+
+-- name: nodes
+SELECT * FROM nodes ORDER BY name;
+
+-- name: audit_tail
+SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1;
+
+-- name: add_audit
+INSERT INTO audit (sequence, at, actor, verb, subject, detail, previous, hash)
+VALUES (:sequence, :at, :actor, :verb, :subject, :detail, :previous, :hash);
+
+-- name: audit
+SELECT * FROM audit ORDER BY sequence;
+
+-- name: audit_of_generation
+SELECT detail FROM audit WHERE subject = :subject AND verb IN ('publish', 'promote', 'rollback') ORDER BY sequence DESC LIMIT 1;

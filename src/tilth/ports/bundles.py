@@ -1,0 +1,31 @@
+"""Where sealed bundles are kept: immutable folders of a few files, named by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Protocol
+
+
+class BundleStore(Protocol):
+    def put(self, digest: str, folder: str) -> None:
+        """Take over a sealed folder; durable on return. Putting the same digest again is a no-op."""
+        ...
+
+    def path(self, digest: str) -> str:
+        """The folder of that digest; StorageError when there is none."""
+        ...
+
+    def digests(self) -> Iterator[tuple[str, int]]:
+        """All bundles with their sizes in bytes."""
+        ...
+
+    def delete(self, digest: str) -> int:
+        """Remove one; the bytes freed."""
+        ...
+
+    def scratch(self) -> str:
+        """A new empty folder on the same disk, to build a bundle in."""
+        ...
+
+
+Files = Mapping[str, bytes]
