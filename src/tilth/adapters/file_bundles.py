@@ -33,12 +33,18 @@ class FileBundles:
             os.rename(folder, goal)
             _sync(os.path.dirname(goal))
         except OSError as error:
-            raise StorageError(f"The bundle could not be stored ({error.strerror}).", hint="Free some space or give this user write access to .tilth, then run the command again.") from error
+            raise StorageError(
+                f"The bundle could not be stored ({error.strerror}).",
+                hint="Free some space or give this user write access to .tilth, then run the command again.",
+            ) from error
 
     def path(self, digest: str) -> str:
         goal = self._path(digest)
         if not os.path.isdir(goal):
-            raise StorageError(f"Bundle {digest[:12]} is missing from {self._folder}.", hint="Restore .tilth/bundles from a backup, or RETRAIN the model.")
+            raise StorageError(
+                f"Bundle {digest[:12]} is missing from {self._folder}.",
+                hint="Restore .tilth/bundles from a backup, or RETRAIN the model.",
+            )
         return goal
 
     def digests(self) -> Iterator[tuple[str, int]]:
@@ -63,7 +69,10 @@ class FileBundles:
             os.makedirs(self._folder, exist_ok=True)
             return tempfile.mkdtemp(prefix="making-", dir=self._folder)
         except OSError as error:
-            raise StorageError(f"{self._folder} cannot be written ({error.strerror}).", hint="Free some space or give this user write access to .tilth.") from error
+            raise StorageError(
+                f"{self._folder} cannot be written ({error.strerror}).",
+                hint="Free some space or give this user write access to .tilth.",
+            ) from error
 
 
 def _size(folder: str) -> int:

@@ -21,7 +21,10 @@ class FileLocks:
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StorageError(f"The lock file {path} cannot be made ({error.strerror}).", hint="Give this user write access to the project's .tilth folder.") from error
+            raise StorageError(
+                f"The lock file {path} cannot be made ({error.strerror}).",
+                hint="Give this user write access to the project's .tilth folder.",
+            ) from error
         try:
             _take(fd, name, wait)
             os.ftruncate(fd, 0)

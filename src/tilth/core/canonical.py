@@ -22,12 +22,14 @@ def canonical(value: object) -> bytes:
     >>> canonical({"b": 1, "a": (True, None)})
     b'{"a":[true,null],"b":1}'
     """
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def plain(value: object) -> object:
     """A frozen value as JSON-able data; dataclasses carry their class name under `$`."""
-    if value is None or isinstance(value, bool | int | float | str) and not isinstance(value, Enum):
+    if value is None or (isinstance(value, bool | int | float | str) and not isinstance(value, Enum)):
         return value
     if isinstance(value, Enum):
         return value.value

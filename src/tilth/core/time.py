@@ -44,7 +44,9 @@ def parse_duration(text: str) -> timedelta:
     while end < len(text.rstrip()):
         part = _PART.match(text, end)
         if part is None:
-            raise LanguageError(f"{text!r} is not a duration.", hint="Write for example '1 hour', '7 days' or '60 s'.")
+            raise LanguageError(
+                f"{text!r} is not a duration.", hint="Write for example '1 hour', '7 days' or '60 s'."
+            )
         word = part[2].lower()
         unit = _UNITS.get(word) or _UNITS.get(word.removesuffix("s"))
         if unit is None:
@@ -57,7 +59,9 @@ def parse_duration(text: str) -> timedelta:
         total += float(part[1]) * unit
         end = part.end()
     if not total:
-        raise LanguageError(f"{text!r} is not a duration.", hint="Write for example '1 hour', '7 days' or '60 s'.")
+        raise LanguageError(
+            f"{text!r} is not a duration.", hint="Write for example '1 hour', '7 days' or '60 s'."
+        )
     return total
 
 
@@ -84,7 +88,8 @@ def parse_instant(text: str) -> datetime:
         value = datetime.fromisoformat(text.strip())
     except ValueError:
         raise LanguageError(
-            f"{text!r} is not a date or date-time.", hint="Write for example '2013-05-01' or '2013-05-01T06:00:00Z'."
+            f"{text!r} is not a date or date-time.",
+            hint="Write for example '2013-05-01' or '2013-05-01T06:00:00Z'.",
         ) from None
     return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 

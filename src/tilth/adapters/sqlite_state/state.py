@@ -116,13 +116,16 @@ class SqliteState:
                 raise
 
     def tables(self) -> tuple[str, ...]:
-        names = self._db().execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        names = self._db().execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        )
         return tuple(sorted(r[0] for r in names if r[0] not in _HIDDEN))
 
     def table(self, name: str) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
         if name not in self.tables():
             raise UnknownNameError(
-                f"There is no table `tilth.{name}`.", hint=did_you_mean(name, self.tables(), "tables of tilth")
+                f"There is no table `tilth.{name}`.",
+                hint=did_you_mean(name, self.tables(), "tables of tilth"),
             )
         with _storage(self._path):
             cursor = self._db().execute(f"SELECT * FROM {quoted(name)}")
@@ -204,18 +207,29 @@ def _storage(path: str) -> Iterator[None]:
 def _explain(error: sqlite3.Error, path: str) -> StorageError:
     text = str(error)
     if "readonly" in text or "unable to open" in text:
-        return StorageError(f"The state file {path} cannot be written ({text}).", hint="Give this user write access to the project's .tilth folder.")
+        return StorageError(
+            f"The state file {path} cannot be written ({text}).",
+            hint="Give this user write access to the project's .tilth folder.",
+        )
     if "full" in text or "disk I/O" in text:
-        return StorageError(f"The disk that holds {path} is full or failing ({text}).", hint="Free some space (`tilth gc` helps), then run the command again.")
+        return StorageError(
+            f"The disk that holds {path} is full or failing ({text}).",
+            hint="Free some space (`tilth gc` helps), then run the command again.",
+        )
     if "locked" in text or "busy" in text:
-        return StorageError(f"The state file {path} is locked by another program ({text}).", hint="Wait for it to finish, then run the command again.")
+        return StorageError(
+            f"The state file {path} is locked by another program ({text}).",
+            hint="Wait for it to finish, then run the command again.",
+        )
     if "malformed" in text or "not a database" in text:
-        return StateChangedError(f"The state file {path} is damaged ({text}).", hint="Restore .tilth/state.db from a backup.")
+        return StateChangedError(
+            f"The state file {path} is damaged ({text}).", hint="Restore .tilth/state.db from a backup."
+        )
     return StorageError(f"The state file {path} failed: {text}.", hint="Run `tilth verify`.")
 
 
 def open_state(url: str, root: str) -> Any:
     """The state named in `tilth.toml`: `sqlite` is `.tilth/state.db` of the project."""
     if url != "sqlite":
-        raise UnknownNameError(f"State {url!r} is not known.", hint="In this version `state` is \"sqlite\".")
+        raise UnknownNameError(f"State {url!r} is not known.", hint='In this version `state` is "sqlite".')
     return SqliteState(os.path.join(root, ".tilth", "state.db"))

@@ -1,0 +1,116 @@
+"""The State port over SQLite: transactions, the audit chain, and a file that something else has touched."""
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tilth.adapters.sqlite_state.state import SqliteState, migrations, pending, queries
+from tilth.core.errors import StateChangedError, StorageError, TamperError, UnknownNameError
+
+AT = "2013-05-01T00:00:00.000000Z"
+
+
+@pytest.fixture
+def state(tmp_path: Path):
+    made = SqliteState(str(tmp_path / "state.db"))
+    yield made
+    made.close()
+
+
+def _set(state: SqliteState, generation: int) -> None:
+    with state.change("test", AT) as change:
+        change.write("set_environment", name="prod", generation=generation, at=AT)
+        change.audit("publish", "prod", {"generation": generation})
+
+
+def test_a_change_is_seen_by_another_connection_and_moves_the_counter(
+    state: SqliteState, tmp_path: Path
+) -> None:
+    other = SqliteState(str(tmp_path / "state.db"))
+    before = other.version_counter()
+    _set(state, 1)
+    assert other.version_counter() != before
+    assert other.read("environment", name="prod")[0]["generation"] == 1
+    other.close()
+
+
+def test_a_change_that_fails_leaves_nothing(state: SqliteState) -> None:
+    with pytest.raises(KeyError), state.change("test", AT) as change:
+        change.write("set_environment", name="prod", generation=1, at=AT)
+        change.audit("publish", "prod", {})
+        raise KeyError
+    assert state.read("environments") == ()
+    assert state.verify_audit() == 0
+
+
+def test_a_change_without_an_audit_row_is_refused(state: SqliteState) -> None:
+    with pytest.raises(RuntimeError, match="audit"), state.change("test", AT) as change:
+        change.write("set_environment", name="prod", generation=1, at=AT)
+    assert state.read("environments") == ()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE audit SET detail = '{\"generation\":9}' WHERE sequence = 2",
+        "DELETE FROM audit WHERE sequence = 2",
+        "UPDATE audit SET actor = 'x' WHERE sequence = 3",
+    ],
+)
+def test_an_edited_audit_row_breaks_the_chain(state: SqliteState, tmp_path: Path, edit: str) -> None:
+    for n in (1, 2, 3):
+        _set(state, n)
+    assert state.verify_audit() == 3
+    with sqlite3.connect(tmp_path / "state.db") as db:
+        db.execute(edit)
+    db.close()
+    with pytest.raises(TamperError, match="audit chain breaks"):
+        state.verify_audit()
+
+
+def test_every_query_fits_the_schema(state: SqliteState) -> None:
+    import re
+
+    db = sqlite3.connect(":memory:")
+    for _, _, text in migrations():
+        db.executescript(text)
+    for text in queries().values():
+        names = set(re.findall(r":([a-z_]+)", text))
+        db.execute(f"EXPLAIN {text}", dict.fromkeys(names))
+    db.close()
+    assert len(queries()) > 50
+
+
+def test_an_unknown_table_gets_the_nearest(state: SqliteState) -> None:
+    with pytest.raises(UnknownNameError, match="`versions`"):
+        state.table("version")
+    assert state.table("versions")[1] == []
+
+
+def test_pending_migrations_are_listed_without_writing(tmp_path: Path) -> None:
+    path = str(tmp_path / "none.db")
+    assert pending(path) == ["0001_first"]
+    assert not os.path.exists(path)
+
+
+def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "state.db").write_bytes(b"not a database, whatever its name says" * 100)
+    with pytest.raises(StateChangedError, match="damaged"):
+        SqliteState(str(tmp_path / "state.db"))
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    SqliteState(str(path)).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(StateChangedError, match="newer tilth"):
+        SqliteState(str(path))
+
+
+def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="cannot be written"):
+        SqliteState(str(tmp_path / "no" / "state.db"))
