@@ -1,0 +1,213 @@
+"""DuckDB as the query engine: one locked-down connection in memory per query, closed with its last batch.
+
+Only the Parquet files named as inputs can be read, and only SELECT runs. What DuckDB's own limits do not stop
+(one huge string, an endless query) is for the process around it: an address-space limit and a time-out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tilth.adapters.arrow_types import duckdb_name, from_duckdb
+from tilth.core.errors import (
+    DataError,
+    InputError,
+    LanguageError,
+    ResourceLimitError,
+    StorageError,
+    TilthError,
+    UnknownNameError,
+    UnsupportedError,
+)
+from tilth.core.names import literal, quoted
+from tilth.core.schema import Field, Schema
+from tilth.ports.engine import Relation
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BATCH = 65_536
+_count = itertools.count()
+
+
+class DuckDBEngine:
+    def __init__(self, directories: Sequence[str] = (), memory: str = "1GB", threads: int = 2) -> None:
+        self._directories = tuple(os.path.realpath(d) for d in directories)
+        self._memory = memory
+        self._threads = threads
+
+    def stream(
+        self, sql: str, inputs: Mapping[str, Relation], parameters: Mapping[str, object] | None = None
+    ) -> pa.RecordBatchReader:
+        files = {
+            name: tuple(self._allowed(p) for p in value) for name, value in inputs.items() if _is_paths(value)
+        }
+        connection = self._connect([p for paths in files.values() for p in paths])
+        try:
+            for number, (name, value) in enumerate(inputs.items()):
+                _declare(connection, name, files.get(name), value, f"_input_{number}")
+            connection.execute("SET lock_configuration = true")
+            relation = _only_select(connection, sql, parameters or {})
+            reader = relation.to_arrow_reader(BATCH)
+        except BaseException as error:
+            connection.close()
+            raise translated(error) from error
+        return _guarded(connection, reader)
+
+    def describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
+        connection = self._connect([])
+        try:
+            for name, schema in schemas.items():
+                columns = ", ".join(f"{quoted(f.name)} {duckdb_name(f.type)}" for f in schema)
+                connection.execute(f"CREATE TABLE {_target(connection, name)} ({columns})")
+            connection.execute("SET lock_configuration = true")
+            relation = _only_select(connection, sql, None)
+            pairs = zip(relation.columns, relation.types, strict=True)
+            return Schema(tuple(Field(name, from_duckdb(str(kind))) for name, kind in pairs))
+        except Exception as error:
+            raise translated(error) from error
+        finally:
+            connection.close()
+
+    def _allowed(self, path: str) -> str:
+        real = os.path.realpath(path)
+        if not any(os.path.commonpath((real, d)) == d for d in self._directories):
+            raise UnsupportedError(
+                f"{path} lies outside the folders this engine may read.",
+                hint="Put the file below the project or its .tilth folder.",
+            )
+        return real
+
+    def _connect(self, paths: Sequence[str]) -> Any:
+        import duckdb
+
+        spill = os.path.join(tempfile.gettempdir(), f"tilth-spill-{os.getpid()}-{next(_count)}")
+        connection = duckdb.connect(":memory:", config={"temp_directory": spill})
+        for setting in (
+            f"allowed_paths = [{', '.join(literal(p) for p in paths)}]",
+            "enable_external_access = false",
+            "autoinstall_known_extensions = false",
+            "autoload_known_extensions = false",
+            "allow_community_extensions = false",
+            "python_enable_replacements = false",
+            f"memory_limit = {literal(self._memory)}",
+            f"threads = {self._threads}",
+            "max_temp_directory_size = '20GB'",
+        ):
+            connection.execute(f"SET {setting}")
+        return connection
+
+
+def _is_paths(value: Relation) -> bool:
+    return isinstance(value, Sequence)
+
+
+def _target(connection: Any, name: str) -> str:
+    schema, dot, table = name.partition(".")
+    if not dot:
+        return quoted(name)
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    return f"{quoted(schema)}.{quoted(table)}"
+
+
+def _declare(
+    connection: Any, name: str, paths: tuple[str, ...] | None, value: Relation, internal: str
+) -> None:
+    target = _target(connection, name)
+    if paths is None:
+        connection.register(internal, value)
+        origin = internal
+    else:
+        origin = f"read_parquet([{', '.join(literal(p) for p in paths)}])"
+    connection.execute(f"CREATE VIEW {target} AS SELECT * FROM {origin}")
+
+
+def _only_select(connection: Any, sql: str, parameters: Mapping[str, object] | None) -> Any:
+    """The lazy result of one SELECT; without parameters given, each stands for NULL."""
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
+        raise LanguageError(
+            "A query is one SELECT statement.", hint="Remove the other statements; WITH ... SELECT is fine."
+        )
+    wanted = statements[0].named_parameters
+    if parameters is None:
+        parameters = dict.fromkeys(wanted)
+    if missing := sorted(set(wanted) - set(parameters)):
+        raise InputError(
+            f"The query needs a value for ${missing[0]}.", hint=f"Parameters: {', '.join(sorted(wanted))}."
+        )
+    given = {name: parameters[name] for name in wanted}
+    return connection.sql(sql, params=given) if given else connection.sql(sql)
+
+
+def _guarded(connection: Any, reader: Any) -> pa.RecordBatchReader:
+    """The same batches with our errors, keeping the connection alive until the last."""
+    import pyarrow as pa
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
+        except Exception as error:
+            raise translated(error) from error
+        finally:
+            connection.close()
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+_CANDIDATES = re.compile(
+    r"(?:Candidate bindings|Candidate functions|Did you mean)\s*:?\s*(.+?)(?:\n\n|\Z)", re.DOTALL
+)
+_VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
+
+
+def translated(error: BaseException) -> BaseException:
+    """One of our errors for one of DuckDB's, without values of the data; others pass unchanged.
+
+    Errors met while batches are read arrive as Arrow errors, so the text decides and not the class.
+    """
+    if isinstance(error, TilthError) or not isinstance(error, Exception):
+        return error
+    kind, _, rest = str(error).rpartition("Invalid: ")[2].partition(" Error: ")
+    said = rest.partition("\n")[0].strip()
+    if kind in {"Binder", "Catalog"}:
+        return _unbound(said, rest)
+    if kind in ("Parser", "Syntax"):
+        return LanguageError(f"{said[:1].upper()}{said[1:]}.", detail=_line(rest))
+    if kind in ("Out of Memory", "INTERRUPT", "Interrupt"):
+        return ResourceLimitError(
+            "The query needs more memory or disk than it may use.",
+            hint="Raise the memory limit, or have the query return fewer rows or columns.",
+        )
+    if kind == "Permission":
+        return UnsupportedError(
+            "A query may read only its inputs.", hint="Declare the file as a SOURCE of kind files."
+        )
+    if kind in ("IO", "HTTP"):
+        return StorageError(
+            "A file of the query's inputs could not be read.", hint="Check that it exists and is Parquet."
+        )
+    if kind in ("Conversion", "Out of Range", "Invalid Input", "Mismatch Type", "Invalid Type", "Constraint"):
+        return DataError(
+            f"{_VALUES.sub('...', said)}.",
+            hint="Use TRY_CAST where values may not convert, and filter NULLs.",
+        )
+    return error if not rest else LanguageError(f"{said}.", detail=_line(rest))
+
+
+def _unbound(said: str, rest: str) -> TilthError:
+    found = _CANDIDATES.search(rest)
+    hint = None if found is None else "Did you mean: " + " ".join(found[1].replace("?", "").split()) + "?"
+    unknown = "not found" in said or "does not exist" in said
+    cls = UnknownNameError if unknown else LanguageError
+    return cls(f"{said.rstrip('!.')}.", hint=hint, detail=_line(rest))
+
+
+def _line(rest: str) -> tuple[str, ...]:
+    place = rest.find("\n\nLINE ")
+    return tuple(rest[place + 2 :].split("\n")) if place >= 0 else ()

@@ -1,0 +1,123 @@
+"""The query engine: what it answers, what it refuses, and how it says so."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tilth.adapters.duckdb_engine import DuckDBEngine
+from tilth.core.errors import (
+    DataError,
+    InputError,
+    LanguageError,
+    ResourceLimitError,
+    TilthError,
+    UnknownNameError,
+    UnsupportedError,
+)
+from tilth.core.schema import DataType, Field, Schema
+
+TABLE = pa.table({"id": [1, 2, 3], "name": ["a", "b", None]})
+SECRET = TABLE
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> DuckDBEngine:
+    return DuckDBEngine([str(tmp_path)])
+
+
+def _rows(engine: DuckDBEngine, sql: str, **parameters: object) -> list[dict[str, object]]:
+    return engine.stream(sql, {"t": TABLE, "s.t": TABLE}, parameters).read_all().to_pylist()
+
+
+def test_a_table_a_stream_and_files_are_inputs(engine: DuckDBEngine, tmp_path: Path) -> None:
+    path = tmp_path / "it's.parquet"
+    pq.write_table(TABLE, path)
+    inputs = {"a": TABLE, "s.b": TABLE.to_reader(), "f": [str(path)]}
+    sql = "SELECT count(*) AS n FROM a JOIN s.b USING (id) JOIN f USING (id)"
+    assert engine.stream(sql, inputs).read_all().to_pylist() == [{"n": 3}]
+
+
+def test_batches_are_at_most_65536_rows(engine: DuckDBEngine) -> None:
+    sizes = [b.num_rows for b in engine.stream("SELECT * FROM range(200000)", {})]
+    assert sum(sizes) == 200_000
+    assert max(sizes) <= 65_536
+
+
+def test_parameters_are_named_and_surplus_ones_ignored(engine: DuckDBEngine) -> None:
+    assert _rows(engine, "SELECT id FROM t WHERE id > $low", low=2, other=1) == [{"id": 3}]
+    with pytest.raises(InputError, match="low"):
+        _rows(engine, "SELECT id FROM t WHERE id > $low")
+
+
+def test_describe_reads_no_row(engine: DuckDBEngine) -> None:
+    schema = Schema((Field("id", DataType.INTEGER), Field("at", DataType.TIMESTAMP)))
+    sql = 'SELECT id, "at", id / 2 AS half, "at"::DATE AS day, id > 1 AS big FROM s.t'
+    kinds = [f.type.value for f in engine.describe(sql, {"s.t": schema})]
+    assert kinds == ["integer", "timestamp", "float", "date", "boolean"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "error", "says"),
+    [
+        ("SELECT nam FROM t", UnknownNameError, "name"),
+        ("SELECT * FROM nosuch", UnknownNameError, "nosuch"),
+        ("SELECT nosuch(1)", UnknownNameError, "nosuch"),
+        ("SELEC 1", LanguageError, "SELEC"),
+        ("SELECT 1; SELECT 2", LanguageError, "one SELECT"),
+        ("SELECT name::INTEGER FROM t", DataError, "TRY_CAST"),
+    ],
+)
+def test_an_error_is_ours_and_has_a_next_step(
+    engine: DuckDBEngine, sql: str, error: type[TilthError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        _rows(engine, sql)
+
+
+def test_an_error_shows_no_value_of_the_data(engine: DuckDBEngine) -> None:
+    with pytest.raises(DataError) as caught:
+        engine.stream("SELECT v::INTEGER FROM t", {"t": pa.table({"v": ["hush-7"]})}).read_all()
+    assert "hush" not in str(caught.value)
+
+
+def test_too_little_memory_is_a_limit(tmp_path: Path) -> None:
+    small = DuckDBEngine([str(tmp_path)], memory="20MB")
+    with pytest.raises(ResourceLimitError, match="memory"):
+        small.stream("SELECT list(i) FROM range(20000000) t(i)", {}).read_all()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM read_text('/etc/passwd')",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM glob('/etc/*')",
+        "SELECT * FROM read_parquet('{folder}/other.parquet')",
+        "SELECT * FROM SECRET",
+        "SELECT * FROM TABLE",
+        "SELECT getenv('HOME')",
+        "SET threads = 1",
+        "SET enable_external_access = true",
+        "RESET memory_limit",
+        "PRAGMA threads=4",
+        "COPY (SELECT 1) TO '{folder}/out.csv'",
+        "ATTACH '{folder}/out.db'",
+        "INSTALL httpfs",
+        "LOAD json",
+        "DROP VIEW t",
+        "CREATE TABLE u (a INTEGER)",
+    ],
+)
+def test_nothing_but_the_inputs_is_in_reach(engine: DuckDBEngine, tmp_path: Path, sql: str) -> None:
+    pq.write_table(TABLE, tmp_path / "other.parquet")
+    with pytest.raises(TilthError):
+        _rows(engine, sql.format(folder=tmp_path))
+    assert [p.name for p in tmp_path.iterdir()] == ["other.parquet"]
+
+
+def test_a_file_outside_the_folders_is_refused(engine: DuckDBEngine) -> None:
+    with pytest.raises(UnsupportedError, match="outside"):
+        engine.stream("SELECT * FROM f", {"f": ["/etc/passwd"]})
