@@ -1,0 +1,83 @@
+"""A plan in words, computed from the same values that are executed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tilth.core.canonical import plain
+from tilth.core.time import show_duration
+from tilth.plan.actions import (
+    Action,
+    CollectDataset,
+    DeclareSource,
+    DeployEndpoint,
+    DropResource,
+    Plan,
+    ShareSnapshot,
+    ShareVersion,
+    TrainModel,
+)
+
+SIGN: dict[type, tuple[str, str]] = {
+    DeclareSource: ("+", "source"),
+    CollectDataset: ("~", "dataset"),
+    ShareSnapshot: ("=", "dataset"),
+    TrainModel: ("~", "model"),
+    ShareVersion: ("=", "model"),
+    DeployEndpoint: ("+", "endpoint"),
+    DropResource: ("-", ""),
+}
+
+
+def sentence(action: Action) -> str:
+    """What the action does, why, and what it would take."""
+    sign, noun = SIGN[type(action)]
+    noun = action.kind.value if isinstance(action, DropResource) else noun
+    return f"{sign} {noun} {action.name}: {_verb(action)} ({action.reason}){_cost(action)}"
+
+
+def _verb(action: Action) -> str:
+    if isinstance(action, CollectDataset):
+        return "collect and vet the new rows" if action.parent else "collect and vet"
+    if isinstance(action, TrainModel):
+        return f"train a candidate against version {action.champion}" if action.champion else "train"
+    if isinstance(action, ShareSnapshot):
+        return f"share snapshot {action.snapshot[:12]}"
+    if isinstance(action, ShareVersion):
+        return f"share version {action.version}"
+    if isinstance(action, DeployEndpoint):
+        return f"serve model {action.model}"
+    return "drop" if isinstance(action, DropResource) else "declare"
+
+
+def _cost(action: Action) -> str:
+    seconds, memory = action.estimate.seconds, action.estimate.memory
+    if not seconds:
+        return ""
+    size = f", {memory / 1e6:.0f} MB" if memory else ""
+    return f", about {show_duration(timedelta(seconds=max(1, round(seconds))))}{size}"
+
+
+def words(plan: Plan) -> str:
+    """The whole plan for people; one line an action."""
+    rows = [sentence(a) for a in plan.actions]
+    rows += [f"  {n.name}: {n.text}" for n in plan.notes]
+    if not plan.actions:
+        rows.append(f"Nothing to do: {plan.environment} is as declared.")
+    return "\n".join(rows)
+
+
+def facts(plan: Plan) -> dict[str, object]:
+    """The whole plan for programs (`--json`)."""
+    return {
+        "environment": plan.environment,
+        "generation": plan.generation,
+        "actions": [{"text": sentence(a), **_fields(a)} for a in plan.actions],
+        "notes": [plain(n) for n in plan.notes],
+    }
+
+
+def _fields(action: Action) -> dict[str, object]:
+    shown = plain(action)
+    assert isinstance(shown, dict)
+    return {"action": shown.pop("$"), **shown}

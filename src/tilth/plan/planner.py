@@ -1,0 +1,165 @@
+"""From what is to what is wanted: one pure function, and no other place that decides what to do.
+
+It is asked the same way by `tilth plan`, by `tilth apply` and by the reconciler; after a crash it is asked again and
+goes on where the state says things are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from tilth.core.time import Instant, show_duration
+from tilth.plan.actions import (
+    Action,
+    CollectDataset,
+    DeclareSource,
+    DeployEndpoint,
+    DropResource,
+    Estimate,
+    Note,
+    Plan,
+    ShareSnapshot,
+    ShareVersion,
+    TrainModel,
+)
+from tilth.plan.policy import retrain_reason
+from tilth.plan.snapshot import Current, Pointer, SnapshotFacts, VersionFacts
+from tilth.resources.kinds import Resource
+from tilth.sql.statements import CreateDataset, CreateEndpoint, CreateModel, Kind
+
+Outcome = tuple[tuple[Action, ...], tuple[Note, ...]]
+NOTHING: Outcome = ((), ())
+
+
+def plan(desired: Iterable[Resource], current: Current, now: Instant) -> Plan:
+    """The actions that lead from what is to what is wanted, in an order that can be executed.
+
+    `desired` comes in dependency order (a Graph does). Resources with equal recipes share their artifacts, whatever
+    environment they live in. A model whose data moved but whose definition did not is refitted only when its
+    RETRAIN WHEN says so.
+
+    >>> from datetime import UTC, datetime
+    >>> plan((), Current.empty(), datetime(2013, 5, 1, tzinfo=UTC)).actions
+    ()
+    """
+    wanted = tuple(desired)
+    actions: list[Action] = []
+    notes: list[Note] = []
+    for resource in wanted:
+        did, said = _DECIDE[resource.kind](resource, current, now)
+        actions += did
+        notes += said
+    kept = {(r.kind, r.name) for r in wanted}
+    order = list(Kind)
+    gone = sorted(
+        (p for p in current.pointers if (p.kind, p.name) not in kept),
+        key=lambda p: (-order.index(p.kind), p.name),
+    )
+    actions += [DropResource(p.kind, p.name, "no longer declared") for p in gone]
+    return Plan(current.environment, current.generation, tuple(actions), tuple(notes))
+
+
+def _estimate(current: Current, action: str, name: str) -> Estimate:
+    known = next((c for c in current.costs if c.action == action and c.name == name), None)
+    return Estimate(known.seconds, known.memory) if known else Estimate()
+
+
+def _changed(resource: Resource, pointer: Pointer) -> str:
+    """Which lines of the declaration differ, or that something upstream does."""
+    before, after = pointer.text.splitlines(), resource.text.splitlines()
+    lines = [line.strip() for line in after if line not in before]
+    if pointer.text == resource.text:
+        return "something it is made from changed"
+    return f"changed: {lines[0]}" if lines else "a clause was removed"
+
+
+def _source(resource: Resource, current: Current, _now: Instant) -> Outcome:
+    pointer = current.pointer(Kind.SOURCE, resource.name)
+    if pointer is None:
+        return (DeclareSource(resource.name, resource.recipe, "new"),), ()
+    if pointer.recipe != resource.recipe:
+        return (DeclareSource(resource.name, resource.recipe, _changed(resource, pointer)),), ()
+    return NOTHING
+
+
+def _dataset(resource: Resource, current: Current, now: Instant) -> Outcome:
+    pointer = current.pointer(Kind.DATASET, resource.name)
+    made = current.snapshot_of(resource.recipe)
+    estimate = _estimate(current, "CollectDataset", resource.name)
+    if pointer is not None and pointer.recipe == resource.recipe:
+        reason = _due(resource.as_(CreateDataset), made, now) if made else "its snapshot is missing"
+        if reason is None:
+            return NOTHING
+        return (CollectDataset(resource.name, resource.recipe, reason, pointer.target, estimate),), ()
+    why = "new" if pointer is None else _changed(resource, pointer)
+    if made is not None:
+        return (
+            ShareSnapshot(resource.name, resource.recipe, made.snapshot, f"{why}; already collected"),
+        ), ()
+    return (CollectDataset(resource.name, resource.recipe, why, None, estimate),), ()
+
+
+def _due(dataset: CreateDataset, made: SnapshotFacts, now: Instant) -> str | None:
+    refresh = dataset.refresh
+    if refresh.every is not None and now - made.attempted_at >= refresh.every:
+        return f"due: REFRESH EVERY '{show_duration(refresh.every)}'"
+    if refresh.on_change and made.source_changed:
+        return "its source has changed"
+    return None
+
+
+def _model(resource: Resource, current: Current, now: Instant) -> Outcome:
+    pointer = current.pointer(Kind.MODEL, resource.name)
+    champion = current.version(resource.name, pointer.target) if pointer else None
+    estimate = _estimate(current, "TrainModel", resource.name)
+    same = current.versions_of(resource.name, resource.recipe)
+    if pointer is not None and pointer.recipe == resource.recipe and champion is not None:
+        last = max((v.trained_at for v in same), default=champion.trained_at)
+        reason = retrain_reason(
+            resource.as_(CreateModel).retrain, current.signals_of(resource.name), last, now
+        )
+        if reason is None:
+            return NOTHING
+        return (TrainModel(resource.name, resource.recipe, reason, champion.version, estimate),), ()
+    why = "new" if pointer is None else _changed(resource, pointer)
+    return _new_recipe(resource, current, same, champion, why, estimate)
+
+
+def _new_recipe(
+    resource: Resource,
+    current: Current,
+    same: tuple[VersionFacts, ...],
+    champion: VersionFacts | None,
+    why: str,
+    estimate: Estimate,
+) -> Outcome:
+    """A definition that this environment does not serve: share a promoted version of it, or train one, once for its data."""
+    promoted = next((v for v in same if v.status == "promoted"), None)
+    if promoted is not None:
+        return (
+            ShareVersion(resource.name, resource.recipe, promoted.version, f"{why}; already trained"),
+        ), ()
+    data = next((current.pointer(Kind.DATASET, n) for n in resource.depends), None)
+    tried = next((v for v in same if v.status in {"refused", "held"}), None)
+    if tried is not None and data is not None and tried.snapshot == data.target:
+        text = f"version {tried.version} of this definition was {tried.status} by its gate; it is tried again when its data or definition changes"
+        return (), (Note(resource.name, text),)
+    number = champion.version if champion else None
+    return (TrainModel(resource.name, resource.recipe, why, number, estimate),), ()
+
+
+def _endpoint(resource: Resource, current: Current, _now: Instant) -> Outcome:
+    pointer = current.pointer(Kind.ENDPOINT, resource.name)
+    if pointer is not None and pointer.recipe == resource.recipe:
+        return NOTHING
+    why = "new" if pointer is None else _changed(resource, pointer)
+    model = resource.as_(CreateEndpoint).model
+    return (DeployEndpoint(resource.name, resource.recipe, model, why),), ()
+
+
+_DECIDE: dict[Kind, Callable[[Resource, Current, Instant], Outcome]] = {
+    Kind.SOURCE: _source,
+    Kind.DATASET: _dataset,
+    Kind.MODEL: _model,
+    Kind.ENDPOINT: _endpoint,
+}

@@ -1,0 +1,67 @@
+"""When a model is due for retraining: RETRAIN WHEN, with hysteresis and a cool-down, as pure functions.
+
+A signal (drift, prediction drift, quality, new rows) fires when it holds in AGREE of the last WINDOWS looks that could
+tell; after any candidate it rests for COOL_DOWN, so that a shift that training cannot mend does not train for ever.
+An age fires once it is reached, counted from the last candidate.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from tilth.core.time import Instant, show_duration
+from tilth.plan.snapshot import Signals
+from tilth.sql.statements import Condition
+
+AGREE, WINDOWS = 2, 3
+COOL_DOWN = timedelta(days=7)
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    ">": operator.gt,
+    ">=": operator.ge,
+    "<": operator.lt,
+    "<=": operator.le,
+}
+
+
+def retrain_reason(
+    conditions: Sequence[Condition], looks: Sequence[Signals], trained_at: Instant, now: Instant
+) -> str | None:
+    """Why the model is due, in words with the figures; None when it is not.
+
+    `looks` are those since the champion began, oldest first; `trained_at` is when the last candidate was made.
+    """
+    for condition in conditions:
+        reason = (
+            _aged(condition, trained_at, now)
+            if condition.signal == "age"
+            else _signalled(condition, looks, trained_at, now)
+        )
+        if reason is not None:
+            return reason
+    return None
+
+
+def _aged(condition: Condition, trained_at: Instant, now: Instant) -> str | None:
+    age = now - trained_at
+    if isinstance(condition.value, timedelta) and _COMPARE[condition.op](age, condition.value):
+        return (
+            f"age {show_duration(timedelta(days=age.days))} {condition.op} {show_duration(condition.value)}"
+        )
+    return None
+
+
+def _signalled(
+    condition: Condition, looks: Sequence[Signals], trained_at: Instant, now: Instant
+) -> str | None:
+    if now - trained_at < COOL_DOWN:
+        return None
+    values = [getattr(look, condition.signal) for look in looks if look.at > trained_at]
+    known = [v for v in values if v is not None][-WINDOWS:]
+    firing = [v for v in known if _COMPARE[condition.op](v, condition.value)]
+    if len(firing) < AGREE or not known or known[-1] not in firing:
+        return None
+    return f"{condition.signal} {known[-1]:.3g} {condition.op} {condition.value:g} in {len(firing)} of the last {len(known)} looks"

@@ -1,0 +1,239 @@
+"""The planner as a table: what is wanted, what is, and the actions between. Time is a value."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tilth.plan.actions import (
+    ACTION_TYPES,
+    CollectDataset,
+    DeclareSource,
+    DeployEndpoint,
+    DropResource,
+    Estimate,
+    ShareSnapshot,
+    ShareVersion,
+    TrainModel,
+)
+from tilth.plan.explain import SIGN, facts, words
+from tilth.plan.planner import _DECIDE, plan
+from tilth.plan.policy import COOL_DOWN, retrain_reason
+from tilth.plan.snapshot import Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
+from tilth.resources.kinds import Resource
+from tilth.sql.statements import (
+    Condition,
+    CreateDataset,
+    CreateEndpoint,
+    CreateModel,
+    CreateSource,
+    DatasetRef,
+    Kind,
+    Query,
+    Refresh,
+    Target,
+)
+
+NOW = datetime(2013, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+OPS = Resource(Kind.SOURCE, "ops", CreateSource("ops", "sqlite"), (), "1:ops", "CREATE SOURCE ops")
+DEPARTURES = Resource(
+    Kind.DATASET,
+    "departures",
+    CreateDataset("departures", Query("SELECT 1"), refresh=Refresh(every=timedelta(hours=1))),
+    ("ops",),
+    "1:departures",
+    "CREATE DATASET departures\n  KEY (a)",
+)
+RULE = (Condition("drift", ">", 0.2), Condition("age", ">", 30 * DAY), Condition("quality", "<", 0.6))
+LATE = Resource(
+    Kind.MODEL,
+    "late",
+    CreateModel("late", (Target("y"),), DatasetRef("departures"), retrain=RULE),
+    ("departures",),
+    "1:late",
+    "CREATE MODEL late",
+)
+API = Resource(
+    Kind.ENDPOINT,
+    "late_api",
+    CreateEndpoint("late_api", "late"),
+    ("late",),
+    "1:api",
+    "CREATE ENDPOINT late_api",
+)
+ALL = (OPS, DEPARTURES, LATE, API)
+
+
+def at(resource: Resource, target: str | None = None) -> Pointer:
+    return Pointer(resource.kind, resource.name, resource.recipe, target, resource.text)
+
+
+SETTLED = Current(
+    "prod",
+    3,
+    (at(OPS), at(DEPARTURES, "s1"), at(LATE, "1"), at(API, "1")),
+    (SnapshotFacts("1:departures", "s1", NOW, NOW, 1000),),
+    (VersionFacts("late", 1, "1:late", "s1", "promoted", NOW - 10 * DAY),),
+)
+DRIFTED = (("late", tuple(Signals(NOW - n * DAY, drift=d) for n, d in ((3, 0.1), (2, 0.3), (1, 0.4)))),)
+CHANGED = replace(LATE, recipe="1:late2", text="CREATE MODEL late\n  USING (seed = 8)")
+REFUSED = (*SETTLED.versions, VersionFacts("late", 2, "1:late2", "s1", "refused", NOW))
+
+TABLE = [
+    ("nothing wanted, nothing there", (), Current.empty(), []),
+    (
+        "all new",
+        ALL,
+        Current.empty(),
+        [
+            DeclareSource("ops", "1:ops", "new"),
+            CollectDataset("departures", "1:departures", "new"),
+            TrainModel("late", "1:late", "new"),
+            DeployEndpoint("late_api", "1:api", "late", "new"),
+        ],
+    ),
+    ("all as declared", ALL, SETTLED, []),
+    (
+        "another environment shares what is made",
+        ALL,
+        replace(SETTLED, environment="dev", generation=0, pointers=()),
+        [
+            DeclareSource("ops", "1:ops", "new"),
+            ShareSnapshot("departures", "1:departures", "s1", "new; already collected"),
+            ShareVersion("late", "1:late", 1, "new; already trained"),
+            DeployEndpoint("late_api", "1:api", "late", "new"),
+        ],
+    ),
+    (
+        "a refresh is due and continues its snapshot",
+        ALL,
+        replace(SETTLED, snapshots=(replace(SETTLED.snapshots[0], attempted_at=NOW - timedelta(hours=1)),)),
+        [CollectDataset("departures", "1:departures", "due: REFRESH EVERY '1 hour'", "s1")],
+    ),
+    (
+        "one changed model trains exactly one",
+        (OPS, DEPARTURES, CHANGED, API),
+        SETTLED,
+        [TrainModel("late", "1:late2", "changed: USING (seed = 8)", 1)],
+    ),
+    (
+        "a refused definition is not trained again on the same data",
+        (OPS, DEPARTURES, CHANGED, API),
+        replace(SETTLED, versions=REFUSED),
+        [],
+    ),
+    (
+        "a refused definition is tried again on new data",
+        (OPS, DEPARTURES, CHANGED, API),
+        replace(
+            SETTLED,
+            versions=REFUSED,
+            pointers=(at(OPS), at(DEPARTURES, "s2"), at(LATE, "1"), at(API, "1")),
+        ),
+        [TrainModel("late", "1:late2", "changed: USING (seed = 8)", 1)],
+    ),
+    (
+        "drift retrains",
+        ALL,
+        replace(SETTLED, signals=DRIFTED),
+        [TrainModel("late", "1:late", "drift 0.4 > 0.2 in 2 of the last 3 looks", 1)],
+    ),
+    (
+        "age retrains",
+        ALL,
+        replace(SETTLED, versions=(replace(SETTLED.versions[0], trained_at=NOW - 31 * DAY),)),
+        [TrainModel("late", "1:late", "age 31 days > 30 days", 1)],
+    ),
+    (
+        "what is no longer declared is dropped, dependents first",
+        (OPS,),
+        SETTLED,
+        [
+            DropResource(Kind.ENDPOINT, "late_api", "no longer declared"),
+            DropResource(Kind.MODEL, "late", "no longer declared"),
+            DropResource(Kind.DATASET, "departures", "no longer declared"),
+        ],
+    ),
+    (
+        "costs of earlier runs are the estimate",
+        ALL,
+        replace(Current.empty(), costs=(Cost("TrainModel", "late", 4.2, 300_000_000),)),
+        [
+            DeclareSource("ops", "1:ops", "new"),
+            CollectDataset("departures", "1:departures", "new"),
+            TrainModel("late", "1:late", "new", estimate=Estimate(4.2, 300_000_000)),
+            DeployEndpoint("late_api", "1:api", "late", "new"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("wanted", "current", "actions"), [t[1:] for t in TABLE], ids=[t[0] for t in TABLE])
+def test_the_plan_is(wanted: tuple[Resource, ...], current: Current, actions: list[object]) -> None:
+    found = plan(wanted, current, NOW)
+    assert list(found.actions) == actions
+    assert found == plan(wanted, current, NOW)
+    assert hash(found) == hash(plan(wanted, current, NOW))
+
+
+def test_a_refused_candidate_is_said_in_a_note() -> None:
+    found = plan((OPS, DEPARTURES, CHANGED, API), replace(SETTLED, versions=REFUSED), NOW)
+    assert "refused by its gate" in words(found)
+
+
+def test_every_kind_and_every_action_is_handled() -> None:
+    assert set(_DECIDE) == set(Kind)
+    assert set(SIGN) == set(ACTION_TYPES)
+
+
+def test_a_plan_reads_as_words_and_as_facts() -> None:
+    found = plan(ALL, replace(Current.empty(), costs=(Cost("TrainModel", "late", 4.2, 300_000_000),)), NOW)
+    assert words(found).splitlines() == [
+        "+ source ops: declare (new)",
+        "~ dataset departures: collect and vet (new)",
+        "~ model late: train (new), about 4 seconds, 300 MB",
+        "+ endpoint late_api: serve model late (new)",
+    ]
+    shown = facts(found)["actions"]
+    assert isinstance(shown, list)
+    assert shown[2]["action"] == "TrainModel"
+    assert words(plan(ALL, SETTLED, NOW)) == "Nothing to do: prod is as declared."
+
+
+LOOKS = [
+    ("one look is not enough", [0.3], 10, None),
+    ("two of three fire", [0.3, 0.1, 0.3], 10, "drift 0.3 > 0.2 in 2 of the last 3 looks"),
+    ("it has calmed down again", [0.3, 0.3, 0.1], 10, None),
+    (
+        "looks that could not tell do not count",
+        [0.3, None, 0.4],
+        10,
+        "drift 0.4 > 0.2 in 2 of the last 2 looks",
+    ),
+    ("a fresh candidate rests", [0.3, 0.3, 0.3], 5, None),
+]
+
+
+@pytest.mark.parametrize(("values", "days", "reason"), [r[1:] for r in LOOKS], ids=[r[0] for r in LOOKS])
+def test_a_signal_needs_agreement_and_rests_after_a_candidate(
+    values: list[float | None], days: int, reason: str | None
+) -> None:
+    looks = [Signals(NOW - (len(values) - n) * timedelta(hours=1), drift=v) for n, v in enumerate(values)]
+    assert retrain_reason(RULE, looks, NOW - days * DAY, NOW) == reason
+
+
+@given(st.lists(st.none() | st.floats(0, 2), max_size=6), st.integers(0, 6))
+def test_no_signal_retrains_during_the_cool_down(values: list[float | None], days: int) -> None:
+    looks = [Signals(NOW - timedelta(minutes=n), drift=v, quality=v) for n, v in enumerate(values)]
+    assert timedelta(days=days) < COOL_DOWN
+    assert retrain_reason(RULE, looks, NOW - days * DAY, NOW) is None
+
+
+@given(st.permutations([at(OPS), at(DEPARTURES, "s1"), at(LATE, "1"), at(API, "1")]))
+def test_the_order_of_the_state_never_changes_the_plan(pointers: list[Pointer]) -> None:
+    for wanted in (ALL, (OPS,), (OPS, DEPARTURES, CHANGED, API)):
+        assert plan(wanted, replace(SETTLED, pointers=tuple(pointers)), NOW) == plan(wanted, SETTLED, NOW)
