@@ -1,0 +1,48 @@
+"""Finds extensions by entry point: sources, learners and scorers, ours and strangers' through the same door.
+
+A plugin is imported when it is first asked for. A broken one is reported by its name and its package and does not
+stand in the way of the others. What a plugin must offer is said by the port it implements, not here.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from tilth.core.errors import MissingExtraError, UnknownNameError
+from tilth.core.names import did_you_mean
+
+GROUPS = {"tilth.sources": "source engine", "tilth.learners": "learning engine", "tilth.scorers": "model format"}
+
+
+def names(group: str) -> tuple[str, ...]:
+    """The names that are installed in the group, sorted; nothing is imported."""
+    return tuple(sorted(_found(group)))
+
+
+@cache
+def load(group: str, name: str) -> Any:
+    """What the entry point `name` of the group stands for (a class).
+
+    Raises UnknownNameError with the nearest name, or MissingExtraError that names the plugin and its package when
+    it is installed and does not import.
+    """
+    point = _found(group).get(name)
+    if point is None:
+        what = GROUPS.get(group, group)
+        raise UnknownNameError(f"There is no {what} `{name}`.", hint=did_you_mean(name, _found(group), f"{what}s"))
+    try:
+        return point.load()
+    except Exception as error:
+        package = point.dist.name if point.dist is not None else "an unknown package"
+        raise MissingExtraError(
+            f"The {GROUPS.get(group, group)} `{name}` of the package {package} does not load: "
+            f"{type(error).__name__}: {error}",
+            hint=f"Install what it needs, or reinstall it: pip install --force-reinstall {package}",
+        ) from error
+
+
+@cache
+def _found(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=group)}
