@@ -1,0 +1,222 @@
+"""Environments as sets of pointers: publish, promote and roll back, each one transaction; and reading what is.
+
+A generation's digest covers its pointers and stands in the audit chain too, so that a state file that was edited by
+hand is found when the generation is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from tilth.core.canonical import canonical, digest
+from tilth.core.errors import ProjectError, StateChangedError, UnknownNameError
+from tilth.core.names import did_you_mean
+from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.plan.snapshot import Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
+from tilth.ports.state import Change, Row, State
+from tilth.sql.statements import Kind
+
+HISTORY = "1970-01-01T00:00:00.000000Z"
+
+
+def publish(
+    state: State,
+    environment: str,
+    expected: int,
+    pointers: Iterable[Pointer],
+    reason: str,
+    actor: str,
+    at: Instant,
+) -> int:
+    """Insert the generation that holds exactly these pointers and make it current; its number.
+
+    `expected` is the generation that the plan was made against; StateChangedError when another was published since.
+    """
+    when = show_instant(at)
+    with state.change(actor, when) as change:
+        return _insert(change, environment, expected, tuple(pointers), reason, actor, when, "publish")
+
+
+def promote(state: State, source: str, target: str, actor: str, at: Instant) -> int:
+    """Give `target` all pointers of `source` in one transaction; the new generation's number. Nothing is rebuilt."""
+    if source == target:
+        raise ProjectError(
+            f"`{source}` cannot be promoted to itself.", hint="Write PROMOTE ENVIRONMENT dev TO prod."
+        )
+    when = show_instant(at)
+    with state.change(actor, when) as change:
+        pointers = _pointers(change.read("current_pointers", environment=_known(change, source)))
+        current = change.read("environment", name=target)
+        expected = _number(current[0], "generation") if current else 0
+        return _insert(change, target, expected, pointers, f"promoted from {source}", actor, when, "promote")
+
+
+def rollback(state: State, environment: str, generation: int | None, actor: str, at: Instant) -> int:
+    """Point back at an earlier generation (the parent of the current one by default); the new generation's number.
+
+    A rollback is a generation of its own that repeats the pointers of the earlier one, so it can be undone as well.
+    """
+    when = show_instant(at)
+    with state.change(actor, when) as change:
+        current = _number(change.read("environment", name=_known(change, environment))[0], "generation")
+        goal = generation if generation is not None else _parent(change, environment, current)
+        pointers = _pointers(change.read("pointers", environment=environment, generation=goal))
+        if goal == current or not pointers:
+            have = [str(g["number"]) for g in change.read("generations", environment=environment, limit=20)]
+            raise UnknownNameError(
+                f"`{environment}` has no earlier generation {goal} to go back to.",
+                hint=f"Its generations: {', '.join(have)}; current is {current}.",
+            )
+        reason = f"rolled back to generation {goal}"
+        return _insert(change, environment, current, pointers, reason, actor, when, "rollback")
+
+
+def pointers_of(state: State, environment: str) -> tuple[int, tuple[Pointer, ...]]:
+    """The current generation's number and pointers, checked against its digest; (0, ()) for an unknown environment."""
+    found = state.read("environment", name=environment)
+    if not found:
+        return 0, ()
+    number = _number(found[0], "generation")
+    pointers = _pointers(state.read("pointers", environment=environment, generation=number))
+    row = state.read("generation", environment=environment, number=number)
+    if not row or row[0]["digest"] != _digest(pointers):
+        raise StateChangedError(
+            f"Generation {number} of `{environment}` is not what was published: the state file was edited.",
+            hint=f"Run ROLLBACK ENVIRONMENT {environment}, or restore .tilth/state.db from a backup.",
+        )
+    return number, pointers
+
+
+def current(state: State, environment: str, changed_sources: frozenset[str] = frozenset()) -> Current:
+    """What is, for the planner. `changed_sources` are recipes of datasets whose change tokens differ."""
+    number, pointers = pointers_of(state, environment)
+    attempts = {str(r["recipe"]): parse_instant(str(r["at"])) for r in state.read("last_attempts")}
+    snapshots = tuple(_snapshot(r, attempts, changed_sources) for r in state.read("latest_snapshots"))
+    versions = tuple(_version(r) for r in state.read("versions"))
+    costs = tuple(
+        Cost(str(r["action"]), str(r["name"]), float(r["seconds"] or 0), int(r["memory"] or 0))
+        for r in state.read("run_costs")
+    )
+    return Current(environment, number, pointers, snapshots, versions, _signals(state, environment), costs)
+
+
+def _insert(
+    change: Change,
+    environment: str,
+    expected: int,
+    pointers: tuple[Pointer, ...],
+    reason: str,
+    actor: str,
+    when: str,
+    verb: str,
+) -> int:
+    found = change.read("environment", name=environment)
+    have = _number(found[0], "generation") if found else 0
+    if have != expected:
+        raise StateChangedError(
+            f"`{environment}` moved to generation {have} while this was under way (it began at {expected}).",
+            hint="Run the command again: it plans against what is there now.",
+        )
+    last = change.read("last_generation", environment=environment)[0]["number"]
+    number = int(last or 0) + 1
+    mark = _digest(pointers)
+    change.write(
+        "add_generation",
+        environment=environment,
+        number=number,
+        parent=expected or None,
+        reason=reason,
+        actor=actor,
+        digest=mark,
+        at=when,
+    )
+    for p in pointers:
+        definition = digest(p.text.encode())
+        change.write("add_definition", digest=definition, text=p.text)
+        change.write(
+            "add_pointer",
+            environment=environment,
+            generation=number,
+            kind=p.kind.value,
+            name=p.name,
+            recipe=p.recipe,
+            definition=definition,
+            target=p.target,
+        )
+    change.write("set_environment", name=environment, generation=number, at=when)
+    change.audit(verb, environment, {"generation": number, "digest": mark, "reason": reason})
+    return number
+
+
+def _digest(pointers: tuple[Pointer, ...]) -> str:
+    rows = sorted((p.kind.value, p.name, p.recipe, p.target or "", digest(p.text.encode())) for p in pointers)
+    return digest(canonical(rows))
+
+
+def _known(change: Change, environment: str) -> str:
+    if not change.read("environment", name=environment):
+        names = [str(r["name"]) for r in change.read("environments")]
+        raise UnknownNameError(
+            f"There is no environment `{environment}`.", hint=did_you_mean(environment, names, "environments")
+        )
+    return environment
+
+
+def _parent(change: Change, environment: str, number: int) -> int:
+    row = change.read("generation", environment=environment, number=number)[0]
+    return int(row["parent"] or 0)
+
+
+def _number(row: Row, key: str) -> int:
+    value = row[key]
+    assert isinstance(value, int)
+    return value
+
+
+def _pointers(rows: tuple[Row, ...]) -> tuple[Pointer, ...]:
+    return tuple(
+        Pointer(
+            Kind(str(r["kind"])),
+            str(r["name"]),
+            str(r["recipe"]),
+            None if r["target"] is None else str(r["target"]),
+            str(r["text"]),
+        )
+        for r in rows
+    )
+
+
+def _snapshot(row: Row, attempts: Mapping[str, Instant], changed: frozenset[str]) -> SnapshotFacts:
+    recipe, refreshed = str(row["recipe"]), parse_instant(str(row["refreshed_at"]))
+    return SnapshotFacts(
+        recipe,
+        str(row["snapshot"]),
+        refreshed,
+        attempts.get(recipe, refreshed),
+        _number(row, "rows"),
+        recipe in changed,
+    )
+
+
+def _version(row: Row) -> VersionFacts:
+    return VersionFacts(
+        str(row["model"]),
+        _number(row, "version"),
+        str(row["recipe"]),
+        str(row["snapshot"]),
+        str(row["status"]),
+        parse_instant(str(row["created_at"])),
+        _number(row, "rows"),
+    )
+
+
+def _signals(state: State, environment: str) -> tuple[tuple[str, tuple[Signals, ...]], ...]:
+    looks: dict[str, list[Signals]] = {}
+    for r in state.read("recent_quality", environment=environment, since=HISTORY):
+        drift, shift, quality, new = (
+            None if r[k] is None else float(r[k] or 0)
+            for k in ("drift", "prediction_drift", "value", "new_rows")
+        )
+        look = Signals(parse_instant(str(r["at"])), drift, shift, quality, new)
+        looks.setdefault(str(r["model"]), []).append(look)
+    return tuple((model, tuple(found[-50:])) for model, found in sorted(looks.items()))

@@ -1,0 +1,149 @@
+"""Publish, promote and roll back over a real state file: one transaction each, and nothing half done."""
+
+import sqlite3
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tilth.adapters.sqlite_state.state import SqliteState
+from tilth.core.errors import ProjectError, StateChangedError, UnknownNameError
+from tilth.plan.snapshot import Pointer
+from tilth.runtime.generations import current, pointers_of, promote, publish, rollback
+from tilth.sql.statements import Kind
+
+AT = datetime(2013, 5, 1, tzinfo=UTC)
+
+
+def pointers(version: int) -> tuple[Pointer, ...]:
+    return (
+        Pointer(Kind.DATASET, "departures", "1:d", "s1", "CREATE DATASET departures"),
+        Pointer(Kind.MODEL, "late", "1:m", str(version), "CREATE MODEL late"),
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "state.db")
+
+
+@pytest.fixture
+def state(path: str):
+    made = SqliteState(path)
+    yield made
+    made.close()
+
+
+def test_an_unknown_environment_is_empty(state: SqliteState) -> None:
+    assert pointers_of(state, "prod") == (0, ())
+    assert current(state, "prod").pointers == ()
+
+
+def test_what_is_published_is_what_is(state: SqliteState) -> None:
+    assert publish(state, "prod", 0, pointers(1), "first", "test", AT) == 1
+    assert publish(state, "prod", 1, pointers(2), "second", "test", AT) == 2
+    assert pointers_of(state, "prod") == (2, pointers(2))
+    assert state.verify_audit() == 2
+
+
+def test_a_plan_against_an_older_generation_publishes_nothing(state: SqliteState) -> None:
+    publish(state, "prod", 0, pointers(1), "first", "test", AT)
+    with pytest.raises(StateChangedError, match="moved to generation 1"):
+        publish(state, "prod", 0, pointers(2), "late", "test", AT)
+    assert pointers_of(state, "prod") == (1, pointers(1))
+
+
+def test_promotion_and_rollback_move_every_pointer_at_once(state: SqliteState) -> None:
+    publish(state, "prod", 0, pointers(1), "first", "test", AT)
+    publish(state, "dev", 0, pointers(2), "try", "test", AT)
+    assert promote(state, "dev", "prod", "test", AT) == 2
+    assert pointers_of(state, "prod")[1] == pointers(2)
+    assert rollback(state, "prod", None, "test", AT) == 3
+    assert pointers_of(state, "prod") == (3, pointers(1))
+    assert rollback(state, "prod", 2, "test", AT) == 4
+    assert pointers_of(state, "prod") == (4, pointers(2))
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "says"),
+    [
+        (lambda s: promote(s, "dve", "prod", "test", AT), UnknownNameError, "Did you mean `dev`"),
+        (lambda s: promote(s, "dev", "dev", "test", AT), ProjectError, "to itself"),
+        (lambda s: rollback(s, "prd", None, "test", AT), UnknownNameError, "Did you mean `prod`"),
+        (lambda s: rollback(s, "prod", None, "test", AT), UnknownNameError, "no earlier generation"),
+        (lambda s: rollback(s, "prod", 9, "test", AT), UnknownNameError, "no earlier generation 9"),
+        (lambda s: rollback(s, "prod", 1, "test", AT), UnknownNameError, "current is 1"),
+    ],
+)
+def test_a_wrong_move_is_refused_and_changes_nothing(state: SqliteState, act, error, says: str) -> None:
+    publish(state, "prod", 0, pointers(1), "first", "test", AT)
+    publish(state, "dev", 0, pointers(2), "try", "test", AT)
+    before = state.verify_audit()
+    with pytest.raises(error, match=says):
+        act(state)
+    assert state.verify_audit() == before
+    assert pointers_of(state, "prod") == (1, pointers(1))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE pointers SET target = '7' WHERE kind = 'model'",
+        "DELETE FROM pointers WHERE kind = 'dataset'",
+        "UPDATE definitions SET text = 'CREATE MODEL worse'",
+        "UPDATE generations SET digest = 'x'",
+    ],
+)
+def test_an_edited_state_file_is_refused(state: SqliteState, path: str, edit: str) -> None:
+    publish(state, "prod", 0, pointers(1), "first", "test", AT)
+    with sqlite3.connect(path) as db:
+        db.execute(edit)
+    db.close()
+    with pytest.raises(StateChangedError, match="was edited"):
+        pointers_of(state, "prod")
+
+
+def test_readers_see_whole_generations_while_writers_swap(state: SqliteState, path: str) -> None:
+    publish(state, "prod", 0, pointers(1), "first", "test", AT)
+    publish(state, "dev", 0, pointers(2), "try", "test", AT)
+    seen: set[tuple[Pointer, ...]] = set()
+    done = threading.Event()
+
+    def read() -> None:
+        mine = SqliteState(path)
+        while not done.is_set():
+            seen.add(pointers_of(mine, "prod")[1])
+        mine.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(10):
+        promote(state, "dev", "prod", "test", AT)
+        rollback(state, "prod", None, "test", AT)
+    done.set()
+    reader.join(10)
+    assert seen
+    assert seen <= {pointers(1), pointers(2)}
+    assert state.verify_audit() == 22
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(["publish", "promote", "rollback"]), max_size=8))
+def test_any_sequence_of_moves_keeps_the_chain_and_the_digests(tmp_path: Path, moves: list[str]) -> None:
+    state = SqliteState(":memory:")
+    publish(state, "prod", 0, pointers(0), "first", "test", AT)
+    publish(state, "dev", 0, pointers(1), "try", "test", AT)
+    for n, move in enumerate(moves):
+        at = AT + timedelta(hours=n)
+        if move == "publish":
+            publish(state, "prod", pointers_of(state, "prod")[0], pointers(n + 2), "next", "test", at)
+        elif move == "promote":
+            promote(state, "dev", "prod", "test", at)
+        elif pointers_of(state, "prod")[0] > 1:
+            rollback(state, "prod", None, "test", at)
+    assert len(pointers_of(state, "prod")[1]) == 2
+    assert state.verify_audit() >= 2
+    state.close()
