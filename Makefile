@@ -1,10 +1,10 @@
-# Everything here needs only Python 3.11+, make and git. `make demo` and `make test` set themselves up.
+# Everything here needs only Python 3.11+, make and git. `make test` sets itself up.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 export OMP_WAIT_POLICY := passive
 
-.PHONY: demo test check bench clean lock setup
+.PHONY: test check clean lock setup
 
 setup: $(VENV)/.ready
 
@@ -16,21 +16,15 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-demo: setup  ## the whole story on real data
-	@$(BIN)/tilth demo
-
 test: setup  ## all tests
 	@$(BIN)/python -m pytest
 
 check: setup  ## format, lint, types, contracts, unit and docs tests: under a minute
-	@$(BIN)/ruff format --check src tests bench
-	@$(BIN)/ruff check src tests bench
+	@$(BIN)/ruff format --check src tests
+	@$(BIN)/ruff check src tests
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest tests/unit tests/docs
-
-bench: setup  ## measure against the goals; writes bench/RESULTS.md
-	@$(BIN)/python bench/run.py
 
 lock:  ## make requirements.lock anew (needs uv)
 	uv pip compile pyproject.toml --extra demo --extra dev --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate --generate-hashes -q -o requirements.lock
