@@ -1,0 +1,279 @@
+"""Parquet, CSV and JSON Lines files as tables: `data/weather.csv`, or the files in a folder `data/weather/`.
+
+Rows that do not parse are left out of scans and kept by `broken`. Times with a zone are given as naive UTC.
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
+from tilth.core.names import did_you_mean, literal, quoted
+from tilth.core.schema import DataType, Field, Schema
+from tilth.ports.source import Literal, Predicate, Scan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_KINDS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_LINES = (
+    "columns = {'text': 'VARCHAR'}, delim = '', quote = '', escape = '', header = false, auto_detect = false"
+)
+_EMPTY = "len(list_filter(json_extract(text, '$.*'), lambda v: json_type(v) <> 'NULL')) = 0"
+
+
+class FilesSource:
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, object], root: str) -> FilesSource:
+        if unknown := sorted(set(options) - {"path"}):
+            raise UnknownNameError(
+                f"A files source has no option `{unknown[0]}`.",
+                hint=did_you_mean(unknown[0], ["path"], "options"),
+            )
+        path = options.get("path")
+        if not isinstance(path, str) or not path:
+            raise ProjectError("A files source needs a path.", hint="Write WITH (path = 'data').")
+        return cls(os.path.join(root, path))
+
+    def tables(self) -> tuple[str, ...]:
+        return tuple(sorted(self._files()))
+
+    def describe(self, table: str) -> Schema:
+        opened = self._open(table)
+        try:
+            return Schema(tuple(Field(name, _ours(kind)) for name, kind in opened.columns))
+        finally:
+            opened.connection.close()
+
+    def scan(self, scan: Scan) -> pa.RecordBatchReader:
+        opened = self._open(scan.table)
+        try:
+            select = _select(opened, scan)
+            if opened.kind == "csv":
+                # A cell that does not parse makes its row broken, whether or not its column is asked for.
+                whole = _stream(opened.connection.cursor(), f"SELECT * FROM {opened.origin}")
+                opened.connection.register("whole", whole)
+            return _stream(opened.connection, select)
+        except BaseException:
+            opened.connection.close()
+            raise
+
+    def native(self, sql: str) -> pa.RecordBatchReader:
+        raise UnsupportedError(
+            f"Files have no query language of their own ({len(sql)} characters given).",
+            hint="Write the query as DuckDB SQL over the source's tables.",
+        )
+
+    def change_token(self, table: str) -> str | None:
+        stats = [os.stat(p) for p in self._of(table)]
+        return ";".join(f"{s.st_ino}:{s.st_size}:{s.st_mtime_ns}" for s in stats)
+
+    def broken(self, table: str) -> pa.Table:
+        """Rows that could not be read, with their line and the reason."""
+        opened = self._open(table)
+        try:
+            if opened.kind == "csv":
+                for _ in opened.connection.sql(f"SELECT * FROM {opened.origin}").to_arrow_reader(65_536):
+                    pass
+            return opened.connection.sql(_broken_sql(opened)).to_arrow_table()
+        except Exception as error:
+            raise _refused(error) from error
+        finally:
+            opened.connection.close()
+
+    def close(self) -> None:
+        """Nothing is kept open between calls."""
+
+    def _files(self) -> dict[str, list[str]]:
+        if not os.path.isdir(self._path):
+            paths = sorted(glob.glob(self._path))
+            if not paths:
+                raise SourceError(f"There is nothing at {self._path}.", hint="Correct the source's path.")
+            return {_stem(p): [p] for p in paths if _kind(p)}
+        found: dict[str, list[str]] = {}
+        for name in sorted(os.listdir(self._path)):
+            path = os.path.join(self._path, name)
+            if os.path.isdir(path):
+                inner = [os.path.join(path, n) for n in sorted(os.listdir(path)) if _kind(n)]
+                if inner:
+                    found[name] = inner
+            elif _kind(name):
+                found.setdefault(_stem(name), []).append(path)
+        return found
+
+    def _of(self, table: str) -> list[str]:
+        files = self._files()
+        if table not in files:
+            raise UnknownNameError(f"There is no table `{table}`.", hint=did_you_mean(table, files, "tables"))
+        if len({_kind(p) for p in files[table]}) > 1:
+            raise SourceError(
+                f"Table `{table}` has files of several kinds.", hint="Keep one kind, or rename the others."
+            )
+        return files[table]
+
+    def _open(self, table: str) -> _Opened:
+        return _Opened([os.path.realpath(p) for p in self._of(table)])
+
+
+class _Opened:
+    """The files of one table in a DuckDB that can read nothing else."""
+
+    def __init__(self, paths: list[str]) -> None:
+        import duckdb
+
+        self.kind = _kind(paths[0])
+        self.listed = f"[{', '.join(map(literal, paths))}]"
+        self.connection: Any = duckdb.connect(":memory:")
+        self.origin = {
+            "parquet": f"read_parquet({self.listed}, union_by_name = true)",
+            "csv": f"read_csv({self.listed}, store_rejects = true)",
+            "jsonl": f"read_json({self.listed}, format = 'newline_delimited', records = true,"
+            " ignore_errors = true, union_by_name = true, sample_size = -1)",
+        }[self.kind]
+        try:
+            for setting in (
+                f"allowed_paths = {self.listed}",
+                "enable_external_access = false",
+                "autoinstall_known_extensions = false",
+                "autoload_known_extensions = false",
+                "python_enable_replacements = false",
+                "TimeZone = 'UTC'",
+                "threads = 2",
+                "lock_configuration = true",
+            ):
+                self.connection.execute(f"SET {setting}")
+            relation = self.connection.sql(f"SELECT * FROM {self.origin}")
+        except Exception as error:
+            self.connection.close()
+            raise _refused(error) from error
+        self.columns = [(n, str(t)) for n, t in zip(relation.columns, relation.types, strict=True)]
+
+
+def _select(opened: _Opened, scan: Scan) -> str:
+    schema = Schema(tuple(Field(name, _ours(kind)) for name, kind in opened.columns))
+    kinds = dict(opened.columns)
+    wanted = [schema.field(c).name for c in (schema.names if scan.columns is None else scan.columns)]
+    listed = ", ".join(f"{_expression(n, kinds[n])} AS {quoted(n)}" for n in wanted) or "NULL AS none"
+    tests = []
+    for where in scan.where:
+        name = schema.field(where.column).name
+        tests.append(condition(where, _expression(name, kinds[name])))
+    if opened.kind == "jsonl":
+        tests.append(f"NOT ({' AND '.join(f'{quoted(n)} IS NULL' for n in schema.names)})")
+    origin = "whole" if opened.kind == "csv" else opened.origin
+    return f"SELECT {listed} FROM {origin} WHERE {' AND '.join(tests) or 'true'}"
+
+
+def _expression(name: str, kind: str) -> str:
+    return f"({quoted(name)} AT TIME ZONE 'UTC')" if kind == "TIMESTAMP WITH TIME ZONE" else quoted(name)
+
+
+def _broken_sql(opened: _Opened) -> str:
+    if opened.kind == "csv":
+        return (
+            "SELECT line::BIGINT AS line, any_value(csv_line) AS text, string_agg(error_message, '; ') AS reason"
+            " FROM reject_errors GROUP BY scan_id, file_id, line ORDER BY file_id, line"
+        )
+    if opened.kind == "jsonl":
+        return (
+            "SELECT line, text, CASE WHEN NOT json_valid(text) THEN 'not JSON'"
+            " WHEN json_type(text) <> 'OBJECT' THEN 'not an object' ELSE 'no values' END AS reason"
+            f" FROM (SELECT row_number() OVER () AS line, text FROM read_csv({opened.listed}, {_LINES}))"
+            f" WHERE trim(text) <> '' AND CASE WHEN NOT json_valid(text) THEN true"
+            f" WHEN json_type(text) <> 'OBJECT' THEN true ELSE {_EMPTY} END ORDER BY line"
+        )
+    return "SELECT 0::BIGINT AS line, '' AS text, '' AS reason WHERE false"
+
+
+def _stream(connection: Any, sql: str) -> pa.RecordBatchReader:
+    import pyarrow as pa
+
+    try:
+        reader = connection.sql(sql).to_arrow_reader(65_536)
+    except Exception as error:
+        raise _refused(error) from error
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
+        except Exception as error:
+            raise _refused(error) from error
+        finally:
+            connection.close()
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+def _refused(error: Exception) -> SourceError:
+    kind = str(error).partition(" Error")[0].partition("\n")[0][:40]
+    return SourceError(
+        f"The files could not be read ({kind} error).",
+        hint="Check that they are complete, of the kind their names say, and readable by this user.",
+    )
+
+
+def _kind(path: str) -> str:
+    return _KINDS.get(os.path.splitext(path)[1].lower(), "")
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def condition(where: Predicate, column: str | None = None) -> str:
+    """The predicate as SQL that DuckDB and PostgreSQL read alike; `column` is its expression if not its name."""
+    name = column or quoted(where.column)
+    if where.op in {"is_null", "is_not_null"}:
+        return f"{name} IS {'NOT ' if where.op == 'is_not_null' else ''}NULL"
+    if where.op == "in":
+        values = [v for v in where.value if v is not None] if isinstance(where.value, tuple) else []
+        return f"{name} IN ({', '.join(map(sql_literal, values))})" if values else "1 = 0"
+    if where.op not in {"=", "<>", "<", "<=", ">", ">="} or isinstance(where.value, tuple):
+        raise UnsupportedError(
+            f"A source cannot test `{where.op}`.", hint="Use = <> < <= > >= in is_null is_not_null."
+        )
+    return "1 = 0" if where.value is None else f"{name} {where.op} {sql_literal(where.value)}"
+
+
+def sql_literal(value: Literal) -> str:
+    """A value as SQL; a moment with a zone becomes naive UTC."""
+    if value is None or isinstance(value, bool):
+        return "NULL" if value is None else str(value).upper()
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"CAST('{value}' AS DOUBLE PRECISION)"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, datetime):
+        plain = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+        return f"TIMESTAMP '{plain.isoformat(sep=' ')}'"
+    return f"DATE '{value.isoformat()}'" if isinstance(value, date) else literal(value)
+
+
+_OURS = {
+    "BOOLEAN": DataType.BOOLEAN,
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"), DataType.INTEGER),
+    **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"), DataType.INTEGER),
+    **dict.fromkeys(("FLOAT", "DOUBLE"), DataType.FLOAT),
+    "VARCHAR": DataType.STRING,
+    "DATE": DataType.DATE,
+    "TIME": DataType.TIME,
+    "INTERVAL": DataType.INTERVAL,
+    "BLOB": DataType.BINARY,
+    "JSON": DataType.JSON,
+    "UUID": DataType.UUID,
+}
+
+
+def _ours(name: str) -> DataType:
+    if name.endswith("]"):
+        return DataType.OTHER
+    starts = {"DECIMAL": DataType.DECIMAL, "TIMESTAMP": DataType.TIMESTAMP, "ENUM": DataType.STRING}
+    return next((t for s, t in starts.items() if name.startswith(s)), _OURS.get(name, DataType.OTHER))

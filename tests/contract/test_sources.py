@@ -1,0 +1,154 @@
+"""Every source reads the same table the same way; then what each has of its own."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tilth.adapters.files_source import FilesSource
+from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
+from tilth.ports.source import Predicate, Scan
+
+P = Predicate
+
+
+def test_tables_are_listed_and_described(made: Any) -> None:
+    source, _ = made
+    assert source.tables() == ("other", "visits")
+    kinds = {f.name: f.type.value for f in source.describe("visits")}
+    assert kinds == {
+        "id": "integer",
+        "price": "float",
+        "name": "string",
+        "seen": "timestamp",
+        "day": "date",
+        "active": "boolean",
+    }
+
+
+def test_unknown_names_get_the_nearest(made: Any) -> None:
+    source, _ = made
+    with pytest.raises(UnknownNameError, match="visits"):
+        source.describe("visit")
+    with pytest.raises(UnknownNameError, match="price"):
+        source.scan(Scan("visits", ("prise",)))
+    with pytest.raises(UnknownNameError, match="price"):
+        source.scan(Scan("visits", None, (P("prise", "=", 1),)))
+
+
+def test_a_scan_gives_values_and_types(made: Any) -> None:
+    source, _ = made
+    table = source.scan(Scan("visits")).read_all()
+    assert [str(t) for t in table.schema.types] == [
+        "int64",
+        "double",
+        "string",
+        "timestamp[us]",
+        "date32[day]",
+        "bool",
+    ]
+    first, second, third, _last = table.sort_by("id").to_pylist()
+    assert first == {
+        "id": 1,
+        "price": 1.5,
+        "name": "Ann",
+        "seen": datetime(2024, 1, 1, 10),
+        "day": date(2024, 1, 1),
+        "active": True,
+    }
+    assert second["seen"] == datetime(2024, 1, 2, 0, 0, 0, 123456)
+    assert third["name"] == "O'Neil"
+    assert {third[c] for c in ("price", "seen", "day", "active")} == {None}
+
+
+def test_a_projection_keeps_the_order_asked_for(made: Any) -> None:
+    source, _ = made
+    assert source.scan(Scan("visits", ("day", "id"))).schema.names == ["day", "id"]
+
+
+@pytest.mark.parametrize(
+    ("where", "ids"),
+    [
+        ((P("id", ">", 2),), [3, 4]),
+        ((P("id", "in", (1, 4, None)),), [1, 4]),
+        ((P("id", "in", ()),), []),
+        ((P("price", "<", 0),), [2]),
+        ((P("price", "=", 4.25),), [4]),
+        ((P("price", "is_null"),), [3]),
+        ((P("price", "=", None),), []),
+        ((P("name", "=", "O'Neil"),), [3]),
+        ((P("name", "=", "BOB"),), []),
+        ((P("name", ">", "Z"),), [2]),
+        ((P("name", "<>", "bob"),), [1, 3]),
+        ((P("seen", "=", datetime(2024, 1, 1, 10)),), [1]),
+        ((P("seen", "=", datetime(2024, 1, 1, 10, tzinfo=UTC)),), [1]),
+        ((P("seen", ">=", date(2024, 1, 2)),), [2, 4]),
+        ((P("seen", ">", "2024-01-02"),), [2, 4]),
+        ((P("seen", "<", datetime(2024, 1, 2)),), [1]),
+        ((P("day", "in", (date(2024, 1, 2),)),), [2]),
+        ((P("day", "is_not_null"), P("id", "<", 4)), [1, 2]),
+        ((P("active", "=", True),), [1, 4]),
+        ((P("active", "<>", True),), [2]),
+    ],
+)
+def test_predicates_mean_what_duckdb_means(made: Any, where: tuple[Predicate, ...], ids: list[int]) -> None:
+    source, _ = made
+    rows = source.scan(Scan("visits", ("id",), where)).read_all()
+    assert sorted(rows["id"].to_pylist()) == ids
+
+
+def test_a_change_changes_the_token(made: Any) -> None:
+    source, change = made
+    before = source.change_token("visits")
+    assert before == source.change_token("visits")
+    change()
+    assert before is None or before != source.change_token("visits")
+
+
+def _files(folder: Path, **texts: str) -> FilesSource:
+    for name, text in texts.items():
+        (folder / name.replace("_", ".")).write_text(text)
+    return FilesSource.from_options({"path": "."}, str(folder))
+
+
+def test_broken_csv_rows_are_kept_with_line_and_reason(tmp_path: Path) -> None:
+    rows = "".join(f"{i},n{i},2024-01-01 10:00:00\n" for i in range(30_000))
+    source = _files(tmp_path, t_csv=f"id,name,at\n{rows}x,b,2024-01-02\n3,c,d,e\n4,d,2024-01-03\n")
+    assert source.describe("t").field("id").type.value == "integer"
+    for columns in (None, ("name",)):
+        assert source.scan(Scan("t", columns)).read_all().num_rows == 30_001
+    kept = source.broken("t")
+    assert [str(t) for t in kept.schema.types] == ["int64", "string", "string"]
+    assert kept["line"].to_pylist() == [30_002, 30_003]
+    assert kept["text"].to_pylist() == ["x,b,2024-01-02", "3,c,d,e"]
+    assert "BIGINT" in kept["reason"][0].as_py()
+
+
+def test_broken_json_lines_are_kept_and_not_read_as_nulls(tmp_path: Path) -> None:
+    source = _files(tmp_path, t_jsonl='{"id": 1, "n": "a"}\n{"id": 2,\n{"id": 3, "n": null}\n{}\n')
+    assert source.scan(Scan("t")).read_all()["id"].to_pylist() == [1, 3]
+    kept = source.broken("t").to_pylist()
+    assert [(r["line"], r["reason"]) for r in kept] == [(2, "not JSON"), (4, "no values")]
+
+
+def test_a_folder_of_files_is_one_table_and_zones_become_utc(tmp_path: Path) -> None:
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "a.csv").write_text("id,at\n1,2024-01-01 10:00:00+02:00\n")
+    (tmp_path / "w" / "b.csv").write_text("id,at\n2,2024-01-01 10:00:00+00:00\n")
+    got = FilesSource.from_options({"path": "."}, str(tmp_path)).scan(Scan("w")).read_all().sort_by("id")
+    assert got["at"].to_pylist() == [datetime(2024, 1, 1, 8), datetime(2024, 1, 1, 10)]
+
+
+def test_files_say_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match="path"):
+        FilesSource.from_options({}, str(tmp_path))
+    with pytest.raises(SourceError, match="nothing at"):
+        FilesSource.from_options({"path": "gone"}, str(tmp_path)).tables()
+    source = _files(tmp_path, t_parquet="not parquet", u_csv="a\n1\n", u_jsonl="{}")
+    with pytest.raises(SourceError, match="could not be read"):
+        source.describe("t")
+    with pytest.raises(SourceError, match="several kinds"):
+        source.describe("u")
+    with pytest.raises(UnsupportedError, match="DuckDB"):
+        source.native("SELECT 1")
