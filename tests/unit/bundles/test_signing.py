@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,9 @@ def test_a_file_that_is_no_key_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "keys" / "signing_key.pem").write_text("nothing")
     with pytest.raises(StorageError, match="not a P-256 key"):
         LocalKeys(tmp_path / "keys")
+
+
+def test_many_who_start_at_once_share_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: LocalKeys(tmp_path / "keys").key_id, range(16)))
+    assert set(made) == {PublicKey.read(tmp_path / "keys").key_id}
