@@ -1,5 +1,7 @@
 """One small table, as each source holds it."""
 
+import sqlite3
+from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tilth.adapters.files_source import FilesSource
+from tilth.adapters.sqlite_source import SqliteSource
 
 ROWS = pa.table(
     {
@@ -34,7 +37,29 @@ def files(folder: Path) -> Any:
     )
 
 
-MAKERS = {"files": files}
+def sqlite(folder: Path) -> Any:
+    path = folder / "ops.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "CREATE TABLE visits (id INTEGER, price REAL, name TEXT COLLATE NOCASE, seen TIMESTAMP,"
+            " day DATE, active BOOLEAN)"
+        )
+        db.execute("CREATE VIEW other AS SELECT * FROM visits WHERE id = 1")
+        rows = [tuple(_plain(v) for v in row.values()) for row in ROWS.to_pylist()]
+        db.executemany("INSERT INTO visits VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def change() -> None:
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("DELETE FROM visits WHERE id = 4")
+
+    return SqliteSource.from_options({"path": "ops.db"}, str(folder)), change
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, date) else value
+
+
+MAKERS = {"files": files, "sqlite": sqlite}
 
 
 @pytest.fixture(params=sorted(MAKERS))

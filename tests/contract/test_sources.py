@@ -1,5 +1,7 @@
 """Every source reads the same table the same way; then what each has of its own."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,8 @@ from typing import Any
 import pytest
 
 from tilth.adapters.files_source import FilesSource
-from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
+from tilth.adapters.sqlite_source import SqliteSource
+from tilth.core.errors import DataError, ProjectError, SourceError, UnknownNameError, UnsupportedError
 from tilth.ports.source import Predicate, Scan
 
 P = Predicate
@@ -152,3 +155,55 @@ def test_files_say_what_is_wrong(tmp_path: Path) -> None:
         source.describe("u")
     with pytest.raises(UnsupportedError, match="DuckDB"):
         source.native("SELECT 1")
+
+
+def _sqlite(folder: Path, script: str) -> SqliteSource:
+    with closing(sqlite3.connect(folder / "x.db")) as db:
+        db.executescript(script)
+    return SqliteSource.from_options({"path": "x.db"}, str(folder))
+
+
+def test_sqlite_reads_the_ways_people_write_times(tmp_path: Path) -> None:
+    script = (
+        "CREATE TABLE t (id INTEGER, at DATETIME, ok BOOLEAN);"
+        "INSERT INTO t VALUES (1, '2024-01-01T10:00:00', 1), (2, '2024-01-01 12:00:00+02:00', 'false'),"
+        " (3, '2024-01-01T10:00:00Z', 'true'), (4, 1704103200, 0), (5, '2024-01-01', NULL)"
+    )
+    source = _sqlite(tmp_path, script)
+    got = source.scan(Scan("t")).read_all()
+    assert set(got["at"].to_pylist()) == {datetime(2024, 1, 1, 10), datetime(2024, 1, 1)}
+    assert got["ok"].to_pylist() == [True, False, True, False, None]
+    same = source.scan(Scan("t", ("id",), (P("at", "=", datetime(2024, 1, 1, 10)),))).read_all()
+    assert same["id"].to_pylist() == [1, 2, 3, 4]
+
+
+def test_sqlite_nulls_first_do_not_decide_a_type(tmp_path: Path) -> None:
+    rows = ", ".join(["(NULL, NULL)"] * 3000)
+    source = _sqlite(
+        tmp_path,
+        f"CREATE TABLE t (a TEXT, b REAL); INSERT INTO t VALUES {rows}, ('x', 2);"
+        "CREATE VIEW v AS SELECT a || '' AS a, b + 0 AS b FROM t",
+    )
+    for table in ("t", "v"):
+        got = source.scan(Scan(table)).read_all()
+        assert [str(t) for t in got.schema.types] == ["string", "double"]
+        assert (got.num_rows, got.to_pylist()[-1]) == (3001, {"a": "x", "b": 2.0})
+
+
+def test_sqlite_values_that_are_not_of_their_type_are_told_without_showing_them(tmp_path: Path) -> None:
+    source = _sqlite(tmp_path, "CREATE TABLE t (at TIMESTAMP); INSERT INTO t VALUES ('hush')")
+    with pytest.raises(DataError) as caught:
+        source.scan(Scan("t")).read_all()
+    assert "hush" not in str(caught.value)
+
+
+def test_sqlite_is_read_only_and_says_what_is_wrong(tmp_path: Path) -> None:
+    source = _sqlite(tmp_path, "CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (7)")
+    assert source.native("SELECT a + 1 AS b FROM t").read_all().to_pylist() == [{"b": 8}]
+    with pytest.raises(SourceError, match="read-only"):
+        source.native("DELETE FROM t").read_all()
+    with pytest.raises(SourceError, match="no database"):
+        SqliteSource.from_options({"path": "gone.db"}, str(tmp_path)).tables()
+    (tmp_path / "y.db").write_text("not a database, whatever its name says" * 100)
+    with pytest.raises(SourceError, match="not a SQLite database"):
+        SqliteSource.from_options({"path": "y.db"}, str(tmp_path)).tables()
