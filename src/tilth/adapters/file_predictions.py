@@ -1,0 +1,119 @@
+"""Served predictions in segment files of JSON lines: one `write` a record, synced in batches by a thread.
+
+A record is in the kernel's hands before its answer is sent, so `kill -9` loses none that was acknowledged; a loss of
+power can lose those of the last `sync_every` seconds. A writer begins a segment of its own, so two processes never
+share one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+from tilth.core.errors import StorageError
+
+SEGMENT_BYTES = 64 << 20
+
+
+class FilePredictions:
+    """`folder` is made at need; `sync_every` in seconds; segments are closed at `segment_bytes`."""
+
+    def __init__(self, folder: str, sync_every: float = 0.5, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._folder, self._sync_every, self._limit = folder, sync_every, segment_bytes
+        self._fd = -1
+        self._size = 0
+        self._dirty = threading.Event()
+        self._closed = threading.Event()
+        self._lock = threading.Lock()
+        self._syncer: threading.Thread | None = None
+
+    def append(self, record: bytes) -> None:
+        line = record + b"\n"
+        with self._lock:
+            if self._fd < 0 or self._size >= self._limit:
+                self._begin()
+            try:
+                written = os.write(self._fd, line)
+            except OSError as error:
+                raise _failed(self._folder, error) from error
+            self._size += written
+            if written != len(line):
+                self._begin()  # a torn line ends its segment; readers leave it out
+                raise StorageError(
+                    f"A prediction could not be written whole to {self._folder}: the disk is full.",
+                    hint="Free some space (`tilth gc` helps); the request was not acknowledged.",
+                )
+        self._dirty.set()
+
+    def flush(self) -> None:
+        with self._lock:
+            if self._fd >= 0:
+                os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Sync and end this writer's segment."""
+        self._closed.set()
+        self._dirty.set()
+        if self._syncer is not None:
+            self._syncer.join(10)
+        with self._lock:
+            self._end()
+
+    def segments(self) -> tuple[str, ...]:
+        if not os.path.isdir(self._folder):
+            return ()
+        names = sorted(n for n in os.listdir(self._folder) if n.endswith(".jsonl"))
+        return tuple(os.path.join(self._folder, n) for n in names)
+
+    def records(self) -> Iterator[bytes]:
+        for path in self.segments():
+            with open(path, "rb") as file:
+                for line in file:
+                    if line.endswith(b"\n"):
+                        yield line[:-1]
+
+    def _begin(self) -> None:
+        self._end()
+        try:
+            os.makedirs(self._folder, exist_ok=True)
+            name = f"{time.time_ns():020d}-{os.getpid()}.jsonl"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+            self._fd = os.open(os.path.join(self._folder, name), flags, 0o600)
+        except OSError as error:
+            raise _failed(self._folder, error) from error
+        self._size = 0
+        if self._syncer is None:
+            self._syncer = threading.Thread(target=self._sync_in_batches, name="prediction-log", daemon=True)
+            self._syncer.start()
+
+    def _end(self) -> None:
+        if self._fd >= 0:
+            os.fsync(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _sync_in_batches(self) -> None:
+        while not self._closed.is_set():
+            self._dirty.wait()
+            self._dirty.clear()
+            self._sync_once()
+            self._closed.wait(self._sync_every)
+
+    def _sync_once(self) -> None:
+        """Sync through a descriptor of its own, so that appends go on meanwhile."""
+        with self._lock:
+            fd = os.dup(self._fd) if self._fd >= 0 else -1
+        if fd >= 0:
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+
+def _failed(folder: str, error: OSError) -> StorageError:
+    return StorageError(
+        f"Predictions cannot be written to {folder} ({error.strerror}).",
+        hint="Free some space or give this user write access to .tilth; the request was not acknowledged.",
+    )
