@@ -58,7 +58,9 @@ class LightGBMLearner:
         booster = c.Booster(data, params)
         if fixed is None:
             booster.watch(c.Data(x_stop, y_stop, params, data))
-        grown = _grow(booster, task, rounds, _whole(options, "patience", 30), budget.deadline, fixed is None, report)
+        grown = _grow(
+            booster, task, rounds, _whole(options, "patience", 30), budget.deadline, fixed is None, report
+        )
         return Fitted("lightgbm", "txt", _neutral(booster.text(grown.best)), grown.notes())
 
 

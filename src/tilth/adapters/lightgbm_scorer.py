@@ -56,7 +56,8 @@ class LightGBMScorer:
 
     def contributions(self, x: Matrix) -> Matrix | None:
         """SHAP values of the raw score (Lundberg 2018); for several classes those of the sum over classes are not
-        defined, so the caller gets [rows, classes * (columns + 1)]."""
+        defined, so the caller gets [rows, classes * (columns + 1)].
+        """
         self._fits(x.shape[1])
         width = self._width * (self._columns + 1)
         return self._booster.predict(x, c.CONTRIB, width, self._parameters(len(x)))

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 MOST_ROWS = 60_000
 MOST_LEVELS = 60
 RIDGES = (1.0, 10.0, 100.0)
-DIGITS = 10  # coefficients are kept to so many significant digits: last-bit noise of BLAS does not reach the file
+DIGITS = (
+    10  # coefficients are kept to so many significant digits: last-bit noise of BLAS does not reach the file
+)
 
 
 class LinearLearner:
@@ -46,7 +48,8 @@ class LinearLearner:
         for name in options:
             if name != "ridge":
                 raise TrainingError(
-                    f"The linear engine has no option `{name}`.", hint=did_you_mean(name, ["ridge"], "options")
+                    f"The linear engine has no option `{name}`.",
+                    hint=did_you_mean(name, ["ridge"], "options"),
                 )
         step = -(-len(x) // MOST_ROWS)
         x, y = x[::step], y[::step]
@@ -97,9 +100,11 @@ def _design(layout: list[dict[str, object]], x: Matrix) -> Matrix:
             block = np.zeros((len(x), count))
             block[np.arange(len(x)), code] = 1.0
         else:
-            filled = np.where(gaps, column["fill"], values)
-            standard = np.clip((filled - column["center"]) / column["scale"], -CLIP, CLIP)
-            block = np.stack([standard, gaps.astype(np.float64)], axis=1) if column["gaps"] else standard[:, None]
+            fill, center, scale = (float(str(column[name])) for name in ("fill", "center", "scale"))
+            standard = np.clip((np.where(gaps, fill, values) - center) / scale, -CLIP, CLIP)
+            block = (
+                np.stack([standard, gaps.astype(np.float64)], axis=1) if column["gaps"] else standard[:, None]
+            )
         blocks.append(block)
     return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(x), 0))
 
@@ -129,7 +134,9 @@ def _lbfgs(full: Matrix, onehot: Matrix, gram: Matrix, penalty: Matrix, steps: i
     import numpy as np
 
     classes = onehot.shape[1]
-    inverse = np.linalg.inv(gram * (0.5 * (1 - 1 / classes) if classes > 2 else 0.25) + np.diag(penalty + 1e-6))
+    inverse = np.linalg.inv(
+        gram * (0.5 * (1 - 1 / classes) if classes > 2 else 0.25) + np.diag(penalty + 1e-6)
+    )
 
     def value(w: Matrix) -> tuple[float, Matrix]:
         z = full @ w
@@ -211,5 +218,9 @@ def _loss(task: Task, payload: bytes, x: Matrix, y: Matrix) -> float:
     out = LinearScorer.load(payload, task).score(x)
     if task.kind == "regression":
         return float(np.mean((out - y) ** 2))
-    right = np.where(y == 1, out, 1 - out) if task.kind == "binary" else out[np.arange(len(y)), y.astype(np.int64)]
+    right = (
+        np.where(y == 1, out, 1 - out)
+        if task.kind == "binary"
+        else out[np.arange(len(y)), y.astype(np.int64)]
+    )
     return float(-np.mean(np.log(np.clip(right, 1e-12, 1.0))))

@@ -30,14 +30,16 @@ class LinearScorer:
         self._kind = kind
 
     @classmethod
-    def load(cls, payload: bytes, task: Task, threads: int | None = None) -> Self:
+    def load(cls, payload: bytes, task: Task, threads: int | None = None) -> Self:  # noqa: ARG003 - the port has it
         """Read `member.json`. `threads` is taken for the sake of the port and not used."""
         import numpy as np
 
         model = json.loads(payload)
         if model.get("format") != "tilth-linear-1" or len(model["columns"]) != len(task.columns):
-            raise TamperError("The linear model's file does not fit its signature.", hint="Train the model again.")
-        terms = [Term(column, task.kind) for column in model["columns"]]
+            raise TamperError(
+                "The linear model's file does not fit its signature.", hint="Train the model again."
+            )
+        terms = [Term(column) for column in model["columns"]]
         return cls(terms, np.asarray(model["bias"], dtype=np.float64), task.kind)
 
     def score(self, x: Matrix) -> Matrix:
@@ -69,7 +71,7 @@ class LinearScorer:
 class Term:
     """One column's part of the sum."""
 
-    def __init__(self, column: dict[str, object], kind: str) -> None:
+    def __init__(self, column: dict[str, object]) -> None:
         import numpy as np
 
         self.center = float(str(column.get("center", 0.0)))
@@ -103,4 +105,5 @@ def softmax(z: Matrix) -> Matrix:
     import numpy as np
 
     e = np.exp(z - z.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
+    out: Matrix = e / e.sum(axis=1, keepdims=True)
+    return out
