@@ -35,13 +35,12 @@ class Platt:
         return _sigmoid(self.slope * _logit(chance) + self.shift)
 
     def one(self, chance: float) -> float:
-        """The same for one number, without arrays."""
+        """The same for one number, to the last bit: numpy's functions round differently from `math`."""
+        import numpy as np
+
         p = min(max(chance, SMALLEST), 1.0 - SMALLEST)
-        raw = self.slope * (math.log(p) - math.log1p(-p)) + self.shift
-        if raw >= 0:
-            return 1.0 / (1.0 + math.exp(-raw))
-        grown = math.exp(max(raw, -700.0))
-        return grown / (1.0 + grown)
+        raw = self.slope * (np.log(p) - np.log1p(-p)) + self.shift
+        return float(np.exp(-np.logaddexp(0.0, -raw)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +137,15 @@ def fit_conformal(truth: Array, value: Array, coverage: float = 0.9) -> Conforma
     if rank > len(truth):
         raise DataError(
             f"{len(truth)} rows cannot promise a coverage of {coverage:g}.",
-            hint=f"Give at least {math.ceil(coverage / (1.0 - coverage) - 1e-9)} rows or ask for less.",
+            hint=f"Give at least {fewest_rows(coverage)} rows or ask for less.",
         )
     errors = np.sort(np.abs(truth - value))
     return Conformal(float(errors[rank - 1]), coverage)
+
+
+def fewest_rows(coverage: float) -> int:
+    """How many rows a coverage needs before it can be promised."""
+    return math.ceil(coverage / (1.0 - coverage) - 1e-9)
 
 
 def _newton(start: Array, loss: Callable[[Array], float], step: Callable[[Array], Array]) -> Array:

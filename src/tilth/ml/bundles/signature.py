@@ -1,0 +1,104 @@
+"""The signature of a model: its named, typed inputs and outputs, as kept in `signature.json`.
+
+Inputs bind by name at every door. `required` says whether a value must be given: columns that had gaps in training
+may be missing. Carried columns (the key, the event time) are accepted and returned to whoever logs, and not learned from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tilth.core.schema import DataType
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    name: str
+    type: DataType
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    name: str
+    type: DataType
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """`kind`: regression | binary | multiclass. `classes` ascending, the last of two is the positive one."""
+
+    model: str
+    target: str
+    output: str
+    kind: str
+    target_type: DataType
+    inputs: tuple[Input, ...]
+    carried: tuple[Input, ...] = ()
+    classes: tuple[Any, ...] = ()
+    key: tuple[str, ...] = ()
+    event_time: str | None = None
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """The columns that a prediction can have, the answer first."""
+        return outputs(self.output, self.kind, self.target_type)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(i.name for i in self.inputs)
+
+    def plain(self) -> dict[str, object]:
+        """JSON-able values; `from_plain` reads them back."""
+
+        def rows(inputs: tuple[Input, ...]) -> list[dict[str, object]]:
+            return [{"name": i.name, "type": i.type.value, "required": i.required} for i in inputs]
+
+        return {
+            "format": 1,
+            "model": self.model,
+            "target": self.target,
+            "output": self.output,
+            "task": self.kind,
+            "target_type": self.target_type.value,
+            "classes": list(self.classes),
+            "key": list(self.key),
+            "event_time": self.event_time,
+            "inputs": rows(self.inputs),
+            "carried": rows(self.carried),
+            "outputs": [{"name": o.name, "type": o.type.value} for o in self.outputs],
+        }
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> Signature:
+        def read(rows: list[dict[str, Any]]) -> tuple[Input, ...]:
+            return tuple(Input(r["name"], DataType(r["type"]), r["required"]) for r in rows)
+
+        return cls(
+            model=values["model"],
+            target=values["target"],
+            output=values["output"],
+            kind=values["task"],
+            target_type=DataType(values["target_type"]),
+            inputs=read(values["inputs"]),
+            carried=read(values["carried"]),
+            classes=tuple(values["classes"]),
+            key=tuple(values["key"]),
+            event_time=values["event_time"],
+        )
+
+
+def outputs(name: str, kind: str, target_type: DataType) -> tuple[Output, ...]:
+    """Outputs for target `name`: the answer, its confidence, and bounds (regression) or probabilities (classes)."""
+    float_ = DataType.FLOAT
+    if kind == "regression":
+        return (
+            Output(name, float_),
+            Output(f"{name}_confidence", float_),
+            Output(f"{name}_lower", float_),
+            Output(f"{name}_upper", float_),
+        )
+    answer = DataType.FLOAT if target_type is DataType.DECIMAL else target_type
+    return Output(name, answer), Output(f"{name}_confidence", float_), Output(f"{name}_probabilities", DataType.JSON)

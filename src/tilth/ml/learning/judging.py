@@ -1,0 +1,91 @@
+"""What is said about a fresh model on its judge rows: its metrics, those of the baselines, and those of slices.
+
+The figures go into `metrics.json`. Whether a candidate takes a champion's place is decided later, in `gates`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import DataError
+from tilth.ml.learning.evaluation import evaluate, evaluate_all, higher_is_better
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from tilth.ml.learning.training import Member, Rows
+    from tilth.ml.serving.curve import Curve
+    from tilth.ports.learning import Task
+
+    Array = npt.NDArray[np.float64]
+
+SLICE_ROWS = 50
+SLICE_VALUES = 20
+
+
+def metrics(
+    task: Task, data: Rows, members: dict[str, Member], chosen: Member, curve: Curve, slices: tuple[str, ...],
+    minimum: float | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Everything measured on the judge rows, JSON-able."""
+    x, y = data.part("judge")
+    scores = curve.apply(chosen.scorer.score(x))
+    blind = dummy(task.kind, task.classes, data.part("fit")[1], len(y), task.metric)
+    own = evaluate_all(task.kind, y, scores)
+    judged = data.table.slice(data.split.calibrate)
+    out: dict[str, Any] = {
+        "metric": task.metric,
+        "higher_is_better": higher_is_better(task.metric),
+        "value": own.get(task.metric),
+        "minimum": minimum,
+        "metrics": own,
+        "baselines": {
+            "dummy": evaluate_all(task.kind, y, blind),
+            "linear": evaluate_all(task.kind, y, members["linear"].scorer.score(x)),
+        },
+        "engine": chosen.engine,
+        "members": {name: member.stop_metric for name, member in members.items()},
+        "split": data.split.plain(),
+        "slices": {name: by_slice(judged.column(name), y, scores, task.metric) for name in slices},
+    }
+    if curve.conformal is not None:
+        out["coverage"] = float((abs(y - scores) <= curve.conformal.radius).mean())
+    return out
+
+
+def dummy(kind: str, classes: int, y_fit: Array, rows: int, metric: str = "") -> Array:
+    """What someone says who knows only the target: the mean (median for mae and mape), or the share of each class."""
+    import numpy as np
+
+    if kind == "regression":
+        middle = np.median(y_fit) if metric in {"mae", "mape"} else np.mean(y_fit)
+        return np.full(rows, float(middle))
+    if kind == "binary":
+        return np.full(rows, float(np.mean(y_fit)))
+    share = np.bincount(y_fit.astype(np.int64), minlength=classes) / len(y_fit)
+    return np.repeat(share[None, :], rows, axis=0)
+
+
+def by_slice(column: Any, y: Array, scores: Array, metric: str) -> list[dict[str, object]]:
+    """The metric for each of the most frequent values of a column (at most 20, with at least 50 rows each)."""
+    import numpy as np
+
+    values = np.array([str(v) for v in column.to_pylist()])
+    found, counts = np.unique(values, return_counts=True)
+    out: list[dict[str, object]] = []
+    for index in np.lexsort((found, -counts))[:SLICE_VALUES]:
+        if counts[index] < SLICE_ROWS:
+            break
+        rows = values == found[index]
+        value = measured(metric, y[rows], scores[rows])
+        out.append({"value": str(found[index]), "rows": int(counts[index]), metric: value})
+    return out
+
+
+def measured(metric: str, y: Array, scores: Array) -> float | None:
+    """The metric, or None where these rows do not define it."""
+    try:
+        return evaluate(metric, y, scores)
+    except DataError:
+        return None

@@ -1,0 +1,130 @@
+"""Writes the files of a bundle: text, JSON and the member's own format, none of them executable.
+
+Bytes depend on what was learned only: keys are sorted, numbers are as they are, and no time, path or duration is said.
+Neighbours: `training` decides what goes in, `ml.bundles` seals it, `ml.serving.predictor` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from tilth.ml.bundles.signature import Input, Signature
+from tilth.ml.learning.prepare import data_type
+from tilth.ports.learning import Task
+
+if TYPE_CHECKING:
+    from tilth.ml.learning.spec import TrainingSpec
+    from tilth.ml.learning.training import Member, Rows
+    from tilth.ml.serving.curve import Curve
+
+ENGINE_PACKAGE = {"lightgbm": "lightgbm", "linear": "numpy", "sklearn": "scikit-learn"}
+MLFLOW_TYPE = {
+    "boolean": "boolean",
+    "integer": "long",
+    "float": "double",
+    "decimal": "double",
+    "date": "datetime",
+    "timestamp": "datetime",
+}
+
+
+def write(
+    out: str, spec: TrainingSpec, task: Task, data: Rows, chosen: Member, curve: Curve, metrics: dict[str, Any]
+) -> list[str]:
+    """Write all files of the bundle; their names, sorted."""
+    from tilth.ml.learning.reference import profile
+
+    signature = _signature(spec, data)
+    member = f"member.{chosen.fitted.suffix}"
+    files: dict[str, bytes] = {
+        "signature.json": text(signature.plain()),
+        "prepare.json": text(data.preparation.plain()),
+        "calibration.json": text({**curve.plain(), "member": member, "scorer": chosen.fitted.scorer}),
+        member: chosen.fitted.payload,
+        "metrics.json": text(metrics),
+        "profile.json": text(profile(data, curve.apply(chosen.scorer.score(data.part("judge")[0])))),
+        "MLmodel": _mlmodel(signature, chosen, member).encode(),
+    }
+    for name, content in files.items():
+        with open(os.path.join(out, name), "wb") as file:
+            file.write(content)
+    return sorted(files)
+
+
+def text(value: object) -> bytes:
+    """JSON that people can read and that is the same bytes for the same value."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False, default=str).encode() + b"\n"
+
+
+def _signature(spec: TrainingSpec, data: Rows) -> Signature:
+    """Inputs in the order of preparation; one that had a gap in any training row may be missing."""
+    tuned = data.table.slice(0, data.split.calibrate)
+    used = {c.name for c in data.preparation.columns}
+    inputs = tuple(
+        Input(c.name, c.type, required=not _gaps(tuned.column(c.name))) for c in data.preparation.columns
+    )
+    extra = [*spec.key, *([spec.event_time] if spec.event_time else [])]
+    carried = tuple(
+        Input(name, data_type(data.table.column(name).type), required=False)
+        for name in dict.fromkeys(extra)
+        if name not in used
+    )
+    return Signature(
+        model=spec.model,
+        target=spec.target,
+        output=spec.output,
+        kind=data.target.kind,
+        target_type=data.target.type,
+        inputs=inputs,
+        carried=carried,
+        classes=data.target.classes,
+        key=spec.key,
+        event_time=spec.event_time,
+    )
+
+
+def _gaps(values: Any) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if values.null_count:
+        return True
+    return bool(pa.types.is_floating(values.type) and pc.any(pc.is_nan(values)).as_py())
+
+
+def engine_versions(engine: str) -> dict[str, str]:
+    """The versions that decide what comes out: of tilth, of the engine's package, of numpy."""
+    out = {}
+    for package in ("tilth", "numpy", ENGINE_PACKAGE.get(engine, engine)):
+        try:
+            out[package] = version(package)
+        except PackageNotFoundError:
+            out[package] = "unknown"
+    return dict(sorted(out.items()))
+
+
+def _mlmodel(signature: Signature, chosen: Member, member: str) -> str:
+    """MLflow's description of a model folder, as YAML; flavors say which file is what."""
+    scorer = chosen.fitted.scorer
+    versions = engine_versions(chosen.engine)
+    rows = ["flavors:", "  tilth:", f"    data: {member}", f"    scorer: {scorer}", f"    tilth_version: {versions['tilth']}"]
+    if scorer == "lightgbm":
+        rows += ["  lightgbm:", f"    data: {member}", f"    lgb_version: {versions['lightgbm']}"]
+        rows += ["    model_class: lightgbm.basic.Booster"]
+    if scorer == "skops":
+        rows += ["  sklearn:", f"    pickled_model: {member}", "    serialization_format: skops"]
+        rows += [f"    sklearn_version: {versions['scikit-learn']}"]
+    inputs = [
+        {"name": i.name, "type": MLFLOW_TYPE.get(i.type.value, "string"), "required": i.required} for i in signature.inputs
+    ]
+    outs = [{"name": o.name, "type": MLFLOW_TYPE.get(o.type.value, "string"), "required": True} for o in signature.outputs]
+    rows += ["signature:", f"  inputs: {_yaml(inputs)}", f"  outputs: {_yaml(outs)}", "  params: null"]
+    return "\n".join(rows) + "\n"
+
+
+def _yaml(value: object) -> str:
+    """A JSON text as a single-quoted YAML scalar, as MLflow writes signatures."""
+    return "'" + json.dumps(value, ensure_ascii=False).replace("'", "''") + "'"

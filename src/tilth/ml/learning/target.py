@@ -1,0 +1,115 @@
+"""What kind of task a target column makes, and the target as numbers. Refuses what cannot be learned, saying why.
+
+Two values: binary. Texts, and whole numbers with at most 10 values: multiclass. Other numbers: regression. The metric
+of the objective decides where a whole number could be either (`rmse` makes it a regression, `accuracy` classes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import TargetError
+from tilth.core.schema import DataType
+from tilth.ml.learning.evaluation import BY_KIND
+from tilth.ml.learning.prepare import data_type
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+MOST_CLASSES = 100
+FEW_NUMBERS = 10
+LEAST_ROWS = 50
+NUMBERS = (DataType.INTEGER, DataType.FLOAT, DataType.DECIMAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`classes` in ascending order; the last of two is the positive one. Empty for a regression."""
+
+    name: str
+    type: DataType
+    kind: str  # regression | binary | multiclass
+    classes: tuple[Any, ...] = ()
+
+
+def inspect(values: Any, name: str, metric: str | None) -> Target:
+    """The task that a target column without gaps makes. Raises TargetError."""
+    import pyarrow.compute as pc
+
+    if len(values) < LEAST_ROWS:
+        raise TargetError(
+            f"There are {len(values)} rows with a known `{name}`; at least {LEAST_ROWS} are needed.",
+            hint="Collect more rows, or check the WHERE of the dataset's query.",
+        )
+    kind = data_type(values.type)
+    if kind not in (*NUMBERS, DataType.BOOLEAN, DataType.STRING):
+        raise TargetError(
+            f"The target `{name}` is a {kind.value}; tilth learns booleans, numbers and texts.",
+            hint="Derive such a column in the dataset's query.",
+        )
+    distinct = pc.unique(values)
+    if len(distinct) < 2:
+        raise TargetError(
+            f"The target `{name}` has the same value in all {len(values)} rows: there is nothing to learn.",
+            hint="Check the dataset's query, or predict another column.",
+        )
+    return _classify(name, kind, distinct, metric)
+
+
+def _classify(name: str, kind: DataType, distinct: Any, metric: str | None) -> Target:
+    count = len(distinct)
+    if kind in NUMBERS:
+        wants_number = metric in BY_KIND["regression"]
+        wants_classes = metric in BY_KIND["binary"] or metric in BY_KIND["multiclass"]
+        few = kind is DataType.INTEGER and (count <= FEW_NUMBERS or (wants_classes and count <= MOST_CLASSES))
+        if wants_number or not (count == 2 or few):
+            return Target(name, kind, "regression")
+    if count > MOST_CLASSES:
+        raise TargetError(
+            f"The target `{name}` has {count:,} different texts; at most {MOST_CLASSES} classes can be learned.",
+            hint="Group the rare ones in the dataset's query, or predict a number.",
+        )
+    classes = tuple(sorted(distinct.to_pylist()))
+    if kind is DataType.DECIMAL:
+        classes = tuple(float(c) for c in classes)
+    return Target(name, kind, "binary" if count == 2 else "multiclass", classes)
+
+
+def encode(values: Any, target: Target) -> npt.NDArray[np.float64]:
+    """float64 [rows]: the value (regression) or the index of the class; NaN for a class that is not known."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from tilth.ml.learning.prepare import _floats, _numpy
+
+    if target.kind == "regression":
+        return np.ascontiguousarray(_floats(values))
+    if target.type is DataType.DECIMAL:
+        values = pc.cast(values, pa.float64())
+    plain = pc.cast(values, values.type.value_type) if pa.types.is_dictionary(values.type) else values
+    index = pc.index_in(plain, value_set=pa.array(list(target.classes)).cast(plain.type))
+    return np.ascontiguousarray(_numpy(pc.cast(index, pa.float64())))
+
+
+def known_rows(values: Any, name: str, young: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
+    """Which rows have a known target. A gap is allowed only where a row is `young`: its label is not due yet."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from tilth.ml.learning.prepare import _numpy
+
+    nan_too = pa.types.is_floating(values.type)
+    known = np.asarray(_numpy(pc.invert(pc.is_null(values, nan_is_null=nan_too))), dtype=np.bool_)
+    bad = int((~known).sum() if young is None else (~known & ~young).sum())
+    if bad:
+        late = "" if young is None else " and are older than the label delay"
+        raise TargetError(
+            f"The target `{name}` is missing in {bad:,} of {len(known):,} rows{'; they have an event time' if late else ''}{late}.",
+            hint=f"Filter them in the dataset's query (WHERE {name} IS NOT NULL), EXPECT ({name} IS NOT NULL ON FAIL "
+            "QUARANTINE), or say how late labels come: OBJECTIVE (label_delay = '1 day').",
+        )
+    return known
