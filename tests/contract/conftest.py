@@ -1,6 +1,8 @@
 """One small table, as each source holds it."""
 
+import os
 import sqlite3
+import uuid
 from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
@@ -11,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tilth.adapters.files_source import FilesSource
+from tilth.adapters.postgres_source import PostgresSource
 from tilth.adapters.sqlite_source import SqliteSource
+from tilth.core.names import literal
 
 ROWS = pa.table(
     {
@@ -59,11 +63,55 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, date) else value
 
 
+URL = os.environ.get("TILTH_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres?connect_timeout=3")
+
+
+def run(*statements: str) -> None:
+    from adbc_driver_postgresql import dbapi
+
+    with dbapi.connect(URL, autocommit=True) as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+@pytest.fixture
+def postgres_schema() -> Any:
+    """A schema of our own, dropped afterwards."""
+    name = f"tilth_test_{uuid.uuid4().hex[:12]}"
+    try:
+        run(f"CREATE SCHEMA {name}")
+    except Exception as error:
+        reason = f"no PostgreSQL for tests ({type(error).__name__}); set TILTH_TEST_POSTGRES"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    yield name
+    run(f"DROP SCHEMA {name} CASCADE")
+
+
+def postgres(schema: str) -> Any:
+    rows = ", ".join(
+        "(" + ", ".join("NULL" if v is None else literal(str(v)) for v in row.values()) + ")"
+        for row in ROWS.to_pylist()
+    )
+    run(
+        f"CREATE TABLE {schema}.visits (id BIGINT, price NUMERIC(9, 2), name TEXT, seen TIMESTAMP,"
+        " day DATE, active BOOLEAN)",
+        f"INSERT INTO {schema}.visits VALUES {rows}",
+        f"CREATE VIEW {schema}.other AS SELECT * FROM {schema}.visits WHERE id = 1",
+    )
+    source = PostgresSource.from_options({"url": URL, "schema": schema}, "")
+    return source, lambda: run(f"DELETE FROM {schema}.visits WHERE id = 4")
+
+
 MAKERS = {"files": files, "sqlite": sqlite}
 
 
-@pytest.fixture(params=sorted(MAKERS))
+@pytest.fixture(params=[*sorted(MAKERS), "postgres"])
 def made(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    source, change = MAKERS[request.param](tmp_path)
+    if request.param == "postgres":
+        source, change = postgres(request.getfixturevalue("postgres_schema"))
+    else:
+        source, change = MAKERS[request.param](tmp_path)
     yield source, change
     source.close()

@@ -137,6 +137,7 @@ class SqliteSource:
 
         def batches() -> Iterator[pa.RecordBatch]:
             try:
+                yield None
                 yield from reader
             except Exception as error:
                 raise DataError(
@@ -148,7 +149,9 @@ class SqliteSource:
                 cursor.close()
                 connection.close()
 
-        return pa.RecordBatchReader.from_batches(reader.schema, batches())
+        started = batches()
+        next(started)  # a generator that was never started would not close the connection when dropped
+        return pa.RecordBatchReader.from_batches(reader.schema, started)
 
 
 def _without_first(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
