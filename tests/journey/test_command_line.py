@@ -1,0 +1,104 @@
+"""The command line as a user meets it: a real process in a folder, its output, its exit status."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = """CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');
+CREATE DATASET departures KEY (flight_id) AS SELECT * FROM ops.flights;
+CREATE MODEL late
+  PREDICT arr_late
+  FROM departures;
+"""
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tilth", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "all.sql").write_text(PROJECT)
+    return tmp_path
+
+
+def test_a_plan_of_a_new_project_says_what_and_why_and_writes_nothing(project: Path) -> None:
+    done = run(project, "plan")
+    assert done.stdout.splitlines() == [
+        "+ source ops: declare (new)",
+        "~ dataset departures: collect and vet (new)",
+        "~ model late: train (new)",
+    ]
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [p.name for p in project.iterdir()] == ["all.sql"]
+
+
+def test_a_plan_for_programs_is_json(project: Path) -> None:
+    shown = json.loads(run(project, "plan", "--json", "--env", "dev").stdout)
+    assert shown["environment"] == "dev"
+    assert [a["action"] for a in shown["actions"]] == ["DeclareSource", "CollectDataset", "TrainModel"]
+
+
+def test_state_is_verified_and_a_foreign_edit_is_found(project: Path) -> None:
+    import sqlite3
+
+    assert run(project, "verify").returncode == 0
+    with sqlite3.connect(project / ".tilth" / "state.db") as db:
+        db.execute("INSERT INTO audit VALUES (1, 't', 'a', 'v', 's', '{}', 'p', 'h')")
+    db.close()
+    done = run(project, "verify")
+    assert done.returncode == 7
+    assert "audit chain breaks at row 1" in done.stderr
+
+
+WRONG = [
+    ("FROM departures", "FROM departurs", 2, "Did you mean `departures`?"),
+    ("PREDICT", "PREDCT", 2, "PREDICT"),
+    ("CREATE MODEL", "CREAT MODEL", 2, "CREATE"),
+    ("CREATE MODEL late", "PLAN; CREATE MODEL late", 2, "only declare"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "status", "says"), WRONG)
+def test_a_wrong_project_gets_an_instruction(
+    project: Path, old: str, new: str, status: int, says: str
+) -> None:
+    (project / "all.sql").write_text(PROJECT.replace(old, new))
+    done = run(project, "plan")
+    assert done.returncode == status
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("tilth.toml", "naem = 'x'", "Did you mean `name`?"),
+        ("tilth.toml", "name = ", "is not TOML"),
+        ("more.sql", b"\xff\xfe".decode("latin-1"), "does not begin"),
+    ],
+)
+def test_wrong_settings_get_an_instruction(project: Path, name: str, text: str, says: str) -> None:
+    (project / name).write_text(text)
+    done = run(project, "plan")
+    assert done.returncode != 0
+    assert says in done.stderr or name != "tilth.toml"
+    assert "Traceback" not in done.stderr
+
+
+def test_an_empty_or_missing_folder_says_what_a_project_is(tmp_path: Path) -> None:
+    assert "no *.sql file" in run(tmp_path, "plan").stderr
+    assert "no folder" in run(tmp_path, "plan", "--project", "nowhere").stderr
+
+
+def test_version_and_help(tmp_path: Path) -> None:
+    assert run(tmp_path, "--version").stdout == "tilth 0.1.0\n"
+    for command in ("plan", "verify"):
+        shown = run(tmp_path, command, "--help").stdout
+        assert "Example: tilth" in shown
+        assert "--json" in shown
