@@ -12,6 +12,7 @@ from tilth.core.errors import (
     InputError,
     LanguageError,
     ResourceLimitError,
+    SourceError,
     TilthError,
     UnknownNameError,
     UnsupportedError,
@@ -121,3 +122,14 @@ def test_nothing_but_the_inputs_is_in_reach(engine: DuckDBEngine, tmp_path: Path
 def test_a_file_outside_the_folders_is_refused(engine: DuckDBEngine) -> None:
     with pytest.raises(UnsupportedError, match="outside"):
         engine.stream("SELECT * FROM f", {"f": ["/etc/passwd"]})
+
+
+def test_an_input_that_breaks_off_is_an_error_and_shows_nothing(engine: DuckDBEngine) -> None:
+    def batches():
+        yield from TABLE.to_batches()
+        raise ValueError("hush")
+
+    reader = pa.RecordBatchReader.from_batches(TABLE.schema, batches())
+    with pytest.raises(SourceError, match="broke off") as caught:
+        engine.stream("SELECT * FROM t", {"t": reader}).read_all()
+    assert "hush" not in str(caught.value)

@@ -196,8 +196,21 @@ def test_sqlite_nulls_first_do_not_decide_a_type(tmp_path: Path) -> None:
         assert (got.num_rows, got.to_pylist()[-1]) == (3001, {"a": "x", "b": 2.0})
 
 
-def test_sqlite_values_that_are_not_of_their_type_are_told_without_showing_them(tmp_path: Path) -> None:
-    source = _sqlite(tmp_path, "CREATE TABLE t (at TIMESTAMP); INSERT INTO t VALUES ('hush')")
+@pytest.mark.parametrize(
+    "script",
+    [
+        "CREATE TABLE t (v TIMESTAMP); INSERT INTO t VALUES ('hush')",
+        "CREATE TABLE t (v INTEGER); INSERT INTO t VALUES ('hush')",
+        "CREATE TABLE t (v INTEGER); INSERT INTO t VALUES (1), (1.5)",
+        "CREATE TABLE t (v REAL); INSERT INTO t VALUES (1), ('hush')",
+        (
+            "CREATE TABLE t (v INTEGER); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)"
+            " INSERT INTO t SELECT i FROM n; INSERT INTO t VALUES ('hush')"
+        ),
+    ],
+)
+def test_sqlite_values_that_are_not_of_their_type_are_told_and_not_shown(tmp_path: Path, script: str) -> None:
+    source = _sqlite(tmp_path, script)
     with pytest.raises(DataError) as caught:
         source.scan(Scan("t")).read_all()
     assert "hush" not in str(caught.value)

@@ -19,6 +19,7 @@ from tilth.core.errors import (
     InputError,
     LanguageError,
     ResourceLimitError,
+    SourceError,
     StorageError,
     TilthError,
     UnknownNameError,
@@ -163,6 +164,8 @@ def _guarded(connection: Any, reader: Any) -> pa.RecordBatchReader:
 _CANDIDATES = re.compile(
     r"(?:Candidate bindings|Candidate functions|Did you mean)\s*:?\s*(.+?)(?:\n\n|\Z)", re.DOTALL
 )
+_KIND = re.compile(r"\b([A-Z][A-Za-z]*(?: [A-Za-z]+){0,2}) Error: (.*)", re.DOTALL)
+_OURS = re.compile(r"error: ([^\n]+?)  \[(E-[A-Z]+)\]")
 _VALUES = re.compile(r"'[^']*'|\"[^\"]*\"|(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])")
 
 
@@ -173,8 +176,13 @@ def translated(error: BaseException) -> BaseException:
     """
     if isinstance(error, TilthError) or not isinstance(error, Exception):
         return error
-    kind, _, rest = str(error).rpartition("Invalid: ")[2].partition(" Error: ")
+    found = _KIND.search(str(error))
+    if found is None:
+        return error
+    kind, rest = found.groups()
     said = rest.partition("\n")[0].strip()
+    if said.startswith("reading the stream"):
+        return _unread(rest)
     if kind in {"Binder", "Catalog"}:
         return _unbound(said, rest)
     if kind in ("Parser", "Syntax"):
@@ -197,7 +205,17 @@ def translated(error: BaseException) -> BaseException:
             f"{_VALUES.sub('...', said)}.",
             hint="Use TRY_CAST where values may not convert, and filter NULLs.",
         )
-    return error if not rest else LanguageError(f"{said}.", detail=_line(rest))
+    return LanguageError(f"{said}.", detail=_line(rest))
+
+
+def _unread(rest: str) -> TilthError:
+    """An input's stream broke off: our own errors keep their words, strangers' could show data."""
+    ours = _OURS.search(rest)
+    cls = SourceError if ours is None or ours[2] != DataError.code else DataError
+    return cls(
+        ours[1] if ours else "An input of the query broke off while it was read.",
+        hint="Correct the values in the source, or try again if it went away.",
+    )
 
 
 def _unbound(said: str, rest: str) -> TilthError:

@@ -22,7 +22,12 @@ from tilth.ports.source import Scan
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_REAL = {DataType.BOOLEAN: "BOOLEAN", DataType.DATE: "DATE", DataType.TIMESTAMP: "TIMESTAMP"}
+_REAL = {
+    DataType.BOOLEAN: "BOOLEAN",
+    DataType.DATE: "DATE",
+    DataType.TIMESTAMP: "TIMESTAMP",
+    DataType.FLOAT: "DOUBLE",
+}
 _FIRST = {DataType.INTEGER: "0", DataType.FLOAT: "0.5", DataType.BINARY: "x'00'"}
 _SIMPLE = {DataType.INTEGER, DataType.FLOAT, DataType.STRING}
 
@@ -208,6 +213,10 @@ def _real(field: Field) -> str:
             f"CASE WHEN {zoned} THEN CAST({name} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
             f" ELSE CAST({name} AS TIMESTAMP) END"
         )
+    if field.type is DataType.INTEGER:
+        whole = f"CAST({name} AS BIGINT)"
+        wrong = "error('An INTEGER column of the SQLite table holds a fraction: declare it as REAL')"
+        return f"CASE WHEN {whole} = CAST({name} AS DOUBLE) THEN {whole} WHEN {name} IS NOT NULL THEN {wrong} END"
     return f"CAST({name} AS {_REAL[field.type]})" if field.type in _REAL else name
 
 
