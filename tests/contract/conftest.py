@@ -75,6 +75,16 @@ def run(*statements: str) -> None:
 
 
 @pytest.fixture
+def postgres_url() -> str:
+    return URL
+
+
+@pytest.fixture
+def postgres_run() -> Any:
+    return run
+
+
+@pytest.fixture
 def postgres_schema() -> Any:
     """A schema of our own, dropped afterwards."""
     name = f"tilth_test_{uuid.uuid4().hex[:12]}"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import URL, run
 
 from tilth.adapters.files_source import FilesSource
 from tilth.adapters.postgres_source import PostgresSource
@@ -228,13 +227,15 @@ def test_sqlite_is_read_only_and_says_what_is_wrong(tmp_path: Path) -> None:
         SqliteSource.from_options({"path": "y.db"}, str(tmp_path)).tables()
 
 
-def test_postgres_types_without_an_arrow_twin_become_plain(postgres_schema: str) -> None:
-    run(
+def test_postgres_types_without_an_arrow_twin_become_plain(
+    postgres_schema: str, postgres_url: str, postgres_run: Any
+) -> None:
+    postgres_run(
         f"""CREATE TABLE {postgres_schema}.t AS SELECT 1.10::numeric AS n, 'NaN'::numeric AS nan,
         '00000000-0000-0000-0000-000000000001'::uuid AS u, '{{"a": 1}}'::jsonb AS j, '10.0.0.1'::inet AS i,
         ARRAY[1, 2] AS a, '2024-01-01 10:00+02'::timestamptz AS z, 'infinity'::timestamp AS inf, 'x'::char(3) AS c"""
     )
-    source = PostgresSource.from_options({"url": URL, "schema": postgres_schema}, "")
+    source = PostgresSource.from_options({"url": postgres_url, "schema": postgres_schema}, "")
     (row,) = (
         source.scan(Scan("t", None, (P("z", "=", datetime(2024, 1, 1, 8)), P("c", "=", "x"))))
         .read_all()
@@ -253,8 +254,8 @@ def test_postgres_types_without_an_arrow_twin_become_plain(postgres_schema: str)
     }
 
 
-def test_postgres_runs_native_queries_that_only_read(postgres_schema: str) -> None:
-    source = PostgresSource.from_options({"url": URL, "schema": postgres_schema}, "")
+def test_postgres_runs_native_queries_that_only_read(postgres_schema: str, postgres_url: str) -> None:
+    source = PostgresSource.from_options({"url": postgres_url, "schema": postgres_schema}, "")
     assert source.native("SELECT 1::int8 AS a").read_all().to_pylist() == [{"a": 1}]
     with pytest.raises(SourceError, match="read-only"):
         source.native("CREATE TABLE made (a INTEGER)").read_all()
