@@ -48,8 +48,9 @@ def library() -> ctypes.CDLL:
             hint="LightGBM needs the OpenMP runtime; on Debian: apt install libgomp1",
         ) from error
     lib.LGBM_GetLastError.restype = ctypes.c_char_p
-    lib._quiet = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda _text: None)  # kept alive by the library
-    lib.LGBM_RegisterLogCallback(lib._quiet)
+    quiet = ctypes.CFUNCTYPE(None, ctypes.c_char_p)(lambda _text: None)  # kept alive by the library
+    lib.LGBM_RegisterLogCallback(quiet)
+    lib.__dict__["quiet"] = quiet
     return lib
 
 
@@ -59,7 +60,8 @@ def check(status: int) -> None:
         words = (library().LGBM_GetLastError() or b"").decode(errors="replace")
         if "bad_alloc" in words or "bad allocation" in words:
             raise ResourceLimitError(
-                "LightGBM ran out of memory.", hint="Give the model more: USING memory = '8 GB', or fewer columns."
+                "LightGBM ran out of memory.",
+                hint="Give the model more: USING memory = '8 GB', or fewer columns.",
             )
         raise TrainingError(f"LightGBM refused: {words}", hint="Check the engine options in USING (...).")
 
@@ -121,7 +123,9 @@ class Booster:
         else:
             count = ctypes.c_int()
             check(
-                library().LGBM_BoosterLoadModelFromString(text, ctypes.byref(count), ctypes.byref(self.handle))
+                library().LGBM_BoosterLoadModelFromString(
+                    text, ctypes.byref(count), ctypes.byref(self.handle)
+                )
             )
 
     def watch(self, data: Data) -> None:

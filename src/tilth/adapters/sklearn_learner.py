@@ -36,8 +36,8 @@ class SklearnLearner:
         task: Task,
         x: Matrix,
         y: Matrix,
-        x_stop: Matrix,
-        y_stop: Matrix,
+        x_stop: Matrix,  # noqa: ARG002  # scikit-learn estimators stop by themselves
+        y_stop: Matrix,  # noqa: ARG002  # scikit-learn estimators stop by themselves
         budget: Budget,
         options: Mapping[str, object],
         report: Callable[[str, float | None], None],
@@ -110,11 +110,14 @@ def _seed(model: Any, budget: Budget, given: Mapping[str, object]) -> None:
     for name in given:
         if name not in known:
             raise TrainingError(
-                f"{type(model).__name__} has no parameter `{name}`.", hint=f"Parameters: {', '.join(sorted(known))}."
+                f"{type(model).__name__} has no parameter `{name}`.",
+                hint=f"Parameters: {', '.join(sorted(known))}.",
             )
     fixed: dict[str, object] = {k: budget.seed for k in known if k.split("__")[-1] == "random_state"}
     fixed |= {k: 1 for k in known if k.split("__")[-1] == "n_jobs"}
-    model.set_params(**{k: v for k, v in (fixed | dict(given)).items() if known[k] is None or k in given or "n_jobs" in k})
+    model.set_params(
+        **{k: v for k, v in (fixed | dict(given)).items() if known[k] is None or k in given or "n_jobs" in k}
+    )
 
 
 def _encoder(task: Task, columns: int) -> Any:
@@ -124,7 +127,9 @@ def _encoder(task: Task, columns: int) -> Any:
     from sklearn.preprocessing import OneHotEncoder
 
     numeric = [i for i in range(columns) if i not in task.categorical]
-    onehot = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MOST_LEVELS, sparse_output=False)
+    onehot = OneHotEncoder(
+        handle_unknown="infrequent_if_exist", max_categories=MOST_LEVELS, sparse_output=False
+    )
     gaps = SimpleImputer(strategy="constant", fill_value=-1.0)
     parts: list[tuple[str, Any, list[int]]] = []
     if numeric:
@@ -166,7 +171,7 @@ def _normal(raw: bytes) -> bytes:
             return [walk(v) for v in node]
         if not isinstance(node, dict):
             return node
-        out = {}
+        out: dict[Any, Any] = {}
         for key, value in node.items():
             if key == "__id__":
                 out[key] = ids.setdefault(value, len(ids) + 1)

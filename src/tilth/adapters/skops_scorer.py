@@ -35,7 +35,7 @@ class SkopsScorer:
         self._task = task
 
     @classmethod
-    def load(cls, payload: bytes, task: Task, threads: int | None = None) -> Self:
+    def load(cls, payload: bytes, task: Task, threads: int | None = None) -> Self:  # noqa: ARG003  # the port has it
         """Read the file; TamperError names the types that are not allowed."""
         from skops.io import get_untrusted_types, loads
 
@@ -53,7 +53,9 @@ class SkopsScorer:
             return np.asarray(self._estimator.predict(x), dtype=np.float64).reshape(len(x))
         known = np.asarray(self._estimator.predict_proba(x), dtype=np.float64)
         out = np.zeros((len(x), max(2, self._task.classes)))
-        out[:, self._estimator.classes_.astype(np.int64)] = known  # a class the fit rows lacked has probability 0
+        out[:, self._estimator.classes_.astype(np.int64)] = (
+            known  # a class the fit rows lacked has probability 0
+        )
         return np.ascontiguousarray(out[:, 1]) if self._task.kind == "binary" else out
 
     def score_row(self, row: bytearray) -> tuple[float, ...]:
@@ -61,5 +63,5 @@ class SkopsScorer:
 
         return tuple(self.score(np.frombuffer(row, dtype=np.float64)[None, :]).ravel().tolist())
 
-    def contributions(self, x: Matrix) -> Matrix | None:
+    def contributions(self, x: Matrix) -> Matrix | None:  # noqa: ARG002  # the port has it
         return None

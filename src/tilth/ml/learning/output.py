@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.ml.bundles.signature import Input, Signature
 from tilth.ml.learning.prepare import data_type
-from tilth.ports.learning import Task
 
 if TYPE_CHECKING:
     from tilth.ml.learning.spec import TrainingSpec
@@ -32,7 +31,7 @@ MLFLOW_TYPE = {
 
 
 def write(
-    out: str, spec: TrainingSpec, task: Task, data: Rows, chosen: Member, curve: Curve, metrics: dict[str, Any]
+    out: str, spec: TrainingSpec, data: Rows, chosen: Member, curve: Curve, metrics: dict[str, Any]
 ) -> list[str]:
     """Write all files of the bundle; their names, sorted."""
     from tilth.ml.learning.reference import profile
@@ -56,7 +55,10 @@ def write(
 
 def text(value: object) -> bytes:
     """JSON that people can read and that is the same bytes for the same value."""
-    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False, default=str).encode() + b"\n"
+    return (
+        json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False, default=str).encode()
+        + b"\n"
+    )
 
 
 def _signature(spec: TrainingSpec, data: Rows) -> Signature:
@@ -110,7 +112,13 @@ def _mlmodel(signature: Signature, chosen: Member, member: str) -> str:
     """MLflow's description of a model folder, as YAML; flavors say which file is what."""
     scorer = chosen.fitted.scorer
     versions = engine_versions(chosen.engine)
-    rows = ["flavors:", "  tilth:", f"    data: {member}", f"    scorer: {scorer}", f"    tilth_version: {versions['tilth']}"]
+    rows = [
+        "flavors:",
+        "  tilth:",
+        f"    data: {member}",
+        f"    scorer: {scorer}",
+        f"    tilth_version: {versions['tilth']}",
+    ]
     if scorer == "lightgbm":
         rows += ["  lightgbm:", f"    data: {member}", f"    lgb_version: {versions['lightgbm']}"]
         rows += ["    model_class: lightgbm.basic.Booster"]
@@ -118,9 +126,13 @@ def _mlmodel(signature: Signature, chosen: Member, member: str) -> str:
         rows += ["  sklearn:", f"    pickled_model: {member}", "    serialization_format: skops"]
         rows += [f"    sklearn_version: {versions['scikit-learn']}"]
     inputs = [
-        {"name": i.name, "type": MLFLOW_TYPE.get(i.type.value, "string"), "required": i.required} for i in signature.inputs
+        {"name": i.name, "type": MLFLOW_TYPE.get(i.type.value, "string"), "required": i.required}
+        for i in signature.inputs
     ]
-    outs = [{"name": o.name, "type": MLFLOW_TYPE.get(o.type.value, "string"), "required": True} for o in signature.outputs]
+    outs = [
+        {"name": o.name, "type": MLFLOW_TYPE.get(o.type.value, "string"), "required": True}
+        for o in signature.outputs
+    ]
     rows += ["signature:", f"  inputs: {_yaml(inputs)}", f"  outputs: {_yaml(outs)}", "  params: null"]
     return "\n".join(rows) + "\n"
 

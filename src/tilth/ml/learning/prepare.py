@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import InputError
 from tilth.core.names import did_you_mean
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     Matrix = npt.NDArray[np.float64]
-    Table = pa.Table | pa.RecordBatch
+    Table: TypeAlias = pa.Table | pa.RecordBatch
 
 MOST_LEVELS = 1_000
 ID_LIKE = 0.5  # a text column with more distinct values a row than this names rows, it does not describe them
@@ -104,7 +104,13 @@ class Preparation:
     def plain(self) -> dict[str, object]:
         """JSON-able values, as kept in `prepare.json`; `from_plain` reads them back."""
         columns = [
-            {"name": c.name, "type": c.type.value, "kind": c.kind, "levels": list(c.levels), "parts": list(c.parts)}
+            {
+                "name": c.name,
+                "type": c.type.value,
+                "kind": c.kind,
+                "levels": list(c.levels),
+                "parts": list(c.parts),
+            }
             for c in self.columns
         ]
         dropped = [{"name": name, "why": why} for name, why in self.dropped]
@@ -157,7 +163,9 @@ def data_type(arrow: pa.DataType) -> DataType:
 # --- learning ----------------------------------------------------------------------------------------------
 
 
-def _learn(table: Table, name: str, event_time: str | None, span: float | None, has_event: bool) -> Column | str:
+def _learn(
+    table: Table, name: str, event_time: str | None, span: float | None, has_event: bool
+) -> Column | str:
     """The column's preparation, or why it is not used."""
     values = table.column(name)
     kind = data_type(values.type)
@@ -179,7 +187,7 @@ def _constant(values: Any) -> bool:
     import pyarrow.compute as pc
 
     ends = pc.min_max(values)
-    return values.null_count == 0 and ends["min"].as_py() == ends["max"].as_py()
+    return bool(values.null_count == 0 and ends["min"].as_py() == ends["max"].as_py())
 
 
 def _category(name: str, values: Any) -> Column | str:
@@ -277,7 +285,8 @@ def _floats(values: Any) -> Matrix:
         if pa.types.is_dictionary(values.type):
             values = pc.cast(values, values.type.value_type)
         values = pc.cast(values, pa.float64(), safe=False)
-    return _numpy(values)
+    found: Matrix = _numpy(values)
+    return found
 
 
 def _numpy(values: Any) -> Any:
@@ -344,7 +353,7 @@ def _fill_instant(out: Matrix, column: Column, values: Any, event: npt.NDArray[n
 
 
 def _part(part: str, micros: npt.NDArray[np.int64]) -> Matrix:
-    """month 1..12, day 1..31, dow 0 (Monday)..6, doy 1..366, hour 0..24 to the minute, epoch in days."""
+    """The part: month 1..12, day 1..31, dow 0 (Monday)..6, doy 1..366, hour 0..24 to the minute, epoch in days."""
     days = micros // DAY_US
     if part == "hour":
         minutes = (micros - days * DAY_US) // MINUTE_US
@@ -358,4 +367,5 @@ def _part(part: str, micros: npt.NDArray[np.int64]) -> Matrix:
     if part == "month":
         return (month.astype("int64") % 12 + 1).astype("float64")
     start = month if part == "day" else date.astype("M8[Y]")
-    return ((date - start.astype("M8[D]")).astype("int64") + 1).astype("float64")
+    found: Matrix = ((date - start.astype("M8[D]")).astype("int64") + 1).astype("float64")
+    return found

@@ -70,4 +70,10 @@ def _texts(values: Any) -> dict[str, Any]:
     known = sorted(((-n, v) for v, n in counted if v is not None))
     kept = {v: -n for n, v in known[:VALUES]}
     rest = -sum(n for n, _ in known[VALUES:])
-    return {"kind": "category", "rows": len(values), "missing": values.null_count, "values": kept, "other": rest}
+    return {
+        "kind": "category",
+        "rows": len(values),
+        "missing": values.null_count,
+        "values": kept,
+        "other": rest,
+    }

@@ -62,7 +62,9 @@ class TrainingSpec:
         out: dict[str, object] = {}
         for f in fields(self):
             value = getattr(self, f.name)
-            out[f.name] = [list(v) if isinstance(v, tuple) else v for v in value] if isinstance(value, tuple) else value
+            out[f.name] = (
+                [list(v) if isinstance(v, tuple) else v for v in value] if isinstance(value, tuple) else value
+            )
         return out
 
     @classmethod
@@ -70,9 +72,13 @@ class TrainingSpec:
         known = {f.name: f for f in fields(cls)}
         for name in values:
             if name not in known:
-                raise ProjectError(f"A training has no field `{name}`.", hint=did_you_mean(name, known, "fields"))
-        given = {
-            name: tuple(tuple(v) if isinstance(v, list) else v for v in value) if isinstance(value, list) else value
+                raise ProjectError(
+                    f"A training has no field `{name}`.", hint=did_you_mean(name, known, "fields")
+                )
+        given: dict[str, Any] = {
+            name: tuple(tuple(v) if isinstance(v, list) else v for v in value)
+            if isinstance(value, list)
+            else value
             for name, value in values.items()
         }
         return cls(**given)
@@ -87,5 +93,7 @@ def check_metric(metric: str | None, kind: str) -> str:
         if metric in known:
             hint = f"Metrics for {kind}: {', '.join(BY_KIND[kind])}."
             raise ProjectError(f"The metric `{metric}` does not fit a {kind} target.", hint=hint)
-        raise ProjectError(f"There is no metric `{metric}`.", hint=did_you_mean(metric, BY_KIND[kind], "metrics"))
+        raise ProjectError(
+            f"There is no metric `{metric}`.", hint=did_you_mean(metric, BY_KIND[kind], "metrics")
+        )
     return metric

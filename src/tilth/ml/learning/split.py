@@ -34,7 +34,9 @@ class Split:
     rows: int
     by: str  # event time | hash of key
     tuned_until: str | None = None
-    overlap: bool = False  # True: too few rows after `judge_after`, so the champion knew some of the judge rows
+    overlap: bool = (
+        False  # True: too few rows after `judge_after`, so the champion knew some of the judge rows
+    )
 
     def plain(self) -> dict[str, object]:
         """How the rows were dealt, for `metrics.json`."""
@@ -48,7 +50,9 @@ class Split:
         }
 
 
-def order(table: Any, key: tuple[str, ...], event_time: str | None) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
+def order(
+    table: Any, key: tuple[str, ...], event_time: str | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
     """The order of rows for slicing, and the value each is sliced by (microseconds, or the hash), in that order."""
     import numpy as np
 
@@ -102,7 +106,9 @@ def cut(values: npt.NDArray[Any], event_time: str | None, judge_after: str | Non
     return Split(edges[0], edges[1], edges[2], rows, "event time", show_instant(until), overlap)
 
 
-def judge_mask(table: Any, key: tuple[str, ...], event_time: str | None, after: str | None) -> npt.NDArray[np.bool_]:
+def judge_mask(
+    table: Any, key: tuple[str, ...], event_time: str | None, after: str | None
+) -> npt.NDArray[np.bool_]:
     """Which rows may judge: later than `after` (the later `tuned_until` of both models), or of the hash's last tenth."""
     import numpy as np
 
@@ -151,7 +157,11 @@ def _bits(values: Any) -> npt.NDArray[np.uint64]:
     if pa.types.is_floating(kind):
         wide = pc.fill_null(pc.cast(values, pa.float64()), 0.5)
         return np.ascontiguousarray(_numpy(wide)).view(np.uint64)
-    texts = values.to_pylist() if not pa.types.is_dictionary(kind) else pc.cast(values, kind.value_type).to_pylist()
+    texts = (
+        values.to_pylist()
+        if not pa.types.is_dictionary(kind)
+        else pc.cast(values, kind.value_type).to_pylist()
+    )
     digests = b"".join(hashlib.blake2b(str(text).encode(), digest_size=8).digest() for text in texts)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 

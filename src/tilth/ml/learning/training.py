@@ -61,9 +61,14 @@ class Rows:
     dropped: int  # rows whose label is not due yet
 
     def part(self, which: str) -> tuple[Matrix, Matrix]:
-        """x and y of fit | stop | calibrate | judge; views, not copies."""
+        """Its x and y, of fit | stop | calibrate | judge; views, not copies."""
         s = self.split
-        edges = {"fit": (0, s.fit), "stop": (s.fit, s.stop), "calibrate": (s.stop, s.calibrate), "judge": (s.calibrate, s.rows)}
+        edges = {
+            "fit": (0, s.fit),
+            "stop": (s.fit, s.stop),
+            "calibrate": (s.stop, s.calibrate),
+            "judge": (s.calibrate, s.rows),
+        }
         start, end = edges[which]
         return self.x[start:end], self.y[start:end]
 
@@ -86,7 +91,9 @@ def train(
     task = _task(spec, data)
     members = _fit_members(spec, task, data, learners, scorers, deadline, report)
     clock.lap("fit")
-    chosen = _choose(task.metric, members, "lightgbm" if spec.engine == "auto" else spec.engine, spec.engine == "auto")
+    chosen = _choose(
+        task.metric, members, "lightgbm" if spec.engine == "auto" else spec.engine, spec.engine == "auto"
+    )
     chosen = _refit(spec, task, data, chosen, learners, scorers, deadline, report)
     report("calibrating", 0.9)
     curve = _calibrate(spec, data, chosen)
@@ -94,7 +101,7 @@ def train(
     metrics = judging.metrics(task, data, members, chosen, curve, spec.slices, spec.minimum)
     report("writing the bundle", 0.97)
     os.makedirs(out, exist_ok=True)
-    files = write(out, spec, task, data, chosen, curve, metrics)
+    files = write(out, spec, data, chosen, curve, metrics)
     clock.lap("judge and write")
     return {
         "metrics": metrics,
@@ -129,7 +136,9 @@ def _supported(spec: TrainingSpec) -> None:
             hint="Write one CREATE MODEL for each: " + ", ".join(spec.targets),
         )
     if spec.engine not in ENGINES:
-        raise TrainingError(f"There is no engine `{spec.engine}`.", hint=did_you_mean(spec.engine, ENGINES, "engines"))
+        raise TrainingError(
+            f"There is no engine `{spec.engine}`.", hint=did_you_mean(spec.engine, ENGINES, "engines")
+        )
     if spec.estimator and spec.engine != "sklearn":
         raise TrainingError(
             f"`estimator` belongs to engine = 'sklearn', and the engine is '{spec.engine}'.",
@@ -146,9 +155,17 @@ def _read(spec: TrainingSpec, paths: Sequence[str]) -> pa.Table:
     import pyarrow.parquet as pq
 
     schema = pq.read_schema(paths[0]) if paths else pa.schema([])
-    for name in (spec.target, *spec.key, *spec.include, *spec.slices, *([spec.event_time] if spec.event_time else [])):
+    for name in (
+        spec.target,
+        *spec.key,
+        *spec.include,
+        *spec.slices,
+        *([spec.event_time] if spec.event_time else []),
+    ):
         if name not in schema.names:
-            raise DataError(f"The rows have no column `{name}`.", hint=did_you_mean(name, schema.names, "columns"))
+            raise DataError(
+                f"The rows have no column `{name}`.", hint=did_you_mean(name, schema.names, "columns")
+            )
     used = set(inputs(spec, schema.names)) | {spec.target, *spec.key, *spec.slices}
     wanted = [n for n in schema.names if n in used or n == spec.event_time]
     try:
@@ -224,10 +241,18 @@ def _task(spec: TrainingSpec, data: Rows) -> Task:
 
 
 def _fit_members(
-    spec: TrainingSpec, task: Task, data: Rows, learners: Getter, scorers: Getter, deadline: float, report: Report
+    spec: TrainingSpec,
+    task: Task,
+    data: Rows,
+    learners: Getter,
+    scorers: Getter,
+    deadline: float,
+    report: Report,
 ) -> dict[str, Member]:
     """The linear baseline always, and the wanted engine; whatever is fitted when the time is up stays."""
-    wanted = ["linear"] + [e for e in (["lightgbm"] if spec.engine == "auto" else [spec.engine]) if e != "linear"]
+    wanted = ["linear"] + [
+        e for e in (["lightgbm"] if spec.engine == "auto" else [spec.engine]) if e != "linear"
+    ]
     members: dict[str, Member] = {}
     for number, name in enumerate(wanted):
         low = 0.1 + 0.1 * number
@@ -243,7 +268,7 @@ def _fit_members(
 
 
 def _options(spec: TrainingSpec) -> dict[str, object]:
-    given: dict[str, object] = {k: v for k, v in spec.options}
+    given: dict[str, object] = dict(spec.options)
     if spec.estimator:
         given |= {"estimator": spec.estimator, "estimators": spec.estimators or ""}
     return given
@@ -307,10 +332,21 @@ def _refit(
     cut_short = dict(chosen.fitted.notes).get("stopped_by") == "time limit"
     if not isinstance(found, dict) or data.split.fit > REFIT_ROWS or cut_short or time.monotonic() > deadline:
         return chosen
-    options = {k: v for k, v in _options(spec).items() if k not in {"rounds", "patience"}} if spec.engine != "auto" else {}
+    options = (
+        {k: v for k, v in _options(spec).items() if k not in {"rounds", "patience"}}
+        if spec.engine != "auto"
+        else {}
+    )
     report(f"{chosen.engine}: refitting with the stop rows", 0.85)
     fitted = _fit(
-        learners(chosen.engine), task, data, spec, deadline, {**options, **found}, lambda _w, _d: None, with_stop=True
+        learners(chosen.engine),
+        task,
+        data,
+        spec,
+        deadline,
+        {**options, **found},
+        lambda _w, _d: None,
+        with_stop=True,
     )
     scorer = scorers(fitted.scorer).load(fitted.payload, task, spec.threads)
     return Member(chosen.engine, fitted, scorer, chosen.stop_metric)
