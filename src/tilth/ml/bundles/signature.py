@@ -91,14 +91,12 @@ class Signature:
 
 
 def outputs(name: str, kind: str, target_type: DataType) -> tuple[Output, ...]:
-    """Outputs for target `name`: the answer, its confidence, and bounds (regression) or probabilities (classes)."""
-    float_ = DataType.FLOAT
+    """Outputs for target `name`: the answer, its confidence, bounds (regression) or probabilities, and why."""
+    float_, json_ = DataType.FLOAT, DataType.JSON
+    why = Output(f"{name}_explain", json_)
     if kind == "regression":
-        return (
-            Output(name, float_),
-            Output(f"{name}_confidence", float_),
-            Output(f"{name}_lower", float_),
-            Output(f"{name}_upper", float_),
-        )
-    answer = DataType.FLOAT if target_type is DataType.DECIMAL else target_type
-    return Output(name, answer), Output(f"{name}_confidence", float_), Output(f"{name}_probabilities", DataType.JSON)
+        ends = (Output(f"{name}_lower", float_), Output(f"{name}_upper", float_))
+        return (Output(name, float_), Output(f"{name}_confidence", float_), *ends, why)
+    answer = float_ if target_type is DataType.DECIMAL else target_type
+    shares = Output(f"{name}_probabilities", json_)
+    return (Output(name, answer), Output(f"{name}_confidence", float_), shares, why)

@@ -1,0 +1,216 @@
+"""One row of JSON to the numbers a model reads, without Arrow: a msgspec struct made from the signature, then packing.
+
+The result is equal, bit for bit, to the same row in `ml.learning.prepare.Preparation.matrix`. No code is generated:
+the struct is defined by msgspec, values are fetched by `operator.attrgetter`. Errors name the input and the next step.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+import struct
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any, NoReturn
+
+import msgspec
+
+from tilth.core.errors import InputError
+from tilth.core.names import did_you_mean, nearest
+from tilth.core.schema import DataType
+from tilth.ml.bundles.signature import Input, Signature
+from tilth.ml.learning.prepare import Column, Preparation
+
+NAN = float("nan")
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - event times are naive, in UTC
+LEARNED = {
+    DataType.BOOLEAN: bool,
+    DataType.INTEGER: float,
+    DataType.FLOAT: float,
+    DataType.DECIMAL: float,
+    DataType.STRING: str,
+    DataType.DATE: date,
+    DataType.TIMESTAMP: datetime,
+}
+WORDS = {"float": "a number", "str": "a text", "bool": "true or false", "int": "a whole number"}
+_EXPECTED = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
+_PLACE = re.compile(r" - at `\$\.?(.*)`\Z")
+
+Parts = tuple[Callable[[datetime, datetime | None], float], ...]
+
+
+class Encoder:
+    """Decodes and packs rows of one signature. Immutable; threads may share it."""
+
+    def __init__(self, signature: Signature, preparation: Preparation) -> None:
+        self._signature = signature
+        fields = [_field(index, i, carried=False) for index, i in enumerate(signature.inputs)]
+        start = len(fields)
+        fields += [_field(start + index, i, carried=True) for index, i in enumerate(signature.carried)]
+        names = {f"f{index}": i.name for index, i in enumerate((*signature.inputs, *signature.carried))}
+        self._attribute = {name: field for field, name in names.items()}
+        self.row_type: type[msgspec.Struct] = msgspec.defstruct(
+            "Row", fields, rename=names, forbid_unknown_fields=True, kw_only=True, frozen=True, gc=False
+        )
+        self.decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self.row_type)
+        self._packer = _Packer(preparation, self._attribute)
+
+    def pack(self, row: Any) -> bytearray:
+        """The row's numbers, packed as native float64s in the order of the matrix."""
+        return self._packer.pack(row)
+
+    def decode(self, body: bytes) -> Any:
+        """One JSON object as a row; InputError names what is wrong."""
+        try:
+            return self.decoder.decode(body)
+        except msgspec.ValidationError as error:
+            self._refuse(error, _generic(body))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise InputError(
+                f"The row is not JSON: {error}.", hint="Send an object such as {" + self._example() + "}."
+            ) from error
+
+    def convert(self, values: Mapping[str, Any]) -> Any:
+        """A mapping of Python values as a row; the same errors."""
+        try:
+            return msgspec.convert(values, self.row_type)
+        except msgspec.ValidationError as error:
+            self._refuse(error, values)
+
+    def values(self, row: Any) -> dict[str, Any]:
+        """The row as a mapping by input name."""
+        return {name: getattr(row, field) for name, field in self._attribute.items()}
+
+    def _refuse(self, error: msgspec.ValidationError, given: Any) -> NoReturn:
+        listed = did_you_mean("", self._signature.names, f"inputs of {self._signature.model}")
+        if isinstance(given, Mapping):
+            self._refuse_unknown(given, listed)
+            missing = [i.name for i in self._signature.inputs if i.required and i.name not in given]
+            if missing:
+                raise InputError(f"Missing: {', '.join(f'`{m}`' for m in missing)}.", hint=listed) from error
+        place, expected = _PLACE.search(str(error)), _EXPECTED.match(str(error))
+        if place is None or not place[1]:
+            raise InputError(f"A row must be a JSON object: {error}.", hint=listed) from error
+        if expected is None:
+            raise InputError(
+                f"The input `{place[1]}` cannot be read: {_first(error)}.", hint=listed
+            ) from error
+        wanted = expected[1].replace(" | null", "")
+        raise InputError(
+            f"The input `{place[1]}` must be {WORDS.get(wanted, wanted)}; {expected[2]} was given.",
+            hint=listed,
+        ) from error
+
+    def _refuse_unknown(self, given: Mapping[str, Any], listed: str) -> None:
+        unknown = [str(name) for name in given if name not in self._attribute]
+        if unknown:
+            near = nearest(unknown[0], self._attribute)
+            guess = f"Did you mean `{near}`? " if near else ""
+            words = ", ".join(f"`{u}`" for u in unknown[:10])
+            raise InputError(
+                f"The model `{self._signature.model}` has no input {words}.", hint=guess + listed
+            )
+
+    def _example(self) -> str:
+        return ", ".join(f'"{name}": ...' for name in self._signature.names[:3])
+
+
+def _first(error: Exception) -> str:
+    return _PLACE.sub("", str(error))
+
+
+def _generic(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _field(index: int, what: Input, *, carried: bool) -> tuple[str, Any] | tuple[str, Any, Any]:
+    """The struct's field: optional ones default to None."""
+    known: Any = LEARNED.get(what.type, Any)
+    if carried and what.type is DataType.INTEGER:
+        known = int
+    if carried or not what.required:
+        return f"f{index}", known if known is Any else known | None, None
+    return f"f{index}", known
+
+
+class _Packer:
+    """Fetches numbers, then texts, then instants, and puts them in the order of the matrix."""
+
+    def __init__(self, preparation: Preparation, attribute: Mapping[str, str]) -> None:
+        by_kind: dict[str, list[Column]] = {"number": [], "category": [], "instant": []}
+        for column in preparation.columns:
+            by_kind["number" if column.kind == "boolean" else column.kind].append(column)
+        self._numbers = _getter([attribute[c.name] for c in by_kind["number"]])
+        self._texts = _getter([attribute[c.name] for c in by_kind["category"]])
+        self._codes = [
+            {level: float(code) for code, level in enumerate(c.levels)}.get for c in by_kind["category"]
+        ]
+        self._instants = [(operator.attrgetter(attribute[c.name]), _parts(c)) for c in by_kind["instant"]]
+        event = preparation.event_time
+        self._event = (
+            operator.attrgetter(attribute[event]) if event is not None and event in attribute else None
+        )
+        fetched = [f for group in by_kind.values() for c in group for f in c.features]
+        order = [fetched.index(f) for f in preparation.features]
+        self._order = None if order == sorted(order) else operator.itemgetter(*order)
+        self._struct = struct.Struct(f"{len(order)}d")
+
+    def pack(self, row: Any) -> bytearray:
+        texts = [get(value, NAN) for get, value in zip(self._codes, self._texts(row), strict=True)]
+        numbers = self._numbers(row)
+        cells = [*numbers, *texts, *self._times(row)] if self._instants else [*numbers, *texts]
+        buffer = bytearray(self._struct.size)
+        ordered = cells if self._order is None else self._order(cells)
+        try:
+            self._struct.pack_into(buffer, 0, *ordered)
+        except struct.error:  # a missing number
+            self._struct.pack_into(buffer, 0, *(NAN if c is None else c for c in ordered))
+        return buffer
+
+    def _times(self, row: Any) -> list[float]:
+        event = _naive(self._event(row)) if self._event is not None else None
+        out: list[float] = []
+        for get, parts in self._instants:
+            value = _naive(get(row))
+            out += [NAN] * len(parts) if value is None else [part(value, event) for part in parts]
+        return out
+
+
+def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """The named attributes as a tuple, also for one name and none."""
+    if not names:
+        return lambda _row: ()
+    get = operator.attrgetter(*names)
+    return get if len(names) > 1 else lambda row: (get(row),)
+
+
+def _naive(value: Any) -> datetime | None:
+    """A date or an instant as a naive one in UTC."""
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day)  # noqa: DTZ001
+    return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+
+
+def _parts(column: Column) -> Parts:
+    return tuple(PARTS[part] for part in column.parts)
+
+
+def _micros(value: datetime, since: datetime) -> int:
+    span = value - since
+    return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
+
+
+PARTS: dict[str, Callable[[datetime, datetime | None], float]] = {
+    "day": lambda at, _event: float(at.day),
+    "dow": lambda at, _event: float(at.weekday()),
+    "hour": lambda at, _event: at.hour + at.minute / 60,
+    "month": lambda at, _event: float(at.month),
+    "doy": lambda at, _event: float(at.timetuple().tm_yday),
+    "epoch": lambda at, _event: float((at - EPOCH).days),
+    "since_event": lambda at, event: NAN if event is None else _micros(at, event) / 3_600_000_000,
+}

@@ -1,0 +1,310 @@
+"""A model version in memory: a typed function from named inputs to outputs, the same at every door.
+
+Loaded from bytes that were verified, never from a folder; immutable, so a swap is one rebound name. Batches go through
+Arrow, one JSON row goes without it; both give the same bits. Explanations are in `explain`, packing in `encode`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tilth.core.errors import InputError, TamperError, UnknownNameError
+from tilth.core.names import did_you_mean
+from tilth.core.schema import DataType
+from tilth.ml.bundles.signature import Signature
+from tilth.ml.learning.prepare import Preparation
+from tilth.ml.serving.curve import Curve
+from tilth.ml.serving.encode import Encoder
+from tilth.ml.serving.explain import Explainer
+from tilth.ports.learning import Scorer, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Array = npt.NDArray[np.float64]
+    Table: TypeAlias = pa.Table | pa.RecordBatch
+
+Answer = tuple[float, ...]
+
+
+class Predictor:
+    """One version, ready to answer. Made by `load`."""
+
+    def __init__(
+        self,
+        signature: Signature,
+        preparation: Preparation,
+        curve: Curve,
+        scorer: Scorer,
+        version: int,
+        digest: str,
+    ) -> None:
+        self.signature = signature
+        self.version = version
+        self.digest = digest
+        self._preparation = preparation
+        self._curve = curve
+        self._scorer = scorer
+        self._encoder = Encoder(signature, preparation)
+        self._optional = frozenset(i.name for i in signature.inputs if not i.required)
+        self._required = _required_floats(signature, preparation)
+        self._explainer = Explainer(signature, preparation, scorer, version, digest)
+        self._render = _renderer(signature, curve)
+
+    @classmethod
+    def load(
+        cls,
+        files: Mapping[str, bytes],
+        get_scorer: Callable[[str], Any],
+        version: int,
+        digest: str,
+        threads: int | None = None,
+    ) -> Predictor:
+        """From the bundle's files. `get_scorer(name)` gives the class that reads the member.
+
+        `threads` limits batches; None takes all cores. TamperError when the files do not fit together.
+        """
+        try:
+            signature = Signature.from_plain(json.loads(files["signature.json"]))
+            preparation = Preparation.from_plain(json.loads(files["prepare.json"]))
+            kept = json.loads(files["calibration.json"])
+            curve = Curve.from_plain(kept)
+            member, name = files[kept["member"]], str(kept["scorer"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise TamperError(
+                f"The bundle's files do not fit together: {type(error).__name__} {error}.",
+                hint="Train the model again, or roll back to another version.",
+            ) from error
+        scorer = get_scorer(name).load(member, task(signature, preparation), threads)
+        return cls(signature, preparation, curve, scorer, version, digest)
+
+    # --- many rows -----------------------------------------------------------------------------------------
+
+    def scores(self, table: Table) -> Array:
+        """Calibrated scores: [rows] of values or of P(positive class), or [rows, classes]. What gates compare."""
+        return self._curve.apply(self._scorer.score(self.matrix(table)))
+
+    def matrix(self, table: Table) -> Array:
+        """The prepared rows; InputError for a missing or wrongly typed column, or a gap where none may be."""
+        import numpy as np
+
+        x = self._preparation.matrix(table, self._optional)
+        for name, index in self._required:
+            gaps = int(np.isnan(x[:, index]).sum()) if index is not None else table.column(name).null_count
+            if gaps:
+                raise InputError(
+                    f"The input `{name}` is missing in {gaps:,} of {len(x):,} rows; it never was in training.",
+                    hint=f"Filter them (WHERE {name} IS NOT NULL), or train on rows with such gaps.",
+                )
+        return x
+
+    def predict(self, table: Table, outputs: Sequence[str] | None = None) -> pa.RecordBatch:
+        """The outputs as columns, in the order asked; by default the answer, its confidence and its bounds.
+
+        Columns bind by name; others are passed over. `<y>_probabilities` and `<y>_explain` are JSON texts, made only
+        when asked for.
+        """
+        import pyarrow as pa
+
+        wanted = self._wanted(outputs)
+        x = self.matrix(table)
+        scores = self._curve.apply(self._scorer.score(x))
+        made = [self._column(name.removeprefix(self.signature.output), scores, x, table) for name in wanted]
+        return pa.RecordBatch.from_arrays(made, names=list(wanted))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names that `predict` gives when none are asked for."""
+        heavy = (f"{self.signature.output}_probabilities", f"{self.signature.output}_explain")
+        return tuple(o.name for o in self.signature.outputs if o.name not in heavy)
+
+    def _wanted(self, outputs: Sequence[str] | None) -> tuple[str, ...]:
+        if outputs is None:
+            return self.outputs
+        known = [o.name for o in self.signature.outputs]
+        for name in outputs:
+            if name not in known:
+                raise UnknownNameError(
+                    f"The model `{self.signature.model}` has no output `{name}`.",
+                    hint=did_you_mean(name, known, "outputs"),
+                )
+        return tuple(outputs)
+
+    def _column(self, what: str, scores: Array, x: Array, table: Table) -> pa.Array:
+        """One output: '' is the answer, else `_confidence`, `_lower`, `_upper`, `_probabilities`, `_explain`."""
+        import numpy as np
+        import pyarrow as pa
+
+        regression = self.signature.kind == "regression"
+        if what == "_explain":
+            return pa.array([json.dumps(e) for e in self._explanations(scores, x, table)], pa.string())
+        if what == "_probabilities":
+            return pa.array([json.dumps(self._shares(row)) for row in _rows(scores)], pa.string())
+        if regression:
+            c = self._curve.conformal
+            if what == "":
+                return pa.array(scores)
+            if c is None:
+                return pa.nulls(len(scores), pa.float64())
+            if what == "_confidence":
+                return pa.array(np.full(len(scores), c.coverage))
+            return pa.array(scores - c.radius if what == "_lower" else scores + c.radius)
+        code = scores > self._curve.threshold if scores.ndim == 1 else scores.argmax(axis=1)
+        if what == "":
+            return self._classes(code)
+        return pa.array(np.where(code, scores, 1.0 - scores) if scores.ndim == 1 else scores.max(axis=1))
+
+    def _classes(self, code: Any) -> pa.Array:
+        """Class indexes as values of the target's type."""
+        import pyarrow as pa
+
+        if self.signature.target_type is DataType.BOOLEAN:
+            return pa.array(code)
+        return pa.array(list(self.signature.classes)).take(pa.array(code.astype("int64")))
+
+    def _explanations(self, scores: Array, x: Array, table: Table) -> list[dict[str, Any]]:
+        names = [n for n in self.signature.names if n in table.schema.names]
+        given = table.select(names).to_pylist()
+        answers = [self._outputs_of(row) for row in _rows(scores)]
+        return self._explainer.explain(x, list(_rows(scores)), answers, given)
+
+    # --- one row -------------------------------------------------------------------------------------------
+
+    @property
+    def decoder(self) -> Any:
+        """The msgspec decoder of one JSON row; its rows go to `score_row`."""
+        return self._encoder.decoder
+
+    def decode(self, body: bytes) -> Any:
+        """One JSON object as a row; InputError names the input that is unknown, missing or of another type."""
+        return self._encoder.decode(body)
+
+    def convert(self, values: Mapping[str, Any]) -> Any:
+        """A mapping as a row; the same errors."""
+        return self._encoder.convert(values)
+
+    def values(self, row: Any) -> dict[str, Any]:
+        """A row as a mapping, carried columns included: what is logged."""
+        return self._encoder.values(row)
+
+    def score_row(self, row: Any) -> Answer:
+        """The calibrated score of a row: one number, or one a class."""
+        return self._curve.one(self._scorer.score_row(self._encoder.pack(row)))
+
+    def render(self, answer: Answer) -> bytes:
+        """The outputs as the inside of a JSON object, without braces: `"y":true,"y_confidence":0.8`."""
+        return self._render(answer)
+
+    def score_json(self, body: bytes) -> tuple[bytes, Any, Answer]:
+        """The hot path: a JSON object to the inside of the answer's object, the row, and the calibrated score."""
+        row = self._encoder.decode(body)
+        answer = self._curve.one(self._scorer.score_row(self._encoder.pack(row)))
+        return self._render(answer), row, answer
+
+    def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Answers for rows as mappings, with the values of `predict`."""
+        return [self._outputs_of(self.score_row(self.convert(row))) for row in rows]
+
+    def explain(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Why this answer: value, confidence, bounds, the strongest contributions, the model's version and digest."""
+        import numpy as np
+
+        packed = self._encoder.pack(self.convert(values))
+        answer = self._curve.one(self._scorer.score_row(packed))
+        x = np.frombuffer(packed, dtype=np.float64)[None, :]
+        return self._explainer.explain(x, [answer], [self._outputs_of(answer)], [dict(values)])[0]
+
+    def warm(self) -> None:
+        """Touch what the first request of this thread would otherwise wait for."""
+        size = 8 * len(self._preparation.features)
+        self._curve.one(self._scorer.score_row(bytearray(size)))
+
+    def _outputs_of(self, answer: Answer) -> dict[str, Any]:
+        y, c = self.signature.output, self._curve.conformal
+        if self.signature.kind == "regression":
+            half = None if c is None else c.radius
+            bounds = (None, None) if half is None else (answer[0] - half, answer[0] + half)
+            confidence = None if c is None else c.coverage
+            return {
+                y: answer[0],
+                f"{y}_confidence": confidence,
+                f"{y}_lower": bounds[0],
+                f"{y}_upper": bounds[1],
+            }
+        code, confidence = _decide(answer, self._curve.threshold)
+        return {
+            y: self.signature.classes[code],
+            f"{y}_confidence": confidence,
+            f"{y}_probabilities": self._shares(answer),
+        }
+
+    def _shares(self, answer: Answer) -> dict[str, float]:
+        shares = (1.0 - answer[0], answer[0]) if len(answer) == 1 else answer
+        return dict(zip(map(_label, self.signature.classes), shares, strict=True))
+
+
+def task(signature: Signature, preparation: Preparation) -> Task:
+    """What a scorer needs to know to read its file."""
+    categorical = preparation.categorical
+    return Task(
+        kind=signature.kind,
+        classes=len(signature.classes),
+        columns=preparation.features,
+        categorical=tuple(i for i, _ in categorical),
+        cardinality=tuple(n for _, n in categorical),
+    )
+
+
+def _required_floats(signature: Signature, preparation: Preparation) -> tuple[tuple[str, int | None], ...]:
+    """Required inputs; with their matrix column where a gap can also be a NaN, which Arrow does not count."""
+    required = {i.name for i in signature.inputs if i.required}
+    at, out = 0, []
+    for column in preparation.columns:
+        if column.name in required:
+            out.append((column.name, at if column.type is DataType.FLOAT else None))
+        at += len(column.features)
+    return tuple(out)
+
+
+def _rows(scores: Array) -> list[Answer]:
+    return [(s,) for s in scores.tolist()] if scores.ndim == 1 else [tuple(s) for s in scores.tolist()]
+
+
+def _decide(answer: Answer, threshold: float) -> tuple[int, float]:
+    """The class and the probability of it."""
+    if len(answer) == 1:
+        return (1, answer[0]) if answer[0] > threshold else (0, 1.0 - answer[0])
+    best = max(answer)
+    return answer.index(best), best
+
+
+def _label(value: Any) -> str:
+    """A class as a JSON key: true, 3, text."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _renderer(signature: Signature, curve: Curve) -> Callable[[Answer], bytes]:
+    """A function that writes an answer as JSON with as little work as possible."""
+    y = json.dumps(signature.output)[1:-1]
+    if signature.kind == "regression":
+        c = curve.conformal
+        if c is None:
+            return lambda a: (
+                f'"{y}":{a[0]!r},"{y}_confidence":null,"{y}_lower":null,"{y}_upper":null'.encode()
+            )
+        half, share = c.radius, repr(c.coverage)
+        return lambda a: (
+            f'"{y}":{a[0]!r},"{y}_confidence":{share},"{y}_lower":{a[0] - half!r},"{y}_upper":{a[0] + half!r}'
+        ).encode()
+    heads = [f'"{y}":{json.dumps(c)},"{y}_confidence":' for c in signature.classes]
+    limit = curve.threshold
+
+    def classes(a: Answer) -> bytes:
+        code, confidence = _decide(a, limit)
+        return f"{heads[code]}{confidence!r}".encode()
+
+    return classes
