@@ -13,7 +13,11 @@ from typing import Any
 from tilth.core.errors import MissingExtraError, UnknownNameError
 from tilth.core.names import did_you_mean
 
-GROUPS = {"tilth.sources": "source engine", "tilth.learners": "learning engine", "tilth.scorers": "model format"}
+GROUPS = {
+    "tilth.sources": "source engine",
+    "tilth.learners": "learning engine",
+    "tilth.scorers": "model format",
+}
 
 
 def names(group: str) -> tuple[str, ...]:
@@ -31,7 +35,9 @@ def load(group: str, name: str) -> Any:
     point = _found(group).get(name)
     if point is None:
         what = GROUPS.get(group, group)
-        raise UnknownNameError(f"There is no {what} `{name}`.", hint=did_you_mean(name, _found(group), f"{what}s"))
+        raise UnknownNameError(
+            f"There is no {what} `{name}`.", hint=did_you_mean(name, _found(group), f"{what}s")
+        )
     try:
         return point.load()
     except Exception as error:
