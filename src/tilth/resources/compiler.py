@@ -1,290 +1,252 @@
-"""Declarations to a graph: names resolved, rules of the language checked, recipes computed. Reads no data.
+"""Declarations to a graph: names resolved, rules checked, recipes computed. Reads no data and asks no source.
 
-A recipe changes exactly when what would be made changes: not with white space or comments, not with how often a dataset
-is refreshed or when a model is retrained, and not when a source moves to another host.
+A recipe changes exactly when what would be made changes: not with white space or comments, not with how often a
+dataset is refreshed or when a model is retrained, and not when a source moves to another host. What each kind's
+recipe holds is in the `_..._recipe` functions; rules that one declaration can break alone are in `rules`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tilth.core.canonical import fingerprint
-from tilth.core.errors import LanguageError, ProjectError, TilthError, UnknownNameError, UnsupportedError
+from tilth.core.errors import Position, ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
+from tilth.resources import rules
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import KIND_OF, Resource, TableRef
+from tilth.sql.lineage import tables
+from tilth.sql.normal import normal
 from tilth.sql.printer import show
 from tilth.sql.statements import (
-    CheckKind,
     CreateDataset,
     CreateEndpoint,
     CreateModel,
     CreateSource,
     DatasetRef,
     Declaration,
+    Expectation,
     Kind,
     NativeQuery,
-    OnFail,
+    Options,
     Query,
+    Statement,
 )
-
-OBJECTIVE = ("metric", "minimum", "cost_false_negative", "cost_false_positive", "label_delay", "slices")
-METRICS = ("roc_auc", "log_loss", "accuracy", "f1", "brier", "rmse", "mae", "r2", "mape")
-USING = ("engine", "estimator", "time_limit", "seed", "memory", "threads")
-ENGINES = ("lightgbm", "linear", "estimator")
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the text cannot say: versions of engines, hashes of own code, engines of sources that are installed."""
+    """What the text cannot say: versions of engines, hashes of own code, engines of sources that are installed.
 
-    engines: Mapping[str, str] = field(default_factory=dict)
-    code: Mapping[str, str] = field(default_factory=dict)
+    An empty `engines` or `sources` means that they are not known, and then names of engines are not checked.
+    """
+
+    engines: Mapping[str, str] = field(default_factory=dict)  # name -> version
+    code: Mapping[str, str] = field(default_factory=dict)  # 'module:function' -> hash of its content
     sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Reads:
-    """What a query reads: tables of sources, and other datasets; `query` is its normal form."""
+class _Draft:
+    """A declaration with what it needs; its recipe waits for those of its datasets."""
 
-    tables: tuple[TableRef, ...]
-    datasets: tuple[str, ...]
-    query: str
+    declaration: Declaration
+    tables: tuple[TableRef, ...] = ()
+    sources: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()  # their recipes go into this one's
+    others: tuple[str, ...] = ()  # needed, but only by name
+
+    @property
+    def depends(self) -> tuple[str, ...]:
+        return tuple(sorted({*self.sources, *self.datasets, *self.others}))
 
 
-def compile(declarations: Sequence[Declaration], facts: Facts) -> Graph:  # noqa: A001  # the word of the field
+def compile(statements: Sequence[Statement], facts: Facts) -> Graph:  # noqa: A001 - the word of the field
     """The graph of a project; ProjectError, UnknownNameError or CycleError with file, line and caret."""
-    by_name: dict[str, Declaration] = {}
-    for d in declarations:
-        if (other := by_name.get(d.name)) is not None:
-            raise _at(
-                ProjectError(
-                    f"`{d.name}` is declared twice; first at {other.position}.",
-                    hint="Each name has one kind and one declaration: rename or remove one.",
-                ),
-                d,
-            )
-        by_name[d.name] = d
-    draft = {n: _draft(d, by_name, facts) for n, d in by_name.items()}
-    ordered = Graph.of(*(r for r, _ in draft.values()))
+    known = _by_name(statements)
+    drafts = {}
+    for name, d in known.items():
+        rules.check(d, facts.engines, facts.sources)
+        drafts[name] = _draft(d, known)
+    ordered = Graph.of(*(_resource(draft, "") for draft in drafts.values()))
     recipes: dict[str, str] = {}
-    for resource in ordered:
-        own = draft[resource.name][1]
-        upstream = [recipes[n] for n in resource.depends if resource.kind is not Kind.ENDPOINT]
-        recipes[resource.name] = fingerprint({"kind": resource.kind, "own": own, "upstream": upstream})
-    return Graph.of(*(_finished(r, recipes) for r in ordered))
+    for r in ordered:
+        recipes[r.name] = fingerprint(_recipe(drafts[r.name], known, recipes, facts))
+    return Graph(tuple(_resource(drafts[r.name], recipes[r.name], show(r.declaration)) for r in ordered))
 
 
-def _finished(r: Resource, recipes: dict[str, str]) -> Resource:
-    recipe = recipes[r.name]
-    if r.kind is Kind.SOURCE:  # where a source lies is its own recipe, but not that of what is made from it
-        recipe = fingerprint({"kind": r.kind, "text": r.text})
-    return Resource(r.kind, r.name, r.declaration, r.depends, recipe, r.text, r.tables)
-
-
-def _draft(d: Declaration, known: Mapping[str, Declaration], facts: Facts) -> tuple[Resource, object]:
-    if isinstance(d, CreateSource):
-        if facts.sources and d.engine not in facts.sources:
-            raise _at(
-                UnknownNameError(
-                    f"`{d.engine}` is not an engine of sources.",
-                    hint=did_you_mean(d.engine, facts.sources, "engines"),
-                ),
-                d,
+def _by_name(statements: Iterable[Statement]) -> dict[str, Declaration]:
+    known: dict[str, Declaration] = {}
+    for s in statements:
+        if not isinstance(s, CreateSource | CreateDataset | CreateModel | CreateEndpoint):
+            raise ProjectError(
+                f"A project only declares, and this is a {type(s).__name__}.",
+                hint="Keep CREATE statements in files. To drop a resource, delete its CREATE statement.",
+                where=getattr(s, "position", None),
             )
-        return _resource(d, ()), [d.name, d.engine]
+        if (first := known.get(s.name)) is not None:
+            raise ProjectError(
+                f"`{s.name}` is declared twice: as a {KIND_OF[type(first)]} at {first.position}, and here.",
+                hint="Each name has one kind and one declaration: rename or remove one.",
+                where=s.position,
+            )
+        known[s.name] = s
+    return known
+
+
+def _resource(draft: _Draft, recipe: str, text: str = "") -> Resource:
+    d = draft.declaration
+    return Resource(KIND_OF[type(d)], d.name, d, draft.depends, recipe, text, draft.tables)
+
+
+# --- what needs what ---------------------------------------------------------------------------------------
+
+
+def _draft(d: Declaration, known: Mapping[str, Declaration]) -> _Draft:
+    if isinstance(d, CreateSource):
+        return _Draft(d)
     if isinstance(d, CreateDataset):
         return _dataset(d, known)
     if isinstance(d, CreateModel):
-        return _model(d, known, facts)
-    return _endpoint(d, known)
-
-
-def _resource(d: Declaration, depends: tuple[str, ...], tables: tuple[TableRef, ...] = ()) -> Resource:
-    return Resource(KIND_OF[type(d)], d.name, d, tuple(sorted(set(depends))), "", show(d), tables)
-
-
-def _dataset(d: CreateDataset, known: Mapping[str, Declaration]) -> tuple[Resource, object]:
-    reads = _reads(d.query, d, known)
-    if d.refresh.incremental and d.event_time is None:
-        raise _at(
-            ProjectError(
-                f"Dataset `{d.name}` is INCREMENTAL but has no EVENT TIME.",
-                hint="Add `EVENT TIME <column>`: new rows are found by it.",
-            ),
-            d,
-        )
-    more: list[str] = []
-    for e in d.expect:
-        if e.on_fail is OnFail.QUARANTINE and e.kind is not CheckKind.ROW:
-            raise ProjectError(
-                f"Only rows can be quarantined; this is a check of the set in `{d.name}`.",
-                where=e.position,
-                hint="Write ON FAIL STOP or ON FAIL WARN.",
-            )
-        if e.kind is CheckKind.FRESH and d.event_time is None:
-            raise ProjectError(
-                f"FRESH needs to know when rows happened, and `{d.name}` has no EVENT TIME.",
-                where=e.position,
-                hint="Add `EVENT TIME <column>`.",
-            )
-        if e.table is not None:
-            _need(e.table[0], Kind.SOURCE, known, d)
-            more.append(e.table[0])
-    own = [reads.query, d.key, d.event_time, d.refresh.incremental, d.expect]
-    depends = (*(t.source for t in reads.tables), *reads.datasets, *more)
-    return _resource(d, depends, reads.tables), own
-
-
-def _model(d: CreateModel, known: Mapping[str, Declaration], facts: Facts) -> tuple[Resource, object]:
-    if d.window is not None or d.horizon is not None or d.order_by or d.group_by:
-        raise _at(
-            UnsupportedError(
-                f"Model `{d.name}` asks for a forecast, which is not in this version of tilth.",
-                hint="Leave out ORDER BY, GROUP BY, WINDOW and HORIZON to predict row by row.",
-            ),
-            d,
-        )
-    _check_options(d, facts)
-    targets = {t.column.lower() for t in d.targets}
-    for column in d.features.include:
-        if column.lower() in targets:
-            raise _at(
-                ProjectError(
-                    f"`{column}` is what model `{d.name}` predicts; it cannot be a feature too.",
-                    hint="Take it out of FEATURES.",
-                ),
-                d,
-            )
-    engine = str(d.using.get("engine", "auto"))
-    version = facts.engines.get(engine, "")
-    code = facts.code.get(str(d.using.get("estimator", "")), "")
-    depends, tables, query = _model_data(d, known)
-    own = [d.targets, query, d.features, d.objective, d.using, engine, version, code]
-    return _resource(d, depends, tables), own
-
-
-def _model_data(
-    d: CreateModel, known: Mapping[str, Declaration]
-) -> tuple[tuple[str, ...], tuple[TableRef, ...], str]:
-    if isinstance(d.source, DatasetRef):
-        _need(d.source.name, Kind.DATASET, known, d)
-        return (d.source.name,), (), d.source.name
-    if isinstance(d.source, NativeQuery):
-        _need(d.source.source, Kind.SOURCE, known, d)
-        return (d.source.source,), (), d.source.sql
-    reads = _reads(d.source, d, known)
-    return (*(t.source for t in reads.tables), *reads.datasets), reads.tables, reads.query
-
-
-def _check_options(d: CreateModel, facts: Facts) -> None:
-    for key, _ in d.objective.items:
-        if key not in OBJECTIVE:
-            raise _at(
-                UnknownNameError(
-                    f"`{key}` is not an option of OBJECTIVE.", hint=did_you_mean(key, OBJECTIVE, "options")
-                ),
-                d,
-            )
-    metric = d.objective.get("metric")
-    if metric is not None and metric not in METRICS:
-        raise _at(
-            UnknownNameError(
-                f"`{metric}` is not a metric.", hint=did_you_mean(str(metric), METRICS, "metrics")
-            ),
-            d,
-        )
-    for key, _ in d.using.items:
-        if key not in USING and key.partition(".")[0] not in ENGINES:
-            raise _at(
-                UnknownNameError(
-                    f"`{key}` is not an option of USING.", hint=did_you_mean(key, USING, "options")
-                ),
-                d,
-            )
-    engine = d.using.get("engine", "auto")
-    if facts.engines and engine not in facts.engines:
-        raise _at(
-            UnknownNameError(
-                f"`{engine}` is not an engine of models.",
-                hint=did_you_mean(str(engine), facts.engines, "engines"),
-            ),
-            d,
-        )
-
-
-def _endpoint(d: CreateEndpoint, known: Mapping[str, Declaration]) -> tuple[Resource, object]:
+        return _model(d, known)
     _need(d.model, Kind.MODEL, known, d)
-    if d.regions or d.replicas != 1:
-        raise _at(
-            UnsupportedError(
-                f"Endpoint `{d.name}` asks for regions or replicas, which are not in this version of tilth.",
-                hint="Leave out REGIONS and REPLICAS: one node serves it.",
-            ),
-            d,
-        )
-    depends = [d.model]
-    if d.outcomes is not None:
-        _need(d.outcomes.dataset, Kind.DATASET, known, d)
-        depends.append(d.outcomes.dataset)
-    return _resource(d, tuple(depends)), [d.model, d.rollout, d.outcomes]
+    outcomes = () if d.outcomes is None else (_need(d.outcomes.dataset, Kind.DATASET, known, d),)
+    return _Draft(d, others=(d.model, *outcomes))
 
 
-def _need(name: str, kind: Kind, known: Mapping[str, Declaration], user: Declaration) -> None:
+def _dataset(d: CreateDataset, known: Mapping[str, Declaration]) -> _Draft:
+    reads = _reads(d, d.query, known)
+    checked = [_need(e.table[0], Kind.SOURCE, known, d, e.position) for e in d.expect if e.table is not None]
+    return _Draft(d, reads.tables, (*reads.sources, *checked), reads.datasets)
+
+
+def _model(d: CreateModel, known: Mapping[str, Declaration]) -> _Draft:
+    if isinstance(d.source, DatasetRef):
+        return _Draft(d, datasets=(_need(d.source.name, Kind.DATASET, known, d, d.source.position),))
+    if isinstance(d.source, NativeQuery):
+        return _Draft(d, sources=(_need(d.source.source, Kind.SOURCE, known, d, d.source.position),))
+    return _reads(d, d.source, known)
+
+
+def _reads(d: CreateDataset | CreateModel, query: Query, known: Mapping[str, Declaration]) -> _Draft:
+    found: set[TableRef] = set()
+    datasets: set[str] = set()
+    for use in tables(query.sql, query.position):
+        if use.schema is not None:
+            found.add(TableRef(_need(use.schema.lower(), Kind.SOURCE, known, d, use.position), use.name))
+        else:
+            datasets.add(_need(use.name.lower(), Kind.DATASET, known, d, use.position))
+    refs = tuple(sorted(found, key=lambda t: (t.source, t.table)))
+    return _Draft(d, refs, tuple({t.source: None for t in refs}), tuple(sorted(datasets)))
+
+
+def _need(
+    name: str, kind: Kind, known: Mapping[str, Declaration], user: Declaration, where: Position | None = None
+) -> str:
+    """The name, which is declared as that kind; UnknownNameError where it is used when it is not."""
     found = known.get(name)
     if found is not None and KIND_OF[type(found)] is kind:
-        return
+        return name
     names = [n for n, d in known.items() if KIND_OF[type(d)] is kind]
-    what = (
-        f"`{name}` is a {KIND_OF[type(found)].value}, not a {kind.value}"
-        if found
-        else f"There is no {kind.value} `{name}`"
+    hint = did_you_mean(name, names, f"{kind}s")
+    if found is None:
+        message = f"There is no {kind} `{name}`, which `{user.name}` needs."
+        if name == "tilth" and kind is Kind.SOURCE:
+            hint = "Tables of the schema tilth can be asked, but not be made into data. " + hint
+    else:
+        message = f"`{name}` is a {KIND_OF[type(found)]}, not a {kind}, which `{user.name}` needs."
+        if isinstance(found, CreateSource) and kind is Kind.DATASET:
+            hint = f"Write the table too: {name}.<table>. " + hint
+    raise UnknownNameError(message, hint=hint, where=where or user.position)
+
+
+# --- recipes -----------------------------------------------------------------------------------------------
+
+
+def _recipe(
+    draft: _Draft, known: Mapping[str, Declaration], recipes: Mapping[str, str], facts: Facts
+) -> dict[str, object]:
+    d = draft.declaration
+    own = (
+        _source_recipe(d)
+        if isinstance(d, CreateSource)
+        else _dataset_recipe(d)
+        if isinstance(d, CreateDataset)
+        else _model_recipe(d, facts)
+        if isinstance(d, CreateModel)
+        else _endpoint_recipe(d)
     )
-    raise _at(
-        UnknownNameError(
-            f"{what}, which `{user.name}` needs.", hint=did_you_mean(name, names, f"{kind.value}s")
-        ),
-        user,
-    )
+    own["kind"] = KIND_OF[type(d)]
+    own["upstream"] = [recipes[n] for n in draft.datasets]
+    own["sources"] = [
+        (n, s.engine) for n in sorted(set(draft.sources)) if isinstance(s := known[n], CreateSource)
+    ]
+    return own
 
 
-def _reads(query: Query, user: Declaration, known: Mapping[str, Declaration]) -> Reads:
-    """The tables of a query, by sqlglot; names of its own CTEs are not tables."""
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import ParseError
-
-    try:
-        tree = sqlglot.parse_one(query.sql, dialect="duckdb")
-    except ParseError as error:
-        first = error.errors[0] if error.errors else {}
-        raise _at(
-            LanguageError(
-                f"The query of `{user.name}` cannot be read: {first.get('description') or error}.",
-                hint="Queries are DuckDB SQL; try it with `SELECT`.",
-            ),
-            user,
-        ) from error
-    own = {c.alias.lower() for c in tree.find_all(exp.CTE)}
-    tables: set[tuple[str, str]] = set()
-    datasets: set[str] = set()
-    for t in tree.find_all(exp.Table):
-        if not isinstance(t.this, exp.Identifier):
-            continue
-        if t.db:
-            _need(t.db, Kind.SOURCE, known, user)
-            tables.add((t.db, t.name))
-        elif t.name.lower() not in own:
-            _need(t.name, Kind.DATASET, known, user)
-            datasets.add(t.name)
-    return Reads(
-        tuple(TableRef(*t) for t in sorted(tables)),
-        tuple(sorted(datasets)),
-        tree.sql(dialect="duckdb", comments=False),
-    )
+def _source_recipe(d: CreateSource) -> dict[str, object]:
+    """Where it lies is its own recipe; what is made from it only knows its name and engine."""
+    return {"engine": d.engine, "options": _sorted(d.options)}
 
 
-def _at(error: TilthError, d: Declaration) -> TilthError:
-    """The error at the declaration's place."""
-    return error.at(d.position) if d.position is not None else error
+def _dataset_recipe(d: CreateDataset) -> dict[str, object]:
+    return {
+        "query": normal(d.query.sql),
+        "key": d.key,
+        "event_time": d.event_time,
+        "incremental": d.refresh.incremental,
+        "expect": [_expectation(e) for e in d.expect],
+    }
+
+
+def _expectation(e: Expectation) -> list[object]:
+    expression = normal(e.expression) if e.expression else ""
+    return [e.kind, e.on_fail, expression, e.table, e.columns, e.within]
+
+
+def _model_recipe(d: CreateModel, facts: Facts) -> dict[str, object]:
+    """Memory and threads say how it is made, not what; RETRAIN and PROMOTE say when."""
+    given = dict(rules.USING_DEFAULTS) | dict(d.using.items)
+    engine, estimator = str(given["engine"]), str(given.get("estimator", ""))
+    version: object = facts.engines.get(engine, "")
+    if engine == "auto":  # it may choose any of them
+        version = sorted(facts.engines.items())
+    return {
+        "targets": [[t.column, t.output] for t in d.targets],
+        "source": _data(d.source),
+        "include": d.features.include,
+        "exclude": sorted(c.lower() for c in d.features.exclude),
+        "objective": _sorted(d.objective),
+        "using": _sorted(Options(tuple((k, v) for k, v in given.items() if k not in ("memory", "threads")))),
+        "version": version,
+        "code": facts.code.get(estimator, ""),
+    }
+
+
+def _data(source: DatasetRef | Query | NativeQuery) -> list[str]:
+    if isinstance(source, DatasetRef):
+        return ["dataset", source.name]
+    if isinstance(source, NativeQuery):
+        return ["native", source.source, source.sql]
+    return ["query", normal(source.sql)]
+
+
+def _endpoint_recipe(d: CreateEndpoint) -> dict[str, object]:
+    """Without the model's recipe: an endpoint follows the model, it is not made anew with it."""
+    return {
+        "model": d.model,
+        "regions": d.regions,
+        "replicas": d.replicas,
+        "rollout": d.rollout,
+        "outcomes": d.outcomes,
+    }
+
+
+def _sorted(options: Options) -> list[tuple[str, object]]:
+    """Options whatever their order, with durations by their length."""
+    durations = ("label_delay", "time_limit")
+    return [
+        (k, (rules.duration_of(v) if k in durations else None) or v)
+        for k, v in sorted(options.items, key=lambda i: i[0])
+    ]

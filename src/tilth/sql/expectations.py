@@ -8,88 +8,11 @@ from tilth.core.names import nearest
 from tilth.sql.clauses import choice
 from tilth.sql.statements import CheckKind, Expectation, OnFail
 from tilth.sql.tokens import Cursor
+from tilth.sql.trees import holds_aggregate
 from tilth.sql.values import duration
 
 _ON_FAIL = {w.name: w for w in OnFail}
 _STOP = frozenset({",", ")", "ON"})
-_AGGREGATES = frozenset(
-    [
-        "any_value",
-        "approx_count_distinct",
-        "approx_quantile",
-        "approx_top_k",
-        "arg_max",
-        "arg_min",
-        "arg_max_null",
-        "arg_min_null",
-        "array_agg",
-        "avg",
-        "bit_and",
-        "bit_or",
-        "bit_xor",
-        "bitstring_agg",
-        "bool_and",
-        "bool_or",
-        "corr",
-        "count",
-        "count_if",
-        "count_star",
-        "countif",
-        "covar_pop",
-        "covar_samp",
-        "entropy",
-        "favg",
-        "first",
-        "fsum",
-        "geomean",
-        "geometric_mean",
-        "group_concat",
-        "histogram",
-        "histogram_exact",
-        "kahan_sum",
-        "kurtosis",
-        "kurtosis_pop",
-        "last",
-        "list",
-        "listagg",
-        "mad",
-        "max",
-        "max_by",
-        "mean",
-        "median",
-        "min",
-        "min_by",
-        "mode",
-        "product",
-        "quantile",
-        "quantile_cont",
-        "quantile_disc",
-        "regr_avgx",
-        "regr_avgy",
-        "regr_count",
-        "regr_intercept",
-        "regr_r2",
-        "regr_slope",
-        "regr_sxx",
-        "regr_sxy",
-        "regr_syy",
-        "reservoir_quantile",
-        "sem",
-        "skewness",
-        "stddev",
-        "stddev_pop",
-        "stddev_samp",
-        "string_agg",
-        "sum",
-        "sumkahan",
-        "sum_no_overflow",
-        "var_pop",
-        "var_samp",
-        "variance",
-        "weighted_avg",
-    ]
-)
-"""DuckDB's aggregate functions, for those that sqlglot reads as functions it does not know."""
 
 
 def expectations(c: Cursor) -> tuple[Expectation, ...]:
@@ -178,18 +101,11 @@ def _kind(c: Cursor, first: int, last: int, text: str) -> CheckKind:
 @lru_cache(maxsize=1024)
 def aggregates(expression: str) -> bool:
     """Whether the expression aggregates over the rows: an aggregate function outside windows and subqueries."""
-    from sqlglot import exp, parse_one
+    from sqlglot import parse_one
     from sqlglot.errors import SqlglotError
 
     try:
         tree = parse_one(expression, dialect="duckdb")
     except SqlglotError:
         return False  # the compiler says what is wrong with it
-    for node in tree.walk(prune=lambda n: isinstance(n, exp.Query | exp.Window)):
-        if isinstance(node, exp.Query | exp.Window):
-            continue
-        if isinstance(node, exp.AggFunc):
-            return True
-        if isinstance(node, exp.Anonymous) and node.name.lower() in _AGGREGATES:
-            return True
-    return False
+    return holds_aggregate(tree)
