@@ -92,3 +92,32 @@ def test_a_target_that_cannot_be_learned_is_refused_with_a_next_step(
     with pytest.raises(error) as caught:
         made(spec(**changes), rows, tmp_path / "out")
     assert getattr(caught.value, "hint", None)
+
+
+def test_a_verified_bundle_predicts_alike_by_row_and_by_table(rows: str, tmp_path: Path) -> None:
+    import msgspec
+    import pyarrow.parquet as pq
+
+    from tilth.core.errors import InputError
+    from tilth.ml.serving.predictor import Predictor
+
+    made(spec(), rows, tmp_path / "bundle")
+    keys = LocalKeys(tmp_path / "keys")
+    sealed = seal(tmp_path / "bundle", SUBJECT, keys, {})
+    files = verify(tmp_path / "bundle", SUBJECT, keys, sealed.digest).files
+    predictor = Predictor.load(files, SCORERS, 1, sealed.digest)
+    table = pq.read_table(rows).slice(500)
+    batch = predictor.predict(table)
+    names = [n for n in table.column_names if n not in {"benign", "always", "id", "seen_at"}]
+    for n in range(5):
+        row = {name: table[name][n].as_py() for name in names}
+        row["seen_at"] = table["seen_at"][n].as_py().isoformat()
+        for order in (row, dict(reversed(row.items()))):
+            one = predictor.predict_rows([order])[0]
+            assert one["benign"] == batch["benign"][n].as_py()
+            assert one["benign_confidence"] == batch["benign_confidence"][n].as_py()
+    with pytest.raises(InputError, match="mean_radius"):
+        predictor.predict_rows([{**row, "mean_radios": 1.0}])
+    with pytest.raises(InputError):
+        predictor.predict_rows([{k: v for k, v in row.items() if k != "mean_radius"}])
+    assert msgspec.json.encode(one)
