@@ -27,7 +27,7 @@ Each class fixes a stable code, an exit status, an HTTP status, a SQLSTATE, and 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,10 @@ class DataError(TilthError):
 
 
 class CheckFailedError(DataError):
+    """Carries every check's result, also of those that held (values of `ports.snapshots`)."""
+
     code, sqlstate = "E-CHECK", "23514"
+    results: tuple[Any, ...] = ()
 
 
 class TargetError(DataError):

@@ -1,0 +1,328 @@
+"""EXPECT compiled to as few passes over the rows as possible.
+
+Semantics. A ROW check holds for a row unless its expression is false: NULL passes, as in an SQL CHECK constraint
+(`x IS NOT NULL` is never NULL, so it does what it says). A SET check holds when its expression is true over the rows
+that would be published, after quarantine; NULL (say, AVG of nothing) is not true. REFERENCES holds for a row whose
+columns are all found together in the other table, or of which one is NULL. FRESH WITHIN compares the newest event
+time with the present. KEY and EVENT TIME without a value put the row into quarantine.
+
+One pass counts what fails of all row checks; one more answers all set checks at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from tilth.core.errors import ProjectError, TilthError, UnknownNameError
+from tilth.core.names import did_you_mean, quoted
+from tilth.core.schema import TEMPORAL, Schema
+from tilth.core.time import Instant, naive, show_duration
+from tilth.ports.engine import QueryEngine, Relation
+from tilth.ports.snapshots import CheckResult
+from tilth.sql.printer import show_check
+from tilth.sql.statements import CheckKind, CreateDataset, Expectation, OnFail
+
+ROWS = "rows"  # what the rows under test are called in every query made here
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """A dataset's expectations over a known schema. `reference(i)` names the input that item i refers to."""
+
+    items: tuple[Expectation, ...]
+    key: tuple[str, ...] = ()
+    event_time: str | None = None
+    schema: Schema = field(default=Schema(()), compare=False)
+
+    @property
+    def row_items(self) -> tuple[int, ...]:
+        kinds = {CheckKind.ROW, CheckKind.REFERENCES}
+        return tuple(i for i, e in enumerate(self.items) if e.kind in kinds)
+
+    @property
+    def references(self) -> tuple[int, ...]:
+        return tuple(i for i, e in enumerate(self.items) if e.kind is CheckKind.REFERENCES)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Columns that may not be NULL."""
+        return tuple(dict.fromkeys([*self.key, *([self.event_time] if self.event_time else [])]))
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """What the pass over the rows found: `failed[i]` rows fail item i; `missing[c]` have no value in a needed column."""
+
+    rows: int
+    failed: Mapping[int, int]
+    missing: Mapping[str, int]
+    bad: int  # rows that go into quarantine
+
+
+def reference(index: int) -> str:
+    """The input name of the table that item `index` refers to."""
+    return f"reference_{index}"
+
+
+def checks_of(spec: CreateDataset, schema: Schema, engine: QueryEngine) -> Checks:
+    """The expectations of a dataset, every one of which binds to the schema; errors carry the place of the culprit."""
+    key = tuple(_column(schema, name, "KEY").name for name in spec.key)
+    event = _column(schema, spec.event_time, "EVENT TIME") if spec.event_time else None
+    if event is not None and event.type not in TEMPORAL:
+        raise ProjectError(
+            f"EVENT TIME {event.name} of dataset `{spec.name}` is of type {event.type}.",
+            hint=f"Write CAST({event.name} AS TIMESTAMP) AS {event.name} in its query, or name another column.",
+        )
+    checks = Checks(spec.expect, key, event.name if event else None, schema)
+    for item in spec.expect:
+        _fits(item, checks)
+    _bind(checks, engine)
+    return checks
+
+
+def _column(schema: Schema, name: str, clause: str) -> Any:
+    if (found := schema.find(name)) is None:
+        raise UnknownNameError(
+            f"{clause} names `{name}`, which the query does not return.",
+            hint=did_you_mean(name, schema.names, "columns"),
+        )
+    return found
+
+
+def _fits(item: Expectation, checks: Checks) -> None:
+    if item.kind is CheckKind.FRESH and checks.event_time is None:
+        error: TilthError = ProjectError("FRESH WITHIN needs an EVENT TIME.", hint="Add EVENT TIME <column>.")
+        raise error.at(item.position) if item.position else error
+    if item.kind is CheckKind.REFERENCES:
+        for name in item.columns:
+            try:
+                checks.schema.field(name)
+            except TilthError as error:
+                raise error.at(item.position) if item.position else error from None
+
+
+def _bind(checks: Checks, engine: QueryEngine) -> None:
+    """Let the engine read all expressions at once; on an error, one by one to find whose it is."""
+    written = [e for e in checks.items if e.kind in {CheckKind.ROW, CheckKind.SET}]
+    if not written:
+        return
+    schemas = {ROWS: checks.schema}
+    try:
+        for kind in (CheckKind.ROW, CheckKind.SET):
+            listed = ", ".join(f"({e.expression})::BOOLEAN" for e in written if e.kind is kind)
+            if listed:
+                engine.describe(f"SELECT {listed} FROM {ROWS}", schemas)
+    except TilthError:
+        for item in written:
+            _bind_one(item, engine, schemas)
+        raise
+
+
+def _bind_one(item: Expectation, engine: QueryEngine, schemas: Mapping[str, Schema]) -> None:
+    try:
+        engine.describe(f"SELECT ({item.expression})::BOOLEAN FROM {ROWS}", schemas)
+    except TilthError as error:
+        known = schemas[ROWS].names
+        if isinstance(error, UnknownNameError) and not error.hint:
+            error.hint = did_you_mean("", known, "columns")
+        raise error.at(item.position) if item.position else error from None
+
+
+# --- rows --------------------------------------------------------------------------------------------------
+
+
+def fails(checks: Checks, index: int) -> str:
+    """SQL that is true for a row of ROWS that fails item `index`."""
+    item = checks.items[index]
+    if item.kind is CheckKind.REFERENCES:
+        found = " AND ".join(f"f.{quoted(c)} = {ROWS}.{quoted(c)}" for c in item.columns)
+        known = " AND ".join(f"{ROWS}.{quoted(c)} IS NOT NULL" for c in item.columns)
+        return f"({known} AND NOT EXISTS (SELECT 1 FROM {reference(index)} f WHERE {found}))"
+    return f"NOT coalesce(({item.expression})::BOOLEAN, true)"
+
+
+def bad(checks: Checks) -> str:
+    """SQL that is true for a row of ROWS that goes into quarantine."""
+    terms = [f"{quoted(c)} IS NULL" for c in checks.needed]
+    terms += [fails(checks, i) for i in checks.row_items if checks.items[i].on_fail is OnFail.QUARANTINE]
+    return " OR ".join(terms) or "false"
+
+
+def count_rows(
+    checks: Checks, rows: Relation, engine: QueryEngine, references: Mapping[str, Relation]
+) -> RowCounts:
+    """One pass: how many rows fail each row check, and how many go into quarantine."""
+    listed = ["count(*)", f"count_if({bad(checks)})"]
+    listed += [f"count_if({quoted(c)} IS NULL)" for c in checks.needed]
+    listed += [f"count_if({fails(checks, i)})" for i in checks.row_items]
+    sql = f"SELECT {', '.join(listed)} FROM {ROWS}"
+    found = [int(n) for n in one_row(engine, sql, {ROWS: rows, **references})]
+    needed = len(checks.needed)
+    missing = dict(zip(checks.needed, found[2 : 2 + needed], strict=True))
+    failed = dict(zip(checks.row_items, found[2 + needed :], strict=True))
+    return RowCounts(found[0], failed, missing, found[1])
+
+
+def reasons(checks: Checks) -> str:
+    """SQL for the list of reasons why a row of ROWS goes into quarantine."""
+    parts = [(f"{quoted(c)} IS NULL", f"{_clause(checks, c)} IS NULL") for c in checks.needed]
+    held = [i for i in checks.row_items if checks.items[i].on_fail is OnFail.QUARANTINE]
+    parts += [(fails(checks, i), label(checks.items[i])) for i in held]
+    listed = ", ".join(f"CASE WHEN {test} THEN {_text(words)} END" for test, words in parts) or "NULL"
+    return f"list_filter([{listed}]::VARCHAR[], lambda r: r IS NOT NULL)"
+
+
+def _clause(checks: Checks, column: str) -> str:
+    return f"KEY {column}" if column in checks.key else f"EVENT TIME {column}"
+
+
+def row_results(checks: Checks, counts: RowCounts) -> dict[int, CheckResult]:
+    """The result of each row check, by the place of its item."""
+    out = {}
+    for i in checks.row_items:
+        failed = counts.failed[i]
+        observed = (
+            f"{failed:,} of {counts.rows:,} rows fail" if failed else f"all of {counts.rows:,} rows hold"
+        )
+        out[i] = _result(
+            checks.items[i], passed=failed == 0, failed=failed, rows=counts.rows, observed=observed
+        )
+    return out
+
+
+def needed_results(checks: Checks, counts: RowCounts) -> tuple[CheckResult, ...]:
+    """Results for columns of KEY and EVENT TIME, only where values are missing."""
+    return tuple(
+        CheckResult(
+            f"{_clause(checks, column)} IS NOT NULL", "row", OnFail.QUARANTINE.value, False, missing, counts.rows,
+            f"{missing:,} of {counts.rows:,} rows have none",
+        )
+        for column, missing in counts.missing.items()
+        if missing
+    )  # fmt: skip
+
+
+# --- the set -----------------------------------------------------------------------------------------------
+
+
+def set_results(
+    checks: Checks, rows: Relation, engine: QueryEngine, now: Instant, total: int
+) -> dict[int, CheckResult]:
+    """The results of set checks and freshness over the rows to be published, in one pass."""
+    listed: list[str] = []
+    asked: list[int] = []
+    for i, item in enumerate(checks.items):
+        if item.kind is CheckKind.SET:
+            left, _ = split_comparison(item.expression)
+            listed += [f"({item.expression})::BOOLEAN", f"({left})"]
+            asked.append(i)
+        elif item.kind is CheckKind.FRESH and checks.event_time:
+            newest = f"max({quoted(checks.event_time)})::TIMESTAMP"
+            listed += ["true", newest]
+            asked.append(i)
+    if not asked:
+        return {}
+    found = one_row(engine, f"SELECT {', '.join(listed)} FROM {ROWS}", {ROWS: rows})
+    out = {}
+    for place, i in enumerate(asked):
+        passed, value = found[2 * place], found[2 * place + 1]
+        item = checks.items[i]
+        out[i] = (
+            _fresh(item, value, now, total)
+            if item.kind is CheckKind.FRESH
+            else _set(item, passed, value, total)
+        )
+    return out
+
+
+def _set(item: Expectation, passed: object, value: object, total: int) -> CheckResult:
+    holds = passed is True
+    left, compared = split_comparison(item.expression)
+    observed = f"{' '.join(left.split())} = {show(value)}" if compared else show(value)
+    return _result(item, passed=holds, failed=0 if holds else 1, rows=total, observed=observed)
+
+
+def _fresh(item: Expectation, newest: datetime | None, now: Instant, total: int) -> CheckResult:
+    within = item.within or timedelta()
+    if newest is None:
+        return _result(item, passed=False, failed=1, rows=total, observed="no event time")
+    age = naive(now) - newest
+    holds = age <= within
+    seconds = timedelta(seconds=int(age.total_seconds()))
+    words = show_duration(seconds) + " old" if seconds > timedelta() else "not older than now"
+    return _result(
+        item, passed=holds, failed=0 if holds else 1, rows=total, observed=f"newest row is {words}"
+    )
+
+
+# --- words -------------------------------------------------------------------------------------------------
+
+
+def label(item: Expectation) -> str:
+    """The expectation as people wrote it, on one line and without ON FAIL."""
+    return " ".join(show_check(item).split())
+
+
+def show(value: object) -> str:
+    """A value as a result shows it."""
+    if value is None:
+        return "null"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        value = int(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _result(item: Expectation, *, passed: bool, failed: int, rows: int, observed: str) -> CheckResult:
+    return CheckResult(label(item), item.kind.value, item.on_fail.value, passed, failed, rows, observed)
+
+
+_COMPARISONS = ("BETWEEN", "NOT", "IN", "IS", "LIKE", ">=", "<=", "<>", "!=", "=", "<", ">")
+_JOINERS = frozenset({"AND", "OR", "NOT", "CASE"})
+
+
+def split_comparison(expression: str) -> tuple[str, bool]:
+    """What stands left of the one comparison of the expression, and True; otherwise all of it, and False.
+
+    >>> split_comparison("AVG(a) BETWEEN 1 AND 2")
+    ('AVG(a)', True)
+    >>> split_comparison("COUNT(*) > 3 AND MAX(a) < 4")
+    ('COUNT(*) > 3 AND MAX(a) < 4', False)
+    """
+    words = list(_top_level(expression))
+    at = next((n for n, (_, w) in enumerate(words) if w in _COMPARISONS), None)
+    if at is None or at == 0 or any(w in _JOINERS for _, w in words[:at]):
+        return expression, False
+    joins = sum(w in {"AND", "OR"} for _, w in words[at:]) - (words[at][1] == "BETWEEN")
+    joins -= words[at][1] == "NOT" and at + 1 < len(words) and words[at + 1][1] == "BETWEEN"
+    return (expression, False) if joins > 0 else (expression[: words[at][0]].strip(), True)
+
+
+def _top_level(expression: str) -> Iterable[tuple[int, str]]:
+    """Words and signs outside brackets and quotes, upper-cased, with their places."""
+    from tilth.sql.tokens import tokens_of
+
+    depth = 0
+    for token in tokens_of(expression):
+        text = expression[token.start : token.end + 1]
+        if text in {"(", "[", "{"}:
+            depth += 1
+        elif text in {")", "]", "}"}:
+            depth -= 1
+        elif depth == 0:
+            yield token.start, text.upper()
+
+
+def _text(words: str) -> str:
+    return "'" + words.replace("'", "''") + "'"
+
+
+def one_row(engine: QueryEngine, sql: str, inputs: Mapping[str, Relation]) -> Sequence[Any]:
+    """The only row of a query's result, by position."""
+    table = engine.stream(sql, inputs).read_all()
+    return [column[0].as_py() for column in table.columns]

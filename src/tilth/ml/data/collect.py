@@ -1,0 +1,333 @@
+"""Write, audit, publish: a dataset's query becomes a snapshot, or an error and nothing.
+
+The rows go to temporary files on the blobs' disk, the checks run over them there, and only then do files become blobs
+and a manifest names them; what is not published is removed. With REFRESH ... INCREMENTAL and a parent made by the
+same recipe, only rows with an event time later than the parent's watermark less the lookback are read, and take the
+place of the parent's rows of that window (`merge`). Unchanged rows give the parent's manifest itself.
+
+KEY is unique in every snapshot: of rows with the same key the one with the latest event time stays. Without an EVENT
+TIME nothing says which is the latest, and a repeated key stops the collection. Rows that fail a QUARANTINE check,
+that lack a value in KEY or EVENT TIME, and lines of files that do not parse are kept in a quarantine file.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, cast
+
+from tilth.core.errors import CheckFailedError, DataError, ProjectError
+from tilth.core.names import quoted
+from tilth.core.schema import Schema
+from tilth.core.time import Instant
+from tilth.ml.data import checks as checking
+from tilth.ml.data import merge as merging
+from tilth.ml.data import quarantine, reading, snapshots
+from tilth.ml.data import rows as kept
+from tilth.ml.data.checks import Checks, RowCounts
+from tilth.ml.data.rows import Rows
+from tilth.ml.data.snapshots import Written
+from tilth.ports.blobs import Blobs
+from tilth.ports.engine import QueryEngine, Relation
+from tilth.ports.progress import Progress
+from tilth.ports.snapshots import CheckResult, Manifest, Part, QuarantineFile
+from tilth.ports.source import Scan, Source
+from tilth.sql.printer import show_check
+from tilth.sql.statements import CheckKind, CreateDataset, OnFail
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """A snapshot ready to be recorded, and what was found on the way. `manifest.id` equals the parent's if nothing changed."""
+
+    manifest: Manifest
+    results: tuple[CheckResult, ...]
+    quarantine: QuarantineFile | None
+    rows_read: int
+    rows_quarantined: int
+    schema: Schema
+
+
+@dataclass(slots=True)
+class _Run:
+    """One collection under way."""
+
+    spec: CreateDataset
+    recipe: str
+    sources: Mapping[str, Source]
+    datasets: Mapping[str, Manifest]
+    engine: QueryEngine
+    blobs: Blobs
+    parent: Manifest | None
+    now: Instant
+    progress: Progress
+    folder: str
+    low: datetime | None = None
+    rows_read: int = 0
+    scans: tuple[tuple[str, Scan], ...] = ()
+    references: dict[str, Relation] = field(default_factory=dict)
+    holds: list[reading.Reading] = field(default_factory=list)
+
+
+def collect(
+    spec: CreateDataset,
+    recipe: str,
+    sources: Mapping[str, Source],
+    datasets: Mapping[str, Manifest],
+    engine: QueryEngine,
+    blobs: Blobs,
+    parent: Manifest | None,
+    now: Instant,
+    progress: Progress,
+) -> Collected:
+    """Collect, vet and publish; CheckFailedError carries `.results` when an ON FAIL STOP does not hold."""
+    folder = blobs.scratch()
+    run = _Run(spec, recipe, sources, datasets, engine, blobs, parent, now, progress, folder)
+    try:
+        run.low = _window_start(spec, recipe, parent)
+        return _collected(run)
+    finally:
+        for held in run.holds:
+            held.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _window_start(spec: CreateDataset, recipe: str, parent: Manifest | None) -> datetime | None:
+    """The time after which rows are read again; None when all are."""
+    if parent is None or not spec.refresh.incremental or parent.recipe != recipe:
+        return None
+    if spec.event_time is None:
+        raise ProjectError(
+            f"Dataset `{spec.name}` is INCREMENTAL and has no EVENT TIME.",
+            hint="Add EVENT TIME <column>: it says which rows are new.",
+            where=spec.position,
+        )
+    if parent.watermark is None or not parent.parts:
+        return None
+    return datetime.fromisoformat(parent.watermark) - (spec.refresh.lookback or timedelta())
+
+
+def _collected(run: _Run) -> Collected:
+    run.progress.step(f"collect {run.spec.name}", None, "reading")
+    schemas = reading.schemas_of(run.spec.query.sql, run.sources, run.datasets, run.spec.query.position)
+    raw, checks = _read(run, schemas)
+    _not_empty(run, raw.rows)
+    run.progress.step(f"vet {run.spec.name}", None, f"{raw.rows:,} rows")
+    _open_references(run, checks)
+    counts = checking.count_rows(checks, raw.relation, run.engine, run.references)
+    good, repeated = _publishable(run, raw, checks, counts)
+    key_results = _key_results(checks, good.rows, repeated)
+    parts, unchanged = _parts(run, good, checks)
+    results = _results(run, checks, counts, parts, key_results)
+    _stop(run, results, sum(p.rows for p in parts))
+    run.progress.step(f"publish {run.spec.name}", None, f"{sum(p.rows for p in parts):,} rows")
+    held = _quarantined(run, raw, checks, counts)
+    manifest = _publish(run, checks, parts, unchanged)
+    bad = held.rows if held else 0
+    return Collected(manifest, results, held, run.rows_read, bad, manifest.schema)
+
+
+# --- reading -----------------------------------------------------------------------------------------------
+
+
+def _read(run: _Run, schemas: Mapping[str, Schema]) -> tuple[Rows, Checks]:
+    """The query's rows, kept, and the checks that apply to their schema."""
+    body, parameters, since = run.spec.query.sql.rstrip().rstrip(";"), None, None
+    if run.low is not None and run.spec.event_time:
+        since = reading.Since(run.spec.event_time, run.low)
+        parameters = {"tilth_low": run.low}
+    inputs = reading.open_inputs(run.spec.query.sql, schemas, run.sources, run.datasets, run.blobs, since)
+    run.holds.append(inputs)
+    sql = body
+    if parameters:
+        sql = f"SELECT * FROM (\n{body}\n) WHERE {quoted(cast('str', run.spec.event_time))} > $tilth_low"
+    reader = run.engine.stream(sql, inputs.inputs, parameters)
+    schema = _schema(run, reader.schema)
+    known = run.parent.schema if run.low is not None and run.parent else None
+    checks = _checks(run, snapshots.schema_of(schema), known)
+    rows = kept.spool(
+        _counted(run, snapshots.plain_batches(reader, schema)), schema, run.folder, "read", checks
+    )
+    run.rows_read, run.scans = inputs.rows, tuple(inputs.scans)
+    return rows, checks
+
+
+def _counted(run: _Run, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    rows = 0
+    for batch in batches:
+        rows += batch.num_rows
+        run.progress.step(f"collect {run.spec.name}", None, f"{rows:,} rows read")
+        yield batch
+
+
+def _schema(run: _Run, schema: pa.Schema) -> pa.Schema:
+    """The types that the rows are kept in: those of the parent's files when they are added to."""
+    import pyarrow.parquet as pq
+
+    plain = snapshots.plain_schema(schema)
+    lowered = [n.lower() for n in plain.names]
+    twice = sorted({n for n in lowered if lowered.count(n) > 1})
+    if twice:
+        raise ProjectError(
+            f"The query of dataset `{run.spec.name}` returns column `{twice[0]}` twice.",
+            hint=f"Name one of them differently, or leave it out: SELECT * EXCLUDE ({twice[0]}).",
+            where=run.spec.query.position,
+        )
+    if run.low is None or run.parent is None:
+        return plain
+    before = pq.read_schema(run.blobs.path(run.parent.parts[0].blob)).remove_metadata()
+    if before.names != plain.names:
+        raise DataError(
+            f"The query of dataset `{run.spec.name}` returns other columns than before: {', '.join(plain.names)}.",
+            hint="A table of a source has changed. Name the columns in the query instead of *, then apply.",
+        )
+    return before
+
+
+def _checks(run: _Run, schema: Schema, known: Schema | None) -> Checks:
+    """The checks; over a schema that they bound to before, they are not bound again."""
+    if known is not None and known == schema:
+        event = schema.field(run.spec.event_time).name if run.spec.event_time else None
+        return Checks(run.spec.expect, tuple(schema.field(k).name for k in run.spec.key), event, schema)
+    return checking.checks_of(run.spec, schema, run.engine)
+
+
+def _not_empty(run: _Run, rows: int) -> None:
+    if rows or run.low is not None:
+        return
+    looked = ", ".join(f"{source}.{scan.table}" for source, scan in run.scans) or "its datasets"
+    kept_words = "; the snapshot there is stays" if run.parent else ""
+    raise DataError(
+        f"The query of dataset `{run.spec.name}` returned no rows{kept_words}.",
+        hint=f"Look whether {looked} {'holds' if len(run.scans) == 1 else 'hold'} rows, and at the query's WHERE and joins.",
+        where=run.spec.query.position,
+    )
+
+
+def _open_references(run: _Run, checks: Checks) -> None:
+    """The tables that REFERENCES checks look into, as inputs."""
+    for index in checks.references:
+        item = checks.items[index]
+        assert item.table is not None
+        source, table = item.table
+        names = ", ".join(quoted(c) for c in item.columns)
+        sql = f"SELECT DISTINCT {names} FROM {quoted(source)}.{quoted(table)}"
+        schemas = {f"{source}.{table}": reading.find_source(source, run.sources).describe(table)}
+        held = reading.open_inputs(sql, schemas, run.sources, {}, run.blobs, hold=True)
+        run.holds.append(held)
+        run.references[checking.reference(index)] = next(iter(held.inputs.values()))
+
+
+# --- vetting -----------------------------------------------------------------------------------------------
+
+
+def _publishable(run: _Run, raw: Rows, checks: Checks, counts: RowCounts) -> tuple[Rows, int]:
+    """The rows without the bad, one a key, in order; and how many were superseded by another of the same key."""
+    repeats = kept.may_repeat(raw, checks, run.engine)
+    if not counts.bad and not repeats and raw.ordered:
+        return raw, 0
+    good = kept.ordered(
+        raw, checks, run.engine, run.references, run.folder, drop=counts.bad > 0, repeats=repeats
+    )
+    return good, raw.rows - counts.bad - good.rows
+
+
+def _key_results(checks: Checks, rows: int, repeated: int) -> tuple[CheckResult, ...]:
+    if not checks.key:
+        return ()
+    name = f"KEY ({', '.join(checks.key)})"
+    if not repeated:
+        observed = f"unique in {rows:,} rows"
+        return (CheckResult(name, "key", OnFail.STOP.value, True, 0, rows, observed),)
+    if checks.event_time:
+        observed = f"{repeated:,} rows superseded by a later one with the same key"
+        return (CheckResult(name, "key", OnFail.STOP.value, True, 0, rows, observed),)
+    observed = f"{repeated:,} rows repeat a key, and without EVENT TIME none is the latest"
+    return (CheckResult(name, "key", OnFail.STOP.value, False, repeated, rows + repeated, observed),)
+
+
+def _results(
+    run: _Run,
+    checks: Checks,
+    counts: RowCounts,
+    parts: tuple[Part | Written, ...],
+    first: tuple[CheckResult, ...],
+) -> tuple[CheckResult, ...]:
+    """All results in the order of the EXPECT list, after those of KEY and EVENT TIME."""
+    found = checking.row_results(checks, counts)
+    files = [p.path if isinstance(p, Written) else run.blobs.path(p.blob) for p in parts]
+    published: Relation = files or snapshots.empty(checks.schema)
+    total = sum(p.rows for p in parts)
+    found |= checking.set_results(checks, published, run.engine, run.now, total)
+    return (*first, *checking.needed_results(checks, counts), *(found[i] for i in sorted(found)))
+
+
+def _stop(run: _Run, results: tuple[CheckResult, ...], rows: int) -> None:
+    """Raise when a check with ON FAIL STOP does not hold, or when quarantine would leave no row at all."""
+    stopping = [r for r in results if not r.passed and r.on_fail == OnFail.STOP.value]
+    if not stopping and rows == 0:
+        stopping = [r for r in results if not r.passed and r.kind in {"row", "references"}]
+    if not stopping:
+        return
+    first = stopping[0]
+    stays = "; the snapshot there is stays" if run.parent else ""
+    places = {
+        " ".join(show_check(e).split()): e.position for e in run.spec.expect if e.kind is not CheckKind.FRESH
+    }
+    error = CheckFailedError(
+        f"Dataset `{run.spec.name}` was not published{stays}: {first.check} does not hold.",
+        hint="Correct the data at its source, or relax the check (ON FAIL QUARANTINE | WARN), then refresh.",
+        where=places.get(first.check),
+        detail=tuple(f"{r.check}: {r.observed}" for r in stopping),
+    )
+    error.results = results
+    raise error
+
+
+def _quarantined(run: _Run, raw: Rows, checks: Checks, counts: RowCounts) -> QuarantineFile | None:
+    broken = quarantine.broken_rows(run.sources, run.scans)
+    if not counts.bad and broken.num_rows == 0:
+        return None
+    inputs = {checking.ROWS: raw.relation, **run.references}
+    return quarantine.write(checks, inputs if counts.bad else None, broken, run.engine, run.blobs, run.folder)
+
+
+# --- publishing --------------------------------------------------------------------------------------------
+
+
+def _parts(run: _Run, good: Rows, checks: Checks) -> tuple[tuple[Part | Written, ...], bool]:
+    """The parts that the snapshot will have, and whether it is the parent's."""
+    if run.low is not None and run.parent is not None:
+        window = merging.Window(run.low, good, checks, run.engine, run.blobs, run.folder)
+        merged = merging.merge(run.parent, window)
+        return merged.kept, merged.unchanged
+    written = good.parts or tuple(
+        snapshots.write_parts(good.batches(), good.schema, run.folder, checks.event_time)
+    )
+    return written, False
+
+
+def _publish(run: _Run, checks: Checks, parts: tuple[Part | Written, ...], unchanged: bool) -> Manifest:
+    if unchanged and run.parent is not None:
+        return run.parent
+    draft = Manifest(run.spec.name, run.recipe, checks.schema, tuple(_draft(p) for p in parts))
+    if run.parent is not None and run.parent.id == draft.id:
+        return run.parent
+    done = tuple(p.put(run.blobs) if isinstance(p, Written) else p for p in parts)
+    marks = [p.event_max for p in done if p.event_max]
+    if run.low is not None and run.parent is not None and run.parent.watermark:
+        marks.append(run.parent.watermark)
+    parent = run.parent.id if run.parent else None
+    return replace(draft, parts=done, watermark=max(marks, default=None), parent=parent)
+
+
+def _draft(part: Part | Written) -> Part:
+    """The part as far as identity goes, before its file is a blob."""
+    if isinstance(part, Part):
+        return part
+    return Part("", part.content, part.rows, 0, part.event_min, part.event_max)

@@ -1,0 +1,214 @@
+"""What a query over sources and datasets reads: its inputs, with projection and filters pushed to the sources.
+
+Each table of a source is scanned once: streamed when the query names it once, otherwise kept for the query's time
+(in memory when small, in a temporary Parquet file when not). Datasets are their snapshots' Parquet files. A lower
+bound on a dataset's EVENT TIME is handed to a source only when the query lets it pass unchanged in meaning.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tilth.core.errors import Position, UnknownNameError
+from tilth.core.names import did_you_mean
+from tilth.core.schema import Schema
+from tilth.ml.data import snapshots
+from tilth.ports.blobs import Blobs
+from tilth.ports.engine import QueryEngine, Relation
+from tilth.ports.snapshots import Manifest
+from tilth.ports.source import Predicate, Scan, Source
+from tilth.sql import lineage
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+HELD_ROWS = 131_072  # a table that is read more than once stays in memory up to so many rows
+
+
+@dataclass(slots=True)
+class Reading:
+    """The inputs of one query; `close` removes what was kept for it. `rows` counts what the sources handed over."""
+
+    schemas: dict[str, Schema]
+    inputs: dict[str, Relation] = field(default_factory=dict)
+    scans: list[tuple[str, Scan]] = field(default_factory=list)
+    rows: int = 0
+    _folders: list[str] = field(default_factory=list)
+
+    def folder(self, blobs: Blobs) -> str:
+        """A new temporary folder, removed by `close`."""
+        self._folders.append(blobs.scratch())
+        return self._folders[-1]
+
+    def close(self) -> None:
+        while self._folders:
+            shutil.rmtree(self._folders.pop(), ignore_errors=True)
+
+    def counted(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+        """The reader, counting its rows."""
+        import pyarrow as pa
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for batch in reader:
+                self.rows += batch.num_rows
+                yield batch
+
+        return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Only rows whose `column` of the query's result is later than `after` are wanted."""
+
+    column: str
+    after: datetime
+
+
+def schemas_of(
+    sql: str, sources: Mapping[str, Source], datasets: Mapping[str, Manifest], at: Position | None = None
+) -> dict[str, Schema]:
+    """The schemas of all tables that the query names: `source.table`, or a dataset's name. `at`: where it is written."""
+    out: dict[str, Schema] = {}
+    for use in lineage.tables(sql, at):
+        name = f"{use.schema}.{use.name}" if use.schema else use.name
+        if name in out:
+            continue
+        try:
+            out[name] = _schema(use, sources, datasets)
+        except UnknownNameError as error:
+            raise error.at(use.position) if use.position else error from None
+    return out
+
+
+def _schema(use: lineage.TableUse, sources: Mapping[str, Source], datasets: Mapping[str, Manifest]) -> Schema:
+    if use.schema:
+        return find_source(use.schema, sources).describe(use.name)
+    found = next((m for n, m in datasets.items() if n.lower() == use.name.lower()), None)
+    if found is None:
+        raise UnknownNameError(
+            f"There is no dataset `{use.name}`.", hint=did_you_mean(use.name, datasets, "datasets")
+        )
+    return found.schema
+
+
+def find_source(name: str, sources: Mapping[str, Source]) -> Source:
+    found = next((s for n, s in sources.items() if n.lower() == name.lower()), None)
+    if found is None:
+        raise UnknownNameError(f"There is no source `{name}`.", hint=did_you_mean(name, sources, "sources"))
+    return found
+
+
+def open_inputs(
+    sql: str,
+    schemas: Mapping[str, Schema],
+    sources: Mapping[str, Source],
+    datasets: Mapping[str, Manifest],
+    blobs: Blobs,
+    since: Since | None = None,
+    *,
+    hold: bool = False,
+) -> Reading:
+    """The inputs of the query, ready to be run once (with `hold`, as often as one likes), until they are closed."""
+    reading = Reading(dict(schemas))
+    try:
+        once = _named_once(sql)
+        wanted = {_name(s.schema, s.table).lower(): s for s in lineage.scans(sql, schemas)}
+        bound = _bound(sql, schemas, since)
+        for name in schemas:
+            space, _, table = name.partition(".")
+            if not table:
+                manifest = next(m for n, m in datasets.items() if n.lower() == name.lower())
+                reading.inputs[name] = snapshots.relation(manifest, blobs)
+                continue
+            extra = (bound[1],) if bound and bound[0] == name.lower() else ()
+            scan = _scan(table, wanted.get(name.lower()), extra)
+            reading.scans.append((space, scan))
+            reader = reading.counted(find_source(space, sources).scan(scan))
+            reading.inputs[name] = (
+                reader if name.lower() in once and not hold else _held(reader, reading, blobs)
+            )
+    except BaseException:
+        reading.close()
+        raise
+    return reading
+
+
+def _name(schema: str | None, table: str) -> str:
+    return f"{schema}.{table}" if schema else table
+
+
+def _named_once(sql: str) -> set[str]:
+    names = [_name(u.schema, u.name).lower() for u in lineage.tables(sql)]
+    return {n for n in names if names.count(n) == 1}
+
+
+def _scan(table: str, found: lineage.TableScan | None, extra: tuple[Predicate, ...]) -> Scan:
+    if found is None:
+        return Scan(table, None, extra)
+    return Scan(table, found.columns, (*(Predicate(f.column, f.op, f.value) for f in found.filters), *extra))
+
+
+def _bound(sql: str, schemas: Mapping[str, Schema], since: Since | None) -> tuple[str, Predicate] | None:
+    """The table and predicate that a lower bound on the result's column amounts to, when that is certain."""
+    found = lineage.origin(sql, since.column, schemas) if since else None
+    if since is None or found is None or not found[0]:
+        return None
+    return _name(found[0], found[1]).lower(), Predicate(found[2], ">", since.after)
+
+
+def _held(reader: pa.RecordBatchReader, reading: Reading, blobs: Blobs) -> Relation:
+    """The rows kept so that they can be read more than once."""
+    import pyarrow as pa
+
+    schema = snapshots.plain_schema(reader.schema)
+    batches = snapshots.plain_batches(reader, schema)
+    first: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        first.append(batch)
+        rows += batch.num_rows
+        if rows > HELD_ROWS:
+            folder = reading.folder(blobs)
+            parts = snapshots.write_parts(_chain(first, batches), schema, folder, None, "held")
+            return [p.path for p in parts]
+    return pa.Table.from_batches(first, schema)
+
+
+def _chain(first: list[pa.RecordBatch], rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    while first:
+        yield first.pop(0)
+    yield from rest
+
+
+def query_rows(
+    sql: str,
+    datasets: Mapping[str, Manifest],
+    sources: Mapping[str, Source],
+    engine: QueryEngine,
+    blobs: Blobs,
+) -> pa.RecordBatchReader:
+    """The result of a SELECT over datasets and tables of sources, as a stream, with the same pushdown as collecting."""
+    reading = open_inputs(sql, schemas_of(sql, sources, datasets), sources, datasets, blobs)
+    try:
+        reader = engine.stream(sql, reading.inputs)
+    except BaseException:
+        reading.close()
+        raise
+    return closing(reader, reading.close)
+
+
+def closing(reader: pa.RecordBatchReader, close: Callable[[], None]) -> pa.RecordBatchReader:
+    """The reader, running `close` after its last batch or its error."""
+    import pyarrow as pa
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
+        finally:
+            close()
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())

@@ -1,0 +1,282 @@
+"""Rows written as Parquet parts, and the parts of a manifest read back.
+
+A part is written once and hashed on the way: its content digest, its event times and whether its rows came in
+order. What goes into a snapshot is decided in `collect`; where files are kept is the blobs' port.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.schema import DataType, Field, Schema
+from tilth.ml.data.content import ContentDigest
+from tilth.ports.blobs import Blobs
+from tilth.ports.snapshots import Manifest, Part
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PART_ROWS = 2_000_000  # a part is closed after so many rows
+SMALL_ROWS = 32_768  # a last part below this is joined with what comes next
+GROUP_ROWS = 131_072
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A finished Parquet file that is not yet a blob."""
+
+    path: str
+    content: str
+    rows: int
+    event_min: str | None = None
+    event_max: str | None = None
+
+    def put(self, blobs: Blobs) -> Part:
+        """The file as a blob, and the part that names it."""
+        size = os.path.getsize(self.path)
+        blob = blobs.put_file(self.path)
+        return Part(blob, self.content, self.rows, size, self.event_min, self.event_max)
+
+
+class PartWriter:
+    """Writes one Parquet file (zstd, statistics) from batches of one schema."""
+
+    def __init__(self, path: str, schema: pa.Schema, event_time: str | None = None) -> None:
+        import pyarrow.parquet as pq
+
+        self._path = path
+        self._digest = ContentDigest(schema)
+        self._event = schema.get_field_index(event_time) if event_time else -1
+        self._low: Any = None
+        self._high: Any = None
+        # Dictionaries pay for texts and integers; trying them on floats doubles the time and the file.
+        coded = [f.name for f in schema if data_kind(f.type) is not DataType.FLOAT]
+        self._file = pq.ParquetWriter(
+            path, schema, compression="zstd", compression_level=1, use_dictionary=coded or False
+        )
+
+    @property
+    def rows(self) -> int:
+        return self._digest.rows
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+        import pyarrow.compute as pc
+
+        self._digest.update(batch)
+        self._file.write_batch(batch, row_group_size=GROUP_ROWS)
+        if self._event >= 0 and batch.num_rows:
+            ends = pc.min_max(batch.column(self._event)).as_py()
+            self._low = ends["min"] if self._low is None else min(self._low, ends["min"] or self._low)
+            self._high = ends["max"] if self._high is None else max(self._high, ends["max"] or self._high)
+
+    def finish(self) -> Written:
+        """Close the file."""
+        self._file.close()
+        low, high = event_text(self._low), event_text(self._high)
+        return Written(self._path, self._digest.hexdigest(), self._digest.rows, low, high)
+
+
+def event_text(value: date | datetime | None) -> str | None:
+    """An event time as manifests keep it: ISO with microseconds and without offset, so that texts sort as times."""
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - data holds naive UTC times
+    return value.replace(tzinfo=None).isoformat(timespec="microseconds")
+
+
+def write_parts(
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    folder: str,
+    event_time: str | None,
+    stem: str = "part",
+) -> list[Written]:
+    """The rows as files of at most PART_ROWS rows each; the cut depends on the rows alone, not on the batches."""
+    done: list[Written] = []
+    writer: PartWriter | None = None
+    for batch in batches:
+        start = 0
+        while start < batch.num_rows:
+            if writer is None:
+                path = os.path.join(folder, f"{stem}-{len(done)}.parquet")
+                writer = PartWriter(path, schema, event_time)
+            piece = batch.slice(start, PART_ROWS - writer.rows)
+            writer.write(piece)
+            start += piece.num_rows
+            if writer.rows == PART_ROWS:
+                done.append(writer.finish())
+                writer = None
+    if writer is not None:
+        done.append(writer.finish())
+    return done
+
+
+def paths(manifest: Manifest, blobs: Blobs) -> list[str]:
+    """Local Parquet files that hold the snapshot's rows, in order."""
+    return [blobs.path(p.blob) for p in manifest.parts]
+
+
+def relation(manifest: Manifest, blobs: Blobs) -> Sequence[str] | pa.Table:
+    """The snapshot as an input of the query engine (a table without rows when it has no part)."""
+    return paths(manifest, blobs) or empty(manifest.schema)
+
+
+def read(manifest: Manifest, blobs: Blobs, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:
+    """The snapshot's rows as a stream."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = paths(manifest, blobs)
+    if not files:
+        table = empty(manifest.schema)
+        return (table.select(list(columns)) if columns is not None else table).to_reader()
+    schema = pq.read_schema(files[0])
+    if columns is not None:
+        schema = pa.schema([schema.field(c) for c in columns])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for path in files:
+            for batch in file_batches(path, columns):
+                yield batch.select(schema.names).cast(schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def file_batches(path: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of one Parquet file."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        yield from file.iter_batches(65_536, columns=list(columns) if columns is not None else None)
+
+
+# --- types -------------------------------------------------------------------------------------------------
+
+
+def plain_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema as snapshots keep it: naive UTC microseconds, plain text, no extension, nothing but values.
+
+    Lists and structs become JSON text, intervals seconds: Parquet readers and models agree on these.
+    """
+    import pyarrow as pa
+
+    return pa.schema([pa.field(f.name, _plain(f.type)) for f in schema])
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if isinstance(kind, pa.BaseExtensionType):
+        return _plain(kind.storage_type)
+    if t.is_dictionary(kind):
+        return _plain(kind.value_type)
+    if t.is_timestamp(kind):
+        return pa.timestamp("us")
+    if t.is_integer(kind):
+        return pa.int64()
+    if t.is_floating(kind) or t.is_duration(kind) or t.is_interval(kind):
+        return pa.float64()
+    if t.is_decimal(kind):
+        if kind.precision > 38:
+            return pa.float64()
+        # SUM of integers is DuckDB's HUGEINT, which arrives as a decimal without digits after the point.
+        return pa.int64() if (kind.precision, kind.scale) == (38, 0) else kind
+    if t.is_boolean(kind) or t.is_date32(kind) or t.is_time64(kind):
+        return kind
+    if t.is_date(kind):
+        return pa.date32()
+    if t.is_time(kind):
+        return pa.time64("us")
+    if t.is_binary(kind) or t.is_large_binary(kind) or t.is_binary_view(kind) or t.is_fixed_size_binary(kind):
+        return pa.binary()
+    return pa.string()
+
+
+def plain_batches(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The reader's batches with columns in the types of `schema` (one of `plain_schema`)."""
+    import pyarrow as pa
+
+    for batch in reader:
+        if batch.schema.equals(schema):
+            yield batch
+        else:
+            columns = [plain_array(c, f.type) for c, f in zip(batch.columns, schema, strict=True)]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def plain_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    """The array in a plain type."""
+    import json
+
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if array.type.equals(kind):
+        return array
+    if isinstance(array.type, pa.BaseExtensionType):
+        return plain_array(array.storage, kind)
+    if t.is_dictionary(array.type):
+        return plain_array(array.dictionary_decode(), kind)
+    if t.is_timestamp(array.type):
+        return array.cast(pa.timestamp(kind.unit, tz=array.type.tz), safe=False).cast(kind)
+    if t.is_duration(array.type):
+        return pa.array([None if v is None else v.total_seconds() for v in array.to_pylist()], kind)
+    if t.is_interval(array.type):
+        return pa.array([_seconds(v) for v in array.to_pylist()], kind)
+    if t.is_nested(array.type):
+        values = [None if v is None else json.dumps(v, default=str) for v in array.to_pylist()]
+        return pa.array(values, kind)
+    return array.cast(kind)
+
+
+def _seconds(value: Any) -> float | None:
+    """A month-day-nanosecond interval in seconds, a month counted as 30 days (as PostgreSQL and DuckDB do)."""
+    if value is None:
+        return None
+    return float((value.months * 30 + value.days) * 86_400 + value.nanoseconds / 1e9)
+
+
+def schema_of(schema: pa.Schema) -> Schema:
+    """A plain Arrow schema in tilth's words."""
+    return Schema(tuple(Field(f.name, data_kind(f.type)) for f in schema))
+
+
+def data_kind(kind: pa.DataType) -> DataType:
+    """What a plain Arrow type is called."""
+    import pyarrow.types as t
+
+    tests = (
+        (t.is_boolean, DataType.BOOLEAN),
+        (t.is_integer, DataType.INTEGER),
+        (t.is_floating, DataType.FLOAT),
+        (t.is_decimal, DataType.DECIMAL),
+        (t.is_date, DataType.DATE),
+        (t.is_time, DataType.TIME),
+        (t.is_timestamp, DataType.TIMESTAMP),
+        (t.is_binary, DataType.BINARY),
+    )
+    return next((name for test, name in tests if test(kind)), DataType.STRING)
+
+
+def empty(schema: Schema) -> pa.Table:
+    """A table of that schema without rows."""
+    import pyarrow as pa
+
+    kinds = {
+        DataType.BOOLEAN: pa.bool_(),
+        DataType.INTEGER: pa.int64(),
+        DataType.FLOAT: pa.float64(),
+        DataType.DECIMAL: pa.decimal128(38, 9),
+        DataType.DATE: pa.date32(),
+        DataType.TIME: pa.time64("us"),
+        DataType.TIMESTAMP: pa.timestamp("us"),
+        DataType.BINARY: pa.binary(),
+    }
+    return pa.schema([pa.field(f.name, kinds.get(f.type, pa.string())) for f in schema]).empty_table()
