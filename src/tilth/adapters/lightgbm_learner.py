@@ -36,6 +36,11 @@ OPTIONS = {
 class LightGBMLearner:
     """Implements `ports.learning.Learner`."""
 
+    @staticmethod
+    def warm() -> None:
+        """Load the library."""
+        c.library()
+
     def fit(
         self,
         task: Task,

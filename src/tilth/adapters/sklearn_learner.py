@@ -31,6 +31,12 @@ MOST_LEVELS = 60
 class SklearnLearner:
     """Implements `ports.learning.Learner`; options `estimator` ('module:function') and `estimators` (a folder)."""
 
+    @staticmethod
+    def warm() -> None:
+        """Load the libraries."""
+        for name in ("sklearn.ensemble", "sklearn.pipeline", "sklearn.compose", "sklearn.impute", "skops.io"):
+            importlib.import_module(name)
+
     def fit(
         self,
         task: Task,
