@@ -1,0 +1,116 @@
+"""How far rows have moved from a stored profile, as effect sizes and not as p-values.
+
+PSI is given without its sampling noise: two samples of n and m rows from one distribution have a PSI of about
+(B - 1)(1/n + 1/m) over B bins, which is taken off (not below 0). JS is the Jensen-Shannon distance to base 2 (0 to 1).
+Rows without a value are a bin of their own, so that a column that goes missing drifts. A column's score is its PSI,
+None with fewer than 500 rows on either side. The overall score is the greatest of the columns', or their
+mean weighted by importance when importances are given, whichever says more about the model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tilth.ml.data.profile import Categorical, Numeric, Profile, count_values, measure
+from tilth.ports.engine import QueryEngine, Relation
+
+ENOUGH = 500
+_FLOOR = 1e-6  # a share of nothing, where a logarithm needs something
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDrift:
+    """`score` is None when there are too few rows to say; `psi` has the noise removed."""
+
+    column: str
+    psi: float
+    js: float
+    share_null_reference: float
+    share_null_current: float
+    rows: int
+    score: float | None
+
+
+def drift(reference: Profile, current: Relation, engine: QueryEngine) -> tuple[ColumnDrift, ...]:
+    """The drift of each profiled column that the current rows (a table or Parquet files) have."""
+    names = _names(current)
+    numbers = {c.column: c.edges for c in reference.columns if isinstance(c, Numeric) and c.column in names}
+    texts = {
+        c.column: c.values for c in reference.columns if isinstance(c, Categorical) and c.column in names
+    }
+    now = {c.column: (c.counts, c.rows, c.nulls) for c in measure(current, numbers, engine)}
+    for name, (counts, other, nulls) in count_values(current, texts, engine).items():
+        now[name] = ((*counts, other), sum(counts) + other + nulls, nulls)
+    return tuple(_column(c, *now[c.column]) for c in reference.columns if c.column in now)
+
+
+def prediction_drift(
+    reference: Profile, current: Relation, engine: QueryEngine, column: str
+) -> ColumnDrift | None:
+    """The drift of one column of scores or predicted values; None when either side lacks it."""
+    only = Profile(reference.rows, tuple(c for c in reference.columns if c.column == column))
+    return next(iter(drift(only, current, engine)), None)
+
+
+def overall(drifts: Iterable[ColumnDrift], weights: Mapping[str, float] | None = None) -> float:
+    """One number for all columns: the greatest score; with weights (importances) the weighted mean of the scores.
+
+    Columns without a score are left out; with none left it is 0.
+    """
+    known = [(d.column, d.score) for d in drifts if d.score is not None]
+    if weights is None:
+        return max((score for _, score in known), default=0.0)
+    shares = [(max(weights.get(column, 0.0), 0.0), score) for column, score in known]
+    total = sum(w for w, _ in shares)
+    return sum(w * s for w, s in shares) / total if total else 0.0
+
+
+def _names(current: Relation) -> set[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if isinstance(current, pa.Table | pa.RecordBatchReader):
+        return set(current.schema.names)
+    return set(pq.read_schema(current[0]).names)
+
+
+def _column(was: Numeric | Categorical, counts: Sequence[int], rows: int, nulls: int) -> ColumnDrift:
+    before = [*was.counts, *([was.other] if isinstance(was, Categorical) else []), was.nulls]
+    psi, js = compare(before, [*counts, nulls])
+    enough = min(was.rows, rows) >= ENOUGH
+    return ColumnDrift(
+        was.column,
+        psi,
+        js,
+        was.nulls / was.rows if was.rows else 0.0,
+        nulls / rows if rows else 0.0,
+        rows,
+        psi if enough else None,
+    )
+
+
+def compare(before: Sequence[int], now: Sequence[int]) -> tuple[float, float]:
+    """PSI without its noise, and Jensen-Shannon distance, of two counts over the same bins.
+
+    >>> compare([50, 50], [50, 50])
+    (0.0, 0.0)
+    """
+    pairs = [(a, b) for a, b in zip(before, now, strict=True) if a or b]
+    n, m = sum(a for a, _ in pairs), sum(b for _, b in pairs)
+    if not n or not m:
+        return 0.0, 0.0
+    # Half a row in an empty bin: one stray row must not count like a tenth of them.
+    shares = [(max(a, 0.5) / n, max(b, 0.5) / m) for a, b in pairs]
+    psi = sum((p - q) * math.log(p / q) for p, q in shares)
+    noise = (len(pairs) - 1) * (1 / n + 1 / m)
+    return max(0.0, psi - noise), _jensen_shannon([(a / n, b / m) for a, b in pairs])
+
+
+def _jensen_shannon(shares: Sequence[tuple[float, float]]) -> float:
+    total = 0.0
+    for p, q in shares:
+        middle = (p + q) / 2
+        total += sum(s * math.log2(s / middle) for s in (p, q) if s > _FLOOR) / 2
+    return math.sqrt(max(0.0, total))
