@@ -11,6 +11,7 @@ import io
 import json
 import os
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -56,10 +57,15 @@ class SklearnLearner:
         model = _made(str(wanted), str(options.get("estimators", ""))) if wanted else _default(task)
         _check(model, task, str(wanted))
         _seed(model, budget, given)
-        pipeline = make_pipeline(_encoder(task, x.shape[1]), model)
+        encoder = _encoder(task, x.shape[1])
+        codes = y if task.kind == "regression" else y.astype("int64")
         report("fitting", None)
         try:
-            pipeline.fit(x, y if task.kind == "regression" else y.astype("int64"))
+            encoded = encoder.fit_transform(x)
+            if wanted:
+                model.fit(encoded, codes)
+            else:
+                _grow(model, encoded, codes, budget.deadline, report)
         except (MemoryError, KeyboardInterrupt, TrainingError):
             raise
         except Exception as error:
@@ -67,7 +73,20 @@ class SklearnLearner:
                 f"The estimator {type(model).__name__} did not fit: {type(error).__name__}: {error}",
                 hint="Try it on a few rows in a Python shell; the worker gives it numbers without gaps.",
             ) from error
-        return Fitted("skops", "skops", _payload(pipeline), (("estimator", type(model).__name__),))
+        payload = _payload(make_pipeline(encoder, model))
+        return Fitted("skops", "skops", payload, (("estimator", type(model).__name__),))
+
+
+def _grow(
+    forest: Any, x: Matrix, y: Any, deadline: float, report: Callable[[str, float | None], None]
+) -> None:
+    """Add trees ten at a time until there are enough or the time is up. Other estimators cannot be interrupted."""
+    enough = forest.n_estimators
+    for count in range(10, enough + 1, 10):
+        forest.set_params(n_estimators=count, warm_start=True).fit(x, y)
+        report(f"{count} trees", count / enough)
+        if time.monotonic() > deadline:
+            break
 
 
 def _made(path: str, folder: str) -> Any:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import DataError, ResourceLimitError, TargetError, TrainingError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.core.time import parse_instant
-from tilth.ml.learning import calibration, judging, split, target
+from tilth.ml.learning import judging, split, target
+from tilth.ml.learning.curves import fit_curve
 from tilth.ml.learning.evaluation import higher_is_better
 from tilth.ml.learning.output import write
 from tilth.ml.learning.prepare import Preparation
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 Report = Callable[[str, float | None], None]
 Getter = Callable[[str], Any]
-LEAST_CALIBRATE = 30
-COVERAGE = 0.9
 REFIT_ROWS = 20_000  # up to this many fit rows, the chosen engine is fitted again with the stop rows
 
 
@@ -353,20 +352,6 @@ def _refit(
 
 
 def _calibrate(spec: TrainingSpec, data: Rows, chosen: Member) -> Curve:
-    """Fitted on the calibrate slice; a part for which it has too few rows, or one class only, is left out."""
     x, y = data.part("calibrate")
-    scores = chosen.scorer.score(x)
     limit = threshold(spec.cost_false_negative, spec.cost_false_positive)
-    kind = data.target.kind
-    if kind == "regression":
-        enough = len(y) >= calibration.fewest_rows(COVERAGE)
-        conformal = calibration.fit_conformal(y, scores, COVERAGE) if enough else None
-        return Curve(conformal=conformal, rows=len(y))
-    if len(y) < LEAST_CALIBRATE:
-        return Curve(threshold=limit, rows=len(y))
-    if kind == "multiclass":
-        return Curve(temperature=calibration.fit_temperature(y, scores), rows=len(y))
-    both = 0 < y.sum() < len(y)
-    platt = calibration.fit_platt(y, scores) if both else None
-    keeps_order = platt is not None and platt.slope > 0
-    return Curve(platt=platt if keeps_order else None, threshold=limit, rows=len(y))
+    return fit_curve(data.target.kind, y, chosen.scorer.score(x), limit)
