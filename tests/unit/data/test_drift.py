@@ -1,0 +1,119 @@
+"""Profiles and drift: nothing where nothing moved, something where something did."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from data_bench import Bench
+
+from tilth.ml.data.drift import ENOUGH, compare, drift, overall, prediction_drift
+from tilth.ml.data.profile import Categorical, Numeric, Profile, profile
+
+
+def rows(
+    seed: int, n: int = 2_000, shift: float = 0.0, letters: str = "abcdefgh", gone: float = 0.1
+) -> pa.Table:
+    r = np.random.default_rng(seed)
+    return pa.table(
+        {
+            "x": pa.array(r.normal(shift, 1, n), mask=r.random(n) < gone),
+            "y": r.integers(0, 5, n),
+            "s": r.choice(list(letters), n),
+            "b": r.random(n) < 0.3,
+            "k": r.exponential(size=n),
+            "same": np.zeros(n),
+            "none": pa.nulls(n, pa.float64()),
+            "at": pa.array(np.arange(n), pa.timestamp("us")),
+        }
+    )
+
+
+@pytest.fixture
+def reference(bench: Bench) -> Profile:
+    return profile(rows(0, 20_000), bench.engine)
+
+
+def test_a_profile_reads_back_from_json(reference: Profile) -> None:
+    assert Profile.from_plain(json.loads(json.dumps(reference.plain()))) == reference
+    assert [c.column for c in reference.columns] == ["x", "y", "s", "b", "k", "same", "none"]
+
+
+def test_a_numeric_profile_counts_every_row_once(reference: Profile) -> None:
+    x = reference.find("x")
+    assert isinstance(x, Numeric)
+    assert sum(x.counts) + x.nulls == x.rows == 20_000
+    assert len(x.counts) == 20
+    assert max(x.counts) < 1.1 * min(x.counts)
+    assert x.mean is not None
+    assert x.sd is not None
+    assert abs(x.mean) < 0.05
+    assert 0.95 < x.sd < 1.05
+
+
+def test_a_categorical_profile_keeps_the_top_and_counts_the_rest(bench: Bench) -> None:
+    many = pa.table({"s": [f"v{i % 80}" for i in range(8_000)] + [None] * 5})
+    found = profile(many, bench.engine).find("s")
+    assert isinstance(found, Categorical)
+    assert (len(found.values), sum(found.counts), found.other, found.nulls) == (50, 5_000, 3_000, 5)
+
+
+def test_files_and_tables_have_the_same_profile(bench: Bench, reference: Profile) -> None:
+    table, paths = rows(0, 20_000), []
+    for part in range(2):
+        paths.append(str(bench.folder / f"{part}.parquet"))
+        pq.write_table(table.slice(part * 9_000, 9_000 + part * 2_000), paths[-1])
+    assert profile(paths, bench.engine) == reference
+
+
+@pytest.mark.parametrize("seed", range(1, 21))
+def test_the_same_distribution_does_not_drift(bench: Bench, reference: Profile, seed: int) -> None:
+    found = drift(reference, rows(seed), bench.engine)
+    assert overall(found) < 0.03
+    assert all(d.js < 0.1 for d in found)
+
+
+def test_what_moved_is_found_and_nothing_else(bench: Bench, reference: Profile) -> None:
+    found = {d.column: d for d in drift(reference, rows(1, shift=0.5), bench.engine)}
+    assert found["x"].psi > 0.15
+    assert all(d.psi < 0.03 for c, d in found.items() if c != "x")
+
+
+def test_new_categories_and_missing_values_drift(bench: Bench, reference: Profile) -> None:
+    found = {d.column: d for d in drift(reference, rows(1, letters="abcdefgz", gone=0.5), bench.engine)}
+    assert found["s"].psi > 0.2
+    assert found["x"].psi > 0.2
+    assert found["x"].share_null_reference == pytest.approx(0.1, abs=0.02)
+    assert found["x"].share_null_current == pytest.approx(0.5, abs=0.05)
+
+
+def test_too_few_rows_have_no_score(bench: Bench, reference: Profile) -> None:
+    found = drift(reference, rows(1, ENOUGH - 1, shift=3), bench.engine)
+    assert {d.score for d in found} == {None}
+    assert overall(found) == 0.0
+
+
+def test_a_column_that_is_not_there_is_left_out(bench: Bench, reference: Profile) -> None:
+    found = drift(reference, rows(1).select(["k", "s"]), bench.engine)
+    assert [d.column for d in found] == ["s", "k"]
+
+
+def test_weights_say_what_matters(bench: Bench, reference: Profile) -> None:
+    found = drift(reference, rows(1, shift=1), bench.engine)
+    worst = overall(found)
+    assert overall(found, {"k": 1.0}) < 0.03 < worst
+    assert overall(found, {"x": 1.0}) == pytest.approx(worst)
+
+
+def test_predictions_drift_by_themselves(bench: Bench, reference: Profile) -> None:
+    found = prediction_drift(reference, rows(1, shift=1).select(["x"]), bench.engine, "x")
+    assert found is not None
+    assert found.score is not None
+    assert found.score > 0.5
+    assert prediction_drift(reference, rows(1), bench.engine, "nosuch") is None
+
+
+def test_an_empty_bin_counts_for_little_when_one_row_falls_in_it() -> None:
+    assert compare([1000, 1000, 0], [1000, 999, 1])[0] < 0.01
+    assert compare([], [])[0] == 0.0
