@@ -404,8 +404,14 @@ def _of_column(
     return (hits[0], parts[0]) if len(hits) == 1 else None
 
 
-def _inner(node: exp.Expr, root: exp.Expr) -> exp.Expr | None:
-    """The query behind a subquery, or behind a CTE that is used only once."""
+def relation_columns(r: Relation, root: exp.Expr, schemas: Mapping[str, Schema]) -> tuple[str, ...] | None:
+    """The columns of something in FROM, in order; None when they cannot be known without the engine."""
+    known = {k.lower(): v for k, v in schemas.items()}
+    return _relation_names(r, {id(t.node): t for t in named_tables(root)}, known, root)
+
+
+def _inner(node: exp.Expr, root: exp.Expr, *, once: bool = True) -> exp.Expr | None:
+    """The query behind a subquery, or behind a CTE (that is used only `once`)."""
     from sqlglot import exp
 
     columns = node.args["alias"].args.get("columns") if node.args.get("alias") else None
@@ -419,7 +425,7 @@ def _inner(node: exp.Expr, root: exp.Expr) -> exp.Expr | None:
     name = node.name.lower()
     ctes = [c for c in root.find_all(exp.CTE) if c.alias.lower() == name]
     uses = [t for t in root.find_all(exp.Table) if not t.db and t.name.lower() == name]
-    if len(ctes) != 1 or len(uses) != 1 or ctes[0].args["alias"].args.get("columns"):
+    if len(ctes) != 1 or (once and len(uses) != 1) or ctes[0].args["alias"].args.get("columns"):
         return None
     recursive = ctes[0].parent is not None and ctes[0].parent.args.get("recursive")
     return None if recursive else ctes[0].this
@@ -431,7 +437,7 @@ def _relation_names(
     table = named.get(id(r.node))
     if table is not None:
         return known[table.key].names if table.key in known and _simple(table) else None
-    inner = _inner(r.node, root)
+    inner = _inner(r.node, root, once=False)
     return _names_of(inner, named, known, root) if inner is not None else None
 
 
