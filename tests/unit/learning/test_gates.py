@@ -22,16 +22,16 @@ GOOD, FAIR, POOR, FLAT = chance(0.2), chance(1.5), chance(6.0), np.full(ROWS, TR
 BROKEN = np.where(np.arange(ROWS) == 7, np.nan, GOOD)
 AUC, LOSS = Rule("roc_auc"), Rule("log_loss")
 TABLE = {
-    "better by auc": (AUC, GOOD, FAIR, None, "promote", "is better"),
-    "better by loss": (LOSS, GOOD, FAIR, None, "promote", "is better"),
-    "worse": (AUC, FAIR, GOOD, None, "refuse", "not shown to be better"),
-    "the same": (AUC, GOOD, GOOD, None, "refuse", "not shown to be better"),
+    "better by auc": (AUC, GOOD, FAIR, None, "pass", "is better"),
+    "better by loss": (LOSS, GOOD, FAIR, None, "pass", "is better"),
+    "worse": (AUC, FAIR, GOOD, None, "fail", "not shown to be better"),
+    "the same": (AUC, GOOD, GOOD, None, "fail", "not shown to be better"),
     "the same is not worse": (
         Rule("roc_auc", "not_worse_by", 0.005),
         GOOD,
         GOOD,
         None,
-        "promote",
+        "pass",
         "not worse",
     ),
     "the same is not worse by nought": (
@@ -39,43 +39,43 @@ TABLE = {
         GOOD,
         GOOD,
         None,
-        "promote",
+        "pass",
         "not worse",
     ),
-    "worse by more": (Rule("roc_auc", "not_worse_by", 0.005), FAIR, GOOD, None, "refuse", "may be worse"),
+    "worse by more": (Rule("roc_auc", "not_worse_by", 0.005), FAIR, GOOD, None, "fail", "may be worse"),
     "loss worse by more": (
         Rule("log_loss", "not_worse_by", 0.005),
         FAIR,
         GOOD,
         None,
-        "refuse",
+        "fail",
         "may be worse",
     ),
-    "manual": (Rule("roc_auc", "manual"), GOOD, FAIR, None, "manual", "manual"),
-    "manual, the first": (Rule("roc_auc", "manual"), GOOD, None, None, "manual", "manual"),
-    "below the floor": (Rule("roc_auc", minimum=0.9), GOOD, FAIR, None, "refuse", "minimum is 0.9"),
+    "manual": (Rule("roc_auc", "manual"), GOOD, FAIR, None, "inconclusive", "waits for a person"),
+    "manual, the first": (Rule("roc_auc", "manual"), GOOD, None, None, "inconclusive", "waits for a person"),
+    "below the floor": (Rule("roc_auc", minimum=0.9), GOOD, FAIR, None, "fail", "minimum is 0.9"),
     "below the floor, by hand": (
         Rule("roc_auc", "manual", minimum=0.9),
         GOOD,
         FAIR,
         None,
-        "refuse",
+        "fail",
         "minimum",
     ),
-    "above the ceiling": (Rule("log_loss", minimum=0.1), GOOD, FAIR, None, "refuse", "maximum is 0.1"),
-    "above the floor": (Rule("roc_auc", minimum=0.6), GOOD, FAIR, FLAT, "promote", "is better"),
-    "no champion": (AUC, GOOD, None, FLAT, "promote", "no champion"),
-    "no better than the baseline": (LOSS, POOR, None, FLAT, "refuse", "baseline"),
-    "not finite": (AUC, BROKEN, FAIR, None, "refuse", "not finite"),
-    "too few outputs": (AUC, GOOD[:9], FAIR, None, "refuse", "9 outputs for 2000 rows"),
+    "above the ceiling": (Rule("log_loss", minimum=0.1), GOOD, FAIR, None, "fail", "maximum is 0.1"),
+    "above the floor": (Rule("roc_auc", minimum=0.6), GOOD, FAIR, FLAT, "pass", "is better"),
+    "no champion": (AUC, GOOD, None, FLAT, "pass", "no champion"),
+    "no better than the baseline": (LOSS, POOR, None, FLAT, "fail", "baseline"),
+    "not finite": (AUC, BROKEN, FAIR, None, "fail", "not finite"),
+    "too few outputs": (AUC, GOOD[:9], FAIR, None, "fail", "9 outputs for 2000 rows"),
 }
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=TABLE)
 def test_what_the_gate_decides(row: tuple) -> None:
-    rule, candidate, champion, baseline, decision, words = row
+    rule, candidate, champion, baseline, outcome, words = row
     found = judge(rule, Holdout("binary", TRUTH, DAYS), candidate, champion, baseline)
-    assert (found.decision, words in found.reasons[0]) == (decision, True), found
+    assert (found.outcome, words in found.reasons[0]) == (outcome, True), found
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_too_little_is_inconclusive_with_and_without_a_champion(part: object, wo
     holdout = Holdout("binary", TRUTH[part], DAYS[part])
     for champion in (None, POOR[part]):
         found = judge(AUC, holdout, GOOD[part], champion)
-        assert found.decision == "inconclusive"
+        assert found.outcome == "inconclusive"
         assert any(words in r for r in found.reasons)
 
 
@@ -98,7 +98,7 @@ def test_each_use_of_the_holdout_asks_for_more() -> None:
     widths = []
     for uses in (0, 1, 9):
         found = judge(AUC, Holdout("binary", TRUTH, DAYS, uses), GOOD, FAIR)
-        widths.append(found.high - found.low)
+        widths.append(found.upper - found.lower)
         assert found.confidence == tightened(0.95, uses)
     assert widths == sorted(widths)
     assert widths[0] < widths[2]
@@ -152,5 +152,5 @@ def test_how_often_the_gate_promotes(
             for noise, luck in zip((old, new), shared, strict=True)
         )
         found = judge(Rule(metric), Holdout("binary", truth, block), candidate, champion, replicates=200)
-        promoted += found.decision == "promote"
+        promoted += found.outcome == "pass"
     assert least <= promoted / runs <= most

@@ -8,8 +8,10 @@ themselves are in `evaluation`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from tilth.core.errors import ProjectError
@@ -23,10 +25,10 @@ if TYPE_CHECKING:
     Array: TypeAlias = "npt.NDArray[np.float64]"
     Replicator: TypeAlias = Callable[[Array], Array]
 
-PROMOTE, REFUSE, INCONCLUSIVE, MANUAL = "promote", "refuse", "inconclusive", "manual"
+PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
 RULES = ("better", "not_worse_by", "manual")
 FEWEST_ROWS, FEWEST_POSITIVES, FEWEST_BLOCKS = 200, 20, 5
-MOST_BLOCKS = 1000
+MOST_BLOCKS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +54,28 @@ class Holdout:
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """The decision, why, and the evidence. `gain` is positive when the candidate is better, whatever the metric."""
+    """The outcome, why, and the evidence. `delta` is positive when the candidate is better, whatever the metric.
 
-    decision: str
+    Only `pass` may promote. `uses` counts this time too. `lower` and `upper` bound the delta at `confidence`.
+    """
+
+    outcome: str
     reasons: tuple[str, ...]
     rows: int
     blocks: int
-    candidate: float | None = None
-    champion: float | None = None
-    baseline: float | None = None
-    gain: float | None = None
-    low: float | None = None
-    high: float | None = None
+    uses: int = 1
     confidence: float = 0.95
+    candidate_metric: float | None = None
+    champion_metric: float | None = None
+    baseline_metric: float | None = None
+    delta: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+
+    @property
+    def reason(self) -> str:
+        """The reasons as one text."""
+        return " ".join(self.reasons)
 
 
 def judge(
@@ -74,10 +85,10 @@ def judge(
     champion: Array | None = None,
     baseline: Array | None = None,
     *,
-    replicates: int = 500,
+    replicates: int = 1000,
     seed: int = 0,
 ) -> GateResult:
-    """Promote, refuse, hold as inconclusive, or leave it to a person.
+    """Pass, fail, or inconclusive: too little data, or a rule that leaves it to a person.
 
     The three outputs are on the holdout's rows: values, P(1), or one column a class.
     """
@@ -89,18 +100,18 @@ def judge(
     confidence = tightened(rule.confidence, holdout.uses)
     evidence = _Evidence(rule.metric, holdout.truth, block, confidence, replicates, seed)
 
-    def result(decision: str, *reasons: str, **more: float | None) -> GateResult:
-        return GateResult(decision, reasons, len(holdout.truth), count, confidence=confidence, **more)
+    def result(outcome: str, *reasons: str, **more: float | None) -> GateResult:
+        return GateResult(outcome, reasons, len(holdout.truth), count, holdout.uses + 1, confidence, **more)
 
     if broken := _unusable(candidate, len(holdout.truth)):
-        return result(REFUSE, broken)
+        return result(FAIL, broken)
     if few := _too_few(holdout, count):
         return result(INCONCLUSIVE, *few)
     score = evaluate(rule.metric, holdout.truth, candidate)
     if rule.minimum is not None and (score - rule.minimum) * _sign(rule.metric) < 0:
         bound = "minimum" if higher_is_better(rule.metric) else "maximum"
         return result(
-            REFUSE, f"{rule.metric} is {score:.6g}; the {bound} is {rule.minimum:.6g}.", candidate=score
+            FAIL, f"{rule.metric} is {score:.6g}; the {bound} is {rule.minimum:.6g}.", candidate_metric=score
         )
     base = None
     if baseline is not None:
@@ -108,15 +119,23 @@ def judge(
         _, low, _ = evidence.interval(candidate, baseline)
         if not low > 0:
             words = f"{rule.metric} is {score:.6g}, not surely better than the baseline's {base:.6g}."
-            return result(REFUSE, words, candidate=score, baseline=base)
+            return result(FAIL, words, candidate_metric=score, baseline_metric=base)
     if champion is None:
         if rule.kind == "manual":
-            return result(MANUAL, "The rule is manual.", candidate=score, baseline=base)
-        return result(PROMOTE, "There is no champion to beat.", candidate=score, baseline=base)
+            return result(
+                INCONCLUSIVE,
+                "The rule is manual: it waits for a person.",
+                candidate_metric=score,
+                baseline_metric=base,
+            )
+        return result(PASS, "There is no champion to beat.", candidate_metric=score, baseline_metric=base)
     held = evaluate(rule.metric, holdout.truth, champion)
-    gain, low, high = evidence.interval(candidate, champion)
-    decision, why = _decide(rule, gain, low, high, confidence)
-    return result(decision, why, candidate=score, champion=held, baseline=base, gain=gain, low=low, high=high)
+    delta, lower, upper = evidence.interval(candidate, champion)
+    outcome, why = _decide(rule, delta, lower, upper, confidence)
+    return result(
+        outcome, why, candidate_metric=score, champion_metric=held, baseline_metric=base,
+        delta=delta, lower=lower, upper=upper,
+    )  # fmt: skip
 
 
 def tightened(confidence: float, uses: int) -> float:
@@ -128,19 +147,47 @@ def tightened(confidence: float, uses: int) -> float:
     return confidence if uses <= 0 else 1.0 - (1.0 - confidence) / (uses + 1)
 
 
+@cache
+def student(freedom: int, share: float) -> float:
+    """The quantile of Student's t, by bisection on its closed form for whole degrees (Abramowitz and Stegun 26.7.3).
+
+    >>> round(student(9, 0.975), 4)
+    2.2622
+    """
+    low, high = 0.0, 1e4
+    for _ in range(80):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if _student_below(freedom, middle) < share else (low, middle)
+    return (low + high) / 2.0
+
+
+def _student_below(freedom: int, t: float) -> float:
+    """The chance of a value below t > 0."""
+    angle = math.atan(t / math.sqrt(freedom))
+    sine, square = math.sin(angle), math.cos(angle) ** 2
+    odd = freedom % 2
+    term = math.cos(angle) if odd else 1.0
+    total = term if freedom > 1 or not odd else 0.0
+    for k in range(3 if odd else 2, freedom - 1, 2):
+        term *= square * (k - 1) / k
+        total += term
+    within = (angle + sine * total) * 2.0 / math.pi if odd else sine * total
+    return 0.5 + within / 2.0
+
+
 def _decide(rule: Rule, gain: float, low: float, high: float, confidence: float) -> tuple[str, str]:
     seen = f"gain in {rule.metric} {gain:+.6g}, {confidence:.2%} interval {low:+.6g} to {high:+.6g}"
     if low != low:  # noqa: PLR0124 - NaN: the resamples could not be measured
         return INCONCLUSIVE, f"The resampled blocks hold too few rows of a class; {seen}."
     if rule.kind == "manual":
-        return MANUAL, f"The rule is manual; {seen}."
+        return INCONCLUSIVE, f"The rule is manual: it waits for a person; {seen}."
     if rule.kind == "better":
         if low > 0:
-            return PROMOTE, f"The candidate is better: {seen}."
-        return REFUSE, f"The candidate is not shown to be better: {seen}."
+            return PASS, f"The candidate is better: {seen}."
+        return FAIL, f"The candidate is not shown to be better: {seen}."
     if low > -rule.margin or (rule.margin == 0 and low == high == 0):
-        return PROMOTE, f"The candidate is not worse by {rule.margin:g}: {seen}."
-    return REFUSE, f"The candidate may be worse by more than {rule.margin:g}: {seen}."
+        return PASS, f"The candidate is not worse by {rule.margin:g}: {seen}."
+    return FAIL, f"The candidate may be worse by more than {rule.margin:g}: {seen}."
 
 
 def _sign(metric: str) -> float:
@@ -172,7 +219,7 @@ def _too_few(holdout: Holdout, blocks: int) -> list[str]:
 
 
 def _blocks(holdout: Holdout) -> tuple[npt.NDArray[np.intp], int]:
-    """The block number of each row and how many there are; very many are merged at random."""
+    """The block number of each row and how many there are; very many are merged: neighbours, or rows at random."""
     import numpy as np
 
     rows = len(holdout.truth)
@@ -183,7 +230,9 @@ def _blocks(holdout: Holdout) -> tuple[npt.NDArray[np.intp], int]:
         block = block.reshape(-1)
     count = int(block.max()) + 1 if rows else 0
     if count > MOST_BLOCKS:
-        block = (np.random.default_rng(0).permutation(count) % MOST_BLOCKS)[block]
+        alone = holdout.blocks is None
+        places = np.random.default_rng(0).permutation(count) if alone else np.arange(count)
+        block = (places * MOST_BLOCKS // count)[block]
         count = MOST_BLOCKS
     return block, count
 
@@ -200,7 +249,6 @@ class _Evidence:
     def interval(self, ours: Array, theirs: Array) -> tuple[float, float, float]:
         """The gain of ours over theirs and its interval; NaN bounds when most resamples cannot be measured."""
         import numpy as np
-        from scipy.special import stdtrit
 
         sign = _sign(self.metric)
         gain = sign * (evaluate(self.metric, self.truth, ours) - evaluate(self.metric, self.truth, theirs))
@@ -214,7 +262,7 @@ class _Evidence:
         if len(gains) < self.replicates / 2:
             return gain, float("nan"), float("nan")
         spread = float(gains.std(ddof=1)) * (count / (count - 1)) ** 0.5
-        reach = float(stdtrit(count - 1, 0.5 + self.confidence / 2.0)) * spread
+        reach = student(count - 1, 0.5 + self.confidence / 2.0) * spread
         return gain, gain - reach, gain + reach
 
     def _replicate(self, output: Array) -> Replicator:
@@ -225,28 +273,38 @@ class _Evidence:
 
 
 def _auc_replicator(truth: Array, score: Array, block: npt.NDArray[np.intp]) -> Replicator:
-    """AUC under block weights, sorted once: each resample is one pass over the rows."""
+    """AUC under block weights: a bilinear form of the pairs that each two blocks rank rightly, counted once."""
     import numpy as np
 
-    order = np.argsort(score, kind="stable")
-    ranked, positive, where = score[order], (truth[order] > 0.5).astype(np.float64), block[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-    tied = len(starts) < len(ranked)
+    positive = truth > 0.5
+    count = int(block.max()) + 1
+    right = _pairs(score, positive, block, count)
+    ones = np.bincount(block[positive], minlength=count).astype(np.float64)
+    zeros = np.bincount(block[~positive], minlength=count).astype(np.float64)
 
     def run(weights: Array) -> Array:
-        out = np.empty(len(weights))
-        for i, weight in enumerate(weights):
-            row = weight[where]
-            pos = row * positive
-            neg = row - pos
-            if tied:
-                pos, neg = np.add.reduceat(pos, starts), np.add.reduceat(neg, starts)
-            below = np.cumsum(neg)
-            pairs = pos.sum() * below[-1]
-            out[i] = (pos @ (below - neg / 2.0)) / pairs if pairs else np.nan
+        pairs = (weights @ ones) * (weights @ zeros)
+        ranked = ((weights @ right) * weights).sum(axis=1)
+        out: Array = np.divide(ranked, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
         return out
 
     return run
+
+
+def _pairs(score: Array, positive: npt.NDArray[np.bool_], block: npt.NDArray[np.intp], count: int) -> Array:
+    """[blocks, blocks]: positives of one block that score above negatives of the other; a tie is half."""
+    import numpy as np
+
+    out = np.zeros((count, count))
+    high, where = score[positive], block[positive]
+    order = np.argsort(high, kind="stable")  # sorted needles are found several times faster
+    high, where = high[order], where[order]
+    low, low_block = score[~positive], block[~positive]
+    for other in range(count):
+        among = np.sort(low[low_block == other])
+        below = np.searchsorted(among, high, "left") + np.searchsorted(among, high, "right")
+        out[:, other] = np.bincount(where, weights=below / 2.0, minlength=count)
+    return out
 
 
 def _sum_replicator(rows: Array, finish: Replicator, block: npt.NDArray[np.intp]) -> Replicator:

@@ -11,6 +11,7 @@ import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from tilth.ml.bundles.manifest import digests
 from tilth.ml.bundles.signature import Input, Signature
 from tilth.ml.learning.prepare import data_type
 
@@ -32,11 +33,12 @@ MLFLOW_TYPE = {
 
 def write(
     out: str, spec: TrainingSpec, data: Rows, chosen: Member, curve: Curve, metrics: dict[str, Any]
-) -> list[str]:
-    """Write all files of the bundle; their names, sorted."""
+) -> dict[str, str]:
+    """Write all files of the bundle; the sha256 of each by name."""
     from tilth.ml.learning.reference import profile
 
     signature = _signature(spec, data)
+    scores = curve.apply(chosen.scorer.score(data.part("judge")[0]))
     member = f"member.{chosen.fitted.suffix}"
     files: dict[str, bytes] = {
         "signature.json": text(signature.plain()),
@@ -44,13 +46,13 @@ def write(
         "calibration.json": text({**curve.plain(), "member": member, "scorer": chosen.fitted.scorer}),
         member: chosen.fitted.payload,
         "metrics.json": text(metrics),
-        "profile.json": text(profile(data, curve.apply(chosen.scorer.score(data.part("judge")[0])))),
+        "profile.json": text(profile(data, scores, spec.output).plain()),
         "MLmodel": _mlmodel(signature, chosen, member).encode(),
     }
     for name, content in files.items():
         with open(os.path.join(out, name), "wb") as file:
             file.write(content)
-    return sorted(files)
+    return digests(files)
 
 
 def text(value: object) -> bytes:

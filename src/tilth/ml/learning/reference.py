@@ -1,12 +1,14 @@
 """The reference that drift is measured against: how inputs and scores were distributed in training.
 
-Numbers keep the edges of ten equally full bins and the count in each; texts keep their most frequent values. Inputs are
-counted on the rows that trained, scores on the judge rows, as the model meets them. Kept as `profile.json`.
+Made in the worker with numpy, in the form of `ml.data.profile`, so that `ml.data.drift` compares it with later rows.
+Inputs are counted on the rows that tuned the model, scores on the judge rows, as the model meets them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from tilth.ml.data.profile import BINS, TOP, Categorical, Numeric, Profile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,64 +18,82 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-BINS = 10
-VALUES = 30
+
+def score_column(output: str) -> str:
+    """The name under which the profile keeps the calibrated score of a target: P(1), the value, or the class.
+
+    >>> score_column("late")
+    'late_score'
+    """
+    return f"{output}_score"
 
 
-def profile(data: Rows, scores: Array) -> dict[str, Any]:
-    """The reference of every input column, and of the calibrated score: P(1), the value, or the likeliest class."""
-    import numpy as np
-
+def profile(data: Rows, scores: Array, output: str) -> Profile:
+    """The profile of every input column that can have one, and of the score."""
     tuned = data.table.slice(0, data.split.calibrate)
-    columns: dict[str, Any] = {}
+    columns: list[Numeric | Categorical] = []
     at = 0
     for column in data.preparation.columns:
-        if column.kind == "category":
-            columns[column.name] = _texts(tuned.column(column.name))
-        elif column.kind in {"number", "boolean"}:
-            columns[column.name] = _numbers(data.x[: data.split.calibrate, at])
+        if column.kind == "number":
+            columns.append(_numeric(column.name, data.x[: data.split.calibrate, at]))
+        elif column.kind in {"category", "boolean"}:
+            columns.append(_texts(column.name, tuned.column(column.name)))
         at += len(column.features)
-    if scores.ndim == 2:
-        names = np.array([str(c) for c in data.target.classes])
-        counts = np.bincount(scores.argmax(axis=1), minlength=len(names))
-        score: dict[str, Any] = {"kind": "category", "rows": len(scores), "missing": 0,
-                                 "values": {str(n): int(c) for n, c in zip(names, counts, strict=True)}, "other": 0}  # fmt: skip
-    else:
-        score = _numbers(scores)
-    return {"format": 1, "columns": columns, "score": score}
+    name = score_column(output)
+    columns.append(
+        _numeric(name, scores) if scores.ndim == 1 else _classes(name, data.target.classes, scores)
+    )
+    return Profile(data.split.calibrate, tuple(columns))
 
 
-def _numbers(values: Array) -> dict[str, Any]:
-    """Inner edges of at most ten equally full bins; `counts` has one more entry than `edges`."""
+def _numeric(name: str, values: Array) -> Numeric:
+    """Edges of about equal shares of the finite values, and the rows between them."""
     import numpy as np
 
-    known = values[~np.isnan(values)]
-    inner = np.linspace(0, 1, BINS + 1)[1:-1]
-    edges = np.unique(np.quantile(known, inner, method="lower")) if len(known) else np.array([])
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return Numeric(name, len(values), len(values), (0.0,), (0, 0))
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
     counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
-    return {
-        "kind": "number",
-        "rows": len(values),
-        "missing": int(len(values) - len(known)),
-        "edges": edges.tolist(),
-        "counts": counts.tolist(),
-        "mean": float(known.mean()) if len(known) else None,
-        "deviation": float(known.std()) if len(known) else None,
-    }
+    return Numeric(
+        column=name,
+        rows=len(values),
+        nulls=len(values) - len(known),
+        edges=tuple(edges.tolist()),
+        counts=tuple(counts.tolist()),
+        minimum=float(known.min()),
+        maximum=float(known.max()),
+        mean=_rounded(float(known.mean())),
+        sd=_rounded(float(known.std())),
+    )
 
 
-def _texts(values: Any) -> dict[str, Any]:
-    """The counts of the most frequent values, and how many rows hold others."""
+def _rounded(value: float) -> float:
+    """Nine significant digits, as `ml.data.profile` keeps them."""
+    return float(f"{value:.9g}")
+
+
+def _texts(name: str, values: Any) -> Categorical:
+    """The most frequent values as texts, ties by value."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    counted = [(c["values"], c["counts"]) for c in pc.value_counts(values).to_pylist()]
-    known = sorted(((-n, v) for v, n in counted if v is not None))
-    kept = {v: -n for n, v in known[:VALUES]}
-    rest = -sum(n for n, _ in known[VALUES:])
-    return {
-        "kind": "category",
-        "rows": len(values),
-        "missing": values.null_count,
-        "values": kept,
-        "other": rest,
-    }
+    counted = pc.value_counts(pc.cast(values, pa.string())).to_pylist()
+    known = sorted((-c["counts"], c["values"]) for c in counted if c["values"] is not None)
+    kept = known[:TOP]
+    return Categorical(
+        column=name,
+        rows=len(values),
+        nulls=values.null_count,
+        values=tuple(v for _, v in kept),
+        counts=tuple(-n for n, _ in kept),
+        other=-sum(n for n, _ in known[TOP:]),
+    )
+
+
+def _classes(name: str, classes: tuple[Any, ...], scores: Array) -> Categorical:
+    """How often each class was the answer."""
+    import numpy as np
+
+    counts = np.bincount(scores.argmax(axis=1), minlength=len(classes)).tolist()
+    return Categorical(name, len(scores), 0, tuple(map(str, classes)), tuple(counts))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import DataError, ResourceLimitError, TargetError, TrainingError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.core.time import parse_instant
+from tilth.ml.bundles.manifest import bundle_digest
 from tilth.ml.learning import judging, split, target
 from tilth.ml.learning.curves import fit_curve
 from tilth.ml.learning.evaluation import higher_is_better
@@ -75,7 +76,7 @@ class Rows:
 def train(
     spec: TrainingSpec, rows: Sequence[str], out: str, learners: Getter, scorers: Getter, report: Report
 ) -> dict[str, object]:
-    """Write the bundle's files into `out` and return facts: metrics, split, member, rows, seconds.
+    """Write the bundle's files into `out` and return facts: metrics, engine, files, their one digest (`artifact`), rows, seconds.
 
     `learners(name)` gives a learner class, `scorers(name)` a scorer class. Raises TargetError, DataError,
     TrainingError, UnsupportedError or ResourceLimitError.
@@ -105,7 +106,8 @@ def train(
     return {
         "metrics": metrics,
         "engine": chosen.engine,
-        "files": files,
+        "files": sorted(files),
+        "artifact": bundle_digest(files),
         "rows": data.split.rows,
         "rows_without_label": data.dropped,
         "tuned_until": data.split.tuned_until,
