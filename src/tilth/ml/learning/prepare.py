@@ -82,9 +82,7 @@ class Preparation:
 
         out = np.empty((table.num_rows, len(self.features)))
         known = {name: index for index, name in enumerate(table.schema.names)}
-        event: npt.NDArray[np.int64] | None = None
-        if self.event_time in known and any("since_event" in c.parts for c in self.columns):
-            event = _micros(table.column(known[str(self.event_time)]))[0]
+        event = self._event(table, known)
         at = 0
         for column in self.columns:
             width = len(column.features)
@@ -100,6 +98,20 @@ class Preparation:
                 )
             at += width
         return out
+
+    def _event(self, table: Table, known: Mapping[str, int]) -> Matrix | None:
+        """The event times in microseconds, exact in float64, NaN where missing; None when no part needs them."""
+        import numpy as np
+
+        event = next((c for c in self.columns if c.name == self.event_time), None)
+        if (
+            event is None
+            or event.name not in known
+            or not any("since_event" in c.parts for c in self.columns)
+        ):
+            return None
+        micros, valid = _micros(_of(event, table.column(known[event.name])))
+        return np.where(valid, micros, np.nan)
 
     def plain(self) -> dict[str, object]:
         """JSON-able values, as kept in `prepare.json`; `from_plain` reads them back."""
@@ -237,7 +249,7 @@ def _span_days(table: Table, event_time: str | None) -> float | None:
 # --- filling -----------------------------------------------------------------------------------------------
 
 
-def _fill(out: Matrix, column: Column, values: Any, event: npt.NDArray[np.int64] | None) -> None:
+def _fill(out: Matrix, column: Column, values: Any, event: Matrix | None) -> None:
     """Write the features of one column into its part of the matrix."""
     if values.null_count == len(values):
         out[:] = float("nan")
@@ -337,7 +349,7 @@ def _micros(values: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     return np.asarray(_numpy(pc.fill_null(whole, 0)), dtype=np.int64), known
 
 
-def _fill_instant(out: Matrix, column: Column, values: Any, event: npt.NDArray[np.int64] | None) -> None:
+def _fill_instant(out: Matrix, column: Column, values: Any, event: Matrix | None) -> None:
     import numpy as np
 
     micros, known = _micros(values)

@@ -1,0 +1,65 @@
+"""What a target makes: the kind of task, the codes, and the refusals with their next step."""
+
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tilth.core.errors import TargetError
+from tilth.ml.learning.target import encode, inspect, known_rows
+
+KINDS = {
+    "boolean": ([True, False], None, "binary", (False, True)),
+    "two texts": (["no", "yes"], None, "binary", ("no", "yes")),
+    "two whole numbers": ([3, 7], None, "binary", (3, 7)),
+    "nought and one as floats": ([0.0, 1.0], None, "binary", (0.0, 1.0)),
+    "nought and one, but an error is asked": ([0, 1], "rmse", "regression", ()),
+    "three texts": (["b", "c", "a"], None, "multiclass", ("a", "b", "c")),
+    "few whole numbers": (list(range(5)), None, "multiclass", (0, 1, 2, 3, 4)),
+    "few whole numbers, but an error is asked": (list(range(5)), "mae", "regression", ()),
+    "many whole numbers": (list(range(30)), None, "regression", ()),
+    "many whole numbers, but classes are asked": (
+        list(range(30)),
+        "accuracy",
+        "multiclass",
+        tuple(range(30)),
+    ),
+    "floats": ([0.5, 1.5, 2.5], None, "regression", ()),
+    "decimals": ([Decimal("1.5"), Decimal("2.25"), Decimal("3.0")], None, "regression", ()),
+}
+
+
+@pytest.mark.parametrize("row", KINDS.values(), ids=KINDS)
+def test_the_kind_of_task(row: tuple) -> None:
+    values, metric, kind, classes = row
+    found = inspect(pa.chunked_array([values * 60]), "y", metric)
+    assert (found.kind, found.classes) == (kind, classes)
+    codes = encode(pa.chunked_array([values * 60]), found)
+    expected = [classes.index(v) for v in values] if classes else [float(v) for v in values]
+    assert codes[: len(values)].tolist() == expected
+
+
+REFUSED = {
+    "one value": ([1] * 100, "same value in all 100 rows"),
+    "few rows": ([0, 1] * 10, "20 rows"),
+    "many classes": ([f"c{n}" for n in range(1000)], "1,000 different texts"),
+    "bytes": ([b"a", b"b"] * 50, "is a binary"),
+}
+
+
+@pytest.mark.parametrize(("values", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_learned_is_refused(values: list, words: str) -> None:
+    with pytest.raises(TargetError, match=words) as caught:
+        inspect(pa.chunked_array([values]), "y", None)
+    assert caught.value.hint
+
+
+def test_gaps_are_refused_with_their_count_unless_the_label_is_not_due() -> None:
+    values = pa.chunked_array([[1.0, None, float("nan"), 2.0]])
+    with pytest.raises(TargetError, match="missing in 2 of 4 rows"):
+        known_rows(values, "y", None)
+    young = np.array([False, True, True, False])
+    assert known_rows(values, "y", young).tolist() == [True, False, False, True]
+    with pytest.raises(TargetError, match="missing in 1 of 4 rows"):
+        known_rows(values, "y", np.array([False, True, False, False]))
