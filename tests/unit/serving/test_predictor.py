@@ -1,0 +1,276 @@
+"""A predictor from trained files: one row and many give the same bits, and bad input is named."""
+
+import json
+import math
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tilth.core.errors import InputError, TamperError, UnknownNameError
+from tilth.ml.learning.spec import TrainingSpec
+from tilth.ml.learning.training import train
+from tilth.ml.serving.predictor import Predictor
+from tilth.runtime.registry import load
+
+SCORERS = partial(load, "tilth.scorers")
+START = datetime(2013, 1, 1)
+ROWS = 3000
+KINDS = ("binary", "multiclass", "regression", "text")
+ENGINES = ("lightgbm", "linear")
+
+
+def make_table() -> pa.Table:
+    rng = np.random.default_rng(3)
+    x, z = rng.normal(size=ROWS), rng.normal(size=ROWS)
+    place = rng.integers(0, 4, ROWS)
+    raw = 1.5 * x - z + np.array([0, 1, -1, 0.5])[place] + rng.normal(0, 0.7, ROWS)
+    gaps = rng.random(ROWS) < 0.1
+    return pa.table(
+        {
+            "id": np.arange(ROWS),
+            "at": [START + timedelta(hours=n) for n in range(ROWS)],
+            "x y": x,
+            "z": pa.array(z, mask=gaps),
+            "count": rng.integers(0, 50, ROWS),
+            "place": [["JFK", "LGA", None, 'é"w'][p] for p in place],
+            "flag": rng.random(ROWS) < 0.5,
+            "due": [START.date() + timedelta(days=int(d)) for d in rng.integers(0, 90, ROWS)],
+            "binary": raw > 0,
+            "multiclass": np.digitize(raw, [-1, 1]),
+            "text": [["no", "yes"][int(v)] for v in raw > 0.5],
+            "regression": raw,
+        }
+    )
+
+
+TABLE = make_table()
+NAMES = ("at", "x y", "z", "count", "place", "flag", "due")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], dict[str, bytes]]:
+    """Files of a bundle by target and engine, trained once."""
+    folder = tmp_path_factory.mktemp("trained")
+    pq.write_table(TABLE, folder / "rows.parquet")
+    made: dict[tuple[str, str], dict[str, bytes]] = {}
+
+    def files(target: str, engine: str) -> dict[str, bytes]:
+        if (target, engine) not in made:
+            spec = TrainingSpec(
+                "late", (target,), ("answer",), NAMES, key=("id",), event_time="at", engine=engine,
+                options=(("rounds", 30),) if engine == "lightgbm" else (),
+            )  # fmt: skip
+            out = folder / f"{target}-{engine}"
+            train(
+                spec,
+                [str(folder / "rows.parquet")],
+                str(out),
+                partial(load, "tilth.learners"),
+                SCORERS,
+                _quiet,
+            )
+            made[target, engine] = {p.name: p.read_bytes() for p in Path(out).iterdir()}
+        return made[target, engine]
+
+    return files
+
+
+def _quiet(_what: str, _done: float | None) -> None:
+    pass
+
+
+@pytest.fixture(params=[(k, e) for k in KINDS for e in ENGINES], ids="-".join)
+def predictor(request: pytest.FixtureRequest, trained: Callable) -> Predictor:
+    return Predictor.load(trained(*request.param), SCORERS, 3, "d1")
+
+
+@pytest.fixture
+def late(trained: Callable) -> Predictor:
+    return Predictor.load(trained("binary", "lightgbm"), SCORERS, 3, "d1")
+
+
+def bodies(count: int, order: tuple[str, ...] = NAMES) -> list[bytes]:
+    rows = TABLE.select(list(order)).slice(100, count).to_pylist()
+    return [json.dumps(r, default=lambda d: d.isoformat()).encode() for r in rows]
+
+
+def test_one_json_row_gives_the_bits_of_the_batch(predictor: Predictor) -> None:
+    many = predictor.predict(
+        TABLE.slice(100, 300), [o.name for o in predictor.signature.outputs][:-1]
+    ).to_pylist()
+    for body, expected in zip(bodies(300), many, strict=True):
+        fields, row, _ = predictor.score_json(body)
+        one = json.loads(b"{" + fields + b"}")
+        again = predictor.predict_rows([json.loads(body)])[0]
+        if predictor.signature.kind != "regression":
+            expected["answer_probabilities"] = json.loads(expected["answer_probabilities"])
+        assert again == expected
+        assert one == {k: v for k, v in expected.items() if k != "answer_probabilities"}
+        assert predictor.values(row)["count"] == json.loads(body)["count"]
+
+
+@settings(max_examples=20, deadline=None)
+@given(order=st.permutations(NAMES))
+def test_the_order_of_columns_and_keys_never_changes_an_answer(trained: Callable, order: list[str]) -> None:
+    late = Predictor.load(trained("binary", "lightgbm"), SCORERS, 3, "d1")
+    assert late.predict(TABLE.select(order)).equals(late.predict(TABLE))
+    assert [late.score_json(b)[0] for b in bodies(5, tuple(order))] == [
+        late.score_json(b)[0] for b in bodies(5)
+    ]
+
+
+def test_answers_have_the_type_of_the_target(trained: Callable) -> None:
+    types = {"binary": pa.bool_(), "multiclass": pa.int64(), "text": pa.string(), "regression": pa.float64()}
+    for target, kind in types.items():
+        batch = Predictor.load(trained(target, "linear"), SCORERS, 1, "d").predict(TABLE.slice(0, 10))
+        assert batch.schema.field("answer").type == kind
+        assert set(batch.schema.names) - {"answer"} <= {"answer_confidence", "answer_lower", "answer_upper"}
+
+
+def test_the_interval_covers_about_nine_of_ten(trained: Callable) -> None:
+    found = Predictor.load(trained("regression", "lightgbm"), SCORERS, 1, "d").predict(TABLE.slice(2700))
+    truth = TABLE["regression"].slice(2700).to_numpy()
+    inside = (truth >= found["answer_lower"].to_numpy()) & (truth <= found["answer_upper"].to_numpy())
+    assert 0.84 <= inside.mean() <= 0.96
+
+
+def test_no_rows_give_no_answers(predictor: Predictor) -> None:
+    assert predictor.predict(TABLE.slice(0, 0)).num_rows == 0
+
+
+def test_threads_get_the_same_answers(late: Predictor) -> None:
+    rows, seen = bodies(200), {}
+    alone = [late.score_json(b)[0] for b in rows]
+
+    def work(number: int) -> None:
+        seen[number] = [late.score_json(b)[0] for b in rows]
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert all(seen[n] == alone for n in range(4))
+
+
+def test_an_explanation_adds_up_and_names_its_version(predictor: Predictor) -> None:
+    row = json.loads(bodies(1)[0])
+    why = predictor.explain(row)
+    assert (why["model"], why["version"], why["digest"]) == ("late", 3, "d1")
+    assert why["value"] == predictor.predict_rows([row])[0]["answer"]
+    assert {c["input"] for c in why["contributions"]} <= set(NAMES)
+    assert [abs(c["contribution"]) for c in why["contributions"]] == sorted(
+        (abs(c["contribution"]) for c in why["contributions"]), reverse=True
+    )
+    text = predictor.predict(TABLE.slice(100, 1), ["answer_explain"])["answer_explain"][0].as_py()
+    assert json.loads(text)["value"] == why["value"]
+    if predictor.signature.kind == "regression":
+        total = why["base"] + sum(c["contribution"] for c in why["contributions"])
+        assert total == pytest.approx(why["value"], abs=1e-9)
+
+
+BAD = {
+    "unknown": ({"plcae": "JFK"}, "no input `plcae`", "Did you mean `place`?"),
+    "text for a number": ({"count": "3"}, "`count` must be a number; str was given", "Inputs of late"),
+    "number for a text": ({"place": 3}, "`place` must be a text; int was given", "Inputs of late"),
+    "number for a truth": ({"flag": 1}, "`flag` must be true or false; int was given", "Inputs of late"),
+    "no instant": ({"at": "yesterday"}, "`at` cannot be read", "Inputs of late"),
+    "null where none was": ({"count": None}, "`count` must be a number; null was given", "Inputs of late"),
+}
+
+
+@pytest.mark.parametrize(("change", "words", "hint"), BAD.values(), ids=BAD)
+def test_bad_input_is_named_with_the_next_step(late: Predictor, change: dict, words: str, hint: str) -> None:
+    row = json.loads(bodies(1)[0]) | change
+    for call in (lambda: late.score_json(json.dumps(row).encode()), lambda: late.predict_rows([row])):
+        with pytest.raises(InputError, match=words) as caught:
+            call()
+        assert hint in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b'"x"', b'{"count": NaN}', b'{"count": Infinity}', b"\xff", b"[" * 100_000, b"null"],
+)
+def test_what_is_no_json_object_is_refused(late: Predictor, body: bytes) -> None:
+    with pytest.raises(InputError):
+        late.score_json(body)
+
+
+def test_a_missing_input_is_refused_unless_training_saw_gaps(late: Predictor) -> None:
+    row = json.loads(bodies(1)[0])
+    assert late.predict_rows([{k: v for k, v in row.items() if k not in {"z", "place"}}])
+    assert {i.name for i in late.signature.inputs if not i.required} == {"z", "place"}
+    with pytest.raises(InputError, match="Missing: `x y`, `count`"):
+        late.predict_rows([{k: v for k, v in row.items() if k not in {"x y", "count"}}])
+    with pytest.raises(InputError, match="`count` is missing"):
+        late.predict(TABLE.drop_columns(["count"]))
+    holes = TABLE.set_column(4, "count", pa.array([None, *range(ROWS - 1)]))
+    with pytest.raises(InputError, match="`count` is missing in 1 of 3,000 rows"):
+        late.predict(holes)
+    nan = TABLE.set_column(2, "x y", pa.array([math.nan] * 2 + [0.0] * (ROWS - 2)))
+    with pytest.raises(InputError, match="`x y` is missing in 2 of 3,000 rows"):
+        late.predict(nan)
+
+
+def test_carried_columns_are_taken_and_change_nothing(late: Predictor) -> None:
+    row = json.loads(bodies(1)[0])
+    assert late.signature.carried[0].name == "id"
+    fields, decoded, _ = late.score_json(json.dumps({**row, "id": 77}).encode())
+    assert fields == late.score_json(json.dumps(row).encode())[0]
+    assert late.values(decoded)["id"] == 77
+
+
+def test_instants_with_an_offset_are_read_in_utc(late: Predictor) -> None:
+    row = json.loads(bodies(1)[0])
+    at = datetime.fromisoformat(row["at"]).replace(tzinfo=UTC)
+    moved = (
+        at.astimezone().isoformat(),
+        at.astimezone(tz=None).isoformat(),
+        at.isoformat().replace("+00:00", "Z"),
+    )
+    answers = {late.score_json(json.dumps({**row, "at": text}).encode())[0] for text in (row["at"], *moved)}
+    assert len(answers) == 1
+
+
+def test_an_unknown_output_is_said(late: Predictor) -> None:
+    with pytest.raises(UnknownNameError, match="no output `answer_confidance`") as caught:
+        late.predict(TABLE, ["answer_confidance"])
+    assert "answer_confidence" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("name", ["signature.json", "prepare.json", "calibration.json", "member.txt"])
+def test_files_that_do_not_fit_together_are_refused(trained: Callable, name: str) -> None:
+    files = dict(trained("binary", "lightgbm"))
+    del files[name]
+    with pytest.raises(TamperError):
+        Predictor.load(files, SCORERS, 1, "d")
+
+
+def test_costs_move_the_decision_and_not_the_probability(tmp_path: Path) -> None:
+    pq.write_table(TABLE, tmp_path / "rows.parquet")
+    spec = TrainingSpec(
+        "late", ("binary",), (), NAMES, key=("id",), event_time="at", engine="linear",
+        cost_false_negative=9.0, cost_false_positive=1.0,
+    )  # fmt: skip
+    train(
+        spec,
+        [str(tmp_path / "rows.parquet")],
+        str(tmp_path / "o"),
+        partial(load, "tilth.learners"),
+        SCORERS,
+        _quiet,
+    )
+    files = {p.name: p.read_bytes() for p in (tmp_path / "o").iterdir()}
+    found = Predictor.load(files, SCORERS, 1, "d")
+    scores = found.scores(TABLE)
+    assert found.predict(TABLE)["binary"].to_pylist() == (scores > 0.1).tolist()
