@@ -1,0 +1,265 @@
+"""What the compiler refuses, with its place, and what does not make a recipe new."""
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tilth.core.errors import TilthError
+from tilth.resources.compiler import Facts, compile  # noqa: A004
+from tilth.resources.graph import Graph
+from tilth.sql.parser import parse
+
+FACTS = Facts(
+    {"auto": "1", "lightgbm": "4.7", "linear": "1", "sklearn": "1.9"},
+    {"mine:make": "abc"},
+    ("files", "postgres", "sqlite"),
+)
+
+
+def compiled(text: str, facts: Facts = FACTS) -> Graph:
+    return compile(parse(text, "all.sql"), facts)
+
+
+BASE = "CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');\nCREATE DATASET d EVENT TIME t AS SELECT * FROM ops.t;\n"
+
+REFUSED = [
+    ("CREATE MODEL m PREDICT y FROM dd", "There is no dataset `dd`", "3:31", "Did you mean `d`?"),
+    ("CREATE MODEL m PREDICT y FROM ops", "`ops` is a source, not a dataset", "3:31", "Write the table too"),
+    ("CREATE MODEL m PREDICT y FROM (SELECT *\nFROM op.t)", "There is no source `op`", "4:6", "`ops`"),
+    ("CREATE MODEL m PREDICT y FROM (SELECT a FORM d)", "cannot be read", "3:46", "instead of `FORM`"),
+    ("CREATE MODEL m PREDICT y FROM op (native)", "There is no source `op`", "3:35", "`ops`"),
+    ("CREATE DATASET e AS SELECT *\n FROM ops.t, tt", "There is no dataset `tt`", "4:14", "Datasets: d, e"),
+    ("CREATE DATASET e AS FROM tilth.audit", "There is no source `tilth`", "3:26", "be asked, but not"),
+    ("CREATE DATASET e EXPECT (REFERENCES op.t (a)) AS FROM d", "There is no source `op`", "3:26", "`ops`"),
+    ("CREATE DATASET e EXPECT (count(*) > 1 ON FAIL QUARANTINE) AS FROM d", "Only rows", "3:26", "STOP"),
+    ("CREATE DATASET e EXPECT (FRESH WITHIN '1 day') AS FROM d", "has no EVENT TIME", "3:26", "EVENT TIME"),
+    (
+        "CREATE DATASET e REFRESH INCREMENTAL AS FROM d",
+        "INCREMENTAL but has no EVENT TIME",
+        "3:1",
+        "EVENT TIME",
+    ),
+    ("CREATE ENDPOINT e FOR MODEL d", "`d` is a dataset, not a model", "3:1", "Models: none"),
+    (
+        "CREATE ENDPOINT e FOR MODEL m REPLICAS 2;CREATE MODEL m PREDICT y FROM d",
+        "several replicas",
+        "3:1",
+        "Leave out",
+    ),
+    (
+        "CREATE ENDPOINT e FOR MODEL m REGIONS ('a','b');CREATE MODEL m PREDICT y FROM d",
+        "several regions",
+        "3:1",
+        "Leave out",
+    ),
+    ("CREATE SOURCE s ENGINE sqllite", "no engine of sources called `sqllite`", "3:1", "`sqlite`"),
+    (
+        "CREATE SOURCE d ENGINE sqlite",
+        "declared twice: as a dataset at all.sql:2:1",
+        "3:1",
+        "rename or remove",
+    ),
+    ('CREATE SOURCE "My Source" ENGINE sqlite', "cannot be the name of a resource", "3:1", "my_source"),
+    ("CREATE SOURCE tilth ENGINE sqlite", "is a name of the system", "3:1", "my_tilth"),
+    ("DROP MODEL m", "only declares", "3:1", "delete its CREATE statement"),
+    ("PLAN", "only declares", "", "Keep CREATE statements"),
+    ("CREATE MODEL m PREDICT y FROM d FEATURES (a, Y)", "cannot be a feature too", "3:42", "out of FEATURES"),
+    ("CREATE MODEL m PREDICT y, Y FROM d", "the same column twice", "3:27", "Keep one"),
+    (
+        "CREATE MODEL m PREDICT y FROM d OBJECTIVE (metrik = 'r2')",
+        "not an option of OBJECTIVE",
+        "3:1",
+        "`metric`",
+    ),
+    (
+        "CREATE MODEL m PREDICT y FROM d OBJECTIVE (metric = 'auc')",
+        "no metric called `auc`",
+        "3:1",
+        "roc_auc",
+    ),
+    (
+        "CREATE MODEL m PREDICT y FROM d OBJECTIVE (minimum = 'x')",
+        "does not fit `minimum`",
+        "3:1",
+        "minimum = 0.7",
+    ),
+    (
+        "CREATE MODEL m PREDICT y FROM d OBJECTIVE (label_delay = '1 dy')",
+        "does not fit `label_delay`",
+        "3:1",
+        "'1 day'",
+    ),
+    ("CREATE MODEL m PREDICT y FROM d USING (enginee = 'auto')", "not an option of USING", "3:1", "`engine`"),
+    (
+        "CREATE MODEL m PREDICT y FROM d USING (engine = 'lightgmb')",
+        "no engine of models",
+        "3:1",
+        "`lightgbm`",
+    ),
+    ("CREATE MODEL m PREDICT y FROM d USING (lightgmb.x = 1)", "no engine `lightgmb`", "3:1", "`lightgbm`"),
+    ("CREATE MODEL m PREDICT y FROM d USING (seed = -1)", "does not fit `seed`", "3:1", "seed = 7"),
+    ("CREATE MODEL m PREDICT y FROM d USING (seed = TRUE)", "does not fit `seed`", "3:1", "seed = 7"),
+    ("CREATE MODEL m PREDICT y FROM d USING (memory = 4)", "does not fit `memory`", "3:1", "'4 GB'"),
+    (
+        "CREATE MODEL m PREDICT y FROM d USING (engine = 'sklearn')",
+        "which estimator",
+        "3:1",
+        "module:function",
+    ),
+    (
+        "CREATE MODEL m PREDICT y FROM d USING (estimator = 'a:b')",
+        "only the engine `sklearn`",
+        "3:1",
+        "sklearn",
+    ),
+    (
+        "CREATE MODEL m PREDICT y FROM d USING (engine = 'sklearn', estimator = 'os.system')",
+        "fit `estimator`",
+        "3:1",
+        "module:function",
+    ),
+    ("CREATE MODEL m PREDICT y FROM d HORIZON 4", "forecasting is not in this version", "3:1", "row by row"),
+]
+
+
+@pytest.mark.parametrize(("text", "says", "where", "hint"), REFUSED, ids=[r[0][:60] for r in REFUSED])
+def test_what_does_not_fit_is_refused_at_its_place(text: str, says: str, where: str, hint: str) -> None:
+    with pytest.raises(TilthError) as caught:
+        compiled(BASE + text)
+    error = caught.value
+    assert says in error.message
+    assert hint in (error.hint or "")
+    if where:
+        assert str(error.where) == f"all.sql:{where}"
+
+
+@pytest.mark.parametrize("option", ["password = 'hunter2'", "url = 'postgresql://me:hunter2@db/x'"])
+def test_a_secret_in_the_text_is_refused_and_not_shown(option: str) -> None:
+    with pytest.raises(TilthError) as caught:
+        compiled(f"CREATE SOURCE ops ENGINE postgres WITH ({option})")
+    assert "SECRET 'env:OPS_PASSWORD'" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+PROJECT = """
+CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');
+CREATE DATASET d KEY (id) EVENT TIME t EXPECT (x > 1 ON FAIL WARN, count(*) > 5) AS SELECT * FROM ops.t;
+CREATE DATASET e AS SELECT id, count(*) AS n FROM d GROUP BY id;
+CREATE MODEL m PREDICT y FROM d FEATURES (* EXCEPT (a, b)) OBJECTIVE (metric = 'r2', label_delay = '1 day')
+  USING (engine = 'sklearn', estimator = 'mine:make', estimator.depth = 3, time_limit = '1 minute');
+CREATE MODEL n PREDICT n FROM (SELECT * FROM e WHERE n > 1);
+CREATE ENDPOINT api FOR MODEL m ROLLOUT (shadow = '10 requests') OUTCOMES FROM d (id, y);
+"""
+
+
+def recipes(text: str, facts: Facts = FACTS) -> dict[str, str]:
+    return {r.name: r.recipe for r in compiled(text, facts)}
+
+
+CHANGES = [
+    (
+        "case of keywords and functions",
+        "SELECT id, count(*) AS n FROM d GROUP BY id",
+        "select id, COUNT(*) as n from d group by id",
+        "",
+    ),
+    (
+        "order of options",
+        "metric = 'r2', label_delay = '1 day'",
+        "label_delay = '24 hours', metric = 'r2'",
+        "",
+    ),
+    ("order of exceptions", "EXCEPT (a, b)", "EXCLUDE (B, a)", ""),
+    ("a default written out", "'1 minute'", "'60 s', seed = 7", ""),
+    ("memory and threads", "'1 minute'", "'1 minute', memory = '1 GB', threads = 1", ""),
+    ("tags and refresh", "EVENT TIME t", "TAG (x = 'pii') EVENT TIME t REFRESH ON CHANGE", ""),
+    ("a source on another host", "'ops.db'", "'other.db'", "ops"),
+    ("a source of another engine", "ENGINE sqlite", "ENGINE postgres", "ops d e m n"),
+    ("an upstream query", "SELECT * FROM ops.t", "SELECT *, 1 AS one FROM ops.t", "d e m n"),
+    ("what a check does", "ON FAIL WARN", "ON FAIL STOP", "d e m n"),
+    ("a literal in a model's own query", "n > 1", "n > 2", "n"),
+    ("an estimator's parameter", "depth = 3", "depth = 4", "m"),
+    ("a model's features", "EXCEPT (a, b)", "EXCEPT (a)", "m"),
+    ("a target's alias", "PREDICT y", "PREDICT y AS z", "m"),
+    ("a rollout", "'10 requests'", "'20 requests'", "api"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "moved"), [c[1:] for c in CHANGES], ids=[c[0] for c in CHANGES])
+def test_recipes_move_exactly_with_what_would_be_made(old: str, new: str, moved: str) -> None:
+    assert old in PROJECT
+    before, after = recipes(PROJECT), recipes(PROJECT.replace(old, new))
+    assert {n for n in before if before[n] != after[n]} == set(moved.split())
+
+
+def test_code_and_engines_are_part_of_a_model() -> None:
+    before = recipes(PROJECT)
+    code = recipes(PROJECT, Facts(FACTS.engines, {"mine:make": "other"}, FACTS.sources))
+    assert {n for n in before if before[n] != code[n]} == {"m"}
+    newer = recipes(PROJECT, Facts({**FACTS.engines, "lightgbm": "5"}, FACTS.code, FACTS.sources))
+    assert {n for n in before if before[n] != newer[n]} == {
+        "n"
+    }  # `auto` may choose it, scikit-learn does not
+
+
+CLAUSES = [
+    "PREDICT y",
+    "FROM d",
+    "FEATURES (* EXCEPT (a, b))",
+    "OBJECTIVE (metric = 'r2')",
+    "USING (seed = 3)",
+    "RETRAIN WHEN drift > 0.2",
+    "PROMOTE IF manual",
+]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.permutations(CLAUSES), st.permutations(BASE.strip().split("\n")))
+def test_the_order_of_clauses_and_statements_is_no_part_of_a_recipe(
+    clauses: list[str], base: list[str]
+) -> None:
+    model = f"CREATE MODEL m {' '.join(clauses)};"
+    assert compiled(model + "\n".join(base)) == compiled(BASE + f"CREATE MODEL m {' '.join(CLAUSES)};")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 999), st.integers(0, 999))
+def test_another_literal_is_another_recipe(one: int, two: int) -> None:
+    found = [recipes(f"CREATE DATASET d AS SELECT {n} AS a")["d"] for n in (one, two)]
+    assert (found[0] == found[1]) is (one == two)
+
+
+def test_dependencies_are_told_with_tables() -> None:
+    graph = compiled(
+        "CREATE SOURCE ops ENGINE sqlite; CREATE SOURCE wx ENGINE files;"
+        "CREATE DATASET d EXPECT (REFERENCES wx.planes (id)) AS WITH x AS (FROM OPS.t) FROM x, x y, ops.main.u;"
+        "CREATE MODEL m PREDICT y FROM (SELECT * FROM D JOIN wx.w);"
+        "CREATE MODEL n PREDICT y FROM ops (SELECT 1);"
+    )
+    assert graph.get("d").depends == ("ops", "wx")
+    assert [(t.source, t.table) for t in graph.get("d").tables] == [("ops", "main.u"), ("ops", "t")]
+    assert graph.get("m").depends == ("d", "wx")
+    assert graph.get("n").depends == ("ops",)
+    assert graph.get("m").text.startswith("CREATE MODEL m\n  PREDICT y")
+
+
+def test_unknown_facts_are_not_held_against_a_project() -> None:
+    compiled(
+        "CREATE SOURCE s ENGINE exotic; CREATE MODEL m PREDICT y FROM s (q) USING engine = 'own', own.x = 1",
+        Facts(),
+    )
+
+
+def test_two_hundred_resources_compile_fast() -> None:
+    text = BASE + "".join(
+        f"CREATE DATASET d{i} KEY (id) EVENT TIME t EXPECT (x > {i} ON FAIL QUARANTINE, count(*) > 5) AS "
+        f"SELECT f.id, f.t, CASE WHEN f.x > {i} THEN 1 ELSE 0 END AS y FROM ops.t f JOIN d ON d.id = f.id;"
+        f"CREATE MODEL m{i} PREDICT y FROM d{i} USING (seed = {i}); CREATE ENDPOINT e{i} FOR MODEL m{i};"
+        for i in range(66)
+    )
+    statements = parse(text)
+    start = time.process_time()
+    assert len(compile(statements, FACTS)) == 200
+    assert time.process_time() - start < 1.0  # 0.1 s on an idle machine

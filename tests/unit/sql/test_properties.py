@@ -1,0 +1,216 @@
+"""Whatever can be said is read back as it was said, however it is laid out; whatever is typed, the answer is an error of ours."""
+
+import string
+from datetime import timedelta
+
+from cases import pairs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tilth.core.errors import TilthError
+from tilth.sql import statements as s
+from tilth.sql.normal import normal
+from tilth.sql.parse_models import SIGNALS
+from tilth.sql.parser import parse, parse_one
+from tilth.sql.printer import show
+from tilth.sql.tokens import RESERVED, Cursor
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
+BARE = st.text(string.ascii_lowercase + "_", min_size=1, max_size=8)
+WORD = st.sampled_from(sorted(w.lower() for w in RESERVED))
+NAME = BARE | WORD | TEXT.filter(bool) | st.sampled_from(["Late", "model", 'a"b', "a`b", "a.b"])
+NAMES = st.lists(NAME, min_size=1, max_size=3).map(tuple)
+FEW = st.lists(NAME, max_size=3).map(tuple)
+FLAG = st.booleans()
+SPAN = st.integers(1, 10**13).map(lambda us: timedelta(microseconds=us)) | st.integers(1, 999).map(
+    lambda h: timedelta(hours=h)
+)
+SHARE = st.floats(0, 1, exclude_min=True) | st.integers(1, 99).map(lambda n: n / 100)
+SECRET = BARE.map(lambda n: s.Secret(f"env:{n}"))
+SCALAR = st.none() | FLAG | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT | SECRET
+KEY = st.lists(
+    BARE | TEXT.map(lambda t: t.replace(".", "").lower().lower()).filter(lambda t: t and t == t.lower()),
+    min_size=1,
+    max_size=2,
+).map(".".join)
+
+
+def options(
+    keys: st.SearchStrategy[str], values: st.SearchStrategy[s.Value], most: int = 3
+) -> st.SearchStrategy[s.Options]:
+    items = st.lists(st.tuples(keys, values), max_size=most, unique_by=lambda i: i[0])
+    return items.map(lambda i: s.Options(tuple(i)))
+
+
+VALUE = st.recursive(SCALAR, lambda v: st.lists(v, max_size=3).map(tuple) | options(TEXT, v), max_leaves=5)
+OPTIONS = options(KEY, VALUE)
+QUERY = st.sampled_from(
+    [
+        "SELECT 1",
+        "WITH x AS (SELECT ';' -- ;\n) FROM x",
+        "FROM a.b",
+        'SELECT ")" /* ( */ FROM t',
+        "(SELECT 1) UNION SELECT $$;$$",
+    ]
+).map(s.Query)
+ON_FAIL = st.sampled_from(list(s.OnFail))
+CHECK = st.one_of(
+    st.builds(
+        s.Expectation,
+        st.just(s.CheckKind.ROW),
+        ON_FAIL,
+        st.sampled_from(["a > 1", "length(a) IN (1, 2)", "a = ', ON FAIL'"]),
+    ),
+    st.builds(
+        s.Expectation,
+        st.just(s.CheckKind.SET),
+        ON_FAIL,
+        st.sampled_from(["count(*) > 1", "avg(a) BETWEEN 1 AND 2"]),
+    ),
+    st.builds(
+        s.Expectation,
+        st.just(s.CheckKind.REFERENCES),
+        ON_FAIL,
+        table=st.tuples(NAME, NAME),
+        columns=NAMES,
+    ),
+    st.builds(s.Expectation, st.just(s.CheckKind.FRESH), ON_FAIL, within=SPAN),
+)
+REFRESH = st.builds(s.Refresh, st.none() | SPAN, FLAG, FLAG, SPAN | st.none()).map(
+    lambda r: r if r.incremental else s.Refresh(r.every, r.on_change)
+)
+SOURCE = st.builds(
+    s.CreateSource, NAME, NAME.map(lambda n: n.lower()).filter(lambda n: n == n.lower()), OPTIONS, FLAG, FLAG
+)
+DATASET = st.builds(
+    s.CreateDataset,
+    NAME,
+    QUERY,
+    FEW,
+    st.none() | NAME,
+    REFRESH,
+    st.lists(CHECK, max_size=3).map(tuple),
+    st.lists(st.builds(s.Tag, NAME, TEXT), max_size=2).map(tuple),
+    FLAG,
+    FLAG,
+)
+TARGET = st.builds(s.Target, NAME, st.none() | NAME).map(
+    lambda t: s.Target(t.column) if t.alias == t.column else t
+)
+CONDITION = st.one_of(
+    st.builds(
+        s.Condition,
+        st.sampled_from([x for x in SIGNALS if x not in ("age", "quality")]),
+        st.sampled_from([">", ">="]),
+        SHARE,
+    ),
+    st.builds(s.Condition, st.just("quality"), st.sampled_from([">", ">=", "<", "<="]), st.floats(-10, 10)),
+    st.builds(s.Condition, st.just("age"), st.sampled_from([">", ">="]), SPAN),
+)
+FEATURES = st.builds(s.Features, FEW) | st.builds(s.Features, st.just(()), FEW)
+PROMOTE = st.sampled_from([s.Promote(), s.Promote(s.PromoteRule.MANUAL)]) | st.builds(
+    s.Promote, st.just(s.PromoteRule.NOT_WORSE_BY), st.floats(0, 1)
+)
+MODEL = st.builds(
+    s.CreateModel,
+    NAME,
+    st.lists(TARGET, min_size=1, max_size=2).map(tuple),
+    st.builds(s.DatasetRef, NAME)
+    | QUERY
+    | st.builds(s.NativeQuery, NAME, st.just("SELECT TOP 5 [a] FROM t")),
+    FEATURES,
+    OPTIONS,
+    OPTIONS,
+    st.lists(CONDITION, max_size=3).map(tuple),
+    PROMOTE,
+    FEW,
+    FEW,
+    st.none() | st.integers(1, 99),
+    st.none() | st.integers(1, 99),
+    FLAG,
+    FLAG,
+)
+CANARY = st.tuples(SHARE, st.integers(1, 10**6)) | st.just((0.0, 0))
+ROLLOUT = st.builds(
+    lambda shadow, canary, errors, p99: s.Rollout(shadow, *canary, errors, p99),
+    st.integers(0, 10**6),
+    CANARY,
+    st.floats(0, 1),
+    st.none() | SPAN,
+)
+ENDPOINT = st.builds(
+    s.CreateEndpoint,
+    NAME,
+    NAME,
+    st.lists(TEXT, max_size=2).map(tuple),
+    st.integers(1, 9),
+    ROLLOUT,
+    st.none() | st.builds(s.Outcomes, NAME, NAMES, NAME),
+    FLAG,
+    FLAG,
+)
+ACTION = st.one_of(
+    st.builds(s.Drop, st.sampled_from(list(s.Kind)), NAME, FLAG),
+    st.builds(s.PlanStatement, st.none() | NAME),
+    st.builds(s.ApplyStatement, st.none() | NAME),
+    st.builds(s.PromoteEnvironment, NAME, NAME),
+    st.builds(s.RollbackEnvironment, NAME, st.none() | st.integers(0, 10**9)),
+    st.builds(s.RefreshDataset, NAME),
+    st.builds(s.RetrainModel, NAME, OPTIONS),
+    st.builds(s.ExplainPredict, NAME, OPTIONS),
+    st.builds(s.Drill, NAME, st.sampled_from(list(s.DrillKind))),
+    QUERY.map(lambda q: s.Select(q.sql)),
+)
+STATEMENT = SOURCE | DATASET | MODEL | ENDPOINT | ACTION
+GIVEN = [given_ for _, given_, _ in pairs("canonical.txt")]
+
+
+@settings(max_examples=400, deadline=None)
+@given(STATEMENT)
+def test_what_is_printed_reads_back_as_the_same(statement: s.Statement) -> None:
+    assert parse_one(show(statement)) == statement
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(STATEMENT, max_size=4))
+def test_a_file_of_statements_reads_back_as_the_same(statements: list[s.Statement]) -> None:
+    assert parse("\n".join(show(x) for x in statements)) == tuple(statements)
+
+
+GAP = st.sampled_from([" ", "\n", "\t", "  ", " /* a ; ' */ ", " -- b ; (\n"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(GIVEN), st.data())
+def test_layout_and_comments_change_nothing(text: str, data: st.DataObject) -> None:
+    tokens = Cursor(text).tokens
+    parts = [text[t.start : t.end + 1] for t in tokens]
+    gaps = data.draw(st.lists(GAP, min_size=len(parts), max_size=len(parts)))
+    laid_out = "".join(g + p for g, p in zip(gaps, parts, strict=True))
+    assert [t.text for t in Cursor(laid_out).tokens] == [t.text for t in tokens]
+    before, after = parse_one(text), parse_one(laid_out)
+    assert normal(show(before)) == normal(show(after))
+    if not isinstance(before, s.Select | s.CreateDataset | s.CreateModel):
+        assert before == after
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(GIVEN), st.data())
+def test_a_broken_statement_is_an_error_of_ours_with_its_place(text: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(text)))
+    cut = data.draw(st.integers(at, min(len(text), at + 10)))
+    broken = text[:at] + data.draw(st.sampled_from(["", "(", ")", "'", ";", " WORD ", "=", ","])) + text[cut:]
+    error: TilthError | None = None
+    try:
+        parse(broken, "x.sql")
+    except TilthError as problem:
+        error = problem
+    assert error is None or (error.where is not None and error.where.line <= broken.count("\n") + 1)
+
+
+def test_keywords_and_functions_have_one_case_and_names_their_own() -> None:
+    assert normal("select COUNT( * ),a.B  From t -- x") == "SELECT count ( * ) , a . B FROM t"
+    assert normal("SELECT 'a''b', \"c\", `d`") == "SELECT 'a''b' , \"c\" , \"d\""
+    assert normal("SELECT 1") != normal("SELECT 2")
+    assert normal("SELECT 'A'") != normal("SELECT 'a'")
+    assert normal("SELECT a") != normal("SELECT A")

@@ -1,0 +1,48 @@
+"""The reference of the language says what the parser does: its examples parse, and together they are a project."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tilth.core.errors import UnsupportedError
+from tilth.resources.compiler import Facts, compile  # noqa: A004
+from tilth.sql import parse_actions, parser
+from tilth.sql import statements as s
+from tilth.sql.parser import parse
+from tilth.sql.printer import show
+
+TEXT = (Path(__file__).parents[3] / "docs" / "language.md").read_text("utf-8")
+EXAMPLES = re.findall(r"^```sql\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+STATEMENTS = [x for e in EXAMPLES for x in parse(e, "language.md")]
+
+
+def test_every_statement_has_an_example() -> None:
+    assert {type(x) for x in STATEMENTS} == set(s.Statement.__args__)  # type: ignore[attr-defined]
+    assert all(parse(show(x)) == (x,) for x in STATEMENTS)
+
+
+def test_every_verb_and_kind_has_a_heading() -> None:
+    headings = " ".join(re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE))
+    for word in {*parser.VERBS, *parse_actions.KINDS} - {"WITH", "FROM", "VALUES", "CREATE"}:
+        assert word in headings, word
+
+
+def test_the_declarations_are_a_project() -> None:
+    declared = [
+        x
+        for x in STATEMENTS
+        if isinstance(x, s.CreateSource | s.CreateDataset | s.CreateModel | s.CreateEndpoint)
+    ]
+    graph = compile(
+        declared, Facts({"auto": "1", "sklearn": "1", "lightgbm": "1"}, {}, ("files", "postgres", "sqlite"))
+    )
+    assert [r.name for r in graph.upstream("late_api")] == ["ops", "wx", "departures", "late"]
+
+
+@pytest.mark.parametrize("word", sorted(parse_actions.LATER))
+def test_what_comes_later_is_named(word: str) -> None:
+    if word != "ANOMALY":
+        assert f"`{word}`" in TEXT.replace("`CREATE ", "`")
+    with pytest.raises(UnsupportedError):
+        parse(f"CREATE {word} x")
