@@ -20,6 +20,7 @@ from tilth.core.errors import (
 )
 from tilth.core.names import did_you_mean, is_resource_name
 from tilth.core.time import parse_duration
+from tilth.sql.lineage import parsed
 from tilth.sql.statements import (
     CheckKind,
     CreateDataset,
@@ -117,6 +118,8 @@ def _dataset(d: CreateDataset) -> None:
 
 
 def _expectation(d: CreateDataset, e: Expectation) -> None:
+    if e.expression:
+        parsed(e.expression, e.position)
     if e.on_fail is OnFail.QUARANTINE and e.kind in (CheckKind.SET, CheckKind.FRESH):
         raise ProjectError(
             "Only rows can be quarantined, and this is a check of the whole set.",

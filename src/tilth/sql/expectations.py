@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
+from tilth.core.errors import LanguageError
 from tilth.core.names import nearest
 from tilth.sql.clauses import choice
 from tilth.sql.statements import CheckKind, Expectation, OnFail
 from tilth.sql.tokens import Cursor
-from tilth.sql.trees import holds_aggregate
+from tilth.sql.trees import holds_aggregate, tree
 from tilth.sql.values import duration
 
 _ON_FAIL = {w.name: w for w in OnFail}
@@ -98,14 +97,9 @@ def _kind(c: Cursor, first: int, last: int, text: str) -> CheckKind:
     return CheckKind.SET if aggregates(text) else CheckKind.ROW
 
 
-@lru_cache(maxsize=1024)
 def aggregates(expression: str) -> bool:
     """Whether the expression aggregates over the rows: an aggregate function outside windows and subqueries."""
-    from sqlglot import parse_one
-    from sqlglot.errors import SqlglotError
-
     try:
-        tree = parse_one(expression, dialect="duckdb")
-    except SqlglotError:
+        return holds_aggregate(tree(expression))
+    except LanguageError:
         return False  # the compiler says what is wrong with it
-    return holds_aggregate(tree)

@@ -34,6 +34,12 @@ REFUSED = [
     ("CREATE DATASET e AS FROM tilth.audit", "There is no source `tilth`", "3:26", "be asked, but not"),
     ("CREATE DATASET e EXPECT (REFERENCES op.t (a)) AS FROM d", "There is no source `op`", "3:26", "`ops`"),
     ("CREATE DATASET e EXPECT (count(*) > 1 ON FAIL QUARANTINE) AS FROM d", "Only rows", "3:26", "STOP"),
+    (
+        "CREATE DATASET e EXPECT (n > 1, a BETWEN 1 AND 2) AS FROM d",
+        "cannot be read",
+        "3:42",
+        "instead of `BETWEN`",
+    ),
     ("CREATE DATASET e EXPECT (FRESH WITHIN '1 day') AS FROM d", "has no EVENT TIME", "3:26", "EVENT TIME"),
     (
         "CREATE DATASET e REFRESH INCREMENTAL AS FROM d",
