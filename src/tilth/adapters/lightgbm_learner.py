@@ -55,7 +55,7 @@ class LightGBMLearner:
         _known(options)
         fixed = options.get("refit_rounds")
         given = {k: v for k, v in options.items() if k not in {"rounds", "patience", "refit_rounds"}}
-        rounds = _whole(options, "rounds", 500)
+        rounds = _whole(options, "rounds", 400)
         rounds = int(str(fixed)) if fixed is not None else rounds
         params = c.parameters(_defaults(task, len(x), budget) | given)
         report("binning", None)
@@ -64,7 +64,7 @@ class LightGBMLearner:
         if fixed is None:
             booster.watch(c.Data(x_stop, y_stop, params, data))
         grown = _grow(
-            booster, task, rounds, _whole(options, "patience", 30), budget.deadline, fixed is None, report
+            booster, task, rounds, _whole(options, "patience", 25), budget.deadline, fixed is None, report
         )
         return Fitted("lightgbm", "txt", _neutral(booster.text(grown.best)), grown.notes())
 

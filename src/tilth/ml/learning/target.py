@@ -106,9 +106,9 @@ def known_rows(values: Any, name: str, young: npt.NDArray[np.bool_] | None) -> n
     known = np.asarray(_numpy(pc.invert(pc.is_null(values, nan_is_null=nan_too))), dtype=np.bool_)
     bad = int((~known).sum() if young is None else (~known & ~young).sum())
     if bad:
-        late = "" if young is None else " and are older than the label delay"
+        old = "" if young is None else " older than the label delay"
         raise TargetError(
-            f"The target `{name}` is missing in {bad:,} of {len(known):,} rows{'; they have an event time' if late else ''}{late}.",
+            f"The target `{name}` is missing in {bad:,} of {len(known):,} rows{old}.",
             hint=f"Filter them in the dataset's query (WHERE {name} IS NOT NULL), EXPECT ({name} IS NOT NULL ON FAIL "
             "QUARANTINE), or say how late labels come: OBJECTIVE (label_delay = '1 day').",
         )

@@ -1,0 +1,159 @@
+"""Training in this process: what is refused, what is dropped and counted, and what the files say."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tilth.core.errors import DataError, ProjectError, TargetError, TrainingError, UnsupportedError
+from tilth.ml.data.profile import Categorical, Numeric, Profile
+from tilth.ml.learning.spec import TrainingSpec
+from tilth.ml.learning.training import train
+from tilth.runtime.registry import load
+
+ROWS = 2400
+START = datetime(2013, 1, 1)
+RNG = np.random.default_rng(8)
+X, Z = RNG.normal(size=ROWS), RNG.normal(size=ROWS)
+TABLE = pa.table(
+    {
+        "id": np.arange(ROWS),
+        "at": [START + timedelta(hours=n) for n in range(ROWS)],
+        "x": X,
+        "z": Z,
+        "place": [["a", "b", "c"][n % 3] for n in range(ROWS)],
+        "late": pa.array(X * Z + X + RNG.normal(0, 0.5, ROWS) > 0),
+        "delay": X * Z + X + RNG.normal(0, 0.5, ROWS),
+    }
+)
+Run = Callable[..., tuple[dict, dict]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Train on a table; the facts, and the JSON files by name."""
+
+    def go(table: pa.Table = TABLE, **changes: object) -> tuple[dict, dict]:
+        pq.write_table(table, tmp_path / "rows.parquet")
+        given: dict[str, object] = {
+            "model": "late", "targets": ("late",), "exclude": ("delay",), "key": ("id",), "event_time": "at",
+            "slices": ("place",),
+        }  # fmt: skip
+        spec = TrainingSpec(**{**given, **changes})  # type: ignore[arg-type]
+        assert TrainingSpec.from_plain(json.loads(json.dumps(spec.plain()))) == spec
+        learners, scorers = partial(load, "tilth.learners"), partial(load, "tilth.scorers")
+        facts = train(
+            spec, [str(tmp_path / "rows.parquet")], str(tmp_path / "o"), learners, scorers, lambda *_: None
+        )
+        files = {p.name: json.loads(p.read_bytes()) for p in (tmp_path / "o").glob("*.json")}
+        return facts, files
+
+    return go
+
+
+def test_the_best_member_on_the_stop_slice_is_kept_and_beats_the_baselines(run: Run) -> None:
+    facts, files = run()
+    metrics = files["metrics.json"]
+    assert facts["engine"] == "lightgbm"  # the product of two inputs is nothing for a line
+    assert metrics["value"] > metrics["baselines"]["linear"]["roc_auc"] > 0.6
+    assert metrics["baselines"]["dummy"]["roc_auc"] == 0.5
+    assert [s["value"] for s in metrics["slices"]["place"]] == ["a", "b", "c"]
+    assert metrics["split"] == {
+        "by": "event time", "fit": 1680, "stop": 240, "calibrate": 240, "judge": 240,
+        "tuned_until": "2013-03-31T23:00:00.000000Z",
+    }  # fmt: skip
+    assert facts["tuned_until"] == metrics["split"]["tuned_until"]
+
+
+def test_a_regression_covers_and_a_line_wins_on_a_line(run: Run) -> None:
+    straight = TABLE.set_column(6, "delay", pa.array(3 * X - Z + RNG.normal(0, 0.1, ROWS)))
+    facts, files = run(straight, targets=("delay",), exclude=("late",), metric="rmse")
+    assert facts["engine"] == "linear"
+    assert 0.8 < files["metrics.json"]["coverage"] <= 1.0
+    assert files["calibration.json"]["conformal"]["coverage"] == 0.9
+
+
+def test_the_profile_is_what_drift_reads(run: Run) -> None:
+    found = Profile.from_plain(run()[1]["profile.json"])
+    assert found.rows == 2160
+    assert [c.column for c in found.columns] == ["x", "z", "place", "late_score"]
+    x, place, score = found.find("x"), found.find("place"), found.find("late_score")
+    assert isinstance(x, Numeric)
+    assert sum(x.counts) == x.rows == 2160
+    assert isinstance(place, Categorical)
+    assert place.counts == (720, 720, 720)
+    assert isinstance(score, Numeric)
+    assert (score.rows, 0 <= score.minimum <= score.maximum <= 1) == (240, True)
+
+
+def test_rows_whose_label_is_not_due_are_dropped_and_counted(run: Run) -> None:
+    gaps = TABLE.set_column(5, "late", pa.array([*TABLE["late"].to_pylist()[:-30], *[None] * 30]))
+    now = "2013-04-11T00:00:00Z"
+    facts, _ = run(gaps, label_delay=86_400.0 * 2, now=now)
+    assert (facts["rows"], facts["rows_without_label"]) == (ROWS - 30, 30)
+    with pytest.raises(TargetError, match="missing in 7 of 2,400 rows older than"):
+        run(gaps, label_delay=86_400.0, now=now)
+    with pytest.raises(TargetError, match="missing in 30 of 2,400 rows"):
+        run(gaps)
+
+
+def test_the_judge_slice_starts_after_what_tuned_the_champion(run: Run) -> None:
+    facts, _ = run(judge_after="2013-04-05T00:00:00Z")
+    assert (facts["tuned_until"], facts["judge_overlap"]) == ("2013-04-05T00:00:00.000000Z", False)
+    assert run(judge_after="2013-04-10T12:00:00Z")[0]["judge_overlap"]
+
+
+def test_without_an_event_time_a_hash_of_the_key_splits(run: Run) -> None:
+    facts, files = run(event_time=None)
+    assert facts["tuned_until"] is None
+    assert files["metrics.json"]["split"]["by"] == "hash of key"
+    assert {"at.hour", "at.epoch"} <= {f"at.{p}" for p in files["prepare.json"]["columns"][0]["parts"]}
+
+
+def test_columns_with_gaps_are_imputable_and_the_key_is_carried(run: Run) -> None:
+    gaps = TABLE.set_column(3, "z", pa.array([None, *Z[1:]]))
+    signature = run(gaps)[1]["signature.json"]
+    assert {i["name"]: i["required"] for i in signature["inputs"]} == {
+        "at": True,
+        "x": True,
+        "z": False,
+        "place": True,
+    }
+    assert [c["name"] for c in signature["carried"]] == ["id"]
+
+
+REFUSED = {
+    "two targets": ({"targets": ("late", "delay")}, UnsupportedError, "one can be trained"),
+    "engine": ({"engine": "lightgmb"}, TrainingError, "no engine `lightgmb`"),
+    "option": (
+        {"engine": "lightgbm", "options": (("num_leafs", 3),)},
+        TrainingError,
+        "no option `num_leafs`",
+    ),
+    "metric": ({"metric": "roc_auk"}, ProjectError, "no metric `roc_auk`"),
+    "metric of another task": ({"metric": "rmse"}, ProjectError, "does not fit a binary"),
+    "column": ({"include": ("x", "zz")}, DataError, "no column `zz`"),
+    "nothing to learn from": ({"include": ("id",)}, TrainingError, "no column to learn from"),
+    "estimator": ({"estimator": "m:make"}, TrainingError, "belongs to engine = 'sklearn'"),
+}
+
+
+@pytest.mark.parametrize(("changes", "error", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_done_is_refused_with_a_next_step(
+    run: Run, changes: dict, error: type, words: str
+) -> None:
+    with pytest.raises(error, match=words) as caught:
+        run(**changes)
+    assert caught.value.hint
+
+
+def test_one_class_in_the_oldest_rows_is_said(run: Run) -> None:
+    late = TABLE.set_column(5, "late", pa.array([n > 2000 for n in range(ROWS)]))
+    with pytest.raises(TargetError, match="False in all 1,680 rows to fit on"):
+        run(late)
