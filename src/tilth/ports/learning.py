@@ -70,7 +70,7 @@ class Learner(Protocol):
 class Scorer(Protocol):
     """A loaded member; immutable and safe to call from several threads.
 
-    Made by `Scorer.load(payload, task)`. Output is float64: value (regression), P(1) (binary), or one column a class.
+    Made by `Scorer.load(payload, task, threads)`; `threads` None means all cores. Output is float64: value (regression), P(1) (binary), or one column a class.
     """
 
     def score(self, x: Matrix) -> Matrix:
