@@ -52,6 +52,11 @@ class Checks:
         """Columns that may not be NULL."""
         return tuple(dict.fromkeys([*self.key, *([self.event_time] if self.event_time else [])]))
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns that a snapshot's rows are ordered by: the event time, then the key."""
+        return tuple(dict.fromkeys([*([self.event_time] if self.event_time else []), *self.key]))
+
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:

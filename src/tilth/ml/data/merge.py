@@ -116,9 +116,10 @@ def _older(part: Part, window: Window, number: int, again: set[str]) -> Written 
     """The part's rows from before the window whose keys did not come again, as a new file; None if there are none."""
     if part.blob in again:
         keys = " AND ".join(f"n.{quoted(c)} = o.{quoted(c)}" for c in window.checks.key)
+        by = ", ".join(quoted(c) for c in window.checks.order)
         sql = (
             f"SELECT * FROM old o WHERE o.{quoted(window.event)} <= $low"
-            f" AND NOT EXISTS (SELECT 1 FROM new n WHERE {keys})"
+            f" AND NOT EXISTS (SELECT 1 FROM new n WHERE {keys}) ORDER BY {by}"
         )
         inputs = {"old": [window.blobs.path(part.blob)], "new": window.rows.relation}
         reader = window.engine.stream(sql, inputs, {"low": window.low})

@@ -61,8 +61,7 @@ def spool(
     import pyarrow as pa
 
     key = checks.key if checks else ()
-    order = checks.needed if checks else ()
-    by_order, by_key = _Watch(_time_first(order, checks), strict=False), _Watch(key, strict=True)
+    by_order, by_key = _Watch(checks.order if checks else (), strict=False), _Watch(key, strict=True)
     source = iter(batches)
     first: list[pa.RecordBatch] = []
     count = 0
@@ -85,12 +84,6 @@ def spool(
             return Rows(schema, [p.path for p in parts], total, tuple(parts), by_order.holds, unique)
     table = pa.Table.from_batches(first, schema)
     return Rows(schema, table, count, (), by_order.holds, bool(key) and by_key.holds)
-
-
-def _time_first(needed: Sequence[str], checks: Checks | None) -> tuple[str, ...]:
-    """The columns that rows are ordered by: the event time, then the key."""
-    event = checks.event_time if checks else None
-    return tuple(dict.fromkeys([*([event] if event else []), *needed]))
 
 
 def _chained(first: list[pa.RecordBatch], rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -177,7 +170,7 @@ def ordered(
     """The rows to publish: without the bad (`drop`), one for each key (`repeats`), by event time and key."""
     table = rows.table()
     if table is not None and not drop and not repeats:
-        by = [(c, "ascending") for c in _time_first(checks.needed, checks)]
+        by = [(c, "ascending") for c in checks.order]
         return Rows(rows.schema, table.sort_by(by).combine_chunks(), rows.rows)
     sql = _publishable(checks, drop=drop, repeats=repeats)
     inputs = {ROWS: rows.relation, **(references if drop else {})}
@@ -186,7 +179,7 @@ def ordered(
 
 
 def _publishable(checks: Checks, *, drop: bool, repeats: bool) -> str:
-    by = ", ".join(quoted(c) for c in _time_first(checks.needed, checks))
+    by = ", ".join(quoted(c) for c in checks.order)
     order = f" ORDER BY {by}" if by else ""
     good = f" WHERE NOT ({bad(checks)})" if drop else ""
     if not repeats:
