@@ -1,5 +1,7 @@
 """The query engine: what it answers, what it refuses, and how it says so."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -133,3 +135,45 @@ def test_an_input_that_breaks_off_is_an_error_and_shows_nothing(engine: DuckDBEn
     with pytest.raises(SourceError, match="broke off") as caught:
         engine.stream("SELECT * FROM t", {"t": reader}).read_all()
     assert "hush" not in str(caught.value)
+
+
+def test_queries_at_the_same_time_each_see_their_own_inputs(engine: DuckDBEngine) -> None:
+    tables = [pa.table({"v": range(n, n + 70_000)}) for n in range(4)]
+    readers = [
+        engine.stream("SELECT a.v FROM s.t a JOIN t b ON a.v = b.v", {"s.t": t, "t": t}) for t in tables
+    ]
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda r: r.read_all()["v"].to_pylist(), readers))
+    assert [min(f) for f in found] == [0, 1, 2, 3]
+
+
+def test_one_query_cannot_read_the_inputs_of_another(engine: DuckDBEngine) -> None:
+    other = engine.stream("SELECT * FROM s.t", {"s.t": TABLE, "secret": TABLE})
+    listed = engine.stream(
+        "SELECT database_name, schema_name, view_name FROM duckdb_views() WHERE NOT internal", {}
+    )
+    for database, schema, view in (r.values() for r in listed.read_all().to_pylist()):
+        with pytest.raises(TilthError):
+            engine.stream(f'SELECT * FROM "{database}"."{schema}"."{view}"', {}).read_all()
+    with pytest.raises(UnknownNameError):
+        engine.stream("SELECT * FROM secret", {})
+    assert other.read_all().num_rows == 3
+
+
+def test_nothing_of_a_query_is_left_behind(engine: DuckDBEngine) -> None:
+    for sql in ("SELECT * FROM s.t", "SELECT 1 / (id - 3) FROM s.t", "SELECT * FROM s.u"):
+        with suppress(TilthError):
+            engine.stream(sql, {"s.t": TABLE}).read_all()
+    left = engine.stream("SELECT database_name FROM duckdb_databases() WHERE NOT internal", {}).read_all()
+    assert left["database_name"].to_pylist() == ["memory"]
+
+
+def test_times_are_utc_whatever_the_machine_says(engine: DuckDBEngine) -> None:
+    sql = "SELECT TIMESTAMPTZ '2024-01-01 00:30:00+02:00'::DATE::VARCHAR AS day"
+    assert engine.stream(sql, {}).read_all().to_pylist() == [{"day": "2023-12-31"}]
+
+
+def test_a_closed_engine_opens_again(engine: DuckDBEngine) -> None:
+    engine.stream("SELECT 1", {}).read_all()
+    engine.close()
+    assert engine.stream("SELECT 1 AS a", {}).read_all().to_pylist() == [{"a": 1}]

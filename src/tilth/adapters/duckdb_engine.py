@@ -1,7 +1,10 @@
-"""DuckDB as the query engine: one locked-down connection in memory per query, closed with its last batch.
+"""DuckDB as the query engine: locked down, in memory, with the inputs of a query and nothing else in its reach.
 
-Only the Parquet files named as inputs can be read, and only SELECT runs. What DuckDB's own limits do not stop
-(one huge string, an endless query) is for the process around it: an address-space limit and a time-out.
+Only the Parquet files named as inputs can be read, and only SELECT runs. A query over files has a database of its own,
+since the files it may read are settled once and then locked. Making one takes 15 ms, so queries without files
+share one, which can read no file at all: each has its own cursor, temporary views, and, for names with a schema,
+its own attached database, gone with its last batch. What DuckDB's limits do not stop (one huge string, an
+endless query) is for the process around it: an address-space limit and a time-out.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import itertools
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,13 +38,22 @@ if TYPE_CHECKING:
 
 BATCH = 65_536
 _count = itertools.count()
+_outlived: list[Any] = []  # databases of the process that this one was forked from: not ours to close
 
 
 class DuckDBEngine:
-    def __init__(self, directories: Sequence[str] = (), memory: str = "1GB", threads: int = 2) -> None:
+    """Implements `ports.engine.QueryEngine`. Safe to use from several threads; `temp` is where large queries spill."""
+
+    def __init__(
+        self, directories: Sequence[str] = (), memory: str = "1GB", threads: int = 2, temp: str | None = None
+    ) -> None:
         self._directories = tuple(os.path.realpath(d) for d in directories)
         self._memory = memory
         self._threads = threads
+        self._temp = temp or tempfile.gettempdir()
+        self._shared: Any = None
+        self._pid = 0
+        self._lock = threading.Lock()
 
     def stream(
         self, sql: str, inputs: Mapping[str, Relation], parameters: Mapping[str, object] | None = None
@@ -48,32 +61,34 @@ class DuckDBEngine:
         files = {
             name: tuple(self._allowed(p) for p in value) for name, value in inputs.items() if _is_paths(value)
         }
-        connection = self._connect([p for paths in files.values() for p in paths])
+        task = self._task([p for paths in files.values() for p in paths])
         try:
-            for number, (name, value) in enumerate(inputs.items()):
-                _declare(connection, name, files.get(name), value, f"_input_{number}")
-            connection.execute("SET lock_configuration = true")
-            relation = _only_select(connection, sql, parameters or {})
+            for name, value in inputs.items():
+                task.view(name, files.get(name), value)
+            relation = _only_select(task.connection, sql, parameters or {})
             reader = relation.to_arrow_reader(BATCH)
         except BaseException as error:
-            connection.close()
+            task.close()
             raise translated(error) from error
-        return _guarded(connection, reader)
+        return _guarded(task, reader)
 
     def describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
-        connection = self._connect([])
+        task = self._task([])
         try:
             for name, schema in schemas.items():
-                columns = ", ".join(f"{quoted(f.name)} {duckdb_name(f.type)}" for f in schema)
-                connection.execute(f"CREATE TABLE {_target(connection, name)} ({columns})")
-            connection.execute("SET lock_configuration = true")
-            relation = _only_select(connection, sql, None)
+                task.table(name, schema)
+            relation = _only_select(task.connection, sql, None)
             pairs = zip(relation.columns, relation.types, strict=True)
             return Schema(tuple(Field(name, from_duckdb(str(kind))) for name, kind in pairs))
         except Exception as error:
             raise translated(error) from error
         finally:
-            connection.close()
+            task.close()
+
+    def close(self) -> None:
+        """Let the shared database go; the engine opens another when it is used again."""
+        with self._lock:
+            self._drop_shared()
 
     def _allowed(self, path: str) -> str:
         real = os.path.realpath(path)
@@ -84,11 +99,27 @@ class DuckDBEngine:
             )
         return real
 
+    def _task(self, paths: Sequence[str]) -> _Task:
+        if paths:
+            return _Task(self._connect(paths))
+        with self._lock:
+            if self._shared is None or self._pid != os.getpid():
+                self._drop_shared()
+                self._shared, self._pid = self._connect([]), os.getpid()
+            return _Task(self._shared.cursor())
+
+    def _drop_shared(self) -> None:
+        if self._shared is not None and self._pid == os.getpid():
+            self._shared.close()
+        elif self._shared is not None:
+            _outlived.append(self._shared)
+        self._shared = None
+
     def _connect(self, paths: Sequence[str]) -> Any:
         import duckdb
 
-        spill = os.path.join(tempfile.gettempdir(), f"tilth-spill-{os.getpid()}-{next(_count)}")
-        connection = duckdb.connect(":memory:", config={"temp_directory": spill})
+        spill = os.path.join(self._temp, f"tilth-spill-{os.getpid()}-{next(_count)}")
+        connection = duckdb.connect(":memory:", config={"temp_directory": spill, "threads": self._threads})
         for setting in (
             f"allowed_paths = [{', '.join(literal(p) for p in paths)}]",
             "enable_external_access = false",
@@ -97,35 +128,64 @@ class DuckDBEngine:
             "allow_community_extensions = false",
             "python_enable_replacements = false",
             f"memory_limit = {literal(self._memory)}",
-            f"threads = {self._threads}",
             "max_temp_directory_size = '20GB'",
+            "TimeZone = 'UTC'",
+            "lock_configuration = true",
         ):
             connection.execute(f"SET {setting}")
         return connection
 
 
+class _Task:
+    """One query's connection, and what is declared on it: temporary, or in a database that is detached at the end."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self._attached: str | None = None
+
+    def view(self, name: str, paths: tuple[str, ...] | None, value: Relation) -> None:
+        """Declare an input."""
+        kind, target = self._target(name)
+        if paths is None:
+            internal = f"tilth_input_{next(_count)}"
+            self.connection.register(internal, value)
+            origin = f"temp.main.{internal}"
+        else:
+            origin = f"read_parquet([{', '.join(literal(p) for p in paths)}])"
+        self.connection.execute(f"CREATE {kind} VIEW {target} AS SELECT * FROM {origin}")
+
+    def table(self, name: str, schema: Schema) -> None:
+        """Declare a table without rows."""
+        kind, target = self._target(name)
+        columns = ", ".join(f"{quoted(f.name)} {duckdb_name(f.type)}" for f in schema)
+        self.connection.execute(f"CREATE {kind} TABLE {target} ({columns})")
+
+    def _target(self, name: str) -> tuple[str, str]:
+        schema, dot, table = name.partition(".")
+        if not dot:
+            return "TEMP", quoted(name)
+        if self._attached is None:
+            self._attached = f"tilth_task_{next(_count)}"
+            self.connection.execute(f"ATTACH ':memory:' AS {self._attached}")
+            self.connection.execute(f"USE {self._attached}")
+        self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+        return "", f"{quoted(schema)}.{quoted(table)}"
+
+    def close(self) -> None:
+        import duckdb
+
+        try:
+            if self._attached is not None:
+                self.connection.execute("USE memory")
+                self.connection.execute(f"DETACH {self._attached}")
+        except duckdb.Error:
+            pass  # the query failed in a way that holds on to it: empty, and gone with the engine's database
+        finally:
+            self.connection.close()
+
+
 def _is_paths(value: Relation) -> bool:
     return isinstance(value, Sequence)
-
-
-def _target(connection: Any, name: str) -> str:
-    schema, dot, table = name.partition(".")
-    if not dot:
-        return quoted(name)
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
-    return f"{quoted(schema)}.{quoted(table)}"
-
-
-def _declare(
-    connection: Any, name: str, paths: tuple[str, ...] | None, value: Relation, internal: str
-) -> None:
-    target = _target(connection, name)
-    if paths is None:
-        connection.register(internal, value)
-        origin = internal
-    else:
-        origin = f"read_parquet([{', '.join(literal(p) for p in paths)}])"
-    connection.execute(f"CREATE VIEW {target} AS SELECT * FROM {origin}")
 
 
 def _only_select(connection: Any, sql: str, parameters: Mapping[str, object] | None) -> Any:
@@ -146,7 +206,7 @@ def _only_select(connection: Any, sql: str, parameters: Mapping[str, object] | N
     return connection.sql(sql, params=given) if given else connection.sql(sql)
 
 
-def _guarded(connection: Any, reader: Any) -> pa.RecordBatchReader:
+def _guarded(task: _Task, reader: Any) -> pa.RecordBatchReader:
     """The same batches with our errors, keeping the connection alive until the last."""
     import pyarrow as pa
 
@@ -156,7 +216,8 @@ def _guarded(connection: Any, reader: Any) -> pa.RecordBatchReader:
         except Exception as error:
             raise translated(error) from error
         finally:
-            connection.close()
+            reader.close()
+            task.close()
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -80,7 +81,7 @@ class SqliteSource:
         )
         listed = ", ".join(f"{_real(f)} AS {quoted(f.name)}" for f in wanted) or "none"
         query = f"SELECT {listed} FROM rows WHERE {' AND '.join(later) or 'true'}"
-        return DuckDBEngine([]).stream(query, {"rows": _without_first(self._arrow(sql))})
+        return _engine().stream(query, {"rows": _without_first(self._arrow(sql))})
 
     def native(self, sql: str) -> pa.RecordBatchReader:
         return self._arrow(sql)
@@ -157,6 +158,12 @@ class SqliteSource:
         started = batches()
         next(started)  # a generator that was never started would not close the connection when dropped
         return pa.RecordBatchReader.from_batches(reader.schema, started)
+
+
+@cache
+def _engine() -> DuckDBEngine:
+    """What makes times real, for all SQLite sources of the process."""
+    return DuckDBEngine()
 
 
 def _without_first(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
