@@ -6,16 +6,16 @@ Rows that do not parse are left out of scans and kept by `broken`. Times with a 
 from __future__ import annotations
 
 import glob
-import math
 import os
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from tilth.adapters.arrow_types import from_duckdb
+from tilth.adapters.predicates import condition
 from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean, literal, quoted
-from tilth.core.schema import DataType, Field, Schema
-from tilth.ports.source import Literal, Predicate, Scan
+from tilth.core.schema import Field, Schema
+from tilth.ports.source import Scan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,7 +49,7 @@ class FilesSource:
     def describe(self, table: str) -> Schema:
         opened = self._open(table)
         try:
-            return Schema(tuple(Field(name, _ours(kind)) for name, kind in opened.columns))
+            return Schema(tuple(Field(name, from_duckdb(kind)) for name, kind in opened.columns))
         finally:
             opened.connection.close()
 
@@ -158,7 +158,7 @@ class _Opened:
 
 
 def _select(opened: _Opened, scan: Scan) -> str:
-    schema = Schema(tuple(Field(name, _ours(kind)) for name, kind in opened.columns))
+    schema = Schema(tuple(Field(name, from_duckdb(kind)) for name, kind in opened.columns))
     kinds = dict(opened.columns)
     wanted = [schema.field(c).name for c in (schema.names if scan.columns is None else scan.columns)]
     listed = ", ".join(f"{_expression(n, kinds[n])} AS {quoted(n)}" for n in wanted) or "NULL AS none"
@@ -226,54 +226,3 @@ def _kind(path: str) -> str:
 
 def _stem(path: str) -> str:
     return os.path.splitext(os.path.basename(path))[0]
-
-
-def condition(where: Predicate, column: str | None = None) -> str:
-    """The predicate as SQL that DuckDB and PostgreSQL read alike; `column` is its expression if not its name."""
-    name = column or quoted(where.column)
-    if where.op in {"is_null", "is_not_null"}:
-        return f"{name} IS {'NOT ' if where.op == 'is_not_null' else ''}NULL"
-    if where.op == "in":
-        values = [v for v in where.value if v is not None] if isinstance(where.value, tuple) else []
-        return f"{name} IN ({', '.join(map(sql_literal, values))})" if values else "1 = 0"
-    if where.op not in {"=", "<>", "<", "<=", ">", ">="} or isinstance(where.value, tuple):
-        raise UnsupportedError(
-            f"A source cannot test `{where.op}`.", hint="Use = <> < <= > >= in is_null is_not_null."
-        )
-    return "1 = 0" if where.value is None else f"{name} {where.op} {sql_literal(where.value)}"
-
-
-def sql_literal(value: Literal) -> str:
-    """A value as SQL; a moment with a zone becomes naive UTC."""
-    if value is None or isinstance(value, bool):
-        return "NULL" if value is None else str(value).upper()
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"CAST('{value}' AS DOUBLE PRECISION)"
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, datetime):
-        plain = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
-        return f"TIMESTAMP '{plain.isoformat(sep=' ')}'"
-    return f"DATE '{value.isoformat()}'" if isinstance(value, date) else literal(value)
-
-
-_OURS = {
-    "BOOLEAN": DataType.BOOLEAN,
-    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"), DataType.INTEGER),
-    **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"), DataType.INTEGER),
-    **dict.fromkeys(("FLOAT", "DOUBLE"), DataType.FLOAT),
-    "VARCHAR": DataType.STRING,
-    "DATE": DataType.DATE,
-    "TIME": DataType.TIME,
-    "INTERVAL": DataType.INTERVAL,
-    "BLOB": DataType.BINARY,
-    "JSON": DataType.JSON,
-    "UUID": DataType.UUID,
-}
-
-
-def _ours(name: str) -> DataType:
-    if name.endswith("]"):
-        return DataType.OTHER
-    starts = {"DECIMAL": DataType.DECIMAL, "TIMESTAMP": DataType.TIMESTAMP, "ENUM": DataType.STRING}
-    return next((t for s, t in starts.items() if name.startswith(s)), _OURS.get(name, DataType.OTHER))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from tilth.adapters.files_source import condition
+from tilth.adapters.predicates import condition
 from tilth.core.errors import ProjectError, SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
 from tilth.core.schema import DataType, Field, Schema

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tilth.adapters.duckdb_engine import DuckDBEngine
-from tilth.adapters.files_source import condition
+from tilth.adapters.predicates import condition
 from tilth.core.errors import DataError, ProjectError, SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.schema import DataType, Field, Schema
