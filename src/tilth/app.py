@@ -6,6 +6,7 @@ The one module that names adapters; everything below is handed ports.
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import StorageError
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
     from tilth.plan.actions import Plan
     from tilth.plan.snapshot import Current
     from tilth.ports.clock import Clock
+    from tilth.ports.engine import QueryEngine
+    from tilth.ports.predictions import PredictionLog
     from tilth.ports.state import Row
     from tilth.resources.compiler import Facts
     from tilth.resources.graph import Graph
     from tilth.runtime.loader import Settings
+    from tilth.runtime.workspace import Keys, Workspace
 
 
 class Project:
@@ -32,6 +36,7 @@ class Project:
         self.settings: Settings = settings(self.root)
         self.clock: Clock = clock or SystemClock()
         self._state: SqliteState | None = None
+        self._work: Workspace | None = None
 
     @property
     def home(self) -> str:
@@ -90,10 +95,51 @@ class Project:
             self._state = open_state(self.settings.state, self.root)
         return self._state
 
+    def work(self) -> Workspace:
+        """The ports that the runtime works with; folders are made, the heavy parts wait until they are asked for."""
+        if self._work is None:
+            from tilth.adapters.file_blobs import FileBlobs
+            from tilth.adapters.file_bundles import FileBundles
+            from tilth.adapters.file_locks import FileLocks
+            from tilth.runtime.workers import LocalJobs
+            from tilth.runtime.workspace import Workspace
+
+            self._work = Workspace(
+                self.root,
+                self.state(),
+                FileBlobs(os.path.join(self.home, "blobs")),
+                FileBundles(os.path.join(self.home, "bundles")),
+                FileLocks(self.home),
+                LocalJobs(),
+                self.clock,
+                cache(self._engine),
+                cache(self._keys),
+                cache(self._log),
+            )
+        return self._work
+
+    def _engine(self) -> QueryEngine:
+        from tilth.adapters.duckdb_engine import DuckDBEngine
+
+        temp = os.path.join(self.home, "temp")
+        os.makedirs(temp, exist_ok=True)
+        return DuckDBEngine([self.home], temp=temp)
+
+    def _keys(self) -> Keys:
+        from tilth.adapters.local_keys import LocalKeys
+
+        return LocalKeys(os.path.join(self.home, "keys"))
+
+    def _log(self) -> PredictionLog:
+        from tilth.adapters.file_predictions import FilePredictions
+
+        return FilePredictions(os.path.join(self.home, "predictions"))
+
     def close(self) -> None:
         if self._state is not None:
             self._state.close()
             self._state = None
+        self._work = None
 
 
 def _facts() -> Facts:
