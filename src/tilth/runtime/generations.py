@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from tilth.core.canonical import canonical, digest
-from tilth.core.errors import ProjectError, StateChangedError, UnknownNameError
+from tilth.core.errors import GateRefusedError, ProjectError, StateChangedError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.plan.snapshot import Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
 from tilth.ports.state import Change, Row, State
+from tilth.runtime.revisions import deploy
 from tilth.sql.statements import Kind
 
+SERVING = "prod"  # the environment whose models must have passed their gates
 HISTORY = "1970-01-01T00:00:00.000000Z"
 
 
@@ -28,13 +30,14 @@ def publish(
     actor: str,
     at: Instant,
 ) -> int:
-    """Insert the generation that holds exactly these pointers and make it current; its number.
+    """Insert the generation that holds these pointers and make it current; its number.
 
-    `expected` is the generation that the plan was made against; StateChangedError when another was published since.
+    Endpoints are given a revision that leads to their model's version (`revisions`). `expected` is the generation that
+    the plan was made against; StateChangedError when another was published since.
     """
     when = show_instant(at)
     with state.change(actor, when) as change:
-        return _insert(change, environment, expected, tuple(pointers), reason, actor, when, "publish")
+        return insert(change, environment, expected, tuple(pointers), reason, actor, when)
 
 
 def promote(state: State, source: str, target: str, actor: str, at: Instant) -> int:
@@ -48,7 +51,8 @@ def promote(state: State, source: str, target: str, actor: str, at: Instant) -> 
         pointers = _pointers(change.read("current_pointers", environment=_known(change, source)))
         current = change.read("environment", name=target)
         expected = _number(current[0], "generation") if current else 0
-        return _insert(change, target, expected, pointers, f"promoted from {source}", actor, when, "promote")
+        _may_serve(change, target, pointers)
+        return insert(change, target, expected, pointers, f"promoted from {source}", actor, when, "promote")
 
 
 def rollback(state: State, environment: str, generation: int | None, actor: str, at: Instant) -> int:
@@ -68,7 +72,7 @@ def rollback(state: State, environment: str, generation: int | None, actor: str,
                 hint=f"Its generations: {', '.join(have)}; current is {current}.",
             )
         reason = f"rolled back to generation {goal}"
-        return _insert(change, environment, current, pointers, reason, actor, when, "rollback")
+        return insert(change, environment, current, pointers, reason, actor, when, "rollback")
 
 
 def pointers_of(state: State, environment: str) -> tuple[int, tuple[Pointer, ...]]:
@@ -100,7 +104,7 @@ def current(state: State, environment: str, changed_sources: frozenset[str] = fr
     return Current(environment, number, pointers, snapshots, versions, _signals(state, environment), costs)
 
 
-def _insert(
+def insert(
     change: Change,
     environment: str,
     expected: int,
@@ -108,8 +112,9 @@ def _insert(
     reason: str,
     actor: str,
     when: str,
-    verb: str,
+    verb: str = "publish",
 ) -> int:
+    """`publish` within a transaction that does more; the new generation's number."""
     found = change.read("environment", name=environment)
     have = _number(found[0], "generation") if found else 0
     if have != expected:
@@ -117,6 +122,8 @@ def _insert(
             f"`{environment}` moved to generation {have} while this was under way (it began at {expected}).",
             hint="Run the command again: it plans against what is there now.",
         )
+    before = _pointers(change.read("current_pointers", environment=environment))
+    pointers = deploy(change, environment, pointers, before, when, reason, at_once=verb == "rollback")
     last = change.read("last_generation", environment=environment)[0]["number"]
     number = int(last or 0) + 1
     mark = _digest(pointers)
@@ -146,6 +153,22 @@ def _insert(
     change.write("set_environment", name=environment, generation=number, at=when)
     change.audit(verb, environment, {"generation": number, "digest": mark, "reason": reason})
     return number
+
+
+def _may_serve(change: Change, target: str, pointers: tuple[Pointer, ...]) -> None:
+    """Refuse a promotion to where models serve when a version did not pass its gate, unless its rule is `manual`."""
+    if target != SERVING:
+        return
+    for p in pointers:
+        if p.kind is not Kind.MODEL or p.target is None:
+            continue
+        gate = change.read("gate_of", model=p.name, candidate=int(p.target))
+        outcome = str(gate[0]["outcome"]) if gate else "pass"
+        if outcome != "pass" and gate[0]["rule"] != "manual":
+            raise GateRefusedError(
+                f"Version {p.target} of `{p.name}` did not pass its gate ({outcome}): {gate[0]['reason']!s}",
+                hint="Train a better one, or write PROMOTE IF manual to decide by hand.",
+            )
 
 
 def _digest(pointers: tuple[Pointer, ...]) -> str:
