@@ -264,6 +264,33 @@ def test_a_table_named_twice_is_scanned_once(bench: Bench) -> None:
     assert ids(bench, made.manifest) == [2]
 
 
+def test_only_a_table_that_is_read_alone_is_streamed(bench: Bench) -> None:
+    bench.source.held["t"] = table([(1, 10, 1.0), (2, 20, 2.0)])
+    bench.source.held["u"] = pa.table({"id": [1, 2], "tags": [["a"], ["b", "c"]]})
+
+    def kinds(sql: str) -> dict[str, str]:
+        sources = {"ops": bench.source}
+        schemas = reading.schemas_of(sql, sources, {})
+        found = reading.open_inputs(sql, schemas, sources, {}, bench.blobs)
+        try:
+            return {name: type(held).__name__ for name, held in found.inputs.items()}
+        finally:
+            found.close()
+
+    assert kinds("SELECT id FROM ops.t") == {"ops.t": "RecordBatchReader"}
+    both = kinds("SELECT t.id FROM ops.t JOIN ops.u USING (id)")
+    assert both == {"ops.t": "Table", "ops.u": "Table"}
+
+
+def test_lists_survive_being_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "HELD_ROWS", 1)
+    bench.source.held["t"] = table([(1, 10, 1.0), (2, 20, 2.0)])
+    bench.source.held["u"] = pa.table({"id": [1, 2], "tags": [["a"], ["b", "c"]]})
+    made = bench.collect(dataset("SELECT t.id, len(u.tags) AS n FROM ops.t JOIN ops.u USING (id)"))
+    assert sorted((r["id"], r["n"]) for r in bench.rows(made.manifest)) == [(1, 1), (2, 2)]
+    assert bench.left() == []
+
+
 def test_a_large_table_named_twice_is_kept_in_files(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "HELD_ROWS", 2)
     bench.source.held["t"] = table([(i, i, 1.0) for i in range(9)])

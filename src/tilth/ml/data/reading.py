@@ -1,12 +1,14 @@
 """What a query over sources and datasets reads: its inputs, with projection and filters pushed to the sources.
 
-Each table of a source is scanned once: streamed when the query names it once, otherwise kept for the query's time
-(in memory when small, in a temporary Parquet file when not). Datasets are their snapshots' Parquet files. A lower
-bound on a dataset's EVENT TIME is handed to a source only when the query lets it pass unchanged in meaning.
+Each table of a source is scanned once: streamed when it is all that the query reads, otherwise kept for the query's
+time (in memory when small, in a temporary Parquet file when not), because the engine plans joins by size and a stream
+has none. Datasets are their snapshots' Parquet files. A lower bound on a dataset's EVENT TIME is handed to a source
+only when the query lets it pass unchanged in meaning.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +28,7 @@ from tilth.sql import lineage
 if TYPE_CHECKING:
     import pyarrow as pa
 
-HELD_ROWS = 131_072  # a table that is read more than once stays in memory up to so many rows
+HELD_ROWS = 131_072  # a table that is kept stays in memory up to so many rows
 
 
 @dataclass(slots=True)
@@ -115,7 +117,7 @@ def open_inputs(
     """The inputs of the query, ready to be run once (with `hold`, as often as one likes), until they are closed."""
     reading = Reading(dict(schemas))
     try:
-        once = _named_once(sql)
+        alone = len(lineage.tables(sql)) == 1
         wanted = {_name(s.schema, s.table).lower(): s for s in lineage.scans(sql, schemas)}
         bound = _bound(sql, schemas, since)
         for name in schemas:
@@ -128,9 +130,7 @@ def open_inputs(
             scan = _scan(table, wanted.get(name.lower()), extra)
             reading.scans.append((space, scan))
             reader = reading.counted(find_source(space, sources).scan(scan))
-            reading.inputs[name] = (
-                reader if name.lower() in once and not hold else _held(reader, reading, blobs)
-            )
+            reading.inputs[name] = reader if alone and not hold else _held(reader, reading, blobs)
     except BaseException:
         reading.close()
         raise
@@ -139,11 +139,6 @@ def open_inputs(
 
 def _name(schema: str | None, table: str) -> str:
     return f"{schema}.{table}" if schema else table
-
-
-def _named_once(sql: str) -> set[str]:
-    names = [_name(u.schema, u.name).lower() for u in lineage.tables(sql)]
-    return {n for n in names if names.count(n) == 1}
 
 
 def _scan(table: str, found: lineage.TableScan | None, extra: tuple[Predicate, ...]) -> Scan:
@@ -161,27 +156,41 @@ def _bound(sql: str, schemas: Mapping[str, Schema], since: Since | None) -> tupl
 
 
 def _held(reader: pa.RecordBatchReader, reading: Reading, blobs: Blobs) -> Relation:
-    """The rows kept so that they can be read more than once."""
+    """The rows kept so that the engine knows how many there are, and can read them more than once."""
     import pyarrow as pa
 
-    schema = snapshots.plain_schema(reader.schema)
-    batches = snapshots.plain_batches(reader, schema)
     first: list[pa.RecordBatch] = []
     rows = 0
-    for batch in batches:
+    for batch in reader:
         first.append(batch)
         rows += batch.num_rows
         if rows > HELD_ROWS:
-            folder = reading.folder(blobs)
-            parts = snapshots.write_parts(_chain(first, batches), schema, folder, None, "held")
-            return [p.path for p in parts]
-    return pa.Table.from_batches(first, schema)
+            return [_spilled(first, reader, os.path.join(reading.folder(blobs), "held.parquet"))]
+    return pa.Table.from_batches(first, reader.schema)
 
 
-def _chain(first: list[pa.RecordBatch], rest: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    while first:
-        yield first.pop(0)
-    yield from rest
+def _spilled(first: list[pa.RecordBatch], rest: pa.RecordBatchReader, path: str) -> str:
+    """A Parquet file of all batches; lists and structs stay what they are, other types become plain."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    plain = snapshots.plain_schema(rest.schema)
+    schema = pa.schema(
+        [f if pa.types.is_nested(f.type) else p for f, p in zip(rest.schema, plain, strict=True)]
+    )
+    with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as file:
+        while first:
+            file.write_batch(_as(first.pop(0), schema))
+        for batch in rest:
+            file.write_batch(_as(batch, schema))
+    return path
+
+
+def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    columns = [snapshots.plain_array(c, f.type) for c, f in zip(batch.columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def query_rows(
