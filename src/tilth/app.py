@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING
 from tilth.core.errors import StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tilth.adapters.sqlite_state.state import SqliteState
     from tilth.plan.actions import Plan
     from tilth.plan.snapshot import Current
     from tilth.ports.clock import Clock
     from tilth.ports.engine import QueryEngine
     from tilth.ports.predictions import PredictionLog
+    from tilth.ports.progress import Progress
     from tilth.ports.state import Row
     from tilth.resources.compiler import Facts
     from tilth.resources.graph import Graph
+    from tilth.runtime.executor import Applied, Did
     from tilth.runtime.loader import Settings
     from tilth.runtime.workspace import Keys, Workspace
 
@@ -43,19 +47,24 @@ class Project:
         """The folder `.tilth`, where state, blobs, bundles and keys are kept."""
         return os.path.join(self.root, ".tilth")
 
+    @property
+    def applied(self) -> bool:
+        """Whether the project has a state at all."""
+        return os.path.exists(os.path.join(self.home, "state.db"))
+
     def graph(self) -> Graph:
         """What the project's files declare."""
         from tilth.resources.compiler import compile as compiled
         from tilth.runtime.loader import declarations
 
-        return compiled(declarations(self.root), _facts())
+        return compiled(declarations(self.root), self._facts())
 
     def current(self, environment: str) -> Current:
         """What is recorded of an environment; empty when the project was never applied."""
         from tilth.plan.snapshot import Current
         from tilth.runtime.generations import current
 
-        if not os.path.exists(os.path.join(self.home, "state.db")):
+        if not self.applied:
             return Current.empty(environment)
         return current(self.state(), environment)
 
@@ -65,10 +74,33 @@ class Project:
 
         return plan(self.graph(), self.current(environment or self.settings.environment), self.clock.now())
 
+    def apply(
+        self,
+        environment: str | None = None,
+        progress: Progress | None = None,
+        tell: Callable[[Did], None] | None = None,
+    ) -> Applied:
+        """Make the environment as the files declare it; see `runtime.executor.apply`."""
+        from tilth.ports.progress import Silent
+        from tilth.runtime.executor import apply
+
+        name = environment or self.settings.environment
+        return apply(self.work(), self.graph(), name, progress or Silent(), tell=tell)
+
+    def deployed(self, environment: str | None = None) -> Graph:
+        """What was applied: the graph of the declarations that the environment's pointers hold."""
+        from tilth.resources.compiler import compile as compiled
+        from tilth.sql.parser import parse_one
+
+        pointers = self.current(environment or self.settings.environment).pointers
+        return compiled([parse_one(p.text) for p in pointers], self._facts())
+
     def verify(self) -> int:
-        """Check the audit chain and every environment's generation; the length of the chain."""
+        """Check the audit chain and every environment's generation; the length of the chain (0: never applied)."""
         from tilth.runtime.generations import pointers_of
 
+        if not self.applied:
+            return 0
         length = self.state().verify_audit()
         for row in self.state().read("environments"):
             pointers_of(self.state(), str(row["name"]))
@@ -118,6 +150,22 @@ class Project:
             )
         return self._work
 
+    def _facts(self) -> Facts:
+        """Versions of engines, sources that are installed, hashes of own estimators; nothing of it is imported."""
+        from importlib.metadata import entry_points, version
+
+        from tilth.resources.compiler import Facts
+        from tilth.runtime.estimators import hashes
+
+        engines = {
+            "auto": version("lightgbm"),
+            "lightgbm": version("lightgbm"),
+            "linear": version("tilth"),
+            "sklearn": version("scikit-learn"),
+        }
+        sources = tuple(sorted(e.name for e in entry_points(group="tilth.sources")))
+        return Facts(engines=engines, code=hashes(os.path.join(self.root, "estimators")), sources=sources)
+
     def _engine(self) -> QueryEngine:
         from tilth.adapters.duckdb_engine import DuckDBEngine
 
@@ -140,19 +188,3 @@ class Project:
             self._state.close()
             self._state = None
         self._work = None
-
-
-def _facts() -> Facts:
-    """Versions of the engines and names of the sources that are installed, for recipes; read without importing them."""
-    from importlib.metadata import entry_points, version
-
-    from tilth.resources.compiler import Facts
-
-    engines = {
-        "auto": version("lightgbm"),
-        "lightgbm": version("lightgbm"),
-        "linear": version("tilth"),
-        "sklearn": version("scikit-learn"),
-    }
-    sources = tuple(sorted(e.name for e in entry_points(group="tilth.sources")))
-    return Facts(engines=engines, code={}, sources=sources)

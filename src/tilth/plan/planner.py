@@ -141,7 +141,7 @@ def _new_recipe(
         ), ()
     data = next((current.pointer(Kind.DATASET, n) for n in resource.depends), None)
     tried = next((v for v in same if v.status in {"refused", "held"}), None)
-    if tried is not None and data is not None and tried.snapshot == data.target:
+    if tried is not None and (data is None or tried.snapshot == data.target):
         text = f"version {tried.version} of this definition was {tried.status} by its gate; it is tried again when its data or definition changes"
         return (), (Note(resource.name, text),)
     number = champion.version if champion else None

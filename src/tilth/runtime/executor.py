@@ -1,0 +1,401 @@
+"""Performs a plan: one handler an action, one generation an apply.
+
+Handlers make content (snapshots, versions), which is recorded as it is made and is worth keeping whatever happens next;
+pointers move only at the end, all in one transaction. So after a crash, or an error that stops an apply, the
+environment is what it was, and the next plan finds what was made and shares it instead of making it again.
+"""
+
+from __future__ import annotations
+
+import os
+import resource as usage
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tilth.core.errors import GateRefusedError, ProjectError, TilthError
+from tilth.core.time import show_instant
+from tilth.plan.actions import (
+    Action,
+    CollectDataset,
+    DeclareSource,
+    DeployEndpoint,
+    DropResource,
+    Plan,
+    ShareSnapshot,
+    ShareVersion,
+    TrainModel,
+)
+from tilth.plan.planner import plan as planned
+from tilth.plan.snapshot import Pointer
+from tilth.ports.progress import Progress
+from tilth.ports.snapshots import Manifest
+from tilth.ports.source import Source
+from tilth.ports.state import Row
+from tilth.resources.graph import Graph
+from tilth.runtime import binding, candidates, collecting, generations, judging, sources
+from tilth.runtime.workspace import Workspace, manifest_of, version_row
+from tilth.sql.statements import (
+    CreateDataset,
+    CreateEndpoint,
+    CreateModel,
+    DatasetRef,
+    Kind,
+    NativeQuery,
+    Query,
+)
+
+DONE, REFUSED, HELD, FAILED = "done", "refused", "held", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Did:
+    """What became of one action: `status` is done | refused | held | failed, `text` says it for people."""
+
+    action: Action
+    status: str
+    text: str
+    seconds: float
+    target: str | None = None
+    error: TilthError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A finished apply; `generation` is the environment's now, whether it moved or not."""
+
+    plan: Plan
+    generation: int
+    did: tuple[Did, ...] = ()
+
+    @property
+    def refusals(self) -> tuple[Did, ...]:
+        """Candidates that did not pass their gate, and what waits for one that does."""
+        return tuple(d for d in self.did if d.status in (REFUSED, HELD))
+
+    @property
+    def errors(self) -> tuple[Did, ...]:
+        return tuple(d for d in self.did if d.status == FAILED)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One apply under way."""
+
+    work: Workspace
+    graph: Graph
+    environment: str
+    actor: str
+    progress: Progress
+    sources: Mapping[str, Source]
+    pointers: dict[tuple[Kind, str], Pointer]
+    gates: bool  # whether a gate holds pointers back here
+    made: dict[str, Manifest] = field(default_factory=dict)
+
+
+Tell = Callable[[Did], None]
+
+
+def apply(
+    work: Workspace,
+    graph: Graph,
+    environment: str,
+    progress: Progress,
+    actor: str = "apply",
+    *,
+    plan: Plan | None = None,
+    go_on: bool = False,
+    tell: Tell | None = None,
+) -> Applied:
+    """Plan against what is recorded (or take the given plan) and perform it.
+
+    The first failing action ends it and raises, and no pointer moves; with `go_on` (the reconciler) the others are
+    done and published, and the error is in the result. BusyError when another apply of this environment is under way.
+    """
+    with work.locks.hold(f"apply-{environment}"):
+        _forget_abandoned(work, environment)
+        now = work.clock.now()
+        current = generations.current(work.state, environment)
+        todo = plan if plan is not None else planned(graph, current, now)
+        if not todo.actions:
+            return Applied(todo, current.generation)
+        with sources.opened(graph, work.root, _source_names(graph, todo)) as opened:
+            run = _Run(
+                work,
+                graph,
+                environment,
+                actor,
+                progress,
+                opened,
+                {(p.kind, p.name): p for p in current.pointers},
+                environment == generations.SERVING,
+            )
+            if not go_on:
+                binding.check(todo, graph, opened, _datasets(run), work.engine)
+            did = _perform(run, todo, go_on, tell or (lambda _: None))
+        generation = _publish(run, current.pointers, todo, did)
+        return Applied(todo, generation, did)
+
+
+def _forget_abandoned(work: Workspace, environment: str) -> None:
+    """Runs of a process that died while it held the lock have ended."""
+    if not any(
+        r["status"] == "running" for r in work.state.read("recent_runs", environment=environment, limit=50)
+    ):
+        return
+    at = show_instant(work.clock.now())
+    with work.state.change("apply", at) as change:
+        count = change.write("abandoned_runs", environment=environment, at=at)
+        change.audit("abandon", environment, {"runs": count})
+
+
+def _source_names(graph: Graph, todo: Plan) -> set[str]:
+    """The sources that the plan's actions read, directly or through a check."""
+    names: set[str] = set()
+    for action in todo.actions:
+        if isinstance(action, CollectDataset | TrainModel):
+            names |= {n for n in graph.get(action.name).depends if graph.get(n).kind is Kind.SOURCE}
+    return names
+
+
+def _perform(run: _Run, todo: Plan, go_on: bool, tell: Tell) -> tuple[Did, ...]:
+    did: list[Did] = []
+    for action in todo.actions:
+        one = _one(run, action)
+        did.append(one)
+        tell(one)
+        if one.error is not None and not go_on:
+            raise one.error
+    return tuple(did)
+
+
+def _one(run: _Run, action: Action) -> Did:
+    """Run one action with its row in `runs`; an error of ours becomes part of the result."""
+    started, number = time.monotonic(), _start(run, action)
+    try:
+        status, text, target = HANDLERS[type(action)](run, action)
+    except TilthError as error:
+        seconds = time.monotonic() - started
+        _finish(run, number, FAILED, seconds, error.message)
+        return Did(action, FAILED, error.message, seconds, None, error)
+    except BaseException as error:
+        _finish(run, number, FAILED, time.monotonic() - started, type(error).__name__)
+        raise
+    seconds = time.monotonic() - started
+    _finish(run, number, status, seconds, None if status == DONE else text)
+    return Did(action, status, text, seconds, target)
+
+
+def _start(run: _Run, action: Action) -> int:
+    at = show_instant(run.work.clock.now())
+    with run.work.state.change(run.actor, at) as change:
+        number = change.write(
+            "start_run",
+            environment=run.environment,
+            action=type(action).__name__,
+            kind=_kind(action).value,
+            name=action.name,
+            reason=action.reason,
+            pid=os.getpid(),
+            at=at,
+        )
+        change.audit("start", action.name, {"run": number, "action": type(action).__name__})
+    return number
+
+
+def _finish(run: _Run, number: int, status: str, seconds: float, error: str | None) -> None:
+    at = show_instant(run.work.clock.now())
+    with run.work.state.change(run.actor, at) as change:
+        change.write(
+            "finish_run",
+            id=number,
+            status=status,
+            error=error,
+            seconds=round(seconds, 3),
+            memory=_peak(),
+            at=at,
+        )
+        change.audit("finish", str(number), {"status": status})
+
+
+def _peak() -> int:
+    """The most memory that this process or one of its workers has held, in bytes."""
+    own, children = usage.getrusage(usage.RUSAGE_SELF), usage.getrusage(usage.RUSAGE_CHILDREN)
+    return max(own.ru_maxrss, children.ru_maxrss) * 1024
+
+
+def _kind(action: Action) -> Kind:
+    return action.kind if isinstance(action, DropResource) else _KINDS[type(action)]
+
+
+def _publish(run: _Run, before: Iterable[Pointer], todo: Plan, did: tuple[Did, ...]) -> int:
+    """The generation that holds what stands now; the old number when nothing moved."""
+    order = list(Kind)
+    pointers = tuple(sorted(run.pointers.values(), key=lambda p: (order.index(p.kind), p.name)))
+    if set(pointers) == set(before):
+        return todo.generation
+    done = [d.action for d in did if d.status == DONE]
+    reason = "; ".join(f"{a.name}: {a.reason}" for a in done[:5]) + ("; ..." if len(done) > 5 else "")
+    return generations.publish(
+        run.work.state, run.environment, todo.generation, pointers, reason, run.actor, run.work.clock.now()
+    )
+
+
+# --- handlers ----------------------------------------------------------------------------------------------
+
+Result = tuple[str, str, str | None]
+
+
+def _point(run: _Run, kind: Kind, name: str, recipe: str, target: str | None) -> None:
+    run.pointers[(kind, name)] = Pointer(kind, name, recipe, target, run.graph.get(name).text)
+
+
+def _declare(run: _Run, action: Action) -> Result:
+    assert isinstance(action, DeclareSource)
+    _point(run, Kind.SOURCE, action.name, action.recipe, None)
+    return DONE, "declared", None
+
+
+def _collect(run: _Run, action: Action) -> Result:
+    assert isinstance(action, CollectDataset)
+    resource = run.graph.get(action.name)
+    parent = manifest_of(run.work.state, action.parent) if action.parent else None
+    declared = resource.as_(CreateDataset)
+    found = collecting.refresh(
+        run.work, resource, declared, run.sources, _datasets(run), parent, run.actor, run.progress
+    )
+    run.made[action.name] = found.manifest
+    _point(run, Kind.DATASET, action.name, action.recipe, found.manifest.id)
+    failed = sum(not r.passed for r in found.results)
+    held = f", {found.rows_quarantined:,} in quarantine" if found.rows_quarantined else ""
+    checks = f"{len(found.results)} checks" + (f" ({failed} with a warning or quarantine)" if failed else "")
+    text = f"{found.rows_read:,} rows read, {found.manifest.rows:,} in the snapshot{held}, {checks}"
+    return DONE, text, found.manifest.id
+
+
+def _share_snapshot(run: _Run, action: Action) -> Result:
+    assert isinstance(action, ShareSnapshot)
+    manifest = manifest_of(run.work.state, action.snapshot)
+    _point(run, Kind.DATASET, action.name, action.recipe, action.snapshot)
+    return DONE, f"shares a snapshot of {manifest.rows:,} rows, 0 bytes copied", action.snapshot
+
+
+def _train(run: _Run, action: Action) -> Result:
+    assert isinstance(action, TrainModel)
+    resource = run.graph.get(action.name)
+    declared = resource.as_(CreateModel)
+    data, manifest = _data(run, declared)
+    champion = _champion(run, action.name)
+    fresh = candidates.train(
+        run.work, resource, data, manifest, champion, action.reason, run.actor, run.progress
+    )
+    spec = candidates.spec_of(run.work, declared, data, manifest.schema, champion)
+    run.progress.step(f"judge {action.name}", None)
+    verdict = judging.gate(run.work, run.environment, declared, spec, manifest, fresh, champion, run.actor)
+    number = str(verdict.version)
+    seen = (
+        f"version {number} ({fresh['engine']!s}, {int(fresh['rows'] or 0):,} rows): {verdict.result.reason}"
+    )
+    if verdict.status == "promoted" or not run.gates:
+        _point(run, Kind.MODEL, action.name, action.recipe, number)
+        return DONE, seen, number
+    return (REFUSED if verdict.status == "refused" else HELD), seen, number
+
+
+def _champion(run: _Run, model: str) -> Row | None:
+    """The version that the candidate must beat: this environment's, or in a new environment the serving one's."""
+    pointer = run.pointers.get((Kind.MODEL, model))
+    if pointer is None and run.environment != generations.SERVING:
+        _, serving = generations.pointers_of(run.work.state, generations.SERVING)
+        pointer = next((p for p in serving if p.kind is Kind.MODEL and p.name == model), None)
+    if pointer is None or pointer.target is None:
+        return None
+    return version_row(run.work.state, model, int(pointer.target))
+
+
+def _data(run: _Run, declared: CreateModel) -> tuple[CreateDataset | None, Manifest]:
+    """The rows of a model: its dataset's snapshot, or its own query, collected now."""
+    if isinstance(declared.source, DatasetRef):
+        data = run.graph.get(declared.source.name).as_(CreateDataset)
+        return data, _manifest(run, declared.source.name)
+    resource = run.graph.get(declared.name)
+    sql, opened = declared.source, run.sources
+    if isinstance(sql, NativeQuery):
+        opened, sql = collecting.native(sql, run.sources)
+    assert isinstance(sql, Query)
+    query = CreateDataset(declared.name, sql, position=declared.position)
+    found = collecting.refresh(
+        run.work, resource, query, opened, _datasets(run), None, run.actor, run.progress
+    )
+    return None, found.manifest
+
+
+def _manifest(run: _Run, name: str) -> Manifest:
+    found = _datasets(run).get(name)
+    if found is None:
+        raise ProjectError(
+            f"Dataset `{name}` has no snapshot yet.",
+            hint=f"REFRESH DATASET {name} first; its error says why.",
+        )
+    return found
+
+
+def _datasets(run: _Run) -> dict[str, Manifest]:
+    """The manifest of every dataset that the environment points at by now."""
+    for (kind, name), pointer in run.pointers.items():
+        if kind is Kind.DATASET and pointer.target is not None:
+            known = run.made.get(name)
+            if known is None or known.id != pointer.target:
+                run.made[name] = manifest_of(run.work.state, pointer.target)
+    return run.made
+
+
+def _share_version(run: _Run, action: Action) -> Result:
+    assert isinstance(action, ShareVersion)
+    version_row(run.work.state, action.name, action.version)
+    _point(run, Kind.MODEL, action.name, action.recipe, str(action.version))
+    return DONE, f"shares version {action.version}", str(action.version)
+
+
+def _deploy(run: _Run, action: Action) -> Result:
+    """Point at the endpoint; its revision is made with the generation (`revisions`)."""
+    assert isinstance(action, DeployEndpoint)
+    model = run.graph.get(action.name).as_(CreateEndpoint).model
+    version = run.pointers.get((Kind.MODEL, model))
+    if version is None:
+        return HELD, f"waits for a version of `{model}` that passes its gate", None
+    _point(run, Kind.ENDPOINT, action.name, action.recipe, None)
+    return DONE, f"serves version {version.target} of {model}", version.target
+
+
+def _drop(run: _Run, action: Action) -> Result:
+    assert isinstance(action, DropResource)
+    run.pointers.pop((action.kind, action.name), None)
+    return DONE, "dropped; its data and versions stay until `tilth gc`", None
+
+
+HANDLERS: Mapping[type, Callable[[_Run, Action], Result]] = {
+    DeclareSource: _declare,
+    CollectDataset: _collect,
+    ShareSnapshot: _share_snapshot,
+    TrainModel: _train,
+    ShareVersion: _share_version,
+    DeployEndpoint: _deploy,
+    DropResource: _drop,
+}
+_KINDS: Mapping[type, Kind] = {
+    DeclareSource: Kind.SOURCE,
+    CollectDataset: Kind.DATASET,
+    ShareSnapshot: Kind.DATASET,
+    TrainModel: Kind.MODEL,
+    ShareVersion: Kind.MODEL,
+    DeployEndpoint: Kind.ENDPOINT,
+}
+
+
+def refused(did: Did) -> GateRefusedError:
+    """A refusal as an error, for callers that must not go on."""
+    return GateRefusedError(
+        f"Model `{did.action.name}` keeps what it has: {did.text}",
+        hint="Look at `tilth status`; more or other data, or another definition, makes another candidate.",
+    )
