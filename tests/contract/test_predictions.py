@@ -1,5 +1,6 @@
 """The prediction log: nothing acknowledged is lost to `kill -9`, torn lines are left out, segments are bounded."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tilth.adapters import prediction_files
 from tilth.adapters.file_predictions import FilePredictions
 from tilth.core.errors import StorageError
 from tilth.ports.predictions import MemoryLog, PredictionLog
@@ -97,3 +99,122 @@ def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="not acknowledged"):
         FilePredictions(str(tmp_path / "file" / "predictions")).append(b"{}")
+
+
+# --- records as a table, and closed segments as Parquet --------------------------------------------------------
+
+
+def record(n: int, **changes: object) -> bytes:
+    """A record as the server writes it."""
+    made: dict[str, object] = {
+        "at": f"2024-01-01T00:{n // 60:02d}:{n % 60:02d}.000000Z", "id": f"p{n}", "endpoint": "late_api", "model": "late",
+        "version": 1, "digest": "d" * 12, "environment": "prod", "role": "champion", "inputs": {"x": n, "t": "\u00fc"},
+        "outputs": {"late": True}, "score": n / 100,
+    }  # fmt: skip
+    return json.dumps({**made, **changes}, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def test_records_are_a_table_and_reading_goes_on_from_the_mark(log: PredictionLog) -> None:
+    log.append(record(1))
+    log.append(record(2, score=[0.1, 0.7, 0.2]) + b"\n" + record(3))
+    table, mark = log.table()
+    assert table["id"].to_pylist() == ["p1", "p2", "p3"]
+    assert table["inputs"].to_pylist()[0] == '{"x":1,"t":"\u00fc"}'
+    assert table["score"].to_pylist() == [0.01, 0.7, 0.03]
+    assert table["scores"].to_pylist() == [None, [0.1, 0.7, 0.2], None]
+    assert log.table(mark)[0].num_rows == 0
+    log.append(record(4))
+    fresh, mark = log.table(mark)
+    assert fresh["id"].to_pylist() == ["p4"]
+    assert log.table(mark)[0].num_rows == 0
+
+
+def test_a_closed_segment_becomes_parquet_and_an_open_one_stays(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    first, second = FilePredictions(folder), FilePredictions(folder)
+    lines = [record(n) for n in range(300)]
+    for line in lines[:200]:
+        first.append(line)
+    _, mark = first.table()
+    first.append(lines[200])
+    first.close()
+    for line in lines[201:]:
+        second.append(line)
+    assert first.compact() == 1
+    assert first.compact() == 0
+    assert len(first.segments()) == 1
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".jsonl", ".parquet"]
+    assert list(first.records()) == lines
+    assert first.table()[0]["id"].to_pylist() == [f"p{n}" for n in range(300)]
+    assert first.table(mark)[0]["id"].to_pylist() == [f"p{n}" for n in range(200, 300)]
+    second.close()
+
+
+def test_groups_of_rows_older_than_wanted_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction_files, "GROUP_ROWS", 60)
+    log = FilePredictions(str(tmp_path))
+    for n in range(180):
+        log.append(record(n))
+    log.close()
+    assert log.compact() == 1
+    late, mark = log.table(since="2024-01-01T00:02:30.000000Z")
+    assert late["id"].to_pylist() == [f"p{n}" for n in range(120, 180)]
+    assert log.table(mark)[0].num_rows == 0
+
+
+@pytest.mark.parametrize("step", ["write", "rename", "unlink"])
+def test_a_crash_while_a_segment_becomes_parquet_loses_and_doubles_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    log = FilePredictions(str(tmp_path))
+    lines = [record(n) for n in range(50)]
+    for line in lines:
+        log.append(line)
+    log.close()
+
+    def die(*_: object, **__: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        if step == "write":
+            patched.setattr("pyarrow.parquet.write_table", die)
+        else:
+            patched.setattr(os, {"rename": "replace", "unlink": "unlink"}[step], die)
+        with pytest.raises(SystemExit):
+            log.compact()
+        assert list(log.records()) == lines
+    assert list(log.records()) == lines
+    assert log.compact() == 1
+    assert list(log.records()) == lines
+    assert log.table()[0].num_rows == 50
+    assert log.segments() == ()
+
+
+def test_a_segment_with_a_line_that_is_no_record_stays_and_its_records_are_read(tmp_path: Path) -> None:
+    log = FilePredictions(str(tmp_path))
+    for line in (record(1), b"\x00\x00\x00", record(2)):
+        log.append(line)
+    log.close()
+    assert log.compact() == 0
+    assert log.table()[0]["id"].to_pylist() == ["p1", "p2"]
+    assert len(log.segments()) == 1
+
+
+def test_a_writer_that_lost_its_new_segment_to_a_reader_begins_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = FilePredictions(str(tmp_path))
+    real, seen = prediction_files.held, []
+
+    def held(handle: int) -> bool:
+        if not seen:
+            seen.append(handle)
+            prediction_files.compact(str(tmp_path))
+        return real(handle)
+
+    monkeypatch.setattr(prediction_files, "held", held)
+    log.append(record(1))
+    log.close()
+    assert list(log.records()) == [record(1)]

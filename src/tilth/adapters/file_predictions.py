@@ -2,7 +2,7 @@
 
 A record is in the kernel's hands before its answer is sent, so `kill -9` loses none that was acknowledged; a loss of
 power can lose those of the last `sync_every` seconds. A writer begins a segment of its own, so two processes never
-share one.
+share one, and holds a lock on it for as long as it writes. Reading is in `prediction_files`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,14 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from tilth.adapters import prediction_files
 from tilth.core.errors import StorageError
+from tilth.ports.predictions import START, Mark
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SEGMENT_BYTES = 64 << 20
 
@@ -62,31 +68,38 @@ class FilePredictions:
             self._end()
 
     def segments(self) -> tuple[str, ...]:
-        if not os.path.isdir(self._folder):
-            return ()
-        names = sorted(n for n in os.listdir(self._folder) if n.endswith(".jsonl"))
-        return tuple(os.path.join(self._folder, n) for n in names)
+        return tuple(prediction_files.segments(self._folder))
 
     def records(self) -> Iterator[bytes]:
-        for path in self.segments():
-            with open(path, "rb") as file:
-                for line in file:
-                    if line.endswith(b"\n"):
-                        yield line[:-1]
+        return prediction_files.records(self._folder)
+
+    def table(self, after: Mark = START, since: str | None = None) -> tuple[pa.Table, Mark]:
+        return prediction_files.read(self._folder, after, since)
+
+    def compact(self) -> int:
+        return prediction_files.compact(self._folder)
 
     def _begin(self) -> None:
         self._end()
         try:
             os.makedirs(self._folder, exist_ok=True)
-            name = f"{time.time_ns():020d}-{os.getpid()}.jsonl"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-            self._fd = os.open(os.path.join(self._folder, name), flags, 0o600)
+            self._fd = self._new()
         except OSError as error:
             raise _failed(self._folder, error) from error
         self._size = 0
         if self._syncer is None:
             self._syncer = threading.Thread(target=self._sync_in_batches, name="prediction-log", daemon=True)
             self._syncer.start()
+
+    def _new(self) -> int:
+        """A segment of our own; another when a reader took the first for abandoned before it was marked."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        while True:
+            name = f"{time.time_ns():020d}-{os.getpid()}.jsonl"
+            handle = os.open(os.path.join(self._folder, name), flags, 0o600)
+            if prediction_files.held(handle):
+                return handle
+            os.close(handle)
 
     def _end(self) -> None:
         if self._fd >= 0:

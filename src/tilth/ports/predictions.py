@@ -1,9 +1,34 @@
-"""Where served predictions are written down, so that what was acknowledged can be replayed and judged later."""
+"""Where served predictions are written down, so that what was acknowledged can be replayed and judged later.
+
+A record is one line of JSON, made by the server: `at` (an instant as `core.time.show_instant` writes it), `id`,
+`endpoint`, `model`, `version`, `digest`, `environment`, `role` (champion | canary | shadow), `inputs`, `outputs` (objects)
+and `score` (a number, or a list with one for each class). `arrow` makes a table of such lines, the same for every log.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEXTS = ("at", "id", "endpoint", "model", "digest", "environment", "role")
+COLUMNS = (
+    "at", "id", "endpoint", "model", "version", "digest", "environment", "role", "inputs", "outputs", "score", "scores",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a reader has come: by segment, the bytes and the records read. Made by `PredictionLog.table`."""
+
+    read: Mapping[str, tuple[int, int]]
+
+
+START = Mark({})
 
 
 class PredictionLog(Protocol):
@@ -25,6 +50,18 @@ class PredictionLog(Protocol):
         """All whole records, oldest first; a torn last line (a crash in the middle of a write) is left out."""
         ...
 
+    def table(self, after: Mark = START, since: str | None = None) -> tuple[pa.Table, Mark]:
+        """The records after the mark as a table of COLUMNS, and the mark to go on from.
+
+        `inputs` and `outputs` are JSON texts; `score` is the one number or the greatest, `scores` the list of several.
+        With `since` (an instant as text) records older than it may be left out, to save reading them.
+        """
+        ...
+
+    def compact(self) -> int:
+        """Turn segments that nobody writes to any more into a smaller form; how many. Nothing is lost or doubled."""
+        ...
+
 
 class MemoryLog:
     """The in-memory log, for tests without a disk."""
@@ -33,7 +70,7 @@ class MemoryLog:
         self._records: list[bytes] = []
 
     def append(self, record: bytes) -> None:
-        self._records.append(record)
+        self._records += record.split(b"\n")
 
     def flush(self) -> None:
         pass
@@ -43,3 +80,78 @@ class MemoryLog:
 
     def records(self) -> Iterator[bytes]:
         yield from self._records
+
+    def table(self, after: Mark = START, since: str | None = None) -> tuple[pa.Table, Mark]:
+        done = after.read.get("memory", (0, 0))[1]
+        table, total = arrow(self._records[done:]), len(self._records)
+        return table if since is None else _since(table, since), Mark({"memory": (0, total)})
+
+    def compact(self) -> int:
+        return 0
+
+
+# --- lines as a table --------------------------------------------------------------------------------------
+
+
+@cache
+def _decoder() -> Any:
+    import msgspec
+
+    fields: list[Any] = [(name, str) for name in TEXTS]
+    fields += [("version", int), ("inputs", msgspec.Raw), ("outputs", msgspec.Raw)]
+    fields.append(("score", float | list[float] | None, None))
+    return msgspec.json.Decoder(
+        msgspec.defstruct("Record", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
+    )
+
+
+def schema() -> pa.Schema:
+    """The columns of `arrow`."""
+    import pyarrow as pa
+
+    kinds = {"version": pa.int64(), "score": pa.float64(), "scores": pa.list_(pa.float64())}
+    return pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
+
+
+def arrow(lines: Sequence[bytes], *, strict: bool = False) -> pa.Table:
+    """The records in these lines as a table. A line that is no such record is left out, or with `strict` a ValueError."""
+    import pyarrow as pa
+
+    rows = _decoded(lines, strict=strict)
+    several = [r.score if isinstance(r.score, list) else None for r in rows]
+    columns: dict[str, Any] = {name: [getattr(r, name) for r in rows] for name in (*TEXTS, "version")}
+    columns |= {
+        name: pa.array([bytes(getattr(r, name)) for r in rows], pa.binary()).cast(pa.string())
+        for name in ("inputs", "outputs")
+    }
+    columns["score"] = [max(r.score, default=None) if isinstance(r.score, list) else r.score for r in rows]
+    columns["scores"] = several
+    return pa.table({name: columns[name] for name in COLUMNS}, schema=schema())
+
+
+def _since(table: pa.Table, since: str) -> pa.Table:
+    import pyarrow.compute as pc
+
+    return table.filter(pc.greater_equal(table.column("at"), since))
+
+
+def _decoded(lines: Sequence[bytes], *, strict: bool) -> list[Any]:
+    import msgspec
+
+    decode = _decoder()
+    try:
+        found: list[Any] = decode.decode_lines(b"\n".join(lines)) if lines else []
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if strict:
+            raise ValueError("a line is not a record") from error
+        return [row for line in lines if (row := _one(decode, line)) is not None]
+    return found
+
+
+def _one(decode: Any, line: bytes) -> Any:
+    import msgspec
+
+    try:
+        return decode.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,199 @@
+"""Reading the prediction log's folder: segments of JSON lines, and the Parquet files that closed segments become.
+
+A segment and its Parquet file share a stem; where both are there, the Parquet file holds the records and the segment is a
+left-over of a crash. A segment is closed when its writer's lock on it is gone, which a dead process cannot hold. Writing
+is in `file_predictions`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from tilth.core.errors import StorageError
+from tilth.ports.predictions import START, Mark, arrow, schema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LINES, PARQUET = ".jsonl", ".parquet"
+GROUP_ROWS = 32_768
+
+
+def stems(folder: str) -> tuple[str, ...]:
+    """The segments' names without suffix, oldest first."""
+    if not os.path.isdir(folder):
+        return ()
+    found = {os.path.splitext(n)[0] for n in os.listdir(folder) if n.endswith((LINES, PARQUET))}
+    return tuple(sorted(found))
+
+
+def read(folder: str, after: Mark = START, since: str | None = None) -> tuple[pa.Table, Mark]:
+    """What `ports.predictions.PredictionLog.table` says, of this folder."""
+    import pyarrow as pa
+
+    tables, marks = [schema().empty_table()], dict(after.read)
+    for stem in stems(folder):
+        offset, count = after.read.get(stem, (0, 0))
+        found = _segment(folder, stem, offset)
+        if found is None:
+            rows, total = _parquet(os.path.join(folder, stem + PARQUET), count, since)
+            marks[stem] = (offset, total)
+        else:
+            lines, end = found
+            rows = arrow(lines)
+            marks[stem] = (end, count + rows.num_rows)
+        if rows.num_rows:
+            tables.append(rows)
+    return pa.concat_tables(tables), Mark(marks)
+
+
+def records(folder: str) -> Iterator[bytes]:
+    """All whole records, oldest first."""
+    for stem in stems(folder):
+        found = _segment(folder, stem, 0)
+        yield from found[0] if found is not None else _lines(os.path.join(folder, stem + PARQUET))
+
+
+def _segment(folder: str, stem: str, offset: int) -> tuple[list[bytes], int] | None:
+    """The whole lines from an offset and where they end; None when the Parquet file counts."""
+    if os.path.exists(os.path.join(folder, stem + PARQUET)):
+        return None
+    try:
+        with open(os.path.join(folder, stem + LINES), "rb") as file:
+            file.seek(offset)
+            data = file.read()
+    except FileNotFoundError:
+        return None  # it became Parquet just now
+    whole, _, _ = data.rpartition(b"\n")
+    return (whole.split(b"\n"), offset + len(whole) + 1) if whole else ([], offset)
+
+
+def _parquet(path: str, skip: int, since: str | None) -> tuple[pa.Table, int]:
+    """The rows after the first `skip` of a file, without groups that are older than `since`; and how many it holds."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with _readable(path), pq.ParquetFile(path) as file:
+        total = file.metadata.num_rows
+        if skip >= total:
+            return schema().empty_table(), total
+        parts, first = [schema().empty_table()], 0
+        for group in range(file.metadata.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            start, first = max(0, skip - first), first + rows
+            if start < rows and not _older(file.metadata.row_group(group), since):
+                parts.append(file.read_row_group(group).slice(start))
+        return pa.concat_tables(parts), total
+
+
+def _older(group: object, since: str | None) -> bool:
+    """Whether the newest `at` (the first column) of a row group is older."""
+    found = group.column(0).statistics  # type: ignore[attr-defined]
+    return since is not None and found is not None and found.has_min_max and found.max < since
+
+
+@contextlib.contextmanager
+def _readable(path: str) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise StorageError(
+            f"The predictions in {path} cannot be read: {error}.",
+            hint="Restore the file from a backup, or move it away to go on without it.",
+        ) from error
+
+
+def _lines(path: str) -> list[bytes]:
+    """The records of a Parquet file as the lines they were."""
+    import json
+
+    table, _ = _parquet(path, 0, None)
+    out = []
+    for row in table.to_pylist():
+        score = row["score"] if row["scores"] is None else row["scores"]
+        texts = {
+            k: row[k] for k in ("at", "id", "endpoint", "model", "version", "digest", "environment", "role")
+        }
+        head = json.dumps(texts, separators=(",", ":"), ensure_ascii=False)[:-1]
+        tail = f',"inputs":{row["inputs"]},"outputs":{row["outputs"]},"score":{json.dumps(score)}}}'
+        out.append((head + tail).encode())
+    return out
+
+
+# --- closed segments ---------------------------------------------------------------------------------------
+
+
+def compact(folder: str) -> int:
+    """Turn closed segments into Parquet; how many. One that holds a line that is no record stays as it is."""
+    done = 0
+    for stem in stems(folder):
+        path = os.path.join(folder, stem + LINES)
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            done += _compacted(folder, stem, file.read())
+    return done
+
+
+def _compacted(folder: str, stem: str, data: bytes) -> bool:
+    """Write, sync, rename, sync, and only then remove; at whatever point it ends, the records are there once."""
+    final = os.path.join(folder, stem + PARQUET)
+    if not os.path.exists(final):
+        whole, _, _ = data.rpartition(b"\n")
+        try:
+            table = arrow(whole.split(b"\n") if whole else [], strict=True)
+        except ValueError:
+            return False
+        if table.num_rows:
+            _write(table, final)
+            _sync(folder)
+    os.unlink(os.path.join(folder, stem + LINES))
+    return True
+
+
+def _write(table: pa.Table, final: str) -> None:
+    import pyarrow.parquet as pq
+
+    fresh = f"{final}.new"
+    try:
+        with open(fresh, "wb") as file:
+            pq.write_table(table, file, compression="zstd", row_group_size=GROUP_ROWS)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(fresh, final)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(fresh)
+        raise StorageError(
+            f"Predictions cannot be written to {final} ({error.strerror}).",
+            hint="Free some space (`tilth gc` helps); the segment stays as it is.",
+        ) from error
+
+
+def _sync(folder: str) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def held(handle: int) -> bool:
+    """Mark an open segment as being written to; False when it was removed before that."""
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    return os.fstat(handle).st_nlink > 0
+
+
+def segments(folder: str) -> Sequence[str]:
+    """Paths of the segment files that are still JSON lines, oldest first."""
+    if not os.path.isdir(folder):
+        return ()
+    return [os.path.join(folder, n) for n in sorted(os.listdir(folder)) if n.endswith(LINES)]
