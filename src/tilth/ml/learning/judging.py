@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError
 from tilth.ml.learning.evaluation import evaluate, evaluate_all, higher_is_better
+from tilth.ml.learning.importance import importance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,6 +48,7 @@ def metrics(
         "engine": chosen.engine,
         "members": {name: member.stop_metric for name, member in members.items()},
         "split": data.split.plain(),
+        "importance": importance(chosen.scorer, x, data.preparation.owners()),
         "slices": {name: by_slice(judged.column(name), y, scores, task.metric) for name in slices},
     }
     if curve.conformal is not None:
