@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from tilth.core.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tilth.adapters.sqlite_state.state import SqliteState
+    from tilth.ml.serving.predictor import Predictor
     from tilth.plan.actions import Plan
     from tilth.plan.snapshot import Current
     from tilth.ports.clock import Clock
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from tilth.resources.compiler import Facts
     from tilth.resources.graph import Graph
     from tilth.runtime.executor import Applied, Did
+    from tilth.runtime.garbage import Freed
     from tilth.runtime.loader import Settings
+    from tilth.runtime.model import Model
+    from tilth.runtime.session import Result, Session
     from tilth.runtime.workspace import Keys, Workspace
+    from tilth.sql.statements import Statement
 
 
 class Project:
@@ -41,6 +46,7 @@ class Project:
         self.clock: Clock = clock or SystemClock()
         self._state: SqliteState | None = None
         self._work: Workspace | None = None
+        self._loaded: dict[tuple[str, int], Predictor] = {}
 
     @property
     def home(self) -> str:
@@ -54,10 +60,14 @@ class Project:
 
     def graph(self) -> Graph:
         """What the project's files declare."""
-        from tilth.resources.compiler import compile as compiled
         from tilth.runtime.loader import declarations
 
-        return compiled(declarations(self.root), self._facts())
+        return self._compiled(declarations(self.root))
+
+    def _compiled(self, statements: Sequence[Statement]) -> Graph:
+        from tilth.resources.compiler import compile as compiled
+
+        return compiled(statements, self._facts())
 
     def current(self, environment: str) -> Current:
         """What is recorded of an environment; empty when the project was never applied."""
@@ -74,6 +84,28 @@ class Project:
 
         return plan(self.graph(), self.current(environment or self.settings.environment), self.clock.now())
 
+    def session(
+        self,
+        environment: str | None = None,
+        progress: Progress | None = None,
+        tell: Callable[[Did], None] | None = None,
+    ) -> Session:
+        """Performs statements in an environment; see `runtime.session`."""
+        from tilth.ports.progress import Silent
+        from tilth.runtime.session import Session
+
+        name = environment or self.settings.environment
+        return Session(
+            self.work(),
+            name,
+            self.graph,
+            self.deployed,
+            self._compiled,
+            progress or Silent(),
+            tell,
+            self._loaded,
+        )
+
     def apply(
         self,
         environment: str | None = None,
@@ -87,13 +119,42 @@ class Project:
         name = environment or self.settings.environment
         return apply(self.work(), self.graph(), name, progress or Silent(), tell=tell)
 
+    def sql(self, text: str, environment: str | None = None) -> Result:
+        """Perform statements of the tilth language; the last one's result (`.arrow()`, `.rows()`, `.text`)."""
+        return self.session(environment).run(text)
+
+    def model(self, name: str, version: int | None = None, environment: str | None = None) -> Model:
+        """A model as a function: the version that the environment serves, or the one asked for."""
+        from tilth.runtime.asking import models_of
+        from tilth.runtime.model import Model
+
+        models = models_of(self.work(), environment or self.settings.environment, self._loaded)
+        return Model(models.get(name, version))
+
+    def promote(self, source: str, target: str = "prod") -> int:
+        """Give `target` all pointers of `source` in one transaction; the new generation's number."""
+        from tilth.runtime.generations import promote
+
+        return promote(self.work().state, source, target, "promote", self.clock.now())
+
+    def rollback(self, environment: str = "prod", generation: int | None = None) -> int:
+        """Point back at an earlier generation (by default the one before); the new generation's number."""
+        from tilth.runtime.generations import rollback
+
+        return rollback(self.work().state, environment, generation, "rollback", self.clock.now())
+
+    def gc(self, keep: int = 10) -> Freed:
+        """Free what no environment's newest `keep` generations need; see `runtime.garbage`."""
+        from tilth.runtime.garbage import collect
+
+        return collect(self.work(), keep)
+
     def deployed(self, environment: str | None = None) -> Graph:
         """What was applied: the graph of the declarations that the environment's pointers hold."""
-        from tilth.resources.compiler import compile as compiled
         from tilth.sql.parser import parse_one
 
         pointers = self.current(environment or self.settings.environment).pointers
-        return compiled([parse_one(p.text) for p in pointers], self._facts())
+        return self._compiled([parse_one(p.text) for p in pointers])
 
     def verify(self) -> int:
         """Check the audit chain and every environment's generation; the length of the chain (0: never applied)."""

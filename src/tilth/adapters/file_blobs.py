@@ -6,9 +6,9 @@ import errno
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 
+from tilth.adapters.scratch import new_scratch, remove_scratch
 from tilth.core.errors import StorageError
 
 _HEX = frozenset("0123456789abcdef")
@@ -74,10 +74,12 @@ class FileBlobs:
             raise _refused(self._folder, error) from error
         return size
 
+    def tidy(self) -> int:
+        return remove_scratch(self._folder)
+
     def scratch(self) -> str:
         try:
-            os.makedirs(self._folder, exist_ok=True)
-            return tempfile.mkdtemp(prefix="making-", dir=self._folder)
+            return new_scratch(self._folder)
         except OSError as error:
             raise _refused(self._folder, error) from error
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 
+from tilth.adapters.scratch import new_scratch, remove_scratch
 from tilth.core.errors import StorageError
 
 
@@ -64,10 +64,12 @@ class FileBundles:
         shutil.rmtree(goal)
         return size
 
+    def tidy(self) -> int:
+        return remove_scratch(self._folder)
+
     def scratch(self) -> str:
         try:
-            os.makedirs(self._folder, exist_ok=True)
-            return tempfile.mkdtemp(prefix="making-", dir=self._folder)
+            return new_scratch(self._folder)
         except OSError as error:
             raise StorageError(
                 f"{self._folder} cannot be written ({error.strerror}).",

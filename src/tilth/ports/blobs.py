@@ -25,6 +25,10 @@ class Blobs(Protocol):
         """Remove one; the bytes freed (0 if it was not there)."""
         ...
 
+    def tidy(self) -> int:
+        """Remove scratch folders that a dead process left behind; the bytes freed. Nothing may be being made."""
+        ...
+
     def scratch(self) -> str:
         """A new empty folder on the same disk, for files that will be put."""
         ...

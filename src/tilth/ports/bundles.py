@@ -23,6 +23,10 @@ class BundleStore(Protocol):
         """Remove one; the bytes freed."""
         ...
 
+    def tidy(self) -> int:
+        """Remove scratch folders that a dead process left behind; the bytes freed. Nothing may be being made."""
+        ...
+
     def scratch(self) -> str:
         """A new empty folder on the same disk, to build a bundle in."""
         ...

@@ -46,6 +46,10 @@ class State(Protocol):
         """Names of the tables of the `tilth` schema that the state holds."""
         ...
 
+    def column_types(self, name: str) -> Mapping[str, str]:
+        """The columns of such a table in order, each TEXT, INTEGER, REAL or BLOB."""
+        ...
+
     def version_counter(self) -> int:
         """A number that changes when another connection has committed; cheap enough to poll."""
         ...

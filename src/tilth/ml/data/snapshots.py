@@ -265,8 +265,8 @@ def data_kind(kind: pa.DataType) -> DataType:
     return next((name for test, name in tests if test(kind)), DataType.STRING)
 
 
-def empty(schema: Schema) -> pa.Table:
-    """A table of that schema without rows."""
+def arrow_type(kind: DataType) -> pa.DataType:
+    """The plain Arrow type of a kind of data; what has no better one is text."""
     import pyarrow as pa
 
     kinds = {
@@ -279,4 +279,11 @@ def empty(schema: Schema) -> pa.Table:
         DataType.TIMESTAMP: pa.timestamp("us"),
         DataType.BINARY: pa.binary(),
     }
-    return pa.schema([pa.field(f.name, kinds.get(f.type, pa.string())) for f in schema]).empty_table()
+    return kinds.get(kind, pa.string())
+
+
+def empty(schema: Schema) -> pa.Table:
+    """A table of that schema without rows."""
+    import pyarrow as pa
+
+    return pa.schema([pa.field(f.name, arrow_type(f.type)) for f in schema]).empty_table()

@@ -1,0 +1,260 @@
+"""SELECT: over datasets, tables of sources, models and the schema `tilth`, as a stream of Arrow batches.
+
+A query without models goes to the engine whole. One with models is split (`sql.rewrite`): the engine gives the rows,
+the models add their outputs batch by batch, and the engine answers the rest over that stream, so memory does not grow
+with the number of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameError
+from tilth.core.names import did_you_mean
+from tilth.core.schema import Schema
+from tilth.ml.data import reading
+from tilth.ml.data.snapshots import arrow_type
+from tilth.ports.snapshots import Manifest
+from tilth.ports.source import Source
+from tilth.resources.graph import Graph
+from tilth.runtime import catalog, generations, sources
+from tilth.runtime.workspace import Workspace, manifest_of, version_of, version_row
+from tilth.sql import lineage
+from tilth.sql.rewrite import (
+    JoinPrediction,
+    ModelShape,
+    ModelUse,
+    Pin,
+    RowPrediction,
+    predictions,
+    time_travel,
+)
+from tilth.sql.shapes import PREDICTED, PREDICTION
+from tilth.sql.statements import Kind, Select
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tilth.ml.serving.predictor import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The versions that an environment points at, loaded when they are needed and kept."""
+
+    work: Workspace
+    pointed: Mapping[str, int]  # model -> version
+    loaded: dict[tuple[str, int], Predictor]
+
+    def get(self, name: str, version: int | None = None) -> Predictor:
+        """The version asked for, or the one that serves; UnknownNameError for a model that has none."""
+        if version is None:
+            version = self.pointed.get(name)
+        if version is None:
+            raise UnknownNameError(
+                f"There is no model `{name}`.", hint=did_you_mean(name, self.pointed, "models")
+            )
+        if (name, version) not in self.loaded:
+            self.loaded[name, version] = version_of(self.work, name, version)
+        return self.loaded[name, version]
+
+
+def select(
+    work: Workspace, graph: Graph, environment: str, models: Models, statement: Select
+) -> pa.RecordBatchReader:
+    """The result of the query; errors are placed in the statement. What it holds open ends with its last batch."""
+    sql = statement.sql.rstrip().rstrip(";")
+    text, pins = time_travel(sql)
+    stack = ExitStack()
+    try:
+        names = [(u.schema or "").lower() for u in lineage.tables(text, statement.position)]
+        opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
+        opened[catalog.NAME] = catalog.SystemTables(work)
+        datasets = _datasets(work, environment, pins)
+        reader = _Query(work, models, opened, datasets, sql, text, statement.position).run()
+        return reading.closing(reader, stack.close)
+    except TilthError as error:
+        stack.close()
+        raise error if statement.position is None else error.at(statement.position) from None
+    except BaseException:
+        stack.close()
+        raise
+
+
+def _datasets(work: Workspace, environment: str, pins: tuple[Pin, ...]) -> dict[str, Manifest]:
+    """The snapshots that the environment points at, or that the query holds its tables to."""
+    _, pointers = generations.pointers_of(work.state, environment)
+    out = {
+        p.name: manifest_of(work.state, p.target)
+        for p in pointers
+        if p.kind is Kind.DATASET and p.target is not None
+    }
+    held: dict[str, str] = {}
+    for pin in pins:
+        if pin.snapshot is None:
+            continue
+        if held.setdefault(pin.name.lower(), pin.snapshot) != pin.snapshot:
+            raise LanguageError(
+                f"`{pin.name}` is held to two snapshots in one query.",
+                hint="Ask for each in a query of its own, and compare the results.",
+            )
+        found = manifest_of(work.state, pin.snapshot)
+        if found.dataset != pin.name.lower():
+            raise UnknownNameError(
+                f"Snapshot `{pin.snapshot}` is one of `{found.dataset}`, not of `{pin.name}`.",
+                hint=f"SELECT id FROM tilth.snapshots WHERE dataset = '{pin.name.lower()}'",
+            )
+        out[pin.name.lower()] = found
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """One query being answered."""
+
+    work: Workspace
+    models: Models
+    sources: Mapping[str, Source]
+    datasets: Mapping[str, Manifest]
+    sql: str
+    text: str  # without FOR VERSION and FOR SNAPSHOT
+    at: Position | None
+
+    def run(self) -> pa.RecordBatchReader:
+        uses = lineage.tables(self.text, self.at)
+        named = {u.name.lower() for u in uses if u.schema is None}
+        shapes = {n: self._shape(n) for n in self.models.pointed if n in named}
+        self._known(uses, shapes)
+        schemas = {
+            name: schema
+            for u in uses
+            if u.schema is not None or u.name.lower() not in shapes
+            for name, schema in [self._schema(u)]
+        }
+        split = predictions(self.sql, shapes, schemas)
+        if split is None:
+            return self._rows(self.text)
+        if isinstance(split, RowPrediction):
+            return self._one(split)
+        return self._many(split)
+
+    def _known(self, uses: tuple[lineage.TableUse, ...], shapes: Mapping[str, ModelShape]) -> None:
+        for use in uses:
+            if use.schema is None and use.name.lower() not in {*shapes, *self.datasets}:
+                names = {*self.models.pointed, *self.datasets}
+                raise UnknownNameError(
+                    f"There is no dataset or model `{use.name}` here.",
+                    hint=did_you_mean(use.name, names, "datasets and models"),
+                    where=use.position,
+                )
+
+    def _shape(self, name: str) -> ModelShape:
+        """Inputs, and outputs in the order of `*`; the JSON ones only when the query names them: they cost time."""
+        found = self.models.get(name)
+        lowered = self.sql.lower()
+        known = [o.name for o in found.signature.outputs]
+        outputs = tuple(n for n in known if n in found.outputs or n.lower() in lowered)
+        return ModelShape(found.signature.names, outputs)
+
+    def _schema(self, use: lineage.TableUse) -> tuple[str, Schema]:
+        if use.schema is None:
+            return use.name, self.datasets[use.name.lower()].schema
+        try:
+            return f"{use.schema}.{use.name}", reading.find_source(use.schema, self.sources).describe(
+                use.name
+            )
+        except UnknownNameError as error:
+            raise error.at(use.position) if use.position else error from None
+
+    def _rows(self, sql: str) -> pa.RecordBatchReader:
+        return reading.query_rows(sql, self.datasets, self.sources, self.work.engine, self.work.blobs)
+
+    def _one(self, split: RowPrediction) -> pa.RecordBatchReader:
+        import pyarrow as pa
+
+        model = self.models.get(split.model, split.version)
+        given = dict(split.inputs)
+        outputs = one_row(model, given, split.wanted)
+        arrays = {
+            i.name: pa.array([given.get(i.name)]).cast(arrow_type(i.type)) for i in model.signature.inputs
+        }
+        types = {o.name: arrow_type(o.type) for o in model.signature.outputs}
+        arrays |= {name: pa.array([outputs[name]], types[name]) for name in split.wanted}
+        return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)})
+
+    def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:
+        rows = self._rows(split.inner)
+        applied = [_applied(use, self.models.get(use.name, use.version)) for use in split.models]
+        return self.work.engine.stream(split.outer, {PREDICTED: _predicted(rows, applied)})
+
+
+def one_row(model: Predictor, given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
+    """The wanted outputs for one row of inputs by name; JSON outputs as text."""
+    import json
+
+    answer = model.predict_rows([given])[0]
+    y = model.signature.output
+    out: dict[str, Any] = {}
+    for name in wanted:
+        if name == f"{y}_explain":
+            out[name] = json.dumps(model.explain(given))
+        else:
+            value = answer[name]
+            out[name] = json.dumps(value) if isinstance(value, dict) else value
+    return out
+
+
+Apply = Callable[["pa.RecordBatch"], "pa.RecordBatch"]
+
+
+def _applied(use: ModelUse, model: Predictor) -> Apply:
+    """A function that adds the model's outputs to a batch under their flat names."""
+    import pyarrow as pa
+
+    types = {i.name: arrow_type(i.type) for i in model.signature.inputs}
+    asked = [output for output, _ in use.outputs]
+    flat = [name for _, name in use.outputs]
+
+    def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
+        columns, names = [], []
+        for b in use.inputs:
+            names.append(b.input)
+            if b.column is None:
+                columns.append(pa.repeat(pa.scalar(b.value), batch.num_rows).cast(types[b.input]))
+            else:
+                columns.append(batch.column(b.column))
+        inputs = pa.RecordBatch.from_arrays(columns, names=names) if columns else batch
+        made = model.predict(inputs, asked)
+        return pa.RecordBatch.from_arrays([*batch.columns, *made.columns], names=[*batch.schema.names, *flat])
+
+    return apply
+
+
+def _predicted(rows: pa.RecordBatchReader, applied: list[Apply]) -> pa.RecordBatchReader:
+    import pyarrow as pa
+
+    def through(batch: pa.RecordBatch) -> pa.RecordBatch:
+        for apply in applied:
+            batch = apply(batch)
+        return batch
+
+    empty = pa.RecordBatch.from_arrays([pa.array([], f.type) for f in rows.schema], schema=rows.schema)
+    schema = through(empty).schema
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in rows:
+            yield through(batch).cast(schema)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def models_of(work: Workspace, environment: str, loaded: dict[tuple[str, int], Predictor]) -> Models:
+    """The models that the environment serves now."""
+    _, pointers = generations.pointers_of(work.state, environment)
+    pointed = {p.name: int(p.target) for p in pointers if p.kind is Kind.MODEL and p.target is not None}
+    for name, version in pointed.items():
+        version_row(work.state, name, version)
+    return Models(work, pointed, loaded)

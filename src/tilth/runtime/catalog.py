@@ -1,0 +1,249 @@
+"""The schema `tilth`: all that the system knows, as tables that a query can read like those of any source.
+
+Most are the state's own tables. `sources`, `datasets`, `models` and `endpoints` say what each environment points at now,
+`checks` what is expected of the datasets, and `predictions` is the prediction log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import UnknownNameError, UnsupportedError
+from tilth.core.names import did_you_mean
+from tilth.core.schema import Schema
+from tilth.core.time import naive, parse_instant
+from tilth.ml.data.snapshots import plain_schema, schema_of
+from tilth.plan.snapshot import Pointer
+from tilth.ports.source import Scan
+from tilth.ports.state import Row
+from tilth.runtime import generations
+from tilth.runtime.revisions import declaration
+from tilth.runtime.workspace import Workspace
+from tilth.sql.parser import parse_one
+from tilth.sql.printer import show_check
+from tilth.sql.statements import CreateDataset, CreateSource, Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NAME = "tilth"
+_TIMES = frozenset({"at", "window_start", "window_end", "tuned_until"})
+
+
+class SystemTables:
+    """Implements `ports.source.Source` over a project's state; tables are read when they are scanned."""
+
+    def __init__(self, work: Workspace) -> None:
+        self._work = work
+
+    def tables(self) -> tuple[str, ...]:
+        return tuple(sorted({*self._work.state.tables(), *_MADE, "predictions"}))
+
+    def describe(self, table: str) -> Schema:
+        return schema_of(plain_schema(self._read(table).schema))
+
+    def scan(self, scan: Scan) -> pa.RecordBatchReader:
+        """The table's columns; filters are left to the engine, which has the whole query."""
+        found = self._read(scan.table)
+        if scan.columns is not None:
+            found = found.select(list(scan.columns))
+        return found.to_reader()
+
+    def native(self, sql: str) -> pa.RecordBatchReader:
+        raise UnsupportedError(
+            f"The schema tilth has no native language: {sql[:40]!r}.", hint="Write SELECT."
+        )
+
+    def change_token(self, table: str) -> str | None:
+        del table
+        return None
+
+    def close(self) -> None: ...
+
+    def _read(self, table: str) -> pa.Table:
+        name = table.lower()
+        if name not in self.tables():
+            raise UnknownNameError(
+                f"There is no table `tilth.{table}`.",
+                hint=did_you_mean(table, self.tables(), "tables of tilth"),
+            )
+        if name == "predictions":
+            return self._work.log.table()[0]
+        if name in _MADE:
+            columns, make = _MADE[name]
+            return _table(columns, [r for env in self._environments() for r in make(self._work, env)])
+        types = self._work.state.column_types(name)
+        columns = {c: _kind(c, t) for c, t in types.items()}
+        _, rows = self._work.state.table(name)
+        return _table(columns, [dict(zip(types, row, strict=True)) for row in rows])
+
+    def _environments(self) -> list[str]:
+        return [str(r["name"]) for r in self._work.state.read("environments")]
+
+
+def _kind(column: str, declared: str) -> str:
+    if declared == "TEXT" and (column in _TIMES or column.endswith("_at")):
+        return "time"
+    return {"INTEGER": "int", "REAL": "float"}.get(declared, "text")
+
+
+def _table(columns: Mapping[str, str], rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as Arrow in the given types; an empty list keeps the types."""
+    import pyarrow as pa
+
+    types = {
+        "int": pa.int64(),
+        "float": pa.float64(),
+        "text": pa.string(),
+        "bool": pa.bool_(),
+        "time": pa.timestamp("us"),
+    }
+    arrays = {
+        name: pa.array([_cell(row.get(name), kind) for row in rows], types[kind])
+        for name, kind in columns.items()
+    }
+    return pa.table(arrays)
+
+
+def _cell(value: Any, kind: str) -> Any:
+    return _moment(value) if kind == "time" else value
+
+
+def _moment(value: Any) -> datetime | None:
+    """The text of an instant (or of a naive time) as a naive time in UTC."""
+    if value is None:
+        return None
+    return (
+        naive(parse_instant(str(value))) if str(value).endswith("Z") else datetime.fromisoformat(str(value))
+    )
+
+
+# --- what environments point at ----------------------------------------------------------------------------
+
+Made = Callable[[Workspace, str], list[dict[str, Any]]]
+
+
+def _pointed(work: Workspace, environment: str, kind: Kind) -> list[Pointer]:
+    return [p for p in generations.pointers_of(work.state, environment)[1] if p.kind is kind]
+
+
+def _sources(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    out = []
+    for p in _pointed(work, environment, Kind.SOURCE):
+        declared = parse_one(p.text)
+        assert isinstance(declared, CreateSource)
+        out.append(
+            {"environment": environment, "name": p.name, "engine": declared.engine, "definition": p.text}
+        )
+    return out
+
+
+def _datasets(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    out = []
+    for p in _pointed(work, environment, Kind.DATASET):
+        found = work.state.read("snapshot", id=p.target) if p.target else ()
+        row: Row = found[0] if found else {}
+        out.append(
+            {
+                "environment": environment,
+                "name": p.name,
+                "snapshot": p.target,
+                "rows": row.get("rows"),
+                "bytes": row.get("bytes"),
+                "watermark": row.get("watermark"),
+                "definition": p.text,
+            }
+        )
+    return out
+
+
+def _models(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    out = []
+    for p in _pointed(work, environment, Kind.MODEL):
+        found = work.state.read("version", model=p.name, version=int(p.target)) if p.target else ()
+        row: Row = found[0] if found else {}
+        kept = {k: row.get(k) for k in ("engine", "status", "rows", "metrics", "created_at")}
+        version = int(p.target) if p.target else None
+        out.append(
+            {"environment": environment, "name": p.name, "version": version, **kept, "definition": p.text}
+        )
+    return out
+
+
+def _endpoints(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    out = []
+    for p in _pointed(work, environment, Kind.ENDPOINT):
+        found = work.state.read(
+            "revision", environment=environment, endpoint=p.name, revision=int(p.target or 0)
+        )
+        row: Row = found[0] if found else {}
+        kept = {k: row.get(k) for k in ("revision", "version", "previous", "stage", "counts")}
+        model = declaration(p).model
+        out.append({"environment": environment, "name": p.name, "model": model, **kept, "definition": p.text})
+    return out
+
+
+def _checks(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    out = []
+    for p in _pointed(work, environment, Kind.DATASET):
+        declared = parse_one(p.text)
+        assert isinstance(declared, CreateDataset)
+        out += [
+            {
+                "environment": environment,
+                "dataset": p.name,
+                "check": show_check(e),
+                "kind": e.kind.value,
+                "on_fail": e.on_fail.value,
+            }
+            for e in declared.expect
+        ]
+    return out
+
+
+_MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
+    "sources": (dict.fromkeys(("environment", "name", "engine", "definition"), "text"), _sources),
+    "datasets": (
+        {
+            "environment": "text",
+            "name": "text",
+            "snapshot": "text",
+            "rows": "int",
+            "bytes": "int",
+            "watermark": "time",
+            "definition": "text",
+        },
+        _datasets,
+    ),
+    "models": (
+        {
+            "environment": "text",
+            "name": "text",
+            "version": "int",
+            "engine": "text",
+            "status": "text",
+            "rows": "int",
+            "metrics": "text",
+            "created_at": "time",
+            "definition": "text",
+        },
+        _models,
+    ),
+    "endpoints": (
+        {
+            "environment": "text",
+            "name": "text",
+            "model": "text",
+            "revision": "int",
+            "version": "int",
+            "previous": "int",
+            "stage": "text",
+            "counts": "text",
+            "definition": "text",
+        },
+        _endpoints,
+    ),
+    "checks": (dict.fromkeys(("environment", "dataset", "check", "kind", "on_fail"), "text"), _checks),
+}

@@ -1,0 +1,307 @@
+"""One statement after another, as typed at any door: it is parsed, performed, and answered as a table.
+
+At a prompt `CREATE` and `DROP` are applied at once, to what was applied before; the files of a project are compared only
+by PLAN and APPLY. A session has one environment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import LanguageError, ProjectError, UnknownNameError, UnsupportedError
+from tilth.core.names import did_you_mean
+from tilth.plan.actions import CollectDataset, Plan, TrainModel
+from tilth.plan.explain import facts, words
+from tilth.plan.planner import plan as planned
+from tilth.ports.progress import Progress
+from tilth.resources.graph import Graph
+from tilth.runtime import asking, executor, generations
+from tilth.runtime.executor import Applied, Did
+from tilth.runtime.workspace import Workspace
+from tilth.sql.parser import parse
+from tilth.sql.statements import (
+    ApplyStatement,
+    CreateDataset,
+    CreateEndpoint,
+    CreateModel,
+    CreateSource,
+    Declaration,
+    Drill,
+    Drop,
+    ExplainPredict,
+    Kind,
+    PlanStatement,
+    PromoteEnvironment,
+    RefreshDataset,
+    RetrainModel,
+    RollbackEnvironment,
+    Select,
+    Statement,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tilth.ml.serving.predictor import Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a statement answered: rows for a question, words and facts for an act (which read as rows too)."""
+
+    reader: pa.RecordBatchReader | None = None
+    text: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    refused: bool = False  # a candidate did not pass its gate
+
+    def arrow(self) -> pa.Table:
+        """The rows as an Arrow table; a result can be read once."""
+        import pyarrow as pa
+
+        if self.reader is not None:
+            return self.reader.read_all()
+        flat = {
+            k: v if isinstance(v, str | int | float | None) else json.dumps(v) for k, v in self.facts.items()
+        }
+        return pa.Table.from_pylist([flat] if flat else [])
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows as mappings."""
+        found: list[dict[str, Any]] = self.arrow().to_pylist()
+        return found
+
+
+Graphs = Callable[[str], Graph]
+
+
+@dataclass(slots=True)
+class Session:
+    """Performs statements on a project. `declared` is the graph of the files, `deployed` that of what was applied,
+    `compiled` makes one of declarations.
+    """
+
+    work: Workspace
+    environment: str
+    declared: Callable[[], Graph]
+    deployed: Graphs
+    compiled: Callable[[list[Declaration]], Graph]
+    progress: Progress
+    tell: Callable[[Did], None] | None = None
+    loaded: dict[tuple[str, int], Predictor] = field(default_factory=dict)
+    actor: str = "session"
+
+    def run(self, text: str) -> Result:
+        """Perform every statement of the text in order; the last one's result."""
+        statements = parse(text)
+        if not statements:
+            raise LanguageError(
+                "There is no statement in this text.", hint="Write one, such as SELECT ... or PLAN."
+            )
+        for statement in statements[:-1]:
+            done = self.perform(statement)
+            if done.reader is not None:
+                done.reader.close()
+        return self.perform(statements[-1])
+
+    def perform(self, statement: Statement) -> Result:
+        """Perform one statement."""
+        if isinstance(statement, CreateSource | CreateDataset | CreateModel | CreateEndpoint):
+            return self._create(statement)
+        return _PERFORM[type(statement)](self, statement)
+
+    # --- asking ---
+
+    def _select(self, statement: Select) -> Result:
+        models = asking.models_of(self.work, self.environment, self.loaded)
+        graph = self.deployed(self.environment)
+        return Result(asking.select(self.work, graph, self.environment, models, statement))
+
+    def _explain(self, statement: ExplainPredict) -> Result:
+        import pyarrow as pa
+
+        model = asking.models_of(self.work, self.environment, self.loaded).get(statement.model)
+        names = {i.name.lower(): i.name for i in model.signature.inputs}
+        given = {names.get(k, k): v for k, v in statement.inputs.items}
+        found = model.explain(given)
+        rows = found.pop("contributions", [])
+        table = pa.table(
+            {
+                "input": [r["input"] for r in rows],
+                "given": [None if r["given"] is None else str(r["given"]) for r in rows],
+                "contribution": [float(r["contribution"]) for r in rows],
+            }
+        )
+        shown = ", ".join(
+            f"{k} {v}" for k, v in found.items() if k in ("value", "confidence", "lower", "upper")
+        )
+        return Result(table.to_reader(), f"{statement.model} version {found['version']}: {shown}", found)
+
+    # --- acting ---
+
+    def _plan(self, statement: PlanStatement) -> Result:
+        name = statement.environment or self.environment
+        found = planned(self.declared(), generations.current(self.work.state, name), self.work.clock.now())
+        return Result(None, words(found), facts(found))
+
+    def _apply(self, statement: ApplyStatement) -> Result:
+        name = statement.environment or self.environment
+        return self._applied(
+            executor.apply(self.work, self.declared(), name, self.progress, self.actor, tell=self.tell)
+        )
+
+    def _promote(self, statement: PromoteEnvironment) -> Result:
+        number = generations.promote(
+            self.work.state, statement.source, statement.target, self.actor, self.work.clock.now()
+        )
+        return _moved(statement.target, number, f"holds all pointers of {statement.source}")
+
+    def _rollback(self, statement: RollbackEnvironment) -> Result:
+        number = generations.rollback(
+            self.work.state, statement.environment, statement.generation, self.actor, self.work.clock.now()
+        )
+        row = self.work.state.read("generation", environment=statement.environment, number=number)[0]
+        return _moved(statement.environment, number, str(row["reason"]))
+
+    def _refresh(self, statement: RefreshDataset) -> Result:
+        pointer = self._pointer(Kind.DATASET, statement.name)
+        action = CollectDataset(statement.name, pointer.recipe, "asked for by REFRESH", pointer.target)
+        return self._only(action)
+
+    def _retrain(self, statement: RetrainModel) -> Result:
+        if statement.using:
+            raise UnsupportedError(
+                "RETRAIN ... USING is not in this version: a version would not be what is declared.",
+                hint="Change USING in the model's CREATE statement and apply it.",
+            )
+        pointer = self._pointer(Kind.MODEL, statement.name)
+        champion = int(pointer.target) if pointer.target else None
+        return self._only(TrainModel(statement.name, pointer.recipe, "asked for by RETRAIN", champion))
+
+    def _drill(self, statement: Drill) -> Result:
+        from tilth.runtime.drills import drill
+
+        graph = self.deployed(self.environment)
+        done = drill(self.work, self.environment, graph, statement.model, statement.drill)
+        return Result(None, done.text, done.facts, refused=not done.ok)
+
+    def _only(self, action: CollectDataset | TrainModel) -> Result:
+        graph = self.deployed(self.environment)
+        number, _ = generations.pointers_of(self.work.state, self.environment)
+        return self._applied(
+            executor.apply(
+                self.work, graph, self.environment, self.progress, self.actor,
+                plan=Plan(self.environment, number, (action,)), tell=self.tell,
+            )
+        )  # fmt: skip
+
+    def _pointer(self, kind: Kind, name: str) -> Any:
+        _, pointers = generations.pointers_of(self.work.state, self.environment)
+        known = {p.name: p for p in pointers if p.kind is kind}
+        if name not in known:
+            raise UnknownNameError(
+                f"There is no {kind.value} `{name}` in `{self.environment}`.",
+                hint=did_you_mean(name, known, f"{kind.value}s"),
+            )
+        return known[name]
+
+    # --- declaring at a prompt ---
+
+    def _create(self, statement: Declaration) -> Result:
+        present = {r.name: r.declaration for r in self.deployed(self.environment)}
+        if statement.name in present:
+            if statement.if_not_exists:
+                return Result(None, f"`{statement.name}` is there already.", {"name": statement.name})
+            if not statement.or_replace:
+                raise ProjectError(
+                    f"`{statement.name}` is there already.",
+                    hint="Write CREATE OR REPLACE, or CREATE ... IF NOT EXISTS.",
+                    where=statement.position,
+                )
+        graph = self.compiled([*(d for n, d in present.items() if n != statement.name), statement])
+        return self._applied(
+            executor.apply(self.work, graph, self.environment, self.progress, self.actor, tell=self.tell)
+        )
+
+    def _drop(self, statement: Drop) -> Result:
+        graph = self.deployed(self.environment)
+        found = graph.find(statement.name)
+        if found is None or found.kind is not statement.kind:
+            if statement.if_exists:
+                return Result(None, f"There is no {statement.kind.value} `{statement.name}`.", {})
+            names = [r.name for r in graph.of_kind(statement.kind)]
+            raise UnknownNameError(
+                f"There is no {statement.kind.value} `{statement.name}`.",
+                hint=did_you_mean(statement.name, names, f"{statement.kind.value}s"),
+                where=statement.position,
+            )
+        users = [r.name for r in graph.downstream(statement.name)]
+        if users:
+            raise ProjectError(
+                f"`{statement.name}` is used by {', '.join(users)}.", hint=f"Drop {users[-1]} first."
+            )
+        rest = self.compiled([r.declaration for r in graph if r.name != statement.name])
+        return self._applied(
+            executor.apply(self.work, rest, self.environment, self.progress, self.actor, tell=self.tell)
+        )
+
+    def _applied(self, done: Applied) -> Result:
+        return Result(None, applied_words(done), applied_facts(done), refused=bool(done.refusals))
+
+
+def applied_words(done: Applied) -> str:
+    """A finished apply for people: one line an action, then where the environment stands."""
+    sign = {
+        executor.DONE: "ok",
+        executor.REFUSED: "refused",
+        executor.HELD: "held",
+        executor.FAILED: "failed",
+    }
+    rows = [f"{sign[d.status]:>7}  {d.action.name}: {d.text}  ({d.seconds:.1f} s)" for d in done.did]
+    rows += [f"         {n.name}: {n.text}" for n in done.plan.notes]
+    if not done.did:
+        rows.append("Nothing to do.")
+    rows.append(f"{done.plan.environment} is at generation {done.generation}.")
+    return "\n".join(rows)
+
+
+def applied_facts(done: Applied) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "environment": done.plan.environment,
+        "generation": done.generation,
+        "actions": [
+            {
+                "action": type(d.action).__name__,
+                "name": d.action.name,
+                "reason": d.action.reason,
+                "status": d.status,
+                "text": d.text,
+                "target": d.target,
+                "seconds": round(d.seconds, 3),
+            }
+            for d in done.did
+        ],
+        "notes": [{"name": n.name, "text": n.text} for n in done.plan.notes],
+    }
+
+
+def _moved(environment: str, number: int, how: str) -> Result:
+    text = f"{environment} is at generation {number}: {how}."
+    return Result(None, text, {"environment": environment, "generation": number, "reason": how})
+
+
+_PERFORM: Mapping[type, Callable[[Session, Any], Result]] = {
+    Select: Session._select,
+    ExplainPredict: Session._explain,
+    PlanStatement: Session._plan,
+    ApplyStatement: Session._apply,
+    PromoteEnvironment: Session._promote,
+    RollbackEnvironment: Session._rollback,
+    RefreshDataset: Session._refresh,
+    RetrainModel: Session._retrain,
+    Drill: Session._drill,
+    Drop: Session._drop,
+}
