@@ -1,0 +1,355 @@
+"""One look at a version in use, computed from rows that are given: what it was asked, what it said, what came true.
+
+Drift of each input and of the scores is measured against the profile in the bundle, quality by the objective's metric over
+answers whose truth is known. Where there is too little to tell the figure is None and never a guess. Which rows those
+are, and where looks are kept, is in `runtime.watching`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import DataError, TamperError
+from tilth.core.schema import DataType
+from tilth.ml.bundles.signature import Signature
+from tilth.ml.data.drift import ColumnDrift, drift, overall
+from tilth.ml.data.profile import Profile
+from tilth.ml.learning.evaluation import evaluate
+from tilth.ml.learning.gates import FEWEST_POSITIVES, FEWEST_ROWS
+from tilth.ml.learning.reference import score_column
+from tilth.ml.learning.target import Target, encode
+from tilth.ports.engine import QueryEngine
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a version's bundle says about how it was made. `keys` are the columns that outcomes are joined by."""
+
+    signature: Signature
+    profile: Profile
+    metric: str
+    weights: Mapping[str, float] | None = None
+    keys: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, files: Mapping[str, bytes], keys: tuple[str, ...] = ()) -> Watched:
+        """From the files of a verified bundle."""
+        try:
+            signature = Signature.from_plain(json.loads(files["signature.json"]))
+            profile = Profile.from_plain(json.loads(files["profile.json"]))
+            metrics = json.loads(files["metrics.json"])
+            return cls(signature, profile, str(metrics["metric"]), metrics.get("importance"), keys)
+        except (KeyError, TypeError, ValueError) as error:
+            raise TamperError(
+                f"The bundle's files do not fit together: {type(error).__name__} {error}.",
+                hint="Train the model again, or roll back to another version.",
+            ) from error
+
+    @property
+    def score(self) -> str:
+        """The profile's name for the score."""
+        return score_column(self.signature.output)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The inputs that have a profile."""
+        return tuple(c.column for c in self.profile.columns if c.column != self.score)
+
+    @cached_property
+    def types(self) -> dict[str, DataType]:
+        """Types of the columns that are looked at: those of the profile and the keys, as far as they are logged."""
+        known = {i.name: i.type for i in (*self.signature.inputs, *self.signature.carried)}
+        return {name: known[name] for name in dict.fromkeys((*self.columns, *self.keys)) if name in known}
+
+    @cached_property
+    def decoder(self) -> Any:
+        """The msgspec decoder of a record's inputs, of which only these columns are wanted."""
+        import msgspec
+
+        kinds = {
+            DataType.STRING: str,
+            DataType.BOOLEAN: bool,
+            DataType.INTEGER: int | float,
+            DataType.FLOAT: int | float,
+            DataType.DECIMAL: int | float,
+        }
+        fields: list[Any] = []
+        for place, kind in enumerate(self.types.values()):
+            known: Any = kinds.get(kind, Any)
+            fields.append((f"f{place}", known if known is Any else known | None, None))
+        names = {f"f{place}": name for place, name in enumerate(self.types)}
+        return msgspec.json.Decoder(msgspec.defstruct("Inputs", fields, rename=names, gc=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Decoded records of one version, oldest first. `scores` holds numbers, or a list for each row of several classes."""
+
+    at: pa.ChunkedArray
+    inputs: pa.Table
+    scores: pa.ChunkedArray
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def and_(self, later: Answers) -> Answers:
+        """With later ones after them."""
+        import pyarrow as pa
+
+        at = pa.chunked_array([*self.at.chunks, *later.at.chunks], self.at.type)
+        scores = pa.chunked_array([*self.scores.chunks, *later.scores.chunks], self.scores.type)
+        return Answers(at, pa.concat_tables([self.inputs, later.inputs]), scores)
+
+    def since(self, instant: str) -> Answers:
+        """Those that are not older than the instant."""
+        import pyarrow.compute as pc
+
+        kept = pc.greater_equal(self.at, instant)
+        if pc.all(kept, min_count=0).as_py():
+            return self
+        return Answers(self.at.filter(kept), self.inputs.filter(kept), self.scores.filter(kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen at one instant. None where there was too little to tell."""
+
+    model: str
+    version: int
+    at: str
+    columns: tuple[ColumnDrift, ...]
+    drift: float | None
+    prediction_drift: float | None
+    metric: str
+    quality: float | None
+    outcomes: int
+    predictions: int
+    new_rows: float | None = None
+    window_start: str | None = None
+    window_end: str | None = None
+
+
+def decode(watched: Watched, records: pa.Table) -> Answers:
+    """The records (`ports.predictions.COLUMNS`, all of the watched version) as columns."""
+    import pyarrow as pa
+
+    rows = _rows(watched.decoder, records.column("inputs").to_pylist())
+    known = [r is not None for r in rows]
+    if not all(known):
+        records, rows = records.filter(pa.array(known)), [r for r in rows if r is not None]
+    columns = {
+        name: _column([getattr(r, f"f{place}") for r in rows], kind)
+        for place, (name, kind) in enumerate(watched.types.items())
+    }
+    several = watched.signature.kind == "multiclass"
+    scores = records.column("scores" if several else "score")
+    return Answers(records.column("at"), pa.table(columns), scores)
+
+
+def _rows(decoder: Any, texts: Sequence[str]) -> list[Any]:
+    """Decoded inputs; None for those that are not what this version takes."""
+    import msgspec
+
+    try:
+        found: list[Any] = decoder.decode_lines("\n".join(texts)) if texts else []
+    except msgspec.DecodeError:
+        return [_row(decoder, text) for text in texts]
+    return found
+
+
+def _row(decoder: Any, text: str) -> Any:
+    import msgspec
+
+    try:
+        return decoder.decode(text)
+    except msgspec.DecodeError:
+        return None
+
+
+def _column(values: list[Any], kind: DataType) -> pa.Array:
+    import pyarrow as pa
+
+    if kind in {DataType.FLOAT, DataType.DECIMAL}:
+        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+    if kind is DataType.INTEGER:
+        whole = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
+        exact = all(v is None or isinstance(v, int) for v in whole)
+        return pa.array(whole, pa.int64() if exact else pa.float64())
+    if kind is DataType.BOOLEAN:
+        return pa.array(values, pa.bool_())
+    return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.string())
+
+
+# --- drift -------------------------------------------------------------------------------------------------
+
+
+def look(
+    watched: Watched,
+    answers: Answers,
+    outcomes: tuple[pa.Array, pa.Array] | None,
+    engine: QueryEngine,
+    at: str,
+    version: int,
+    new_rows: float | None = None,
+) -> Look:
+    """What the answers say. `outcomes` are key texts (`key_texts`) and the truth of each, without gaps."""
+    columns = drifts(watched, answers, engine)
+    said = next((c for c in columns if c.column == watched.score), None)
+    inputs = tuple(c for c in columns if c.column != watched.score)
+    value, known = (None, 0) if outcomes is None else realised(watched, answers, *outcomes)
+    ends = (answers.at[0].as_py(), answers.at[-1].as_py()) if len(answers) else (None, None)
+    return Look(
+        model=watched.signature.model,
+        version=version,
+        at=at,
+        columns=columns,
+        drift=overall_drift(watched, inputs),
+        prediction_drift=said.score if said else None,
+        metric=watched.metric,
+        quality=value,
+        outcomes=known,
+        predictions=len(answers),
+        new_rows=new_rows,
+        window_start=ends[0],
+        window_end=ends[1],
+    )
+
+
+def drifts(watched: Watched, answers: Answers, engine: QueryEngine) -> tuple[ColumnDrift, ...]:
+    """The drift of each input that has a profile, and of the score."""
+    if not len(answers):
+        return ()
+    scores = _said(watched, answers)
+    table = answers.inputs.select([c for c in watched.columns if c in answers.inputs.column_names])
+    return drift(watched.profile, table.append_column(watched.score, scores), engine)
+
+
+def overall_drift(watched: Watched, columns: Sequence[ColumnDrift]) -> float | None:
+    """One number for all inputs: their mean weighed by how much each moves the answers.
+
+    Seasonal inputs drift without harm; the greatest drift of any column would have a model retrained for ever.
+    """
+    if not any(c.score is not None for c in columns):
+        return None
+    return overall(columns, watched.weights)
+
+
+def _said(watched: Watched, answers: Answers) -> pa.ChunkedArray:
+    """The score as the profile keeps it: the number, or which class was the likeliest."""
+    import pyarrow as pa
+
+    if watched.signature.kind != "multiclass":
+        return answers.scores
+    names = [str(c) for c in watched.signature.classes]
+    found = [None if s is None else names[s.index(max(s))] for s in answers.scores.to_pylist()]
+    return pa.chunked_array([pa.array(found, pa.string())])
+
+
+# --- quality -----------------------------------------------------------------------------------------------
+
+
+def key_texts(table: pa.Table, keys: Sequence[str]) -> pa.Array | None:
+    """One text a row that says its key, null where a part is missing; None when a key column is not there.
+
+    Numbers, times and texts that mean the same on both sides of the join give the same text.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not keys or any(k not in table.column_names for k in keys):
+        return None
+    parts = [_texts(table.column(k).combine_chunks()) for k in keys]
+    return parts[0] if len(parts) == 1 else pc.binary_join_element_wise(*parts, pa.scalar("\x1f"))
+
+
+def _texts(values: pa.Array) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    kind = values.type
+    if t.is_dictionary(kind):
+        return _texts(values.dictionary_decode())
+    if t.is_decimal(kind):
+        values = values.cast(pa.float64())
+    if t.is_timestamp(kind):
+        values = values.cast(pa.timestamp("us"), safe=False)
+    texts = values.cast(pa.string())
+    if t.is_timestamp(kind) or t.is_string(kind) or t.is_large_string(kind):
+        return _times(texts)
+    return texts
+
+
+def _times(texts: pa.Array) -> pa.Array:
+    """Instants written in different ways (T or blank, Z, digits of a second) in one; other texts as they are."""
+    import pyarrow.compute as pc
+
+    pattern = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d*[1-9])?0*)?(?:Z|\+00:00)?$"
+    return pc.replace_substring_regex(texts, pattern, r"\1 \2.\3")
+
+
+def realised(watched: Watched, answers: Answers, keys: pa.Array, truth: pa.Array) -> tuple[float | None, int]:
+    """The metric over the answers whose truth is known (the newest answer of each key), and how many those are."""
+    import numpy as np
+    import pyarrow.compute as pc
+
+    asked = key_texts(answers.inputs, watched.keys)
+    if asked is None or not len(keys):
+        return None, 0
+    newest = _newest(asked)
+    places = pc.index_in(asked.take(newest), value_set=keys)
+    found = pc.is_valid(places)
+    newest, places = newest.filter(found), places.filter(found)
+    signature = watched.signature
+    meant = Target(signature.target, signature.target_type, signature.kind, signature.classes)
+    y = encode(truth.take(places), meant)
+    output = _numbers(answers.scores.take(newest), several=signature.kind == "multiclass")
+    usable = ~np.isnan(y) & ~np.isnan(output if output.ndim == 1 else output.sum(axis=1))
+    return measured(watched.metric, signature.kind, y[usable], output[usable]), int(usable.sum())
+
+
+def _newest(keys: pa.Array) -> pa.Array:
+    """The place of the last row of each key, without rows that have none."""
+    import numpy as np
+    import pyarrow as pa
+
+    coded = keys.dictionary_encode()
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    last = np.full(len(coded.dictionary) + 1, -1, dtype=np.int64)
+    np.maximum.at(last, codes, np.arange(len(codes)))  # code -1 falls into the last place, which is left out
+    return pa.array(np.sort(last[:-1]))
+
+
+def _numbers(scores: pa.ChunkedArray, *, several: bool) -> Array:
+    import numpy as np
+
+    if not several:
+        return np.asarray(scores.to_numpy(), dtype=np.float64)
+    rows = scores.to_pylist()
+    width = max((len(r) for r in rows if r is not None), default=0)
+    return np.array([[np.nan] * width if r is None or len(r) != width else r for r in rows], dtype=np.float64)
+
+
+def measured(metric: str, kind: str, truth: Array, output: Array) -> float | None:
+    """The metric, or None with too few rows: as few as a gate calls inconclusive."""
+    import numpy as np
+
+    if len(truth) < FEWEST_ROWS:
+        return None
+    if kind == "binary" and min(int(truth.sum()), len(truth) - int(truth.sum())) < FEWEST_POSITIVES:
+        return None
+    try:
+        value = evaluate(metric, truth, output)
+    except DataError:
+        return None
+    return float(value) if np.isfinite(value) else None

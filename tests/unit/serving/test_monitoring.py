@@ -1,0 +1,218 @@
+"""Looks at a version: drift, prediction drift and quality of answers, from records as the server writes them."""
+
+import json
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tilth.adapters.duckdb_engine import DuckDBEngine
+from tilth.core.errors import TamperError
+from tilth.ml.learning.evaluation import evaluate
+from tilth.ml.learning.spec import TrainingSpec
+from tilth.ml.learning.training import train
+from tilth.ml.serving import monitoring
+from tilth.ml.serving.monitoring import Watched
+from tilth.ml.serving.predictor import Predictor
+from tilth.ports.predictions import arrow
+from tilth.runtime.registry import load
+
+START = datetime(2024, 1, 1)
+LEARNERS, SCORERS = partial(load, "tilth.learners"), partial(load, "tilth.scorers")
+PLACES = ("north", "south", "west")
+
+
+def rows(count: int, seed: int = 0, target: str = "binary", shift: float = 0.0) -> pa.Table:
+    """Rows whose target depends on x much, on place a little, and on season not at all."""
+    random = np.random.default_rng(seed)
+    x, noise = random.normal(size=count) + shift, random.normal(size=count)
+    place = random.integers(0, 3, count)
+    value = 2 * x + 0.5 * place + noise
+    made: dict[str, Any] = {
+        "id": np.arange(count) + 1000 * seed,
+        "seen_at": [START + timedelta(minutes=10 * n) for n in range(count)],
+        "x": x,
+        "place": [PLACES[p] for p in place],
+        "season": np.arange(count) / count + random.normal(size=count) * 0.01 + seed,
+        "old": random.random(count) < 0.5,
+    }
+    classes = np.digitize(value, [-1.5, 1.5])
+    made["y"] = {"binary": value > 0.5, "regression": value, "multiclass": [PLACES[c] for c in classes]}[
+        target
+    ]
+    return pa.table(made)
+
+
+@pytest.fixture(scope="module", params=["binary", "regression", "multiclass"])
+def version(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """(kind, files of a bundle, its predictor)."""
+    folder = tmp_path_factory.mktemp(request.param)
+    pq.write_table(rows(8000, target=request.param), folder / "rows.parquet")
+    metric = {"binary": "roc_auc", "regression": "rmse", "multiclass": "log_loss"}[request.param]
+    spec = TrainingSpec("m", ("y",), key=("id",), event_time="seen_at", metric=metric, engine="linear")
+    train(
+        spec,
+        [str(folder / "rows.parquet")],
+        str(folder / "out"),
+        LEARNERS,
+        SCORERS,
+        lambda _what, _done: None,
+    )
+    files = {p.name: p.read_bytes() for p in Path(folder / "out").iterdir()}
+    return request.param, files, Predictor.load(files, SCORERS, 3, "d" * 64)
+
+
+@pytest.fixture(scope="module")
+def binary(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], Predictor]:
+    folder = tmp_path_factory.mktemp("only")
+    pq.write_table(rows(8000), folder / "rows.parquet")
+    spec = TrainingSpec("m", ("y",), key=("id",), event_time="seen_at", metric="roc_auc", engine="linear")
+    train(
+        spec,
+        [str(folder / "rows.parquet")],
+        str(folder / "out"),
+        LEARNERS,
+        SCORERS,
+        lambda _what, _done: None,
+    )
+    files = {p.name: p.read_bytes() for p in Path(folder / "out").iterdir()}
+    return files, Predictor.load(files, SCORERS, 3, "d" * 64)
+
+
+def served(predictor: Predictor, asked: pa.Table) -> list[bytes]:
+    """The records of these rows, through the predictor's own decoding of JSON."""
+    out = []
+    names = [n for n in asked.column_names if n != "y"]
+    for n, row in enumerate(asked.select(names).to_pylist()):
+        row["seen_at"] = row["seen_at"].isoformat()
+        decoded = predictor.decode(json.dumps(row).encode())
+        score = predictor.score_row(decoded)
+        values = {
+            k: v.isoformat() if isinstance(v, datetime) else v for k, v in predictor.values(decoded).items()
+        }
+        record = {
+            "at": (START + timedelta(days=30, seconds=n)).isoformat(timespec="microseconds") + "Z", "id": f"{n}",
+            "endpoint": "e", "model": "m", "version": 3, "digest": "d", "environment": "prod", "role": "champion",
+            "inputs": values, "outputs": {}, "score": score[0] if len(score) == 1 else list(score),
+        }  # fmt: skip
+        out.append(json.dumps(record).encode())
+    return out
+
+
+def looked(files: dict[str, bytes], lines: list[bytes], truth: pa.Table | None = None) -> monitoring.Look:
+    watched = Watched.of(files, ("id",))
+    answers = monitoring.decode(watched, arrow(lines))
+    outcomes = None
+    if truth is not None:
+        keys = monitoring.key_texts(truth, ("id",))
+        assert keys is not None
+        outcomes = (keys, truth["y"].combine_chunks())
+    return monitoring.look(watched, answers, outcomes, DuckDBEngine(), "2024-02-01T00:00:00.000000Z", 3)
+
+
+def test_rows_like_those_of_training_do_not_drift_and_quality_is_the_metric_itself(version: Any) -> None:
+    kind, files, predictor = version
+    asked = rows(1500, seed=1, target=kind).set_column(4, "season", rows(1500, target=kind)["season"])
+    found = looked(files, served(predictor, asked), asked)
+    assert found.drift is not None
+    assert found.drift < 0.02
+    assert found.prediction_drift is not None
+    assert found.prediction_drift < 0.05
+    scores = predictor.scores(asked)
+    classes = list(predictor.signature.classes)
+    truth = np.array([v if kind == "regression" else classes.index(v) for v in asked["y"].to_pylist()], float)
+    assert found.quality == pytest.approx(evaluate(found.metric, truth, scores))
+    assert (found.outcomes, found.predictions) == (1500, 1500)
+    assert {c.column for c in found.columns} == {"x", "place", "season", "old", "y_score"}
+
+
+def test_an_input_that_matters_raises_the_drift_and_a_season_does_not(binary: Any) -> None:
+    files, predictor = binary
+    seasonal = looked(files, served(predictor, rows(1500, seed=2)))
+    by_column = {c.column: c.score for c in seasonal.columns}
+    assert by_column["season"] is not None
+    assert by_column["season"] > 1
+    assert seasonal.drift is not None
+    assert seasonal.drift < 0.1
+    moved = looked(files, served(predictor, rows(1500, seed=2, shift=1.0)))
+    assert moved.drift is not None
+    assert moved.drift > 0.3
+    assert moved.prediction_drift is not None
+    assert moved.prediction_drift > 0.2
+
+
+def test_too_little_is_not_a_guess(binary: Any) -> None:
+    files, predictor = binary
+    few = rows(150, seed=3)
+    found = looked(files, served(predictor, few), few)
+    assert (found.drift, found.prediction_drift, found.quality) == (None, None, None)
+    assert (found.outcomes, found.predictions) == (150, 150)
+    nothing = looked(files, [], few)
+    assert (nothing.drift, nothing.quality, nothing.predictions, nothing.window_start) == (
+        None,
+        None,
+        0,
+        None,
+    )
+    enough = rows(600, seed=3)
+    one_class = enough.filter(pa.compute.equal(enough["y"], True))
+    found = looked(files, served(predictor, enough), one_class)
+    assert found.drift is not None
+    assert found.quality is None
+
+
+def test_only_the_newest_answer_of_a_key_counts_and_unknown_keys_do_not(binary: Any) -> None:
+    files, predictor = binary
+    asked = rows(700, seed=4)
+    wrong = asked.set_column(2, "x", pa.array(-asked["x"].to_numpy()))
+    twice = looked(files, served(predictor, pa.concat_tables([wrong, asked])), asked.slice(0, 500))
+    once = looked(files, served(predictor, asked), asked.slice(0, 500))
+    assert twice.quality == once.quality
+    assert twice.outcomes == 500
+
+
+def test_a_column_that_goes_missing_drifts(binary: Any) -> None:
+    files, predictor = binary
+    lines = []
+    for line in served(predictor, rows(800, seed=5)):
+        record = json.loads(line)
+        record["inputs"]["place"] = None
+        lines.append(json.dumps(record).encode())
+    found = looked(files, lines)
+    assert next(c for c in found.columns if c.column == "place").score > 1  # type: ignore[operator]
+
+
+def test_records_that_do_not_fit_are_left_out(binary: Any) -> None:
+    files, predictor = binary
+    lines = served(predictor, rows(20, seed=6))
+    broken = json.loads(lines[3])
+    broken["inputs"]["x"] = "many"
+    found = looked(files, [*lines[:3], json.dumps(broken).encode(), *lines[4:]])
+    assert found.predictions == 19
+
+
+@pytest.mark.parametrize(
+    ("logged", "kept"),
+    [
+        (["2013-05-01T06:00:00", "2013-05-01 06:00:00.5Z"], [datetime(2013, 5, 1, 6), datetime(2013, 5, 1, 6, 0, 0, 500000)]),
+        ([1, 2], [1, 2]),
+        (["a", None], ["a", None]),
+    ],
+)  # fmt: skip
+def test_keys_mean_the_same_as_logged_and_as_kept(logged: list[object], kept: list[object]) -> None:
+    one = monitoring.key_texts(pa.table({"k": logged, "n": [7, 7]}), ("k", "n"))
+    other = monitoring.key_texts(pa.table({"k": kept, "n": [7, 7]}), ("k", "n"))
+    assert one is not None
+    assert one.equals(other)
+    assert monitoring.key_texts(pa.table({"k": kept}), ("k", "n")) is None
+
+
+def test_a_bundle_that_lacks_a_file_is_refused(binary: Any) -> None:
+    files, _ = binary
+    with pytest.raises(TamperError, match=r"profile\.json"):
+        Watched.of({k: v for k, v in files.items() if k != "profile.json"})
