@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import StorageError
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tilth.runtime.loader import Settings
     from tilth.runtime.model import Model
     from tilth.runtime.session import Result, Session
+    from tilth.runtime.verifying import Checked
     from tilth.runtime.workspace import Keys, Workspace
     from tilth.sql.statements import Statement
 
@@ -156,16 +157,24 @@ class Project:
         pointers = self.current(environment or self.settings.environment).pointers
         return self._compiled([parse_one(p.text) for p in pointers])
 
-    def verify(self) -> int:
-        """Check the audit chain and every environment's generation; the length of the chain (0: never applied)."""
-        from tilth.runtime.generations import pointers_of
+    def verify(self) -> Checked:
+        """Check the audit chain, every environment's generation and every bundle that one points at."""
+        from tilth.runtime.verifying import Checked, check
 
-        if not self.applied:
-            return 0
-        length = self.state().verify_audit()
-        for row in self.state().read("environments"):
-            pointers_of(self.state(), str(row["name"]))
-        return length
+        return check(self.work()) if self.applied else Checked()
+
+    def status(self, environment: str | None = None) -> dict[str, Any]:
+        """Where the environment stands, as plain facts; see `runtime.standing`."""
+        from tilth.runtime.standing import NEVER, standing
+
+        name = environment or self.settings.environment
+        return standing(self.work(), name) if self.applied else {**NEVER, "environment": name}
+
+    def diff(self, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
+        """How two versions, each (model, number), differ; see `runtime.comparing`."""
+        from tilth.runtime.comparing import compare
+
+        return compare(self.work(), first, second)
 
     def generations(self, environment: str | None = None, limit: int = 20) -> tuple[Row, ...]:
         """The newest generations of an environment, newest first."""

@@ -46,7 +46,10 @@ def test_a_plan_for_programs_is_json(project: Path) -> None:
 def test_state_is_verified_and_a_foreign_edit_is_found(project: Path) -> None:
     import sqlite3
 
+    import tilth
+
     assert run(project, "verify").returncode == 0
+    tilth.open(str(project)).state()
     with sqlite3.connect(project / ".tilth" / "state.db") as db:
         db.execute("INSERT INTO audit VALUES (1, 't', 'a', 'v', 's', '{}', 'p', 'h')")
     db.close()

@@ -44,6 +44,10 @@ ORDER BY p.kind, p.name;
 INSERT INTO pointers (environment, generation, kind, name, recipe, definition, target)
 VALUES (:environment, :generation, :kind, :name, :recipe, :definition, :target);
 
+-- name: definition_of
+SELECT d.text FROM pointers p JOIN definitions d ON d.digest = p.definition
+WHERE p.kind = :kind AND p.name = :name AND p.recipe = :recipe LIMIT 1;
+
 -- name: all_targets
 SELECT DISTINCT environment, generation, kind, name, target FROM pointers WHERE target IS NOT NULL;
 
@@ -84,6 +88,13 @@ WHERE id IN (SELECT max(id) FROM refreshes GROUP BY recipe);
 -- name: add_check_result
 INSERT INTO check_results (refresh, dataset, "check", kind, on_fail, passed, failed, rows, observed, at)
 VALUES (:refresh, :dataset, :check, :kind, :on_fail, :passed, :failed, :rows, :observed, :at);
+
+-- name: last_checks
+SELECT c.dataset, sum(1 - c.passed) AS failed, count(*) AS checks FROM check_results c
+WHERE c.refresh IN (SELECT max(id) FROM refreshes GROUP BY recipe) GROUP BY c.dataset;
+
+-- name: quarantined
+SELECT dataset, sum(rows) AS rows FROM quarantine GROUP BY dataset;
 
 -- name: add_quarantine
 INSERT INTO quarantine (refresh, dataset, blob, rows, bytes, at) VALUES (:refresh, :dataset, :blob, :rows, :bytes, :at);
@@ -179,6 +190,9 @@ WHERE status = 'done' GROUP BY action, kind, name;
 
 -- name: recent_runs
 SELECT * FROM runs WHERE environment = :environment ORDER BY id DESC LIMIT :limit;
+
+-- name: recent_failures
+SELECT * FROM runs WHERE environment = :environment AND status = 'failed' ORDER BY id DESC LIMIT :limit;
 
 -- name: set_node
 INSERT INTO nodes (name, pid, url, environment, generation, started_at, seen_at)

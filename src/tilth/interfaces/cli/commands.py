@@ -1,60 +1,217 @@
-"""One function a command. Facts go to standard output (`--json` for programs), errors to standard error."""
+"""The commands that plan, apply, ask and move environments. Each prints facts to standard output (`--json` for programs),
+errors and progress to standard error, and ends with the status of its error.
+
+The longer commands have modules of their own, which are loaded when they are run: see `LATER`.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from tilth.app import Project
-from tilth.core.errors import TilthError
+from tilth.core.errors import GateRefusedError, TilthError
+from tilth.core.names import nearest
+from tilth.interfaces.cli import show
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
 
-PROJECT = click.option(
-    "--project", default=".", metavar="FOLDER", help="The project's folder (default: this one)."
-)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
-ENV = click.option("--env", "environment", metavar="NAME", help="The environment (default: prod).")
+LATER = {
+    "sql": "tilth.interfaces.cli.ask",
+    "predict": "tilth.interfaces.cli.ask",
+    "status": "tilth.interfaces.cli.look",
+    "diff": "tilth.interfaces.cli.look",
+}
+"""Commands in modules of their own: the attribute has the command's name."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """A group that imports a command when it is used, and guesses at misspelt ones."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *LATER})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in LATER:
+            found = getattr(importlib.import_module(LATER[cmd_name]), cmd_name)
+            assert isinstance(found, click.Command)
+            return found
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0] if args else ""
+        if name and not name.startswith("-") and self.get_command(ctx, name) is None:
+            shown = [n for n in self.list_commands(ctx) if n != "reconcile"]
+            near = nearest(name, shown)
+            guess = f"Did you mean `tilth {near}`? " if near else ""
+            ctx.fail(f"There is no command `{name}`. {guess}Commands: {', '.join(shown)}.")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tilth", message="tilth %(version)s")
 def tilth() -> None:
-    """Declare ML models in SQL; tilth keeps the data vetted and the predictions right."""
+    """Declare ML models in SQL; tilth keeps the data vetted and the predictions right.
+
+    \b
+    Begin:    tilth init flights --template flights && cd flights
+              tilth plan && tilth apply
+    Ask:      tilth sql "SELECT * FROM tilth.models"
+    Serve:    tilth up
+    Complete: eval "$(_TILTH_COMPLETE=bash_source tilth)"
+    """
 
 
 @tilth.command()
 @PROJECT
 @ENV
 @JSON
-def plan(project: str, environment: str | None, as_json: bool) -> None:
+@CLOCK
+def plan(project: str, environment: str | None, as_json: bool, clock: str | None) -> None:
     """What would change, and why. Changes nothing.
 
     Example: tilth plan --env dev
     """
     from tilth.plan.explain import facts, words
 
-    found = Project(project).plan(environment)
-    _show(facts(found), words(found), as_json)
+    found = opened(project, clock).plan(environment)
+    show.facts(facts(found), words(found), as_json)
+
+
+@tilth.command()
+@PROJECT
+@ENV
+@JSON
+@CLOCK
+def apply(project: str, environment: str | None, as_json: bool, clock: str | None) -> None:
+    """Make the environment as the files declare it: collect, vet, train, judge, publish.
+
+    \b
+    Exit status 8 when a candidate did not pass its gate: the rest is done, and the champion stays.
+    Example: tilth apply --env dev
+    """
+    from tilth.runtime.session import applied_facts
+
+    line = show.Line()
+    try:
+        done = opened(project, clock).apply(environment, line, show.did)
+    finally:
+        line.close()
+    facts = applied_facts(done)
+    rows = [f"{n['name']}: {n['text']}" for n in facts["notes"]]
+    what = "Nothing to do: " if not done.did else ""
+    show.facts(
+        facts,
+        "\n".join([*rows, f"{what}{done.plan.environment} is at generation {done.generation}."]),
+        as_json,
+    )
+    if done.refusals:
+        raise SystemExit(GateRefusedError.exit_status)
+
+
+@tilth.command()
+@click.argument("source")
+@click.argument("target", default="prod")
+@PROJECT
+@JSON
+@CLOCK
+def promote(source: str, target: str, project: str, as_json: bool, clock: str | None) -> None:
+    """Give TARGET (default: prod) all that SOURCE points at, in one transaction. Nothing is rebuilt.
+
+    \b
+    Refused (status 8) when a model of SOURCE did not pass its gate.
+    Example: tilth promote dev prod
+    """
+    number = opened(project, clock).promote(source, target)
+    facts = {"environment": target, "generation": number, "from": source}
+    show.facts(facts, f"{target} is at generation {number}, with all that {source} points at.", as_json)
+
+
+@tilth.command()
+@click.argument("environment", default="prod")
+@click.option(
+    "--to",
+    "generation",
+    type=int,
+    metavar="N",
+    help="The generation to go back to (default: the one before).",
+)
+@PROJECT
+@JSON
+@CLOCK
+def rollback(
+    environment: str, generation: int | None, project: str, as_json: bool, clock: str | None
+) -> None:
+    """Point back at an earlier generation, in one transaction. Can be undone the same way.
+
+    Example: tilth rollback prod
+    """
+    found = opened(project, clock)
+    number = found.rollback(environment, generation)
+    reason = found.generations(environment, 1)[0]["reason"]
+    facts = {"environment": environment, "generation": number, "reason": reason}
+    show.facts(facts, f"{environment} is at generation {number}: {reason!s}.", as_json)
+
+
+@tilth.command()
+@click.argument("model")
+@click.argument("kind", type=click.Choice(["drift", "rollback", "bad_data", "node_loss"]))
+@PROJECT
+@ENV
+@JSON
+@CLOCK
+def drill(
+    model: str, kind: str, project: str, environment: str | None, as_json: bool, clock: str | None
+) -> None:
+    """Rehearse a mishap on the real things, without changing anything in production.
+
+    \b
+    Exit status 1 when the drill shows that something would have gone unnoticed.
+    Example: tilth drill late drift
+    """
+    done = opened(project, clock).sql(f'DRILL MODEL "{model}" ({kind})', environment)
+    show.facts(done.facts, done.text, as_json)
+    if done.refused:
+        raise SystemExit(1)
 
 
 @tilth.command()
 @PROJECT
 @JSON
 def verify(project: str, as_json: bool) -> None:
-    """Check that the recorded state is what tilth wrote: the audit chain and every environment's pointers.
+    """Check that what is recorded is what tilth wrote: the audit chain, every environment's pointers, every bundle they name.
 
     Example: tilth verify
     """
-    length = Project(project).verify()
-    _show(
-        {"audit_rows": length, "ok": True},
-        f"The audit chain of {length} rows and all pointers hold.",
-        as_json,
+    found = opened(project).verify()
+    words = f"The audit chain of {found.audit_rows} rows, {found.pointers} pointers and {found.bundles} bundles hold."
+    facts = {"audit_rows": found.audit_rows, "pointers": found.pointers, "bundles": found.bundles, "ok": True}
+    show.facts(facts, words, as_json)
+
+
+@tilth.command()
+@click.option(
+    "--keep", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Generations to keep."
+)
+@PROJECT
+@JSON
+def gc(keep: int, project: str, as_json: bool) -> None:
+    """Free the space of what no environment's newest generations need.
+
+    Example: tilth gc --keep 5
+    """
+    from dataclasses import asdict
+
+    freed = opened(project).gc(keep)
+    words = (
+        f"Freed {freed.bytes / 1e6:.1f} MB in {freed.files} files: {freed.generations} generations, "
+        f"{freed.snapshots} snapshots and {freed.versions} versions that nothing pointed at."
     )
-
-
-def _show(facts: Any, words: str, as_json: bool) -> None:
-    click.echo(json.dumps(facts, indent=2) if as_json else words)
+    show.facts(asdict(freed), words, as_json)
 
 
 def run(arguments: list[str]) -> int:
@@ -64,12 +221,31 @@ def run(arguments: list[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.Abort:
-        click.echo("Stopped; nothing was changed.", err=True)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nStopped; what was made so far is kept, and no pointer has moved.", err=True)
         return 130
+    except BrokenPipeError:
+        return _quiet(lambda: 0)
     except TilthError as error:
         if "--json" in arguments:
             click.echo(json.dumps({"error": error.fields()}, indent=2))
-        click.echo(str(error), err=True)
+        click.echo(_coloured(error), err=True)
         return error.exit_status
+    except SystemExit as end:
+        return int(end.code or 0)
     return 0
+
+
+def _quiet(end: Callable[[], int]) -> int:
+    """Whoever read our output has gone: say nothing more, also not at the interpreter's end."""
+    import os
+    import sys
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return end()
+
+
+def _coloured(error: TilthError) -> Any:
+    """The error with its first line in red, where there are colours."""
+    first, _, rest = str(error).partition("\n")
+    return click.style(first, fg="red") + (f"\n{rest}" if rest else "")

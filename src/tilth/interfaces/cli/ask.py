@@ -1,0 +1,218 @@
+"""`tilth sql` and `tilth predict`: statements from the command line, a pipe or a prompt, and one prediction by hand."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tilth.core.errors import GateRefusedError, InputError, TilthError
+from tilth.interfaces.cli import show
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
+
+if TYPE_CHECKING:
+    from tilth.runtime.session import Result, Session
+
+PROMPT, MORE = "tilth> ", "  ...> "
+
+
+@click.command()
+@click.argument("statement", required=False)
+@PROJECT
+@ENV
+@JSON
+@click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
+@click.option(
+    "--limit", default=100, show_default=True, type=click.IntRange(1), help="Rows of a table that are shown."
+)
+@CLOCK
+def sql(
+    statement: str | None,
+    project: str,
+    environment: str | None,
+    as_json: bool,
+    as_csv: bool,
+    limit: int,
+    clock: str | None,
+) -> None:
+    """Perform a STATEMENT: SELECT, PLAN, APPLY, CREATE, REFRESH, RETRAIN, PROMOTE, ROLLBACK, EXPLAIN PREDICT, DRILL.
+
+    \b
+    Without one, statements are read from a pipe, or at a prompt (end each with `;`, leave with Ctrl-D).
+    Example: tilth sql "SELECT d.flight_id, m.late FROM departures d JOIN late m LIMIT 5"
+    """
+    line = show.Line()
+    session = opened(project, clock).session(environment, line, show.did)
+    form = "json" if as_json else "csv" if as_csv else "table"
+    if statement is None and sys.stdin.isatty():
+        _prompt(session, line, form, limit)
+        return
+    refused = _answer(session, line, statement if statement is not None else sys.stdin.read(), form, limit)
+    if refused:
+        raise SystemExit(GateRefusedError.exit_status)
+
+
+def _answer(session: Session, line: show.Line, text: str, form: str, limit: int) -> bool:
+    """Perform the text's statements and print what each answers; whether a candidate was refused."""
+    from tilth.sql.parser import parse, parse_one
+
+    refused = False
+    for one in parse(text) or (parse_one(text),):
+        try:
+            done = session.perform(one)
+            _print(done, line, form, limit)
+        finally:
+            line.close()
+        refused = refused or done.refused
+    return refused
+
+
+def _print(done: Result, line: show.Line, form: str, limit: int) -> None:
+    if done.reader is None:
+        show.facts(done.facts, done.text, form == "json")
+        return
+    line.close()
+    if done.text:
+        click.echo(done.text, err=form != "table")
+    show.rows(done.reader, form, limit)
+
+
+def _prompt(session: Session, line: show.Line, form: str, limit: int) -> None:
+    """A prompt with history and editing; an error is shown and the prompt goes on."""
+    import contextlib
+
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401 - gives input() its line editing
+    text = ""
+    while True:
+        try:
+            text += input(MORE if text else PROMPT) + "\n"
+        except EOFError:
+            click.echo()
+            return
+        except KeyboardInterrupt:
+            click.echo()
+            text = ""
+            continue
+        if not text.strip():
+            text = ""
+        elif text.rstrip().endswith(";"):
+            try:
+                _answer(session, line, text, form, limit)
+            except TilthError as error:
+                click.echo(str(error), err=True)
+            except KeyboardInterrupt:
+                click.echo("\nStopped.", err=True)
+            text = ""
+
+
+@click.command()
+@click.argument("model")
+@click.argument("inputs", nargs=-1, metavar="[INPUT=VALUE]...")
+@PROJECT
+@ENV
+@JSON
+@click.option("--explain", is_flag=True, help="Show which inputs made the prediction what it is.")
+@click.option("--version", "version", type=int, metavar="N", help="A version (default: the one that serves).")
+@CLOCK
+def predict(
+    model: str,
+    inputs: tuple[str, ...],
+    project: str,
+    environment: str | None,
+    as_json: bool,
+    explain: bool,
+    version: int | None,
+    clock: str | None,
+) -> None:
+    """One prediction of MODEL from inputs by name; an input left out is missing.
+
+    \b
+    MODEL may carry a version: late@3.
+    Example: tilth predict late origin=JFK dest=LAX carrier=DL distance=2475 --explain
+    """
+    name, _, pinned = model.partition("@")
+    if pinned and not pinned.isdigit():
+        raise click.BadParameter(f"{pinned!r} is not a version's number; write {name}@3.", param_hint="MODEL")
+    found = opened(project, clock).model(name, int(pinned) if pinned else version, environment)
+    given = dict(_typed(pair, found.inputs, name) for pair in inputs)
+    if explain:
+        why = found.explain(given)
+        show.facts(why, _explained(name, why), as_json)
+        return
+    answer = {k: v for k, v in found.predict(given).items() if k not in given}
+    said = {**answer, "model": name, "version": found.version}
+    show.facts(said, "\n".join(f"{k}: {_shown(v)}" for k, v in said.items()), as_json)
+
+
+def _typed(pair: str, types: dict[str, str], model: str) -> tuple[str, Any]:
+    """`name=value` with the value in the input's type."""
+    from tilth.core.names import did_you_mean
+
+    key, sep, text = pair.partition("=")
+    if not sep:
+        raise click.BadParameter(
+            f"{pair!r} is not INPUT=VALUE; write for example {next(iter(types), 'x')}=1."
+        )
+    by_lower = {n.lower(): n for n in types}
+    name = by_lower.get(key.lower())
+    if name is None:
+        raise InputError(f"Model `{model}` has no input `{key}`.", hint=did_you_mean(key, types, "inputs"))
+    kind = types[name].removesuffix("?")
+    try:
+        return name, None if text == "" else _PARSE.get(kind, str)(text)
+    except ValueError as error:
+        raise InputError(
+            f"{text!r} does not fit the input `{name}`: it is {kind}.",
+            hint=f"Write {name}={_EXAMPLE.get(kind, 'text')}.",
+        ) from error
+
+
+def _boolean(text: str) -> bool:
+    words = {
+        "true": True,
+        "t": True,
+        "1": True,
+        "yes": True,
+        "false": False,
+        "f": False,
+        "0": False,
+        "no": False,
+    }
+    if text.lower() not in words:
+        raise ValueError(text)
+    return words[text.lower()]
+
+
+_PARSE: dict[str, Any] = {
+    "integer": int,
+    "float": float,
+    "decimal": float,
+    "boolean": _boolean,
+    "timestamp": datetime.fromisoformat,
+    "date": date.fromisoformat,
+}
+_EXAMPLE = {
+    "integer": "7",
+    "float": "1.5",
+    "decimal": "1.5",
+    "boolean": "true",
+    "timestamp": "2013-07-04T18:30:00",
+    "date": "2013-07-04",
+}
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return json.dumps(value) if isinstance(value, dict | bool) else str(value)
+
+
+def _explained(model: str, why: dict[str, Any]) -> str:
+    head = f"{model} version {why['version']} says {_shown(why['value'])}, confidence {_shown(why['confidence'])}"
+    parts = why.get("contributions", [])
+    rows = [(p["input"], p["given"], p["contribution"]) for p in parts]
+    return f"{head}\n{show.table(('input', 'given', 'contribution'), rows)}" if rows else head

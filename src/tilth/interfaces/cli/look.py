@@ -1,0 +1,84 @@
+"""`tilth status` and `tilth diff`: where an environment stands, and how two versions of a model differ."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from tilth.core.errors import UnknownNameError
+from tilth.interfaces.cli import show
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
+
+
+@click.command()
+@PROJECT
+@ENV
+@JSON
+@CLOCK
+def status(project: str, environment: str | None, as_json: bool, clock: str | None) -> None:
+    """Where the environment stands: generation, data, models with their gates and quality, endpoints, servers, failures.
+
+    Example: tilth status --env dev
+    """
+    found = opened(project, clock).status(environment)
+    show.facts(found, words(found), as_json)
+
+
+def words(found: dict[str, Any]) -> str:
+    """The status for people: a line of where it is, then a table for each kind of thing there is something to say of."""
+    rows = [f"{found['environment']} is at generation {found['generation']} ({found['reason']})."]
+    if not found["generation"]:
+        rows = [f"Nothing was applied to {found['environment']} yet: run `tilth apply`."]
+    for title, columns in SECTIONS.items():
+        if found[title]:
+            lines = ([row.get(c) for c in columns] for row in found[title])
+            rows += ["", title.upper(), show.table([c.replace("_", " ") for c in columns], lines)]
+    return "\n".join(rows)
+
+
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "datasets": ("name", "rows", "newest", "refreshed_at", "last_refresh", "checks_failed", "quarantined"),
+    "models": ("name", "version", "engine", "metric", "value", "trained_at", "drift", "quality", "last_gate"),
+    "endpoints": ("name", "model", "version", "stage", "previous", "counts"),
+    "servers": ("url", "pid", "generation", "alive", "seen_at"),
+    "failures": ("at", "action", "name", "error"),
+}
+
+
+@click.command()
+@click.argument("first", metavar="MODEL@N")
+@click.argument("second", metavar="MODEL@M")
+@PROJECT
+@JSON
+def diff(first: str, second: str, project: str, as_json: bool) -> None:
+    """How two versions of a model differ: what they were made from, what they take, how well they did.
+
+    Example: tilth diff late@3 late@4
+    """
+    found = opened(project).diff(_version(first), _version(second))
+    show.facts(found, _difference(found), as_json)
+
+
+def _version(text: str) -> tuple[str, int]:
+    name, sep, number = text.partition("@")
+    if not sep or not number.isdigit():
+        raise UnknownNameError(f"{text!r} is not a version of a model.", hint=f"Write {name or 'late'}@3.")
+    return name, int(number)
+
+
+def _difference(found: dict[str, Any]) -> str:
+    rows = [(what, a, b) for what, (a, b) in found["facts"].items()]
+    out = [show.table(("", found["first"], found["second"]), rows)]
+    if found["metrics"]:
+        lines = [
+            (m, a, b, None if a is None or b is None else b - a) for m, (a, b) in found["metrics"].items()
+        ]
+        out += ["", show.table(("metric (own judge rows)", found["first"], found["second"], "change"), lines)]
+    for title in ("inputs_added", "inputs_removed"):
+        if found[title]:
+            out += ["", f"{title.replace('_', ' ')}: {', '.join(found[title])}"]
+    if found["definition"]:
+        out += ["", *found["definition"]]
+    out += ["", found["gate"]] if found["gate"] else []
+    return "\n".join(out)

@@ -1,0 +1,157 @@
+"""How facts reach a terminal: tables, JSON, colour where there is a terminal, and a line of progress on standard error.
+
+Standard output carries what was asked for and nothing else, so that it can be piped.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tilth.runtime.executor import Did
+
+WIDEST = 60  # of one column, in characters
+SIGNS = {
+    "done": ("ok", "green"),
+    "refused": ("refused", "yellow"),
+    "held": ("held", "yellow"),
+    "failed": ("failed", "red"),
+}
+
+
+def facts(value: Any, words: str, as_json: bool) -> None:
+    """The facts as JSON, or the words."""
+    click.echo(json.dumps(value, indent=2, default=plain) if as_json else words)
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON has no form for: times in ISO, the rest as text."""
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows under their column names, numbers to the right; long cells are cut, and the width fits the terminal."""
+    cells = [[_cell(v) for v in row] for row in rows]
+    numbers = (
+        [all(_is_number(c) for c in column if c) for column in zip(*cells, strict=True)] if cells else []
+    )
+    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(columns)]
+    out = ["  ".join(name.ljust(w) for name, w in zip(columns, widths, strict=True)).rstrip()]
+    out.append("  ".join("-" * w for w in widths))
+    for row in cells:
+        shown = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numbers, strict=True))
+        out.append("  ".join(shown).rstrip())
+    if sys.stdout.isatty():
+        out = [_cut(line, shutil.get_terminal_size().columns) for line in out]
+    return "\n".join(out)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return _cut(" ".join(str(value).split()), WIDEST)
+
+
+def _is_number(text: str) -> bool:
+    return text.replace(".", "", 1).replace("-", "").replace("e", "").replace("+", "").isdigit()
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def rows(reader: pa.RecordBatchReader, form: str, limit: int) -> None:
+    """A query's rows as a table (the first `limit`), as JSON, or as CSV, the last two as they come."""
+    if form == "json":
+        _json_rows(reader)
+    elif form == "csv":
+        _csv_rows(reader)
+    else:
+        _table_rows(reader, limit)
+
+
+def _table_rows(reader: pa.RecordBatchReader, limit: int) -> None:
+    first: list[list[Any]] = []
+    more = False
+    for batch in reader:
+        columns = [c.to_pylist() for c in batch.slice(0, limit - len(first) + 1).columns]
+        first += [list(row) for row in zip(*columns, strict=True)]
+        if len(first) > limit:
+            more = True
+            break
+    reader.close()
+    click.echo(table(reader.schema.names, first[:limit]))
+    if more:
+        click.echo(f"(the first {limit} rows; --limit shows more, --json and --csv show all)", err=True)
+    else:
+        click.echo(f"({len(first)} row{'' if len(first) == 1 else 's'})", err=True)
+
+
+def _json_rows(reader: pa.RecordBatchReader) -> None:
+    head = "["
+    for batch in reader:
+        for row in batch.to_pylist():
+            click.echo(f"{head}{json.dumps(row, default=plain)}", nl=False)
+            head = ",\n "
+    click.echo("]" if head != "[" else "[]")
+
+
+def _csv_rows(reader: pa.RecordBatchReader) -> None:
+    import csv
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(reader.schema.names)
+    for batch in reader:
+        writer.writerows(zip(*(c.to_pylist() for c in batch.columns), strict=True))
+
+
+def did(one: Did) -> None:
+    """A line for an action that is over, on standard error: what is asked for comes on standard output."""
+    word, colour = SIGNS[one.status]
+    clear = "\r\033[K" if sys.stderr.isatty() else ""
+    mark = click.style(f"{word:>7}", fg=colour)
+    click.echo(f"{clear}{mark}  {one.action.name}: {one.text}  ({one.seconds:.1f} s)", err=True)
+
+
+class Line:
+    """Progress on one line of the terminal, redrawn at most ten times a second; nothing when there is none."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._last = 0.0
+        self._began = time.monotonic()
+        self._what = ""
+
+    def step(self, what: str, done: float | None = None, note: str = "") -> None:
+        now = time.monotonic()
+        if what != self._what:
+            self._what = what
+        elif now - self._last < 0.1:
+            return
+        self._last = now
+        if self._shown:
+            share = f"{done:4.0%} " if done is not None else "     "
+            width = shutil.get_terminal_size().columns - 1
+            text = f"{share}{what}{f'  {note}' if note else ''}  {now - self._began:.0f} s"
+            sys.stderr.write("\r\033[K" + _cut(text, width))
+            sys.stderr.flush()
+
+    def close(self) -> None:
+        """Leave the line empty."""
+        if self._shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
