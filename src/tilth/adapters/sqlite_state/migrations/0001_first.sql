@@ -152,7 +152,7 @@ CREATE TABLE quality (
     model       TEXT NOT NULL,
     version     INTEGER NOT NULL,
     environment TEXT NOT NULL,
-    drift       REAL,                       -- the worst column's score
+    drift       REAL,                       -- of its inputs, weighed by how much each moves the answers
     prediction_drift REAL,
     metric      TEXT NOT NULL,
     value       REAL,                       -- realised, from joined outcomes

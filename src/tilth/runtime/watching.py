@@ -1,0 +1,320 @@
+"""Looks at the models that an environment serves, once a day of the clock each, and writes down what was seen.
+
+A look joins the answers of the last seven days with their outcomes and rests in the tables `drift` and `quality`, from
+which the planner's RETRAIN WHEN reads. When a look is due is read from there too, so it survives a restart. The window
+stays decoded in memory between looks, and only what was appended since is read. The figures are `ml.serving.monitoring`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from tilth.core.schema import Schema
+from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.ml.serving.monitoring import Answers, Look, Watched, decode, key_texts, look
+from tilth.plan.snapshot import Pointer
+from tilth.ports.predictions import START
+from tilth.ports.snapshots import Manifest
+from tilth.ports.state import Change, Row
+from tilth.resources.graph import Graph
+from tilth.runtime.generations import pointers_of
+from tilth.runtime.revisions import answering, declaration
+from tilth.runtime.workspace import Workspace, manifest_of, verified, version_row
+from tilth.sql.statements import CreateDataset, CreateModel, DatasetRef, Kind, Outcomes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+LOOK_EVERY = timedelta(days=1)
+WINDOW = timedelta(days=7)
+ANSWERED = ("champion", "canary")  # roles whose answers a client has seen
+ACTOR = "watch"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A version that answers for a model in this environment, through which endpoints, since when."""
+
+    model: str
+    version: int
+    endpoints: tuple[str, ...]
+    outcomes: Outcomes | None
+    began: str
+
+
+def served(work: Workspace, environment: str) -> tuple[Served, ...]:
+    """What answers now, by model and version; in a rollout the version that answers most."""
+    _, pointers = pointers_of(work.state, environment)
+    found: dict[tuple[str, int], Served] = {}
+    for p in pointers:
+        row = _revision(work, environment, p)
+        version = answering(row) if row is not None else None
+        if row is None or version is None:
+            continue
+        key = (str(row["model"]), version)
+        began, outcomes = str(row["created_at"]), declaration(p).outcomes
+        if (same := found.get(key)) is not None:
+            began, outcomes = min(began, same.began), same.outcomes or outcomes
+        endpoints = (*(same.endpoints if same else ()), p.name)
+        found[key] = Served(*key, endpoints, outcomes, began)
+    return tuple(found[k] for k in sorted(found))
+
+
+def _revision(work: Workspace, environment: str, pointer: Pointer) -> Row | None:
+    if pointer.kind is not Kind.ENDPOINT or pointer.target is None:
+        return None
+    found = work.state.read(
+        "revision", environment=environment, endpoint=pointer.name, revision=int(pointer.target)
+    )
+    return found[0] if found else None
+
+
+def next_look(work: Workspace, environment: str, one: Served, every: timedelta = LOOK_EVERY) -> Instant:
+    """When the model is due to be looked at: a day after the last look, or after it began to be served."""
+    last = work.state.read("quality_of", environment=environment, model=one.model, limit=1)
+    return parse_instant(str(last[0]["at"]) if last else one.began) + every
+
+
+def look_now(work: Workspace, environment: str, now: Instant, graph: Graph) -> tuple[Look, ...]:
+    """Look at every served model, due or not, with a memory of its own; the looks are written down."""
+    return Watcher(work, environment).look(now, graph, every=timedelta())
+
+
+@dataclass(slots=True)
+class _Held:
+    """A served version, what its bundle says, and its answers of the window."""
+
+    one: Served
+    watched: Watched
+    answers: Answers | None = None
+
+
+class Watcher:
+    """Looks at one environment, and remembers the window between looks. For one thread."""
+
+    def __init__(self, work: Workspace, environment: str) -> None:
+        self._work = work
+        self._environment = environment
+        self._held: dict[Served, _Held] = {}
+        self._mark = START
+        self._truth: dict[tuple[str, ...], tuple[pa.Array, pa.Array]] = {}
+
+    def look(self, now: Instant, graph: Graph, every: timedelta = LOOK_EVERY) -> tuple[Look, ...]:
+        """Look at the models that are due, and write it down; those that were looked at."""
+        known = served(self._work, self._environment)
+        due = [s for s in known if next_look(self._work, self._environment, s, every) <= now]
+        if not due:
+            return ()
+        self._read(known, now)
+        looks = tuple(self._one(self._held[s], now, graph) for s in due)
+        record(self._work, self._environment, looks, now)
+        return looks
+
+    def _read(self, known: Sequence[Served], now: Instant) -> None:
+        """Bring the windows up to date; from the beginning when other versions are served than before."""
+        if set(known) != set(self._held):
+            self._held = {s: _Held(s, self._watched(s)) for s in known}
+            self._mark, self._truth = START, {}
+        start = show_instant(now - WINDOW)
+        fresh, self._mark = self._work.log.table(self._mark, since=start)
+        for held in self._held.values():
+            found = decode(held.watched, _of(fresh, self._environment, held.one))
+            whole = found if held.answers is None else held.answers.and_(found)
+            held.answers = whole.since(start)
+
+    def _watched(self, one: Served) -> Watched:
+        row = version_row(self._work.state, one.model, one.version)
+        bare = Watched.of(verified(self._work, row).files)
+        if one.outcomes is None:
+            return bare
+        logged = {i.name.lower(): i.name for i in (*bare.signature.inputs, *bare.signature.carried)}
+        keys = tuple(logged.get(k.lower(), k) for k in one.outcomes.key)
+        return Watched(bare.signature, bare.profile, bare.metric, bare.weights, keys)
+
+    def _one(self, held: _Held, now: Instant, graph: Graph) -> Look:
+        assert held.answers is not None
+        _, pointers = pointers_of(self._work.state, self._environment)
+        snapshots = {p.name: p.target for p in pointers if p.kind is Kind.DATASET and p.target is not None}
+        truth = None
+        if held.one.outcomes is not None and (found := snapshots.get(held.one.outcomes.dataset)) is not None:
+            truth = self._outcomes(held.one.outcomes, manifest_of(self._work.state, found))
+        return look(
+            held.watched,
+            held.answers,
+            truth,
+            self._work.engine,
+            show_instant(now),
+            held.one.version,
+            new_rows(self._work, held.one, held.watched.signature.target, graph, snapshots),
+        )
+
+    def _outcomes(self, declared: Outcomes, manifest: Manifest) -> tuple[pa.Array, pa.Array] | None:
+        """Key texts and truths of all rows whose truth is known. A part is read once, however often it is looked at."""
+        import pyarrow as pa
+
+        keys = tuple(manifest.schema.field(k).name for k in declared.key)
+        column = manifest.schema.field(declared.column).name
+        kept = {(p.blob, column, *keys): p.blob for p in manifest.parts}
+        stale = {k for k in self._truth if k[1:] == (column, *keys)} - set(kept)
+        for key in stale:
+            del self._truth[key]
+        for key, blob in kept.items():
+            if key not in self._truth:
+                self._truth[key] = _known(self._work.blobs.path(blob), keys, column)
+        found = [self._truth[k] for k in kept]
+        if not found:
+            return None
+        return pa.concat_arrays([k for k, _ in found]), pa.concat_arrays([t for _, t in found])
+
+
+def _of(records: pa.Table, environment: str, one: Served) -> pa.Table:
+    """The records in which this version answered a client of this environment."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not records.num_rows:
+        return records
+    tests = [
+        pc.equal(records.column("environment"), environment),
+        pc.equal(records.column("model"), one.model),
+        pc.equal(records.column("version"), one.version),
+        pc.is_in(records.column("endpoint"), value_set=pa.array(one.endpoints)),
+        pc.is_in(records.column("role"), value_set=pa.array(ANSWERED)),
+    ]
+    mine = tests[0]
+    for test in tests[1:]:
+        mine = pc.and_(mine, test)
+    return records.filter(mine)
+
+
+def _known(path: str, keys: tuple[str, ...], column: str) -> tuple[pa.Array, pa.Array]:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path, columns=list(dict.fromkeys((*keys, column))))
+    table = table.filter(table.column(column).is_valid())
+    texts = key_texts(table, keys)
+    assert texts is not None
+    return texts, table.column(column).combine_chunks()
+
+
+# --- rows since training -----------------------------------------------------------------------------------
+
+
+def new_rows(
+    work: Workspace, one: Served, target: str, graph: Graph, snapshots: dict[str, str]
+) -> float | None:
+    """Labelled rows that the version could not have been trained on, as a share of those it was trained on.
+
+    With an EVENT TIME those later than all of its snapshot; without, by how many the labelled rows have become more.
+    None for a model that reads no dataset.
+    """
+    resource = graph.find(one.model)
+    source = resource.as_(CreateModel).source if resource is not None else None
+    if not isinstance(source, DatasetRef) or snapshots.get(source.name) is None:
+        return None
+    row = version_row(work.state, one.model, one.version)
+    manifest, trained = manifest_of(work.state, snapshots[source.name]), int(row["rows"] or 0)
+    if manifest.schema.find(target) is None or not trained:
+        return None
+    declared = graph.get(source.name).as_(CreateDataset)
+    before = work.state.read("snapshot", id=row["snapshot"])
+    mark = str(before[0]["watermark"]) if before and before[0]["watermark"] else None
+    if declared.event_time is None or mark is None:
+        return max(0, _labelled(work, manifest, target) - trained) / trained
+    return _labelled_after(work, manifest, target, declared.event_time, mark) / trained
+
+
+def _labelled(work: Workspace, manifest: Manifest, target: str) -> int:
+    import pyarrow.parquet as pq
+
+    name = manifest.schema.field(target).name
+    return sum(_valid(pq.read_table(work.blobs.path(p.blob), columns=[name])[name]) for p in manifest.parts)
+
+
+def _labelled_after(work: Workspace, manifest: Manifest, target: str, event_time: str, mark: str) -> int:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    names = _names(manifest.schema, target, event_time)
+    count = 0
+    for part in manifest.parts:
+        if part.event_max is None or part.event_max <= mark:
+            continue
+        table = pq.read_table(work.blobs.path(part.blob), columns=sorted(set(names)))
+        limit = pa.scalar(datetime.fromisoformat(mark), pa.timestamp("us"))
+        when = table.column(names[1]).cast(pa.timestamp("us"))
+        count += _valid(table.filter(pc.greater(when, limit)).column(names[0]))
+    return count
+
+
+def _valid(values: pa.ChunkedArray) -> int:
+    return len(values) - int(values.null_count)
+
+
+def _names(schema: Schema, *columns: str) -> tuple[str, ...]:
+    return tuple(schema.field(c).name for c in columns)
+
+
+# --- writing down ------------------------------------------------------------------------------------------
+
+
+def record(work: Workspace, environment: str, looks: Sequence[Look], now: Instant) -> None:
+    """The looks, in one transaction."""
+    with work.state.change(ACTOR, show_instant(now)) as change:
+        for one in looks:
+            _write(change, environment, one)
+            detail = {"version": one.version, "predictions": one.predictions, "outcomes": one.outcomes}
+            change.audit("look", one.model, detail)
+
+
+def _write(change: Change, environment: str, one: Look) -> None:
+    for c in one.columns:
+        change.write(
+            "add_drift",
+            model=one.model,
+            version=one.version,
+            environment=environment,
+            column=c.column,
+            psi=c.psi,
+            js=c.js,
+            score=c.score,
+            rows=c.rows,
+            window_start=one.window_start,
+            window_end=one.window_end,
+            at=one.at,
+        )
+    change.write(
+        "add_quality",
+        model=one.model,
+        version=one.version,
+        environment=environment,
+        drift=one.drift,
+        prediction_drift=one.prediction_drift,
+        metric=one.metric,
+        value=one.quality,
+        outcomes=one.outcomes,
+        predictions=one.predictions,
+        new_rows=one.new_rows,
+        window_start=one.window_start,
+        window_end=one.window_end,
+        at=one.at,
+    )
+
+
+def words(one: Look) -> str:
+    """The look on one line."""
+
+    def shown(name: str, value: float | None) -> str:
+        return f"{name} {'unknown' if value is None else f'{value:.3g}'}"
+
+    parts = [
+        shown("drift", one.drift),
+        shown("prediction drift", one.prediction_drift),
+        shown(one.metric, one.quality),
+    ]
+    rows = f"{one.predictions:,} answers, {one.outcomes:,} outcomes"
+    return f"looked at {one.model}@{one.version}: {', '.join(parts)} ({rows})"

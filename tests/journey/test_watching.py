@@ -1,0 +1,156 @@
+"""A served model is looked at once a day: drift, quality and new rows come out of the log and the snapshots."""
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import shop
+
+from tilth.app import Project
+from tilth.ports.clock import ManualClock
+from tilth.runtime import watching
+from tilth.runtime.watching import Watcher, served
+
+
+@pytest.fixture(scope="module")
+def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = shop.make(tmp_path_factory.mktemp("shop") / "shop")
+    project, _ = shop.opened(folder)
+    assert not project.apply().refusals
+    project.close()
+    return folder
+
+
+@pytest.fixture
+def project(applied: Path, tmp_path: Path):
+    shutil.copytree(applied, tmp_path / "shop")
+    made, clock = shop.opened(tmp_path / "shop")
+    yield made, clock
+    made.close()
+
+
+def refresh(project: Project) -> None:
+    project.sql("REFRESH DATASET orders")
+
+
+def day(project: tuple[Project, ManualClock], number: int, shift: float = 0.0) -> None:
+    """A day passes: asked, answered, the truth arrives, the dataset is refreshed."""
+    made, clock = project
+    shop.ask(made, number, shift)
+    shop.add(Path(made.root), number, shift=shift)
+    clock.set(shop.at(number + 1))
+    refresh(made)
+
+
+def rows(project: Project, table: str) -> list[dict[str, object]]:
+    columns, found = project.state().table(table)
+    return [dict(zip(columns, r, strict=True)) for r in found]
+
+
+def test_a_look_is_due_a_day_after_serving_began_and_then_daily_also_after_a_restart(
+    project: tuple[Project, ManualClock],
+) -> None:
+    made, clock = project
+    work, graph = made.work(), made.deployed("prod")
+    (one,) = served(work, "prod")
+    assert (one.model, one.version, one.endpoints) == ("returns", 1, ("returns_api",))
+    watcher = Watcher(work, "prod")
+    assert watcher.look(clock.now() + timedelta(hours=23), graph) == ()
+    day(project, shop.HISTORY)
+    assert len(watcher.look(clock.now(), graph)) == 1
+    assert watcher.look(clock.now(), graph) == ()
+    assert Watcher(work, "prod").look(clock.now() + timedelta(hours=23), graph) == ()
+    assert len(Watcher(work, "prod").look(clock.now() + timedelta(hours=24), graph)) == 1
+    assert [r["at"] for r in rows(made, "quality")] == [
+        "2024-03-02T00:00:00.000000Z",
+        "2024-03-03T00:00:00.000000Z",
+    ]
+    assert made.verify().audit_rows > 0
+
+
+def test_what_is_as_in_training_does_not_drift_and_quality_is_realised(
+    project: tuple[Project, ManualClock],
+) -> None:
+    made, clock = project
+    for n in range(4):
+        day(project, shop.HISTORY + n)
+    (look,) = Watcher(made.work(), "prod").look(clock.now(), made.deployed("prod"))
+    assert look.drift is not None
+    assert look.drift < 0.05
+    assert look.prediction_drift is not None
+    assert look.prediction_drift < 0.1
+    assert look.quality is not None
+    assert 0.7 < look.quality < 0.95
+    assert (look.predictions, look.outcomes) == (800, 800)
+    assert look.new_rows == pytest.approx(800 / 12000, rel=0.01)
+    assert {r["column"] for r in rows(made, "drift")} == {"price", "shop", "returned_score"}
+
+
+def test_outcomes_that_have_not_arrived_are_not_guessed(project: tuple[Project, ManualClock]) -> None:
+    made, clock = project
+    shop.ask(made, shop.HISTORY)
+    clock.set(shop.at(shop.HISTORY + 1))
+    (look,) = Watcher(made.work(), "prod").look(clock.now(), made.deployed("prod"))
+    assert (look.predictions, look.outcomes, look.quality, look.drift) == (200, 0, None, None)
+    assert look.new_rows == 0
+
+
+def test_a_shift_fires_the_rule_after_two_looks_and_not_after_one(
+    project: tuple[Project, ManualClock],
+) -> None:
+    made, clock = project
+    watcher, graph = Watcher(made.work(), "prod"), made.deployed("prod")
+    for n in range(7):
+        day(project, shop.HISTORY + n)
+        watcher.look(clock.now(), graph)
+    assert made.plan().actions == ()
+    plans = []
+    for n in range(7, 12):
+        day(project, shop.HISTORY + n, shift=1.5)
+        watcher.look(clock.now(), graph)
+        plans.append([a.reason for a in made.plan().actions])
+    drifts = [r["drift"] for r in rows(made, "quality")]
+    assert all(d is None or d < 0.2 for d in drifts[:7])
+    first = next(n for n, d in enumerate(drifts) if d is not None and d > 0.2)
+    fired = next(n for n, reasons in enumerate(plans, 7) if reasons)
+    assert fired == first + 1
+    assert "drift" in plans[fired - 7][0]
+
+
+def test_only_answers_that_a_client_of_this_environment_has_seen_count(
+    project: tuple[Project, ManualClock],
+) -> None:
+    made, clock = project
+    first = shop.HISTORY
+    shop.ask(made, first)
+    shop.ask(made, first + 1, role="shadow")
+    shop.ask(made, first + 2, environment="dev")
+    shop.ask(made, first + 3, endpoint="other")
+    shop.ask(made, first + 4, role="canary")
+    clock.set(shop.at(first + 5))
+    (look,) = Watcher(made.work(), "prod").look(clock.now(), made.deployed("prod"))
+    assert look.predictions == 400
+
+
+def test_the_window_is_seven_days_and_is_read_on_from_where_it_was(
+    project: tuple[Project, ManualClock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, clock = project
+    read: list[int] = []
+    real = watching.decode
+    monkeypatch.setattr(watching, "decode", lambda w, t: read.append(t.num_rows) or real(w, t))
+    watcher, graph = Watcher(made.work(), "prod"), made.deployed("prod")
+    seen = []
+    for n in range(10):
+        shop.ask(made, shop.HISTORY + n)
+        clock.set(shop.at(shop.HISTORY + n + 1))
+        if n == 5:
+            made.work().log.close()  # type: ignore[attr-defined]
+            assert made.work().log.compact() == 1
+        (look,) = watcher.look(clock.now(), graph)
+        seen.append(look.predictions)
+    assert read == [200] * 10
+    assert seen == [200 * min(n, 7) for n in range(1, 11)]
+    (again,) = watching.look_now(made.work(), "prod", clock.now(), graph)
+    assert (again.predictions, again.drift) == (look.predictions, look.drift)
