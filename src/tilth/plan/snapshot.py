@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from tilth.core.time import Instant
 from tilth.sql.statements import Kind
 
+SERVING = "prod"  # the environment whose models must pass their gates; elsewhere a gate is recorded and holds nothing back
+
 
 @dataclass(frozen=True, slots=True)
 class Pointer:

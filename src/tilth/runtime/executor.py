@@ -27,7 +27,7 @@ from tilth.plan.actions import (
     TrainModel,
 )
 from tilth.plan.planner import plan as planned
-from tilth.plan.snapshot import Pointer
+from tilth.plan.snapshot import SERVING, Pointer
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
@@ -128,10 +128,15 @@ def apply(
                 progress,
                 opened,
                 {(p.kind, p.name): p for p in current.pointers},
-                environment == generations.SERVING,
+                environment == SERVING,
             )
             if not go_on:
-                binding.check(todo, graph, opened, _datasets(run), work.engine)
+                shared = {
+                    a.name: manifest_of(work.state, a.snapshot)
+                    for a in todo.actions
+                    if isinstance(a, ShareSnapshot)
+                }
+                binding.check(todo, graph, opened, _datasets(run) | shared, work.engine)
             did = _perform(run, todo, go_on, tell or (lambda _: None))
         generation = _publish(run, current.pointers, todo, did)
         return Applied(todo, generation, did)
@@ -302,11 +307,21 @@ def _train(run: _Run, action: Action) -> Result:
     return (REFUSED if verdict.status == "refused" else HELD), seen, number
 
 
+def _figures(verdict: judging.Verdict) -> str:
+    """The candidate's metric on the gate's rows, with what it must beat."""
+    r = verdict.result
+    known = (("champion", r.champion_metric), ("baseline", r.baseline_metric))
+    others = ", ".join(f"{name} {value:.4g}" for name, value in known if value is not None)
+    if r.candidate_metric is None:
+        return ""
+    return f" with {verdict.metric} {r.candidate_metric:.4g}" + (f" ({others})" if others else "")
+
+
 def _champion(run: _Run, model: str) -> Row | None:
     """The version that the candidate must beat: this environment's, or in a new environment the serving one's."""
     pointer = run.pointers.get((Kind.MODEL, model))
-    if pointer is None and run.environment != generations.SERVING:
-        _, serving = generations.pointers_of(run.work.state, generations.SERVING)
+    if pointer is None and run.environment != SERVING:
+        _, serving = generations.pointers_of(run.work.state, SERVING)
         pointer = next((p for p in serving if p.kind is Kind.MODEL and p.name == model), None)
     if pointer is None or pointer.target is None:
         return None

@@ -12,12 +12,11 @@ from tilth.core.canonical import canonical, digest
 from tilth.core.errors import GateRefusedError, ProjectError, StateChangedError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.time import Instant, parse_instant, show_instant
-from tilth.plan.snapshot import Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
+from tilth.plan.snapshot import SERVING, Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
 from tilth.ports.state import Change, Row, State
 from tilth.runtime.revisions import deploy
 from tilth.sql.statements import Kind
 
-SERVING = "prod"  # the environment whose models must have passed their gates
 HISTORY = "1970-01-01T00:00:00.000000Z"
 
 

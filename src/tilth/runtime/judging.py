@@ -40,6 +40,7 @@ class Verdict:
     version: int
     champion: int | None
     status: str
+    metric: str
     result: GateResult
 
 
@@ -74,10 +75,9 @@ def gate(
         dummy(fresh.signature.kind, len(fresh.signature.classes), rows.known, len(rows.truth), metric),
         seed=spec.seed,
     )
-    verdict = Verdict(
-        number, int(champion["version"] or 0) if champion else None, STATUS[result.outcome], result
-    )
-    _record(work, environment, declared, verdict, holdout, metric, remark, actor)
+    against_number = int(champion["version"] or 0) if champion else None
+    verdict = Verdict(number, against_number, STATUS[result.outcome], metric, result)
+    _record(work, environment, declared, verdict, holdout, remark, actor)
     return verdict
 
 
@@ -167,7 +167,6 @@ def _record(
     declared: CreateModel,
     verdict: Verdict,
     holdout: str,
-    metric: str,
     remark: str,
     actor: str,
 ) -> None:
@@ -190,7 +189,7 @@ def _record(
             champion=verdict.champion,
             environment=environment,
             rule=declared.promote.rule.value,
-            metric=metric,
+            metric=verdict.metric,
             outcome=r.outcome,
             reason=reason,
             rows=r.rows,

@@ -127,6 +127,16 @@ TABLE = [
         [],
     ),
     (
+        "outside prod a refused version is used as it is",
+        (OPS, DEPARTURES, CHANGED, API),
+        replace(SETTLED, environment="dev", versions=REFUSED),
+        [
+            ShareVersion(
+                "late", "1:late2", 2, "changed: USING (seed = 8); already trained, and refused by its gate"
+            )
+        ],
+    ),
+    (
         "a refused definition is tried again on new data",
         (OPS, DEPARTURES, CHANGED, API),
         replace(

@@ -32,9 +32,15 @@ def words(found: dict[str, Any]) -> str:
         rows = [f"Nothing was applied to {found['environment']} yet: run `tilth apply`."]
     for title, columns in SECTIONS.items():
         if found[title]:
-            lines = ([row.get(c) for c in columns] for row in found[title])
+            lines = ([_moment(row.get(c)) for c in columns] for row in found[title])
             rows += ["", title.upper(), show.table([c.replace("_", " ") for c in columns], lines)]
     return "\n".join(rows)
+
+
+def _moment(value: Any) -> Any:
+    """An instant as the state keeps it, down to the second."""
+    is_time = isinstance(value, str) and len(value) > 19 and value[10:11] == "T" and value[4:5] == "-"
+    return value[:19].replace("T", " ") if is_time else value
 
 
 SECTIONS: dict[str, tuple[str, ...]] = {

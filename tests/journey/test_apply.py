@@ -1,0 +1,231 @@
+"""From declarations to a served generation, on a real SQLite source: what an apply does, and what it leaves alone."""
+
+import shutil
+import sqlite3
+import threading
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import conftest as c
+import pytest
+
+from tilth.adapters.file_locks import FileLocks
+from tilth.core.errors import BusyError, GateRefusedError, StateChangedError, TamperError, TilthError
+from tilth.plan.actions import ACTION_TYPES, TrainModel
+from tilth.runtime.executor import HANDLERS
+
+
+def statuses(done: Any) -> dict[str, str]:
+    return {d.action.name: d.status for d in done.did}
+
+
+def replace(folder: Path, old: str, new: str) -> None:
+    text = (folder / "shop.sql").read_text()
+    assert old in text
+    (folder / "shop.sql").write_text(text.replace(old, new))
+
+
+def test_every_action_has_a_handler() -> None:
+    assert set(HANDLERS) == set(ACTION_TYPES)
+
+
+def test_an_apply_makes_what_is_declared_and_a_second_has_nothing_to_do(shop: Path) -> None:
+    project = c.opened(shop)
+    done = project.apply()
+    assert statuses(done) == dict.fromkeys(("ops", "deliveries", "duration", "late", "late_api"), "done")
+    assert done.generation == 1
+    assert not project.plan()
+    assert project.apply().did == ()
+    checked = project.verify()
+    assert (checked.pointers, checked.bundles) == (5, 2)
+    (revision,) = project.state().read("latest_revisions", environment="prod")
+    assert (revision["version"], revision["stage"], revision["previous"]) == (1, "full", None)
+    assert {r["status"] for r in project.sql("SELECT status FROM tilth.runs").rows()} == {"done"}
+
+
+def test_dev_shares_what_prod_has_and_trains_only_what_changed(shop: Path) -> None:
+    project = c.opened(shop)
+    project.apply()
+    files = {p for p in (shop / ".tilth" / "blobs").rglob("*") if p.is_file()}
+    replace(shop, "FEATURES (* EXCEPT (late))", "FEATURES (distance, carrier)")
+    done = project.apply("dev")
+    trained = [d.action.name for d in done.did if isinstance(d.action, TrainModel)]
+    assert trained == ["duration"]
+    assert {p for p in (shop / ".tilth" / "blobs").rglob("*") if p.is_file()} == files
+    assert project.model("late", environment="dev").version == project.model("late").version
+
+
+def test_promotion_moves_everything_at_once_and_rollback_takes_it_back(shop: Path) -> None:
+    project = c.opened(shop)
+    project.apply()
+    replace(shop, "FEATURES (* EXCEPT (minutes))", "FEATURES (carrier, distance, ordered_at)")
+    replace(shop, "OUTCOMES", "ROLLOUT (shadow = '5 requests') OUTCOMES")
+    assert statuses(project.apply("dev"))["late"] == "done"
+    assert project.promote("dev") == 2
+    assert project.model("late").version == 2
+    (revision,) = project.state().read("latest_revisions", environment="prod")
+    assert (revision["version"], revision["previous"], revision["stage"]) == (2, 1, "shadow")
+    assert project.rollback() == 3
+    assert project.model("late").version == 1
+    (revision,) = project.state().read("latest_revisions", environment="prod")
+    assert (revision["version"], revision["stage"]) == (1, "full")
+    assert project.verify().audit_rows > 0
+
+
+def test_a_candidate_that_does_not_pass_its_gate_is_refused_and_the_champion_stays(shop: Path) -> None:
+    project = c.opened(shop)
+    project.apply()
+    with closing(sqlite3.connect(shop / "ops.db")) as db, db:
+        db.execute("UPDATE deliveries SET late = (id * 7919) % 97 < 30")  # labels without meaning
+    replace(shop, "KEY (id)", "KEY (id)\n  TAG (carrier = 'public')")
+    replace(shop, "minutes BETWEEN 0 AND 600", "minutes BETWEEN 0 AND 601")
+    done = project.apply()
+    assert statuses(done)["late"] == "refused"
+    assert "late" in {d.action.name for d in done.refusals}
+    assert project.model("late").version == 1
+    (gate, *_) = project.sql("SELECT * FROM tilth.gates WHERE candidate = 2 AND model = 'late'").rows()
+    assert gate["outcome"] == "fail"
+    assert "late" in {n.name for n in project.plan().notes}
+    assert statuses(project.apply("dev"))["late"] == "done"
+    with pytest.raises(GateRefusedError, match="did not pass its gate"):
+        project.promote("dev")
+
+
+def test_due_data_is_collected_incrementally_and_age_retrains(shop: Path) -> None:
+    project = c.opened(shop)
+    project.apply()
+    c.add(shop, c.deliveries(c.DAYS, c.DAYS + 40))
+    project.clock.set(c.NOW + timedelta(days=40))  # type: ignore[attr-defined]
+    reasons = {a.name: a.reason for a in project.plan().actions}
+    assert reasons["deliveries"].startswith("due")
+    assert reasons["late"].startswith("age")
+    done = project.apply()
+    assert "2,101 rows read, 8,000 in the snapshot" in done.did[0].text
+    assert statuses(done) == {"deliveries": "done", "late": "done"}
+    assert project.model("late").version == 2
+
+
+def test_bad_rows_wait_in_quarantine_and_a_broken_promise_stops_the_refresh(shop: Path) -> None:
+    project = c.opened(shop)
+    project.apply()
+    before = project.sql("SELECT count(*) AS n FROM deliveries").rows()
+    c.add(shop, [(90001, "2024-04-30 10:00:00", "own", 5.0, 9000.0, True)])
+    done = project.sql("REFRESH DATASET deliveries")
+    assert "1 in quarantine" in done.facts["actions"][0]["text"]
+    c.add(shop, [(90002, "2024-04-30 11:00:00", None, 5.0, 20.0, True)])
+    with pytest.raises(TilthError, match="carrier IS NOT NULL does not hold"):
+        project.sql("REFRESH DATASET deliveries")
+    assert project.sql("SELECT count(*) AS n FROM deliveries").rows() == before
+    assert project.sql("SELECT status FROM tilth.refreshes ORDER BY id").rows() == [
+        {"status": "published"},
+        {"status": "published"},
+        {"status": "stopped"},
+    ]
+    assert project.model("late").version == 1
+
+
+def test_an_apply_that_died_is_taken_up_where_it_was(shop: Path) -> None:
+    project = c.opened(shop)
+
+    class Died(BaseException):
+        pass
+
+    def die(did: Any) -> None:
+        if did.action.name == "duration":
+            raise Died
+
+    with pytest.raises(Died):
+        project.apply(tell=die)
+    assert project.current("prod").generation == 0
+    done = project.apply()
+    shared = {d.action.name: type(d.action).__name__ for d in done.did}
+    assert shared["deliveries"] == "ShareSnapshot"
+    assert shared["duration"] == "ShareVersion"
+    assert done.generation == 1
+
+
+def test_two_applies_at_once_do_not_meet(shop: Path) -> None:
+    project = c.opened(shop)
+    project.state()
+    with FileLocks(project.home).hold("apply-prod"), pytest.raises(BusyError, match="apply prod"):
+        c.opened(shop).apply()
+    assert project.current("prod").generation == 0
+    done: list[Any] = []
+
+    def apply() -> None:
+        try:
+            done.append(c.opened(shop).apply())
+        except BusyError as error:
+            done.append(error)
+
+    threads = [threading.Thread(target=apply) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(done) == 2
+    assert project.current("prod").generation == 1
+    assert len(project.state().read("versions")) == 2
+
+
+def test_gc_frees_what_nothing_points_at_and_never_what_a_pointer_needs(shop: Path) -> None:
+    project = c.opened(shop)
+    project.apply()
+    for day in range(3):
+        c.add(shop, c.deliveries(c.DAYS + day, c.DAYS + day + 1))
+        project.sql("REFRESH DATASET deliveries")
+    project.sql("RETRAIN MODEL duration")
+    kept = project.sql("SELECT count(*) AS n FROM deliveries").rows()
+    leftover = shop / ".tilth" / "blobs" / "making-dead"
+    leftover.mkdir()
+    (leftover / "half").write_bytes(b"x" * 1000)
+    size = folder_size(shop / ".tilth")
+    freed = project.gc(keep=1)
+    assert freed.snapshots >= 2
+    assert freed.bytes >= 1000
+    assert folder_size(shop / ".tilth" / "blobs") + folder_size(shop / ".tilth" / "bundles") < size
+    assert not leftover.exists()
+    again = c.opened(shop)
+    assert again.sql("SELECT count(*) AS n FROM deliveries").rows() == kept
+    assert again.verify().bundles == 2
+    assert again.model("late").version == 1
+
+
+def folder_size(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("how", ["flip", "add", "other model", "older version"])
+def test_a_bundle_that_is_not_what_was_sealed_is_refused(shop: Path, how: str) -> None:
+    project = c.opened(shop)
+    project.apply()
+    project.sql("RETRAIN MODEL duration")
+    rows = {(r["model"], r["version"]): r["digest"] for r in project.state().read("versions")}
+    place = Path(project.work().bundles.path(str(rows["duration", 1])))
+    place.chmod(0o755)
+    if how in ("flip", "add"):
+        name = "signature.json" if how == "flip" else "extra.txt"
+        data = bytearray((place / name).read_bytes() if how == "flip" else b"hello")
+        data[len(data) // 2] ^= 1
+        (place / name).unlink(missing_ok=True)
+        (place / name).write_bytes(bytes(data))
+    else:
+        other = ("late", 1) if how == "other model" else ("duration", 2)
+        shutil.rmtree(place)
+        shutil.copytree(project.work().bundles.path(str(rows[other])), place)
+    with pytest.raises(TamperError):
+        c.opened(shop).model("duration")
+    with pytest.raises(TamperError):
+        c.opened(shop).verify()
+
+
+def test_an_edited_state_file_is_refused(shop: Path) -> None:
+    project = c.opened(shop)
+    project.apply()
+    project.close()
+    with closing(sqlite3.connect(shop / ".tilth" / "state.db")) as db, db:
+        db.execute("UPDATE pointers SET target = '7' WHERE kind = 'model'")
+    with pytest.raises(StateChangedError, match="was edited"):
+        c.opened(shop).apply()
