@@ -1,0 +1,7 @@
+-- What is collected and vetted: one row for each KEY, with the checks that rows must pass.
+-- CREATE DATASET orders
+--   KEY (order_id)
+--   EVENT TIME ordered_at
+--   REFRESH EVERY '1 day' INCREMENTAL LOOKBACK '2 days'
+--   EXPECT (amount >= 0 ON FAIL QUARANTINE, COUNT(*) >= 100 ON FAIL STOP)
+-- AS SELECT * FROM shop.orders;

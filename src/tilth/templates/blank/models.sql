@@ -1,0 +1,8 @@
+-- What is predicted, from which dataset, and when a new version is trained and may take over.
+-- CREATE MODEL returned
+--   PREDICT returned
+--   FROM orders
+--   OBJECTIVE (metric = 'roc_auc', minimum = 0.6)
+--   RETRAIN WHEN drift > 0.25 OR age > '30 days'
+--   PROMOTE IF not_worse_by(0.01);
+-- CREATE ENDPOINT returned_api FOR MODEL returned OUTCOMES FROM orders (order_id, returned);
