@@ -299,7 +299,8 @@ def _train(run: _Run, action: Action) -> Result:
     verdict = judging.gate(run.work, run.environment, declared, spec, manifest, fresh, champion, run.actor)
     number = str(verdict.version)
     seen = (
-        f"version {number} ({fresh['engine']!s}, {int(fresh['rows'] or 0):,} rows): {verdict.result.reason}"
+        f"version {number} ({fresh['engine']!s}, {int(fresh['rows'] or 0):,} rows){_figures(verdict)}: "
+        f"{verdict.result.reason}"
     )
     if verdict.status == "promoted" or not run.gates:
         _point(run, Kind.MODEL, action.name, action.recipe, number)

@@ -19,6 +19,8 @@ from tilth.interfaces.cli import show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
 
 LATER = {
+    "init": "tilth.interfaces.cli.init",
+    "reconcile": "tilth.interfaces.cli.reconcile",
     "sql": "tilth.interfaces.cli.ask",
     "predict": "tilth.interfaces.cli.ask",
     "status": "tilth.interfaces.cli.look",

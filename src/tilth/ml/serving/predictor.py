@@ -86,7 +86,16 @@ class Predictor:
 
     def scores(self, table: Table) -> Array:
         """Calibrated scores: [rows] of values or of P(positive class), or [rows, classes]. What gates compare."""
-        return self._curve.apply(self._scorer.score(self.matrix(table)))
+        return self._scored(self.matrix(table))
+
+    def _scored(self, x: Array) -> Array:
+        """Calibrated scores of prepared rows; some members cannot score none."""
+        import numpy as np
+
+        if len(x) == 0:
+            classes = len(self.signature.classes)
+            return np.empty((0, classes) if self.signature.kind == "multiclass" else 0)
+        return self._curve.apply(self._scorer.score(x))
 
     def matrix(self, table: Table) -> Array:
         """The prepared rows; InputError for a missing or wrongly typed column, or a gap where none may be."""
@@ -112,7 +121,7 @@ class Predictor:
 
         wanted = self._wanted(outputs)
         x = self.matrix(table)
-        scores = self._curve.apply(self._scorer.score(x))
+        scores = self._scored(x)
         made = [self._column(name.removeprefix(self.signature.output), scores, x, table) for name in wanted]
         return pa.RecordBatch.from_arrays(made, names=list(wanted))
 
