@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 import pytest
 
 from tilth.adapters.files_source import FilesSource
@@ -180,6 +181,31 @@ def test_sqlite_reads_the_ways_people_write_times(tmp_path: Path) -> None:
     assert got["ok"].to_pylist() == [True, False, True, False, None]
     same = source.scan(Scan("t", ("id",), (P("at", "=", datetime(2024, 1, 1, 10)),))).read_all()
     assert same["id"].to_pylist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("op", ["<", "<=", ">", ">="])
+def test_sqlite_rules_out_times_only_where_it_can_tell(tmp_path: Path, op: str) -> None:
+    texts = [f"2024-01-0{d}" for d in range(1, 10)] + ["2024-1-4", "2024-01-05T23:30:00-11:00", "2024-01-05T00:30+13:00"]  # fmt: skip
+    values = ", ".join(
+        [*(f"('{t}')" for t in texts), "('0044-03-15 (BC)')", "(1704412800)", "(2460314.5)", "(NULL)"]
+    )
+    source = _sqlite(tmp_path, f"CREATE TABLE t (at TIMESTAMP); INSERT INTO t VALUES {values}")
+    everything = source.scan(Scan("t")).read_all()["at"]
+    edge = datetime(2024, 1, 5, 12)
+    found = source.scan(Scan("t", None, (Predicate("at", op, edge),))).read_all()["at"]
+    compare = {"<": pc.less, "<=": pc.less_equal, ">": pc.greater, ">=": pc.greater_equal}[op]
+    assert found.combine_chunks() == everything.filter(compare(everything, edge)).combine_chunks()
+
+
+def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    source = FilesSource(str(tmp_path))
+    assert source.scan(Scan("t")).read_all().to_pylist() == [{"a": 1}]
+    (tmp_path / "t.csv").write_text("a,b\n1,x\n2,y\n")
+    assert source.describe("t").names == ("a", "b")
+    assert source.scan(Scan("t")).read_all().num_rows == 2
+    source.close()
+    assert source.scan(Scan("t")).read_all().num_rows == 2
 
 
 def test_sqlite_nulls_first_do_not_decide_a_type(tmp_path: Path) -> None:

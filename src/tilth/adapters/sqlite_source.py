@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
+from datetime import date, timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -18,7 +19,7 @@ from tilth.adapters.predicates import condition
 from tilth.core.errors import DataError, ProjectError, SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.schema import DataType, Field, Schema
-from tilth.ports.source import Scan
+from tilth.ports.source import Predicate, Scan
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +31,7 @@ _REAL = {
     DataType.FLOAT: "DOUBLE",
 }
 _FIRST = {DataType.INTEGER: "0", DataType.FLOAT: "0.5", DataType.BINARY: "x'00'"}
+_DATED = "'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
 _SIMPLE = {DataType.INTEGER, DataType.FLOAT, DataType.STRING}
 
 
@@ -77,7 +79,7 @@ class SqliteSource:
         sql = (
             f"SELECT {', '.join(f'{_leading(f)} AS {quoted(f.name)}' for f in read) or '0 AS none'} UNION ALL"
             f" SELECT {', '.join(_fetched(f) for f in read) or '0'} FROM {quoted(scan.table)}"
-            f" WHERE {' AND '.join(first) or '1 = 1'}"
+            f" WHERE {' AND '.join([*first, *_likely(tests)]) or '1 = 1'}"
         )
         listed = ", ".join(f"{_real(f)} AS {quoted(f.name)}" for f in wanted) or "none"
         query = f"SELECT {listed} FROM rows WHERE {' AND '.join(later) or 'true'}"
@@ -237,6 +239,28 @@ def _pushed(field: Field, value: object) -> bool:
         return all(v is None or isinstance(v, str) for v in values)
     numbers = all(v is None or (isinstance(v, int | float) and abs(v) < 1e300) for v in values)
     return field.type in {DataType.INTEGER, DataType.FLOAT} and numbers
+
+
+def _likely(tests: list[tuple[Field, Predicate]]) -> list[str]:
+    """What SQLite can rule out of comparisons that wait: texts that begin with a date which is a day too early or late.
+
+    Whatever else stands in such a column passes, and is compared when it is real; a zone moves a day by one at most.
+    """
+    found = []
+    for field, where in tests:
+        if field.type not in {DataType.DATE, DataType.TIMESTAMP} or not isinstance(where.value, date):
+            continue
+        slack = timedelta(days=2 if where.op in {">", ">="} else -2)
+        try:
+            edge = _text((where.value - slack).isoformat()[:10])
+        except OverflowError:
+            continue
+        if where.op in {">", ">=", "<", "<="}:
+            name = quoted(field.name)
+            found.append(
+                f"(typeof({name}) <> 'text' OR {name} NOT GLOB {_DATED} OR {name} GLOB '*)' OR {name} {where.op[0]}= {edge})"
+            )
+    return found
 
 
 def _text(value: str) -> str:

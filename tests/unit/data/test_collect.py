@@ -326,6 +326,15 @@ def test_a_refresh_reads_only_the_window(bench: Bench) -> None:
     assert bench.collect(spec, parent=second.manifest).manifest is second.manifest
 
 
+def test_many_rows_without_order_have_a_watermark_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MEMORY_ROWS", 3)
+    spec = dataset(key=("id",), event="at", lookback=timedelta(minutes=15))
+    bench.source.held["t"] = table([(i, i * 10, float(i)) for i in reversed(range(10))])
+    first = bench.collect(spec).manifest
+    assert first.watermark == "2024-01-01T01:30:00.000000"
+    assert bench.collect(spec, parent=first).rows_read == 2
+
+
 def test_a_query_that_ranks_rows_is_read_whole_and_cut_after(bench: Bench) -> None:
     sql = 'SELECT id, "at", row_number() OVER (ORDER BY "at") AS n FROM ops.t'
     spec = dataset(sql, key=("id",), event="at", lookback=timedelta(minutes=15))

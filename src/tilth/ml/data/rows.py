@@ -175,7 +175,7 @@ def ordered(
     sql = _publishable(checks, drop=drop, repeats=repeats)
     inputs = {ROWS: rows.relation, **(references if drop else {})}
     batches = snapshots.plain_batches(engine.stream(sql, inputs), rows.schema)
-    return spool(batches, rows.schema, folder, "ordered")
+    return spool(batches, rows.schema, folder, "ordered", checks)
 
 
 def _publishable(checks: Checks, *, drop: bool, repeats: bool) -> str:
