@@ -1,6 +1,5 @@
 """One small table, as each source holds it."""
 
-import os
 import sqlite3
 import uuid
 from contextlib import closing
@@ -12,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import servers
 from tilth.adapters.files_source import FilesSource
 from tilth.adapters.postgres_source import PostgresSource
 from tilth.adapters.sqlite_source import SqliteSource
@@ -63,20 +63,20 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, date) else value
 
 
-URL = os.environ.get("TILTH_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres?connect_timeout=3")
-
-
 def run(*statements: str) -> None:
     from adbc_driver_postgresql import dbapi
 
-    with dbapi.connect(URL, autocommit=True) as connection, connection.cursor() as cursor:
+    with (
+        dbapi.connect(servers.postgres_url(), autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
         for statement in statements:
             cursor.execute(statement)
 
 
 @pytest.fixture
 def postgres_url() -> str:
-    return URL
+    return servers.postgres_url()
 
 
 @pytest.fixture
@@ -88,13 +88,7 @@ def postgres_run() -> Any:
 def postgres_schema() -> Any:
     """A schema of our own, dropped afterwards."""
     name = f"tilth_test_{uuid.uuid4().hex[:12]}"
-    try:
-        run(f"CREATE SCHEMA {name}")
-    except Exception as error:
-        reason = f"no PostgreSQL for tests ({type(error).__name__}); set TILTH_TEST_POSTGRES"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    run(f"CREATE SCHEMA {name}")
     yield name
     run(f"DROP SCHEMA {name} CASCADE")
 
@@ -110,7 +104,7 @@ def postgres(schema: str) -> Any:
         f"INSERT INTO {schema}.visits VALUES {rows}",
         f"CREATE VIEW {schema}.other AS SELECT * FROM {schema}.visits WHERE id = 1",
     )
-    source = PostgresSource.from_options({"url": URL, "schema": schema}, "")
+    source = PostgresSource.from_options({"url": servers.postgres_url(), "schema": schema}, "")
     return source, lambda: run(f"DELETE FROM {schema}.visits WHERE id = 4")
 
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import conftest as c
 import pytest
 
+import shop_project as c
 from tilth.adapters.file_locks import FileLocks
 from tilth.core.errors import BusyError, GateRefusedError, StateChangedError, TamperError, TilthError
 from tilth.plan.actions import ACTION_TYPES, TrainModel

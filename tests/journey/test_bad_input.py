@@ -7,9 +7,9 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-import conftest as c
 import pytest
 
+import shop_project as c
 from tilth.core.errors import TilthError
 
 BASE = """

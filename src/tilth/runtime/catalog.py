@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NAME = "tilth"
-_TIMES = frozenset({"at", "window_start", "window_end", "tuned_until"})
+_TIMES = frozenset({"at", "watermark", "window_start", "window_end", "tuned_until"})
 
 
 class SystemTables:

@@ -1,0 +1,124 @@
+"""Writes docs/reference.md from the code: commands, settings, errors, tables of the schema tilth, extension points.
+
+`make docs` runs it; a test compares what it would write with what is checked in.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+HERE = Path(__file__).parent
+
+
+def reference() -> str:
+    """The whole page."""
+    parts = [
+        "# Reference\n\nMade from the code by `make docs`. The statements have [a page of their own](language.md).\n",
+        _commands(),
+        _settings(),
+        _errors(),
+        _tables(),
+        _extensions(),
+    ]
+    return "\n".join(parts)
+
+
+def _commands() -> str:
+    from tilth.interfaces.cli.commands import tilth
+
+    out = ["## Commands\n"]
+    context = click.Context(tilth, info_name="tilth", terminal_width=100, max_content_width=100)
+    for name in tilth.list_commands(context):
+        command = tilth.get_command(context, name)
+        assert command is not None
+        if command.hidden:
+            continue
+        inner = click.Context(command, info_name=f"tilth {name}", terminal_width=100, max_content_width=100)
+        text = re.sub(r"[ \t]+$", "", command.get_help(inner), flags=re.MULTILINE)
+        out.append(f"### tilth {name}\n\n```text\n{text}\n```\n")
+    return "\n".join(out)
+
+
+def _settings() -> str:
+    from tilth.runtime.loader import SETTINGS
+
+    meaning = {
+        "name": "the project's name; default: its folder's",
+        "state": 'where the state is kept; `"sqlite"`: `.tilth/state.db`',
+        "environment": 'the environment that commands mean when `--env` is left out; default `"prod"`',
+    }
+    rows = [f"| `{name}` | {meaning[name]} |" for name in SETTINGS]
+    return "\n".join(
+        ["## Settings (`tilth.toml`, optional)\n", "| setting | meaning |", "|---|---|", *rows, ""]
+    )
+
+
+def _errors() -> str:
+    from tilth.core import errors
+
+    rows = []
+    for cls in _family(errors.TilthError):
+        words = (cls.__doc__ or "").strip().splitlines()
+        tree = re.search(rf"{cls.__name__}\s+(.*?)\s+{cls.code}\b", errors.__doc__ or "")
+        said = tree[1] if tree else (words[0] if words else "")
+        retry = "yes" if cls.retry else ""
+        rows.append(
+            f"| `{cls.code}` | {said} | {cls.exit_status} | {cls.http_status} | {cls.sqlstate} | {retry} |"
+        )
+    head = [
+        "## Errors\n",
+        "| code | what | exit | HTTP | SQLSTATE | trying again can help |",
+        "|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*head, *rows, ""])
+
+
+def _family(cls: type) -> list[type]:
+    found = [] if cls.__name__ == "TilthError" else [cls]
+    for child in cls.__subclasses__():
+        found += _family(child)
+    return found
+
+
+def _tables() -> str:
+    import tilth
+    from tilth.runtime.catalog import SystemTables
+
+    with tempfile.TemporaryDirectory() as folder:
+        project = tilth.open(folder)
+        tables = SystemTables(project.work())
+        rows = [
+            f"| `tilth.{name}` | {', '.join(f'{f.name} {f.type.value}' for f in tables.describe(name))} |"
+            for name in tables.tables()
+        ]
+        project.close()
+    return "\n".join(["## Tables of the schema `tilth`\n", "| table | columns |", "|---|---|", *rows, ""])
+
+
+def _extensions() -> str:
+    from tilth.runtime import registry
+
+    rows = [
+        f"| `{group}` | {what} | {', '.join(registry.names(group))} |"
+        for group, what in registry.GROUPS.items()
+    ]
+    text = (
+        "A package offers one by an entry point in the group; the class implements the port in `tilth.ports` "
+        "(`source`, `learning`)."
+    )
+    return "\n".join(
+        ["## Extension points\n", text, "", "| group | what | built in |", "|---|---|---|", *rows, ""]
+    )
+
+
+if __name__ == "__main__":
+    path = HERE / "reference.md"
+    made = reference()
+    if "--check" in sys.argv and path.read_text("utf-8") != made:
+        sys.exit("docs/reference.md is not what `make docs` writes: run it, and commit the page.")
+    path.write_text(made, "utf-8")
