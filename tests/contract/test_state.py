@@ -114,3 +114,19 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
         SqliteState(str(tmp_path / "no" / "state.db"))
+
+
+def test_a_backup_holds_what_was_there_and_takes_no_place_of_another_file(
+    state: SqliteState, tmp_path: Path
+) -> None:
+    _set(state, 1)
+    copy = tmp_path / "copy.db"
+    state.backup(str(copy))
+    _set(state, 2)
+    kept = SqliteState(str(copy))
+    assert kept.read("environment", name="prod")[0]["generation"] == 1
+    assert kept.verify_audit() == 1
+    kept.close()
+    assert copy.stat().st_mode & 0o077 == 0
+    with pytest.raises(StorageError, match="there already"):
+        state.backup(str(copy))

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import shop
+import returns
 
 from tilth.adapters.clocks import FileClock
 from tilth.app import Project
@@ -26,8 +26,8 @@ from tilth.runtime.reconciler import Reconciler
 
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = shop.make(tmp_path_factory.mktemp("shop") / "shop", promote="not_worse_by(0.05)")
-    project, _ = shop.opened(folder)
+    folder = returns.make(tmp_path_factory.mktemp("shop") / "shop", promote="not_worse_by(0.05)")
+    project, _ = returns.opened(folder)
     assert not project.apply().refusals
     project.close()
     return folder
@@ -36,7 +36,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(applied: Path, tmp_path: Path) -> Iterator[tuple[Project, ManualClock]]:
     shutil.copytree(applied, tmp_path / "shop")
-    made, clock = shop.opened(tmp_path / "shop")
+    made, clock = returns.opened(tmp_path / "shop")
     yield made, clock
     made.close()
 
@@ -66,9 +66,9 @@ def test_days_pass_data_drifts_a_candidate_is_trained_and_promoted_unattended(
     version = 1
     for n in range(16):
         shift = 1.5 if n >= 6 else 0.0
-        shop.ask(made, shop.HISTORY + n, shift, version)
-        shop.add(Path(made.root), shop.HISTORY + n, shift=shift)
-        clock.set(shop.at(shop.HISTORY + n + 1))
+        returns.ask(made, returns.HISTORY + n, shift, version)
+        returns.add(Path(made.root), returns.HISTORY + n, shift=shift)
+        clock.set(returns.at(returns.HISTORY + n + 1))
         assert loop.step(clock.now())
         assert not loop.step(clock.now())
         (node,) = rows(made, "nodes")
@@ -87,7 +87,7 @@ def test_days_pass_data_drifts_a_candidate_is_trained_and_promoted_unattended(
 
 
 def test_without_a_generation_there_is_nothing_to_do(tmp_path: Path) -> None:
-    made, clock = shop.opened(shop.make(tmp_path / "shop"))
+    made, clock = returns.opened(returns.make(tmp_path / "shop"))
     assert not reconciler(made, []).step(clock.now())
     assert rows(made, "runs") == []
     assert [n["reconciled_at"] for n in rows(made, "nodes")] == [show_instant(clock.now())]
@@ -102,8 +102,8 @@ def test_a_source_that_is_down_is_told_and_tried_again_later_without_a_hot_loop(
     loop = reconciler(made, lines)
     database = Path(made.root) / "ops.db"
     database.rename(database.with_suffix(".away"))
-    clock.set(shop.at(shop.HISTORY + 1))
-    shop.ask(made, shop.HISTORY)
+    clock.set(returns.at(returns.HISTORY + 1))
+    returns.ask(made, returns.HISTORY)
     loop.step(clock.now())
     assert len(rows(made, "quality")) == 1, "the model is looked at although its source is down"
     failed = [r for r in rows(made, "runs") if r["status"] == "failed"]
@@ -114,7 +114,7 @@ def test_a_source_that_is_down_is_told_and_tried_again_later_without_a_hot_loop(
     assert len([r for r in rows(made, "runs") if r["status"] == "failed"]) == 1
     database.with_suffix(".away").rename(database)
     time.sleep(0.3)  # the shortest rest on the wall
-    clock.set(shop.at(shop.HISTORY + 1.1))
+    clock.set(returns.at(returns.HISTORY + 1.1))
     loop.step(clock.now())
     assert rows(made, "refreshes")[-1]["status"] == "published"
 
@@ -124,17 +124,17 @@ def test_bad_rows_stop_a_refresh_and_the_champion_stays(project: tuple[Project, 
     lines: list[str] = []
     loop = reconciler(made, lines)
     before = made.current("prod").pointers
-    shop.add(Path(made.root), shop.HISTORY)
+    returns.add(Path(made.root), returns.HISTORY)
     with closing(sqlite3.connect(Path(made.root) / "ops.db")) as db, db:
-        db.execute("UPDATE orders SET shop = NULL WHERE id = ?", (shop.HISTORY * shop.A_DAY,))
-    clock.set(shop.at(shop.HISTORY + 1))
+        db.execute("UPDATE orders SET shop = NULL WHERE id = ?", (returns.HISTORY * returns.A_DAY,))
+    clock.set(returns.at(returns.HISTORY + 1))
     loop.step(clock.now())
     assert rows(made, "refreshes")[-1]["status"] == "stopped"
     assert made.current("prod").pointers == before
     assert any("shop IS NOT NULL" in line for line in lines)
     with closing(sqlite3.connect(Path(made.root) / "ops.db")) as db, db:
         db.execute("UPDATE orders SET shop = 'a' WHERE shop IS NULL")
-    clock.set(shop.at(shop.HISTORY + 2))
+    clock.set(returns.at(returns.HISTORY + 2))
     time.sleep(0.3)
     loop.step(clock.now())
     assert rows(made, "refreshes")[-1]["status"] == "published"
@@ -143,22 +143,22 @@ def test_bad_rows_stop_a_refresh_and_the_champion_stays(project: tuple[Project, 
 def test_another_apply_under_way_is_waited_for(project: tuple[Project, ManualClock]) -> None:
     made, clock = project
     loop = reconciler(made, [])
-    clock.set(shop.at(shop.HISTORY + 1))
+    clock.set(returns.at(returns.HISTORY + 1))
     with made.work().locks.hold("apply-prod"), pytest.raises(BusyError):
         loop.step(clock.now())
     assert loop.step(clock.now())
 
 
 def test_a_changed_source_refreshes_a_dataset_once(applied: Path, tmp_path: Path) -> None:
-    folder = shop.make(tmp_path / "shop", refresh="ON CHANGE")
+    folder = returns.make(tmp_path / "shop", refresh="ON CHANGE")
     (folder / "models.sql").unlink()
     (folder / "endpoints.sql").unlink()
-    made, clock = shop.opened(folder)
+    made, clock = returns.opened(folder)
     made.apply()
     loop = reconciler(made, [])
     assert not loop.step(clock.now())
-    shop.add(folder, shop.HISTORY)
-    clock.set(shop.at(shop.HISTORY + 0.01))
+    returns.add(folder, returns.HISTORY)
+    clock.set(returns.at(returns.HISTORY + 0.01))
     assert loop.step(clock.now())
     assert not loop.step(clock.now())
     assert [r["status"] for r in rows(made, "refreshes")] == ["published", "published"]
@@ -200,8 +200,8 @@ def test_the_process_follows_a_clock_file_and_ends_with_sigterm(
     )
     try:
         for n in range(3):
-            shop.add(Path(made.root), shop.HISTORY + n)
-            moved.set(shop.at(shop.HISTORY + n + 1))
+            returns.add(Path(made.root), returns.HISTORY + n)
+            moved.set(returns.at(returns.HISTORY + n + 1))
             _wait(made, show_instant(moved.now()))
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=30)
@@ -224,16 +224,16 @@ def _wait(project: Project, instant: str) -> None:
 def test_what_fails_rests_longer_each_time_by_the_clock_and_on_the_wall() -> None:
     from tilth.runtime.backoff import Backoff
 
-    rest, now = Backoff(), shop.at(0)
+    rest, now = Backoff(), returns.at(0)
     assert rest.ready("a", now, 0.0)
     rest.failed("a", now, 0.0)
     assert rest.ready("b", now, 0.0)
-    assert not rest.ready("a", shop.at(1), 0.1)
+    assert not rest.ready("a", returns.at(1), 0.1)
     assert not rest.ready("a", now, 1000.0)
-    assert rest.ready("a", shop.at(1), 0.2)
+    assert rest.ready("a", returns.at(1), 0.2)
     for _ in range(30):
         rest.failed("a", now, 0.0)
-    assert rest.next_wall(shop.at(1)) == 60.0
+    assert rest.next_wall(returns.at(1)) == 60.0
     assert rest.next_wall(now) is None
     rest.worked("a")
     assert rest.ready("a", now, 0.0)
@@ -248,6 +248,6 @@ def test_an_action_that_never_comes_to_rest_is_done_once_a_step(project: tuple[P
         return executor.Applied(named["plan"], 1)  # type: ignore[arg-type]
 
     loop = reconciler(made, [], apply=idle)
-    clock.set(shop.at(shop.HISTORY + 1))
+    clock.set(returns.at(returns.HISTORY + 1))
     loop.step(clock.now())
     assert len(calls) == 1

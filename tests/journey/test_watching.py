@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import shop
+import returns
 
 from tilth.app import Project
 from tilth.ports.clock import ManualClock
@@ -15,8 +15,8 @@ from tilth.runtime.watching import Watcher, served
 
 @pytest.fixture(scope="module")
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = shop.make(tmp_path_factory.mktemp("shop") / "shop")
-    project, _ = shop.opened(folder)
+    folder = returns.make(tmp_path_factory.mktemp("shop") / "shop")
+    project, _ = returns.opened(folder)
     assert not project.apply().refusals
     project.close()
     return folder
@@ -25,7 +25,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(applied: Path, tmp_path: Path):
     shutil.copytree(applied, tmp_path / "shop")
-    made, clock = shop.opened(tmp_path / "shop")
+    made, clock = returns.opened(tmp_path / "shop")
     yield made, clock
     made.close()
 
@@ -37,9 +37,9 @@ def refresh(project: Project) -> None:
 def day(project: tuple[Project, ManualClock], number: int, shift: float = 0.0) -> None:
     """A day passes: asked, answered, the truth arrives, the dataset is refreshed."""
     made, clock = project
-    shop.ask(made, number, shift)
-    shop.add(Path(made.root), number, shift=shift)
-    clock.set(shop.at(number + 1))
+    returns.ask(made, number, shift)
+    returns.add(Path(made.root), number, shift=shift)
+    clock.set(returns.at(number + 1))
     refresh(made)
 
 
@@ -57,7 +57,7 @@ def test_a_look_is_due_a_day_after_serving_began_and_then_daily_also_after_a_res
     assert (one.model, one.version, one.endpoints) == ("returns", 1, ("returns_api",))
     watcher = Watcher(work, "prod")
     assert watcher.look(clock.now() + timedelta(hours=23), graph) == ()
-    day(project, shop.HISTORY)
+    day(project, returns.HISTORY)
     assert len(watcher.look(clock.now(), graph)) == 1
     assert watcher.look(clock.now(), graph) == ()
     assert Watcher(work, "prod").look(clock.now() + timedelta(hours=23), graph) == ()
@@ -74,7 +74,7 @@ def test_what_is_as_in_training_does_not_drift_and_quality_is_realised(
 ) -> None:
     made, clock = project
     for n in range(4):
-        day(project, shop.HISTORY + n)
+        day(project, returns.HISTORY + n)
     (look,) = Watcher(made.work(), "prod").look(clock.now(), made.deployed("prod"))
     assert look.drift is not None
     assert look.drift < 0.05
@@ -89,8 +89,8 @@ def test_what_is_as_in_training_does_not_drift_and_quality_is_realised(
 
 def test_outcomes_that_have_not_arrived_are_not_guessed(project: tuple[Project, ManualClock]) -> None:
     made, clock = project
-    shop.ask(made, shop.HISTORY)
-    clock.set(shop.at(shop.HISTORY + 1))
+    returns.ask(made, returns.HISTORY)
+    clock.set(returns.at(returns.HISTORY + 1))
     (look,) = Watcher(made.work(), "prod").look(clock.now(), made.deployed("prod"))
     assert (look.predictions, look.outcomes, look.quality, look.drift) == (200, 0, None, None)
     assert look.new_rows == 0
@@ -102,12 +102,12 @@ def test_a_shift_fires_the_rule_after_two_looks_and_not_after_one(
     made, clock = project
     watcher, graph = Watcher(made.work(), "prod"), made.deployed("prod")
     for n in range(7):
-        day(project, shop.HISTORY + n)
+        day(project, returns.HISTORY + n)
         watcher.look(clock.now(), graph)
     assert made.plan().actions == ()
     plans = []
     for n in range(7, 12):
-        day(project, shop.HISTORY + n, shift=1.5)
+        day(project, returns.HISTORY + n, shift=1.5)
         watcher.look(clock.now(), graph)
         plans.append([a.reason for a in made.plan().actions])
     drifts = [r["drift"] for r in rows(made, "quality")]
@@ -122,13 +122,13 @@ def test_only_answers_that_a_client_of_this_environment_has_seen_count(
     project: tuple[Project, ManualClock],
 ) -> None:
     made, clock = project
-    first = shop.HISTORY
-    shop.ask(made, first)
-    shop.ask(made, first + 1, role="shadow")
-    shop.ask(made, first + 2, environment="dev")
-    shop.ask(made, first + 3, endpoint="other")
-    shop.ask(made, first + 4, role="canary")
-    clock.set(shop.at(first + 5))
+    first = returns.HISTORY
+    returns.ask(made, first)
+    returns.ask(made, first + 1, role="shadow")
+    returns.ask(made, first + 2, environment="dev")
+    returns.ask(made, first + 3, endpoint="other")
+    returns.ask(made, first + 4, role="canary")
+    clock.set(returns.at(first + 5))
     (look,) = Watcher(made.work(), "prod").look(clock.now(), made.deployed("prod"))
     assert look.predictions == 400
 
@@ -143,8 +143,8 @@ def test_the_window_is_seven_days_and_is_read_on_from_where_it_was(
     watcher, graph = Watcher(made.work(), "prod"), made.deployed("prod")
     seen = []
     for n in range(10):
-        shop.ask(made, shop.HISTORY + n)
-        clock.set(shop.at(shop.HISTORY + n + 1))
+        returns.ask(made, returns.HISTORY + n)
+        clock.set(returns.at(returns.HISTORY + n + 1))
         if n == 5:
             made.work().log.close()  # type: ignore[attr-defined]
             assert made.work().log.compact() == 1

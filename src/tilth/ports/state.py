@@ -54,6 +54,10 @@ class State(Protocol):
         """A number that changes when another connection has committed; cheap enough to poll."""
         ...
 
+    def backup(self, path: str) -> None:
+        """Write all that is remembered at one instant into a new file, while others go on reading and writing."""
+        ...
+
     def verify_audit(self) -> int:
         """Walk the hash chain; its length. TamperError at the first row that does not follow."""
         ...

@@ -10,6 +10,9 @@ SELECT name, generation, created_at FROM environments ORDER BY name;
 INSERT INTO environments (name, generation, created_at) VALUES (:name, :generation, :at)
 ON CONFLICT (name) DO UPDATE SET generation = excluded.generation;
 
+-- name: forget_environment
+DELETE FROM environments WHERE name = :name;
+
 -- name: last_generation
 SELECT max(number) AS number FROM generations WHERE environment = :environment;
 
@@ -150,6 +153,9 @@ WHERE environment = :environment AND endpoint = :endpoint AND revision = :revisi
 -- name: latest_revisions
 SELECT * FROM revisions r WHERE environment = :environment
 AND revision = (SELECT max(revision) FROM revisions q WHERE q.environment = r.environment AND q.endpoint = r.endpoint);
+
+-- name: forget_revisions
+DELETE FROM revisions WHERE environment = :environment;
 
 -- name: revision
 SELECT * FROM revisions WHERE environment = :environment AND endpoint = :endpoint AND revision = :revision;

@@ -11,7 +11,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -138,6 +138,14 @@ class SqliteState:
     def version_counter(self) -> int:
         with _storage(self._path):
             return int(self._db().execute("PRAGMA data_version").fetchone()[0])
+
+    def backup(self, path: str) -> None:
+        if os.path.exists(path):
+            raise StorageError(f"{path} is there already.", hint="Name a file that does not exist yet.")
+        with _storage(path), closing(sqlite3.connect(path)) as copy:
+            self._db().backup(copy)
+            copy.execute("PRAGMA journal_mode = WAL")
+        os.chmod(path, 0o600)
 
     def verify_audit(self) -> int:
         previous, count = GENESIS, 0
