@@ -188,7 +188,15 @@ class _Query:
     def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:
         rows = self._rows(split.inner)
         applied = [_applied(use, self.models.get(use.name, use.version)) for use in split.models]
-        return self.work.engine.stream(split.outer, {PREDICTED: _predicted(rows, applied)})
+        others = self._others(split.outer)
+        inputs = {**others.inputs, PREDICTED: _predicted(rows, applied)}
+        return reading.closing(self.work.engine.stream(split.outer, inputs), others.close)
+
+    def _others(self, outer: str) -> reading.Reading:
+        """The tables that the rest of the query names besides the predicted rows: in a subquery, say."""
+        uses = [u for u in lineage.tables(outer) if u.name != PREDICTED]
+        schemas = dict(self._schema(u) for u in uses)
+        return reading.open_inputs(outer, schemas, self.sources, self.datasets, self.work.blobs, hold=True)
 
 
 def one_row(model: Predictor, given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""SELECT with models gives what the same query gives over a table that holds the predictions already."""
+
+from typing import Any
+
+import pytest
+import shop_project as c
+
+QUERIES = [
+    "SELECT d.id, m.late FROM deliveries d JOIN late m ORDER BY d.id LIMIT 10",
+    "SELECT d.id, m.late AS p FROM deliveries d LEFT JOIN late m ORDER BY d.id LIMIT 3",
+    "SELECT d.carrier, count(*) FILTER (WHERE m.late) n, avg(m.late_confidence)::DECIMAL(9, 6) a"
+    " FROM deliveries d JOIN late m GROUP BY d.carrier HAVING count(*) > 10 ORDER BY ALL",
+    "WITH d AS (SELECT * FROM deliveries WHERE distance > 20) SELECT d.id, m.late FROM d JOIN late m"
+    " ORDER BY d.id DESC LIMIT 5 OFFSET 2",
+    "SELECT count(*) n FROM (SELECT d.id, m.late AS p FROM deliveries d JOIN late m) t WHERE t.p",
+    "SELECT d.id, row_number() OVER (PARTITION BY d.carrier ORDER BY m.late_confidence DESC, d.id) r"
+    " FROM deliveries d JOIN late m QUALIFY r <= 2 ORDER BY d.id",
+    "SELECT DISTINCT m.late p FROM deliveries d JOIN late m ORDER BY 1",
+    "SELECT d.id AS \"Id\", CASE WHEN m.late THEN 'y' ELSE 'n' END w FROM deliveries AS d JOIN late m"
+    " WHERE m.late_confidence > 0.8 AND d.carrier IN ('slow', 'own') ORDER BY 1 LIMIT 7",
+    "SELECT d.late AS truth, m.late AS said, count(*) n FROM deliveries d JOIN late m GROUP BY ALL ORDER BY ALL",
+    "SELECT d.id FROM deliveries d JOIN late m WHERE m.late AND NOT d.late ORDER BY d.id LIMIT 9",
+    "SELECT sum(d.distance * m.late_confidence)::DECIMAL(18, 4) s FROM deliveries d JOIN late m",
+    "SELECT d.id, (SELECT count(*) FROM deliveries z WHERE z.carrier = d.carrier) k, m.late"
+    " FROM deliveries d JOIN late m ORDER BY d.id LIMIT 2",
+    "SELECT d.id FROM deliveries d JOIN late m WHERE d.id IN (SELECT id FROM deliveries WHERE distance > 55)"
+    " AND m.late ORDER BY 1 LIMIT 4",
+    "SELECT d.id FROM deliveries d JOIN late m WHERE d.id < 10 OR m.late_confidence > 0.99 ORDER BY d.id LIMIT 20",
+    "SELECT count(*) n FROM deliveries d JOIN late m"
+    " WHERE EXISTS (SELECT 1 FROM deliveries z WHERE z.id = d.id AND z.distance > 50)",
+    "SELECT strftime(d.ordered_at, '%Y-%m') mth, avg(CAST(m.late AS INT))::DECIMAL(9, 6) a"
+    " FROM deliveries d JOIN late m GROUP BY mth ORDER BY mth",
+    "SELECT d.id, m.late FROM ops.deliveries d JOIN late m ORDER BY d.id LIMIT 2",
+    "SELECT count(*) n FROM deliveries d JOIN late m WHERE d.id < 0",
+]
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    """The project, and a DuckDB of our own where `predicted` holds the model's answers for each row."""
+    import duckdb
+
+    project = c.opened(c.make(tmp_path_factory.mktemp("questions") / "shop"))
+    project.apply()
+    rows = project.sql("SELECT * FROM deliveries").arrow()
+    answers = project.model("late").predict(rows.drop_columns(["late"]))
+    beside = duckdb.connect(config={"python_enable_replacements": False})
+    beside.register("given", rows)
+    beside.register("answered", answers.select(["id", "late", "late_confidence"]).rename_columns(
+        ["row", "late", "late_confidence"]))  # fmt: skip
+    beside.execute(
+        "CREATE SCHEMA ops; CREATE TABLE deliveries AS FROM given; CREATE TABLE ops.deliveries AS FROM given;"
+        "CREATE TABLE predicted AS FROM answered"
+    )
+    return project, beside
+
+
+@pytest.mark.parametrize("sql", QUERIES)
+def test_a_join_with_a_model_is_a_join_with_its_predictions(asked: tuple[Any, Any], sql: str) -> None:
+    project, beside = asked
+    wanted = beside.execute(sql.replace("JOIN late m", "JOIN predicted m ON m.row = d.id"))
+    names = [d[0] for d in wanted.description]
+    found = project.sql(sql).arrow()
+    assert found.schema.names == names
+    assert [tuple(r.values()) for r in found.to_pylist()] == wanted.fetchall()
+
+
+def test_one_row_and_many_rows_agree(asked: tuple[Any, Any]) -> None:
+    project, _ = asked
+    many = project.sql(
+        "SELECT d.carrier, d.distance, d.ordered_at, m.late, m.late_confidence FROM deliveries d JOIN late m LIMIT 20"
+    ).rows()
+    for row in many:
+        one = project.sql(
+            f"SELECT late, late_confidence FROM late WHERE ordered_at = TIMESTAMP '{row['ordered_at']}'"
+            f" AND distance = {row['distance']} AND carrier = '{row['carrier']}'"
+        ).rows()
+        given = {k: row[k] for k in ("carrier", "distance", "ordered_at")}
+        assert one == [{"late": row["late"], "late_confidence": row["late_confidence"]}]
+        assert project.model("late").predict(given)["late_confidence"] == row["late_confidence"]
