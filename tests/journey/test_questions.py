@@ -3,33 +3,50 @@
 from typing import Any
 
 import pytest
+
 import shop_project as c
 
 QUERIES = [
     "SELECT d.id, m.late FROM deliveries d JOIN late m ORDER BY d.id LIMIT 10",
     "SELECT d.id, m.late AS p FROM deliveries d LEFT JOIN late m ORDER BY d.id LIMIT 3",
-    "SELECT d.carrier, count(*) FILTER (WHERE m.late) n, avg(m.late_confidence)::DECIMAL(9, 6) a"
-    " FROM deliveries d JOIN late m GROUP BY d.carrier HAVING count(*) > 10 ORDER BY ALL",
-    "WITH d AS (SELECT * FROM deliveries WHERE distance > 20) SELECT d.id, m.late FROM d JOIN late m"
-    " ORDER BY d.id DESC LIMIT 5 OFFSET 2",
+    (
+        "SELECT d.carrier, count(*) FILTER (WHERE m.late) n, avg(m.late_confidence)::DECIMAL(9, 6) a"
+        " FROM deliveries d JOIN late m GROUP BY d.carrier HAVING count(*) > 10 ORDER BY ALL"
+    ),
+    (
+        "WITH d AS (SELECT * FROM deliveries WHERE distance > 20) SELECT d.id, m.late FROM d JOIN late m"
+        " ORDER BY d.id DESC LIMIT 5 OFFSET 2"
+    ),
     "SELECT count(*) n FROM (SELECT d.id, m.late AS p FROM deliveries d JOIN late m) t WHERE t.p",
-    "SELECT d.id, row_number() OVER (PARTITION BY d.carrier ORDER BY m.late_confidence DESC, d.id) r"
-    " FROM deliveries d JOIN late m QUALIFY r <= 2 ORDER BY d.id",
+    (
+        "SELECT d.id, row_number() OVER (PARTITION BY d.carrier ORDER BY m.late_confidence DESC, d.id) r"
+        " FROM deliveries d JOIN late m QUALIFY r <= 2 ORDER BY d.id"
+    ),
     "SELECT DISTINCT m.late p FROM deliveries d JOIN late m ORDER BY 1",
-    "SELECT d.id AS \"Id\", CASE WHEN m.late THEN 'y' ELSE 'n' END w FROM deliveries AS d JOIN late m"
-    " WHERE m.late_confidence > 0.8 AND d.carrier IN ('slow', 'own') ORDER BY 1 LIMIT 7",
+    (
+        "SELECT d.id AS \"Id\", CASE WHEN m.late THEN 'y' ELSE 'n' END w FROM deliveries AS d JOIN late m"
+        " WHERE m.late_confidence > 0.8 AND d.carrier IN ('slow', 'own') ORDER BY 1 LIMIT 7"
+    ),
     "SELECT d.late AS truth, m.late AS said, count(*) n FROM deliveries d JOIN late m GROUP BY ALL ORDER BY ALL",
     "SELECT d.id FROM deliveries d JOIN late m WHERE m.late AND NOT d.late ORDER BY d.id LIMIT 9",
     "SELECT sum(d.distance * m.late_confidence)::DECIMAL(18, 4) s FROM deliveries d JOIN late m",
-    "SELECT d.id, (SELECT count(*) FROM deliveries z WHERE z.carrier = d.carrier) k, m.late"
-    " FROM deliveries d JOIN late m ORDER BY d.id LIMIT 2",
-    "SELECT d.id FROM deliveries d JOIN late m WHERE d.id IN (SELECT id FROM deliveries WHERE distance > 55)"
-    " AND m.late ORDER BY 1 LIMIT 4",
+    (
+        "SELECT d.id, (SELECT count(*) FROM deliveries z WHERE z.carrier = d.carrier) k, m.late"
+        " FROM deliveries d JOIN late m ORDER BY d.id LIMIT 2"
+    ),
+    (
+        "SELECT d.id FROM deliveries d JOIN late m WHERE d.id IN (SELECT id FROM deliveries WHERE distance > 55)"
+        " AND m.late ORDER BY 1 LIMIT 4"
+    ),
     "SELECT d.id FROM deliveries d JOIN late m WHERE d.id < 10 OR m.late_confidence > 0.99 ORDER BY d.id LIMIT 20",
-    "SELECT count(*) n FROM deliveries d JOIN late m"
-    " WHERE EXISTS (SELECT 1 FROM deliveries z WHERE z.id = d.id AND z.distance > 50)",
-    "SELECT strftime(d.ordered_at, '%Y-%m') mth, avg(CAST(m.late AS INT))::DECIMAL(9, 6) a"
-    " FROM deliveries d JOIN late m GROUP BY mth ORDER BY mth",
+    (
+        "SELECT count(*) n FROM deliveries d JOIN late m"
+        " WHERE EXISTS (SELECT 1 FROM deliveries z WHERE z.id = d.id AND z.distance > 50)"
+    ),
+    (
+        "SELECT strftime(d.ordered_at, '%Y-%m') mth, avg(CAST(m.late AS INT))::DECIMAL(9, 6) a"
+        " FROM deliveries d JOIN late m GROUP BY mth ORDER BY mth"
+    ),
     "SELECT d.id, m.late FROM ops.deliveries d JOIN late m ORDER BY d.id LIMIT 2",
     "SELECT count(*) n FROM deliveries d JOIN late m WHERE d.id < 0",
 ]
