@@ -1,6 +1,5 @@
 """The reconciler acts unattended: refreshes, retrains when the rule says so, survives what fails, and can be waited for."""
 
-import os
 import shutil
 import signal
 import sqlite3
@@ -190,14 +189,8 @@ def test_the_process_follows_a_clock_file_and_ends_with_sigterm(
     clock_file = tmp_path / "clock"
     moved = FileClock(str(clock_file))
     moved.set(clock.now())
-    code = "import sys; from tilth.interfaces.cli.reconcile import reconcile; reconcile(sys.argv[1:])"
-    arguments = ["--project", made.root, "--env", "prod", "--clock", str(clock_file)]
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONWARNINGS": ""},
-    )
+    arguments = ["reconcile", "--project", made.root, "--env", "prod", "--clock", str(clock_file)]
+    process = subprocess.Popen([sys.executable, "-m", "tilth", *arguments], stderr=subprocess.PIPE, text=True)
     try:
         for n in range(3):
             returns.add(Path(made.root), returns.HISTORY + n)
