@@ -33,6 +33,7 @@ LEARNED = {
     DataType.TIMESTAMP: datetime,
 }
 WORDS = {"float": "a number", "str": "a text", "bool": "true or false", "int": "a whole number"}
+_ENCODE = msgspec.json.Encoder().encode
 _EXPECTED = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
 _PLACE = re.compile(r" - at `\$\.?(.*)`\Z")
 
@@ -66,9 +67,7 @@ class Encoder:
         except msgspec.ValidationError as error:
             self._refuse(error, _generic(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InputError(
-                f"The row is not JSON: {error}.", hint="Send an object such as {" + self._example() + "}."
-            ) from error
+            raise InputError(f"The row is not JSON: {error}.", hint=self._json_hint(body)) from error
 
     def convert(self, values: Mapping[str, Any]) -> Any:
         """A mapping of Python values as a row; the same errors."""
@@ -80,6 +79,14 @@ class Encoder:
     def values(self, row: Any) -> dict[str, Any]:
         """The row as a mapping by input name."""
         return {name: getattr(row, field) for name, field in self._attribute.items()}
+
+    def given(self, row: Any) -> dict[str, Any]:
+        """The same without what is missing and may be."""
+        return {name: value for name, value in self.values(row).items() if value is not None}
+
+    def record(self, row: Any) -> bytes:
+        """The row as one JSON object by input name."""
+        return _ENCODE(row)
 
     def _refuse(self, error: msgspec.ValidationError, given: Any) -> NoReturn:
         listed = did_you_mean("", self._signature.names, f"inputs of {self._signature.model}")
@@ -110,6 +117,11 @@ class Encoder:
             raise InputError(
                 f"The model `{self._signature.model}` has no input {words}.", hint=guess + listed
             )
+
+    def _json_hint(self, body: bytes) -> str:
+        if b"NaN" in body or b"Infinity" in body:
+            return "NaN and Infinity are not JSON: leave the input out, or send null, where it may be missing."
+        return "Send an object such as {" + self._example() + "}."
 
     def _example(self) -> str:
         return ", ".join(f'"{name}": ...' for name in self._signature.names[:3])

@@ -119,7 +119,7 @@ class Predictor:
         """
         import pyarrow as pa
 
-        wanted = self._wanted(outputs)
+        wanted = self.wanted(outputs)
         x = self.matrix(table)
         scores = self._scored(x)
         made = [self._column(name.removeprefix(self.signature.output), scores, x, table) for name in wanted]
@@ -131,7 +131,8 @@ class Predictor:
         heavy = (f"{self.signature.output}_probabilities", f"{self.signature.output}_explain")
         return tuple(o.name for o in self.signature.outputs if o.name not in heavy)
 
-    def _wanted(self, outputs: Sequence[str] | None) -> tuple[str, ...]:
+    def wanted(self, outputs: Sequence[str] | None) -> tuple[str, ...]:
+        """These output names, or the default ones; UnknownNameError with the nearest for one there is not."""
         if outputs is None:
             return self.outputs
         known = [o.name for o in self.signature.outputs]
@@ -213,6 +214,29 @@ class Predictor:
         row = self._encoder.decode(body)
         answer = self._curve.one(self._scorer.score_row(self._encoder.pack(row)))
         return self._render(answer), row, answer
+
+    def record(self, row: Any) -> bytes:
+        """The row as a JSON object by input name, carried columns included; `values` as it stands in the log."""
+        return self._encoder.record(row)
+
+    def choose(self, row: Any, answer: Answer, names: Sequence[str]) -> dict[str, Any]:
+        """The named outputs of a decoded row's answer; probabilities and the explanation as objects."""
+        made = self._outputs_of(answer)
+        why = f"{self.signature.output}_explain"
+        if why in names:
+            made[why] = self.explain(self._encoder.given(row))
+        return {name: made[name] for name in names}
+
+    def differs(self, answer: Answer, other: Predictor, others: Answer) -> bool:
+        """Whether another version says something else of a row: another class, or a number outside this one's interval."""
+        if self.signature.kind != other.signature.kind:
+            return True
+        if self.signature.kind != "regression":
+            mine, _ = _decide(answer, self._curve.threshold)
+            theirs, _ = _decide(others, other._curve.threshold)
+            return bool(self.signature.classes[mine] != other.signature.classes[theirs])
+        conformal = self._curve.conformal
+        return abs(answer[0] - others[0]) > (0.0 if conformal is None else conformal.radius)
 
     def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Answers for rows as mappings, with the values of `predict`."""

@@ -1,0 +1,151 @@
+"""`tilth up`: serves an environment over HTTP and keeps one reconciler process running beside it.
+
+The reconciler is a child that is started again when it ends, each time a little later, and that ends with this process.
+Serving itself is in `interfaces.http.server`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+import click
+
+from tilth.app import Project
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
+
+PORT = 8439
+SOONEST, LATEST = 0.5, 30.0  # seconds until an ended reconciler is started again
+STEADY = 60.0  # seconds after which it counts as running well
+LAST = 15.0  # seconds it has to end by itself
+
+
+@click.command()
+@PROJECT
+@ENV
+@click.option(
+    "--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
+)
+@click.option("--no-reconcile", is_flag=True, help="Serve only: nothing is refreshed or retrained.")
+@JSON
+@CLOCK
+def up(
+    project: str, environment: str | None, port: int, no_reconcile: bool, as_json: bool, clock: str | None
+) -> None:
+    """Serve predictions on this machine, refresh and retrain unattended; Ctrl-C ends it.
+
+    Example: tilth up --project flights --port 8439
+    """
+    from tilth.interfaces.http.guard import token
+    from tilth.interfaces.http.server import HOST, listen, serve
+    from tilth.runtime.node import Node
+
+    found = opened(project, clock)
+    if not found.applied:
+        found.graph()  # a folder that is no project is refused before anything is made in it
+    name = environment or found.settings.environment
+    secret = token(found.home)
+    listener = listen(port)
+    number = listener.getsockname()[1]
+    keeper = None if no_reconcile else Keeper(command(found, name, clock))
+
+    def ready(node: Node) -> None:
+        url = f"http://{HOST}:{number}/#token={secret}"
+        if as_json:
+            print(json.dumps({"url": url, "port": number, "pid": os.getpid()}), flush=True)
+        else:
+            print("\n".join(words(node, url)), flush=True)
+
+    try:
+        if keeper is not None:
+            keeper.start()
+        serve(found.work(), found.home, name, listener, ready, say)
+    finally:
+        if keeper is not None:
+            keeper.stop()
+        listener.close()
+        found.close()
+
+
+def words(node: object, url: str) -> list[str]:
+    """What is served, and where to look."""
+    from tilth.runtime.node import Node
+
+    assert isinstance(node, Node)
+    health, table = node.health(), node.table
+    lines = [f"tilth serves {node.environment} at {url}"]
+    if table is None:
+        return [*lines, "  nothing is served yet: run `tilth apply`"]
+    base = url.partition("#")[0]
+    for route in table.routes.values():
+        versions = " and ".join(str(s.version) for s in route.sides())
+        model = route.champion.predictor.signature.model
+        lines.append(f"  POST {base}predict/{route.endpoint}: {model} version {versions} ({route.stage})")
+    if not table.routes:
+        lines.append("  no endpoint is declared: CREATE ENDPOINT name FOR MODEL model; then `tilth apply`")
+    reasons = health["reasons"]
+    assert isinstance(reasons, list)
+    return [*lines, *(f"  degraded: {reason}" for reason in reasons)]
+
+
+def say(line: str) -> None:
+    """One line with the time on the wall."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stderr.flush()
+
+
+def command(project: Project, environment: str, clock: str | None) -> list[str]:
+    """How the reconciler of this project is started."""
+    more = ["--clock", os.path.abspath(clock)] if clock else []
+    return [
+        sys.executable, "-m", "tilth", "reconcile", "--project", project.root, "--env", environment, *more,
+    ]  # fmt: skip
+
+
+class Keeper:
+    """Keeps one child process running from a thread of its own, which lives as long as the child may."""
+
+    def __init__(self, line: Sequence[str]) -> None:
+        self._line = list(line)
+        self._stop = threading.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._run, name="tilth-keeper", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the child to end, insist after a while, and wait for it."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(LAST + 5)
+
+    def _run(self) -> None:
+        wait = SOONEST
+        while not self._stop.is_set():
+            began = time.monotonic()
+            status = self._once()
+            if self._stop.is_set():
+                return
+            wait = SOONEST if time.monotonic() - began > STEADY else min(wait * 2, LATEST)
+            say(f"the reconciler ended with status {status}; it is started again in {wait:g} s")
+            self._stop.wait(wait)
+
+    def _once(self) -> int:
+        """Run the child to its end, or to ours."""
+        child = subprocess.Popen(self._line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while child.poll() is None and not self._stop.wait(0.1):
+            pass
+        if child.poll() is None:
+            child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(LAST)
+        if child.poll() is None:
+            child.kill()
+        return child.wait()

@@ -1,0 +1,96 @@
+"""Bodies of requests and answers: read up to a limit, never further; errors as JSON with their HTTP status."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from tilth.core.errors import InputError, ProjectError, TilthError
+
+LIMIT = 8 << 20  # bytes of a request's body
+SLOWEST = 30.0  # seconds a body may take to arrive
+JSON = b"application/json"
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+encode = msgspec.json.Encoder().encode
+
+
+class TooLargeError(InputError):
+    http_status = 413
+
+
+class TooSlowError(InputError):
+    http_status = 408
+
+
+class WrongMethodError(ProjectError):
+    http_status = 405
+
+    def __init__(self, message: str, *, hint: str, allowed: str = "GET") -> None:
+        super().__init__(message, hint=hint)
+        self.allowed = allowed
+
+
+class GoneError(Exception):
+    """The client went away; nobody is there to be answered."""
+
+
+async def read(receive: Receive, length: int, limit: int) -> bytes:
+    """The whole body. TooLargeError as soon as it is known to be over the limit; what is over it is not kept."""
+    if length > limit:
+        raise _too_large(limit)
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise GoneError
+    body: bytes = message["body"]
+    if message["more_body"]:
+        return await _rest(receive, body, limit)
+    if len(body) > limit:
+        raise _too_large(limit)
+    return body
+
+
+async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
+    parts, total, more = [first], len(first), True
+    try:
+        async with asyncio.timeout(SLOWEST):
+            while more and total <= limit:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise GoneError
+                parts.append(message["body"])
+                total += len(parts[-1])
+                more = message["more_body"]
+    except TimeoutError:
+        raise TooSlowError(
+            f"The body did not arrive within {SLOWEST:g} seconds.", hint="Send smaller requests."
+        ) from None
+    if total > limit:
+        raise _too_large(limit)
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> TooLargeError:
+    return TooLargeError(
+        f"The body is over the limit of {limit >> 20} MB.",
+        hint="Send fewer rows at a time; for large tables use SELECT ... JOIN model.",
+    )
+
+
+def failure(error: TilthError) -> bytes:
+    """The error as the body of an answer."""
+    return encode({"error": error.fields()})
+
+
+async def answer(
+    send: Send, status: int, body: bytes, kind: bytes = JSON, more: tuple[tuple[bytes, bytes], ...] = ()
+) -> None:
+    """Send a whole answer."""
+    headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *more]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

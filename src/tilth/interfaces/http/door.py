@@ -1,0 +1,206 @@
+"""The ASGI callable: finds what answers a request, and turns errors into answers. No framework, one method a route.
+
+Every path asks for the token, except `/ping`, `/healthz` and the console page, which holds nothing secret. How rows are
+read and written is in `predictions` and `inference`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
+from typing import Any
+
+from tilth.core.errors import AuthError, TilthError, UnknownNameError
+from tilth.core.names import did_you_mean
+from tilth.interfaces.http import console, inference, metrics
+from tilth.interfaces.http.bodies import (
+    JSON,
+    LIMIT,
+    GoneError,
+    Receive,
+    Send,
+    WrongMethodError,
+    answer,
+    encode,
+    failure,
+    read,
+)
+from tilth.interfaces.http.guard import Guard
+from tilth.interfaces.http.predictions import predict
+from tilth.runtime.answering import Answering, Reply
+from tilth.runtime.node import Node
+
+TEXT = b"text/plain; charset=utf-8"
+PREDICT = "/predict/"
+PATHS = ("/", "/healthz", "/metrics", "/ping", "/predict/<endpoint>", "/status", "/v2")
+Scope = MutableMapping[str, Any]
+Content = tuple[int, bytes, bytes]  # status, body, content type
+Pairs = tuple[tuple[bytes, bytes], ...]
+NO_STORE: Pairs = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+
+
+class Door:
+    """Answers HTTP for one node. `status` gives what the console shows."""
+
+    def __init__(
+        self,
+        node: Node,
+        answering: Answering,
+        guard: Guard,
+        counts: metrics.Metrics,
+        status: Callable[[], Awaitable[dict[str, Any]]],
+        tell: Callable[[str], None] = lambda _line: None,
+        limit: int = LIMIT,
+    ) -> None:
+        self._node, self._answering, self._guard = node, answering, guard
+        self._counts, self._status, self._tell, self._limit = counts, status, tell, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            if scope["path"].startswith(PREDICT):
+                await self._predict(scope, receive, send)
+            elif scope["path"].startswith("/v2"):
+                await self._protocol(scope, receive, send)
+            else:
+                await self._other(scope, send)
+        except GoneError:
+            return
+
+    # --- predictions ---------------------------------------------------------------------------------------
+
+    async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began, endpoint, reply, status = perf_counter(), "", None, 200
+        try:
+            length = self._guard.check(scope["headers"])
+            if scope["method"] != "POST":
+                raise _wrong_method("POST")
+            route = self._node.route(scope["path"][len(PREDICT) :])
+            endpoint = route.endpoint
+            body = await read(receive, length, self._limit)
+            payload, reply = await predict(self._answering, route, body, scope["query_string"])
+        except Exception as error:
+            known = self._known(error)
+            status, payload = known.http_status, failure(known)
+            self._count(endpoint, reply, status, began)
+            await answer(send, status, payload, JSON, _challenge(known))
+            return
+        self._count(endpoint, reply, status, began)
+        await answer(send, status, payload)
+
+    def _count(self, endpoint: str, reply: Reply | None, status: int, began: float) -> None:
+        version, rows = (0, 0) if reply is None else (reply.side.version, len(reply.rows))
+        self._counts.add(endpoint, version, status, perf_counter() - began, rows)
+
+    def _known(self, error: Exception) -> TilthError:
+        """An error for the client; one of our own making is told here and not there."""
+        if isinstance(error, TilthError):
+            return error
+        if isinstance(error, GoneError):
+            raise error
+        self._tell(f"a request failed: {type(error).__name__}: {error}")
+        return TilthError("The server failed at this request.", hint="Its log says why.")
+
+    # --- the Open Inference Protocol -----------------------------------------------------------------------
+
+    async def _protocol(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            length = self._guard.check(scope["headers"])
+            status, payload = await self._v2(scope, receive, length)
+        except Exception as error:
+            known = self._known(error)
+            await answer(send, known.http_status, inference.failure(known), JSON, _challenge(known))
+            return
+        await answer(send, status, payload)
+
+    async def _v2(self, scope: Scope, receive: Receive, length: int) -> tuple[int, bytes]:
+        """`/v2`, `/v2/health/...`, `/v2/models/<m>[/versions/<v>][/ready|/infer]`."""
+        parts = scope["path"].strip("/").split("/")
+        posts = parts[-1] == "infer"
+        if scope["method"] != ("POST" if posts else "GET"):
+            raise _wrong_method("POST" if posts else "GET")
+        match parts:
+            case ["v2"]:
+                return 200, inference.server()
+            case ["v2", "health", "live"]:
+                return 200, encode({"live": True})
+            case ["v2", "health", "ready"]:
+                ready = self._node.table is not None
+                return 200 if ready else 503, encode({"ready": ready})
+            case ["v2", "models", name, *rest]:
+                return await self._model(name, rest, receive, length)
+        raise _no_path(scope["path"])
+
+    async def _model(self, name: str, rest: list[str], receive: Receive, length: int) -> tuple[int, bytes]:
+        began, route, version = perf_counter(), self._node.route(name), None
+        if len(rest) >= 2 and rest[0] == "versions":
+            version, rest = rest[1], rest[2:]
+        match rest:
+            case []:
+                return 200, inference.model(route, version)
+            case ["ready"]:
+                inference.side_of(route, version)
+                return 200, encode({"name": name, "ready": True})
+            case ["infer"]:
+                try:
+                    body = await read(receive, length, self._limit)
+                    payload, reply = await inference.infer(self._answering, route, version, body)
+                except TilthError as error:
+                    self._count(name, None, error.http_status, began)
+                    raise
+                self._count(name, reply, 200, began)
+                return 200, payload
+        raise _no_path(f"/v2/models/{name}/{'/'.join(rest)}")
+
+    # --- the rest ------------------------------------------------------------------------------------------
+
+    async def _other(self, scope: Scope, send: Send) -> None:
+        more: Pairs = NO_STORE
+        try:
+            if scope["method"] not in {"GET", "HEAD"}:
+                raise _wrong_method("GET")
+            open_to_all = scope["path"] in {"/", "/ping", "/healthz"}
+            self._guard.check(scope["headers"], needs_token=not open_to_all)
+            status, payload, kind = await self._page(scope["path"])
+            if scope["path"] == "/":
+                more = (*NO_STORE, *console.HEADERS)
+        except Exception as error:
+            known = self._known(error)
+            status, payload, kind = known.http_status, failure(known), JSON
+            more = (*NO_STORE, *_challenge(known))
+        await answer(send, status, payload, kind, more)
+
+    async def _page(self, path: str) -> Content:
+        match path:
+            case "/ping":
+                return 200, b"pong\n", TEXT
+            case "/healthz":
+                health = self._node.health()
+                return 503 if health["status"] == "starting" else 200, encode(health), JSON
+            case "/metrics":
+                return 200, self._counts.text(self._node, self._answering), metrics.KIND
+            case "/status":
+                return 200, encode(await self._status()), JSON
+            case "/":
+                return 200, console.page(), b"text/html; charset=utf-8"
+        raise _no_path(path)
+
+
+def _challenge(error: TilthError) -> Pairs:
+    """The header that goes with a refusal."""
+    if isinstance(error, AuthError) and error.http_status == 401:
+        return ((b"www-authenticate", b'Bearer realm="tilth"'),)
+    if isinstance(error, WrongMethodError):
+        return ((b"allow", error.allowed.encode()),)
+    return ()
+
+
+def _wrong_method(allowed: str) -> WrongMethodError:
+    return WrongMethodError(
+        f"This path is for {allowed}.", hint=f"Send the request with {allowed}.", allowed=allowed
+    )
+
+
+def _no_path(path: str) -> UnknownNameError:
+    return UnknownNameError(f"There is nothing at {path[:200]!r}.", hint=did_you_mean(path, PATHS, "paths"))

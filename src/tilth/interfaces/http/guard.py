@@ -1,0 +1,109 @@
+"""Who may ask: the token of a project, and requests that a foreign web page had a browser send.
+
+The token is made at the first start, in a file that only this user can read. A request must name a loopback host, so that
+a page whose name was made to point here is refused, and its origin, if it has one, must be this server.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import secrets
+
+from tilth.core.errors import AuthError, StorageError
+
+_LOOPBACK = re.compile(rb"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?\Z", re.IGNORECASE)
+Headers = list[tuple[bytes, bytes]]
+
+
+class ForeignError(AuthError):
+    """The request came by another name than this machine's own, or from another web page."""
+
+    http_status = 403
+
+
+def token(home: str) -> str:
+    """The project's token; made, with mode 0600, when there is none."""
+    path = os.path.join(home, "token")
+    try:
+        os.makedirs(home, mode=0o700, exist_ok=True)
+        if not os.path.exists(path):
+            _make(path)
+        with open(path, encoding="ascii") as file:
+            found = file.read().strip()
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise AuthError(
+                    f"Others can read the token in {path}.",
+                    hint=f"Delete it and start again: a new one is made. Or: chmod 600 {path}",
+                )
+    except OSError as error:
+        raise StorageError(
+            f"The token file {path} cannot be used ({error.strerror}).",
+            hint="Give this user write access to the project's .tilth folder.",
+        ) from error
+    if len(found) < 32:
+        raise AuthError(f"The token in {path} is too short.", hint="Delete the file: a new one is made.")
+    return found
+
+
+def _make(path: str) -> None:
+    """Write a token to a file of our own and give it its name, so that no one ever reads a half of it."""
+    fresh = f"{path}.{os.getpid()}"
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(handle, secrets.token_urlsafe(32).encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    try:
+        os.link(fresh, path)  # fails when another start was first
+    except FileExistsError:
+        pass
+    finally:
+        os.unlink(fresh)
+
+
+class Guard:
+    """Checks the headers of a request. Never says what the token is."""
+
+    def __init__(self, secret: str, where: str) -> None:
+        self._expected = b"Bearer " + secret.encode()
+        self._secret = secret.encode()
+        self._where = where
+
+    def check(self, headers: Headers, *, needs_token: bool = True) -> int:
+        """The announced length of the body (-1: not announced), when the request may be answered."""
+        given = host = origin = None
+        length = -1
+        for name, value in headers:
+            if name == b"host":
+                host = value if host is None else b""
+            elif name == b"authorization":
+                given = value
+            elif name == b"content-length":
+                length = int(value) if value.isdigit() else -1
+            elif name == b"origin":
+                origin = value
+        if host is not None and not _LOOPBACK.match(host):
+            raise ForeignError(
+                "This server answers by the name of this machine only.",
+                hint="Use http://127.0.0.1 or localhost.",
+            )
+        if origin is not None and origin != b"http://" + (host or b""):
+            raise ForeignError(
+                "Web pages of other origins may not ask this server.",
+                hint="Call it from a program, not a page.",
+            )
+        if needs_token and not (given is not None and hmac.compare_digest(given, self._expected)):
+            self._refuse(given)
+        return length
+
+    def _refuse(self, given: bytes | None) -> None:
+        """Raise, unless only the scheme is spelled otherwise."""
+        hint = f"Send the header `Authorization: Bearer <token>`; the token is in {self._where}."
+        if given is None:
+            raise AuthError("This needs a token.", hint=hint)
+        scheme, _, value = given.partition(b" ")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(value.strip(), self._secret):
+            raise AuthError("The token is wrong.", hint=hint)

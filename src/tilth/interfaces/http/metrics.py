@@ -1,0 +1,113 @@
+"""Counts for Prometheus: requests by endpoint, version and status, their time, rows, and the node's own figures.
+
+Names of endpoints that are not served are not labels: what a stranger asks for must not grow our memory.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+
+from tilth.ml.serving.rollout import Stage
+from tilth.runtime.answering import Answering
+from tilth.runtime.node import Node
+
+BOUNDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+KIND = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class Series:
+    """Requests with the same labels."""
+
+    __slots__ = ("counts", "requests", "rows", "seconds")
+
+    def __init__(self) -> None:
+        self.requests = self.rows = 0
+        self.seconds = 0.0
+        self.counts = [0] * (len(BOUNDS) + 1)
+
+    def add(self, seconds: float, rows: int) -> None:
+        self.requests += 1
+        self.rows += rows
+        self.seconds += seconds
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+
+
+class Metrics:
+    """What this server counted since it started."""
+
+    def __init__(self) -> None:
+        self.series: dict[tuple[str, int, int], Series] = {}
+
+    def add(self, endpoint: str, version: int, status: int, seconds: float, rows: int) -> None:
+        """One request; version 0 when none answered."""
+        key = (endpoint, version, status)
+        found = self.series.get(key)
+        if found is None:
+            found = self.series[key] = Series()
+        found.add(seconds, rows)
+
+    def requests(self, endpoint: str) -> dict[str, int]:
+        """By status, for people."""
+        out: dict[str, int] = {}
+        for (name, _, status), series in self.series.items():
+            if name == endpoint:
+                out[str(status)] = out.get(str(status), 0) + series.requests
+        return out
+
+    def text(self, node: Node, answering: Answering) -> bytes:
+        """All of it in Prometheus' text format."""
+        lines = [*self._requests(), *_node(node, answering)]
+        return ("\n".join(lines) + "\n").encode()
+
+    def _requests(self) -> Iterable[str]:
+        known = sorted(self.series.items())
+        yield from _head("tilth_requests_total", "counter", "Requests for predictions.")
+        for key, series in known:
+            yield f"tilth_requests_total{_labels(key)} {series.requests}"
+        yield from _head("tilth_rows_total", "counter", "Rows predicted.")
+        for key, series in known:
+            yield f"tilth_rows_total{_labels(key)} {series.rows}"
+        name = "tilth_request_seconds"
+        yield from _head(name, "histogram", "From the request's headers to its answer.")
+        for key, series in known:
+            total = 0
+            for bound, count in zip((*BOUNDS, "+Inf"), series.counts, strict=True):
+                total += count
+                yield f"{name}_bucket{_labels(key, le=str(bound))} {total}"
+            yield f"{name}_sum{_labels(key)} {series.seconds:.6f}"
+            yield f"{name}_count{_labels(key)} {series.requests}"
+
+
+def _node(node: Node, answering: Answering) -> Iterable[str]:
+    figures, table = node.figures, node.table
+    simple: Mapping[str, tuple[str, str, float]] = {
+        "tilth_generation": ("gauge", "The generation that is served.", table.generation if table else 0),
+        "tilth_degraded": ("gauge", "1 while something cannot be served.", int(bool(node.troubles))),
+        "tilth_swaps_total": ("counter", "Times the routes were replaced.", figures.swaps),
+        "tilth_swap_seconds_total": ("counter", "From seeing a change to serving it.", figures.swap_seconds),
+        "tilth_last_swap_seconds": ("gauge", "The same, of the last one.", figures.last_swap_seconds),
+        "tilth_rejected_total": ("counter", "Bundles or generations that were not taken.", figures.rejected),
+        "tilth_shadows_skipped_total": (
+            "counter", "Requests the shadow did not see, for lack of time.", answering.shadows_skipped,
+        ),
+    }  # fmt: skip
+    for name, (kind, words, value) in simple.items():
+        yield from _head(name, kind, words)
+        yield f"{name} {value:.6f}" if isinstance(value, float) else f"{name} {value}"
+    yield from _head("tilth_rollout_stage", "gauge", "1 for the stage an endpoint's newest revision is in.")
+    for route in table.routes.values() if table else ():
+        for stage in Stage:
+            here = int(route.live_stage == stage.value)
+            yield f'tilth_rollout_stage{{endpoint="{route.endpoint}",stage="{stage.value}"}} {here}'
+
+
+def _head(name: str, kind: str, words: str) -> Iterable[str]:
+    yield f"# HELP {name} {words}"
+    yield f"# TYPE {name} {kind}"
+
+
+def _labels(key: tuple[str, int, int], **more: str) -> str:
+    endpoint, version, status = key
+    labels = {"endpoint": endpoint, "version": str(version or ""), "status": str(status), **more}
+    return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
