@@ -21,6 +21,7 @@ from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
 LATER = {
     "init": "tilth.interfaces.cli.init",
     "reconcile": "tilth.interfaces.cli.reconcile",
+    "up": "tilth.interfaces.cli.up",
     "sql": "tilth.interfaces.cli.ask",
     "predict": "tilth.interfaces.cli.ask",
     "status": "tilth.interfaces.cli.look",
