@@ -95,3 +95,13 @@ def test_one_row_and_many_rows_agree(asked: tuple[Any, Any]) -> None:
         given = {k: row[k] for k in ("carrier", "distance", "ordered_at")}
         assert one == [{"late": row["late"], "late_confidence": row["late_confidence"]}]
         assert project.model("late").predict(given)["late_confidence"] == row["late_confidence"]
+
+
+def test_every_column_of_the_schema_tilth_can_be_named_without_quotes(asked: tuple[Any, Any]) -> None:
+    from tilth.runtime.catalog import SystemTables
+
+    project, _ = asked
+    tables = SystemTables(project.work())
+    for table in tables.tables():
+        columns = ", ".join(tables.describe(table).names)
+        assert project.sql(f"SELECT {columns} FROM tilth.{table}").arrow().schema.names

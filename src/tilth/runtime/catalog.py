@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NAME = "tilth"
+_RENAMED = {"at": "recorded_at", "check": "expectation", "column": "input"}  # DuckDB reserves the state's words
 _TIMES = frozenset({"at", "watermark", "window_start", "window_end", "tuned_until"})
 
 
@@ -70,17 +71,22 @@ class SystemTables:
                 hint=did_you_mean(table, self.tables(), "tables of tilth"),
             )
         if name == "predictions":
-            return self._work.log.table()[0]
+            return _named(self._work.log.table()[0])
         if name in _MADE:
             columns, make = _MADE[name]
             return _table(columns, [r for env in self._environments() for r in make(self._work, env)])
         types = self._work.state.column_types(name)
         columns = {c: _kind(c, t) for c, t in types.items()}
         _, rows = self._work.state.table(name)
-        return _table(columns, [dict(zip(types, row, strict=True)) for row in rows])
+        return _named(_table(columns, [dict(zip(types, row, strict=True)) for row in rows]))
 
     def _environments(self) -> list[str]:
         return [str(r["name"]) for r in self._work.state.read("environments")]
+
+
+def _named(table: pa.Table) -> pa.Table:
+    """The table with columns that a query can name without quotes."""
+    return table.rename_columns([_RENAMED.get(n, n) for n in table.schema.names])
 
 
 def _kind(column: str, declared: str) -> str:
@@ -194,7 +200,7 @@ def _checks(work: Workspace, environment: str) -> list[dict[str, Any]]:
             {
                 "environment": environment,
                 "dataset": p.name,
-                "check": show_check(e),
+                "expectation": show_check(e),
                 "kind": e.kind.value,
                 "on_fail": e.on_fail.value,
             }
@@ -245,5 +251,5 @@ _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
         },
         _endpoints,
     ),
-    "checks": (dict.fromkeys(("environment", "dataset", "check", "kind", "on_fail"), "text"), _checks),
+    "checks": (dict.fromkeys(("environment", "dataset", "expectation", "kind", "on_fail"), "text"), _checks),
 }
