@@ -20,6 +20,7 @@ from tilth.core.names import did_you_mean
 from tilth.core.time import show_instant
 from tilth.ml.data import checks as checking
 from tilth.ml.data import snapshots, spoiling
+from tilth.ml.data.drift import WINDOW
 from tilth.ml.data.profile import Categorical, Numeric
 from tilth.ml.data.spoiling import Mishap
 from tilth.ml.serving.monitoring import Answers, Watched, drifts, overall_drift
@@ -28,7 +29,6 @@ from tilth.plan.snapshot import Pointer, Signals
 from tilth.ports.snapshots import Manifest
 from tilth.resources.graph import Graph
 from tilth.runtime import generations, node_loss
-from tilth.runtime.watching import WINDOW
 from tilth.runtime.workspace import Workspace, manifest_of, verified, version_of, version_row
 from tilth.sql.statements import CreateDataset, CreateModel, DatasetRef, DrillKind, Kind
 

@@ -8,12 +8,13 @@ stays decoded in memory between looks, and only what was appended since is read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tilth.core.schema import Schema
 from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.ml.data.drift import WINDOW
 from tilth.ml.serving.monitoring import Answers, Look, Watched, decode, key_texts, look
 from tilth.plan.snapshot import Pointer
 from tilth.ports.predictions import START
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LOOK_EVERY = timedelta(days=1)
-WINDOW = timedelta(days=7)
 ANSWERED = ("champion", "canary")  # roles whose answers a client has seen
 ACTOR = "watch"
 
@@ -131,8 +131,7 @@ class Watcher:
         if one.outcomes is None:
             return bare
         logged = {i.name.lower(): i.name for i in (*bare.signature.inputs, *bare.signature.carried)}
-        keys = tuple(logged.get(k.lower(), k) for k in one.outcomes.key)
-        return Watched(bare.signature, bare.profile, bare.metric, bare.weights, keys)
+        return replace(bare, keys=tuple(logged.get(k.lower(), k) for k in one.outcomes.key))
 
     def _one(self, held: _Held, now: Instant, graph: Graph) -> Look:
         assert held.answers is not None

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from data_bench import Bench
 
-from tilth.ml.data.drift import ENOUGH, compare, drift, overall, prediction_drift
+from tilth.ml.data.drift import ENOUGH, ColumnDrift, compare, drift, overall, prediction_drift, unusual
 from tilth.ml.data.profile import Categorical, Numeric, Profile, profile
 
 
@@ -117,3 +117,16 @@ def test_predictions_drift_by_themselves(bench: Bench, reference: Profile) -> No
 def test_an_empty_bin_counts_for_little_when_one_row_falls_in_it() -> None:
     assert compare([1000, 1000, 0], [1000, 999, 1])[0] < 0.01
     assert compare([], [])[0] == 0.0
+
+
+def test_the_overall_drift_is_bounded_and_leaves_out_what_is_usual() -> None:
+    far = [
+        ColumnDrift("a", 7.0, 1.0, 0, 0, 1000, 7.0),
+        ColumnDrift("b", 0.2, 0.1, 0, 0, 1000, 0.2),
+    ]
+    assert overall(far) == 1.0
+    assert overall(far, {"a": 0.1, "b": 0.9}) == pytest.approx(0.1 + 0.18)
+    found = unusual(far, {"a": 6.5, "b": 0.5})
+    assert [(d.psi, d.score) for d in found] == [(7.0, 0.5), (0.2, 0.0)]
+    few = ColumnDrift("c", 1.0, 1.0, 0, 0, 10, None)
+    assert unusual([few], {}) == (few,)

@@ -2,27 +2,31 @@
 
 PSI is given without its sampling noise: two samples of n and m rows from one distribution have a PSI of about
 (B - 1)(1/n + 1/m) over B bins, which is taken off (not below 0). JS is the Jensen-Shannon distance to base 2 (0 to 1).
-Rows without a value are a bin of their own, so that a column that goes missing drifts. A column's score is its PSI,
-None with fewer than 500 rows on either side. The overall score is the greatest of the columns', or their
-mean weighted by importance when importances are given, whichever says more about the model.
+Rows without a value are a bin of their own, so that a column that goes missing drifts. A column's score is its PSI less
+what a week of the reference differed from the whole of it (`usual`): a week of weather is never like four months of it.
+It is None with fewer than 500 rows on either side. The overall score is the greatest of the columns' (0 to 1), or
+their mean weighted by importance when importances are given; a column counts as wholly moved from a score of 1.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from tilth.ml.data.profile import Categorical, Numeric, Profile, count_values, measure
 from tilth.ports.engine import QueryEngine, Relation
 
 ENOUGH = 500
+WINDOW = timedelta(days=7)  # over which served rows are compared, and the usual variation is taken
+WHOLLY = 1.0  # a score from which a column has nothing to do with what it was
 _FLOOR = 1e-6  # a share of nothing, where a logarithm needs something
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
-    """`score` is None when there are too few rows to say; `psi` has the noise removed."""
+    """`score` is None when there are too few rows to say; `psi` has the sampling noise removed, `score` also the usual."""
 
     column: str
     psi: float
@@ -55,16 +59,23 @@ def prediction_drift(
 
 
 def overall(drifts: Iterable[ColumnDrift], weights: Mapping[str, float] | None = None) -> float:
-    """One number for all columns: the greatest score; with weights (importances) the weighted mean of the scores.
+    """One number from 0 to 1 for all columns: the greatest score; with weights (importances) their weighted mean.
 
     Columns without a score are left out; with none left it is 0.
     """
-    known = [(d.column, d.score) for d in drifts if d.score is not None]
+    known = [(d.column, min(d.score, WHOLLY)) for d in drifts if d.score is not None]
     if weights is None:
         return max((score for _, score in known), default=0.0)
     shares = [(max(weights.get(column, 0.0), 0.0), score) for column, score in known]
     total = sum(w for w, _ in shares)
     return sum(w * s for w, s in shares) / total if total else 0.0
+
+
+def unusual(drifts: Iterable[ColumnDrift], usual: Mapping[str, float]) -> tuple[ColumnDrift, ...]:
+    """The drifts with scores that leave out how much a column's weeks differ anyway."""
+    return tuple(
+        d if d.score is None else replace(d, score=max(0.0, d.psi - usual.get(d.column, 0.0))) for d in drifts
+    )
 
 
 def _names(current: Relation) -> set[str]:

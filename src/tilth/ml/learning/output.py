@@ -35,10 +35,12 @@ def write(
     out: str, spec: TrainingSpec, data: Rows, chosen: Member, curve: Curve, metrics: dict[str, Any]
 ) -> dict[str, str]:
     """Write all files of the bundle; the sha256 of each by name."""
-    from tilth.ml.learning.reference import profile
+    from tilth.ml.learning.reference import profile, usual
 
     signature = _signature(spec, data)
     scores = curve.apply(chosen.scorer.score(data.part("judge")[0]))
+    known = profile(data, scores, spec.output)
+    weeks = usual(data, known, lambda x: curve.apply(chosen.scorer.score(x)), spec.output, spec.event_time)
     member = f"member.{chosen.fitted.suffix}"
     files: dict[str, bytes] = {
         "signature.json": text(signature.plain()),
@@ -46,7 +48,7 @@ def write(
         "calibration.json": text({**curve.plain(), "member": member, "scorer": chosen.fitted.scorer}),
         member: chosen.fitted.payload,
         "metrics.json": text(metrics),
-        "profile.json": text(profile(data, scores, spec.output).plain()),
+        "profile.json": text({**known.plain(), "usual": weeks}),
         "MLmodel": _mlmodel(signature, chosen, member).encode(),
     }
     for name, content in files.items():

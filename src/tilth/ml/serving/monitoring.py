@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError, TamperError
 from tilth.core.schema import DataType
 from tilth.ml.bundles.signature import Signature
-from tilth.ml.data.drift import ColumnDrift, drift, overall
+from tilth.ml.data.drift import ColumnDrift, drift, overall, unusual
 from tilth.ml.data.profile import Profile
 from tilth.ml.learning.evaluation import evaluate
 from tilth.ml.learning.gates import FEWEST_POSITIVES, FEWEST_ROWS
@@ -40,6 +40,7 @@ class Watched:
     profile: Profile
     metric: str
     weights: Mapping[str, float] | None = None
+    usual: Mapping[str, float] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
 
     @classmethod
@@ -47,9 +48,9 @@ class Watched:
         """From the files of a verified bundle."""
         try:
             signature = Signature.from_plain(json.loads(files["signature.json"]))
-            profile = Profile.from_plain(json.loads(files["profile.json"]))
-            metrics = json.loads(files["metrics.json"])
-            return cls(signature, profile, str(metrics["metric"]), metrics.get("importance"), keys)
+            kept, metrics = json.loads(files["profile.json"]), json.loads(files["metrics.json"])
+            profile, usual = Profile.from_plain(kept), kept.get("usual", {})
+            return cls(signature, profile, str(metrics["metric"]), metrics.get("importance"), usual, keys)
         except (KeyError, TypeError, ValueError) as error:
             raise TamperError(
                 f"The bundle's files do not fit together: {type(error).__name__} {error}.",
@@ -232,11 +233,12 @@ def drifts(watched: Watched, answers: Answers, engine: QueryEngine) -> tuple[Col
         return ()
     scores = _said(watched, answers)
     table = answers.inputs.select([c for c in watched.columns if c in answers.inputs.column_names])
-    return drift(watched.profile, table.append_column(watched.score, scores), engine)
+    found = drift(watched.profile, table.append_column(watched.score, scores), engine)
+    return unusual(found, watched.usual)
 
 
 def overall_drift(watched: Watched, columns: Sequence[ColumnDrift]) -> float | None:
-    """One number for all inputs: their mean weighed by how much each moves the answers.
+    """One number from 0 to 1 for all inputs: their mean weighed by how much each moves the answers.
 
     Seasonal inputs drift without harm; the greatest drift of any column would have a model retrained for ever.
     """
