@@ -136,3 +136,13 @@ def test_a_drill_can_be_asked_for_in_sql(project: Project) -> None:
     done = project.sql("DRILL MODEL returns (bad_data)")
     assert not done.refused
     assert done.facts["drill"] == "bad_data"
+
+
+def test_a_lost_node_loses_no_answer_and_the_projects_log_is_not_touched(project: Project) -> None:
+    done = drilled(project, DrillKind.NODE_LOSS)
+    assert done.ok, done.text
+    assert done.facts["lost_acknowledged"] == 0
+    assert done.facts["acknowledged"] > 50
+    assert done.facts["logged"] >= done.facts["acknowledged"]
+    assert done.facts["answered_again_seconds"] > 0
+    assert not project.state().table("nodes")[1]
