@@ -71,7 +71,7 @@ class SystemTables:
                 hint=did_you_mean(table, self.tables(), "tables of tilth"),
             )
         if name == "predictions":
-            return _named(self._work.log.table()[0])
+            return _named(_timed(self._work.log.table()[0]))
         if name in _MADE:
             columns, make = _MADE[name]
             return _table(columns, [r for env in self._environments() for r in make(self._work, env)])
@@ -82,6 +82,15 @@ class SystemTables:
 
     def _environments(self) -> list[str]:
         return [str(r["name"]) for r in self._work.state.read("environments")]
+
+
+def _timed(predictions: pa.Table) -> pa.Table:
+    """The prediction log with its instants as naive times in UTC."""
+    import pyarrow as pa
+
+    place = predictions.schema.get_field_index("at")
+    moments = predictions.column(place).cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+    return predictions.set_column(place, "at", moments)
 
 
 def _named(table: pa.Table) -> pa.Table:
