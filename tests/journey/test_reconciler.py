@@ -139,6 +139,25 @@ def test_bad_rows_stop_a_refresh_and_the_champion_stays(project: tuple[Project, 
     assert rows(made, "refreshes")[-1]["status"] == "published"
 
 
+def test_a_bundle_that_was_tampered_with_is_told_once_and_the_loop_comes_to_rest(
+    project: tuple[Project, ManualClock],
+) -> None:
+    made, clock = project
+    lines: list[str] = []
+    loop = reconciler(made, lines)
+    (bundle,) = (Path(made.home) / "bundles").glob("*/*/profile.json")
+    bundle.chmod(0o644)
+    bundle.write_bytes(bundle.read_bytes().replace(b"a", b"b", 1))
+    for n in range(3):
+        returns.add(Path(made.root), returns.HISTORY + n)
+        clock.set(returns.at(returns.HISTORY + n + 1))
+        loop.step(clock.now())
+    assert [n["reconciled_at"] for n in rows(made, "nodes")] == [show_instant(clock.now())]
+    assert rows(made, "quality") == []
+    assert len([line for line in lines if "cannot be looked at" in line]) == 1
+    assert [r["status"] for r in rows(made, "refreshes")] == ["published"] * 4
+
+
 def test_another_apply_under_way_is_waited_for(project: tuple[Project, ManualClock]) -> None:
     made, clock = project
     loop = reconciler(made, [])

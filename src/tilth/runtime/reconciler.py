@@ -60,7 +60,8 @@ class Reconciler:
         self._progress = progress or Silent()
         self._tell = tell or (lambda _line: None)
         self._replay = replay
-        self._backoff = Backoff()
+        self._backoff, self._looking = Backoff(), Backoff()
+        self._complaints: tuple[set[str], set[str]] = set(), set()  # of the step before, and of this one
         self._watcher = watching.Watcher(work, environment)
         self._graph: tuple[int, Graph] | None = None
         self._rested: Instant | None = None
@@ -78,7 +79,7 @@ class Reconciler:
             except BusyError:
                 self._pulse.sleep_until(time.monotonic() + BUSY)
             except Exception as error:
-                self._tell(f"cannot go on for now: {_words(error)}")
+                self._complain(f"cannot go on for now: {_words(error)}")
                 self._pulse.sleep_until(time.monotonic() + IDLE)
             stop.wait(POLL)
 
@@ -88,6 +89,7 @@ class Reconciler:
         BusyError when another apply of this environment is under way.
         """
         did = False
+        self._complaints = self._complaints[1], set()
         graph = self._deployed()
         if graph is not None:
             did = self._settle(graph, now)
@@ -98,7 +100,7 @@ class Reconciler:
 
     def _settle(self, graph: Graph, now: Instant) -> bool:
         did, seen = False, set[Hashable]()
-        changed = changes.look_for(self._work, graph, self._tell)
+        changed = changes.look_for(self._work, graph, self._complain)
         for _ in range(MOST_ROUNDS):
             todo = self._due(graph, now, changed, seen)
             if todo.actions:
@@ -106,13 +108,36 @@ class Reconciler:
                 seen |= {_key(a) for a in todo.actions}
                 did, changed = True, frozenset[str]()
                 continue
-            looks = self._watcher.look(now, graph)
-            if not looks:
+            if not self._look(graph, now):
                 break
-            for one in looks:
-                self._tell(watching.words(one))
             did = True
         return did
+
+    def _look(self, graph: Graph, now: Instant) -> bool:
+        """Look at the models that are due; one that cannot be looked at, or all when the log cannot be read, rest a while."""
+        wall = time.monotonic()
+
+        def failed(one: watching.Served, error: TilthError) -> None:
+            self._looking.failed(one.model, now, wall)
+            self._complain(f"{one.model}@{one.version} cannot be looked at: {error.message}")
+
+        try:
+            looks = self._watcher.look(
+                now, graph, only=lambda s: self._looking.ready(s.model, now, wall), failed=failed
+            )
+        except TilthError as error:
+            self._complain(f"nothing can be looked at for now: {error.message}")
+            return False
+        for one in looks:
+            self._looking.worked(one.model)
+            self._tell(watching.words(one))
+        return bool(looks)
+
+    def _complain(self, line: str) -> None:
+        """Tell it, unless the step before has told it already."""
+        if line not in self._complaints[0] and line not in self._complaints[1]:
+            self._tell(line)
+        self._complaints[1].add(line)
 
     def _deployed(self) -> Graph | None:
         """What was applied, compiled once a generation; None before the first."""
@@ -196,7 +221,7 @@ class Reconciler:
         try:
             count = self._work.log.compact()
         except StorageError as error:
-            self._tell(f"predictions stay in segments: {error.message}")
+            self._complain(f"predictions stay in segments: {error.message}")
             return
         if count:
             self._tell(f"{count} closed segments of predictions became Parquet")

@@ -7,11 +7,12 @@ stays decoded in memory between looks, and only what was appended since is read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from tilth.core.errors import TilthError
 from tilth.core.schema import Schema
 from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.ml.data.drift import WINDOW
@@ -29,6 +30,7 @@ from tilth.sql.statements import CreateDataset, CreateModel, DatasetRef, Kind, O
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Failed: TypeAlias = "Callable[[Served, TilthError], None]"
 LOOK_EVERY = timedelta(days=1)
 ANSWERED = ("champion", "canary")  # roles whose answers a client has seen
 ACTOR = "watch"
@@ -102,22 +104,50 @@ class Watcher:
         self._mark = START
         self._truth: dict[tuple[str, ...], tuple[pa.Array, pa.Array]] = {}
 
-    def look(self, now: Instant, graph: Graph, every: timedelta = LOOK_EVERY) -> tuple[Look, ...]:
-        """Look at the models that are due, and write it down; those that were looked at."""
+    def look(
+        self,
+        now: Instant,
+        graph: Graph,
+        every: timedelta = LOOK_EVERY,
+        only: Callable[[Served], bool] | None = None,
+        failed: Failed | None = None,
+    ) -> tuple[Look, ...]:
+        """Look at the models that are due (of those that `only` allows), and write it down; the looks.
+
+        One that cannot be looked at is handed to `failed`, and does not keep the others from it; without, it raises.
+        """
         known = served(self._work, self._environment)
-        due = [s for s in known if next_look(self._work, self._environment, s, every) <= now]
+        due = [
+            s
+            for s in known
+            if next_look(self._work, self._environment, s, every) <= now and (only is None or only(s))
+        ]
         if not due:
             return ()
-        self._read(known, now)
-        looks = tuple(self._one(self._held[s], now, graph) for s in due)
-        record(self._work, self._environment, looks, now)
-        return looks
+        self._read(known, now, failed)
+        looks = []
+        for one in (s for s in due if s in self._held):
+            try:
+                looks.append(self._one(self._held[one], now, graph))
+            except TilthError as error:
+                if failed is None:
+                    raise
+                failed(one, error)
+        if looks:
+            record(self._work, self._environment, looks, now)
+        return tuple(looks)
 
-    def _read(self, known: Sequence[Served], now: Instant) -> None:
+    def _read(self, known: Sequence[Served], now: Instant, failed: Failed | None) -> None:
         """Bring the windows up to date; from the beginning when other versions are served than before."""
         if set(known) != set(self._held):
-            self._held = {s: _Held(s, self._watched(s)) for s in known}
-            self._mark, self._truth = START, {}
+            self._held, self._mark, self._truth = {}, START, {}
+            for one in known:
+                try:
+                    self._held[one] = _Held(one, self._watched(one))
+                except TilthError as error:
+                    if failed is None:
+                        raise
+                    failed(one, error)
         start = show_instant(now - WINDOW)
         fresh, self._mark = self._work.log.table(self._mark, since=start)
         for held in self._held.values():

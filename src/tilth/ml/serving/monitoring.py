@@ -303,18 +303,21 @@ def _times(texts: pa.Array) -> pa.Array:
 def realised(watched: Watched, answers: Answers, keys: pa.Array, truth: pa.Array) -> tuple[float | None, int]:
     """The metric over the answers whose truth is known (the newest answer of each key), and how many those are."""
     import numpy as np
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    asked = key_texts(answers.inputs, watched.keys)
+    asked = key_texts(answers.inputs, watched.keys) if len(answers) else None
     if asked is None or not len(keys):
         return None, 0
     newest = _newest(asked)
-    places = pc.index_in(asked.take(newest), value_set=keys)
-    found = pc.is_valid(places)
-    newest, places = newest.filter(found), places.filter(found)
+    hits = pc.index_in(
+        keys, value_set=asked.take(newest)
+    )  # few answers are looked up in, many outcomes pass by
+    rows = pa.array(np.flatnonzero(hits.is_valid().to_numpy(zero_copy_only=False)))
+    newest = newest.take(hits.take(rows))
     signature = watched.signature
     meant = Target(signature.target, signature.target_type, signature.kind, signature.classes)
-    y = encode(truth.take(places), meant)
+    y = encode(truth.take(rows), meant)
     output = _numbers(answers.scores.take(newest), several=signature.kind == "multiclass")
     usable = ~np.isnan(y) & ~np.isnan(output if output.ndim == 1 else output.sum(axis=1))
     return measured(watched.metric, signature.kind, y[usable], output[usable]), int(usable.sum())
