@@ -62,8 +62,9 @@ class LinearLearner:
             bias, weights = problem.solve(ridge)
             payload = _payload(layout, bias, weights)
             loss = _loss(task, payload, x_stop, y_stop)
-            if best is None or loss < best[0]:
-                best = (loss, ridge, payload)
+            if best is not None and loss >= best[0]:
+                break  # weaker ones fit the past closer still
+            best = (loss, ridge, payload)
             if time.monotonic() > budget.deadline:
                 break
         assert best is not None

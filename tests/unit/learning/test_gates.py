@@ -86,12 +86,33 @@ def test_what_the_gate_decides(row: tuple) -> None:
         (slice(0, 200), "4 blocks"),
     ],
 )
-def test_too_little_is_inconclusive_with_and_without_a_champion(part: object, words: str) -> None:
+def test_too_little_is_inconclusive_against_a_champion(part: object, words: str) -> None:
     holdout = Holdout("binary", TRUTH[part], DAYS[part])
-    for champion in (None, POOR[part]):
-        found = judge(AUC, holdout, GOOD[part], champion)
-        assert found.outcome == "inconclusive"
-        assert any(words in r for r in found.reasons)
+    found = judge(AUC, holdout, GOOD[part], POOR[part])
+    assert found.outcome == "inconclusive"
+    assert any(words in r for r in found.reasons)
+
+
+LITTLE = np.r_[0:30, 60:90, 110:140]  # 90 rows of three days
+FEW_ONES = np.r_[np.flatnonzero(TRUTH > 0)[:4], np.flatnonzero(TRUTH == 0)]
+FIRSTS = {
+    "little, and better than the baseline": (LITTLE, GOOD, "pass", "rests on little: 90 rows"),
+    "little, and no better": (LITTLE, 1 - GOOD, "fail", "not better than the baseline"),
+    "49 rows": (slice(1, 2000, 41), GOOD, "inconclusive", "49 rows; 50 are needed"),
+    "four of a class": (FEW_ONES, GOOD, "inconclusive", "4 rows in the holdout; 5 are needed"),
+    "two days": (slice(0, 100), GOOD, "inconclusive", "2 blocks (days); 3 are needed"),
+}
+
+
+@pytest.mark.parametrize(("part", "candidate", "outcome", "words"), FIRSTS.values(), ids=FIRSTS)
+def test_a_first_version_needs_less(part: object, candidate: np.ndarray, outcome: str, words: str) -> None:
+    found = judge(AUC, Holdout("binary", TRUTH[part], DAYS[part]), candidate[part], None, FLAT[part])
+    assert (found.outcome, words in found.reason) == (outcome, True), found
+
+
+def test_enough_rows_for_a_first_version_are_not_called_little() -> None:
+    found = judge(AUC, Holdout("binary", TRUTH, DAYS), GOOD, None, FLAT)
+    assert found.reason == "There is no champion to beat."
 
 
 def test_each_use_of_the_holdout_asks_for_more() -> None:

@@ -79,11 +79,11 @@ def test_levels_are_coded_by_frequency_and_rare_unseen_and_missing_ones_are_gaps
 def test_instants_give_the_parts_that_vary() -> None:
     parts = {c.name: c.parts for c in FITTED.columns if c.kind == "instant"}
     assert parts == {
-        "at": ("day", "dow", "hour"),  # less than a year of history: the day of the year would be a clock
-        "due": ("day", "dow", "hour", "month", "doy", "since_event"),
+        "at": ("dow", "hour"),  # less than a year of history: the day of the year would be a clock
+        "due": ("dow", "hour", "month", "doy", "since_event"),
         "bought": ("day", "dow", "month", "doy", "since_event"),
     }
-    assert (column("at.day")[0], column("at.dow")[0], column("at.hour")[0]) == (30.0, 2.0, 22.25)
+    assert (column("at.dow")[0], column("at.hour")[0]) == (2.0, 22.25)
     assert column("due.since_event")[1] == pytest.approx((90 + 1 - 1) / 60)
     alone = Preparation.fit(TABLE, ("due",), None)
     assert "epoch" in alone.columns[0].parts

@@ -2,8 +2,9 @@
 
 The difference of the two is resampled by whole blocks (days), since rows of one day share their luck. The
 interval is Student's over the bootstrap's spread, so that few blocks and high confidences stay honest, and it
-widens with each use of the same holdout. Where the data cannot tell, the answer is to hold. The metrics
-themselves are in `evaluation`.
+widens with each use of the same holdout. Where the data cannot tell, the answer is to hold: a champion is replaced
+on evidence alone. A first version has nothing to harm, so little data may carry it, and the reason says how little.
+The metrics themselves are in `evaluation`.
 """
 
 from __future__ import annotations
@@ -29,6 +30,19 @@ PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
 RULES = ("better", "not_worse_by", "manual")
 FEWEST_ROWS, FEWEST_POSITIVES, FEWEST_BLOCKS = 200, 20, 5
 MOST_BLOCKS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Least:
+    """What a holdout must hold: rows, rows of the rarer of two classes, blocks."""
+
+    rows: int
+    rarer: int
+    blocks: int
+
+
+ENOUGH = Least(FEWEST_ROWS, FEWEST_POSITIVES, FEWEST_BLOCKS)  # to tell a candidate from a champion
+FIRST = Least(50, 5, 3)  # to let a first version in
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +119,9 @@ def judge(
 
     if broken := _unusable(candidate, len(holdout.truth)):
         return result(FAIL, broken)
-    if few := _too_few(holdout, count):
+    if few := _too_few(holdout, count, FIRST if champion is None else ENOUGH):
         return result(INCONCLUSIVE, *few)
+    little = _too_few(holdout, count, ENOUGH)
     score = evaluate(rule.metric, holdout.truth, candidate)
     if rule.minimum is not None and (score - rule.minimum) * _sign(rule.metric) < 0:
         bound = "minimum" if higher_is_better(rule.metric) else "maximum"
@@ -116,9 +131,9 @@ def judge(
     base = None
     if baseline is not None:
         base = evaluate(rule.metric, holdout.truth, baseline)
-        _, low, _ = evidence.interval(candidate, baseline)
-        if not low > 0:
-            words = f"{rule.metric} is {score:.6g}, not surely better than the baseline's {base:.6g}."
+        gain, low, _ = evidence.interval(candidate, baseline)
+        if not (gain if little else low) > 0:
+            words = f"{rule.metric} is {score:.6g}, not {'' if little else 'surely '}better than the baseline's {base:.6g}."
             return result(FAIL, words, candidate_metric=score, baseline_metric=base)
     if champion is None:
         if rule.kind == "manual":
@@ -128,7 +143,9 @@ def judge(
                 candidate_metric=score,
                 baseline_metric=base,
             )
-        return result(PASS, "There is no champion to beat.", candidate_metric=score, baseline_metric=base)
+        why = ["There is no champion to beat."]
+        why += [f"This rests on little: {_holds(holdout, count)}."] if little else []
+        return result(PASS, *why, candidate_metric=score, baseline_metric=base)
     held = evaluate(rule.metric, holdout.truth, champion)
     delta, lower, upper = evidence.interval(candidate, champion)
     outcome, why = _decide(rule, delta, lower, upper, confidence)
@@ -204,18 +221,28 @@ def _unusable(output: Array, rows: int) -> str | None:
     return None
 
 
-def _too_few(holdout: Holdout, blocks: int) -> list[str]:
-    rows = len(holdout.truth)
-    short = [f"The holdout has {rows} rows; {FEWEST_ROWS} are needed."] if rows < FEWEST_ROWS else []
-    if holdout.task == "binary":
-        ones = int((holdout.truth > 0.5).sum())
-        if min(ones, rows - ones) < FEWEST_POSITIVES:
-            short.append(
-                f"The rarer class has {min(ones, rows - ones)} rows in the holdout; {FEWEST_POSITIVES} are needed."
-            )
-    if blocks < FEWEST_BLOCKS:
-        short.append(f"The holdout spans {blocks} blocks (days); {FEWEST_BLOCKS} are needed.")
+def _too_few(holdout: Holdout, blocks: int, least: Least) -> list[str]:
+    rows, rarer = len(holdout.truth), _rarer(holdout)
+    short = [f"The holdout has {rows} rows; {least.rows} are needed."] if rows < least.rows else []
+    if rarer is not None and rarer < least.rarer:
+        short.append(f"The rarer class has {rarer} rows in the holdout; {least.rarer} are needed.")
+    if blocks < least.blocks:
+        short.append(f"The holdout spans {blocks} blocks (days); {least.blocks} are needed.")
     return short
+
+
+def _rarer(holdout: Holdout) -> int | None:
+    """Rows of the rarer class; None where there are not two."""
+    if holdout.task != "binary":
+        return None
+    ones = int((holdout.truth > 0.5).sum())
+    return min(ones, len(holdout.truth) - ones)
+
+
+def _holds(holdout: Holdout, blocks: int) -> str:
+    rarer = _rarer(holdout)
+    of_them = "" if rarer is None else f", {rarer} of the rarer class"
+    return f"{len(holdout.truth)} rows{of_them}, {blocks} blocks (days)"
 
 
 def _blocks(holdout: Holdout) -> tuple[npt.NDArray[np.intp], int]:

@@ -228,8 +228,10 @@ def _parts(
 
     micros, known = _micros(values)
     micros = micros[known]
-    wanted = ["day", "dow"] + (["hour"] if kind is DataType.TIMESTAMP else [])
+    wanted = ["dow"] + (["hour"] if kind is DataType.TIMESTAMP else [])
     whole_years = span is None or span >= YEAR
+    if whole_years or micros.max() - micros.min() >= YEAR * DAY_US:
+        wanted.insert(0, "day")  # over less, each is seen a few times: it would name days, not describe them
     if name != event_time or whole_years:
         wanted += ["month", "doy"]
     parts = [part for part in wanted if len(np.unique(_part(part, micros))) > 1]
