@@ -84,8 +84,8 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], 
     return files, Predictor.load(files, SCORERS, 3, "d" * 64)
 
 
-def served(predictor: Predictor, asked: pa.Table) -> list[bytes]:
-    """The records of these rows, through the predictor's own decoding of JSON."""
+def served(predictor: Predictor, asked: pa.Table, every: int = 600) -> list[bytes]:
+    """The records of these rows, one so many seconds, through the predictor's own decoding of JSON."""
     out = []
     names = [n for n in asked.column_names if n != "y"]
     for n, row in enumerate(asked.select(names).to_pylist()):
@@ -96,7 +96,7 @@ def served(predictor: Predictor, asked: pa.Table) -> list[bytes]:
             k: v.isoformat() if isinstance(v, datetime) else v for k, v in predictor.values(decoded).items()
         }
         record = {
-            "at": (START + timedelta(days=30, seconds=n)).isoformat(timespec="microseconds") + "Z", "id": f"{n}",
+            "at": (START + timedelta(days=30, seconds=n * every)).isoformat(timespec="microseconds") + "Z", "id": f"{n}",
             "endpoint": "e", "model": "m", "version": 3, "digest": "d", "environment": "prod", "role": "champion",
             "inputs": values, "outputs": {}, "score": score[0] if len(score) == 1 else list(score),
         }  # fmt: skip
@@ -164,6 +164,16 @@ def test_too_little_is_not_a_guess(binary: Any) -> None:
     found = looked(files, served(predictor, enough), one_class)
     assert found.drift is not None
     assert found.quality is None
+
+
+def test_one_day_is_not_compared_with_weeks(binary: Any) -> None:
+    files, predictor = binary
+    asked = rows(1500, seed=3)
+    day = looked(files, served(predictor, asked, every=60), asked)
+    assert (day.drift, day.prediction_drift) == (None, None)
+    assert {c.score for c in day.columns} == {None}
+    assert day.quality is not None
+    assert looked(files, served(predictor, asked, every=120)).drift is not None
 
 
 def test_only_the_newest_answer_of_a_key_counts_and_unknown_keys_do_not(binary: Any) -> None:

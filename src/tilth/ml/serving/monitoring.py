@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError, TamperError
 from tilth.core.schema import DataType
+from tilth.core.time import parse_instant
 from tilth.ml.bundles.signature import Signature
 from tilth.ml.data.drift import ColumnDrift, drift, overall, unusual
 from tilth.ml.data.profile import Profile
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     Array = npt.NDArray[np.float64]
+
+LEAST_SPAN = timedelta(days=2)  # from the first to the last answer, where the reference knows weeks
 
 
 @dataclass(frozen=True)
@@ -206,6 +210,8 @@ def look(
 ) -> Look:
     """What the answers say. `outcomes` are key texts (`key_texts`) and the truth of each, without gaps."""
     columns = drifts(watched, answers, engine)
+    if watched.usual and not _spans(answers):
+        columns = tuple(replace(c, score=None) for c in columns)
     said = next((c for c in columns if c.column == watched.score), None)
     inputs = tuple(c for c in columns if c.column != watched.score)
     value, known = (None, 0) if outcomes is None else realised(watched, answers, *outcomes)
@@ -225,6 +231,14 @@ def look(
         window_start=ends[0],
         window_end=ends[1],
     )
+
+
+def _spans(answers: Answers) -> bool:
+    """Whether the answers cover enough days to be compared with weeks: a single day is never like one."""
+    if not len(answers):
+        return False
+    first, last = (parse_instant(answers.at[place].as_py()) for place in (0, -1))
+    return last - first >= LEAST_SPAN
 
 
 def drifts(watched: Watched, answers: Answers, engine: QueryEngine) -> tuple[ColumnDrift, ...]:
