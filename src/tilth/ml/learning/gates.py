@@ -143,9 +143,9 @@ def judge(
                 candidate_metric=score,
                 baseline_metric=base,
             )
-        why = ["There is no champion to beat."]
-        why += [f"This rests on little: {_holds(holdout, count)}."] if little else []
-        return result(PASS, *why, candidate_metric=score, baseline_metric=base)
+        said = ["There is no champion to beat."]
+        said += [f"This rests on little: {_holds(holdout, count)}."] if little else []
+        return result(PASS, *said, candidate_metric=score, baseline_metric=base)
     held = evaluate(rule.metric, holdout.truth, champion)
     delta, lower, upper = evidence.interval(candidate, champion)
     outcome, why = _decide(rule, delta, lower, upper, confidence)
