@@ -26,7 +26,7 @@ DATA = {"flights"}  # templates whose data is made by `tilth.interfaces.demo.dat
     "--until",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
-    help="Of the template `flights`: the day before which its data ends (default: all of 2013).",
+    help="Of the template `flights`: the day before which flights have flown (default: 2013-12-01).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 def init(folder: str, template: str, until: datetime | None, as_json: bool) -> None:
@@ -96,7 +96,7 @@ def _write(folder: str, template: Traversable, until: datetime | None, data: boo
     if data:
         from tilth.interfaces.demo import data as flights
 
-        flights.make(os.path.join(folder, "data"), until or flights.LAST)
+        flights.make(os.path.join(folder, "data"), until or flights.UNTIL)
     for file in template.iterdir():
         if file.is_file():
             name = ".gitignore" if file.name == "gitignore" else file.name

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FIRST, LAST = datetime(2013, 1, 1), datetime(2014, 1, 1)  # noqa: DTZ001  (local times)
+UNTIL = datetime(2013, 12, 1)  # noqa: DTZ001  (where a new project stands: December is planned)
 DAY = timedelta(days=1)
 TABLE = """
 CREATE TABLE IF NOT EXISTS flights (
@@ -41,14 +42,31 @@ CREATE TABLE IF NOT EXISTS flights (
   arr_late  BOOLEAN               -- more than 30 minutes late
 )
 """
+SCHEDULE = """
+CREATE TABLE schedule (
+  flight_id INTEGER PRIMARY KEY,
+  sched_dep TIMESTAMP NOT NULL,
+  sched_arr TIMESTAMP NOT NULL,
+  carrier   TEXT NOT NULL,
+  flight    INTEGER NOT NULL,
+  tailnum   TEXT,
+  origin    TEXT NOT NULL,
+  dest      TEXT NOT NULL,
+  distance  INTEGER NOT NULL
+)
+"""
+INSERT_PLANNED = f"INSERT INTO schedule VALUES ({', '.join('?' * 9)})"
 INSERT = f"INSERT INTO flights VALUES ({', '.join('?' * 13)})"
 WEATHER = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
 LATE = 30  # minutes
 DELAYS = ("dep_delay", "arr_delay")
 
 
-def make(folder: str, until: datetime = LAST) -> None:
-    """Write `flights.db` (flights before `until`), `weather.parquet` and `planes.csv` into the folder."""
+def make(folder: str, until: datetime = UNTIL, planned: timedelta = 31 * DAY) -> None:
+    """Write `flights.db`, `weather.parquet` and `planes.csv` into the folder.
+
+    The table `flights` holds what flew before `until`; `schedule` what is planned for the span from then on.
+    """
     import pyarrow.parquet as pq
 
     os.makedirs(folder, exist_ok=True)
@@ -57,6 +75,8 @@ def make(folder: str, until: datetime = LAST) -> None:
     with closing(sqlite3.connect(os.path.join(folder, "flights.db"))) as db, db:
         db.execute(TABLE)
         db.executemany(INSERT, _rows(flights(FIRST, until)))
+        db.execute(SCHEDULE)
+        db.executemany(INSERT_PLANNED, (row[:9] for row in _rows(flights(until, until + planned))))
 
 
 def add_flights(folder: str, since: datetime, until: datetime, *, spoil: bool = False) -> int:

@@ -30,3 +30,16 @@ FROM ops.flights AS f
 ASOF LEFT JOIN wx.weather AS w ON f.origin = w.origin AND f.sched_dep >= w.time_hour
 LEFT JOIN wx.planes AS p ON f.tailnum = p.tailnum
 WHERE f.arr_delay IS NOT NULL;  -- a flight that never arrived has no truth to learn
+
+-- The flights that are planned, with the same columns: what the model is asked about.
+CREATE DATASET planned
+  KEY (flight_id)
+  EVENT TIME sched_dep
+AS
+SELECT
+  f.flight_id, f.sched_dep, f.sched_arr, f.carrier, f.flight, f.tailnum, f.origin, f.dest, f.distance,
+  w.temp, w.dewp, w.humid, w.wind_speed, w.wind_gust, w.precip, w.pressure, w.visib,
+  p.year AS built, p.manufacturer, p.seats
+FROM ops.schedule AS f
+ASOF LEFT JOIN wx.weather AS w ON f.origin = w.origin AND f.sched_dep >= w.time_hour
+LEFT JOIN wx.planes AS p ON f.tailnum = p.tailnum;
