@@ -114,6 +114,11 @@ def weather() -> pa.Table:
     return found.sort_by([("origin", "ascending"), ("time_hour", "ascending")])
 
 
+def planes() -> pa.Table:
+    """The planes, by tail number."""
+    return _csv(_file("planes.csv"))
+
+
 @cache
 def _year() -> pa.Table:
     """All flights of the year, by scheduled departure."""

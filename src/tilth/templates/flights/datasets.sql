@@ -24,7 +24,7 @@ AS
 SELECT
   f.flight_id, f.sched_dep, f.sched_arr, f.carrier, f.flight, f.tailnum, f.origin, f.dest, f.distance,
   w.temp, w.dewp, w.humid, w.wind_speed, w.wind_gust, w.precip, w.pressure, w.visib,
-  p.year AS built, p.manufacturer, p.seats,
+  TRY_CAST(p.year AS INTEGER) AS built, p.manufacturer, p.seats,
   f.dep_delay, f.arr_delay, f.air_time, f.arr_late
 FROM ops.flights AS f
 ASOF LEFT JOIN wx.weather AS w ON f.origin = w.origin AND f.sched_dep >= w.time_hour
@@ -39,7 +39,7 @@ AS
 SELECT
   f.flight_id, f.sched_dep, f.sched_arr, f.carrier, f.flight, f.tailnum, f.origin, f.dest, f.distance,
   w.temp, w.dewp, w.humid, w.wind_speed, w.wind_gust, w.precip, w.pressure, w.visib,
-  p.year AS built, p.manufacturer, p.seats
+  TRY_CAST(p.year AS INTEGER) AS built, p.manufacturer, p.seats
 FROM ops.schedule AS f
 ASOF LEFT JOIN wx.weather AS w ON f.origin = w.origin AND f.sched_dep >= w.time_hour
 LEFT JOIN wx.planes AS p ON f.tailnum = p.tailnum;
