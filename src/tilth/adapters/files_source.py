@@ -5,6 +5,7 @@ Rows that do not parse are left out of scans and kept by `broken`. Times with a 
 
 from __future__ import annotations
 
+import atexit
 import glob
 import os
 import threading
@@ -27,14 +28,15 @@ _LINES = (
 )
 _EMPTY = "len(list_filter(json_extract(text, '$.*'), lambda v: json_type(v) <> 'NULL')) = 0"
 
+KEPT = 16  # tables whose files stay open in this process: making a database takes 15 ms, guessing at a CSV as long
+_opened: dict[tuple[int, str, str], tuple[str | None, _Opened]] = {}
+_lock = threading.Lock()
+atexit.register(_opened.clear)
+
 
 class FilesSource:
     def __init__(self, path: str) -> None:
         self._path = path
-        self._kept: dict[
-            str, tuple[str | None, _Opened]
-        ] = {}  # by table, for as long as its files stay as they are
-        self._lock = threading.Lock()
 
     @classmethod
     def from_options(cls, options: Mapping[str, object], root: str) -> FilesSource:
@@ -93,11 +95,7 @@ class FilesSource:
             cursor.close()
 
     def close(self) -> None:
-        """Let the files go; readers that are under way still end."""
-        with self._lock:
-            for _, opened in self._kept.values():
-                opened.connection.close()
-            self._kept.clear()
+        """Nothing of its own is open: see `_opened`."""
 
     def _files(self) -> dict[str, list[str]]:
         if not os.path.isdir(self._path):
@@ -127,14 +125,16 @@ class FilesSource:
         return files[table]
 
     def _open(self, table: str) -> _Opened:
-        """The table's files, opened once: a database takes 15 ms to make, and a CSV file as long to be guessed at."""
+        """The table's files, opened once for as long as they stay as they are."""
         token = self.change_token(table)
-        with self._lock:
-            kept = self._kept.get(table)
+        key = (os.getpid(), os.path.realpath(self._path), table)
+        with _lock:
+            kept = _opened.pop(key, None)
             if kept is None or kept[0] != token:
-                if kept is not None:
-                    kept[1].connection.close()
-                kept = self._kept[table] = (token, _Opened([os.path.realpath(p) for p in self._of(table)]))
+                kept = (token, _Opened([os.path.realpath(p) for p in self._of(table)]))
+            _opened[key] = kept  # the last used is last
+            while len(_opened) > KEPT:
+                del _opened[next(iter(_opened))]
             return kept[1]
 
 
