@@ -82,6 +82,17 @@ class DeployEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Redeclare:
+    """Point at a declaration that says when or how, not what (RETRAIN WHEN, REFRESH ...): nothing is made anew."""
+
+    kind: Kind
+    name: str
+    recipe: str
+    reason: str
+    estimate: Estimate = Estimate(0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class DropResource:
     """Stop pointing at something that is no longer declared. Data and versions stay until `gc`."""
 
@@ -92,7 +103,14 @@ class DropResource:
 
 
 Action: TypeAlias = (
-    DeclareSource | CollectDataset | ShareSnapshot | TrainModel | ShareVersion | DeployEndpoint | DropResource
+    DeclareSource
+    | CollectDataset
+    | ShareSnapshot
+    | TrainModel
+    | ShareVersion
+    | DeployEndpoint
+    | Redeclare
+    | DropResource
 )
 ACTION_TYPES: tuple[type, ...] = get_args(Action)
 

@@ -13,6 +13,7 @@ from tilth.plan.actions import (
     DeployEndpoint,
     DropResource,
     Plan,
+    Redeclare,
     ShareSnapshot,
     ShareVersion,
     TrainModel,
@@ -25,6 +26,7 @@ SIGN: dict[type, tuple[str, str]] = {
     TrainModel: ("~", "model"),
     ShareVersion: ("=", "model"),
     DeployEndpoint: ("+", "endpoint"),
+    Redeclare: ("=", ""),
     DropResource: ("-", ""),
 }
 
@@ -32,7 +34,7 @@ SIGN: dict[type, tuple[str, str]] = {
 def sentence(action: Action) -> str:
     """What the action does, why, and what it would take."""
     sign, noun = SIGN[type(action)]
-    noun = action.kind.value if isinstance(action, DropResource) else noun
+    noun = action.kind.value if isinstance(action, DropResource | Redeclare) else noun
     return f"{sign} {noun} {action.name}: {_verb(action)} ({action.reason}){_cost(action)}"
 
 
@@ -47,6 +49,8 @@ def _verb(action: Action) -> str:
         return f"share version {action.version}"
     if isinstance(action, DeployEndpoint):
         return f"serve model {action.model}"
+    if isinstance(action, Redeclare):
+        return "take the changed declaration"
     return "drop" if isinstance(action, DropResource) else "declare"
 
 

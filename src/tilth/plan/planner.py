@@ -18,6 +18,7 @@ from tilth.plan.actions import (
     Estimate,
     Note,
     Plan,
+    Redeclare,
     ShareSnapshot,
     ShareVersion,
     TrainModel,
@@ -73,6 +74,14 @@ def _changed(resource: Resource, pointer: Pointer) -> str:
     return f"changed: {lines[0]}" if lines else "a clause was removed"
 
 
+def _redeclared(resource: Resource, pointer: Pointer) -> Outcome:
+    """What a changed text without a changed recipe asks for."""
+    if pointer.text == resource.text:
+        return NOTHING
+    why = _changed(resource, pointer)
+    return (Redeclare(resource.kind, resource.name, resource.recipe, why),), ()
+
+
 def _source(resource: Resource, current: Current, _now: Instant) -> Outcome:
     pointer = current.pointer(Kind.SOURCE, resource.name)
     if pointer is None:
@@ -89,7 +98,7 @@ def _dataset(resource: Resource, current: Current, now: Instant) -> Outcome:
     if pointer is not None and pointer.recipe == resource.recipe:
         reason = _due(resource.as_(CreateDataset), made, now) if made else "its snapshot is missing"
         if reason is None:
-            return NOTHING
+            return _redeclared(resource, pointer)
         return (CollectDataset(resource.name, resource.recipe, reason, pointer.target, estimate),), ()
     why = "new" if pointer is None else _changed(resource, pointer)
     if made is not None:
@@ -115,11 +124,12 @@ def _model(resource: Resource, current: Current, now: Instant) -> Outcome:
     same = current.versions_of(resource.name, resource.recipe)
     if pointer is not None and pointer.recipe == resource.recipe and champion is not None:
         last = max((v.trained_at for v in same), default=champion.trained_at)
+        lost = sum(v.version > champion.version and v.status in {"refused", "held"} for v in same)
         reason = retrain_reason(
-            resource.as_(CreateModel).retrain, current.signals_of(resource.name), last, now
+            resource.as_(CreateModel).retrain, current.signals_of(resource.name), last, now, lost
         )
         if reason is None:
-            return NOTHING
+            return _redeclared(resource, pointer)
         return (TrainModel(resource.name, resource.recipe, reason, champion.version, estimate),), ()
     why = "new" if pointer is None else _changed(resource, pointer)
     return _new_recipe(resource, current, same, champion, why, estimate)

@@ -1,8 +1,8 @@
 """When a model is due for retraining: RETRAIN WHEN, with hysteresis and a cool-down, as pure functions.
 
 A signal (drift, prediction drift, quality, new rows) fires when it holds in AGREE of the last WINDOWS looks that could
-tell; after any candidate it rests for COOL_DOWN, so that a shift that training cannot mend does not train for ever.
-An age fires once it is reached, counted from the last candidate.
+tell; after any candidate it rests for COOL_DOWN, twice as long after each further candidate that did not win, so that a
+shift that training cannot mend does not train for ever. An age fires once it is reached, counted from the last candidate.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tilth.sql.statements import Condition
 
 AGREE, WINDOWS = 2, 3
 COOL_DOWN = timedelta(days=7)
+MOST_DOUBLINGS = 3
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
@@ -28,17 +29,23 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def retrain_reason(
-    conditions: Sequence[Condition], looks: Sequence[Signals], trained_at: Instant, now: Instant
+    conditions: Sequence[Condition],
+    looks: Sequence[Signals],
+    trained_at: Instant,
+    now: Instant,
+    lost: int = 0,
 ) -> str | None:
     """Why the model is due, in words with the figures; None when it is not.
 
-    `looks` are those since the champion began, oldest first; `trained_at` is when the last candidate was made.
+    `looks` are those since the champion began, oldest first; `trained_at` is when the last candidate was made; `lost` is
+    how many candidates have not won against this champion.
     """
+    rest = COOL_DOWN * 2 ** min(max(lost - 1, 0), MOST_DOUBLINGS)
     for condition in conditions:
         reason = (
             _aged(condition, trained_at, now)
             if condition.signal == "age"
-            else _signalled(condition, looks, trained_at, now)
+            else _signalled(condition, looks, trained_at, now, rest)
         )
         if reason is not None:
             return reason
@@ -55,9 +62,9 @@ def _aged(condition: Condition, trained_at: Instant, now: Instant) -> str | None
 
 
 def _signalled(
-    condition: Condition, looks: Sequence[Signals], trained_at: Instant, now: Instant
+    condition: Condition, looks: Sequence[Signals], trained_at: Instant, now: Instant, rest: timedelta
 ) -> str | None:
-    if now - trained_at < COOL_DOWN:
+    if now - trained_at < rest:
         return None
     values = [getattr(look, condition.signal) for look in looks if look.at > trained_at]
     known = [v for v in values if v is not None][-WINDOWS:]

@@ -22,6 +22,7 @@ from tilth.plan.actions import (
     DeployEndpoint,
     DropResource,
     Plan,
+    Redeclare,
     ShareSnapshot,
     ShareVersion,
     TrainModel,
@@ -230,7 +231,7 @@ def _peak() -> int:
 
 
 def _kind(action: Action) -> Kind:
-    return action.kind if isinstance(action, DropResource) else _KINDS[type(action)]
+    return action.kind if isinstance(action, DropResource | Redeclare) else _KINDS[type(action)]
 
 
 def _publish(run: _Run, before: Iterable[Pointer], todo: Plan, did: tuple[Did, ...]) -> int:
@@ -384,6 +385,13 @@ def _deploy(run: _Run, action: Action) -> Result:
     return DONE, f"serves version {version.target} of {model}", version.target
 
 
+def _redeclare(run: _Run, action: Action) -> Result:
+    assert isinstance(action, Redeclare)
+    target = run.pointers[(action.kind, action.name)].target
+    _point(run, action.kind, action.name, action.recipe, target)
+    return DONE, "takes the changed declaration; nothing is made anew", target
+
+
 def _drop(run: _Run, action: Action) -> Result:
     assert isinstance(action, DropResource)
     run.pointers.pop((action.kind, action.name), None)
@@ -397,6 +405,7 @@ HANDLERS: Mapping[type, Callable[[_Run, Action], Result]] = {
     TrainModel: _train,
     ShareVersion: _share_version,
     DeployEndpoint: _deploy,
+    Redeclare: _redeclare,
     DropResource: _drop,
 }
 _KINDS: Mapping[type, Kind] = {

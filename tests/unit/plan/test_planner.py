@@ -14,6 +14,7 @@ from tilth.plan.actions import (
     DeployEndpoint,
     DropResource,
     Estimate,
+    Redeclare,
     ShareSnapshot,
     ShareVersion,
     TrainModel,
@@ -119,6 +120,12 @@ TABLE = [
         (OPS, DEPARTURES, CHANGED, API),
         SETTLED,
         [TrainModel("late", "1:late2", "changed: USING (seed = 8)", 1)],
+    ),
+    (
+        "a text that changes no recipe is taken over without making anything",
+        (OPS, DEPARTURES, replace(LATE, text="CREATE MODEL late\n  RETRAIN WHEN age > '9 days'"), API),
+        SETTLED,
+        [Redeclare(Kind.MODEL, "late", "1:late", "changed: RETRAIN WHEN age > '9 days'")],
     ),
     (
         "a refused definition is not trained again on the same data",
@@ -247,3 +254,13 @@ def test_no_signal_retrains_during_the_cool_down(values: list[float | None], day
 def test_the_order_of_the_state_never_changes_the_plan(pointers: list[Pointer]) -> None:
     for wanted in (ALL, (OPS,), (OPS, DEPARTURES, CHANGED, API)):
         assert plan(wanted, replace(SETTLED, pointers=tuple(pointers)), NOW) == plan(wanted, SETTLED, NOW)
+
+
+@pytest.mark.parametrize(("lost", "days"), [(0, 7), (1, 7), (2, 14), (3, 28), (4, 56), (9, 56)])
+def test_a_signal_rests_longer_after_each_candidate_that_did_not_win(lost: int, days: int) -> None:
+    def reason(after: int) -> str | None:
+        looks = [Signals(NOW - n * DAY / 2, drift=0.5) for n in (3, 2, 1)]
+        return retrain_reason(RULE[:1], looks, NOW - after * DAY, NOW, lost)
+
+    assert reason(days - 1) is None
+    assert reason(days) is not None
