@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NAME = "tilth"
-_RENAMED = {"at": "recorded_at", "check": "expectation", "column": "input"}  # DuckDB reserves the state's words
+_RENAMED = {
+    "at": "recorded_at",
+    "check": "expectation",
+    "column": "input",
+}  # DuckDB reserves the state's words
 _TIMES = frozenset({"at", "watermark", "window_start", "window_end", "tuned_until"})
 
 

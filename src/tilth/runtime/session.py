@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import LanguageError, ProjectError, UnknownNameError, UnsupportedError
+from tilth.core.errors import LanguageError, ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.plan.actions import CollectDataset, Plan, TrainModel
 from tilth.plan.explain import facts, words
@@ -33,6 +33,7 @@ from tilth.sql.statements import (
     Drop,
     ExplainPredict,
     Kind,
+    Options,
     PlanStatement,
     PromoteEnvironment,
     RefreshDataset,
@@ -168,17 +169,16 @@ class Session:
     def _refresh(self, statement: RefreshDataset) -> Result:
         pointer = self._pointer(Kind.DATASET, statement.name)
         action = CollectDataset(statement.name, pointer.recipe, "asked for by REFRESH", pointer.target)
-        return self._only(action)
+        return self._only(action, self.deployed(self.environment))
 
     def _retrain(self, statement: RetrainModel) -> Result:
-        if statement.using:
-            raise UnsupportedError(
-                "RETRAIN ... USING is not in this version: a version would not be what is declared.",
-                hint="Change USING in the model's CREATE statement and apply it.",
-            )
         pointer = self._pointer(Kind.MODEL, statement.name)
+        graph = self.deployed(self.environment)
+        if statement.using:
+            graph = self.compiled([_with_using(r.declaration, statement) for r in graph])
         champion = int(pointer.target) if pointer.target else None
-        return self._only(TrainModel(statement.name, pointer.recipe, "asked for by RETRAIN", champion))
+        recipe = graph.get(statement.name).recipe
+        return self._only(TrainModel(statement.name, recipe, "asked for by RETRAIN", champion), graph)
 
     def _drill(self, statement: Drill) -> Result:
         from tilth.runtime.drills import drill
@@ -187,8 +187,7 @@ class Session:
         done = drill(self.work, self.environment, graph, statement.model, statement.drill)
         return Result(None, done.text, done.facts, refused=not done.ok)
 
-    def _only(self, action: CollectDataset | TrainModel) -> Result:
-        graph = self.deployed(self.environment)
+    def _only(self, action: CollectDataset | TrainModel, graph: Graph) -> Result:
         number, _ = generations.pointers_of(self.work.state, self.environment)
         return self._applied(
             executor.apply(
@@ -286,6 +285,14 @@ def applied_facts(done: Applied) -> dict[str, Any]:
         ],
         "notes": [{"name": n.name, "text": n.text} for n in done.plan.notes],
     }
+
+
+def _with_using(declared: Declaration, statement: RetrainModel) -> Declaration:
+    """The declaration, and if it is the model's, with these options in place of its own."""
+    if not isinstance(declared, CreateModel) or declared.name != statement.name:
+        return declared
+    new = dict(declared.using.items) | dict(statement.using.items)
+    return replace(declared, using=Options(tuple(new.items())))
 
 
 def _moved(environment: str, number: int, how: str) -> Result:
