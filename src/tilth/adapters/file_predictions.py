@@ -51,7 +51,8 @@ class FilePredictions:
                     f"A prediction could not be written whole to {self._folder}: the disk is full.",
                     hint="Free some space (`tilth gc` helps); the request was not acknowledged.",
                 )
-        self._dirty.set()
+        if not self._dirty.is_set():  # cheaper than setting it again
+            self._dirty.set()
 
     def flush(self) -> None:
         with self._lock:

@@ -54,6 +54,12 @@ def library() -> ctypes.CDLL:
     return lib
 
 
+@cache
+def quick() -> ctypes.PyDLL:
+    """The same library for calls of a few microseconds: the interpreter's lock is kept, since giving it up costs more."""
+    return ctypes.PyDLL(library()._name)
+
+
 def check(status: int) -> None:
     """Raise LightGBM's own words when a call did not succeed."""
     if status != 0:

@@ -80,7 +80,7 @@ class _Local(threading.local):
 def _single_row(booster: c.Booster, columns: int, width: int) -> Callable[[bytearray], tuple[float, ...]]:
     """A function of one packed row, for the calling thread only: its configuration and buffers are not shared."""
     fast = _Fast(booster, columns)
-    function = c.library().LGBM_BoosterPredictForMatSingleRowFast
+    function = c.quick().LGBM_BoosterPredictForMatSingleRowFast
     handle, size = fast.handle, 8 * columns
     buffer = bytearray(max(size, 8))
     view = (ctypes.c_char * len(buffer)).from_buffer(buffer)

@@ -12,6 +12,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -116,6 +117,15 @@ class Reply(NamedTuple):
     ident: bytes
     side: Side
 
+    def one(self) -> bytes:
+        """The answer to a single row, as JSON."""
+        return b'{%b%b,"id":"%b"}' % (self.rows[0], self.side.stamp, self.ident)
+
+    def many(self) -> bytes:
+        """The answer to an array of rows, as JSON."""
+        rows = b"{" + b"},{".join(self.rows) + b"}" if self.rows else b""
+        return b'{"rows":[%b]%b,"id":"%b"}' % (rows, self.side.stamp, self.ident)
+
 
 @dataclass(slots=True)
 class Answering:
@@ -128,10 +138,25 @@ class Answering:
     prefix: bytes = field(default_factory=lambda: secrets.token_hex(8).encode())
     shadows_skipped: int = 0
     _count: int = 0
+    _second: datetime = datetime.min.replace(tzinfo=UTC)
+    _text: bytes = b""
     _waiting: deque[tuple[Route, Sequence[bytes], Sequence[Answer], bytes]] = field(default_factory=deque)
 
     def one(self, route: Route, body: bytes) -> Reply:
         """Answer one row of JSON. InputError when it does not fit; StorageError when it cannot be logged."""
+        if route.rolling is None:
+            side, role = route.champion, CHAMPION
+            scored = side.predictor.score_json(body)
+        else:
+            side, role, scored = self._by_rollout(route, body)
+        ident = self._ident()
+        self.log.append(side.record(self._now(), ident, role, scored))
+        if route.rolling is not None:
+            self._show(route, (body,), (scored[2],), ident)
+        return Reply((scored[0],), ident, side)
+
+    def _by_rollout(self, route: Route, body: bytes) -> tuple[Side, str, Scored]:
+        """The answer of the version whose turn it is. What only the new one cannot answer, the old one does."""
         side, role = _turn(route)
         began = perf_counter()
         try:
@@ -140,14 +165,9 @@ class Answering:
             if role is not CANARY:
                 raise
             scored = route.champion.predictor.score_json(body)  # raises when the request is at fault
-            side, role = self._failed(route, error), CHAMPION
-        else:
-            _worked(route, role, perf_counter() - began)
-        ident = self._ident()
-        self.log.append(side.record(self._now(), ident, role, scored))
-        if route.rolling is not None:
-            self._show(route, (body,), (scored[2],), ident)
-        return Reply((scored[0],), ident, side)
+            return self._failed(route, error), CHAMPION, scored
+        _worked(route, role, perf_counter() - began)
+        return side, role, scored
 
     async def many(
         self, route: Route, rows: Sequence[bytes], outputs: Sequence[str] | None, pinned: Side | None = None
@@ -239,7 +259,13 @@ class Answering:
     # --- small things --------------------------------------------------------------------------------------
 
     def _now(self) -> bytes:
-        return show_instant(self.clock.now()).encode()
+        """The present as text; that of the whole second is kept, since most requests come within the same."""
+        now = self.clock.now()
+        since = now - self._second
+        if since.seconds or since.days:
+            self._second = now.replace(microsecond=0)
+            self._text = show_instant(now)[:-7].encode()
+        return b"%b%06dZ" % (self._text, now.microsecond)
 
     def _ident(self) -> bytes:
         self._count += 1

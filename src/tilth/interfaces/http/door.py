@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
 
-from tilth.core.errors import AuthError, TilthError, UnknownNameError
+from tilth.core.errors import AuthError, InputError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.interfaces.http import console, inference, metrics
 from tilth.interfaces.http.bodies import (
@@ -32,6 +32,8 @@ from tilth.runtime.node import Node
 
 TEXT = b"text/plain; charset=utf-8"
 PREDICT = "/predict/"
+PREFIX = len(PREDICT)
+_JSON = (b"content-type", JSON)
 PATHS = ("/", "/healthz", "/metrics", "/ping", "/predict/<endpoint>", "/status", "/v2")
 Scope = MutableMapping[str, Any]
 Content = tuple[int, bytes, bytes]  # status, body, content type
@@ -55,39 +57,45 @@ class Door:
         self._node, self._answering, self._guard = node, answering, guard
         self._counts, self._status, self._tell, self._limit = counts, status, tell, limit
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """What answers the request; no coroutine of its own, for the sake of the predict path."""
         if scope["type"] != "http":
-            return
-        try:
-            if scope["path"].startswith(PREDICT):
-                await self._predict(scope, receive, send)
-            elif scope["path"].startswith("/v2"):
-                await self._protocol(scope, receive, send)
-            else:
-                await self._other(scope, send)
-        except GoneError:
-            return
+            return _nothing()
+        if scope["path"].startswith(PREDICT):
+            return self._predict(scope, receive, send)
+        if scope["path"].startswith("/v2"):
+            return self._protocol(scope, receive, send)
+        return self._other(scope, send)
 
     # --- predictions ---------------------------------------------------------------------------------------
 
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
         began, endpoint, reply, status = perf_counter(), "", None, 200
+        more: Pairs = ()
         try:
             length = self._guard.check(scope["headers"])
             if scope["method"] != "POST":
                 raise _wrong_method("POST")
-            route = self._node.route(scope["path"][len(PREDICT) :])
+            route = self._node.route(scope["path"][PREFIX:])
             endpoint = route.endpoint
             body = await read(receive, length, self._limit)
-            payload, reply = await predict(self._answering, route, body, scope["query_string"])
+            if scope["query_string"] or body[:1] != b"{":
+                payload, reply = await predict(self._answering, route, body, scope["query_string"])
+            else:
+                try:
+                    reply = self._answering.one(route, body)
+                    payload = reply.one()
+                except InputError:
+                    payload, reply = await predict(self._answering, route, body, b"")
+        except GoneError:
+            return
         except Exception as error:
             known = self._known(error)
-            status, payload = known.http_status, failure(known)
-            self._count(endpoint, reply, status, began)
-            await answer(send, status, payload, JSON, _challenge(known))
-            return
+            status, payload, more = known.http_status, failure(known), _challenge(known)
         self._count(endpoint, reply, status, began)
-        await answer(send, status, payload)
+        headers = [_JSON, (b"content-length", b"%d" % len(payload)), *more]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": payload})
 
     def _count(self, endpoint: str, reply: Reply | None, status: int, began: float) -> None:
         version, rows = (0, 0) if reply is None else (reply.side.version, len(reply.rows))
@@ -97,8 +105,6 @@ class Door:
         """An error for the client; one of our own making is told here and not there."""
         if isinstance(error, TilthError):
             return error
-        if isinstance(error, GoneError):
-            raise error
         self._tell(f"a request failed: {type(error).__name__}: {error}")
         return TilthError("The server failed at this request.", hint="Its log says why.")
 
@@ -108,6 +114,8 @@ class Door:
         try:
             length = self._guard.check(scope["headers"])
             status, payload = await self._v2(scope, receive, length)
+        except GoneError:
+            return
         except Exception as error:
             known = self._known(error)
             await answer(send, known.http_status, inference.failure(known), JSON, _challenge(known))
@@ -185,6 +193,10 @@ class Door:
             case "/":
                 return 200, console.page(), b"text/html; charset=utf-8"
         raise _no_path(path)
+
+
+async def _nothing() -> None:
+    """For what is not HTTP."""
 
 
 def _challenge(error: TilthError) -> Pairs:

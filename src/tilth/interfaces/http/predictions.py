@@ -32,22 +32,7 @@ _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 async def predict(answering: Answering, route: Route, body: bytes, query: bytes) -> tuple[bytes, Reply]:
-    """The answer's body, and what it was made of."""
-    if not query and body[:1] == b"{":
-        try:
-            reply = answering.one(route, body)
-        except InputError:
-            rows = _rows(route, body)
-            if rows is None:
-                raise
-        else:
-            return b'{%b%b,"id":"%b"}' % (reply.rows[0], reply.side.stamp, reply.ident), reply
-        return await _many(answering, route, rows.rows, rows.outputs)
-    return await _general(answering, route, body, query)
-
-
-async def _general(answering: Answering, route: Route, body: bytes, query: bytes) -> tuple[bytes, Reply]:
-    """Everything but the plain single row."""
+    """The answer's body, and what it was made of. Plain single rows have a shorter way: `Answering.one`."""
     outputs = _outputs(query)
     stripped = body.strip()
     if not stripped:
@@ -58,16 +43,14 @@ async def _general(answering: Answering, route: Route, body: bytes, query: bytes
     if rows is not None:
         return await _many(answering, route, rows.rows, rows.outputs or outputs)
     reply = await answering.many(route, [stripped], outputs)
-    return b'{%b%b,"id":"%b"}' % (reply.rows[0], reply.side.stamp, reply.ident), reply
+    return reply.one(), reply
 
 
 async def _many(
     answering: Answering, route: Route, raw: Sequence[msgspec.Raw], outputs: Sequence[str] | None
 ) -> tuple[bytes, Reply]:
     reply = await answering.many(route, checked(raw, route, outputs), outputs)
-    rows = b"},{".join(reply.rows)
-    inside = b"{%b}" % rows if reply.rows else b""
-    return b'{"rows":[%b]%b,"id":"%b"}' % (inside, reply.side.stamp, reply.ident), reply
+    return reply.many(), reply
 
 
 def checked(raw: Sequence[msgspec.Raw | bytes], route: Route, outputs: Sequence[str] | None) -> list[bytes]:

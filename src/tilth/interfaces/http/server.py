@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 IDLE = 75  # seconds an idle connection is kept
 GRACE = 10  # seconds requests in flight have once a signal came
+COLLECT = 20_000  # objects between looks for garbage: requests leave no cycles
 SWITCH = 0.0005  # seconds until a thread that computes lets the answering one go on
 
 Tell = Callable[[str], None]
@@ -98,6 +99,7 @@ async def _serve(
     await loop.run_in_executor(None, node.start, f"{environment}-{port}", f"http://{HOST}:{port}")
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECT, 20, 50)
     ready(node)
     try:
         await server.serve(sockets=[listener])

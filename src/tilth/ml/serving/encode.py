@@ -120,7 +120,9 @@ class Encoder:
 
     def _json_hint(self, body: bytes) -> str:
         if b"NaN" in body or b"Infinity" in body:
-            return "NaN and Infinity are not JSON: leave the input out, or send null, where it may be missing."
+            return (
+                "NaN and Infinity are not JSON: leave the input out, or send null, where it may be missing."
+            )
         return "Send an object such as {" + self._example() + "}."
 
     def _example(self) -> str:
