@@ -58,7 +58,7 @@ def drilled(
 def test_drift_shows_what_the_looks_would_see_and_when_the_rule_fires(project: Project) -> None:
     done = drilled(project, DrillKind.DRIFT)
     assert done.ok
-    assert done.facts["inputs_moved"] == ["price"]
+    assert done.facts["inputs_moved"] == ["price", "shop"]
     assert done.facts["drift_before"] < 0.05
     assert done.facts["drift_after"] > 0.2
     assert done.facts["prediction_drift_after"] > done.facts["prediction_drift_before"]

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 ROWS = 20_000  # of the newest rows that a drill works on
 LEAST_ROWS = 500
-INPUTS = 3  # how many of the most important inputs are moved
+MOST = 0.8  # of the importance of all inputs that can be moved is in those that are
 DAYS = 14  # for how long the drill of drift looks ahead
 VISIBLE = 0.1  # drift that people would call a shift
 SCRATCH = "drill-"
@@ -180,7 +180,10 @@ def _drift(subject: _Subject) -> Shown:
     }
     seen = max(after.drift or 0.0, after.prediction_drift or 0.0) >= VISIBLE
     words = [
-        f"Moved {', '.join(moved)} of the {rows.num_rows:,} newest rows by one standard deviation, in memory only.",
+        (
+            f"Moved {', '.join(moved)} of the {rows.num_rows:,} newest rows, in memory only: numbers by a standard "
+            "deviation, half of the texts to the most frequent one."
+        ),
         f"drift {_shown(before.drift)} -> {_shown(after.drift)}, prediction drift {_shown(before.prediction_drift)} -> {_shown(after.prediction_drift)}",
         _rule_words(rule, fired, seen=seen),
     ]
@@ -212,14 +215,26 @@ def _answerable(rows: pa.Table, predictor: Predictor) -> pa.Table:
 
 
 def _moved_inputs(watched: Watched, rows: pa.Table) -> list[str]:
-    """The inputs that move the answers most, of those that can be moved; numbers before texts."""
+    """The most important inputs that can be moved: as many as carry most of the importance of all of those."""
     weights = watched.weights or {}
-    known = [
-        c for c in watched.profile.columns if c.column != watched.score and c.column in rows.column_names
+    found = [
+        c.column
+        for c in watched.profile.columns
+        if c.column != watched.score and c.column in rows.column_names and _can_move(c)
     ]
-    numbers = [c.column for c in known if isinstance(c, Numeric) and c.sd]
-    found = numbers or [c.column for c in known if isinstance(c, Categorical) and c.values]
-    return sorted(found, key=lambda name: (-weights.get(name, 0.0), name))[:INPUTS]
+    found.sort(key=lambda name: (-weights.get(name, 0.0), name))
+    goal, sum_ = MOST * sum(weights.get(name, 0.0) for name in found), 0.0
+    out: list[str] = []
+    for name in found:
+        if out and sum_ >= goal:
+            break
+        out.append(name)
+        sum_ += weights.get(name, 0.0)
+    return out
+
+
+def _can_move(column: Numeric | Categorical) -> bool:
+    return bool(column.sd) if isinstance(column, Numeric) else bool(column.values)
 
 
 def _shifted(rows: pa.Table, watched: Watched, names: list[str]) -> pa.Table:

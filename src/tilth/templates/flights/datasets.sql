@@ -17,7 +17,7 @@ CREATE DATASET departures
     arr_late = (arr_delay > 30)                        ON FAIL QUARANTINE,
     AVG(CAST(temp IS NULL AS INTEGER)) < 0.1           ON FAIL WARN,
     -- FRESH WITHIN '2 days'                           ON FAIL WARN,   -- for a live database: these flights ended in 2013
-    REFERENCES wx.planes (tailnum)                     ON FAIL WARN
+    AVG(CAST(seats IS NULL AS INTEGER)) < 0.25         ON FAIL WARN
   )
   TAG (tailnum = 'asset')
 AS
@@ -27,7 +27,7 @@ SELECT
   TRY_CAST(p.year AS INTEGER) AS built, p.manufacturer, p.seats,
   f.dep_delay, f.arr_delay, f.air_time, f.arr_late
 FROM ops.flights AS f
-ASOF LEFT JOIN wx.weather AS w ON f.origin = w.origin AND f.sched_dep >= w.time_hour
+ASOF LEFT JOIN (SELECT * FROM wx.weather WHERE temp IS NOT NULL) AS w ON f.origin = w.origin AND f.sched_dep >= w.time_hour
 LEFT JOIN wx.planes AS p ON f.tailnum = p.tailnum
 WHERE f.arr_delay IS NOT NULL;  -- a flight that never arrived has no truth to learn
 
@@ -41,5 +41,5 @@ SELECT
   w.temp, w.dewp, w.humid, w.wind_speed, w.wind_gust, w.precip, w.pressure, w.visib,
   TRY_CAST(p.year AS INTEGER) AS built, p.manufacturer, p.seats
 FROM ops.schedule AS f
-ASOF LEFT JOIN wx.weather AS w ON f.origin = w.origin AND f.sched_dep >= w.time_hour
+ASOF LEFT JOIN (SELECT * FROM wx.weather WHERE temp IS NOT NULL) AS w ON f.origin = w.origin AND f.sched_dep >= w.time_hour
 LEFT JOIN wx.planes AS p ON f.tailnum = p.tailnum;

@@ -5,7 +5,7 @@ CREATE MODEL late
   FEATURES (* EXCEPT (flight, tailnum, dep_delay, arr_delay, air_time))
   OBJECTIVE (metric = 'roc_auc', minimum = 0.60, label_delay = '1 day')
   USING (engine = 'auto', time_limit = '60 s', seed = 7)
-  RETRAIN WHEN drift > 0.25 OR quality < 0.60 OR age > '45 days'
+  RETRAIN WHEN drift > 0.2 OR quality < 0.60 OR age > '45 days'
   PROMOTE IF not_worse_by(0.01);
 
 -- Minutes in the air, for the crew plan.
