@@ -189,8 +189,14 @@ class _Query:
         rows = self._rows(split.inner)
         applied = [_applied(use, self.models.get(use.name, use.version)) for use in split.models]
         others = self._others(split.outer)
-        inputs = {**others.inputs, PREDICTED: _predicted(rows, applied)}
-        return reading.closing(self.work.engine.stream(split.outer, inputs), others.close)
+        failed: list[TilthError] = []
+        inputs = {**others.inputs, PREDICTED: _predicted(rows, applied, failed)}
+        try:
+            answer = self.work.engine.stream(split.outer, inputs)
+        except TilthError as error:
+            others.close()
+            raise failed[0] if failed else error from None
+        return reading.closing(_honest(answer, failed), others.close)
 
     def _others(self, outer: str) -> reading.Reading:
         """The tables that the rest of the query names besides the predicted rows: in a subquery, say."""
@@ -241,7 +247,23 @@ def _applied(use: ModelUse, model: Predictor) -> Apply:
     return apply
 
 
-def _predicted(rows: pa.RecordBatchReader, applied: list[Apply]) -> pa.RecordBatchReader:
+def _honest(reader: pa.RecordBatchReader, failed: list[TilthError]) -> pa.RecordBatchReader:
+    """The reader, raising a model's own error and not what the engine makes of it."""
+    import pyarrow as pa
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
+        except TilthError as error:
+            raise failed[0] if failed else error from None
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+def _predicted(
+    rows: pa.RecordBatchReader, applied: list[Apply], failed: list[TilthError]
+) -> pa.RecordBatchReader:
+    """The rows with the models' outputs. An error that ends them is kept in `failed`: the engine will not say it whole."""
     import pyarrow as pa
 
     def through(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -253,8 +275,12 @@ def _predicted(rows: pa.RecordBatchReader, applied: list[Apply]) -> pa.RecordBat
     schema = through(empty).schema
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in rows:
-            yield through(batch).cast(schema)
+        try:
+            for batch in rows:
+                yield through(batch).cast(schema)
+        except TilthError as error:
+            failed.append(error)
+            raise
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
