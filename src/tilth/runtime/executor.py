@@ -301,7 +301,7 @@ def _train(run: _Run, action: Action) -> Result:
     number = str(verdict.version)
     seen = (
         f"version {number} ({fresh['engine']!s}, {int(fresh['rows'] or 0):,} rows){_figures(verdict)}: "
-        f"{verdict.result.reason}"
+        f"{verdict.reason}"
     )
     if verdict.status == "promoted" or not run.gates:
         _point(run, Kind.MODEL, action.name, action.recipe, number)

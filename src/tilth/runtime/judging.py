@@ -41,6 +41,7 @@ class Verdict:
     champion: int | None
     status: str
     metric: str
+    reason: str
     result: GateResult
 
 
@@ -76,8 +77,9 @@ def gate(
         seed=spec.seed,
     )
     against_number = int(champion["version"] or 0) if champion else None
-    verdict = Verdict(number, against_number, STATUS[result.outcome], metric, result)
-    _record(work, environment, declared, verdict, holdout, remark, actor)
+    reason = f"{result.reason} {remark}".strip()
+    verdict = Verdict(number, against_number, STATUS[result.outcome], metric, reason, result)
+    _record(work, environment, declared, verdict, holdout, actor)
     return verdict
 
 
@@ -167,7 +169,6 @@ def _record(
     declared: CreateModel,
     verdict: Verdict,
     holdout: str,
-    remark: str,
     actor: str,
 ) -> None:
     r, at = verdict.result, show_instant(work.clock.now())
@@ -180,7 +181,6 @@ def _record(
         "upper": r.upper,
         "confidence": r.confidence,
     }
-    reason = f"{r.reason} {remark}".strip()
     with work.state.change(actor, at) as change:
         change.write(
             "add_gate",
@@ -191,7 +191,7 @@ def _record(
             rule=declared.promote.rule.value,
             metric=verdict.metric,
             outcome=r.outcome,
-            reason=reason,
+            reason=verdict.reason,
             rows=r.rows,
             blocks=r.blocks,
             holdout=holdout,
@@ -202,5 +202,5 @@ def _record(
         change.write(
             "set_version_status", model=declared.name, version=verdict.version, status=verdict.status
         )
-        detail = {"version": verdict.version, "outcome": r.outcome, "reason": reason}
+        detail = {"version": verdict.version, "outcome": r.outcome, "reason": verdict.reason}
         change.audit("gate", declared.name, detail)
