@@ -1,0 +1,123 @@
+"""Run the benches and write RESULTS.md: `python bench/run.py` runs all, with names only those, and keeps the others' rows.
+
+Each bench is a module here with `run() -> list[Result]`, and runs in a process of its own. A bench that fails leaves the
+rows it had, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from result import Result
+
+BENCHES = {
+    "startup": "Starting and planning",
+    "language": "The language",
+    "data": "Collecting and vetting",
+    "batch": "Batch prediction by SQL",
+    "serving": "Serving",
+    "install": "Installing",
+}
+RESULTS = HERE / "RESULTS.md"
+PACKAGES = ("duckdb", "pyarrow", "lightgbm", "sqlglot")
+HEAD = "| what | measured | against | ratio or value | goal | holds? |\n|---|---|---|---|---|---|"
+LIMIT = 1800  # seconds for one bench
+
+
+def machine() -> str:
+    """Cores, memory, processor and versions, as lines."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    found = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
+    model = found[1] if found else "unknown"
+    versions = ", ".join(f"{p} {version(p)}" for p in PACKAGES)
+    python = ".".join(str(v) for v in sys.version_info[:3])
+    cores = len(os.sched_getaffinity(0))
+    return f"- machine: {cores} cores, {memory:.0f} GB of memory, {model}\n- versions: python {python}, {versions}"
+
+
+def section(name: str, results: Sequence[Result]) -> str:
+    """The part of RESULTS.md of one bench."""
+    day = datetime.now(UTC).date().isoformat()
+    rows, notes = [], []
+    for r in results:
+        mark = ""
+        if r.note:
+            notes.append(r.note)
+            mark = f" [{len(notes)}]"
+        holds = {True: "yes", False: "**no**", None: "-"}[r.holds]
+        rows.append(f"| {r.what}{mark} | {r.measured} | {r.against} | {r.ratio} | {r.goal} | {holds} |")
+    said = "".join(f"\n{n}. {text}" for n, text in enumerate(notes, 1))
+    return f"## {BENCHES[name]}\n\nMeasured on {day}.\n\n{HEAD}\n" + "\n".join(rows) + "\n" + said
+
+
+def kept() -> dict[str, str]:
+    """The sections that RESULTS.md has now, by bench."""
+    text = RESULTS.read_text() if RESULTS.exists() else ""
+    names = {title: name for name, title in BENCHES.items()}
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)[1:]
+    found = {p.partition("\n")[0].removeprefix("## "): p.rstrip() for p in parts}
+    return {names[title]: part for title, part in found.items() if title in names}
+
+
+def write(sections: dict[str, str]) -> None:
+    """RESULTS.md with these sections, in the order of BENCHES."""
+    head = (
+        "# Results\n\nMade by `make bench`; each figure is a ratio or a limit from one run on one machine, and a figure that misses"
+        f" its goal\nis written as it is.\n\n{machine()}\n"
+    )
+    RESULTS.write_text("\n\n".join([head.rstrip(), *(sections[n] for n in BENCHES if n in sections)]) + "\n")
+
+
+def measured(name: str) -> list[Result]:
+    """The results of a bench that runs in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--json", name],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=LIMIT,
+        env={**os.environ, "OMP_WAIT_POLICY": "passive"},
+    )
+    return [Result(**r) for r in json.loads(done.stdout.splitlines()[-1])]
+
+
+def main(names: Sequence[str]) -> int:
+    """Run these benches, all when there are none; the exit status."""
+    unknown = [n for n in names if n not in BENCHES]
+    if unknown:
+        print(f"There is no bench `{unknown[0]}`. There are: {', '.join(BENCHES)}.", file=sys.stderr)
+        return 2
+    sections, status = kept(), 0
+    for name in names or BENCHES:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        try:
+            results = measured(name)
+        except (subprocess.SubprocessError, ValueError, IndexError) as error:
+            print(f"{name} failed: {error}", file=sys.stderr)
+            status = 1
+            continue
+        for r in results:
+            print(f"  {r.what}: {r.ratio} (goal {r.goal or 'none'})", file=sys.stderr, flush=True)
+        sections[name] = section(name, results)
+        write(sections)
+    return status
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--json"]:
+        print(json.dumps([asdict(r) for r in importlib.import_module(sys.argv[2]).run()]))
+    else:
+        sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""What it costs to begin: `tilth --version`, `import tilth`, and a plan of 200 resources in which nothing changed.
+
+The project of 200 resources is planned from real files and a real state file. Its snapshots and versions are recorded
+as an apply records them, without training 99 models first: a plan reads the records and opens no bundle.
+Run it: `python bench/startup.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from result import Result, at_most, cpu_of
+
+TILTH = str(Path(sys.executable).parent / "tilth")
+AT = "2013-05-01T00:00:00.000000Z"
+
+
+def run() -> list[Result]:
+    version = cpu_of([TILTH, "--version"])
+    imported = cpu_of([sys.executable, "-c", "import tilth"])
+    bare = cpu_of([sys.executable, "-c", "pass"])
+    whole = cpu_of([sys.executable, "-c", "import tilth.app, tilth.runtime.session, tilth.plan.planner"])
+    note = f"CPU seconds of the process; the bare interpreter is {bare:.3f} of them"
+    return [
+        at_most("`tilth --version`", version, 0.15, "s", note),
+        at_most("`import tilth`", imported, 0.25, "s", f"{note}; with all that a plan imports {whole:.2f} s"),
+        plan_of_200(),
+    ]
+
+
+def plan_of_200() -> Result:
+    """CPU seconds of `tilth plan` of 1 source, 100 datasets and 99 models that are all applied."""
+    with tempfile.TemporaryDirectory() as folder:
+        applied(Path(folder))
+        command = [TILTH, "plan", "--project", folder, "--json"]
+        took = cpu_of(command, turns=5)
+    note = "CPU seconds of the process, with its start: 1 source, 100 datasets, 99 models"
+    return at_most("`tilth plan` with nothing to do, 200 resources", took, 1.0, "s", note)
+
+
+def applied(folder: Path) -> None:
+    """The project, and its state as after an apply; refuses to go on when there is something left to do."""
+    import tilth
+    from tilth.runtime.generations import publish
+
+    (folder / "sources.sql").write_text("CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');\n")
+    for n in range(100):
+        (folder / f"d{n}.sql").write_text(_dataset(n) + (_model(n) if n else ""))
+    opened = tilth.open(str(folder))
+    state = opened.work().state
+    with state.change("bench", AT) as change:
+        pointers = [_recorded(change, resource) for resource in opened.graph()]
+        change.audit("record", "bench", {"resources": len(pointers)})
+    publish(state, "prod", 0, pointers, "bench", "bench", opened.clock.now())
+    left = opened.plan()
+    opened.close()
+    if left.actions or len(pointers) != 200:
+        raise RuntimeError(f"{len(pointers)} resources, and there is something to do: {left.actions[:3]}")
+
+
+def _dataset(n: int) -> str:
+    return (
+        f"CREATE DATASET d{n} KEY (id) EVENT TIME at REFRESH EVERY '36500 days' INCREMENTAL LOOKBACK '2 hours'\n"
+        "  EXPECT (delay BETWEEN -120 AND 1500 ON FAIL QUARANTINE, COUNT(*) >= 1000 ON FAIL STOP)\n"
+        f"AS SELECT f.id, f.at, f.origin, f.delay, f.late, w.wind FROM ops.flights{n} f\n"
+        "  LEFT JOIN ops.weather w ON w.hour = f.hour AND w.origin = f.origin WHERE f.cancelled = 0;\n"
+    )
+
+
+def _model(n: int) -> str:
+    return (
+        f"CREATE MODEL m{n} PREDICT late FROM d{n} FEATURES (* EXCEPT (delay))\n"
+        "  OBJECTIVE (metric = 'roc_auc', minimum = 0.7) USING (engine = 'auto', time_limit = '60 s')\n"
+        "  RETRAIN WHEN drift > 0.2 OR new_rows > '20%' PROMOTE IF better;\n"
+    )
+
+
+def _recorded(change, resource):
+    """The pointer of a resource, with the rows that stand behind it."""
+    from tilth.plan.snapshot import Pointer
+    from tilth.sql.statements import Kind
+
+    target = None
+    if resource.kind is Kind.DATASET:
+        target = f"snapshot-{resource.name}"
+        change.write(
+            "add_snapshot", id=target, dataset=resource.name, recipe=resource.recipe, parent=None, rows=1000,
+            bytes=1000, watermark=None, manifest=json.dumps({"schema": [], "parts": []}), at=AT,
+        )  # fmt: skip
+        change.write(
+            "add_refresh", dataset=resource.name, recipe=resource.recipe, snapshot=target, rows_read=1000,
+            rows_quarantined=0, tokens="{}", status="published", reason=None, at=AT,
+        )  # fmt: skip
+    elif resource.kind is Kind.MODEL:
+        target = "1"
+        change.write(
+            "add_version", model=resource.name, version=1, recipe=resource.recipe,
+            snapshot=f"snapshot-d{resource.name[1:]}", digest="0" * 64, status="promoted", engine="auto", rows=1000,
+            tuned_until=None, metrics="{}", reason="new", seconds=1.0, at=AT,
+        )  # fmt: skip
+    return Pointer(resource.kind, resource.name, resource.recipe, target, resource.text)
+
+
+if __name__ == "__main__":
+    for found in run():
+        print(found)
