@@ -36,9 +36,7 @@ class Airline:
 
         at = self._planned["sched_dep"]
         edge = pa.timestamp("us")
-        inside = pc.and_(
-            pc.greater_equal(at, pa.scalar(since, edge)), pc.less(at, pa.scalar(until, edge))
-        )
+        inside = pc.and_(pc.greater_equal(at, pa.scalar(since, edge)), pc.less(at, pa.scalar(until, edge)))
         return self._planned.filter(inside)
 
     def asks(self, day: datetime, inputs: Sequence[str]) -> Iterator[tuple[bytes, int]]:
@@ -67,7 +65,6 @@ class Airline:
 
 def _planned(query: str, since: datetime, until: datetime) -> pa.Table:
     """What the dataset's query makes of the flights, as if all of them had arrived."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     from tilth.adapters.duckdb_engine import DuckDBEngine

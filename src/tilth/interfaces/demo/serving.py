@@ -148,7 +148,7 @@ class Server:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
         try:
             connection.request("GET", "/healthz")
-            return json.loads(connection.getresponse().read()).get("status") == "ok"
+            return bool(json.loads(connection.getresponse().read()).get("status") == "ok")
         except (OSError, http.client.HTTPException, ValueError):
             return False
         finally:
