@@ -30,6 +30,8 @@ CHAMPION, CANARY, SHADOW = "champion", "canary", "shadow"
 WAITING = 256  # requests that may wait to be shown to a shadow; the next ones are not shown
 SHADOWED_ROWS = 50  # of a request with many rows
 TURN = 0.002  # seconds of many rows before other requests have their turn
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_ID = b'","id":"'
 Scored = tuple[bytes, Any, Answer]
 
 
@@ -43,7 +45,8 @@ class Side:
         self.version = predictor.version
         self.stamp = b',"version":%d,"digest":"%s"' % (predictor.version, predictor.digest.encode())
         self._heads = {
-            role: msgspec.json.encode(
+            role: b'",%b,"inputs":'
+            % msgspec.json.encode(
                 {
                     "endpoint": endpoint,
                     "model": predictor.signature.model,
@@ -59,15 +62,15 @@ class Side:
     def record(self, at: bytes, ident: bytes, role: str, scored: Scored) -> bytes:
         """The line for the log."""
         inside, row, score = scored
-        number = repr(score[0]) if len(score) == 1 else json.dumps(score)
-        return b'{"at":"%b","id":"%b",%b,"inputs":%b,"outputs":{%b},"score":%b}' % (
-            at,
-            ident,
-            self._heads[role],
-            self.predictor.record(row),
-            inside,
-            number.encode(),
+        number = (repr(score[0]) if len(score) == 1 else json.dumps(score)).encode()
+        inputs, head = self.predictor.record(row), self._heads[role]
+        return b"".join(
+            (b'{"at":"', at, _ID, ident, head, inputs, b',"outputs":{', inside, b'},"score":', number, b"}")
         )
+
+    def answer(self, ident: bytes, inside: bytes) -> bytes:
+        """The answer to a single row, as JSON."""
+        return b"".join((b"{", inside, self.stamp, b',"id":"', ident, b'"}'))
 
 
 @dataclass(slots=True)
@@ -119,7 +122,7 @@ class Reply(NamedTuple):
 
     def one(self) -> bytes:
         """The answer to a single row, as JSON."""
-        return b'{%b%b,"id":"%b"}' % (self.rows[0], self.side.stamp, self.ident)
+        return self.side.answer(self.ident, self.rows[0])
 
     def many(self) -> bytes:
         """The answer to an array of rows, as JSON."""
@@ -138,12 +141,12 @@ class Answering:
     prefix: bytes = field(default_factory=lambda: secrets.token_hex(8).encode())
     shadows_skipped: int = 0
     _count: int = 0
-    _second: datetime = datetime.min.replace(tzinfo=UTC)
+    _second: datetime = LONG_AGO
     _text: bytes = b""
     _waiting: deque[tuple[Route, Sequence[bytes], Sequence[Answer], bytes]] = field(default_factory=deque)
 
-    def one(self, route: Route, body: bytes) -> Reply:
-        """Answer one row of JSON. InputError when it does not fit; StorageError when it cannot be logged."""
+    def one(self, route: Route, body: bytes) -> tuple[bytes, Side]:
+        """The JSON answer to one row of JSON, and whose it is. InputError when it does not fit; StorageError when it cannot be logged."""
         if route.rolling is None:
             side, role = route.champion, CHAMPION
             scored = side.predictor.score_json(body)
@@ -153,7 +156,7 @@ class Answering:
         self.log.append(side.record(self._now(), ident, role, scored))
         if route.rolling is not None:
             self._show(route, (body,), (scored[2],), ident)
-        return Reply((scored[0],), ident, side)
+        return side.answer(ident, scored[0]), side
 
     def _by_rollout(self, route: Route, body: bytes) -> tuple[Side, str, Scored]:
         """The answer of the version whose turn it is. What only the new one cannot answer, the old one does."""
@@ -170,18 +173,26 @@ class Answering:
         return side, role, scored
 
     async def many(
-        self, route: Route, rows: Sequence[bytes], outputs: Sequence[str] | None, pinned: Side | None = None
+        self,
+        route: Route,
+        rows: Sequence[bytes],
+        outputs: Sequence[str] | None,
+        pinned: Side | None = None,
+        *,
+        alone: bool = False,
     ) -> Reply:
         """Answer rows of JSON, each logged, all by one version: the pinned one, or the one whose turn it is.
 
-        `outputs` are names; other requests have their turn in between.
+        `outputs` are names; other requests have their turn in between. Rows are logged under the answer's identity with
+        their number, or without one when the row is `alone`.
         """
         side, role, scored = await self._score(route, rows, pinned)
         names = None if outputs is None else side.predictor.wanted(outputs)
         pause, ident, at = _Pause(), self._ident(), self._now()
         lines, insides = [], []
         for number, one in enumerate(scored):
-            lines.append(side.record(at, b"%b.%d" % (ident, number), role, one))
+            name = ident if alone else b"%b.%d" % (ident, number)
+            lines.append(side.record(at, name, role, one))
             insides.append(one[0] if names is None else _chosen(side.predictor, one, names))
             await pause.here()
         if lines:

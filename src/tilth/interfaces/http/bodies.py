@@ -40,11 +40,14 @@ class GoneError(Exception):
     """The client went away; nobody is there to be answered."""
 
 
-async def read(receive: Receive, length: int, limit: int) -> bytes:
-    """The whole body. TooLargeError as soon as it is known to be over the limit; what is over it is not kept."""
+async def read(receive: Receive, length: int, limit: int, first: Message | None = None) -> bytes:
+    """The whole body. TooLargeError as soon as it is known to be over the limit; what is over it is not kept.
+
+    `first` is its first message, if that was received already.
+    """
     if length > limit:
         raise _too_large(limit)
-    message = await receive()
+    message = first or await receive()
     if message["type"] == "http.disconnect":
         raise GoneError
     body: bytes = message["body"]

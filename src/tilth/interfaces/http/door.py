@@ -27,7 +27,7 @@ from tilth.interfaces.http.bodies import (
 )
 from tilth.interfaces.http.guard import Guard
 from tilth.interfaces.http.predictions import predict
-from tilth.runtime.answering import Answering, Reply
+from tilth.runtime.answering import Answering, Route, Side
 from tilth.runtime.node import Node
 
 TEXT = b"text/plain; charset=utf-8"
@@ -70,7 +70,7 @@ class Door:
     # --- predictions ---------------------------------------------------------------------------------------
 
     async def _predict(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began, endpoint, reply, status = perf_counter(), "", None, 200
+        began, endpoint, version, rows, status = perf_counter(), "", 0, 0, 200
         more: Pairs = ()
         try:
             length = self._guard.check(scope["headers"])
@@ -78,28 +78,34 @@ class Door:
                 raise _wrong_method("POST")
             route = self._node.route(scope["path"][PREFIX:])
             endpoint = route.endpoint
-            body = await read(receive, length, self._limit)
-            if scope["query_string"] or body[:1] != b"{":
+            message = await receive() if length <= self._limit else None
+            body = b"" if message is None or message.get("more_body", True) else message["body"]
+            if not 0 < len(body) <= self._limit:  # seldom: mostly all of it came with the headers
+                body = await read(receive, length, self._limit, message)
+            payload, side, rows = self._short(route, body, scope["query_string"])
+            if side is None:
                 payload, reply = await predict(self._answering, route, body, scope["query_string"])
-            else:
-                try:
-                    reply = self._answering.one(route, body)
-                    payload = reply.one()
-                except InputError:
-                    payload, reply = await predict(self._answering, route, body, b"")
+                side, rows = reply.side, len(reply.rows)
+            version = side.version
         except GoneError:
             return
         except Exception as error:
             known = self._known(error)
             status, payload, more = known.http_status, failure(known), _challenge(known)
-        self._count(endpoint, reply, status, began)
+        self._counts.add(endpoint, version, status, perf_counter() - began, rows)
         headers = [_JSON, (b"content-length", b"%d" % len(payload)), *more]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": payload})
 
-    def _count(self, endpoint: str, reply: Reply | None, status: int, began: float) -> None:
-        version, rows = (0, 0) if reply is None else (reply.side.version, len(reply.rows))
-        self._counts.add(endpoint, version, status, perf_counter() - began, rows)
+    def _short(self, route: Route, body: bytes, query: bytes) -> tuple[bytes, Side | None, int]:
+        """The answer to a single row that asks for nothing else, and whose it is; no side for everything else."""
+        if query or body[:1] != b"{":
+            return b"", None, 0
+        try:
+            payload, side = self._answering.one(route, body)
+        except InputError:
+            return b"", None, 0  # it may be many rows; else the error comes again
+        return payload, side, 1
 
     def _known(self, error: Exception) -> TilthError:
         """An error for the client; one of our own making is told here and not there."""
@@ -155,9 +161,10 @@ class Door:
                     body = await read(receive, length, self._limit)
                     payload, reply = await inference.infer(self._answering, route, version, body)
                 except TilthError as error:
-                    self._count(name, None, error.http_status, began)
+                    self._counts.add(name, 0, error.http_status, perf_counter() - began, 0)
                     raise
-                self._count(name, reply, 200, began)
+                took = perf_counter() - began
+                self._counts.add(name, reply.side.version, 200, took, len(reply.rows))
                 return 200, payload
         raise _no_path(f"/v2/models/{name}/{'/'.join(rest)}")
 

@@ -26,12 +26,6 @@ class Series:
         self.seconds = 0.0
         self.counts = [0] * (len(BOUNDS) + 1)
 
-    def add(self, seconds: float, rows: int) -> None:
-        self.requests += 1
-        self.rows += rows
-        self.seconds += seconds
-        self.counts[bisect_left(BOUNDS, seconds)] += 1
-
 
 class Metrics:
     """What this server counted since it started."""
@@ -45,7 +39,10 @@ class Metrics:
         found = self.series.get(key)
         if found is None:
             found = self.series[key] = Series()
-        found.add(seconds, rows)
+        found.requests += 1
+        found.rows += rows
+        found.seconds += seconds
+        found.counts[bisect_left(BOUNDS, seconds)] += 1
 
     def requests(self, endpoint: str) -> dict[str, int]:
         """By status, for people."""

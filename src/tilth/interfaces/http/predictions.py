@@ -42,7 +42,7 @@ async def predict(answering: Answering, route: Route, body: bytes, query: bytes)
     rows = _rows(route, stripped)
     if rows is not None:
         return await _many(answering, route, rows.rows, rows.outputs or outputs)
-    reply = await answering.many(route, [stripped], outputs)
+    reply = await answering.many(route, [stripped], outputs, alone=True)
     return reply.one(), reply
 
 

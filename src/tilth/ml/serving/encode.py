@@ -54,11 +54,8 @@ class Encoder:
             "Row", fields, rename=names, forbid_unknown_fields=True, kw_only=True, frozen=True, gc=False
         )
         self.decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self.row_type)
-        self._packer = _Packer(preparation, self._attribute)
-
-    def pack(self, row: Any) -> bytearray:
+        self.pack: Callable[[Any], bytearray] = _Packer(preparation, self._attribute).pack
         """The row's numbers, packed as native float64s in the order of the matrix."""
-        return self._packer.pack(row)
 
     def decode(self, body: bytes) -> Any:
         """One JSON object as a row; InputError names what is wrong."""
@@ -150,6 +147,13 @@ def _field(index: int, what: Input, *, carried: bool) -> tuple[str, Any] | tuple
     return f"f{index}", known
 
 
+class _Codes(dict[Any, float]):
+    """The codes of a category's levels; a level that training did not see is a gap."""
+
+    def __missing__(self, _level: Any) -> float:
+        return NAN
+
+
 class _Packer:
     """Fetches numbers, then texts, then instants, and puts them in the order of the matrix."""
 
@@ -160,12 +164,15 @@ class _Packer:
         self._numbers = _getter([attribute[c.name] for c in by_kind["number"]])
         self._texts = _getter([attribute[c.name] for c in by_kind["category"]])
         self._codes = [
-            {level: float(code) for code, level in enumerate(c.levels)}.get for c in by_kind["category"]
+            _Codes((level, float(code)) for code, level in enumerate(c.levels)) for c in by_kind["category"]
         ]
         self._instants = [(operator.attrgetter(attribute[c.name]), _parts(c)) for c in by_kind["instant"]]
         event = preparation.event_time
+        since = any("since_event" in c.parts for c in by_kind["instant"])
         self._event = (
-            operator.attrgetter(attribute[event]) if event is not None and event in attribute else None
+            operator.attrgetter(attribute[event])
+            if since and event is not None and event in attribute
+            else None
         )
         fetched = [f for group in by_kind.values() for c in group for f in c.features]
         order = [fetched.index(f) for f in preparation.features]
@@ -173,9 +180,10 @@ class _Packer:
         self._struct = struct.Struct(f"{len(order)}d")
 
     def pack(self, row: Any) -> bytearray:
-        texts = [get(value, NAN) for get, value in zip(self._codes, self._texts(row), strict=True)]
-        numbers = self._numbers(row)
-        cells = [*numbers, *texts, *self._times(row)] if self._instants else [*numbers, *texts]
+        cells = [*self._numbers(row)]
+        cells += map(operator.getitem, self._codes, self._texts(row))
+        if self._instants:
+            cells += self._times(row)
         buffer = bytearray(self._struct.size)
         ordered = cells if self._order is None else self._order(cells)
         try:

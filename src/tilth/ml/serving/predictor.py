@@ -54,6 +54,7 @@ class Predictor:
         self._required = _required_floats(signature, preparation)
         self._explainer = Explainer(signature, preparation, scorer, version, digest)
         self._render = _renderer(signature, curve)
+        self._score_json = _hot(self._encoder, scorer, curve, self._render)
 
     @classmethod
     def load(
@@ -211,9 +212,7 @@ class Predictor:
 
     def score_json(self, body: bytes) -> tuple[bytes, Any, Answer]:
         """The hot path: a JSON object to the inside of the answer's object, the row, and the calibrated score."""
-        row = self._encoder.decode(body)
-        answer = self._curve.one(self._scorer.score_row(self._encoder.pack(row)))
-        return self._render(answer), row, answer
+        return self._score_json(body)
 
     def record(self, row: Any) -> bytes:
         """The row as a JSON object by input name, carried columns included; `values` as it stands in the log."""
@@ -280,6 +279,25 @@ class Predictor:
         return dict(zip(map(_label, self.signature.classes), shares, strict=True))
 
 
+def _hot(
+    encoder: Encoder, scorer: Scorer, curve: Curve, render: Callable[[Answer], bytes]
+) -> Callable[[bytes], tuple[bytes, Any, Answer]]:
+    """`score_json` with all that it needs at hand."""
+    decode, pack, score, one = encoder.decoder.decode, encoder.pack, scorer.score_row, curve.one
+
+    def score_json(body: bytes) -> tuple[bytes, Any, Answer]:
+        try:
+            row = decode(body)
+        except ValueError:  # msgspec's errors, and of texts that are not UTF-8
+            row = encoder.decode(body)
+        except RecursionError:
+            row = encoder.decode(body)
+        answer = one(score(pack(row)))
+        return render(answer), row, answer
+
+    return score_json
+
+
 def task(signature: Signature, preparation: Preparation) -> Task:
     """What a scorer needs to know to read its file."""
     categorical = preparation.categorical
@@ -335,6 +353,9 @@ def _renderer(signature: Signature, curve: Curve) -> Callable[[Answer], bytes]:
         ).encode()
     heads = [f'"{y}":{json.dumps(c)},"{y}_confidence":' for c in signature.classes]
     limit = curve.threshold
+    if len(heads) == 2:
+        no, yes = heads
+        return lambda a: (f"{yes}{a[0]!r}" if a[0] > limit else f"{no}{1.0 - a[0]!r}").encode()
 
     def classes(a: Answer) -> bytes:
         code, confidence = _decide(a, limit)
