@@ -7,10 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "bench"))
-
 from result import Result, at_most
+
+ROOT = Path(__file__).parents[1]
 
 TURNS = 20
 

@@ -18,10 +18,9 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
 from result import Result
+
+HERE = Path(__file__).parent
 
 BENCHES = {
     "startup": "Starting and planning",

@@ -12,8 +12,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from result import Result, at_most, cpu_of
 
 TILTH = str(Path(sys.executable).parent / "tilth")

@@ -1,0 +1,249 @@
+"""Collecting and vetting: PostgreSQL to a snapshot against raw COPY, and 20 checks over 5 million rows.
+
+Both run in child processes, so that a peak of memory is theirs alone. Peaks are resident memory above what the process
+holds when everything is imported and has run once. Run it: `python bench/data.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from result import Result, at_most, compared, taking_turns
+
+ROOT = Path(__file__).parents[1]
+ROWS = 1_000_000
+VETTED = 5_000_000
+TURNS = 5
+NOW = datetime(2013, 6, 1, tzinfo=UTC)
+
+TABLE = """
+CREATE TABLE bench.flights AS SELECT
+  n AS id,
+  timestamptz '2012-01-01 00:00:00+00' + n * interval '1 minute' AS due,
+  (ARRAY['JFK', 'LGA', 'EWR'])[1 + n % 3] AS origin,
+  'D' || (hashint8(n) & 63) AS dest,
+  'N' || lpad((hashint8(n * 7) & 4095)::text, 5, '0') AS tail,
+  CASE WHEN n % 40 > 0 THEN (hashint8(n * 3) % 9000) / 37.0::float8 END AS delay,
+  (hashint8(n * 5) & 4095)::int4 AS distance,
+  ((hashint8(n * 11) & 65535) / 100.0)::numeric(10, 2) AS price,
+  n % 5 = 0 AS late,
+  CASE WHEN n % 4 > 0 THEN 'remark ' || (hashint8(n * 13) & 1048575) END AS remark
+FROM generate_series(1::int8, $rows$) n
+"""
+
+DATASET = """
+CREATE DATASET flights KEY (id) EVENT TIME due
+  EXPECT (origin IN ('JFK', 'LGA', 'EWR') ON FAIL QUARANTINE, distance >= 0 ON FAIL QUARANTINE, COUNT(*) > 1000)
+AS SELECT * FROM ops.flights
+"""
+
+VETTING = """
+CREATE DATASET flights EVENT TIME due EXPECT (
+  id IS NOT NULL, due IS NOT NULL, carrier IN ('C0', 'C1', 'C2', 'C3', 'C4', 'C5', 'C6', 'C7', 'C8', 'C9'),
+  origin IN ('JFK', 'LGA', 'EWR') ON FAIL QUARANTINE, delay BETWEEN -5000 AND 5000 ON FAIL QUARANTINE,
+  distance >= 0 ON FAIL QUARANTINE, price > 0 ON FAIL QUARANTINE, length(tail) = 6 ON FAIL QUARANTINE,
+  regexp_matches(tail, '^N[0-9]{5}$') ON FAIL QUARANTINE, price < 100000 ON FAIL WARN, dest LIKE 'D%' ON FAIL WARN,
+  late IS NOT NULL ON FAIL WARN, delay < price * 1000 ON FAIL WARN,
+  COUNT(*) >= 1000000, AVG(delay) BETWEEN -100 AND 100 ON FAIL WARN, MAX(distance) < 5000 ON FAIL WARN,
+  STDDEV(price) > 1 ON FAIL WARN, approx_count_distinct(carrier) = 10 ON FAIL WARN,
+  COUNT(remark) >= 0.5 * COUNT(*) ON FAIL WARN, FRESH WITHIN '20000 days' ON FAIL WARN
+) AS SELECT * FROM ops.flights
+"""
+
+
+def run() -> list[Result]:
+    with tempfile.TemporaryDirectory() as folder:
+        return [*_postgres(folder), *_vetting(folder)]
+
+
+def _postgres(folder: str) -> list[Result]:
+    sys.path.insert(0, str(ROOT / "tests"))
+    from servers import postgres_url
+
+    url = postgres_url()
+    _filled(url)
+    found = _child("collect", folder, url)
+    ours, raw = found["seconds"], found["raw_seconds"]
+    note = (
+        f"1M rows x 10 columns, wall, medians of {TURNS} alternating rounds; collected with a KEY, an EVENT TIME and 3 checks,"
+        f" hashed and written as Parquet; raw is psql's COPY ... TO STDOUT (FORMAT binary) into /dev/null; {found['parts']}"
+    )
+    what = "PostgreSQL to a snapshot"
+    return [
+        compared(what, f"{ours:.2f} s", f"raw COPY {raw:.2f} s", found["ratio"], most=2.0, note=note),
+        at_most(f"{what}, peak memory over the base", found["peak_mb"], 250, "MB", _base(found)),
+    ]
+
+
+def _vetting(folder: str) -> list[Result]:
+    made = _child("rows", folder)
+    found = _child("vet", folder)
+    note = f"{VETTED:,} rows in {made['parts']} Parquet files, {found['checks']} checks, {found['cpu']:.2f} CPU seconds"
+    keyed = f"{found['key_cpu']:.2f} CPU seconds; hashes of all keys are compared, 8 bytes a row"
+    return [
+        at_most("vetting, peak memory over the base", found["peak_mb"], 150, "MB", f"{note}; {_base(found)}"),
+        Result(
+            "whether a KEY repeats, peak memory over the base", f"{found['key_peak_mb']:.3g} MB", "-",
+            f"{found['key_peak_mb']:.3g} MB", "", None, keyed,
+        ),
+    ]  # fmt: skip
+
+
+def _base(found: dict) -> str:
+    return f"the base is {found['base_mb']:.0f} MB"
+
+
+def _child(*arguments: str) -> dict:
+    line = [sys.executable, __file__, *arguments]
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True, timeout=900)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _filled(url: str) -> None:
+    from adbc_driver_postgresql import dbapi
+
+    with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("DROP SCHEMA IF EXISTS bench CASCADE")
+        cursor.execute("CREATE SCHEMA bench")
+        cursor.execute(TABLE.replace("$rows$", str(ROWS)))
+        cursor.execute("CREATE TABLE bench.few AS SELECT * FROM bench.flights ORDER BY id LIMIT 1000")
+        cursor.execute("VACUUM ANALYZE bench.flights")
+
+
+# --- in child processes ------------------------------------------------------------------------------------
+
+
+def collect_rows(folder: str, url: str) -> dict:
+    """Collect 1M rows, in turns with raw COPY; peak memory of the first time."""
+    from dataclasses import replace
+
+    from tilth.adapters.duckdb_engine import DuckDBEngine
+    from tilth.adapters.file_blobs import FileBlobs
+    from tilth.adapters.postgres_source import PostgresSource
+    from tilth.ml.data.collect import collect
+    from tilth.ports.progress import Silent
+    from tilth.sql.parser import parse_one
+
+    engine, source, spec = DuckDBEngine([folder]), PostgresSource(url, "bench"), parse_one(DATASET)
+    few = replace(spec, query=replace(spec.query, sql="SELECT * FROM ops.few"), expect=spec.expect[:2])
+
+    def once(asked) -> float:
+        with tempfile.TemporaryDirectory(dir=folder) as blobs:
+            began = time.perf_counter()
+            found = collect(asked, "1:r", {"ops": source}, {}, engine, FileBlobs(blobs), None, NOW, Silent())
+            took = time.perf_counter() - began
+            assert found.manifest.rows == (1000 if asked is few else ROWS)
+            return took
+
+    once(few)
+    peak = Peak()
+    once(spec)
+    out = peak.facts()
+    ours, raw, ratio = taking_turns(lambda: once(spec), lambda: _raw(url), TURNS)
+    return {**out, "seconds": ours, "raw_seconds": raw, "ratio": 1 / ratio, "parts": _shares(source)}
+
+
+def _raw(url: str) -> float:
+    line = ["psql", url, "-c", "COPY bench.flights TO STDOUT (FORMAT binary)"]
+    began = time.perf_counter()
+    subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def _shares(source) -> str:
+    """What of it the source alone needs: the rows as Arrow batches, thrown away."""
+    from tilth.ports.source import Scan
+
+    began = time.perf_counter()
+    for _ in source.scan(Scan("flights")):
+        pass
+    return f"reading alone, into Arrow, takes {time.perf_counter() - began:.2f} s of it"
+
+
+def make_rows(folder: str) -> dict:
+    """5M rows as parts of a snapshot."""
+    from tilth.adapters.duckdb_engine import DuckDBEngine
+    from tilth.ml.data.snapshots import plain_batches, plain_schema, write_parts
+
+    sql = f"""
+      SELECT n AS id, TIMESTAMP '2010-01-01' + n * INTERVAL 1 MINUTE AS due, 'C' || n % 10 AS carrier,
+        ['JFK', 'LGA', 'EWR'][1 + n % 3] AS origin, 'D' || hash(n) % 100 AS dest,
+        'N' || lpad((hash(n + 7) % 4000)::VARCHAR, 5, '0') AS tail,
+        CASE WHEN n % 40 > 0 THEN (hash(n + 3) % 9000)::DOUBLE / 100 - 45 END AS delay, (hash(n + 5) % 4000)::BIGINT AS distance,
+        1 + (hash(n + 11) % 100000)::DOUBLE / 100 AS price, n % 5 = 0 AS late,
+        CASE WHEN n % 4 > 0 THEN 'remark ' || hash(n + 13) % 1000000 END AS remark
+      FROM range({VETTED}) r(n)"""
+    reader = DuckDBEngine([folder]).stream(sql, {})
+    schema = plain_schema(reader.schema)
+    parts = write_parts(plain_batches(reader, schema), schema, folder, "due", "vetted")
+    return {"parts": len(parts)}
+
+
+def vet(folder: str) -> dict:
+    """All checks over the rows, as a collection runs them; then the check of a key, by itself."""
+    import pyarrow.parquet as pq
+
+    from tilth.adapters.duckdb_engine import DuckDBEngine
+    from tilth.ml.data import checks as checking
+    from tilth.ml.data.rows import Rows, may_repeat
+    from tilth.ml.data.snapshots import schema_of
+    from tilth.sql.parser import parse_one
+
+    files = sorted(str(p) for p in Path(folder).glob("vetted-*.parquet"))
+    engine, spec, schema = DuckDBEngine([folder]), parse_one(VETTING), pq.read_schema(files[0])
+    checks = checking.checks_of(spec, schema_of(schema), engine)
+
+    def once(relation, rows: int):
+        counts = checking.count_rows(checks, relation, engine, {})
+        found = checking.row_results(checks, counts)
+        return counts, found | checking.set_results(checks, relation, engine, NOW, rows)
+
+    with pq.ParquetFile(files[0]) as file:
+        once(_table(file), 1000)
+    peak, began = Peak(), time.process_time()
+    counts, found = once(files, VETTED)
+    assert (counts.rows, counts.bad, len(found)) == (VETTED, 0, 20)
+    assert all(r.passed for r in found.values()), found
+    out = {**peak.facts(), "cpu": time.process_time() - began, "checks": len(found)}
+    peak, began = Peak(), time.process_time()
+    keyed = checking.Checks((), ("tail", "id"), "due", schema_of(schema))
+    assert not may_repeat(Rows(schema, files, VETTED, ordered=False), keyed, engine)
+    key = peak.facts()
+    return {**out, "key_peak_mb": key["peak_mb"], "key_cpu": time.process_time() - began}
+
+
+def _table(file):
+    import pyarrow as pa
+
+    return pa.Table.from_batches([next(file.iter_batches(1000))])
+
+
+class Peak:
+    """The highest resident memory since it was made, over what there was then."""
+
+    def __init__(self) -> None:
+        Path("/proc/self/clear_refs").write_text("5")
+        self.base = self._status("VmRSS")
+
+    def facts(self) -> dict[str, float]:
+        return {"base_mb": self.base, "peak_mb": self._status("VmHWM") - self.base}
+
+    @staticmethod
+    def _status(name: str) -> float:
+        text = Path("/proc/self/status").read_text()
+        return int(text.partition(f"{name}:")[2].split()[0]) / 1024
+
+
+if __name__ == "__main__":
+    children = {"collect": collect_rows, "rows": make_rows, "vet": vet}
+    if sys.argv[1:]:
+        print(json.dumps(children[sys.argv[1]](*sys.argv[2:])))
+    else:
+        for one in run():
+            print(one)
