@@ -81,18 +81,11 @@ class FilesSource:
         return ";".join(f"{s.st_ino}:{s.st_size}:{s.st_mtime_ns}" for s in stats)
 
     def broken(self, table: str) -> pa.Table:
-        """Rows that could not be read, with their line and the reason."""
+        """Rows that could not be read, with their line and the reason; looked for once for as long as the files stay."""
         opened = self._open(table)
-        cursor = opened.connection.cursor()
-        try:
-            if opened.kind == "csv":
-                for _ in cursor.sql(f"SELECT * FROM {opened.origin}").to_arrow_reader(65_536):
-                    pass
-            return cursor.sql(_broken_sql(opened)).to_arrow_table()
-        except Exception as error:
-            raise _refused(error) from error
-        finally:
-            cursor.close()
+        if opened.broken is None:
+            opened.broken = _broken(opened)
+        return opened.broken
 
     def close(self) -> None:
         """Nothing of its own is open: see `_opened`."""
@@ -144,6 +137,7 @@ class _Opened:
     def __init__(self, paths: list[str]) -> None:
         import duckdb
 
+        self.broken: pa.Table | None = None  # once they were looked for
         self.kind = _kind(paths[0])
         self.listed = f"[{', '.join(map(literal, paths))}]"
         self.connection: Any = duckdb.connect(":memory:")
@@ -189,6 +183,19 @@ def _select(opened: _Opened, scan: Scan) -> str:
 
 def _expression(name: str, kind: str) -> str:
     return f"({quoted(name)} AT TIME ZONE 'UTC')" if kind == "TIMESTAMP WITH TIME ZONE" else quoted(name)
+
+
+def _broken(opened: _Opened) -> pa.Table:
+    cursor = opened.connection.cursor()
+    try:
+        if opened.kind == "csv":
+            for _ in cursor.sql(f"SELECT * FROM {opened.origin}").to_arrow_reader(65_536):
+                pass
+        return cursor.sql(_broken_sql(opened)).to_arrow_table()
+    except Exception as error:
+        raise _refused(error) from error
+    finally:
+        cursor.close()
 
 
 def _broken_sql(opened: _Opened) -> str:

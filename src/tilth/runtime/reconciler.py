@@ -26,6 +26,7 @@ from tilth.runtime.executor import DONE, Applied, Did
 from tilth.runtime.workspace import Workspace
 
 POLL = 0.05  # seconds between looks at the clock and at the state's counter
+FAST_POLL = 0.005  # of a replay, in which every day is waited for
 IDLE = 10.0  # seconds on the wall after which a step is made although nothing has moved
 BUSY = 0.5  # seconds before a lock that another holds is tried again
 HEARTBEAT = timedelta(hours=1)  # how old `reconciled_at` may become while there is nothing to do
@@ -63,7 +64,7 @@ class Reconciler:
         self._backoff, self._looking = Backoff(), Backoff()
         self._complaints: tuple[set[str], set[str]] = set(), set()  # of the step before, and of this one
         self._watcher = watching.Watcher(work, environment)
-        self._graph: tuple[int, Graph] | None = None
+        self._graph: tuple[tuple[str, ...], Graph] | None = None
         self._rested: Instant | None = None
         self._pulse = _Pulse(work, replay=replay)
 
@@ -81,7 +82,7 @@ class Reconciler:
             except Exception as error:
                 self._complain(f"cannot go on for now: {_words(error)}")
                 self._pulse.sleep_until(time.monotonic() + IDLE)
-            stop.wait(POLL)
+            stop.wait(FAST_POLL if self._replay else POLL)
 
     def step(self, now: Instant) -> bool:
         """Do what is due until it rests, and write that down; whether anything was done.
@@ -122,9 +123,7 @@ class Reconciler:
             self._complain(f"{one.model}@{one.version} cannot be looked at: {error.message}")
 
         try:
-            looks = self._watcher.look(
-                now, graph, only=lambda s: self._looking.ready(s.model, now, wall), failed=failed
-            )
+            looks = self._watcher.look(now, graph, only=lambda s: self._may_look(s, now, wall), failed=failed)
         except TilthError as error:
             self._complain(f"nothing can be looked at for now: {error.message}")
             return False
@@ -133,6 +132,14 @@ class Reconciler:
             self._tell(watching.words(one))
         return bool(looks)
 
+    def _may_look(self, one: watching.Served, now: Instant, wall: float) -> bool:
+        """Whether it is not left alone for now; what was told of it stays told meanwhile."""
+        if self._looking.ready(one.model, now, wall):
+            return True
+        own = f"{one.model}@{one.version} "
+        self._complaints[1].update(line for line in self._complaints[0] if line.startswith(own))
+        return False
+
     def _complain(self, line: str) -> None:
         """Tell it, unless the step before has told it already."""
         if line not in self._complaints[0] and line not in self._complaints[1]:
@@ -140,13 +147,13 @@ class Reconciler:
         self._complaints[1].add(line)
 
     def _deployed(self) -> Graph | None:
-        """What was applied, compiled once a generation; None before the first."""
-        row = self._work.state.read("environment", name=self._environment)
-        if not row:
+        """What was applied, compiled when a declaration changes; None before the first apply."""
+        number, pointers = generations.pointers_of(self._work.state, self._environment)
+        if not number:
             return None
-        number = int(row[0]["generation"] or 0)
-        if self._graph is None or self._graph[0] != number:
-            self._graph = (number, self._graph_of())
+        texts = tuple(p.text for p in pointers)
+        if self._graph is None or self._graph[0] != texts:
+            self._graph = (texts, self._graph_of())
         return self._graph[1]
 
     def _due(self, graph: Graph, now: Instant, changed: frozenset[str], seen: set[Hashable]) -> Plan:

@@ -92,9 +92,11 @@ def _same(touched: Sequence[Part], window: Window) -> bool:
     for part in touched:
         for batch in _later(snapshots.file_batches(window.blobs.path(part.blob)), window):
             was.update(batch)
+    if was.rows != window.rows.rows:
+        return False
     for batch in window.rows.batches():
         now.update(batch)
-    return was.rows == now.rows and was.hexdigest() == now.hexdigest()
+    return was.hexdigest() == now.hexdigest()
 
 
 def _later(batches: Iterable[pa.RecordBatch], window: Window) -> Iterator[pa.RecordBatch]:
@@ -136,7 +138,14 @@ def _earlier(batches: Iterable[pa.RecordBatch], window: Window) -> Iterator[pa.R
     for batch in batches:
         kept = batch.filter(pc.less_equal(batch[window.event], _bound(batch[window.event].type, window.low)))
         if kept.num_rows:
-            yield kept.cast(window.rows.schema)
+            yield kept.cast(_of(window.rows.schema, kept.schema.names))
+
+
+def _of(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
+    """The named fields of a schema."""
+    import pyarrow as pa
+
+    return schema if schema.names == list(names) else pa.schema([schema.field(n) for n in names])
 
 
 # --- keys that came again ----------------------------------------------------------------------------------
@@ -154,16 +163,28 @@ def _again(parts: Sequence[Part], window: Window) -> set[str]:
     near = [p for p in parts if _may_hold(window.blobs.path(p.blob), key, ends)]
     if not near:
         return set()
-    keys = " AND ".join(f"n.{quoted(c)} = o.{quoted(c)}" for c in key)
-    pieces = " UNION ALL ".join(f"SELECT {i} AS part, * FROM old_{i}" for i in range(len(near)))
-    sql = (
-        f"SELECT DISTINCT o.part FROM ({pieces}) o WHERE o.{quoted(window.event)} <= $low"
-        f" AND EXISTS (SELECT 1 FROM new n WHERE {keys})"
-    )
-    inputs: dict[str, Any] = {f"old_{i}": [window.blobs.path(p.blob)] for i, p in enumerate(near)}
-    inputs["new"] = window.rows.relation
-    found = window.engine.stream(sql, inputs, {"low": window.low}).read_all()
-    return {near[i].blob for i in found["part"].to_pylist()}
+    fresh = _keys(window.rows.batches(), key)
+    return {p.blob for p in near if _meet(_keys(_before(p, window), key), fresh)}
+
+
+def _before(part: Part, window: Window) -> Iterator[pa.RecordBatch]:
+    """Keys and event times of the part's rows from before the window."""
+    names = list(dict.fromkeys([*window.checks.key, window.event]))
+    return _earlier(snapshots.file_batches(window.blobs.path(part.blob), names), window)
+
+
+def _keys(batches: Iterable[pa.RecordBatch], key: Sequence[str]) -> pa.Table | None:
+    import pyarrow as pa
+
+    found = [batch.select(list(key)) for batch in batches]
+    return pa.Table.from_batches(found) if found else None
+
+
+def _meet(old: pa.Table | None, new: pa.Table | None) -> bool:
+    """Whether a row of both has the same key."""
+    if old is None or new is None:
+        return False
+    return bool(old.join(new, old.schema.names, join_type="left semi").num_rows)
 
 
 def _ends(window: Window) -> dict[str, tuple[Any, Any]]:
