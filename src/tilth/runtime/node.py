@@ -116,7 +116,7 @@ class Node:
         table, why = self.table, self.troubles.get(endpoint) or self.troubles.get("")
         if table is None or why:
             return NotServingError(
-                f"`{endpoint}` is not served yet: {why or f'nothing was applied to `{self.environment}`'}.",
+                f"`{endpoint}` is not served yet: {why or f'nothing was applied to `{self.environment}`'}",
                 hint="`GET /healthz` says what is wrong."
                 if why
                 else "Run `tilth apply` in the project's folder.",
@@ -175,6 +175,7 @@ class Node:
         self._write_progress(at_once=True)
 
     def _run(self) -> None:
+        self._counter = -1  # counters of two threads' connections cannot be compared
         while not self._stop.wait(POLL):
             self._turn()
 
@@ -232,7 +233,7 @@ class Node:
             try:
                 out[pointer.name] = self._route_of(pointer, row)
             except TilthError as error:
-                seen.troubles[pointer.name] = error.message
+                seen.troubles[pointer.name] = "; ".join((error.message, *error.detail))
             except Exception as error:
                 seen.troubles[pointer.name] = f"does not load: {type(error).__name__}: {error}"
         return out

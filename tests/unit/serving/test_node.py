@@ -1,0 +1,365 @@
+"""A node on real bundles, in this process: what it serves, swaps to, refuses, and how rollouts end."""
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import http_server
+import shop_project
+from http_server import ROW
+from tilth.app import Project
+from tilth.core.errors import InputError, UnknownNameError
+from tilth.ml.serving.rollout import Progress, Stage
+from tilth.ports.predictions import MemoryLog
+from tilth.runtime import generations, rollouts
+from tilth.runtime.answering import WAITING, Answering
+from tilth.runtime.node import Node, NotServingError
+from tilth.sql.statements import Kind
+
+BODY = json.dumps(ROW).encode()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two projects: one whose two versions are alike, one whose second version needs one more input."""
+    root = tmp_path_factory.mktemp("shops")
+    alike = http_server.applied(root / "alike", http_server.staged())
+    project = shop_project.opened(alike)
+    project.sql("RETRAIN MODEL late")
+    project.close()
+    needy = http_server.applied(root / "needy", http_server.staged(http_server.NARROW))
+    (needy / "shop.sql").write_text(http_server.staged())
+    project = shop_project.opened(needy)
+    project.apply()
+    project.close()
+    return {"alike": alike, "needy": needy}
+
+
+class Served:
+    """A project, its node, and what answers; `later` is done when asked for."""
+
+    def __init__(self, project: Project) -> None:
+        self.project, self.work = project, project.work()
+        self.said: list[str] = []
+        self.node = Node(self.work, "prod", tell=self.said.append)
+        self.log = MemoryLog()
+        self.waiting: list[Callable[[], None]] = []
+        self.answering = Answering(self.log, self.work.clock, self.waiting.append, self.said.append)
+
+    def ask(self, body: bytes = BODY) -> dict[str, Any]:
+        answer, _ = self.answering.one(self.node.route("late_api"), body)
+        while self.waiting:
+            self.waiting.pop(0)()
+        found: dict[str, Any] = json.loads(answer)
+        return found
+
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(r) for r in self.log.records()]
+
+    def revision(self) -> dict[str, Any]:
+        return dict(self.work.state.read("latest_revisions", environment="prod")[0])
+
+    def at(self, version: int) -> int:
+        """Publish a generation with the model at this version, as a rollback does: at once."""
+        number, pointers = generations.pointers_of(self.work.state, "prod")
+        for row in self.work.state.read("generations", environment="prod", limit=50):
+            old = self.work.state.read("pointers", environment="prod", generation=row["number"])
+            if any(p["kind"] == "model" and p["name"] == "late" and p["target"] == str(version) for p in old):
+                return generations.rollback(
+                    self.work.state, "prod", int(row["number"] or 0), "test", self.work.clock.now()
+                )
+        raise AssertionError((number, pointers))
+
+
+@pytest.fixture
+def served(made: dict[str, Path], tmp_path: Path) -> Iterator[Callable[[str], Served]]:
+    opened = []
+
+    def get(name: str) -> Served:
+        opened.append(http_server.copied(made[name], tmp_path / name))
+        return Served(opened[-1])
+
+    yield get
+    for project in opened:
+        project.close()
+
+
+def test_before_the_first_generation_there_is_a_next_step(tmp_path: Path) -> None:
+    project = shop_project.opened(shop_project.make(tmp_path / "shop"))
+    node = Node(project.work(), "prod")
+    node.refresh()
+    assert node.health()["status"] == "starting"
+    with pytest.raises(NotServingError, match="nothing was applied") as caught:
+        node.route("late_api")
+    assert caught.value.http_status == 503
+    assert "tilth apply" in str(caught.value.hint)
+    project.close()
+
+
+def test_an_unknown_endpoint_gets_the_nearest(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.node.refresh()
+    with pytest.raises(UnknownNameError, match="late_apo") as caught:
+        one.node.route("late_apo")
+    assert "late_api" in str(caught.value.hint)
+
+
+def test_what_is_under_way_ends_on_the_old_version(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.at(1)
+    one.node.refresh()
+    route = one.node.route("late_api")
+    one.at(2)
+    one.node.refresh()
+    under_way, side = one.answering.one(route, BODY)
+    assert json.loads(under_way)["version"] == side.version == 1
+    assert one.ask()["version"] == 2
+    assert one.node.figures.swaps == 2
+
+
+def test_a_state_that_moved_elsewhere_swaps_nothing(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.node.refresh()
+    table = one.node.table
+    with one.work.state.change("test", "2024-05-01T00:00:00.000000Z") as change:
+        change.audit("look", "nothing", {})
+    one.node.refresh()
+    assert one.node.table is table
+
+
+def test_a_node_says_which_generation_it_serves(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.node.start("prod-1", "http://127.0.0.1:1")
+    try:
+        made = one.at(1)
+        http_server.wait(
+            lambda: [
+                n for n in one.work.state.read("nodes") if n["name"] == "prod-1" and n["generation"] == made
+            ]
+        )
+        assert one.node.table is not None
+        assert one.node.table.generation == made
+        assert one.ask()["version"] == 1
+    finally:
+        one.node.stop()
+
+
+def tampered(one: Served, version: int) -> tuple[Path, bytes]:
+    """Flip one bit of a version's bundle; the file and what it was."""
+    row = one.work.state.read("version", model="late", version=version)[0]
+    path = Path(one.work.bundles.path(str(row["digest"]))) / "member.txt"
+    whole = path.read_bytes()
+    os.chmod(path, 0o600)
+    path.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    return path, whole
+
+
+def test_a_bundle_with_one_flipped_bit_is_not_taken_and_the_old_version_goes_on(
+    served: Callable[[str], Served],
+) -> None:
+    one = served("alike")
+    first = one.at(1)
+    one.node.refresh()
+    path, whole = tampered(one, 2)
+    second = one.at(2)
+    one.node.refresh()
+    assert one.ask()["version"] == 1
+    health = one.node.health()
+    assert (health["status"], health["generation"]) == ("degraded", first)
+    assert "member.txt" in str(health["reasons"])
+    assert one.node.figures.rejected == 1
+    one.node.refresh()
+    assert one.node.figures.rejected == 1, "it is told once"
+    path.write_bytes(whole)
+    one.node.refresh()
+    assert one.ask()["version"] == 2
+    assert (one.node.health()["status"], one.node.health()["generation"]) == ("ok", second)
+
+
+def test_a_node_that_starts_with_a_broken_bundle_says_so_and_serves_the_rest(
+    served: Callable[[str], Served],
+) -> None:
+    one = served("alike")
+    one.at(1)
+    tampered(one, 1)
+    one.node.refresh()
+    assert one.node.health()["status"] == "degraded"
+    with pytest.raises(NotServingError, match=r"member\.txt"):
+        one.node.route("late_api")
+
+
+def test_a_state_edited_by_hand_is_not_served(served: Callable[[str], Served]) -> None:
+    import sqlite3
+
+    one = served("alike")
+    one.at(1)
+    one.node._turn()
+    db = sqlite3.connect(one.work.root + "/.tilth/state.db")
+    db.execute("UPDATE pointers SET target = '2' WHERE kind = 'model' AND name = 'late'")
+    db.commit()
+    db.close()
+    one.node._turn()
+    assert one.node.health()["status"] == "degraded"
+    assert one.ask()["version"] == 1
+
+
+# --- rollouts ----------------------------------------------------------------------------------------------
+
+
+def test_a_good_version_goes_from_shadow_to_canary_to_full(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.node.refresh()
+    assert one.revision()["stage"] == "shadow"
+    assert {one.ask()["version"] for _ in range(20)} == {1}
+    one.node._turn()
+    assert one.revision()["stage"] == "canary"
+    answers = [one.ask()["version"] for _ in range(40)]
+    assert answers.count(2) == 20
+    one.node._turn()
+    found = one.revision()
+    assert (found["stage"], found["version"]) == ("full", 2)
+    assert json.loads(found["counts"])["requests"] == 20
+    assert {one.ask()["version"] for _ in range(5)} == {2}
+    roles = [(r["role"], r["version"]) for r in one.records()]
+    assert roles.count(("shadow", 2)) == 20
+    assert roles.count(("canary", 2)) == 20
+    assert roles.count(("champion", 1)) == 40
+    assert roles.count(("champion", 2)) == 5
+    assert len({r["id"] for r in one.records()}) == len(roles)
+
+
+def test_the_stage_that_was_seen_holds_before_it_is_written(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.node.refresh()
+    for _ in range(60):
+        one.ask()
+    assert one.node.route("late_api").live_stage == "full"
+    assert one.revision()["stage"] == "shadow"
+    assert one.ask()["version"] == 2
+    one.node.stop()
+    assert one.revision()["stage"] == "full"
+
+
+def test_a_version_that_needs_another_input_is_rolled_back_and_no_request_fails(
+    served: Callable[[str], Served],
+) -> None:
+    one = served("needy")
+    one.node.refresh()
+    old = json.dumps({k: v for k, v in ROW.items() if k != "distance"}).encode()
+    for _ in range(30):
+        assert one.ask(old)["version"] == 1
+    one.node._turn()
+    found = one.revision()
+    assert found["stage"] == "rolled_back"
+    assert "1 of 1 requests failed" in found["reason"]
+    _, pointers = generations.pointers_of(one.work.state, "prod")
+    model = next(p for p in pointers if p.kind is Kind.MODEL and p.name == "late")
+    version = one.work.state.read("version", model="late", version=1)[0]
+    assert (model.target, model.recipe) == ("1", version["recipe"])
+    assert "minutes, distance" in model.text, "the declaration it was made from"
+    assert one.work.state.read("version", model="late", version=2)[0]["status"] == "refused"
+    assert one.work.state.verify_audit()
+    assert one.ask(old)["version"] == 1
+    assert one.node.health()["status"] == "ok"
+
+
+def test_a_request_that_fits_no_version_is_the_clients_and_counts_for_none(
+    served: Callable[[str], Served],
+) -> None:
+    one = served("alike")
+    one.node.refresh()
+    for _ in range(20):
+        one.ask()
+    assert one.node.route("late_api").live_stage == "canary"
+    for _ in range(20):
+        with pytest.raises(InputError, match="carrier"):
+            one.ask(b'{"ordered_at": "2024-04-30T20:00:00", "distance": 1}')
+    rolling = one.node.route("late_api").rolling
+    assert rolling is not None
+    assert rolling.progress.errors == 0
+    assert len([r for r in one.records() if r["role"] != "shadow"]) == 20
+
+
+def test_counts_outlive_the_process(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.node.refresh()
+    for _ in range(15):
+        one.ask()
+    one.node.stop()
+    assert json.loads(one.revision()["counts"])["requests"] == 15
+    again = Served(one.project)
+    again.node.refresh()
+    for _ in range(5):
+        again.ask()
+    assert again.node.route("late_api").live_stage == "canary"
+
+
+def test_a_stage_never_goes_back(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    number, at = one.revision()["revision"], one.work.clock.now()
+    canary, full = Progress(Stage.CANARY, 3), Progress(Stage.FULL, 20, reason="canary passed")
+    assert rollouts.decide(one.work, "prod", "late_api", number, canary, at)
+    assert not rollouts.decide(one.work, "prod", "late_api", number, Progress(Stage.SHADOW, 5), at)
+    assert rollouts.decide(one.work, "prod", "late_api", number, full, at)
+    for later in (canary, full, Progress(Stage.ROLLED_BACK, 1, reason="late")):
+        assert not rollouts.decide(one.work, "prod", "late_api", number, later, at)
+    assert one.revision()["stage"] == "full"
+    assert not rollouts.decide(one.work, "prod", "late_api", 99, full, at)
+
+
+def test_another_servers_decision_is_taken_over(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.node._turn()
+    one.ask()
+    other = Served(one.project)
+    other.node._turn()
+    for _ in range(60):
+        other.ask()
+    other.node._turn()
+    assert one.revision()["stage"] == "full"
+    one.node.refresh()
+    assert one.ask()["version"] == 2
+
+
+def test_requests_that_the_shadow_has_no_time_for_are_counted(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.node.refresh()
+    route = one.node.route("late_api")
+    route = replace(
+        route, rolling=replace(route.rolling, rollout=replace(route.rolling.rollout, shadow_requests=9999))
+    )
+    for _ in range(WAITING + 10):
+        one.answering.one(route, BODY)
+    assert one.answering.shadows_skipped == 10
+
+
+def test_many_rows_are_one_request_of_a_rollout(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.node.refresh()
+    reply = asyncio.run(one.answering.many(one.node.route("late_api"), [BODY] * 30, None))
+    while one.waiting:
+        one.waiting.pop(0)()
+    rolling = one.node.route("late_api").rolling
+    assert rolling is not None
+    assert (rolling.progress.requests, len(reply.rows)) == (1, 30)
+    assert len([r for r in one.records() if r["role"] == "shadow"]) == 30
+
+
+def test_versions_used_before_are_kept_in_memory(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.at(1)
+    one.node.refresh()
+    one.at(2)
+    one.node.refresh()
+    row = one.work.state.read("version", model="late", version=1)[0]
+    shutil.move(one.work.bundles.path(str(row["digest"])), one.work.root + "/away")
+    one.at(1)
+    one.node.refresh()
+    assert one.ask()["version"] == 1
