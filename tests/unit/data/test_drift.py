@@ -1,6 +1,7 @@
 """Profiles and drift: nothing where nothing moved, something where something did."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -65,6 +66,21 @@ def test_files_and_tables_have_the_same_profile(bench: Bench, reference: Profile
         paths.append(str(bench.folder / f"{part}.parquet"))
         pq.write_table(table.slice(part * 9_000, 9_000 + part * 2_000), paths[-1])
     assert profile(paths, bench.engine) == reference
+
+
+def test_few_rows_in_memory_are_counted_as_the_engine_counts_them(
+    bench: Bench, reference: Profile, tmp_path: Path
+) -> None:
+    r = rows(5, 3_000, shift=0.3, letters="abcxyz", gone=0.2)
+    x = np.where(np.arange(3_000) % 97 == 0, np.inf, r["x"].to_numpy())
+    edge = reference.columns[0].edges[3]
+    x[::50], x[1::50] = edge, np.nextafter(edge, 9.0)
+    s = pa.array([None if i % 11 == 0 else v for i, v in enumerate(r["s"].to_pylist())])
+    r = r.set_column(0, "x", pa.array(x)).set_column(2, "s", s)
+    pq.write_table(r, tmp_path / "rows.parquet")
+    assert drift(reference, r, bench.engine) == drift(
+        reference, [str(tmp_path / "rows.parquet")], bench.engine
+    )
 
 
 @pytest.mark.parametrize("seed", range(1, 21))
