@@ -1,33 +1,65 @@
 # Everything here needs only Python 3.11+, make and git. `make test` sets itself up.
-PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
+PYTHON   ?= python3
+VENV     := .venv
+BIN      := $(VENV)/bin
+COMPILED := .venv-compiled
+UV       := uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate --generate-hashes -q
+INSTALL  := -m pip install --quiet --disable-pip-version-check
+CHECKED  := src tests bench docs
 export OMP_WAIT_POLICY := passive
 
-.PHONY: test check clean lock setup
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-compiled lint check bench docs lock clean
 
-setup: $(VENV)/.ready
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready  ## make .venv from requirements.lock
 
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@echo "Setting up $(VENV) from requirements.lock (once) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tilth needs Python 3.11 or newer; this is %s. Try: make PYTHON=python3.12" % sys.version.split()[0])'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python $(INSTALL) --require-hashes -r requirements.lock
+	@$(BIN)/python $(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
+
+$(COMPILED)/.ready: $(VENV)/.ready requirements-compiled.lock
+	@echo "Setting up $(COMPILED) with sqlglot's compiled build (once) ..."
+	@$(PYTHON) -m venv $(COMPILED)
+	@$(COMPILED)/bin/python $(INSTALL) --require-hashes -r requirements.lock
+	@$(COMPILED)/bin/python $(INSTALL) --require-hashes --no-deps -r requirements-compiled.lock
+	@$(COMPILED)/bin/python $(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: setup  ## the whole loop on real flights: plan, apply, predict, drift, retrain, swap, roll back
+	@$(BIN)/tilth demo
 
 test: setup  ## all tests
 	@$(BIN)/python -m pytest
 
-check: setup  ## format, lint, types, contracts, unit and docs tests: under a minute
-	@$(BIN)/ruff format --check src tests
-	@$(BIN)/ruff check src tests
+test-compiled: $(COMPILED)/.ready  ## tests again, with sqlglot's compiled build
+	@TILTH_EXPECT_COMPILED=1 $(COMPILED)/bin/python -m pytest tests/unit tests/docs tests/contract
+
+lint: setup  ## format, lint, types, contracts, and whether the reference page is the code's
+	@$(BIN)/ruff format --check $(CHECKED)
+	@$(BIN)/ruff check $(CHECKED)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python docs/generate.py --check
+
+check: lint  ## lint, and the unit and docs tests: under a minute
 	@$(BIN)/python -m pytest tests/unit tests/docs
 
-lock:  ## make requirements.lock anew (needs uv)
-	uv pip compile pyproject.toml --extra demo --extra dev --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --no-annotate --generate-hashes -q -o requirements.lock
+bench: setup  ## measure everything and write bench/RESULTS.md
+	@$(BIN)/python bench/run.py
 
-clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+docs: setup  ## make docs/reference.md anew from the code
+	@$(BIN)/python docs/generate.py
+
+lock:  ## make the lock files anew (needs uv)
+	$(UV) pyproject.toml --extra demo --extra dev -o requirements.lock
+	echo "sqlglot[c]" | $(UV) - -c requirements.lock -o requirements-compiled.lock
+
+clean:  ## remove what was set up and cached here
+	rm -rf $(VENV) $(COMPILED) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
