@@ -186,7 +186,7 @@ class Answering:
         `outputs` are names; other requests have their turn in between. Rows are logged under the answer's identity with
         their number, or without one when the row is `alone`.
         """
-        side, role, scored = await self._score(route, rows, pinned)
+        side, role, scored = await self._score(route, rows, pinned, alone)
         names = None if outputs is None else side.predictor.wanted(outputs)
         pause, ident, at = _Pause(), self._ident(), self._now()
         lines, insides = [], []
@@ -203,16 +203,16 @@ class Answering:
         return Reply(tuple(insides), ident, side)
 
     async def _score(
-        self, route: Route, rows: Sequence[bytes], pinned: Side | None
+        self, route: Route, rows: Sequence[bytes], pinned: Side | None, alone: bool
     ) -> tuple[Side, str, list[Scored]]:
         side, role = (pinned, CHAMPION) if pinned is not None else _turn(route)
         began = perf_counter()
         try:
-            scored = await _scored(side.predictor, rows)
+            scored = await _scored(side.predictor, rows, alone)
         except Exception as error:
             if role is not CANARY:
                 raise
-            scored = await _scored(route.champion.predictor, rows)
+            scored = await _scored(route.champion.predictor, rows, alone)
             return self._failed(route, error), CHAMPION, scored
         _worked(route, role, (perf_counter() - began) / max(len(rows), 1))
         return side, role, scored
@@ -311,13 +311,15 @@ class _Pause:
             self._until = perf_counter() + TURN
 
 
-async def _scored(predictor: Predictor, rows: Sequence[bytes]) -> list[Scored]:
+async def _scored(predictor: Predictor, rows: Sequence[bytes], alone: bool) -> list[Scored]:
     """All rows decoded, and only then all scored; InputError names the row."""
     pause, decoded, out = _Pause(), [], []
     for number, body in enumerate(rows):
         try:
             decoded.append(predictor.decode(body))
         except InputError as error:
+            if alone:
+                raise
             raise InputError(f"Row {number + 1}: {error.message}", hint=error.hint) from error
         await pause.here()
     for row in decoded:

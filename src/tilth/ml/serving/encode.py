@@ -62,9 +62,21 @@ class Encoder:
         try:
             return self.decoder.decode(body)
         except msgspec.ValidationError as error:
-            self._refuse(error, _generic(body))
+            self._refuse(error, self._any(body))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise InputError(f"The row is not JSON: {error}.", hint=self._json_hint(body)) from error
+            raise self._no_json(body, error) from error
+
+    def _any(self, body: bytes) -> Any:
+        """Whatever the body says; InputError when it is no JSON at all."""
+        try:
+            return msgspec.json.decode(body)
+        except msgspec.ValidationError:
+            return None  # JSON, with a number that no machine has
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise self._no_json(body, error) from error
+
+    def _no_json(self, body: bytes, error: Exception) -> InputError:
+        return InputError(f"The row is not JSON: {error}.", hint=self._json_hint(body))
 
     def convert(self, values: Mapping[str, Any]) -> Any:
         """A mapping of Python values as a row; the same errors."""
@@ -128,13 +140,6 @@ class Encoder:
 
 def _first(error: Exception) -> str:
     return _PLACE.sub("", str(error))
-
-
-def _generic(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def _field(index: int, what: Input, *, carried: bool) -> tuple[str, Any] | tuple[str, Any, Any]:
