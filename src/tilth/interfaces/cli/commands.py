@@ -19,6 +19,7 @@ from tilth.interfaces.cli import show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
 
 LATER = {
+    "demo": "tilth.interfaces.cli.demo",
     "init": "tilth.interfaces.cli.init",
     "reconcile": "tilth.interfaces.cli.reconcile",
     "up": "tilth.interfaces.cli.up",
