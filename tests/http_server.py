@@ -121,8 +121,8 @@ def up(folder: Path, *options: str) -> Iterator[Up]:
             assert told, log.read_text()
             facts = json.loads(told)
             found = Up(process, facts["port"], facts["url"].partition("token=")[2], folder, log)
-            yield found
-            found.connection.close()
+            with contextlib.closing(found.connection):
+                yield found
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
