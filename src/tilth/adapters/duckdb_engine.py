@@ -237,6 +237,8 @@ def translated(error: BaseException) -> BaseException:
     """
     if isinstance(error, TilthError) or not isinstance(error, Exception):
         return error
+    if str(error) == "Query interrupted":  # Ctrl-C while DuckDB was at work
+        return KeyboardInterrupt()
     found = _KIND.search(str(error))
     if found is None:
         return error
@@ -248,7 +250,9 @@ def translated(error: BaseException) -> BaseException:
         return _unbound(said, rest)
     if kind in ("Parser", "Syntax"):
         return LanguageError(f"{said[:1].upper()}{said[1:]}.", detail=_line(rest))
-    if kind in ("Out of Memory", "INTERRUPT", "Interrupt"):
+    if kind in ("INTERRUPT", "Interrupt"):
+        return KeyboardInterrupt()
+    if kind == "Out of Memory":
         return ResourceLimitError(
             "The query needs more memory or disk than it may use.",
             hint="Raise the memory limit, or have the query return fewer rows or columns.",

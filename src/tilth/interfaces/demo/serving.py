@@ -100,10 +100,10 @@ class Server:
             line, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._said
         )
         assert self._process.stdout is not None
-        told = self._process.stdout.readline()
-        if not told:
+        self.port = _port(self._process.stdout.readline())
+        if not self.port:
+            self.stop()
             raise DemoError("The server did not start.", hint=f"Look into {self._log}.")
-        self.port = int(json.loads(told)["port"])
         while not self._answers():
             if time.monotonic() - began > START:
                 raise DemoError("The server does not answer.", hint=f"Look into {self._log}.")
@@ -153,6 +153,14 @@ class Server:
             return False
         finally:
             connection.close()
+
+
+def _port(told: bytes) -> int:
+    """The port in the line that a ready server prints; 0 when it says something else, or nothing."""
+    try:
+        return int(json.loads(told)["port"])
+    except (ValueError, KeyError):
+        return 0
 
 
 def wait_for_rest(state: State, at: Instant, pid: int) -> None:
