@@ -1,0 +1,123 @@
+"""Batch prediction by SQL against the raw model on the same rows: SELECT ... FROM data d JOIN model m, read batch by batch.
+
+The raw model is LightGBM's own `Booster.predict` on the matrix that is already prepared, in one call, with the same
+threads. SQL reads the snapshot's Parquet files, prepares the columns, scores, calibrates and hands over Arrow batches.
+Two models: the flights of New York with the trees that early stopping left, and one over 20 made-up columns with more to learn.
+Run it: `python bench/batch.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from result import Result, compared, taking_turns
+
+TURNS = 5
+UNTIL = datetime(2013, 12, 1)  # noqa: DTZ001  (local time)
+MADE_UP = """
+CREATE SOURCE flat ENGINE files WITH (path = '.');
+CREATE DATASET flights KEY (id) EVENT TIME at AS SELECT * FROM flat.rows;
+CREATE MODEL late PREDICT late FROM flights OBJECTIVE (metric = 'roc_auc')
+  USING (engine = 'lightgbm', time_limit = '600 s') PROMOTE IF not_worse_by(0.5);
+"""
+
+
+def run() -> list[Result]:
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            dataset, key = flights(f"{folder}/flights")
+        except Exception as error:
+            print(f"The flights are left out: {error}")
+        else:
+            found.append(_measured("real flights", f"{folder}/flights", dataset, key))
+        made_up(Path(folder) / "made")
+        found.append(_measured("20 made-up columns", f"{folder}/made", "flights", "id"))
+    return found
+
+
+def flights(folder: str) -> tuple[str, str]:
+    """The flights template up to December, applied, with its models trained by LightGBM."""
+    from tilth.interfaces.cli.init import create
+
+    create(folder, "flights", UNTIL)
+    models = Path(folder) / "models.sql"
+    models.write_text(models.read_text().replace("engine = 'auto'", "engine = 'lightgbm'"))
+    _applied(folder)
+    return "departures", "flight_id"
+
+
+def made_up(folder: Path) -> None:
+    """200,000 rows with a target that has signal in most columns."""
+    import pyarrow.parquet as pq
+    from learning import rows
+
+    folder.mkdir()
+    pq.write_table(rows(), folder / "rows.parquet")
+    (folder / "all.sql").write_text(MADE_UP)
+    _applied(str(folder))
+
+
+def _applied(folder: str) -> None:
+    import tilth
+
+    with contextlib.closing(tilth.open(folder)) as project:
+        project.apply()
+
+
+def _measured(what: str, folder: str, dataset: str, key: str) -> Result:
+    """Rows a second by SQL and by the raw model, in turns."""
+    import lightgbm
+    import numpy as np
+
+    import tilth
+
+    with contextlib.closing(tilth.open(folder)) as project:
+        model = project.model("late")._predictor
+        table = project.sql(f"SELECT * FROM {dataset}").arrow()
+        matrix = np.ascontiguousarray(model.matrix(table))
+        booster = lightgbm.Booster(model_str=_member(project))
+        threads = os.cpu_count() or 1
+        asked = f"SELECT d.{key}, m.* FROM {dataset} d JOIN late m"
+
+        def by_sql() -> float:
+            began = time.perf_counter()
+            rows = sum(batch.num_rows for batch in project.sql(asked).reader)
+            took = time.perf_counter() - began
+            assert rows == len(matrix)
+            return took
+
+        def raw() -> float:
+            began = time.perf_counter()
+            booster.predict(matrix, num_threads=threads)
+            return time.perf_counter() - began
+
+        by_sql(), raw()
+        ours, theirs, ratio = taking_turns(by_sql, raw, TURNS)
+    rows = len(matrix)
+    note = f"{rows:,} rows, {booster.num_trees()} trees, {threads} threads, wall, medians of {TURNS} alternating rounds"
+    measured, against = f"{rows / ours:,.0f} rows/s", f"raw model {rows / theirs:,.0f} rows/s"
+    return compared(f"predictions by SQL, {what}", measured, against, ratio, least=0.8, note=note)
+
+
+def _member(project) -> str:
+    from tilth.runtime.workspace import verified, version_row
+
+    found = next(p for p in project.current("prod").pointers if p.name == "late")
+    return (
+        verified(project.work(), version_row(project.state(), "late", int(found.target)))
+        .files["member.txt"]
+        .decode()
+    )
+
+
+if __name__ == "__main__":
+    for found in run():
+        print(found)
