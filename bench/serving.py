@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -24,9 +25,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from result import Result, at_most, compared
+
 ROWS = 20_000
 TURNS = 3
 SECONDS = 4
+WRK_TURNS = 7  # short ones, close together: what else runs on the machine changes from second to second
+WRK_SECONDS = 1
 CONNECTIONS = 16
 RATE = 3_000
 SWAPS = 10
@@ -138,11 +143,11 @@ def serve_echo() -> None:
 def throughput(server: Server, bare: Server, body: bytes, script: Path) -> dict:
     """Requests per second of both in turns, and their ratio."""
     found, cost = {"predict": [], "echo": []}, {"predict": [], "echo": []}
-    for _ in range(TURNS):
+    for _ in range(WRK_TURNS):
         for name, one in (("echo", bare), ("predict", server)):
             before = one.cpu
             found[name].append(_wrk(one, body, script))
-            cost[name].append((one.cpu - before) / (found[name][-1] * SECONDS) * 1e6)
+            cost[name].append((one.cpu - before) / (found[name][-1] * WRK_SECONDS) * 1e6)
     ratios = [p / e for p, e in zip(found["predict"], found["echo"], strict=True)]
     return {
         "name": "single-row HTTP against echo",
@@ -151,7 +156,7 @@ def throughput(server: Server, bare: Server, body: bytes, script: Path) -> dict:
         "predict_cpu_us": round(statistics.median(cost["predict"]), 1),
         "echo_cpu_us": round(statistics.median(cost["echo"]), 1),
         "ratio": round(statistics.median(ratios), 3),
-        "goal": "ratio >= 0.4",
+        "ratios": [round(r, 2) for r in ratios],
     }
 
 
@@ -162,7 +167,7 @@ def _wrk(server: Server, body: bytes, script: Path) -> float:
         f"wrk.headers['Authorization'] = 'Bearer {server.token}'\n"
     )
     url = f"http://127.0.0.1:{server.port}{server.path}"
-    line = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "-s", str(script), url]
+    line = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{WRK_SECONDS}s", "-s", str(script), url]
     out = subprocess.run(line, capture_output=True, text=True, check=True).stdout
     if "Non-2xx" in out:
         raise RuntimeError(out)
@@ -218,16 +223,10 @@ class Load:
         clients = [
             (await loop.create_connection(lambda: Client(self), "127.0.0.1", self.port))[1] for _ in range(64)
         ]
-        start = time.perf_counter()
-        while self.sent < count or going():
-            due = start + self.sent / rate
-            wait = due - time.perf_counter()
-            if wait > 0:
-                await asyncio.sleep(wait)
-            while due <= time.perf_counter():
-                self.sent += 1
-                self._send(due)
-                due = start + self.sent / rate
+        done = asyncio.Event()
+        pace = threading.Thread(target=self._pace, args=(loop, rate, count, going, done), daemon=True)
+        pace.start()
+        await done.wait()
         for _ in range(500):
             if len(self.times) + self.failed >= self.sent:
                 break
@@ -236,11 +235,25 @@ class Load:
         for client in clients:
             client.transport.close()
 
-    def _send(self, due: float) -> None:
-        if self.free:
-            self.free.pop().ask(due)
-        else:
-            self.line.append(due)
+    def _pace(self, loop, rate: int, count: int, going, done: asyncio.Event) -> None:
+        """A few requests every millisecond, from a thread: the timers of event loops are too coarse."""
+        start, tick, sent = time.perf_counter(), 0, 0
+        while sent < count or going():
+            tick += 1
+            due = start + tick / 1000
+            time.sleep(max(0.0, due - time.perf_counter()))
+            some = int(tick * rate / 1000) - sent
+            sent += some
+            loop.call_soon_threadsafe(self._send, due, some)
+        loop.call_soon_threadsafe(done.set)
+
+    def _send(self, due: float, count: int) -> None:
+        self.sent += count
+        for _ in range(count):
+            if self.free:
+                self.free.pop().ask(due)
+            else:
+                self.line.append(due)
 
     def answered(self, client: Client, good: bool, body: bytes) -> None:
         if good:
@@ -260,8 +273,6 @@ class Load:
 
 def drive(facts: dict) -> None:
     """The load generator, in a process of its own: reads what to do, prints what it saw. Ends at its standard input's end."""
-    import threading
-
     import uvloop
 
     class _There:
@@ -302,24 +313,43 @@ def _driver(server: Server, body: bytes, rate: int, count: int, until_told: bool
 
 
 def fixed_rate(server: Server, bare: Server, body: bytes) -> dict:
-    """Times of answers at a fixed rate, in turns with the echo's. The best of three: neighbours on the machine only add."""
+    """Times of answers at a fixed rate, in turns with the echo's; medians of the rounds."""
     runs, bares = [], []
-    for _ in range(TURNS):
-        bares.append(_at_rate(bare, body))
-        runs.append(_at_rate(server, body))
-    best = min(runs, key=lambda r: r["p99_ms"])
+    with first(server.process.pid) as own, first(bare.process.pid):
+        for _ in range(TURNS):
+            bares.append(_at_rate(bare, body))
+            runs.append(_at_rate(server, body))
+    middle = sorted(runs, key=lambda r: r["p99_ms"])[TURNS // 2]
     return {
         "name": f"single-row HTTP at {RATE} requests/s",
-        **best,
+        **middle,
         "all_p99_ms": [r["p99_ms"] for r in runs],
         "echo_p99_ms": [r["p99_ms"] for r in bares],
-        "goal": "p99 <= 3 ms",
+        "priority": own,
     }
 
 
+@contextlib.contextmanager
+def first(pid: int):
+    """Real-time priority for a process, where this user may give it, so that neighbours do not count; whether it has it."""
+    threads = [int(t) for t in os.listdir(f"/proc/{pid}/task")]
+    try:
+        for thread in threads:
+            os.sched_setscheduler(thread, os.SCHED_RR, os.sched_param(1))
+        own = True
+    except PermissionError:
+        own = False
+    yield own
+    if own:
+        for thread in threads:
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
+
+
 def _at_rate(server: Server, body: bytes) -> dict:
-    before = server.cpu, time.perf_counter()
-    out, _ = _driver(server, body, RATE, RATE * SECONDS).communicate()
+    before, driver = (server.cpu, time.perf_counter()), _driver(server, body, RATE, RATE * SECONDS)
+    with first(driver.pid):
+        out, _ = driver.communicate()
     share = (server.cpu - before[0]) / (time.perf_counter() - before[1])
     return {**json.loads(out), "cpu_share": round(share, 2)}
 
@@ -360,25 +390,59 @@ def swapping(opened, server: Server, body: bytes) -> dict:
         "rollback_p99_ms": round(max(times["rollback"]), 2),
         "until_served_p99_ms": round(max(served), 2),
         "until_served_p50_ms": round(statistics.median(served), 2),
-        "goal": "failed == 0; promotion and rollback p99 < 100 ms",
     }
 
 
-def run() -> list[dict]:
-    """Every figure, as rows."""
+def figures() -> dict[str, dict]:
+    """Everything that was measured."""
+    found = {}
     with tempfile.TemporaryDirectory() as folder:
         opened, body = project(Path(folder))
         with up(Path(folder)) as server:
             time.sleep(0.5)
-            idle = server.rss
-            rows = [{"name": "idle server", "rss_mb": round(idle, 1), "goal": "rss <= 200 MB"}]
+            found["idle"] = {"rss_mb": round(server.rss, 1)}
             with echo() as bare:
                 if shutil.which("wrk"):
-                    rows.append(throughput(server, bare, body, Path(folder) / "post.lua"))
-                rows.append(fixed_rate(server, bare, body))
-            rows.append(swapping(opened, server, body))
-            rows.append({"name": "server after the load", "rss_mb": round(server.rss, 1)})
+                    found["throughput"] = throughput(server, bare, body, Path(folder) / "post.lua")
+                found["rate"] = fixed_rate(server, bare, body)
+            found["swaps"] = swapping(opened, server, body)
+            found["after"] = {"rss_mb": round(server.rss, 1)}
         opened.close()
+    return found
+
+
+def run() -> list[Result]:
+    """The rows for RESULTS.md."""
+    f = figures()
+    rows = [at_most("Idle `tilth up`, the serving process", f["idle"]["rss_mb"], 200, "MB")]
+    if "throughput" in f:
+        t = f["throughput"]
+        cpu = f"CPU a request: {t['predict_cpu_us']} us against {t['echo_cpu_us']} us; ratios of the rounds: {t['ratios']}."
+        rows.append(
+            compared(
+                "One row over HTTP with token, checks, metrics and log",
+                f"{t['predict_per_second']:,}/s",
+                f"bare echo on the same server: {t['echo_per_second']:,}/s",
+                t["ratio"],
+                least=0.4,
+                note=cpu,
+            )
+        )
+    r, s = f["rate"], f["swaps"]
+    who = "with real-time priority for the server and the generator" if r["priority"] else "without priority"
+    note = f"p50 {r['p50_ms']} ms, p99 of the rounds {r['all_p99_ms']} ms, of the echo's {r['echo_p99_ms']} ms, {who}."
+    rows.append(at_most(f"p99 at {RATE:,} requests/s", r["p99_ms"], 3, "ms", note))
+    rows += [
+        at_most("Promotion to commit, slowest of ten, under that load", s["promotion_p99_ms"], 100, "ms"),
+        at_most("Rollback to commit, slowest of ten, under that load", s["rollback_p99_ms"], 100, "ms"),
+        at_most("From either until it is served, slowest of twenty", s["until_served_p99_ms"], 100, "ms"),
+        at_most(
+            f"Failed of {s['requests']:,} requests while swapping {2 * SWAPS} times",
+            s["failed"],
+            0,
+            "requests",
+        ),
+    ]
     return rows
 
 
@@ -388,5 +452,4 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["drive"]:
         drive(json.loads(sys.argv[2]))
     else:
-        for row in run():
-            print(json.dumps(row))
+        print(json.dumps(figures(), indent=1))
