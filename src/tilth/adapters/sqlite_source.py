@@ -31,7 +31,7 @@ _REAL = {
     DataType.FLOAT: "DOUBLE",
 }
 _FIRST = {DataType.INTEGER: "0", DataType.FLOAT: "0.5", DataType.BINARY: "x'00'"}
-_DATED = "'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
+_DATED = "'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9]*[0-9zZ]'"  # not `0044-03-15 (BC)`, and no number
 _SIMPLE = {DataType.INTEGER, DataType.FLOAT, DataType.STRING}
 
 
@@ -257,9 +257,7 @@ def _likely(tests: list[tuple[Field, Predicate]]) -> list[str]:
             continue
         if where.op in {">", ">=", "<", "<="}:
             name = quoted(field.name)
-            found.append(
-                f"(typeof({name}) <> 'text' OR {name} NOT GLOB {_DATED} OR {name} GLOB '*)' OR {name} {where.op[0]}= {edge})"
-            )
+            found.append(f"({name} {where.op[0]}= {edge} OR {name} NOT GLOB {_DATED})")
     return found
 
 

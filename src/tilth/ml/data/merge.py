@@ -60,7 +60,7 @@ def merge(parent: Manifest, window: Window) -> Merged:
     if not again and _same(touched, window):
         return Merged(parent.parts, unchanged=True)
     keep: list[Part | Written] = []
-    tail: list[Part | Written] = []
+    tail: list[Part | Written | _Few] = []
     for number, part in enumerate(old + touched):
         piece = _older(part, window, number, again) if part in touched or part.blob in again else part
         if piece is None:
@@ -68,15 +68,34 @@ def merge(parent: Manifest, window: Window) -> Merged:
         if piece.rows < SMALL_ROWS:
             tail.append(piece)
         else:
-            keep += [*tail, piece]
+            keep += [_filed(p, window, f"{number}-{n}") for n, p in enumerate([*tail, piece])]
             tail = []
     batches = _tail(tail, window)
     written = snapshots.write_parts(batches, window.rows.schema, window.folder, window.event, "merged")
     return Merged((*keep, *written))
 
 
-def _tail(parts: Sequence[Part | Written], window: Window) -> Iterator[pa.RecordBatch]:
+@dataclass(frozen=True, slots=True)
+class _Few:
+    """Rows of a part that are few, and most likely written with the next ones."""
+
+    batches: tuple[pa.RecordBatch, ...]
+    rows: int
+
+
+def _filed(piece: Part | Written | _Few, window: Window, name: str) -> Part | Written:
+    """The piece as a file."""
+    if not isinstance(piece, _Few):
+        return piece
+    schema, stem = window.rows.schema, f"few-{name}"
+    return snapshots.write_parts(piece.batches, schema, window.folder, window.event, stem)[0]
+
+
+def _tail(parts: Sequence[Part | Written | _Few], window: Window) -> Iterator[pa.RecordBatch]:
     for part in parts:
+        if isinstance(part, _Few):
+            yield from part.batches
+            continue
         for batch in snapshots.file_batches(_path(part, window)):
             yield batch.cast(window.rows.schema)
     yield from window.rows.batches()
@@ -89,11 +108,13 @@ def _path(part: Part | Written, window: Window) -> str:
 def _same(touched: Sequence[Part], window: Window) -> bool:
     """Whether the window's rows are, value for value, those that the snapshot has there."""
     was, now = ContentDigest(window.rows.schema), ContentDigest(window.rows.schema)
-    for part in touched:
-        for batch in _later(snapshots.file_batches(window.blobs.path(part.blob)), window):
-            was.update(batch)
-    if was.rows != window.rows.rows:
+    files = [window.blobs.path(p.blob) for p in touched]
+    times = (_later(snapshots.file_batches(f, [window.event]), window) for f in files)
+    if sum(batch.num_rows for part in times for batch in part) != window.rows.rows:
         return False
+    for file in files:
+        for batch in _later(snapshots.file_batches(file), window):
+            was.update(batch)
     for batch in window.rows.batches():
         now.update(batch)
     return was.hexdigest() == now.hexdigest()
@@ -114,8 +135,8 @@ def _bound(kind: Any, low: datetime) -> pa.Scalar:
     return pa.scalar(low.date() if t.is_date(kind) else low, kind)
 
 
-def _older(part: Part, window: Window, number: int, again: set[str]) -> Written | Part | None:
-    """The part's rows from before the window whose keys did not come again, as a new file; None if there are none."""
+def _older(part: Part, window: Window, number: int, again: set[str]) -> Written | _Few | None:
+    """The part's rows from before the window whose keys did not come again; None if there are none."""
     if part.blob in again:
         keys = " AND ".join(f"n.{quoted(c)} = o.{quoted(c)}" for c in window.checks.key)
         by = ", ".join(quoted(c) for c in window.checks.order)
@@ -128,6 +149,10 @@ def _older(part: Part, window: Window, number: int, again: set[str]) -> Written 
         batches: Iterable[pa.RecordBatch] = snapshots.plain_batches(reader, window.rows.schema)
     else:
         batches = _earlier(snapshots.file_batches(window.blobs.path(part.blob)), window)
+    if part.rows < SMALL_ROWS:
+        few = tuple(batches)
+        rows = sum(batch.num_rows for batch in few)
+        return _Few(few, rows) if rows else None
     made = snapshots.write_parts(batches, window.rows.schema, window.folder, window.event, f"older-{number}")
     return made[0] if made else None
 
