@@ -252,3 +252,41 @@ def test_what_is_served_is_printed_for_people(project: Project) -> None:
     process.stdout.close()
     assert "#token=" in first
     assert "late version 2 (full)" in second
+
+
+def test_answers_are_logged_at_the_instant_of_the_clock_that_is_given(
+    project: Project, tmp_path: Path
+) -> None:
+    from tilth.adapters.clocks import FileClock
+    from tilth.core.time import parse_instant, show_instant
+
+    clock, now = FileClock(str(tmp_path / "clock")), parse_instant("2024-05-01T06:00:00Z")
+    clock.set(now)
+    with up(Path(project.root), "--no-reconcile", "--clock", str(tmp_path / "clock")) as server:
+        server.predict()
+        later = parse_instant("2024-06-01T06:00:00.5Z")
+        clock.set(later)
+        server.predict([ROW])
+        assert [r["at"] for r in server.records()] == [show_instant(now), show_instant(later)]
+
+
+def test_a_request_that_fills_the_disk_leaves_nothing_in_the_log(tmp_path: Path) -> None:
+    import resource
+
+    from tilth.adapters.file_predictions import FilePredictions
+    from tilth.core.errors import StorageError
+
+    log = FilePredictions(str(tmp_path / "log"))
+    log.append(b'{"id":"one"}')
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # the next write is cut off at 100 bytes
+        with pytest.raises(StorageError, match="not be written whole"):
+            log.append(b"\n".join(b'{"id":"%d"}' % n for n in range(20)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    log.append(b'{"id":"two"}')
+    assert list(log.records()) == [b'{"id":"one"}', b'{"id":"two"}']
+    log.close()

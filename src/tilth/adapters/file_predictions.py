@@ -1,4 +1,4 @@
-"""Served predictions in segment files of JSON lines: one `write` a record, synced in batches by a thread.
+"""Served predictions in segment files of JSON lines: one `write` a record (or the records of a request), synced in batches by a thread.
 
 A record is in the kernel's hands before its answer is sent, so `kill -9` loses none that was acknowledged; a loss of
 power can lose those of the last `sync_every` seconds. A writer begins a segment of its own, so two processes never
@@ -46,7 +46,7 @@ class FilePredictions:
                 raise _failed(self._folder, error) from error
             self._size += written
             if written != len(line):
-                self._begin()  # a torn line ends its segment; readers leave it out
+                self._take_back(written)
                 raise StorageError(
                     f"A prediction could not be written whole to {self._folder}: the disk is full.",
                     hint="Free some space (`tilth gc` helps); the request was not acknowledged.",
@@ -79,6 +79,17 @@ class FilePredictions:
 
     def compact(self) -> int:
         return prediction_files.compact(self._folder)
+
+    def _take_back(self, written: int) -> None:
+        """Cut off what was not written whole, so that no row of a refused request stays; else end the segment.
+
+        Readers leave a torn line out, but the whole ones before it they would count.
+        """
+        try:
+            os.ftruncate(self._fd, os.fstat(self._fd).st_size - written)
+            self._size -= written
+        except OSError:
+            self._begin()
 
     def _begin(self) -> None:
         self._end()

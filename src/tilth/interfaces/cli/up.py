@@ -139,7 +139,11 @@ class Keeper:
 
     def _once(self) -> int:
         """Run the child to its end, or to ours."""
-        child = subprocess.Popen(self._line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        child = (
+            subprocess.Popen(  # in a session of its own: Ctrl-C is for this process, which ends it in order
+                self._line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
+            )
+        )
         while child.poll() is None and not self._stop.wait(0.1):
             pass
         if child.poll() is None:
