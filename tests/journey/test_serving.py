@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import http_server
+import servers
 import shop_project
 from http_server import ROW, Up, alive, up, wait
 from tilth.app import Project
@@ -290,3 +291,31 @@ def test_a_request_that_fills_the_disk_leaves_nothing_in_the_log(tmp_path: Path)
     log.append(b'{"id":"two"}')
     assert list(log.records()) == [b'{"id":"one"}', b'{"id":"two"}']
     log.close()
+
+
+def test_the_console_shows_what_is_served_and_forgets_the_token_in_its_address(project: Project) -> None:
+    import shutil
+
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        servers.missing("Chromium is not installed")
+    with up(Path(project.root)) as server, sync_playwright() as browsers:
+        server.predict()
+        browser = browsers.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.goto(f"http://127.0.0.1:{server.port}/#token={server.token}")
+        page.wait_for_selector("text=Endpoints")
+        row = page.locator("section", has_text="Endpoints").locator("tbody tr").first.inner_text()
+        assert row.split("\t")[:5] == ["late_api", "late", "2", "full", "1 × 200"]
+        assert page.locator("section", has_text="Generations").locator("tbody tr").count() == 2
+        assert "token" not in page.url
+        assert not [w for w in wrong if "favicon" not in w and "401" not in w]
+        other = browser.new_context().new_page()
+        other.goto(f"http://127.0.0.1:{server.port}/")
+        other.wait_for_selector("text=A token is needed")
+        browser.close()
