@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 import http_server
-import servers
 import shop_project
 from http_server import ROW, Up, alive, up, wait
 from tilth.app import Project
@@ -300,7 +299,7 @@ def test_the_console_shows_what_is_served_and_forgets_the_token_in_its_address(p
 
     chromium = shutil.which("chromium")
     if chromium is None:
-        servers.missing("Chromium is not installed")
+        pytest.skip("Chromium is not installed")
     with up(Path(project.root)) as server, sync_playwright() as browsers:
         server.predict()
         browser = browsers.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
