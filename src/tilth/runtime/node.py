@@ -265,6 +265,7 @@ class Node:
         if old is not None and old.rolling is not None and old.revision == row["revision"]:
             mine = old.rolling
             if mine.progress.stage is kept.stage or mine.written.stage is kept.stage:
+                mine.rollout = rollout  # the declaration may have changed meanwhile
                 return mine
         return Rolling(rollout, kept, kept)
 

@@ -301,6 +301,19 @@ def test_counts_outlive_the_process(served: Callable[[str], Served]) -> None:
     assert again.node.route("late_api").live_stage == "canary"
 
 
+def test_a_rollout_whose_declaration_changes_goes_on_by_the_new_one(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.node.refresh()
+    for _ in range(5):
+        one.ask()
+    text = Path(one.work.root, "shop.sql").read_text()
+    Path(one.work.root, "shop.sql").write_text(text.replace("'20 requests'", "'6 requests'"))
+    one.project.apply()
+    one.node.refresh()
+    one.ask()
+    assert one.node.route("late_api").live_stage == "canary"
+
+
 def test_a_stage_never_goes_back(served: Callable[[str], Served]) -> None:
     one = served("alike")
     number, at = one.revision()["revision"], one.work.clock.now()
