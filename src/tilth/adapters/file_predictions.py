@@ -1,4 +1,4 @@
-"""Served predictions in segment files of JSON lines: one `write` a record (or the records of a request), synced in batches by a thread.
+"""Served predictions in segment files of JSON lines: one `write` for what a request gave, synced in batches by a thread.
 
 A record is in the kernel's hands before its answer is sent, so `kill -9` loses none that was acknowledged; a loss of
 power can lose those of the last `sync_every` seconds. A writer begins a segment of its own, so two processes never
