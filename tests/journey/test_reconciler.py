@@ -19,6 +19,7 @@ from tilth.app import Project
 from tilth.core.errors import BusyError
 from tilth.core.time import show_instant
 from tilth.ports.clock import ManualClock
+from tilth.resources.graph import Graph
 from tilth.runtime import executor
 from tilth.runtime.reconciler import Reconciler
 
@@ -137,6 +138,30 @@ def test_bad_rows_stop_a_refresh_and_the_champion_stays(project: tuple[Project, 
     time.sleep(0.3)
     loop.step(clock.now())
     assert rows(made, "refreshes")[-1]["status"] == "published"
+
+
+def test_what_is_published_in_the_middle_of_a_step_is_not_undone(
+    project: tuple[Project, ManualClock],
+) -> None:
+    made, clock = project
+    models = Path(made.root) / "models.sql"
+    models.write_text(models.read_text().replace("engine = 'linear'", "engine = 'linear', seed = 8"))
+    made.apply()
+    lines: list[str] = []
+    loop = reconciler(made, lines)
+
+    def meanwhile() -> Graph:
+        graph = made.deployed("prod")
+        if not rolled:
+            rolled.append(made.rollback("prod"))
+        return graph
+
+    rolled: list[int] = []
+    loop._graph_of = meanwhile
+    for _ in range(3):
+        loop.step(clock.now())
+    assert made.current("prod").generation == rolled[0]
+    assert not any(": done: " in line for line in lines)
 
 
 def test_a_bundle_that_was_tampered_with_is_told_once_and_the_loop_comes_to_rest(

@@ -159,6 +159,9 @@ class Reconciler:
     def _due(self, graph: Graph, now: Instant, changed: frozenset[str], seen: set[Hashable]) -> Plan:
         """The plan, without what failed a short while ago and what this step has already done."""
         current = generations.current(self._work.state, self._environment, changed)
+        if self._graph is None or self._graph[0] != tuple(p.text for p in current.pointers):
+            # Somebody published meanwhile. With the old graph it would be undone; the next step takes the new one.
+            return Plan(self._environment, current.generation, ())
         whole = planned(graph, current, now)
         self._backoff.forget_all_but({_key(a) for a in whole.actions} | seen)
         wall = time.monotonic()
