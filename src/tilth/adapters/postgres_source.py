@@ -77,7 +77,15 @@ class PostgresSource:
         )
 
     def scan(self, scan: Scan) -> pa.RecordBatchReader:
-        columns = self._columns(scan.table)
+        connection = self._session()
+        try:
+            sql = self._select(scan, self._columns(scan.table, connection))
+        except BaseException:
+            connection.close()
+            raise
+        return _stream(connection, sql)
+
+    def _select(self, scan: Scan, columns: list[dict[str, object]]) -> str:
         kinds = {str(c["name"]): str(c["kind"]) for c in columns}
         schema = Schema(tuple(Field(n, _TYPES.get(k, _TEXT)[0]) for n, k in kinds.items()))
         wanted = [schema.field(c).name for c in (schema.names if scan.columns is None else scan.columns)]
@@ -86,7 +94,7 @@ class PostgresSource:
         for where in scan.where:
             name = schema.field(where.column).name
             tests.append(condition(where, _compared(name, kinds[name])))
-        return self._arrow(
+        return (
             f"SELECT {listed or 'NULL AS none'} FROM {quoted(self._schema)}.{quoted(scan.table)}"
             f" WHERE {' AND '.join(tests) or 'true'}"
         )
@@ -101,7 +109,7 @@ class PostgresSource:
     def close(self) -> None:
         """Nothing is kept open between calls."""
 
-    def _columns(self, table: str) -> list[dict[str, object]]:
+    def _columns(self, table: str, connection: Any = None) -> list[dict[str, object]]:
         sql = (
             "SELECT a.attname::text AS name, coalesce(b.typname, t.typname)::text AS kind, a.attnotnull AS required"
             " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
@@ -110,7 +118,8 @@ class PostgresSource:
             f" WHERE n.nspname = {literal(self._schema)} AND c.relname = {literal(table)}"
             " AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
         )
-        rows: list[dict[str, object]] = self._arrow(sql).read_all().to_pylist()
+        reader = self._arrow(sql) if connection is None else _stream(connection, sql, keep=True)
+        rows: list[dict[str, object]] = reader.read_all().to_pylist()
         if not rows:
             names = self.tables()
             raise UnknownNameError(f"There is no table `{table}`.", hint=did_you_mean(table, names, "tables"))
@@ -130,35 +139,53 @@ class PostgresSource:
             raise _unreachable(str(error), self._url) from None
 
     def _arrow(self, sql: str) -> pa.RecordBatchReader:
-        import pyarrow as pa
+        return _stream(self._session(), sql)
 
+    def _session(self) -> Any:
+        """A connection that only reads, with times in UTC."""
         connection = self._connect()
-        cursor = connection.cursor()
         try:
-            for setting in ("default_transaction_read_only = on", "timezone = 'UTC'"):
-                cursor.execute(f"SET {setting}")
-            cursor.execute(f"SET search_path = {quoted(self._schema)}")
-            cursor.execute(sql)
-            reader = cursor.fetch_record_batch()
+            with connection.cursor() as cursor:
+                for setting in ("default_transaction_read_only = on", "timezone = 'UTC'"):
+                    cursor.execute(f"SET {setting}")
+                cursor.execute(f"SET search_path = {quoted(self._schema)}")
         except Exception as error:
-            cursor.close()
             connection.close()
             raise _refused(error) from None
+        return connection
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            try:
-                yield None
-                yield from reader
-            except Exception as error:
-                raise _refused(error) from None
-            finally:
-                reader.close()
-                cursor.close()
-                connection.close()
 
-        started = batches()
-        next(started)  # a generator that was never started would not close the connection when dropped
-        return pa.RecordBatchReader.from_batches(reader.schema, started)
+def _stream(connection: Any, sql: str, *, keep: bool = False) -> pa.RecordBatchReader:
+    """The result; the connection ends with its last batch, or with an error, unless it is to be kept."""
+    import pyarrow as pa
+
+    cursor = connection.cursor()
+
+    def close() -> None:
+        cursor.close()
+        if not keep:
+            connection.close()
+
+    try:
+        cursor.execute(sql)
+        reader = cursor.fetch_record_batch()
+    except Exception as error:
+        close()
+        raise _refused(error) from None
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield None
+            yield from reader
+        except Exception as error:
+            raise _refused(error) from None
+        finally:
+            reader.close()
+            close()
+
+    started = batches()
+    next(started)  # a generator that was never started would not close the connection when dropped
+    return pa.RecordBatchReader.from_batches(reader.schema, started)
 
 
 def _sent(name: str, kind: str) -> str:
