@@ -185,7 +185,7 @@ def test_sqlite_reads_the_ways_people_write_times(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("op", ["<", "<=", ">", ">="])
 def test_sqlite_rules_out_times_only_where_it_can_tell(tmp_path: Path, op: str) -> None:
-    texts = [f"2024-01-0{d}" for d in range(1, 10)] + ["2024-1-4", "2024-01-05T23:30:00-11:00", "2024-01-05T00:30+13:00"]  # fmt: skip
+    texts = [f"2024-01-0{d}" for d in range(1, 10)] + ["2024-1-4", " 2024-01-09", "2024-10-5", "2024-2-3", "12024-01-05", "2023/12/31", "2024-01-05T23:30:00-11:00", "2024-01-05T00:30+13:00"]  # fmt: skip
     values = ", ".join(
         [*(f"('{t}')" for t in texts), "('0044-03-15 (BC)')", "(1704412800)", "(2460314.5)", "(NULL)"]
     )
