@@ -22,6 +22,7 @@ from tilth.ports.source import Scan
 if TYPE_CHECKING:
     import pyarrow as pa
 
+HELD_BYTES = 8 << 20  # rows of a file that stay in memory as long as the file stays as it is
 _KINDS = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _LINES = (
     "columns = {'text': 'VARCHAR'}, delim = '', quote = '', escape = '', header = false, auto_detect = false"
@@ -59,13 +60,16 @@ class FilesSource:
     def scan(self, scan: Scan) -> pa.RecordBatchReader:
         opened = self._open(scan.table)
         select = _select(opened, scan)
+        held = opened.held.get(select)
+        if held is not None:
+            return held.to_reader()
         cursor = opened.connection.cursor()
         try:
             if opened.kind == "csv":
                 # A cell that does not parse makes its row broken, whether or not its column is asked for.
                 whole = _stream(opened.connection.cursor(), f"SELECT * FROM {opened.origin}")
                 cursor.register("whole", whole)
-            return _stream(cursor, select)
+            return _holding(_stream(cursor, select), select, opened)
         except BaseException:
             cursor.close()
             raise
@@ -138,6 +142,7 @@ class _Opened:
         import duckdb
 
         self.broken: pa.Table | None = None  # once they were looked for
+        self.held: dict[str, pa.Table] = {}  # the last scan's rows, if they are few
         self.kind = _kind(paths[0])
         self.listed = f"[{', '.join(map(literal, paths))}]"
         self.connection: Any = duckdb.connect(":memory:")
@@ -230,6 +235,23 @@ def _stream(connection: Any, sql: str) -> pa.RecordBatchReader:
             raise _refused(error) from error
         finally:
             connection.close()
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+def _holding(reader: pa.RecordBatchReader, select: str, opened: _Opened) -> pa.RecordBatchReader:
+    """The reader; what it gave is kept with the files when it was little, since refreshes ask for the same again."""
+    import pyarrow as pa
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        kept: list[pa.RecordBatch] | None = []
+        size = 0
+        for batch in reader:
+            size += batch.nbytes
+            kept = None if kept is None or size > HELD_BYTES else [*kept, batch]
+            yield batch
+        if kept is not None:
+            opened.held = {select: pa.Table.from_batches(kept, reader.schema)}
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
