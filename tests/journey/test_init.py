@@ -24,7 +24,15 @@ def test_the_flights_template_is_a_project_that_plans(tmp_path):
     made = create(str(tmp_path / "flights"), "flights", DAY_1)
     assert {".gitignore", "README.md", "models.sql", "data/flights.db"} <= set(made)
     plan = tilth.open(str(tmp_path / "flights")).plan()
-    assert [a.name for a in plan.actions] == ["ops", "wx", "departures", "airborne", "late", "late_api", "planned"]
+    assert [a.name for a in plan.actions] == [
+        "ops",
+        "wx",
+        "departures",
+        "airborne",
+        "late",
+        "late_api",
+        "planned",
+    ]
 
 
 def test_the_blank_template_is_a_project_with_nothing_in_it(tmp_path):
