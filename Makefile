@@ -8,6 +8,12 @@ INSTALL  := -m pip install --quiet --disable-pip-version-check
 CHECKED  := src tests bench docs
 export OMP_WAIT_POLICY := passive
 
+# Asked for by name, another Python than the one that is set up takes its place.
+ifneq ($(origin PYTHON),file)
+$(shell for venv in $(VENV) $(COMPILED); do \
+  if test -d $$venv && ! test "$$($$venv/bin/python -V 2>&1)" = "$$($(PYTHON) -V 2>&1)"; then rm -rf $$venv; fi; done)
+endif
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-compiled lint check bench docs lock clean
 
