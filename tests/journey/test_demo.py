@@ -11,13 +11,14 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
 from tilth.adapters.clocks import FileClock
 from tilth.app import Project
 from tilth.core.errors import TamperError
 from tilth.interfaces.demo import data, mishaps, story
-from tilth.interfaces.demo.airline import Airline
+from tilth.interfaces.demo.airline import SHARE, Airline
 from tilth.interfaces.demo.scene import FIGURES, Scene, hold, instant
 from tilth.interfaces.demo.serving import Answers, Client, DemoError, Server, total
 from tilth.ports.progress import Silent
@@ -47,7 +48,7 @@ def test_every_step_of_the_story_holds(tmp_path: Path) -> None:
     assert told["refusals"] >= 1
     assert (told["dev_models_trained"], told["dev_bytes_copied"]) == (1, 0)
     assert (told["http_failed"], told["lost_acknowledged"]) == (0, 0)
-    assert told["http_requests"] > 2_900
+    assert told["http_requests"] > 2_500
     assert told["tamper_refused"] is told["kill_recovered"] is told["audit_chain_ok"] is True
     kept = Project(str(tmp_path / "flights"), FileClock(str(tmp_path / "flights" / "clock")))
     assert kept.verify().bundles >= 2
@@ -100,11 +101,14 @@ def airline(tmp_path: Path) -> Airline:
     return Airline(str(tmp_path), QUERY, DAY, DAY + 3 * data.DAY)
 
 
-def test_all_planned_flights_of_a_day_are_asked_about_by_the_hour(airline: Airline) -> None:
+def test_planned_flights_of_a_day_are_asked_about_by_the_hour(airline: Airline) -> None:
     bodies = list(airline.asks(DAY, ["sched_dep", "carrier", "origin", "temp"]))
     rows = [row for body, _ in bodies for row in json.loads(body)]
     flights = data.flights(DAY, DAY + data.DAY)
-    assert sorted(r["flight_id"] for r in rows) == flights["flight_id"].to_pylist()  # the cancelled ones, too
+    assert len(rows) == -(-flights.num_rows // SHARE)
+    assert {r["flight_id"] for r in rows} <= set(flights["flight_id"].to_pylist())
+    cancelled = flights.filter(pc.is_null(flights["arr_delay"]))["flight_id"].to_pylist()
+    assert {r["flight_id"] for r in rows} & set(cancelled)  # nobody knows yet that they will be
     assert [n for _, n in bodies] == [len(json.loads(body)) for body, _ in bodies]
     assert all(len({r["sched_dep"][:13] for r in json.loads(body)}) == 1 for body, _ in bodies)
     assert {"arr_delay"}.isdisjoint(rows[0])
