@@ -75,7 +75,8 @@ def write(sections: dict[str, str]) -> None:
     """RESULTS.md with these sections, in the order of BENCHES."""
     head = (
         "# Results\n\nMade by `make bench`; each figure is a ratio or a limit from one run on one machine, and a figure that misses"
-        f" its goal\nis written as it is.\n\n{machine()}\n"
+        f" its goal\nis written as it is. What is compared took turns; where other work shared the machine, trust ratios and CPU more than"
+        f" seconds.\n\n{machine()}\n"
     )
     RESULTS.write_text("\n\n".join([head.rstrip(), *(sections[n] for n in BENCHES if n in sections)]) + "\n")
 
