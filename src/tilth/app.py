@@ -48,6 +48,7 @@ class Project:
         self._state: SqliteState | None = None
         self._work: Workspace | None = None
         self._loaded: dict[tuple[str, int], Predictor] = {}
+        self._deployed: tuple[Facts, tuple[str, ...], Graph] | None = None  # the last one asked for
 
     @property
     def home(self) -> str:
@@ -152,10 +153,15 @@ class Project:
 
     def deployed(self, environment: str | None = None) -> Graph:
         """What was applied: the graph of the declarations that the environment's pointers hold."""
+        from tilth.runtime.generations import pointers_of
         from tilth.sql.parser import parse_one
 
-        pointers = self.current(environment or self.settings.environment).pointers
-        return self._compiled([parse_one(p.text) for p in pointers])
+        name = environment or self.settings.environment
+        _, pointers = pointers_of(self.state(), name) if self.applied else (0, ())
+        facts, texts = self._facts(), tuple(p.text for p in pointers)
+        if self._deployed is None or self._deployed[:2] != (facts, texts):
+            self._deployed = (facts, texts, self._compiled([parse_one(t) for t in texts]))
+        return self._deployed[2]
 
     def verify(self) -> Checked:
         """Check the audit chain, every environment's generation and every bundle that one points at."""
@@ -222,19 +228,11 @@ class Project:
 
     def _facts(self) -> Facts:
         """Versions of engines, sources that are installed, hashes of own estimators; nothing of it is imported."""
-        from importlib.metadata import entry_points, version
-
         from tilth.resources.compiler import Facts
         from tilth.runtime.estimators import hashes
 
-        engines = {
-            "auto": version("lightgbm"),
-            "lightgbm": version("lightgbm"),
-            "linear": version("tilth"),
-            "sklearn": version("scikit-learn"),
-        }
-        sources = tuple(sorted(e.name for e in entry_points(group="tilth.sources")))
-        return Facts(engines=engines, code=hashes(os.path.join(self.root, "estimators")), sources=sources)
+        engines, sources = _installed()
+        return Facts(engines, hashes(os.path.join(self.root, "estimators")), sources)
 
     def _engine(self) -> QueryEngine:
         from tilth.adapters.duckdb_engine import DuckDBEngine
@@ -258,3 +256,17 @@ class Project:
             self._state.close()
             self._state = None
         self._work = None
+
+
+@cache
+def _installed() -> tuple[dict[str, str], tuple[str, ...]]:
+    """Versions of the engines by name, and the engines of sources, as this process finds them installed."""
+    from importlib.metadata import entry_points, version
+
+    engines = {
+        "auto": version("lightgbm"),
+        "lightgbm": version("lightgbm"),
+        "linear": version("tilth"),
+        "sklearn": version("scikit-learn"),
+    }
+    return engines, tuple(sorted(e.name for e in entry_points(group="tilth.sources")))

@@ -20,7 +20,7 @@ from typing import Any
 from tilth.core.errors import TamperError
 from tilth.core.time import show_instant
 from tilth.interfaces.demo import data
-from tilth.interfaces.demo.scene import DATASET, MODEL, PROD, Scene, hold, instant
+from tilth.interfaces.demo.scene import DATASET, MODEL, PROD, Scene, hold, instant, live
 from tilth.interfaces.demo.serving import Answers, DemoError, wait_for_generation, wait_for_rest
 
 SWAPS = 10
@@ -41,8 +41,6 @@ FROM departures WHERE sched_dep >= TIMESTAMP '{since}';
 
 def bad_day(scene: Scene) -> str:
     """A day whose delays arrive in seconds, and the correction on the day after."""
-    from tilth.interfaces.demo.story import live
-
     day, champion = scene.day, scene.target("model", MODEL)
     inputs, client = list(scene.project.model(MODEL).inputs), scene.server.client(scene.answers)
     held_before = _quarantined(scene)

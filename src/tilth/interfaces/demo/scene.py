@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import BusyError
-from tilth.interfaces.demo.serving import Answers, DemoError, Server, total
+from tilth.interfaces.demo import data
+from tilth.interfaces.demo.serving import Answers, Client, DemoError, Server, total, wait_for_rest
 
 if TYPE_CHECKING:
     from tilth.adapters.clocks import FileClock
@@ -114,3 +115,23 @@ def instant(local: datetime) -> datetime:
 def _write(path: str, text: str) -> None:
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def live(
+    scene: Scene,
+    client: Client,
+    inputs: list[str],
+    note: str,
+    done: float | None = None,
+    *,
+    spoil: bool = False,
+) -> None:
+    """One day: its flights are asked about by the hour, they land, and the reconciler does what is due at midnight."""
+    day, after = scene.day, scene.day + data.DAY
+    scene.progress.step("replay", done, f"{note}: {day:%Y-%m-%d}, {scene.answers.rows:,} predictions")
+    for body, rows in scene.airline.asks(day, inputs):
+        client.ask(body, rows)
+    scene.airline.lands(day, after, spoil=spoil)
+    scene.clock.set(instant(after))
+    wait_for_rest(scene.project.state(), instant(after), scene.server.pid)
+    scene.day = after

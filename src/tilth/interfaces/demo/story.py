@@ -18,8 +18,8 @@ import msgspec
 
 from tilth.core.errors import TilthError
 from tilth.interfaces.demo import data, mishaps
-from tilth.interfaces.demo.scene import DATASET, END, FIGURES, MODEL, START, Scene, hold, instant
-from tilth.interfaces.demo.serving import Client, Server, wait_for_rest
+from tilth.interfaces.demo.scene import DATASET, END, FIGURES, MODEL, START, Scene, hold, instant, live
+from tilth.interfaces.demo.serving import Server
 from tilth.ports.progress import Progress
 
 AHEAD = timedelta(days=3)  # of the last month, for the days on which things go wrong
@@ -196,26 +196,6 @@ def months(scene: Scene) -> str:
         f"{days} days, {scene.answers.rows:,} predictions in {scene.answers.requests:,} requests, none failed; "
         f"retrained {len(retrained)} times unattended, {len(won)} won.\n{story}"
     )
-
-
-def live(
-    scene: Scene,
-    client: Client,
-    inputs: list[str],
-    note: str,
-    done: float | None = None,
-    *,
-    spoil: bool = False,
-) -> None:
-    """One day: its flights are asked about by the hour, they land, and the reconciler does what is due at midnight."""
-    day, after = scene.day, scene.day + data.DAY
-    scene.progress.step("replay", done, f"{note}: {day:%Y-%m-%d}, {scene.answers.rows:,} predictions")
-    for body, rows in scene.airline.asks(day, inputs):
-        client.ask(body, rows)
-    scene.airline.lands(day, after, spoil=spoil)
-    scene.clock.set(instant(after))
-    wait_for_rest(scene.project.state(), instant(after), scene.server.pid)
-    scene.day = after
 
 
 def _newest_gate(scene: Scene) -> dict[str, Any]:
