@@ -79,8 +79,9 @@ def _errors() -> str:
 
 
 def _family(cls: type) -> list[type]:
+    """The classes of the error module below this one, whatever else was imported."""
     found = [] if cls.__name__ == "TilthError" else [cls]
-    for child in cls.__subclasses__():
+    for child in (c for c in cls.__subclasses__() if c.__module__ == cls.__module__):
         found += _family(child)
     return found
 
