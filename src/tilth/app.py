@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tilth.adapters.sqlite_state.state import SqliteState
-    from tilth.ml.serving.predictor import Predictor
     from tilth.plan.actions import Plan
     from tilth.plan.snapshot import Current
     from tilth.ports.clock import Clock
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from tilth.ports.state import Row
     from tilth.resources.compiler import Facts
     from tilth.resources.graph import Graph
+    from tilth.runtime.asking import Loaded
     from tilth.runtime.executor import Applied, Did
     from tilth.runtime.garbage import Freed
     from tilth.runtime.loader import Settings
@@ -47,7 +47,7 @@ class Project:
         self.clock: Clock = clock or SystemClock()
         self._state: SqliteState | None = None
         self._work: Workspace | None = None
-        self._loaded: dict[tuple[str, int], Predictor] = {}
+        self._loaded: Loaded = {}
         self._deployed: tuple[Facts, tuple[str, ...], Graph] | None = None  # the last one asked for
 
     @property

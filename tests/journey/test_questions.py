@@ -105,3 +105,17 @@ def test_every_column_of_the_schema_tilth_can_be_named_without_quotes(asked: tup
     for table in tables.tables():
         columns = ", ".join(tables.describe(table).names)
         assert project.sql(f"SELECT {columns} FROM tilth.{table}").arrow().schema.names
+
+
+def test_many_batches_are_answered_in_order_and_as_one_would_be(asked: tuple[Any, Any]) -> None:
+    project, _ = asked
+    many = "(SELECT *, row_number() OVER () AS n FROM (SELECT d.* FROM deliveries d, range(30) r ORDER BY r.range, d.id))"
+    sql = f"SELECT x.n, x.id, m.late_confidence FROM {many} x JOIN late m"
+    found = project.sql(sql).arrow()
+    assert found.num_rows == 30 * c.DAYS * c.A_DAY
+    assert found.column("n").to_pylist() == list(range(1, found.num_rows + 1))
+    one = project.sql("SELECT d.id, m.late_confidence AS p FROM deliveries d JOIN late m").arrow()
+    wanted = dict(zip(one.column("id").to_pylist(), one.column("p").to_pylist(), strict=True))
+    assert all(wanted[r["id"]] == r["late_confidence"] for r in found.slice(150_000, 5_000).to_pylist())
+    part = project.sql(sql + " LIMIT 10").arrow()  # who stops early is not waited for by threads that go on
+    assert part.num_rows == 10

@@ -7,10 +7,10 @@ with the number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
@@ -21,12 +21,12 @@ from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.resources.graph import Graph
 from tilth.runtime import catalog, generations, sources
+from tilth.runtime.scoring import Through, honest, predicted, through
 from tilth.runtime.workspace import Workspace, manifest_of, version_of, version_row
 from tilth.sql import lineage
 from tilth.sql.rewrite import (
     JoinPrediction,
     ModelShape,
-    ModelUse,
     Pin,
     RowPrediction,
     predictions,
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     from tilth.ml.serving.predictor import Predictor
 
+Loaded: TypeAlias = "dict[tuple[str, int, int | None], Predictor]"  # by model, version and threads
+
 
 @dataclass(frozen=True, slots=True)
 class Models:
@@ -47,19 +49,23 @@ class Models:
 
     work: Workspace
     pointed: Mapping[str, int]  # model -> version
-    loaded: dict[tuple[str, int], Predictor]
+    loaded: Loaded
 
-    def get(self, name: str, version: int | None = None) -> Predictor:
-        """The version asked for, or the one that serves; UnknownNameError for a model that has none."""
+    def get(self, name: str, version: int | None = None, threads: int | None = None) -> Predictor:
+        """The version asked for, or the one that serves; UnknownNameError for a model that has none.
+
+        `threads` limits how many a batch is scored with; None takes all cores.
+        """
         if version is None:
             version = self.pointed.get(name)
         if version is None:
             raise UnknownNameError(
                 f"There is no model `{name}`.", hint=did_you_mean(name, self.pointed, "models")
             )
-        if (name, version) not in self.loaded:
-            self.loaded[name, version] = version_of(self.work, name, version)
-        return self.loaded[name, version]
+        key = (name, version, threads)
+        if key not in self.loaded:
+            self.loaded[key] = version_of(self.work, name, version, threads)
+        return self.loaded[key]
 
 
 def select(
@@ -187,16 +193,19 @@ class _Query:
 
     def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:
         rows = self._rows(split.inner)
-        applied = [_applied(use, self.models.get(use.name, use.version)) for use in split.models]
+
+        def chain(threads: int | None) -> Through:
+            return through([(u, self.models.get(u.name, u.version, threads)) for u in split.models])
+
         others = self._others(split.outer)
         failed: list[TilthError] = []
-        inputs = {**others.inputs, PREDICTED: _predicted(rows, applied, failed)}
+        inputs = {**others.inputs, PREDICTED: predicted(rows, chain, failed)}
         try:
             answer = self.work.engine.stream(split.outer, inputs)
         except TilthError as error:
             others.close()
             raise failed[0] if failed else error from None
-        return reading.closing(_honest(answer, failed), others.close)
+        return reading.closing(honest(answer, failed), others.close)
 
     def _others(self, outer: str) -> reading.Reading:
         """The tables that the rest of the query names besides the predicted rows: in a subquery, say."""
@@ -221,71 +230,7 @@ def one_row(model: Predictor, given: Mapping[str, Any], wanted: tuple[str, ...])
     return out
 
 
-Apply = Callable[["pa.RecordBatch"], "pa.RecordBatch"]
-
-
-def _applied(use: ModelUse, model: Predictor) -> Apply:
-    """A function that adds the model's outputs to a batch under their flat names."""
-    import pyarrow as pa
-
-    types = {i.name: arrow_type(i.type) for i in model.signature.inputs}
-    asked = [output for output, _ in use.outputs]
-    flat = [name for _, name in use.outputs]
-
-    def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
-        columns, names = [], []
-        for b in use.inputs:
-            names.append(b.input)
-            if b.column is None:
-                columns.append(pa.repeat(pa.scalar(b.value), batch.num_rows).cast(types[b.input]))
-            else:
-                columns.append(batch.column(b.column))
-        inputs = pa.RecordBatch.from_arrays(columns, names=names) if columns else batch
-        made = model.predict(inputs, asked)
-        return pa.RecordBatch.from_arrays([*batch.columns, *made.columns], names=[*batch.schema.names, *flat])
-
-    return apply
-
-
-def _honest(reader: pa.RecordBatchReader, failed: list[TilthError]) -> pa.RecordBatchReader:
-    """The reader, raising a model's own error and not what the engine makes of it."""
-    import pyarrow as pa
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            yield from reader
-        except TilthError as error:
-            raise failed[0] if failed else error from None
-
-    return pa.RecordBatchReader.from_batches(reader.schema, batches())
-
-
-def _predicted(
-    rows: pa.RecordBatchReader, applied: list[Apply], failed: list[TilthError]
-) -> pa.RecordBatchReader:
-    """The rows with the models' outputs. An error that ends them is kept in `failed`: the engine will not say it whole."""
-    import pyarrow as pa
-
-    def through(batch: pa.RecordBatch) -> pa.RecordBatch:
-        for apply in applied:
-            batch = apply(batch)
-        return batch
-
-    empty = pa.RecordBatch.from_arrays([pa.array([], f.type) for f in rows.schema], schema=rows.schema)
-    schema = through(empty).schema
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            for batch in rows:
-                yield through(batch).cast(schema)
-        except TilthError as error:
-            failed.append(error)
-            raise
-
-    return pa.RecordBatchReader.from_batches(schema, batches())
-
-
-def models_of(work: Workspace, environment: str, loaded: dict[tuple[str, int], Predictor]) -> Models:
+def models_of(work: Workspace, environment: str, loaded: Loaded) -> Models:
     """The models that the environment serves now."""
     _, pointers = generations.pointers_of(work.state, environment)
     pointed = {p.name: int(p.target) for p in pointers if p.kind is Kind.MODEL and p.target is not None}

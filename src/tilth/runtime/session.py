@@ -46,8 +46,6 @@ from tilth.sql.statements import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tilth.ml.serving.predictor import Predictor
-
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -91,7 +89,7 @@ class Session:
     compiled: Callable[[list[Declaration]], Graph]
     progress: Progress
     tell: Callable[[Did], None] | None = None
-    loaded: dict[tuple[str, int], Predictor] = field(default_factory=dict)
+    loaded: asking.Loaded = field(default_factory=dict)
     actor: str = "session"
 
     def run(self, text: str) -> Result:
