@@ -28,7 +28,7 @@ from tilth.runtime.revisions import answering, declaration
 from tilth.runtime.workspace import Workspace, version_of, version_row
 from tilth.sql.statements import Kind, Rollout
 
-POLL = 0.01  # seconds between looks at the state's counter
+POLL = 0.025  # seconds between looks at the state's counter
 RETRY = 2.0  # seconds until what did not verify is tried again
 WRITE = 1.0  # seconds between writings of a rollout's counts
 KEPT = 8  # versions kept in memory beside those that are served, so that going back is quick
