@@ -229,3 +229,16 @@ def test_an_edited_state_file_is_refused(shop: Path) -> None:
         db.execute("UPDATE pointers SET target = '7' WHERE kind = 'model'")
     with pytest.raises(StateChangedError, match="was edited"):
         c.opened(shop).apply()
+
+
+@pytest.mark.parametrize("name", ["we ird", "../../elsewhere", "Prod", "", "a/b", "x" * 64])
+def test_an_environment_needs_a_plain_name(shop: Path, name: str) -> None:
+    from tilth.app import Project
+    from tilth.ports.progress import Silent
+    from tilth.runtime import executor
+
+    project: Project = c.opened(shop)
+    with pytest.raises(TilthError, match="cannot be the name of an environment"):
+        executor.apply(project.work(), project.graph(), name, Silent())
+    assert project.state().read("environments") == ()
+    assert not list(shop.parent.glob("*.lock"))

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 _RESOURCE = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z")
+_ENVIRONMENT = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}\Z")
 
 
 def quoted(name: str) -> str:
@@ -28,6 +29,11 @@ def is_bare(name: str) -> bool:
 def is_resource_name(name: str) -> bool:
     """Whether a resource may be called so: lower case, digits and underscores, at most 63 of them."""
     return _RESOURCE.match(name) is not None
+
+
+def is_environment_name(name: str) -> bool:
+    """Whether an environment may be called so: lower case, digits, underscores and hyphens, at most 63 of them."""
+    return _ENVIRONMENT.match(name) is not None
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

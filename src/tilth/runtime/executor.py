@@ -113,6 +113,7 @@ def apply(
     The first failing action ends it and raises, and no pointer moves; with `go_on` (the reconciler) the others are
     done and published, and the error is in the result. BusyError when another apply of this environment is under way.
     """
+    generations.check_name(environment)
     with work.locks.hold(f"apply-{environment}"):
         _forget_abandoned(work, environment)
         now = work.clock.now()

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from tilth.core.canonical import canonical, digest
 from tilth.core.errors import GateRefusedError, ProjectError, StateChangedError, UnknownNameError
-from tilth.core.names import did_you_mean
+from tilth.core.names import did_you_mean, is_environment_name
 from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.plan.snapshot import SERVING, Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
 from tilth.ports.state import Change, Row, State
@@ -114,6 +114,7 @@ def insert(
     verb: str = "publish",
 ) -> int:
     """`publish` within a transaction that does more; the new generation's number."""
+    check_name(environment)
     found = change.read("environment", name=environment)
     have = _number(found[0], "generation") if found else 0
     if have != expected:
@@ -152,6 +153,15 @@ def insert(
     change.write("set_environment", name=environment, generation=number, at=when)
     change.audit(verb, environment, {"generation": number, "digest": mark, "reason": reason})
     return number
+
+
+def check_name(environment: str) -> None:
+    """ProjectError for a name that no environment may have."""
+    if not is_environment_name(environment):
+        raise ProjectError(
+            f"`{environment}` cannot be the name of an environment.",
+            hint="Names are lower-case letters, digits, underscores and hyphens: for example dev or pr-12.",
+        )
 
 
 def _may_serve(change: Change, target: str, pointers: tuple[Pointer, ...]) -> None:

@@ -31,8 +31,9 @@ def words(found: dict[str, Any]) -> str:
     if not found["generation"]:
         rows = [f"Nothing was applied to {found['environment']} yet: run `tilth apply`."]
     for title, columns in SECTIONS.items():
-        if found[title]:
-            lines = ([_moment(row.get(c)) for c in columns] for row in found[title])
+        shown = [row for row in found[title] if row.get("alive", True)]
+        if shown:
+            lines = ([_moment(row.get(c)) for c in columns] for row in shown)
             rows += ["", title.upper(), show.table([c.replace("_", " ") for c in columns], lines)]
     return "\n".join(rows)
 
@@ -47,7 +48,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "datasets": ("name", "rows", "newest", "refreshed_at", "last_refresh", "checks_failed", "quarantined"),
     "models": ("name", "version", "engine", "metric", "value", "trained_at", "drift", "quality", "last_gate"),
     "endpoints": ("name", "model", "version", "stage", "previous", "counts"),
-    "servers": ("url", "pid", "generation", "alive", "seen_at"),
+    "servers": ("url", "pid", "generation", "seen_at"),
     "failures": ("at", "action", "name", "error"),
 }
 
