@@ -44,8 +44,8 @@ demo: setup  ## the whole loop on real flights: plan, apply, predict, drift, ret
 test: setup  ## all tests
 	@$(BIN)/python -m pytest
 
-test-compiled: $(COMPILED)/.ready  ## tests again, with sqlglot's compiled build
-	@TILTH_EXPECT_COMPILED=1 $(COMPILED)/bin/python -m pytest tests/unit tests/docs tests/contract
+test-compiled: $(COMPILED)/.ready  ## all tests again, with sqlglot's compiled build
+	@TILTH_EXPECT_COMPILED=1 $(COMPILED)/bin/python -m pytest
 
 lint: setup  ## format, lint, types, contracts, and whether the reference page is the code's
 	@$(BIN)/ruff format --check $(CHECKED)

@@ -114,6 +114,9 @@ def test_a_broken_csv_row_is_kept_in_quarantine(tmp_path: Path) -> None:
     assert "200 in the snapshot, 1 in quarantine" in done.did[1].text
     (kept,) = project.sql("SELECT * FROM tilth.quarantine").rows()
     assert kept["rows"] == 1
+    (row,) = project.sql("SELECT * FROM tilth.quarantined_rows").rows()
+    assert (row["dataset"], row["row"], row["origin"]) == ("sales", "777,2024-02-01", "f.sales:202")
+    assert row["reasons"]
 
 
 def test_the_order_of_predicates_and_columns_never_changes_the_answer(shop: Path) -> None:

@@ -1,7 +1,8 @@
 """The schema `tilth`: all that the system knows, as tables that a query can read like those of any source.
 
 Most are the state's own tables. `sources`, `datasets`, `models` and `endpoints` say what each environment points at now,
-`checks` what is expected of the datasets, and `predictions` is the prediction log.
+`checks` what is expected of the datasets, `quarantined_rows` holds the rows that were held back, and `predictions` is the
+prediction log.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class SystemTables:
         self._work = work
 
     def tables(self) -> tuple[str, ...]:
-        return tuple(sorted({*self._work.state.tables(), *_MADE, "predictions"}))
+        return tuple(sorted({*self._work.state.tables(), *_MADE, "predictions", "quarantined_rows"}))
 
     def describe(self, table: str) -> Schema:
         return schema_of(plain_schema(self._read(table).schema))
@@ -76,6 +77,8 @@ class SystemTables:
             )
         if name == "predictions":
             return _named(_timed(self._work.log.table()[0]))
+        if name == "quarantined_rows":
+            return _quarantined(self._work)
         if name in _MADE:
             columns, make = _MADE[name]
             return _table(columns, [r for env in self._environments() for r in make(self._work, env)])
@@ -86,6 +89,23 @@ class SystemTables:
 
     def _environments(self) -> list[str]:
         return [str(r["name"]) for r in self._work.state.read("environments")]
+
+
+def _quarantined(work: Workspace) -> pa.Table:
+    """The rows held back, of all refreshes: what they were (JSON, or the raw line), and why."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = (pa.int64(), pa.string(), pa.string(), pa.list_(pa.string()), pa.string())
+    schema = pa.schema(zip(("refresh", "dataset", "row", "reasons", "origin"), kinds, strict=True))
+    tables = [schema.empty_table()]
+    for kept in work.state.read("quarantine"):
+        rows = pq.read_table(work.blobs.path(str(kept["blob"])))
+        said = {
+            n: pa.repeat(pa.scalar(kept[n], schema.field(n).type), len(rows)) for n in ("refresh", "dataset")
+        }
+        tables.append(pa.table({**said, **{n: rows[n] for n in ("row", "reasons", "origin")}}, schema=schema))
+    return pa.concat_tables(tables)
 
 
 def _timed(predictions: pa.Table) -> pa.Table:
