@@ -181,11 +181,14 @@ def test_gc_frees_what_nothing_points_at_and_never_what_a_pointer_needs(shop: Pa
     leftover = shop / ".tilth" / "blobs" / "making-dead"
     leftover.mkdir()
     (leftover / "half").write_bytes(b"x" * 1000)
-    size = folder_size(shop / ".tilth")
+    before = {name: folder_size(shop / ".tilth" / name) for name in ("blobs", "bundles")}
     freed = project.gc(keep=1)
     assert freed.snapshots >= 2
     assert freed.bytes >= 1000
-    assert folder_size(shop / ".tilth" / "blobs") + folder_size(shop / ".tilth" / "bundles") < size
+    after = {name: folder_size(shop / ".tilth" / name) for name in before}
+    assert after["blobs"] < before["blobs"]
+    assert after["bundles"] < before["bundles"]
+    assert sum(before.values()) - sum(after.values()) == freed.bytes
     assert not leftover.exists()
     again = c.opened(shop)
     assert again.sql("SELECT count(*) AS n FROM deliveries").rows() == kept
@@ -242,3 +245,22 @@ def test_an_environment_needs_a_plain_name(shop: Path, name: str) -> None:
         executor.apply(project.work(), project.graph(), name, Silent())
     assert project.state().read("environments") == ()
     assert not list(shop.parent.glob("*.lock"))
+
+
+def test_an_edit_that_makes_the_digest_fit_is_found_by_the_audit_chain(shop: Path) -> None:
+    from dataclasses import replace as changed
+
+    from tilth.runtime import generations
+
+    project = c.opened(shop)
+    project.apply()
+    assert project.verify().pointers == 5
+    _, pointers = generations.pointers_of(project.state(), "prod")
+    bent = tuple(changed(p, target="7") if p.name == "duration" else p for p in pointers)
+    project.close()
+    with closing(sqlite3.connect(shop / ".tilth" / "state.db")) as db, db:
+        db.execute("UPDATE pointers SET target = '7' WHERE name = 'duration'")
+        db.execute("UPDATE generations SET digest = ?", (generations._digest(bent),))
+    assert generations.pointers_of(c.opened(shop).state(), "prod")[1] == bent
+    with pytest.raises(StateChangedError, match="audit chain recorded"):
+        c.opened(shop).verify()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from tilth.core.errors import GateRefusedError, ProjectError, TilthError
+from tilth.core.errors import ProjectError, TilthError
 from tilth.core.time import show_instant
 from tilth.plan.actions import (
     Action,
@@ -417,11 +417,3 @@ _KINDS: Mapping[type, Kind] = {
     ShareVersion: Kind.MODEL,
     DeployEndpoint: Kind.ENDPOINT,
 }
-
-
-def refused(did: Did) -> GateRefusedError:
-    """A refusal as an error, for callers that must not go on."""
-    return GateRefusedError(
-        f"Model `{did.action.name}` keeps what it has: {did.text}",
-        hint="Look at `tilth status`; more or other data, or another definition, makes another candidate.",
-    )

@@ -1,7 +1,7 @@
 """Environments as sets of pointers: publish, promote and roll back, each one transaction; and reading what is.
 
-A generation's digest covers its pointers and stands in the audit chain too, so that a state file that was edited by
-hand is found when the generation is read.
+A generation's digest covers its pointers, so a state file that was edited by hand is found when the generation is read. It
+stands in the audit chain too, where `verifying` finds an edit that made the digest fit.
 """
 
 from __future__ import annotations

@@ -121,9 +121,6 @@ SELECT * FROM versions WHERE model = :model AND version = :version;
 -- name: versions
 SELECT * FROM versions ORDER BY model, version;
 
--- name: forget_version
-DELETE FROM versions WHERE model = :model AND version = :version;
-
 -- name: add_gate
 INSERT INTO gates (model, candidate, champion, environment, rule, metric, outcome, reason, candidate_metric, champion_metric,
                    baseline_metric, delta, lower, upper, confidence, rows, blocks, holdout, uses, at)

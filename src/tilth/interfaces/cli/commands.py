@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Callable
 from typing import Any
 
 import click
@@ -229,7 +228,7 @@ def run(arguments: list[str]) -> int:
         click.echo("\nStopped; what was made so far is kept, and no pointer has moved.", err=True)
         return 130
     except BrokenPipeError:
-        return _quiet(lambda: 0)
+        _say_no_more()
     except TilthError as error:
         if "--json" in arguments:
             click.echo(json.dumps({"error": error.fields()}, indent=2))
@@ -240,13 +239,12 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _quiet(end: Callable[[], int]) -> int:
-    """Whoever read our output has gone: say nothing more, also not at the interpreter's end."""
+def _say_no_more() -> None:
+    """Whoever read our output has gone: what is still buffered goes nowhere."""
     import os
     import sys
 
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return end()
 
 
 def _coloured(error: TilthError) -> Any:
