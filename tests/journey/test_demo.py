@@ -55,18 +55,22 @@ def test_every_step_of_the_story_holds(tmp_path: Path) -> None:
     assert kept.plan().actions == ()
 
 
-def test_ctrl_c_ends_it_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("after", [0.2, 0.5, 1.5])  # seconds into the second step
+def test_ctrl_c_ends_it_whole(tmp_path: Path, after: float) -> None:
     env = {**os.environ, "TMPDIR": str(tmp_path)}
-    process = subprocess.Popen(DEMO, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        assert "1. plan" in process.stdout.readline()
-        time.sleep(0.5)  # in the middle of the second step
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
-        process.communicate()
-    finally:
-        process.kill()
+    with subprocess.Popen(
+        DEMO, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert "1. plan" in process.stdout.readline()
+            time.sleep(after)
+            process.send_signal(signal.SIGINT)
+            _out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == 130, err
+    assert err.strip().startswith("Stopped;")
     assert not list(tmp_path.glob("tilth-demo-*"))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilth.core.errors import GateRefusedError, InputError, TilthError
-from tilth.interfaces.cli import show
+from tilth.interfaces.cli import ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ def _prompt(session: Session, line: show.Line, form: str, limit: int) -> None:
         import readline  # noqa: F401 - gives input() its line editing
     text = ""
     while True:
+        ctrl_c.forget()
         try:
             text += input(MORE if text else PROMPT) + "\n"
         except EOFError:

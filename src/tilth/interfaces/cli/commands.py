@@ -14,9 +14,10 @@ import click
 
 from tilth.core.errors import GateRefusedError, TilthError
 from tilth.core.names import nearest
-from tilth.interfaces.cli import show
+from tilth.interfaces.cli import ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
 
+STOPPED = 130  # the exit status after Ctrl-C, as shells have it
 LATER = {
     "demo": "tilth.interfaces.cli.demo",
     "init": "tilth.interfaces.cli.init",
@@ -219,17 +220,32 @@ def gc(keep: int, project: str, as_json: bool) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run a command line; its exit status."""
+    with ctrl_c.heard():
+        try:
+            status = _run(arguments)
+        except KeyboardInterrupt:
+            status = STOPPED
+        except Exception:
+            if not ctrl_c.pressed():
+                raise
+            status = STOPPED  # an error that a library made of it
+    if status == STOPPED:
+        click.echo("\nStopped; what was made so far is kept, and no pointer has moved.", err=True)
+    return status
+
+
+def _run(arguments: list[str]) -> int:
     try:
         tilth.main(arguments, prog_name="tilth", standalone_mode=False)
+    except click.Abort:
+        return STOPPED
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("\nStopped; what was made so far is kept, and no pointer has moved.", err=True)
-        return 130
     except BrokenPipeError:
         _say_no_more()
     except TilthError as error:
+        ctrl_c.check()
         if "--json" in arguments:
             click.echo(json.dumps({"error": error.fields()}, indent=2))
         click.echo(_coloured(error), err=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import tempfile
 import textwrap
 from typing import TYPE_CHECKING
@@ -12,11 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from tilth.core.errors import ProjectError
-from tilth.interfaces.cli import show
+from tilth.interfaces.cli import ctrl_c, show
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from tilth.interfaces.demo.story import Told
 
 WIDTH = 110
@@ -59,27 +56,17 @@ def _play(folder: str, as_json: bool) -> bool:
     def tell(told: Told) -> None:
         line.close()
         click.echo(_words(told), err=as_json)
-        if pressed:
-            raise KeyboardInterrupt
+        ctrl_c.check()
 
-    pressed: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: _stop(pressed, number, frame))
     try:
         figures, held = tell_story(folder, line, tell)
     finally:
-        signal.signal(signal.SIGINT, before)
         line.close()
     if as_json:
         click.echo(json.dumps(figures, indent=2, default=show.plain))
     else:
         click.echo(f"\n{'Every step held' if held else 'NOT every step held'}, in {figures['seconds']} s.")
     return held
-
-
-def _stop(pressed: list[int], number: int, frame: FrameType | None) -> None:
-    """Ctrl-C ends the story even where a library takes it for an error of its own."""
-    pressed.append(number)
-    signal.default_int_handler(number, frame)
 
 
 def _words(told: Told) -> str:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tilth.interfaces.cli import ctrl_c
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -128,7 +130,10 @@ def did(one: Did) -> None:
 
 
 class Line:
-    """Progress on one line of the terminal, redrawn at most ten times a second; nothing when there is none."""
+    """Progress on one line of the terminal, redrawn at most ten times a second; nothing when there is none.
+
+    A step after Ctrl-C raises KeyboardInterrupt.
+    """
 
     def __init__(self) -> None:
         self._shown = sys.stderr.isatty()
@@ -137,6 +142,7 @@ class Line:
         self._what = ""
 
     def step(self, what: str, done: float | None = None, note: str = "") -> None:
+        ctrl_c.check()
         now = time.monotonic()
         if what != self._what:
             self._what = what
