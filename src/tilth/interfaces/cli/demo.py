@@ -73,8 +73,11 @@ def _words(told: Told) -> str:
     """A step: its number and name, how long it took, and what it showed."""
     mark = click.style("ok", fg="green") if told.held else click.style("failed", fg="red")
     head = f"{told.number:>2}. {click.style(told.title, bold=True)}  {mark}, {told.seconds:.1f} s"
-    rows = [
-        row for part in told.text.split("\n")
-        for row in textwrap.wrap(part, WIDTH, initial_indent="    ", subsequent_indent="    ", drop_whitespace=True)
-    ]  # fmt: skip
+    rows = [row for part in told.text.split("\n") for row in _wrapped(part)]
     return "\n".join([head, *rows])
+
+
+def _wrapped(part: str) -> list[str]:
+    """A line of the text, indented; where it is long, what follows stands below its beginning."""
+    margin = " " * (4 + len(part) - len(part.lstrip()))
+    return textwrap.wrap(part.lstrip(), WIDTH, initial_indent=margin, subsequent_indent=margin)

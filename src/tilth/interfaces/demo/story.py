@@ -220,10 +220,16 @@ def _events(scene: Scene) -> Iterator[str]:
             yield f"{name}: realised roc_auc {min(seen):.2f} to {max(seen):.2f}, drift up to {max(drift):.2f}"
         for gate in gates:
             if _month(gate["recorded_at"]) == month:
-                word = {"pass": "promoted", "fail": "refused"}.get(gate["outcome"], "held")
-                why = str(reasons.get(gate["candidate"], ""))
-                against = "" if gate["champion_metric"] is None else f" against {gate['champion_metric']:.3f}"
-                yield f"  {gate['recorded_at']:%d %b}: {why}; version {gate['candidate']} {word}: {gate['candidate_metric']:.3f}{against}"
+                yield f"  {gate['recorded_at']:%d %b}: {reasons[gate['candidate']]!s}; {_verdict(gate)}"
+
+
+def _verdict(gate: dict[str, Any]) -> str:
+    """What became of a candidate, against which champion, and how sure that is."""
+    word = {"pass": "promoted", "fail": "refused"}.get(gate["outcome"], "held")
+    said = f"version {gate['candidate']} {word}: {gate['candidate_metric']:.3f}"
+    if gate["champion_metric"] is None:
+        return said
+    return f"{said} against {gate['champion_metric']:.3f}, a gain of {gate['lower']:+.3f} to {gate['upper']:+.3f}"
 
 
 def _month(at: datetime) -> int:
