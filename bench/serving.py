@@ -122,7 +122,7 @@ def serve_echo(connection: str) -> None:
     import uvloop
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-    from tilth.interfaces.http.connection import Connection
+    from tilth.interfaces.http.connection import connection
     from tilth.interfaces.http.server import _server, listen
 
     async def app(_scope, receive, send) -> None:
@@ -137,7 +137,7 @@ def serve_echo(connection: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(
-            _server(app, {"uvicorn": HttpToolsProtocol, "tilth": Connection}[connection]).serve(
+            _server(app, {"uvicorn": HttpToolsProtocol, "tilth": connection()}[connection]).serve(
                 sockets=[listener]
             )
         )

@@ -93,6 +93,18 @@ def test_a_candidate_that_does_not_pass_its_gate_is_refused_and_the_champion_sta
         project.promote("dev")
 
 
+def test_a_check_that_holds_nothing_back_gives_the_same_models_and_they_are_taken(shop: Path) -> None:
+    project = c.opened(shop)
+    project.apply()
+    replace(shop, "minutes BETWEEN 0 AND 600", "minutes BETWEEN 0 AND 601")
+    done = project.apply()
+    assert statuses(done) == dict.fromkeys(("deliveries", "duration", "late"), "done")
+    gates = project.sql("SELECT model, reason FROM tilth.gates WHERE candidate = 2").rows()
+    assert {g["model"] for g in gates} == {"duration", "late"}  # `duration` asks for better
+    assert all("as the champion does" in g["reason"] for g in gates)
+    assert not project.plan()
+
+
 def test_due_data_is_collected_incrementally_and_age_retrains(shop: Path) -> None:
     project = c.opened(shop)
     project.apply()
@@ -206,7 +218,8 @@ def test_a_bundle_that_is_not_what_was_sealed_is_refused(shop: Path, how: str) -
     project.apply()
     project.sql("RETRAIN MODEL duration")
     rows = {(r["model"], r["version"]): r["digest"] for r in project.state().read("versions")}
-    place = Path(project.work().bundles.path(str(rows["duration", 1])))
+    assert project.model("duration").version == 2
+    place = Path(project.work().bundles.path(str(rows["duration", 2])))
     place.chmod(0o755)
     if how in ("flip", "add"):
         name = "signature.json" if how == "flip" else "extra.txt"
@@ -215,7 +228,7 @@ def test_a_bundle_that_is_not_what_was_sealed_is_refused(shop: Path, how: str) -
         (place / name).unlink(missing_ok=True)
         (place / name).write_bytes(bytes(data))
     else:
-        other = ("late", 1) if how == "other model" else ("duration", 2)
+        other = ("late", 1) if how == "other model" else ("duration", 1)
         shutil.rmtree(place)
         shutil.copytree(project.work().bundles.path(str(rows[other])), place)
     with pytest.raises(TamperError):

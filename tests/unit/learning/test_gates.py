@@ -19,24 +19,18 @@ def chance(noise: float, seed: int = 1) -> np.ndarray:
 
 
 GOOD, FAIR, POOR, FLAT = chance(0.2), chance(1.5), chance(6.0), np.full(ROWS, TRUTH.mean())
+ALIKE = GOOD / 2  # other answers in the same order
 BROKEN = np.where(np.arange(ROWS) == 7, np.nan, GOOD)
 AUC, LOSS = Rule("roc_auc"), Rule("log_loss")
 TABLE = {
     "better by auc": (AUC, GOOD, FAIR, None, "pass", "is better"),
     "better by loss": (LOSS, GOOD, FAIR, None, "pass", "is better"),
     "worse": (AUC, FAIR, GOOD, None, "fail", "not shown to be better"),
-    "the same": (AUC, GOOD, GOOD, None, "fail", "not shown to be better"),
-    "the same is not worse": (
-        Rule("roc_auc", "not_worse_by", 0.005),
-        GOOD,
-        GOOD,
-        None,
-        "pass",
-        "not worse",
-    ),
-    "the same is not worse by nought": (
+    "as good": (AUC, ALIKE, GOOD, None, "fail", "not shown to be better"),
+    "as good is not worse": (Rule("roc_auc", "not_worse_by", 0.005), ALIKE, GOOD, None, "pass", "not worse"),
+    "as good is not worse by nought": (
         Rule("roc_auc", "not_worse_by"),
-        GOOD,
+        ALIKE,
         GOOD,
         None,
         "pass",
@@ -50,6 +44,16 @@ TABLE = {
         None,
         "fail",
         "may be worse",
+    ),
+    "the same answers": (AUC, GOOD, GOOD.copy(), FLAT, "pass", "as the champion does"),
+    "the same answers, not good enough": (Rule("roc_auc", minimum=0.9), GOOD, GOOD, None, "fail", "minimum"),
+    "the same answers, by hand": (
+        Rule("roc_auc", "manual"),
+        GOOD,
+        GOOD,
+        None,
+        "inconclusive",
+        "waits for a person",
     ),
     "manual": (Rule("roc_auc", "manual"), GOOD, FAIR, None, "inconclusive", "waits for a person"),
     "manual, the first": (Rule("roc_auc", "manual"), GOOD, None, None, "inconclusive", "waits for a person"),

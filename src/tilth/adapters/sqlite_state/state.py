@@ -11,7 +11,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -44,9 +44,17 @@ def pending(path: str) -> list[str]:
     """Names of migrations that opening this file would apply; writes nothing."""
     if not os.path.exists(path):
         return [name for _, name, _ in migrations()]
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as db:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         have = int(db.execute("PRAGMA user_version").fetchone()[0])
     return [name for number, name, _ in migrations() if number > have]
+
+
+class _Connection(sqlite3.Connection):
+    """Closes itself with its thread, or with the state when that is dropped unclosed."""
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # it never opened
+            self.close()
 
 
 class SqliteState:
@@ -61,7 +69,9 @@ class SqliteState:
             self._migrate(self._db())
 
     def _open(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(
+            self._path, timeout=10, isolation_level=None, check_same_thread=False, factory=_Connection
+        )
         db.row_factory = sqlite3.Row
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+@cache
+def connection() -> type[asyncio.Protocol]:
+    """The class of each connection, as uvicorn takes it."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-class Connection(HttpToolsProtocol):
-    """What uvicorn makes of each connection."""
+    class Connection(HttpToolsProtocol):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+            super().connection_made(Joining(transport, self.loop.call_soon))  # type: ignore[arg-type]
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        super().connection_made(Joining(transport, self.loop.call_soon))  # type: ignore[arg-type]
+    return Connection
 
 
 class Joining:

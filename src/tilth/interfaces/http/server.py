@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import BusyError, StorageError
 from tilth.interfaces.http import guard, metrics
-from tilth.interfaces.http.connection import Connection
+from tilth.interfaces.http.connection import connection
 from tilth.interfaces.http.door import Door
 from tilth.interfaces.http.status import status
 from tilth.runtime.answering import Answering
@@ -111,13 +111,13 @@ async def _serve(
         work.log.flush()
 
 
-def _server(app: Any, connection: type[asyncio.Protocol] = Connection) -> uvicorn.Server:
+def _server(app: Any, protocol: type[asyncio.Protocol] | None = None) -> uvicorn.Server:
     import uvicorn
 
     config = uvicorn.Config(
         app,
         host=HOST,
-        http=connection,
+        http=protocol or connection(),
         ws="none",
         lifespan="off",
         interface="asgi3",

@@ -3,7 +3,7 @@
 The difference of the two is resampled by whole blocks (days), since rows of one day share their luck. The
 interval is Student's over the bootstrap's spread, so that few blocks and high confidences stay honest, and it
 widens with each use of the same holdout. Where the data cannot tell, the answer is to hold: a champion is replaced
-on evidence alone. A first version has nothing to harm, so little data may carry it, and the reason says how little.
+on evidence alone, or by what answers exactly as it does, as after a changed EXPECT that held no row back. A first version has nothing to harm, so little data may carry it, and the reason says how little.
 The metrics themselves are in `evaluation`.
 """
 
@@ -30,6 +30,7 @@ PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
 RULES = ("better", "not_worse_by", "manual")
 FEWEST_ROWS, FEWEST_POSITIVES, FEWEST_BLOCKS = 200, 20, 5
 MOST_BLOCKS = 200
+SAME = "The candidate answers every row as the champion does."
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +148,11 @@ def judge(
         said += [f"This rests on little: {_holds(holdout, count)}."] if little else []
         return result(PASS, *said, candidate_metric=score, baseline_metric=base)
     held = evaluate(rule.metric, holdout.truth, champion)
-    delta, lower, upper = evidence.interval(candidate, champion)
-    outcome, why = _decide(rule, delta, lower, upper, confidence)
+    if rule.kind != "manual" and _alike(candidate, champion):
+        outcome, why, (delta, lower, upper) = PASS, SAME, (0.0, 0.0, 0.0)
+    else:
+        delta, lower, upper = evidence.interval(candidate, champion)
+        outcome, why = _decide(rule, delta, lower, upper, confidence)
     return result(
         outcome, why, candidate_metric=score, champion_metric=held, baseline_metric=base,
         delta=delta, lower=lower, upper=upper,
@@ -205,6 +209,13 @@ def _decide(rule: Rule, gain: float, low: float, high: float, confidence: float)
     if low > -rule.margin or (rule.margin == 0 and low == high == 0):
         return PASS, f"The candidate is not worse by {rule.margin:g}: {seen}."
     return FAIL, f"The candidate may be worse by more than {rule.margin:g}: {seen}."
+
+
+def _alike(candidate: Array, champion: Array) -> bool:
+    """Whether both answer all rows the same to the last bit: a definition changed, and not what was learnt."""
+    import numpy as np
+
+    return np.array_equal(candidate, champion)
 
 
 def _sign(metric: str) -> float:
