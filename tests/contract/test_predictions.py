@@ -1,15 +1,18 @@
 """The prediction log: nothing acknowledged is lost to `kill -9`, torn lines are left out, segments are bounded."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from http_server import wait
 from tilth.adapters import prediction_files
 from tilth.adapters.file_predictions import FilePredictions
 from tilth.core.errors import StorageError
@@ -99,6 +102,88 @@ def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="not acknowledged"):
         FilePredictions(str(tmp_path / "file" / "predictions")).append(b"{}")
+
+
+# --- a disk that does not sync ---------------------------------------------------------------------------------
+
+
+class Disk:
+    """Stands in for `os.fsync`: fails while `broken`, and counts the syncs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.broken, self.synced = False, 0
+        self._real = os.fsync
+        monkeypatch.setattr(os, "fsync", self.fsync)
+
+    def fsync(self, handle: int) -> None:
+        if self.broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self._real(handle)
+        self.synced += 1
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+def test_a_sync_that_failed_in_the_background_is_told_once_and_syncing_goes_on(
+    tmp_path: Path, disk: Disk
+) -> None:
+    log, kept = FilePredictions(str(tmp_path), sync_every=0.001), []
+
+    def append() -> bool:
+        line = b'{"n":%d}' % len(kept)
+        log.append(line)
+        kept.append(line)
+        return True
+
+    append()
+    disk.broken = True
+    with pytest.raises(StorageError, match="could not be synced") as caught:
+        wait(lambda: not append())
+    assert caught.value.hint
+    disk.broken = False
+    append()
+    before = disk.synced
+    wait(lambda: append() and disk.synced > before + 3)
+    log.close()
+    assert list(log.records()) == kept
+    assert len(log.segments()) == 2, "what was not synced is not added to"
+
+
+def test_while_the_disk_takes_nothing_in_no_request_is_acknowledged(tmp_path: Path, disk: Disk) -> None:
+    log, disk.broken = FilePredictions(str(tmp_path)), True
+    for _ in range(3):
+        with pytest.raises(StorageError, match="not acknowledged"):
+            log.append(b"{}")
+    assert log.segments() == ()
+    disk.broken = False
+    log.append(b"{}")
+    log.close()
+    assert list(log.records()) == [b"{}"]
+
+
+ENDS: dict[str, Callable[[FilePredictions], object]] = {
+    "the segment is full": lambda log: log.append(b"{}"),
+    "a flush": FilePredictions.flush,
+    "the end": FilePredictions.close,
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_segment_that_does_not_sync_is_left_for_a_new_one(tmp_path: Path, disk: Disk, name: str) -> None:
+    log = FilePredictions(str(tmp_path), sync_every=1e6, segment_bytes=1)
+    log.append(b'{"n":1}')
+    wait(lambda: disk.synced == 2)  # a new segment's and the thread's first
+    disk.broken = True
+    with pytest.raises(StorageError, match="could not be synced"):
+        ENDS[name](log)
+    disk.broken = False
+    log.append(b'{"n":2}')
+    log.close()
+    assert list(log.records()) == [b'{"n":1}', b'{"n":2}']
+    assert len(log.segments()) == 2
 
 
 # --- records as a table, and closed segments as Parquet --------------------------------------------------------

@@ -1,12 +1,15 @@
 """Served predictions in segment files of JSON lines: one `write` for what a request gave, synced in batches by a thread.
 
 A record is in the kernel's hands before its answer is sent, so `kill -9` loses none that was acknowledged; a loss of
-power can lose those of the last `sync_every` seconds. A writer begins a segment of its own, so two processes never
-share one, and holds a lock on it for as long as it writes. Reading is in `prediction_files`.
+power can lose those of the last `sync_every` seconds. A sync that fails is told by the next `append` or `flush`, once, and
+its segment is left for a new one: the kernel may have dropped what it held, and a later sync would not say so. A writer
+begins a segment of its own, so two processes never share one, and holds a lock on it for as long as it writes. Reading
+is in `prediction_files`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -34,10 +37,12 @@ class FilePredictions:
         self._closed = threading.Event()
         self._lock = threading.Lock()
         self._syncer: threading.Thread | None = None
+        self._failure: OSError | None = None  # of a sync in the background, until it is told
 
     def append(self, record: bytes) -> None:
         line = record + b"\n"
         with self._lock:
+            self._tell_failure()
             if self._fd < 0 or self._size >= self._limit:
                 self._begin()
             try:
@@ -56,16 +61,23 @@ class FilePredictions:
 
     def flush(self) -> None:
         with self._lock:
-            if self._fd >= 0:
+            self._tell_failure()
+            if self._fd < 0:
+                return
+            try:
                 os.fsync(self._fd)
+            except OSError as error:
+                self._leave()
+                raise _unsynced(self._folder, error) from error
 
     def close(self) -> None:
-        """Sync and end this writer's segment."""
+        """Sync and end this writer's segment; StorageError when not all of it was synced."""
         self._closed.set()
         self._dirty.set()
         if self._syncer is not None:
             self._syncer.join(10)
         with self._lock:
+            self._tell_failure()
             self._end()
 
     def segments(self) -> tuple[str, ...]:
@@ -104,26 +116,59 @@ class FilePredictions:
             self._syncer.start()
 
     def _new(self) -> int:
-        """A segment of our own; another when a reader took the first for abandoned before it was marked."""
+        """A segment of our own; another when a reader took the first for abandoned before it was marked.
+
+        It is synced while empty, so that a disk that takes nothing in is found out before a request is acknowledged.
+        """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         while True:
-            name = f"{time.time_ns():020d}-{os.getpid()}.jsonl"
-            handle = os.open(os.path.join(self._folder, name), flags, 0o600)
-            if prediction_files.held(handle):
-                return handle
+            path = os.path.join(self._folder, f"{time.time_ns():020d}-{os.getpid()}.jsonl")
+            handle = os.open(path, flags, 0o600)
+            try:
+                if prediction_files.held(handle):
+                    os.fsync(handle)
+                    return handle
+            except OSError:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+                os.close(handle)
+                raise
             os.close(handle)
 
     def _end(self) -> None:
-        if self._fd >= 0:
+        """Sync and close the segment; it is closed even when that fails."""
+        if self._fd < 0:
+            return
+        try:
             os.fsync(self._fd)
-            os.close(self._fd)
-            self._fd = -1
+        except OSError as error:
+            raise _unsynced(self._folder, error) from error
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Close the segment as it is; the next append begins another."""
+        handle, self._fd = self._fd, -1
+        with contextlib.suppress(OSError):
+            os.close(handle)
+
+    def _tell_failure(self) -> None:
+        """Raise what the thread met, if anything, and end the segment: the failed one, or a newer one that this syncs."""
+        failure, self._failure = self._failure, None
+        if failure is None:
+            return
+        with contextlib.suppress(StorageError):
+            self._end()
+        raise _unsynced(self._folder, failure) from failure
 
     def _sync_in_batches(self) -> None:
         while not self._closed.is_set():
             self._dirty.wait()
             self._dirty.clear()
-            self._sync_once()
+            try:
+                self._sync_once()
+            except OSError as error:
+                self._failure = error
             self._closed.wait(self._sync_every)
 
     def _sync_once(self) -> None:
@@ -141,4 +186,11 @@ def _failed(folder: str, error: OSError) -> StorageError:
     return StorageError(
         f"Predictions cannot be written to {folder} ({error.strerror}).",
         hint="Free some space or give this user write access to .tilth; the request was not acknowledged.",
+    )
+
+
+def _unsynced(folder: str, error: OSError) -> StorageError:
+    return StorageError(
+        f"Predictions in {folder} could not be synced ({error.strerror}): a loss of power may lose the newest.",
+        hint="Free some space or check the disk; a request that met this was not acknowledged, later ones go to a new segment.",
     )
