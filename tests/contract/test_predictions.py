@@ -16,7 +16,7 @@ from http_server import wait
 from tilth.adapters import prediction_files
 from tilth.adapters.file_predictions import FilePredictions
 from tilth.core.errors import StorageError
-from tilth.ports.predictions import MemoryLog, PredictionLog
+from tilth.ports.predictions import START, MemoryLog, PredictionLog
 
 WRITER = """
 import sys
@@ -233,6 +233,53 @@ def test_a_closed_segment_becomes_parquet_and_an_open_one_stays(tmp_path: Path) 
     assert first.table()[0]["id"].to_pylist() == [f"p{n}" for n in range(300)]
     assert first.table(mark)[0]["id"].to_pylist() == [f"p{n}" for n in range(200, 300)]
     second.close()
+
+
+def test_a_parquet_file_that_was_read_to_its_end_is_not_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, opened = FilePredictions(str(tmp_path), segment_bytes=1), []
+    real = prediction_files._parquet
+
+    def parquet(path: str, skip: int, since: str | None) -> object:
+        opened.append(path)
+        return real(path, skip, since)
+
+    monkeypatch.setattr(prediction_files, "_parquet", parquet)
+    mark = START
+
+    def look() -> tuple[list[str], int]:
+        nonlocal mark
+        opened.clear()
+        table, mark = log.table(mark)
+        return table["id"].to_pylist(), len(opened)
+
+    for n in (1, 2):
+        log.append(record(n))
+    assert look() == (["p1", "p2"], 0)
+    log.append(record(3))
+    assert log.compact() == 2
+    assert look() == (["p3"], 2), "that the files hold no more than the lines did is not known yet"
+    assert look() == ([], 0)
+    log.append(record(4))
+    log.close()
+    assert log.compact() == 2
+    assert look() == (["p4"], 2)
+    assert look() == ([], 0)
+    assert log.table()[0]["id"].to_pylist() == ["p1", "p2", "p3", "p4"]
+
+
+def test_lines_that_come_back_without_their_parquet_file_are_not_read_twice(tmp_path: Path) -> None:
+    log = FilePredictions(str(tmp_path))
+    log.append(record(1))
+    log.close()
+    (segment,) = log.segments()
+    lines = Path(segment).read_bytes()
+    log.compact()
+    _, mark = log.table()
+    Path(segment).with_suffix(".parquet").unlink()
+    Path(segment).write_bytes(lines)
+    assert log.table(mark)[0].num_rows == 0
 
 
 def test_groups_of_rows_older_than_wanted_are_not_read(

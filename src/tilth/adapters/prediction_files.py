@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 LINES, PARQUET = ".jsonl", ".parquet"
 GROUP_ROWS = 32_768
+WHOLE = (
+    -1
+)  # in a mark, in place of the bytes read: the Parquet file, which never changes, was read to its end
 
 
 def stems(folder: str) -> tuple[str, ...]:
@@ -38,10 +41,12 @@ def read(folder: str, after: Mark = START, since: str | None = None) -> tuple[pa
     tables, marks = [schema().empty_table()], dict(after.read)
     for stem in stems(folder):
         offset, count = after.read.get(stem, (0, 0))
+        if offset == WHOLE:
+            continue
         found = _segment(folder, stem, offset)
         if found is None:
             rows, total = _parquet(os.path.join(folder, stem + PARQUET), count, since)
-            marks[stem] = (offset, total)
+            marks[stem] = (WHOLE, total)
         else:
             lines, end = found
             rows = arrow(lines)
