@@ -48,6 +48,13 @@ def test_batches_are_at_most_65536_rows(engine: DuckDBEngine) -> None:
     assert max(sizes) <= 65_536
 
 
+def test_counts_of_no_rows_are_zero_and_extremes_are_null(engine: DuckDBEngine) -> None:
+    asked = "count(*) AS n, coalesce(count_if(id > 1), 0) AS some, max(id) AS top, sum(id) AS total"
+    assert _rows(engine, f"SELECT {asked} FROM t WHERE id > 9") == [
+        {"n": 0, "some": 0, "top": None, "total": None}
+    ]
+
+
 def test_parameters_are_named_and_surplus_ones_ignored(engine: DuckDBEngine) -> None:
     assert _rows(engine, "SELECT id FROM t WHERE id > $low", low=2, other=1) == [{"id": 3}]
     with pytest.raises(InputError, match="low"):

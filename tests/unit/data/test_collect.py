@@ -1,6 +1,7 @@
 """Write, audit, publish: what ends up in a snapshot, in quarantine, and in an error."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -324,6 +325,43 @@ def test_a_refresh_reads_only_the_window(bench: Bench) -> None:
     assert second.manifest.parent == first.manifest.id
     assert len(second.manifest.parts) == 1
     assert bench.collect(spec, parent=second.manifest).manifest is second.manifest
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        check("x < 100"),
+        check("x < 100", OnFail.QUARANTINE),
+        check("x < 100", OnFail.WARN),
+        check("count(*) = 10", kind=CheckKind.SET),
+        check("max(x) = 9", kind=CheckKind.SET),
+        Expectation(CheckKind.REFERENCES, OnFail.QUARANTINE, table=("ops", "known"), columns=("id",)),
+        Expectation(CheckKind.FRESH, OnFail.STOP, within=timedelta(days=365)),
+    ],
+    ids=lambda item: f"{item.kind.value}-{item.on_fail.value}",
+)
+@pytest.mark.parametrize("key", [(), ("id",)])
+def test_a_refresh_that_reads_no_rows_publishes_what_there_was(
+    bench: Bench, item: Expectation, key: tuple[str, ...]
+) -> None:
+    spec = dataset("SELECT * FROM ops.t", item, key=key, event="at", lookback=timedelta())
+    bench.source.held["known"] = pa.table({"id": list(range(10))})
+    bench.source.held["t"] = table([(i, i * 10, float(i)) for i in range(10)])
+    first = bench.collect(spec).manifest
+    early = replace(first, watermark="2024-01-01T02:00:00.000000")
+    second = bench.collect(spec, parent=early)
+    assert second.manifest is early
+    assert all(r.passed for r in second.results)
+    assert bench.left() == []
+
+
+def test_a_dataset_of_which_the_source_has_no_row_left_stays(bench: Bench) -> None:
+    spec = dataset(key=("id",), event="at", lookback=timedelta(days=1))
+    bench.source.held["t"] = table([(1, 10, 1.0), (2, 20, 2.0)])
+    first = bench.collect(spec).manifest
+    bench.source.held["t"] = table([])
+    with pytest.raises(DataError, match="no rows; the snapshot there is stays"):
+        bench.collect(spec, parent=first)
 
 
 def test_many_rows_without_order_have_a_watermark_too(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,15 +161,20 @@ def count_rows(
     checks: Checks, rows: Relation, engine: QueryEngine, references: Mapping[str, Relation]
 ) -> RowCounts:
     """One pass: how many rows fail each row check, and how many go into quarantine."""
-    listed = ["count(*)", f"count_if({bad(checks)})"]
-    listed += [f"count_if({quoted(c)} IS NULL)" for c in checks.needed]
-    listed += [f"count_if({fails(checks, i)})" for i in checks.row_items]
+    listed = ["count(*)", _count(bad(checks))]
+    listed += [_count(f"{quoted(c)} IS NULL") for c in checks.needed]
+    listed += [_count(fails(checks, i)) for i in checks.row_items]
     sql = f"SELECT {', '.join(listed)} FROM {ROWS}"
     found = [int(n) for n in one_row(engine, sql, {ROWS: rows, **references})]
     needed = len(checks.needed)
     missing = dict(zip(checks.needed, found[2 : 2 + needed], strict=True))
     failed = dict(zip(checks.row_items, found[2 + needed :], strict=True))
     return RowCounts(found[0], failed, missing, found[1])
+
+
+def _count(test: str) -> str:
+    """SQL for how many rows pass the test. Of no rows these are none; DuckDB's count_if says NULL."""
+    return f"coalesce(count_if({test}), 0)"
 
 
 def reasons(checks: Checks) -> str:

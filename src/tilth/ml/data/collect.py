@@ -116,13 +116,16 @@ def _collected(run: _Run) -> Collected:
     run.progress.step(f"collect {run.spec.name}", None, "reading")
     schemas = reading.schemas_of(run.spec.query.sql, run.sources, run.datasets, run.spec.query.position)
     raw, checks = _read(run, schemas)
-    _not_empty(run, raw.rows)
+    if run.low is None:
+        _not_empty(run, raw.rows)
     run.progress.step(f"vet {run.spec.name}", None, f"{raw.rows:,} rows")
     _open_references(run, checks)
     counts = checking.count_rows(checks, raw.relation, run.engine, run.references)
     good, repeated = _publishable(run, raw, checks, counts)
     key_results = _key_results(checks, good.rows, repeated)
     parts, unchanged = _parts(run, good, checks)
+    if raw.rows == 0:
+        _not_empty(run, sum(p.rows for p in parts))
     results = _results(run, checks, counts, parts, key_results)
     _stop(run, results, sum(p.rows for p in parts))
     run.progress.step(f"publish {run.spec.name}", None, f"{sum(p.rows for p in parts):,} rows")
@@ -198,7 +201,8 @@ def _checks(run: _Run, schema: Schema, known: Schema | None) -> Checks:
 
 
 def _not_empty(run: _Run, rows: int) -> None:
-    if rows or run.low is not None:
+    """A query that leaves a dataset without any row is an error; a window without rows is none."""
+    if rows:
         return
     looked = ", ".join(f"{source}.{scan.table}" for source, scan in run.scans) or "its datasets"
     kept_words = "; the snapshot there is stays" if run.parent else ""

@@ -218,7 +218,7 @@ def _ends(window: Window) -> dict[str, tuple[Any, Any]]:
 
     out: dict[str, tuple[Any, Any]] = {}
     for batch in window.rows.batches():
-        for column in window.checks.key:
+        for column in window.checks.key if batch.num_rows else ():
             found = pc.min_max(batch[column]).as_py()
             low, high = out.get(column, (found["min"], found["max"]))
             out[column] = (min(low, found["min"]), max(high, found["max"]))
