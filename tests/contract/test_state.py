@@ -2,11 +2,14 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tilth.adapters.sqlite_state.state import SqliteState, migrations, pending, queries
+from tilth.adapters.sqlite_state import state as state_module
+from tilth.adapters.sqlite_state.state import SqliteState, migrations, pending, queries, statements
 from tilth.core.errors import StateChangedError, StorageError, TamperError, UnknownNameError
 
 AT = "2013-05-01T00:00:00.000000Z"
@@ -99,6 +102,100 @@ def test_a_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "state.db").write_bytes(b"not a database, whatever its name says" * 100)
     with pytest.raises(StateChangedError, match="damaged"):
         SqliteState(str(tmp_path / "state.db"))
+
+
+def test_two_that_open_a_new_state_at_once_both_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, real, raced = str(tmp_path / "state.db"), state_module._Connection, []
+
+    class Racing(real):  # type: ignore[misc, valid-type]
+        """Has another process win between the look at the schema's number and what follows from it."""
+
+        def execute(self, sql: str, *given: object) -> sqlite3.Cursor:
+            found = super().execute(sql, *given)
+            if "user_version" in sql and not raced:
+                raced.append(path)
+                SqliteState(path).close()
+            return found
+
+    monkeypatch.setattr(state_module, "_Connection", Racing)
+    late = SqliteState(path)
+    assert raced
+    _set(late, 1)
+    assert late.verify_audit() == 1
+    late.close()
+
+
+def test_many_processes_open_a_new_state_at_once(tmp_path: Path) -> None:
+    code = "import sys; from tilth.adapters.sqlite_state.state import SqliteState; sys.stdin.read(1); SqliteState(sys.argv[1])"
+    begun = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "state.db")],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        for _ in range(6)
+    ]
+    for process in begun:
+        assert process.stdin is not None
+        process.stdin.close()
+        process.stdin = None
+    assert [process.communicate(timeout=60)[1] for process in begun] == [b""] * len(begun)
+
+
+def test_a_new_file_that_another_program_is_writing_to_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "state.db")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")  # SQLite refuses a change of the journal at once then
+    monkeypatch.setattr(state_module.time, "sleep", lambda _seconds: other.close())
+    SqliteState(path).close()
+
+
+def test_a_file_that_stays_locked_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "state.db")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    monkeypatch.setattr(state_module, "PATIENCE", 0.05)
+    with pytest.raises(StorageError, match="locked by another program"):
+        SqliteState(path)
+    other.close()
+
+
+def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, good = str(tmp_path / "state.db"), migrations()
+    bad = (good[-1][0] + 1, "9999_bad", "CREATE TABLE half (a TEXT);\nINSERT INTO nowhere VALUES (1);\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(state_module, "migrations", lambda: [*good, bad])
+        with pytest.raises(StorageError, match="nowhere"):
+            SqliteState(path)
+    assert len(pending(path)) == len(good)
+    made = SqliteState(path)
+    assert "half" not in made.tables()
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("", 0),
+        ("-- a; b\nCREATE TABLE a (x); -- c; d\nCREATE TABLE b (x)", 2),
+        ("CREATE TABLE a (x TEXT DEFAULT ';', /* ; */ y);", 1),
+        (
+            "CREATE TABLE a (x); CREATE TRIGGER t AFTER INSERT ON a BEGIN DELETE FROM a; DELETE FROM a; END;\n",
+            2,
+        ),
+    ],
+)
+def test_a_script_is_taken_apart_into_its_statements(text: str, count: int) -> None:
+    parts = list(statements(text))
+    db = sqlite3.connect(":memory:")
+    for part in parts:
+        db.execute(part)
+    db.close()
+    assert len(parts) == count
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:

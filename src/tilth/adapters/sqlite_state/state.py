@@ -10,6 +10,7 @@ import os
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import cache
@@ -22,6 +23,7 @@ from tilth.core.names import did_you_mean, quoted
 from tilth.ports.state import Cell, Row
 
 GENESIS = "0" * 64
+PATIENCE = 10.0  # seconds to wait for another program's lock
 _HIDDEN = frozenset({"definitions", "pointers"})
 
 
@@ -40,6 +42,17 @@ def migrations() -> list[tuple[int, str, str]]:
     return sorted((int(n.split("_", 1)[0]), n.removesuffix(".sql"), t) for n, t in found)
 
 
+def statements(text: str) -> Iterator[str]:
+    """The statements of a script, one by one: `executescript` would commit the transaction that is open."""
+    start = 0
+    for end in (found.end() for found in re.finditer(";", text)):
+        if sqlite3.complete_statement(text[start:end]):
+            yield text[start:end]
+            start = end
+    if text[start:].strip():
+        yield text[start:]
+
+
 def pending(path: str) -> list[str]:
     """Names of migrations that opening this file would apply; writes nothing."""
     if not os.path.exists(path):
@@ -47,6 +60,20 @@ def pending(path: str) -> list[str]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
         have = int(db.execute("PRAGMA user_version").fetchone()[0])
     return [name for number, name, _ in migrations() if number > have]
+
+
+def _use_wal(db: sqlite3.Connection) -> None:
+    """Write ahead; asked for until the file is free, since SQLite itself does not wait where it could wait for ever."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 class _Connection(sqlite3.Connection):
@@ -70,10 +97,10 @@ class SqliteState:
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(
-            self._path, timeout=10, isolation_level=None, check_same_thread=False, factory=_Connection
+            self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, factory=_Connection
         )
         db.row_factory = sqlite3.Row
-        db.execute("PRAGMA journal_mode = WAL")
+        _use_wal(db)
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
         return db
@@ -87,16 +114,32 @@ class SqliteState:
         return found
 
     def _migrate(self, db: sqlite3.Connection) -> None:
-        steps = migrations()
+        """Apply what is pending in one transaction; another process that opens the file at once waits, and finds it done."""
+        newest = migrations()[-1][0]
+        if self._schema(db, newest) == newest:
+            return
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            have = self._schema(db, newest)
+            for number, _, text in migrations():
+                if number > have:
+                    for statement in statements(text):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {number}")
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+
+    def _schema(self, db: sqlite3.Connection, newest: int) -> int:
         have = int(db.execute("PRAGMA user_version").fetchone()[0])
-        if have > steps[-1][0]:
+        if have > newest:
             raise StateChangedError(
-                f"The state in {self._path} was written by a newer tilth (schema {have}; this one knows {steps[-1][0]}).",
+                f"The state in {self._path} was written by a newer tilth (schema {have}; this one knows {newest}).",
                 hint="Install the newer tilth, or open the project with the state it was made with.",
             )
-        for number, _, text in steps:
-            if number > have:
-                db.executescript(f"BEGIN IMMEDIATE;\n{text}\nPRAGMA user_version = {number};\nCOMMIT;")
+        return have
 
     def close(self) -> None:
         """Close this thread's connection."""
