@@ -14,6 +14,8 @@ import shop_project as c
 from tilth.adapters.file_locks import FileLocks
 from tilth.core.errors import BusyError, GateRefusedError, StateChangedError, TamperError, TilthError
 from tilth.plan.actions import ACTION_TYPES, TrainModel
+from tilth.ports.progress import Silent
+from tilth.runtime import executor
 from tilth.runtime.executor import HANDLERS
 
 
@@ -180,6 +182,69 @@ def test_two_applies_at_once_do_not_meet(shop: Path) -> None:
     assert len(done) == 2
     assert project.current("prod").generation == 1
     assert len(project.state().read("versions")) == 2
+
+
+def test_gc_waits_for_an_apply_of_an_environment_that_is_not_there_yet(shop: Path) -> None:
+    project, other = c.opened(shop), c.opened(shop)
+    busy: list[str] = []
+
+    def gc_meanwhile(_did: Any) -> None:
+        with pytest.raises(BusyError) as caught:
+            other.gc()
+        busy.append(caught.value.message)
+
+    graph = project.graph()
+    executor.apply(project.work(), graph, "prod", Silent(), tell=gc_meanwhile)
+    assert len(busy) == 5
+    assert "changing the project" in busy[0]
+    assert other.gc().snapshots == 0
+    assert other.sql("SELECT count(*) AS n FROM deliveries").rows() == [{"n": c.DAYS * c.A_DAY}]
+
+
+def test_an_error_that_nobody_foresaw_is_told_with_its_place(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("a value of another planet")
+
+    project = c.opened(shop)
+    project.apply()
+    monkeypatch.setattr("tilth.runtime.collecting.collect", broken)
+    with pytest.raises(TilthError, match="ValueError: a value of another planet") as caught:
+        project.sql("REFRESH DATASET deliveries")
+    assert "in refresh, runtime/collecting.py:" in str(caught.value)
+    assert [r["status"] for r in project.sql("SELECT status FROM tilth.refreshes").rows()] == [
+        "published",
+        "failed",
+    ]
+    monkeypatch.undo()
+    project.sql("REFRESH DATASET deliveries")
+
+
+@pytest.mark.parametrize("door", ["promote", "apply"])
+def test_what_won_in_dev_must_win_against_what_prod_serves_by_then(shop: Path, door: str) -> None:
+    project = c.opened(shop)
+    project.apply()
+    declared = (shop / "shop.sql").read_text()
+    replace(shop, "FEATURES (* EXCEPT (late))", "FEATURES (distance, carrier, ordered_at)")
+    replace(shop, "USING (engine = 'linear');", "USING (engine = 'linear') PROMOTE IF not_worse_by(5);")
+    dev = project.apply("dev")
+    assert "version 2" in next(d.text for d in dev.did if d.action.name == "duration")
+    changed = (shop / "shop.sql").read_text()
+    (shop / "shop.sql").write_text(declared)
+    project.sql("RETRAIN MODEL duration USING (seed = 8)")
+    assert project.model("duration").version == 3
+    if door == "promote":
+        with pytest.raises(GateRefusedError, match="never compared with version 3"):
+            project.promote("dev")
+    else:
+        (shop / "shop.sql").write_text(changed)
+        done = next(d for d in project.apply().did if d.action.name == "duration")
+        assert done.text.startswith("version 2, trained elsewhere")
+        gates = project.sql(
+            "SELECT * FROM tilth.gates WHERE candidate = 2 AND model = 'duration' ORDER BY id"
+        ).rows()
+        assert [(g["environment"], g["champion"]) for g in gates] == [("dev", 1), ("prod", 3)]
 
 
 def test_gc_frees_what_nothing_points_at_and_never_what_a_pointer_needs(shop: Path) -> None:

@@ -16,7 +16,7 @@ class FileLocks:
         self._folder = folder
 
     @contextmanager
-    def hold(self, name: str, wait: float = 0.0) -> Iterator[None]:
+    def hold(self, name: str, wait: float = 0.0, *, shared: bool = False) -> Iterator[None]:
         path = os.path.join(self._folder, f"{name}.lock")
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -26,7 +26,7 @@ class FileLocks:
                 hint="Give this user write access to the project's .tilth folder.",
             ) from error
         try:
-            _take(fd, name, wait)
+            _take(fd, name, wait, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
             os.ftruncate(fd, 0)
             os.pwrite(fd, str(os.getpid()).encode(), 0)
             yield
@@ -34,11 +34,11 @@ class FileLocks:
             os.close(fd)
 
 
-def _take(fd: int, name: str, wait: float) -> None:
+def _take(fd: int, name: str, wait: float, how: int) -> None:
     until = time.monotonic() + wait
     while True:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= until:
                 holder = os.pread(fd, 32, 0).decode() or "unknown"

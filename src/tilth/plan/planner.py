@@ -30,6 +30,7 @@ from tilth.sql.statements import CreateDataset, CreateEndpoint, CreateModel, Kin
 
 Outcome = tuple[tuple[Action, ...], tuple[Note, ...]]
 NOTHING: Outcome = ((), ())
+NEWER = "collected since, and not published here"
 
 
 def plan(desired: Iterable[Resource], current: Current, now: Instant) -> Plan:
@@ -96,6 +97,8 @@ def _dataset(resource: Resource, current: Current, now: Instant) -> Outcome:
     made = current.snapshot_of(resource.recipe)
     estimate = _estimate(current, "CollectDataset", resource.name)
     if pointer is not None and pointer.recipe == resource.recipe:
+        if made is not None and _newer(made, pointer, current):
+            return (ShareSnapshot(resource.name, resource.recipe, made.snapshot, NEWER),), ()
         reason = _due(resource.as_(CreateDataset), made, now) if made else "its snapshot is missing"
         if reason is None:
             return _redeclared(resource, pointer)
@@ -106,6 +109,14 @@ def _dataset(resource: Resource, current: Current, now: Instant) -> Outcome:
             ShareSnapshot(resource.name, resource.recipe, made.snapshot, f"{why}; already collected"),
         ), ()
     return (CollectDataset(resource.name, resource.recipe, why, None, estimate),), ()
+
+
+def _newer(made: SnapshotFacts, pointer: Pointer, current: Current) -> bool:
+    """Whether it was collected after this generation began: by another environment, or by an apply that then died.
+
+    What is older was there when somebody chose this generation, perhaps by rolling back.
+    """
+    return made.snapshot != pointer.target and current.since is not None and made.refreshed_at > current.since
 
 
 def _due(dataset: CreateDataset, made: SnapshotFacts, now: Instant) -> str | None:

@@ -81,6 +81,7 @@ class Current:
     versions: tuple[VersionFacts, ...] = ()
     signals: tuple[tuple[str, tuple[Signals, ...]], ...] = ()  # by model, oldest first
     costs: tuple[Cost, ...] = ()
+    since: Instant | None = None  # when its generation was published
 
     @classmethod
     def empty(cls, environment: str = "prod") -> Current:

@@ -27,8 +27,8 @@ def on_change(graph: Graph) -> tuple[Resource, ...]:
 
 
 def changed(work: Workspace, graph: Graph, sources: Mapping[str, Source]) -> frozenset[str]:
-    """Recipes of ON CHANGE datasets of which a table's token differs from that of the last refresh, published or not."""
-    seen = {str(r["recipe"]): json.loads(str(r["tokens"])) for r in work.state.read("last_attempts")}
+    """Recipes of ON CHANGE datasets of which a table's token differs from that of the last refresh, published or stopped by a check."""
+    seen = {str(r["recipe"]): json.loads(str(r["tokens"])) for r in work.state.read("last_outcomes")}
     return frozenset(
         r.recipe for r in on_change(graph) if r.recipe in seen and change_tokens(r, sources) != seen[r.recipe]
     )

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tilth.core.errors import CheckFailedError, TilthError
+from tilth.core.errors import CheckFailedError
 from tilth.core.schema import Schema
 from tilth.core.time import show_instant
 from tilth.ml.data.collect import Collected, collect
@@ -21,6 +21,7 @@ from tilth.ports.snapshots import CheckResult, Manifest
 from tilth.ports.source import Scan, Source
 from tilth.ports.state import Change
 from tilth.resources.kinds import Resource
+from tilth.runtime.unforeseen import known
 from tilth.runtime.workspace import Workspace, manifest_plain
 from tilth.sql.statements import CreateDataset, NativeQuery, Query
 
@@ -45,13 +46,14 @@ def refresh(
         found = collect(
             declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, progress
         )
-    except TilthError as error:
+    except Exception as raised:
+        error = known(raised)
         stopped = isinstance(error, CheckFailedError)
         results = error.results if isinstance(error, CheckFailedError) else ()
         with work.state.change(actor, show_instant(now)) as change:
             _add(change, declared.name, resource.recipe, tokens, work, "stopped" if stopped else "failed", results,
                  reason=error.message)  # fmt: skip
-        raise
+        raise error from error.__cause__
     with work.state.change(actor, show_instant(now)) as change:
         _publish(change, found, show_instant(now))
         number = _add(

@@ -35,6 +35,7 @@ from tilth.ports.source import Source
 from tilth.ports.state import Row
 from tilth.resources.graph import Graph
 from tilth.runtime import binding, candidates, collecting, generations, judging, sources
+from tilth.runtime.unforeseen import known
 from tilth.runtime.workspace import Workspace, manifest_of, version_row
 from tilth.sql.statements import (
     CreateDataset,
@@ -46,6 +47,8 @@ from tilth.sql.statements import (
     Query,
 )
 
+GATES = 1_000  # of a model that are looked at, the newest
+MAKING = "the project"  # the lock that all who make content share, and that whoever removes it holds alone
 DONE, REFUSED, HELD, FAILED = "done", "refused", "held", "failed"
 
 
@@ -114,10 +117,12 @@ def apply(
     done and published, and the error is in the result. BusyError when another apply of this environment is under way.
     """
     generations.check_name(environment)
-    with work.locks.hold(f"apply-{environment}"):
+    with work.locks.hold(MAKING, shared=True), work.locks.hold(f"apply-{environment}"):
         _forget_abandoned(work, environment)
         now = work.clock.now()
         current = generations.current(work.state, environment)
+        if plan is not None and plan.generation != current.generation:
+            raise generations.moved(environment, current.generation, plan.generation)
         todo = plan if plan is not None else planned(graph, current, now)
         if not todo.actions:
             return Applied(todo, current.generation)
@@ -177,14 +182,14 @@ def _perform(run: _Run, todo: Plan, go_on: bool, tell: Tell) -> tuple[Did, ...]:
 
 
 def _one(run: _Run, action: Action) -> Did:
-    """Run one action with its row in `runs`; an error of ours becomes part of the result."""
+    """Run one action with its row in `runs`; an error becomes part of the result."""
     started, number = time.monotonic(), _start(run, action)
     try:
         status, text, target = HANDLERS[type(action)](run, action)
-    except TilthError as error:
-        seconds = time.monotonic() - started
-        _finish(run, number, FAILED, seconds, error.message)
-        return Did(action, FAILED, error.message, seconds, None, error)
+    except Exception as error:
+        seconds, failure = time.monotonic() - started, known(error)
+        _finish(run, number, FAILED, seconds, failure.message)
+        return Did(action, FAILED, failure.message, seconds, None, failure)
     except BaseException as error:
         _finish(run, number, FAILED, time.monotonic() - started, type(error).__name__)
         raise
@@ -321,11 +326,11 @@ def _figures(verdict: judging.Verdict) -> str:
 
 
 def _champion(run: _Run, model: str) -> Row | None:
-    """The version that the candidate must beat: this environment's, or in a new environment the serving one's."""
+    """The version that the candidate must beat: the serving environment's; this one's own where none serves yet."""
     pointer = run.pointers.get((Kind.MODEL, model))
-    if pointer is None and run.environment != SERVING:
+    if run.environment != SERVING:
         _, serving = generations.pointers_of(run.work.state, SERVING)
-        pointer = next((p for p in serving if p.kind is Kind.MODEL and p.name == model), None)
+        pointer = next((p for p in serving if p.kind is Kind.MODEL and p.name == model), pointer)
     if pointer is None or pointer.target is None:
         return None
     return version_row(run.work.state, model, int(pointer.target))
@@ -370,9 +375,33 @@ def _datasets(run: _Run) -> dict[str, Manifest]:
 
 def _share_version(run: _Run, action: Action) -> Result:
     assert isinstance(action, ShareVersion)
-    version_row(run.work.state, action.name, action.version)
+    version = version_row(run.work.state, action.name, action.version)
+    champion = _champion(run, action.name)
+    if run.gates and champion is not None and not _has_won(run, version, champion):
+        return _judged_anew(run, action, version, champion)
     _point(run, Kind.MODEL, action.name, action.recipe, str(action.version))
     return DONE, f"shares version {action.version}", str(action.version)
+
+
+def _has_won(run: _Run, version: Row, champion: Row) -> bool:
+    """Whether the version is the champion, served here before, or passed its gate against this champion elsewhere."""
+    if version["version"] == champion["version"]:
+        return True
+    found = run.work.state.read("gates_of", model=version["model"], limit=GATES)
+    return generations.has_won(found, int(version["version"] or 0), int(champion["version"] or 0))
+
+
+def _judged_anew(run: _Run, action: ShareVersion, version: Row, champion: Row) -> Result:
+    """Another environment's version passed its gate against another champion: here it must beat the one that serves."""
+    declared = run.graph.get(action.name).as_(CreateModel)
+    data, manifest = _data(run, declared)
+    spec = candidates.spec_of(run.work, declared, data, manifest.schema, champion)
+    verdict = judging.gate(run.work, run.environment, declared, spec, manifest, version, champion, run.actor)
+    seen = f"version {action.version}, trained elsewhere{_figures(verdict)}: {verdict.reason}"
+    if verdict.status != "promoted":
+        return (REFUSED if verdict.status == "refused" else HELD), seen, str(action.version)
+    _point(run, Kind.MODEL, action.name, action.recipe, str(action.version))
+    return DONE, seen, str(action.version)
 
 
 def _deploy(run: _Run, action: Action) -> Result:

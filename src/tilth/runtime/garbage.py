@@ -7,11 +7,11 @@ Nothing is removed while an apply is under way.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from tilth.core.time import show_instant
 from tilth.ports.state import Change
+from tilth.runtime.executor import MAKING
 from tilth.runtime.workspace import Workspace, read_manifest
 from tilth.sql.statements import Kind
 
@@ -32,11 +32,8 @@ class Freed:
 def collect(work: Workspace, keep: int) -> Freed:
     """Remove all but the newest `keep` generations of each environment, and what only they needed."""
     keep = max(1, keep)
-    environments = [str(r["name"]) for r in work.state.read("environments")]
-    with ExitStack() as locks:
-        for name in environments:
-            locks.enter_context(work.locks.hold(f"apply-{name}"))
-        locks.enter_context(work.locks.hold("versions"))
+    with work.locks.hold(MAKING):
+        environments = [str(r["name"]) for r in work.state.read("environments")]
         at = show_instant(work.clock.now())
         with work.state.change("gc", at) as change:
             old = sum(_forget_generations(change, name, keep) for name in environments)

@@ -6,7 +6,7 @@ stands in the audit chain too, where `verifying` finds an edit that made the dig
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from tilth.core.canonical import canonical, digest
 from tilth.core.errors import GateRefusedError, ProjectError, StateChangedError, UnknownNameError
@@ -93,14 +93,23 @@ def pointers_of(state: State, environment: str) -> tuple[int, tuple[Pointer, ...
 def current(state: State, environment: str, changed_sources: frozenset[str] = frozenset()) -> Current:
     """What is, for the planner. `changed_sources` are recipes of datasets whose change tokens differ."""
     number, pointers = pointers_of(state, environment)
-    attempts = {str(r["recipe"]): parse_instant(str(r["at"])) for r in state.read("last_attempts")}
+    attempts = {str(r["recipe"]): parse_instant(str(r["at"])) for r in state.read("last_outcomes")}
     snapshots = tuple(_snapshot(r, attempts, changed_sources) for r in state.read("latest_snapshots"))
     versions = tuple(_version(r) for r in state.read("versions"))
     costs = tuple(
         Cost(str(r["action"]), str(r["name"]), float(r["seconds"] or 0), int(r["memory"] or 0))
         for r in state.read("run_costs")
     )
-    return Current(environment, number, pointers, snapshots, versions, _signals(state, environment), costs)
+    signals = _signals(state, environment)
+    return Current(
+        environment, number, pointers, snapshots, versions, signals, costs, _since(state, environment, number)
+    )
+
+
+def _since(state: State, environment: str, number: int) -> Instant | None:
+    """When the generation was published."""
+    found = state.read("generation", environment=environment, number=number)
+    return parse_instant(str(found[0]["created_at"])) if found else None
 
 
 def insert(
@@ -118,10 +127,7 @@ def insert(
     found = change.read("environment", name=environment)
     have = _number(found[0], "generation") if found else 0
     if have != expected:
-        raise StateChangedError(
-            f"`{environment}` moved to generation {have} while this was under way (it began at {expected}).",
-            hint="Run the command again: it plans against what is there now.",
-        )
+        raise moved(environment, have, expected)
     before = _pointers(change.read("current_pointers", environment=environment))
     pointers = deploy(change, environment, pointers, before, when, reason, at_once=verb == "rollback")
     last = change.read("last_generation", environment=environment)[0]["number"]
@@ -155,6 +161,14 @@ def insert(
     return number
 
 
+def moved(environment: str, have: int, expected: int) -> StateChangedError:
+    """The environment is at another generation than what was planned against."""
+    return StateChangedError(
+        f"`{environment}` moved to generation {have} while this was under way (it began at {expected}).",
+        hint="Run the command again: it plans against what is there now.",
+    )
+
+
 def check_name(environment: str) -> None:
     """ProjectError for a name that no environment may have."""
     if not is_environment_name(environment):
@@ -165,19 +179,40 @@ def check_name(environment: str) -> None:
 
 
 def _may_serve(change: Change, target: str, pointers: tuple[Pointer, ...]) -> None:
-    """Refuse a promotion to where models serve when a version did not pass its gate, unless its rule is `manual`."""
+    """Refuse a promotion to where models serve when a version did not win against the one there, unless its rule is `manual`."""
     if target != SERVING:
         return
+    served = {p.name: p.target for p in _pointers(change.read("current_pointers", environment=target))
+              if p.kind is Kind.MODEL}  # fmt: skip
     for p in pointers:
-        if p.kind is not Kind.MODEL or p.target is None:
-            continue
-        gate = change.read("gate_of", model=p.name, candidate=int(p.target))
-        outcome = str(gate[0]["outcome"]) if gate else "pass"
-        if outcome != "pass" and gate[0]["rule"] != "manual":
-            raise GateRefusedError(
-                f"Version {p.target} of `{p.name}` did not pass its gate ({outcome}): {gate[0]['reason']!s}",
-                hint="Train a better one, or write PROMOTE IF manual to decide by hand.",
-            )
+        if p.kind is Kind.MODEL and p.target is not None and p.target != served.get(p.name):
+            _check_won(change, p.name, int(p.target), served.get(p.name))
+
+
+def _check_won(change: Change, model: str, version: int, champion: str | None) -> None:
+    gates = change.read("gates_of", model=model, limit=1_000_000)
+    own = [g for g in gates if g["candidate"] == version]
+    if not own or own[0]["rule"] == "manual":
+        return
+    if own[0]["outcome"] != "pass":
+        raise GateRefusedError(
+            f"Version {version} of `{model}` did not pass its gate ({own[0]['outcome']!s}): {own[0]['reason']!s}",
+            hint="Train a better one, or write PROMOTE IF manual to decide by hand.",
+        )
+    if champion is not None and not has_won(gates, version, int(champion)):
+        raise GateRefusedError(
+            f"Version {version} of `{model}` was never compared with version {champion}, which {SERVING} serves now.",
+            hint=f"RETRAIN MODEL {model} in the environment that you promote, and promote it if it wins.",
+        )
+
+
+def has_won(gates: Sequence[Row], version: int, champion: int) -> bool:
+    """Whether the version passed a gate where models serve, or anywhere against this champion."""
+    return any(
+        g["candidate"] == version and g["outcome"] == "pass"
+        and (g["environment"] == SERVING or g["champion"] == champion)
+        for g in gates
+    )  # fmt: skip
 
 
 def _digest(pointers: tuple[Pointer, ...]) -> str:

@@ -14,10 +14,11 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from datetime import timedelta
 
-from tilth.core.errors import BusyError, StorageError, TilthError
+from tilth.core.errors import BusyError, StateChangedError, StorageError, TilthError
 from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.plan.actions import Action, Plan
 from tilth.plan.planner import plan as planned
+from tilth.plan.snapshot import Current
 from tilth.ports.progress import Progress, Silent
 from tilth.resources.graph import Graph
 from tilth.runtime import changes, executor, generations, watching
@@ -159,8 +160,7 @@ class Reconciler:
     def _due(self, graph: Graph, now: Instant, changed: frozenset[str], seen: set[Hashable]) -> Plan:
         """The plan, without what failed a short while ago and what this step has already done."""
         current = generations.current(self._work.state, self._environment, changed)
-        if self._graph is None or self._graph[0] != tuple(p.text for p in current.pointers):
-            # Somebody published meanwhile. With the old graph it would be undone; the next step takes the new one.
+        if self._is_old(current):
             return Plan(self._environment, current.generation, ())
         whole = planned(graph, current, now)
         self._backoff.forget_all_but({_key(a) for a in whole.actions} | seen)
@@ -170,6 +170,10 @@ class Reconciler:
         )
         return replace(whole, actions=ready)
 
+    def _is_old(self, current: Current) -> bool:
+        """Whether somebody published meanwhile. With our graph it would be undone; the next step takes the new one."""
+        return self._graph is None or self._graph[0] != tuple(p.text for p in current.pointers)
+
     # --- doing ---------------------------------------------------------------------------------------------
 
     def _perform(self, graph: Graph, todo: Plan, now: Instant) -> None:
@@ -178,13 +182,17 @@ class Reconciler:
             self._once(graph, todo, now)
         except BusyError:
             raise
+        except StateChangedError:
+            return  # somebody published meanwhile: the next step takes up what is there then
         except TilthError as error:
             if len(todo.actions) == 1:
                 self._refused(todo.actions[0], error, now)
                 return
             for action in todo.actions:
-                generation = generations.current(self._work.state, self._environment).generation
-                self._perform(graph, replace(todo, generation=generation, actions=(action,)), now)
+                current = generations.current(self._work.state, self._environment)
+                if self._is_old(current):
+                    return
+                self._perform(graph, replace(todo, generation=current.generation, actions=(action,)), now)
 
     def _once(self, graph: Graph, todo: Plan, now: Instant) -> None:
         done = self._apply(

@@ -99,6 +99,18 @@ TABLE = [
     ),
     ("all as declared", ALL, SETTLED, []),
     (
+        "collected by another environment since",
+        ALL,
+        replace(SETTLED, since=NOW - DAY, snapshots=(SnapshotFacts("1:departures", "s2", NOW, NOW, 1000),)),
+        [ShareSnapshot("departures", "1:departures", "s2", "collected since, and not published here")],
+    ),
+    (
+        "rolled back after it was collected",
+        ALL,
+        replace(SETTLED, since=NOW, snapshots=(SnapshotFacts("1:departures", "s2", NOW, NOW, 1000),)),
+        [],
+    ),
+    (
         "another environment shares what is made",
         ALL,
         replace(SETTLED, environment="dev", generation=0, pointers=()),

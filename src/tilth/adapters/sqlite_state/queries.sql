@@ -88,6 +88,11 @@ RETURNING id;
 SELECT dataset, recipe, status, reason, tokens, at FROM refreshes
 WHERE id IN (SELECT max(id) FROM refreshes GROUP BY recipe);
 
+-- name: last_outcomes
+-- Of refreshes that saw the data through: one that failed on the way is to be tried again.
+SELECT dataset, recipe, status, tokens, at FROM refreshes
+WHERE id IN (SELECT max(id) FROM refreshes WHERE status <> 'failed' GROUP BY recipe);
+
 -- name: add_check_result
 INSERT INTO check_results (refresh, dataset, "check", kind, on_fail, passed, failed, rows, observed, at)
 VALUES (:refresh, :dataset, :check, :kind, :on_fail, :passed, :failed, :rows, :observed, :at);
