@@ -150,8 +150,16 @@ def test_a_new_file_that_another_program_is_writing_to_is_waited_for(
     path = str(tmp_path / "state.db")
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")  # SQLite refuses a change of the journal at once then
-    monkeypatch.setattr(state_module.time, "sleep", lambda _seconds: other.close())
+    waited: list[float] = []
+
+    def let_go(seconds: float) -> None:
+        waited.append(seconds)
+        other.close()
+
+    monkeypatch.setattr(state_module.time, "sleep", let_go)
     SqliteState(path).close()
+    assert len(waited) == 1
+    assert pending(path) == []
 
 
 def test_a_file_that_stays_locked_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -304,11 +304,16 @@ def _train(run: _Run, action: Action) -> Result:
     spec = candidates.spec_of(run.work, declared, data, manifest.schema, champion)
     run.progress.step(f"judge {action.name}", None)
     verdict = judging.gate(run.work, run.environment, declared, spec, manifest, fresh, champion, run.actor)
-    number = str(verdict.version)
     seen = (
-        f"version {number} ({fresh['engine']!s}, {int(fresh['rows'] or 0):,} rows){_figures(verdict)}: "
+        f"version {verdict.version} ({fresh['engine']!s}, {int(fresh['rows'] or 0):,} rows){_figures(verdict)}: "
         f"{verdict.reason}"
     )
+    return _as_judged(run, action, verdict, seen)
+
+
+def _as_judged(run: _Run, action: TrainModel | ShareVersion, verdict: judging.Verdict, seen: str) -> Result:
+    """Point at the version if its gate lets it in, or where gates hold nothing back."""
+    number = str(verdict.version)
     if verdict.status == "promoted" or not run.gates:
         _point(run, Kind.MODEL, action.name, action.recipe, number)
         return DONE, seen, number
@@ -398,10 +403,7 @@ def _judged_anew(run: _Run, action: ShareVersion, version: Row, champion: Row) -
     spec = candidates.spec_of(run.work, declared, data, manifest.schema, champion)
     verdict = judging.gate(run.work, run.environment, declared, spec, manifest, version, champion, run.actor)
     seen = f"version {action.version}, trained elsewhere{_figures(verdict)}: {verdict.reason}"
-    if verdict.status != "promoted":
-        return (REFUSED if verdict.status == "refused" else HELD), seen, str(action.version)
-    _point(run, Kind.MODEL, action.name, action.recipe, str(action.version))
-    return DONE, seen, str(action.version)
+    return _as_judged(run, action, verdict, seen)
 
 
 def _deploy(run: _Run, action: Action) -> Result:
