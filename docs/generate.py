@@ -32,13 +32,14 @@ def _commands() -> str:
     from tilth.interfaces.cli.commands import tilth
 
     out = ["## Commands\n"]
-    context = click.Context(tilth, info_name="tilth", terminal_width=100, max_content_width=100)
+    width = {"terminal_width": 100, "max_content_width": 100}
+    context = click.Context(tilth, info_name="tilth", **width, **tilth.context_settings)
     for name in tilth.list_commands(context):
         command = tilth.get_command(context, name)
         assert command is not None
         if command.hidden:
             continue
-        inner = click.Context(command, info_name=f"tilth {name}", terminal_width=100, max_content_width=100)
+        inner = click.Context(command, parent=context, info_name=name, **width)
         text = re.sub(r"[ \t]+$", "", command.get_help(inner), flags=re.MULTILINE)
         out.append(f"### tilth {name}\n\n```text\n{text}\n```\n")
     return "\n".join(out)

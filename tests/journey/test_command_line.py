@@ -105,3 +105,9 @@ def test_version_and_help(tmp_path: Path) -> None:
         shown = run(tmp_path, command, "--help").stdout
         assert "Example: tilth" in shown
         assert "--json" in shown
+
+
+def test_a_plan_refuses_the_names_that_apply_refuses(project: Path) -> None:
+    done = run(project, "plan", "--env", "bad name!")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "cannot be the name of an environment" in done.stderr

@@ -434,11 +434,23 @@ def _inner(node: exp.Expr, root: exp.Expr, *, once: bool = True) -> exp.Expr | N
 def _relation_names(
     r: Relation, named: Mapping[int, Named], known: Mapping[str, Schema], root: exp.Expr
 ) -> tuple[str, ...] | None:
+    from sqlglot import exp
+
     table = named.get(id(r.node))
     if table is not None:
         return known[table.key].names if table.key in known and _simple(table) else None
+    if isinstance(r.node, exp.Values):
+        return _value_names(r.node)
     inner = _inner(r.node, root, once=False)
     return _names_of(inner, named, known, root) if inner is not None else None
+
+
+def _value_names(values: exp.Expr) -> tuple[str, ...]:
+    """The columns of `(VALUES ...) v(a, b)`; those without a name of their own are DuckDB's col0, col1, ..."""
+    alias = values.args.get("alias")
+    said = tuple(c.name for c in alias.args.get("columns") or ()) if alias is not None else ()
+    width = len(values.expressions[0].expressions)
+    return said + tuple(f"col{n}" for n in range(len(said), width))
 
 
 # --- what a query returns ----------------------------------------------------------------------------------

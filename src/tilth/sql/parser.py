@@ -56,8 +56,11 @@ _LATER = frozenset(
 
 
 def parse(text: str, file: str | None = None) -> tuple[Statement, ...]:
-    """The statements of a text, in order; LanguageError or UnsupportedError with the place of the first problem."""
-    c = Cursor(text, file)
+    """The statements of a text, in order; LanguageError or UnsupportedError with the place of the first problem.
+
+    A byte order mark, which some editors write at the beginning of a file, is passed over.
+    """
+    c = Cursor(text.removeprefix("\ufeff"), file)
     out: list[Statement] = []
     while not c.ended:
         if c.take(";"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -139,7 +140,7 @@ def predict(
     if pinned and not pinned.isdigit():
         raise click.BadParameter(f"{pinned!r} is not a version's number; write {name}@3.", param_hint="MODEL")
     found = opened(project, clock).model(name, int(pinned) if pinned else version, environment)
-    given = dict(_typed(pair, found.inputs, name) for pair in inputs)
+    given = _given(inputs, found.inputs, name)
     if explain:
         why = found.explain(given)
         show.facts(why, _explained(name, why), as_json)
@@ -147,6 +148,17 @@ def predict(
     answer = {k: v for k, v in found.predict(given).items() if k not in given}
     said = {**answer, "model": name, "version": found.version}
     show.facts(said, "\n".join(f"{k}: {_shown(v)}" for k, v in said.items()), as_json)
+
+
+def _given(pairs: tuple[str, ...], types: dict[str, str], model: str) -> dict[str, Any]:
+    """The inputs by name; InputError for one that is given twice."""
+    out: dict[str, Any] = {}
+    for pair in pairs:
+        name, value = _typed(pair, types, model)
+        if name in out:
+            raise InputError(f"Input `{name}` of model `{model}` is given twice.", hint="Keep one of them.")
+        out[name] = value
+    return out
 
 
 def _typed(pair: str, types: dict[str, str], model: str) -> tuple[str, Any]:
@@ -188,10 +200,23 @@ def _boolean(text: str) -> bool:
     return words[text.lower()]
 
 
+def _integer(text: str) -> int:
+    found = int(text)
+    if not -(2**63) <= found < 2**63:
+        raise ValueError(text)
+    return found
+
+
+def _number(text: str) -> float | None:
+    """The number; None for nan, which is how a missing one is written."""
+    found = float(text)
+    return None if math.isnan(found) else found
+
+
 _PARSE: dict[str, Any] = {
-    "integer": int,
-    "float": float,
-    "decimal": float,
+    "integer": _integer,
+    "float": _number,
+    "decimal": _number,
     "boolean": _boolean,
     "timestamp": datetime.fromisoformat,
     "date": date.fromisoformat,

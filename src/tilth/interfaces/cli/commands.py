@@ -81,7 +81,10 @@ def plan(project: str, environment: str | None, as_json: bool, clock: str | None
     Example: tilth plan --env dev
     """
     from tilth.plan.explain import facts, words
+    from tilth.runtime.generations import check_name
 
+    if environment is not None:
+        check_name(environment)
     found = opened(project, clock).plan(environment)
     show.facts(facts(found), words(found), as_json)
 

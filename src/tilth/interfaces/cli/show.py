@@ -6,6 +6,7 @@ Standard output carries what was asked for and nothing else, so that it can be p
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 import time
@@ -33,7 +34,24 @@ SIGNS = {
 
 def facts(value: Any, words: str, as_json: bool) -> None:
     """The facts as JSON, or the words."""
-    click.echo(json.dumps(value, indent=2, default=plain) if as_json else words)
+    click.echo(_json(value, indent=2) if as_json else words)
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    """The value as JSON, where NaN and infinities, for which JSON has no form, are null."""
+    try:
+        return json.dumps(value, indent=indent, default=plain, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), indent=indent, default=plain)
+
+
+def _finite(value: Any) -> Any:
+    """The value with None in place of each number that is none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    return [_finite(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def plain(value: Any) -> Any:
@@ -90,7 +108,7 @@ def _table_rows(reader: pa.RecordBatchReader, limit: int) -> None:
     first: list[list[Any]] = []
     more = False
     for batch in reader:
-        columns = [c.to_pylist() for c in batch.slice(0, limit - len(first) + 1).columns]
+        columns = [_values(c) for c in batch.slice(0, limit - len(first) + 1).columns]
         first += [list(row) for row in zip(*columns, strict=True)]
         if len(first) > limit:
             more = True
@@ -104,12 +122,25 @@ def _table_rows(reader: pa.RecordBatchReader, limit: int) -> None:
 
 
 def _json_rows(reader: pa.RecordBatchReader) -> None:
-    head = "["
+    """An object a row. The second column of a name is `name_1`, so that none is lost."""
+    head, keys = "[", _distinct(reader.schema.names)
     for batch in reader:
-        for row in batch.to_pylist():
-            click.echo(f"{head}{json.dumps(row, default=plain)}", nl=False)
+        for row in zip(*(_values(c) for c in batch.columns), strict=True):
+            click.echo(f"{head}{_json(dict(zip(keys, row, strict=True)))}", nl=False)
             head = ",\n "
     click.echo("]" if head != "[" else "[]")
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names, each once: the second `late` is `late_1`, or the first such name that no column has."""
+    taken, out = set(names), list[str]()
+    for name in names:
+        key, n = name, 0
+        while key in out or (n and key in taken):
+            n += 1
+            key = f"{name}_{n}"
+        out.append(key)
+    return out
 
 
 def _csv_rows(reader: pa.RecordBatchReader) -> None:
@@ -118,7 +149,41 @@ def _csv_rows(reader: pa.RecordBatchReader) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(reader.schema.names)
     for batch in reader:
-        writer.writerows(zip(*(c.to_pylist() for c in batch.columns), strict=True))
+        writer.writerows(zip(*(_values(c) for c in batch.columns), strict=True))
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """The column in Python's values; dates that Python has none for (BC, after 9999, infinity) as text."""
+    try:
+        found: list[Any] = column.to_pylist()
+    except (OverflowError, ValueError):
+        found = [_value(scalar) for scalar in column]
+    return found
+
+
+def _value(scalar: Any) -> Any:
+    import pyarrow as pa
+
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        if isinstance(scalar, pa.StructScalar):
+            return {name: _value(scalar[name]) for name in scalar}
+        if isinstance(scalar, pa.MapScalar):
+            return [tuple(_value(one).values()) for one in scalar.values]
+        if isinstance(scalar, pa.ListScalar):
+            return [_value(one) for one in scalar.values]
+        return _beyond(scalar)
+
+
+def _beyond(scalar: Any) -> str:
+    """A date or time as text: as Arrow writes it, and DuckDB's infinities by their name."""
+    import pyarrow as pa
+
+    most = 2 ** (scalar.type.bit_width - 1) - 1
+    if abs(scalar.value) >= most:
+        return "infinity" if scalar.value > 0 else "-infinity"
+    return str(scalar.cast(pa.string()).as_py())
 
 
 def did(one: Did) -> None:
