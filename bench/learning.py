@@ -62,13 +62,13 @@ def trained(folder: Path, table) -> dict[str, bytes]:
     """The files of a bundle trained in this process."""
     import pyarrow.parquet as pq
 
-    from tilth.ml.learning.training import train
+    from tilth.ml.learning.training import Files, train
     from tilth.runtime.registry import load
 
     pq.write_table(table, folder / "rows.parquet")
     out = folder / "out"
     learners, scorers = partial(load, "tilth.learners"), partial(load, "tilth.scorers")
-    train(spec(), [str(folder / "rows.parquet")], str(out), learners, scorers, lambda _w, _d: None)
+    train(spec(), Files([str(folder / "rows.parquet")]), str(out), learners, scorers, lambda _w, _d: None)
     return {p.name: p.read_bytes() for p in out.iterdir()}
 
 

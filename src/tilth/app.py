@@ -232,7 +232,8 @@ class Project:
         from tilth.runtime.estimators import hashes
 
         engines, sources = _installed()
-        return Facts(engines, hashes(os.path.join(self.root, "estimators")), sources)
+        code = hashes(os.path.join(self.root, "estimators"))
+        return Facts(engines, code, sources, code)
 
     def _engine(self) -> QueryEngine:
         from tilth.adapters.duckdb_engine import DuckDBEngine
@@ -259,14 +260,8 @@ class Project:
 
 
 @cache
-def _installed() -> tuple[dict[str, str], tuple[str, ...]]:
-    """Versions of the engines by name, and the engines of sources, as this process finds them installed."""
-    from importlib.metadata import entry_points, version
+def _installed() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The engines of models and of sources, as this process finds them installed."""
+    from tilth.runtime.registry import names
 
-    engines = {
-        "auto": version("lightgbm"),
-        "lightgbm": version("lightgbm"),
-        "linear": version("tilth"),
-        "sklearn": version("scikit-learn"),
-    }
-    return engines, tuple(sorted(e.name for e in entry_points(group="tilth.sources")))
+    return ("auto", *names("tilth.learners")), names("tilth.sources")

@@ -94,7 +94,7 @@ def test_an_unknown_table_gets_the_nearest(state: SqliteState) -> None:
 
 def test_pending_migrations_are_listed_without_writing(tmp_path: Path) -> None:
     path = str(tmp_path / "none.db")
-    assert pending(path) == ["0001_first"]
+    assert pending(path) == ["0001_first", "0002_looks"]
     assert not os.path.exists(path)
 
 

@@ -11,7 +11,7 @@ from tilth.core.errors import DataError, TamperError, TargetError
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import seal, verify
 from tilth.ml.learning.spec import TrainingSpec
-from tilth.ml.learning.training import train
+from tilth.ml.learning.training import Files, train
 from tilth.runtime.registry import load
 
 LEARNERS, SCORERS = partial(load, "tilth.learners"), partial(load, "tilth.scorers")
@@ -51,7 +51,7 @@ def spec(**changes: object) -> TrainingSpec:
 
 
 def made(of: TrainingSpec, rows: str, out: Path) -> dict[str, object]:
-    return train(of, [rows], str(out), LEARNERS, SCORERS, lambda _what, _share: None)
+    return train(of, Files([rows]), str(out), LEARNERS, SCORERS, lambda _what, _share: None)
 
 
 @pytest.mark.parametrize("engine", ["auto", "linear", "sklearn"])

@@ -36,6 +36,8 @@ OPTIONS = {
 class LightGBMLearner:
     """Implements `ports.learning.Learner`."""
 
+    learning = 1
+
     @staticmethod
     def warm() -> None:
         """Load the library."""

@@ -34,6 +34,8 @@ DIGITS = (
 class LinearLearner:
     """Implements `ports.learning.Learner`."""
 
+    learning = 1
+
     def fit(
         self,
         task: Task,

@@ -32,6 +32,8 @@ MOST_LEVELS = 60
 class SklearnLearner:
     """Implements `ports.learning.Learner`; options `estimator` ('module:function') and `estimators` (a folder)."""
 
+    learning = 1
+
     @staticmethod
     def warm() -> None:
         """Load the libraries."""

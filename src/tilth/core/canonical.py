@@ -58,6 +58,6 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def fingerprint(value: object) -> str:
+def fingerprint(value: object, recipe: int = RECIPE) -> str:
     """`recipe:hash` of a plain or frozen value; 32 hex characters (128 bits) of sha256."""
-    return f"{RECIPE}:{digest(canonical(value))[:32]}"
+    return f"{recipe}:{digest(canonical(value))[:32]}"

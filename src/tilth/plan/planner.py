@@ -132,18 +132,28 @@ def _model(resource: Resource, current: Current, now: Instant) -> Outcome:
     pointer = current.pointer(Kind.MODEL, resource.name)
     champion = current.version(resource.name, pointer.target) if pointer else None
     estimate = _estimate(current, "TrainModel", resource.name)
-    same = current.versions_of(resource.name, resource.recipe)
-    if pointer is not None and pointer.recipe == resource.recipe and champion is not None:
+    same = current.versions_of(resource.name, *resource.recipes)
+    if pointer is not None and pointer.recipe in resource.recipes and champion is not None:
         last = max((v.trained_at for v in same), default=champion.trained_at)
         lost = sum(v.version > champion.version and v.status in {"refused", "held"} for v in same)
         reason = retrain_reason(
             resource.as_(CreateModel).retrain, current.signals_of(resource.name), last, now, lost
         )
         if reason is None:
-            return _redeclared(resource, pointer)
+            did, said = _redeclared(resource, pointer)
+            return did, (*said, *_learns_anew(champion, current))
         return (TrainModel(resource.name, resource.recipe, reason, champion.version, estimate),), ()
     why = "new" if pointer is None else _changed(resource, pointer)
     return _new_recipe(resource, current, same, champion, why, estimate)
+
+
+def _learns_anew(champion: VersionFacts, current: Current) -> tuple[Note, ...]:
+    """That the engine has another way of learning by now, which the next training uses; it is no reason for one."""
+    number = dict(current.learning).get(champion.engine, champion.learning)
+    if number <= champion.learning:
+        return ()
+    text = f"`{champion.engine}` learns in another way since version {champion.version} was made; the next training uses it"
+    return (Note(champion.model, text),)
 
 
 def _new_recipe(

@@ -47,6 +47,8 @@ class VersionFacts:
     status: str
     trained_at: Instant
     rows: int = 0
+    engine: str = ""
+    learning: int = 1  # the number of the engine's way of learning
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,9 @@ class Current:
     signals: tuple[tuple[str, tuple[Signals, ...]], ...] = ()  # by model, oldest first
     costs: tuple[Cost, ...] = ()
     since: Instant | None = None  # when its generation was published
+    learning: tuple[
+        tuple[str, int], ...
+    ] = ()  # engines that are installed, with the number of their way of learning
 
     @classmethod
     def empty(cls, environment: str = "prod") -> Current:
@@ -96,9 +101,9 @@ class Current:
     def version(self, model: str, number: str | None) -> VersionFacts | None:
         return next((v for v in self.versions if v.model == model and str(v.version) == number), None)
 
-    def versions_of(self, model: str, recipe: str) -> tuple[VersionFacts, ...]:
-        """Versions of that recipe, newest first."""
-        found = (v for v in self.versions if v.model == model and v.recipe == recipe)
+    def versions_of(self, model: str, *recipes: str) -> tuple[VersionFacts, ...]:
+        """Versions of that recipe, whatever it is or was called, newest first."""
+        found = (v for v in self.versions if v.model == model and v.recipe in recipes)
         return tuple(sorted(found, key=lambda v: -v.version))
 
     def signals_of(self, model: str) -> tuple[Signals, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,6 +65,14 @@ class Learner(Protocol):
         x is float64 [rows, columns] with NaN for missing; y is float64 [rows]: a value, 0/1, or a class code.
         """
         ...
+
+
+def learning_of(learner: Any) -> int:
+    """The number of a learner's way of learning, its attribute `learning`: raised when the same rows teach it something else.
+
+    A raised number is told, and used at the next training; it never starts one.
+    """
+    return int(getattr(learner, "learning", 1))
 
 
 class Scorer(Protocol):

@@ -10,7 +10,10 @@ from tilth.core.schema import Schema
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One Parquet file. `content` is the digest of its logical rows, `blob` of its bytes; events are ISO texts."""
+    """One Parquet file. `content` is the digest of its logical rows, `blob` of its bytes; events are ISO texts.
+
+    `ids` is the blob with 64 bits for each row, little-endian, in the rows' order; None where none were written.
+    """
 
     blob: str
     content: str
@@ -18,6 +21,12 @@ class Part:
     bytes: int
     event_min: str | None = None
     event_max: str | None = None
+    ids: str | None = None
+
+    @property
+    def blobs(self) -> tuple[str, ...]:
+        """Every blob that the part needs."""
+        return (self.blob,) if self.ids is None else (self.blob, self.ids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tilth.core.canonical import fingerprint
+from tilth.core.canonical import RECIPE, fingerprint
 from tilth.core.errors import Position, ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.resources import rules
@@ -34,17 +34,22 @@ from tilth.sql.statements import (
     Statement,
 )
 
+MODEL_RECIPE = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the text cannot say: versions of engines, hashes of own code, engines of sources that are installed.
+    """What the text cannot say: engines of models and sources that are installed, hashes of own code.
 
     An empty `engines` or `sources` means that they are not known, and then names of engines are not checked.
     """
 
-    engines: Mapping[str, str] = field(default_factory=dict)  # name -> version
-    code: Mapping[str, str] = field(default_factory=dict)  # 'module:function' -> hash of its content
+    engines: tuple[str, ...] = ()
+    code: Mapping[str, str] = field(default_factory=dict)  # 'module:function' -> hash of the folder it is in
     sources: tuple[str, ...] = ()
+    code_before: Mapping[str, str] = field(
+        default_factory=dict
+    )  # the hashes of own code as recipe 1 made them
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +76,14 @@ def compile(statements: Sequence[Statement], facts: Facts) -> Graph:  # noqa: A0
         drafts[name] = _draft(d, known)
     ordered = Graph.of(*(_resource(draft, "") for draft in drafts.values()))
     recipes: dict[str, str] = {}
+    made = []
     for r in ordered:
-        recipes[r.name] = fingerprint(_recipe(drafts[r.name], known, recipes, facts))
-    return Graph(tuple(_resource(drafts[r.name], recipes[r.name], show(r.declaration)) for r in ordered))
+        said = _recipe(drafts[r.name], known, recipes, facts)
+        number = MODEL_RECIPE if r.kind is Kind.MODEL else RECIPE
+        recipes[r.name] = fingerprint(said, number)
+        earlier = (fingerprint({**said, **_before(r.as_(CreateModel), facts)}),) if number > RECIPE else ()
+        made.append(_resource(drafts[r.name], recipes[r.name], show(r.declaration), earlier))
+    return Graph(tuple(made))
 
 
 def _by_name(statements: Iterable[Statement]) -> dict[str, Declaration]:
@@ -95,9 +105,9 @@ def _by_name(statements: Iterable[Statement]) -> dict[str, Declaration]:
     return known
 
 
-def _resource(draft: _Draft, recipe: str, text: str = "") -> Resource:
+def _resource(draft: _Draft, recipe: str, text: str = "", earlier: tuple[str, ...] = ()) -> Resource:
     d = draft.declaration
-    return Resource(KIND_OF[type(d)], d.name, d, draft.depends, recipe, text, draft.tables)
+    return Resource(KIND_OF[type(d)], d.name, d, draft.depends, recipe, text, draft.tables, earlier)
 
 
 # --- what needs what ---------------------------------------------------------------------------------------
@@ -206,22 +216,39 @@ def _expectation(e: Expectation) -> list[object]:
 
 
 def _model_recipe(d: CreateModel, facts: Facts) -> dict[str, object]:
-    """Memory and threads say how it is made, not what; RETRAIN and PROMOTE say when."""
+    """Memory and threads say how it is made, not what; RETRAIN and PROMOTE say when.
+
+    Which version of an engine learned is evidence in the bundle, and no part of it: a new release retrains nothing.
+    """
     given = dict(rules.USING_DEFAULTS) | dict(d.using.items)
-    engine, estimator = str(given["engine"]), str(given.get("estimator", ""))
-    version: object = facts.engines.get(engine, "")
-    if engine == "auto":  # it may choose any of them
-        version = sorted(facts.engines.items())
-    return {
+    estimator = str(given.get("estimator", ""))
+    made_of: dict[str, object] = {
         "targets": [[t.column, t.output] for t in d.targets],
         "source": _data(d.source),
         "include": d.features.include,
         "exclude": sorted(c.lower() for c in d.features.exclude),
-        "objective": _sorted(d.objective),
+        "objective": [(k, v) for k, v in _sorted(d.objective) if k not in rules.GATING],
         "using": _sorted(Options(tuple((k, v) for k, v in given.items() if k not in ("memory", "threads")))),
-        "version": version,
         "code": facts.code.get(estimator, ""),
     }
+    if any(t.positive is not None for t in d.targets):
+        made_of["positive"] = [t.positive for t in d.targets]
+    if (
+        d.accept is not None
+    ):  # a version that waits for it is then made again, with the reason in its declaration
+        made_of["accept"] = sorted(c.lower() for c in d.accept.columns)
+    return made_of
+
+
+_VERSIONS = {"auto": "4.7.0", "lightgbm": "4.7.0", "linear": "0.1.0", "sklearn": "1.9.1"}
+
+
+def _before(d: CreateModel, facts: Facts) -> dict[str, object]:
+    """What recipe 1 of a model held otherwise: versions of engines, those that were locked when it ended."""
+    given = dict(rules.USING_DEFAULTS) | dict(d.using.items)
+    engine = str(given["engine"])
+    version: object = sorted(_VERSIONS.items()) if engine == "auto" else _VERSIONS.get(engine, "")
+    return {"version": version, "code": facts.code_before.get(str(given.get("estimator", "")), "")}
 
 
 def _data(source: DatasetRef | Query | NativeQuery) -> list[str]:

@@ -37,7 +37,8 @@ class Resource:
     """One declared thing. `recipe` changes exactly when what would be made changes.
 
     `depends` are names of other resources; `tables` the source tables that a dataset's (or model's own) query reads;
-    `text` is the canonical printed form of the declaration.
+    `text` is the canonical printed form of the declaration. `earlier` are its recipes under older numbers: what was made
+    by one of them is what it would be made to now.
     """
 
     kind: Kind
@@ -47,6 +48,12 @@ class Resource:
     recipe: str
     text: str = field(default="", compare=False)
     tables: tuple[TableRef, ...] = ()
+    earlier: tuple[str, ...] = ()
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """All that its recipe is, or was, called."""
+        return (self.recipe, *self.earlier)
 
     def as_(self, cls: type[D]) -> D:
         """The declaration, known to be of that class."""

@@ -35,7 +35,12 @@ from tilth.sql.statements import (
 )
 
 METRICS = ("roc_auc", "log_loss", "accuracy", "f1", "brier", "rmse", "mae", "r2", "mape")
-OBJECTIVE = ("metric", "minimum", "cost_false_negative", "cost_false_positive", "label_delay", "slices")
+OBJECTIVE = (
+    "metric", "minimum", "confidence", "cost_false_negative", "cost_false_positive", "label_delay", "slices",
+)  # fmt: skip
+GATING = (
+    "confidence",
+)  # options of OBJECTIVE that say how a model is judged, and change nothing that is made
 USING = ("engine", "estimator", "time_limit", "seed", "memory", "threads")
 USING_DEFAULTS: tuple[tuple[str, Value], ...] = (("engine", "auto"), ("time_limit", "60 s"), ("seed", 7))
 """What USING means where it says nothing."""
@@ -242,6 +247,10 @@ def _is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _is_confidence(value: Value) -> bool:
+    return _is_number(value) and isinstance(value, int | float) and 0.5 <= value <= 0.9999
+
+
 def _is_cost(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
@@ -265,6 +274,7 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[Value], bool]:
 _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "metric": (lambda v: v in METRICS, "metric = 'roc_auc'"),
     "minimum": (_is_number, "minimum = 0.7"),
+    "confidence": (_is_confidence, "confidence = 0.95, a number from 0.5 to 0.9999"),
     "cost_false_negative": (_is_cost, "cost_false_negative = 500"),
     "cost_false_positive": (_is_cost, "cost_false_positive = 20"),
     "label_delay": (_is_duration, "label_delay = '1 day'"),

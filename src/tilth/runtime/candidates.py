@@ -20,7 +20,9 @@ from tilth.core.time import show_instant
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import seal
 from tilth.ml.data import snapshots
+from tilth.ml.data.identity import columns_of
 from tilth.ml.learning.spec import TrainingSpec
+from tilth.ml.learning.split import BY_FOLDS
 from tilth.ports.jobs import Job
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import Manifest
@@ -97,9 +99,19 @@ def spec_of(
         seed=int(using["seed"]),
         threads=int(using.get("threads") or min(os.cpu_count() or 1, MOST_THREADS)),
         options=_engine_options(using, engine),
-        judge_after=str(champion["tuned_until"]) if champion and champion["tuned_until"] else None,
+        judge_after=_judge_after(champion),
         now=show_instant(work.clock.now()),
+        identity=columns_of(named(data.key) if data else (), schema.names),
+        positive=declared.targets[0].positive,
     )
+
+
+def _judge_after(champion: Row | None) -> str | None:
+    """Until when the champion was tuned; nothing for one that was judged by its folds, which answer for what it saw."""
+    if champion is None or not champion["tuned_until"]:
+        return None
+    dealt = json.loads(str(champion["metrics"])).get("split", {})
+    return None if dealt.get("by") == BY_FOLDS else str(champion["tuned_until"])
 
 
 def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, Any], ...]:
@@ -113,7 +125,11 @@ def _job(work: Workspace, declared: CreateModel, spec: TrainingSpec, manifest: M
     rows = snapshots.paths(manifest, work.blobs)
     read = (*rows, *([spec.estimators] if spec.estimators and os.path.isdir(spec.estimators) else ()))
     memory = _bytes(str(declared.using.get("memory", MEMORY)))
-    return Job("train", {**spec.plain(), "rows": rows}, read, folder, memory, spec.time_limit + GRACE)
+    ids = [work.blobs.path(p.ids) if p.ids else None for p in manifest.parts]
+    read = (*read, *(path for path in ids if path is not None))
+    return Job(
+        "train", {**spec.plain(), "rows": rows, "ids": ids}, read, folder, memory, spec.time_limit + GRACE
+    )
 
 
 def _bytes(size: str) -> int:
@@ -153,6 +169,7 @@ def _sealed(
                 digest=sealed.digest,
                 status="candidate",
                 engine=str(facts["engine"]),
+                learning=int(facts["learning"]),
                 rows=int(facts["rows"]),
                 tuned_until=facts["tuned_until"],
                 metrics=json.dumps(facts["metrics"]),
@@ -166,7 +183,7 @@ def _sealed(
 
 def _unjudged(work: Workspace, resource: Resource, manifest: Manifest) -> Row | None:
     for row in work.state.read("versions"):
-        same = row["model"] == resource.name and row["recipe"] == resource.recipe
+        same = row["model"] == resource.name and row["recipe"] in resource.recipes
         if same and row["snapshot"] == manifest.id and row["status"] == "candidate":
             return row
     return None

@@ -15,8 +15,6 @@ from tilth.runtime.executor import MAKING
 from tilth.runtime.workspace import Workspace, read_manifest
 from tilth.sql.statements import Kind
 
-GONE = "removed"
-
 
 @dataclass(frozen=True, slots=True)
 class Freed:
@@ -38,7 +36,7 @@ def collect(work: Workspace, keep: int) -> Freed:
         with work.state.change("gc", at) as change:
             old = sum(_forget_generations(change, name, keep) for name in environments)
             snapshots = _forget_snapshots(change)
-            versions = _forget_versions(change)
+            versions = _forget_versions(change, at)
             change.audit("gc", "project", {"generations": old, "snapshots": snapshots, "versions": versions})
         files, freed = _sweep(work)
     return Freed(old, snapshots, versions, files, freed)
@@ -69,7 +67,8 @@ def _forget_snapshots(change: Change) -> int:
     return len(old)
 
 
-def _forget_versions(change: Change) -> int:
+def _forget_versions(change: Change, at: str) -> int:
+    """Remove bundles that nothing needs; what their gates said stays, since planner and gate decide on it."""
     needed = {(name, int(target)) for name, target in _targets(change, Kind.MODEL)}
     for environment in change.read("environments"):
         for r in change.read("latest_revisions", environment=environment["name"]):
@@ -77,18 +76,25 @@ def _forget_versions(change: Change) -> int:
     old = [
         (str(r["model"]), int(r["version"] or 0))
         for r in change.read("versions")
-        if r["status"] not in ("candidate", GONE) and (str(r["model"]), int(r["version"] or 0)) not in needed
+        if r["status"] != "candidate"
+        and r["removed_at"] is None
+        and (str(r["model"]), int(r["version"] or 0)) not in needed
     ]
     for model, version in old:
-        change.write("set_version_status", model=model, version=version, status=GONE)
+        change.write("remove_version", model=model, version=version, at=at)
     return len(old)
 
 
 def _sweep(work: Workspace) -> tuple[int, int]:
     """Delete every file that no row names any more; how many, and their bytes."""
-    blobs = {p.blob for r in work.state.read("snapshots") for p in read_manifest(_full(work, r["id"])).parts}
+    blobs = {
+        blob
+        for r in work.state.read("snapshots")
+        for part in read_manifest(_full(work, r["id"])).parts
+        for blob in part.blobs
+    }
     blobs |= {str(r["blob"]) for r in work.state.read("quarantine")}
-    bundles = {str(r["digest"]) for r in work.state.read("versions") if r["status"] != GONE}
+    bundles = {str(r["digest"]) for r in work.state.read("versions") if r["removed_at"] is None}
     files = freed = 0
     for digest, _ in tuple(work.blobs.digests()):
         if digest not in blobs:

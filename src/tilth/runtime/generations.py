@@ -13,7 +13,9 @@ from tilth.core.errors import GateRefusedError, ProjectError, StateChangedError,
 from tilth.core.names import did_you_mean, is_environment_name
 from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.plan.snapshot import SERVING, Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
+from tilth.ports.learning import learning_of
 from tilth.ports.state import Change, Row, State
+from tilth.runtime import registry
 from tilth.runtime.revisions import deploy
 from tilth.sql.statements import Kind
 
@@ -102,8 +104,26 @@ def current(state: State, environment: str, changed_sources: frozenset[str] = fr
     )
     signals = _signals(state, environment)
     return Current(
-        environment, number, pointers, snapshots, versions, signals, costs, _since(state, environment, number)
+        environment,
+        number,
+        pointers,
+        snapshots,
+        versions,
+        signals,
+        costs,
+        _since(state, environment, number),
+        _learning(pointers, versions),
     )
+
+
+def _learning(
+    pointers: tuple[Pointer, ...], versions: tuple[VersionFacts, ...]
+) -> tuple[tuple[str, int], ...]:
+    """The number of the way of learning that each engine has now, of those that what is pointed at was made by."""
+    used = {(p.name, p.target) for p in pointers if p.kind is Kind.MODEL}
+    engines = {v.engine for v in versions if (v.model, str(v.version)) in used}
+    known = engines & set(registry.names("tilth.learners"))
+    return tuple((name, learning_of(registry.load("tilth.learners", name))) for name in sorted(known))
 
 
 def _since(state: State, environment: str, number: int) -> Instant | None:
@@ -207,12 +227,10 @@ def _check_won(change: Change, model: str, version: int, champion: str | None) -
 
 
 def has_won(gates: Sequence[Row], version: int, champion: int) -> bool:
-    """Whether the version passed a gate where models serve, or anywhere against this champion."""
+    """Whether the version was compared with this champion and passed; a gate names a champion only where it compared."""
     return any(
-        g["candidate"] == version and g["outcome"] == "pass"
-        and (g["environment"] == SERVING or g["champion"] == champion)
-        for g in gates
-    )  # fmt: skip
+        g["candidate"] == version and g["outcome"] == "pass" and g["champion"] == champion for g in gates
+    )
 
 
 def _digest(pointers: tuple[Pointer, ...]) -> str:
@@ -274,6 +292,8 @@ def _version(row: Row) -> VersionFacts:
         str(row["status"]),
         parse_instant(str(row["created_at"])),
         _number(row, "rows"),
+        str(row["engine"]),
+        int(row["learning"] or 1),
     )
 
 

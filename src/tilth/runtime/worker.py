@@ -87,12 +87,12 @@ def _prepare_training(spec: Mapping[str, Any]) -> None:
 
 
 def _train(spec: Mapping[str, Any], out: str, report: Report) -> dict[str, object]:
-    """A TrainingSpec's fields and `rows`, the paths of its Parquet files."""
+    """A TrainingSpec's fields; `rows`, the paths of its Parquet files; `ids`, those of their rows' ids or None."""
     from tilth.ml.learning.spec import TrainingSpec
-    from tilth.ml.learning.training import train
+    from tilth.ml.learning.training import Files, train
 
-    rows = [str(path) for path in spec["rows"]]
-    wanted = TrainingSpec.from_plain({k: v for k, v in spec.items() if k != "rows"})
+    files = Files([str(path) for path in spec["rows"]], spec.get("ids", ()))
+    wanted = TrainingSpec.from_plain({k: v for k, v in spec.items() if k not in ("rows", "ids")})
 
     def learners(name: str) -> Any:
         return registry.load("tilth.learners", name)
@@ -100,7 +100,7 @@ def _train(spec: Mapping[str, Any], out: str, report: Report) -> dict[str, objec
     def scorers(name: str) -> Any:
         return registry.load("tilth.scorers", name)
 
-    return train(wanted, rows, out, learners, scorers, report)
+    return train(wanted, files, out, learners, scorers, report)
 
 
 TASKS: dict[str, tuple[Callable[[Mapping[str, Any]], None], Callable[..., dict[str, object]]]] = {

@@ -132,6 +132,7 @@ def manifest_plain(manifest: Manifest) -> Mapping[str, object]:
             "bytes": p.bytes,
             "event_min": p.event_min,
             "event_max": p.event_max,
+            "ids": p.ids,
         }
         for p in manifest.parts
     ]

@@ -1,22 +1,16 @@
 """A normal form of SQL text: equal for texts that differ only in white space, comments and the case of keywords.
 
 Recipes are made of it. It is a form of tokens and not of sqlglot's trees, so that a newer sqlglot, which may print
-trees in another way, does not make every recipe new; and it costs a tenth.
+trees in another way or know more keywords, does not make every recipe new; and it costs a tenth.
 """
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from tilth.core.names import literal, quoted
 from tilth.sql.tokens import Cursor
-
-
-@cache
-def _keywords() -> frozenset[str]:
-    from sqlglot.dialects.duckdb import DuckDB
-
-    return frozenset(w for k in DuckDB.Tokenizer.KEYWORDS for w in k.split() if w.isalpha())
+from tilth.sql.words import RECIPE_1
 
 
 @lru_cache(maxsize=4096)
@@ -26,7 +20,7 @@ def normal(text: str) -> str:
     >>> normal("select  Count(*) -- all")
     'SELECT count ( * )'
     """
-    c, keywords = Cursor(text), _keywords()
+    c, keywords = Cursor(text), RECIPE_1
     out: list[str] = []
     for i, key in enumerate(c.keys):
         written = c.tokens[i].text

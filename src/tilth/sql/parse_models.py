@@ -8,6 +8,7 @@ from datetime import timedelta
 from tilth.core.errors import LanguageError, Position
 from tilth.sql import clauses, values
 from tilth.sql.statements import (
+    AcceptLeak,
     Condition,
     CreateModel,
     DatasetRef,
@@ -17,6 +18,7 @@ from tilth.sql.statements import (
     Promote,
     PromoteRule,
     Query,
+    Scalar,
     Target,
 )
 from tilth.sql.tokens import Cursor
@@ -35,6 +37,7 @@ class _Model:
     using: Options = field(default_factory=Options)
     retrain: tuple[Condition, ...] = ()
     promote: Promote = field(default_factory=Promote)
+    accept: AcceptLeak | None = None
     order_by: tuple[str, ...] = ()
     group_by: tuple[str, ...] = ()
     window: int | None = None
@@ -52,7 +55,16 @@ def _target(c: Cursor) -> Target:
     where = c.position()
     column = c.name("the column to predict")
     alias = c.name("the target's alias") if c.take("AS") else None
-    return Target(column, None if alias == column else alias, where)
+    positive = _positive(c) if c.take("POSITIVE") else None
+    return Target(column, None if alias == column else alias, positive, where)
+
+
+def _positive(c: Cursor) -> Scalar:
+    at = c.i
+    found = values.value(c)
+    if found is None or not isinstance(found, str | int | float):
+        c.fail("A class is a string, a number, TRUE or FALSE.", "Write for example POSITIVE 'fraud'.", at=at)
+    return found
 
 
 def _from(c: Cursor, m: _Model) -> None:
@@ -139,6 +151,16 @@ def _promote(c: Cursor, m: _Model) -> None:
     m.promote = Promote(rule, margin)
 
 
+def _accept(c: Cursor, m: _Model) -> None:
+    columns = c.names("a column")
+    c.expect("BECAUSE", hint="Say why it was known before the target: ACCEPT LEAK (column) BECAUSE '...'.")
+    at = c.i
+    because = c.string("the reason")
+    if not because.strip():
+        c.fail("The reason is empty.", "Say why the column was known before the target.", at=at)
+    m.accept = AcceptLeak(columns, because)
+
+
 def _order_by(c: Cursor, m: _Model) -> None:
     m.order_by = _columns(c)
 
@@ -170,6 +192,7 @@ _MODEL = {
     "USING": _using,
     "RETRAIN WHEN": _retrain,
     "PROMOTE IF": _promote,
+    "ACCEPT LEAK": _accept,
     "ORDER BY": _order_by,
     "GROUP BY": _group_by,
     "WINDOW": _window,
@@ -196,5 +219,5 @@ def model(c: Cursor, or_replace: bool, where: Position) -> CreateModel:
         )
     return CreateModel(
         name, m.targets, m.source, m.features, m.objective, m.using, m.retrain, m.promote,
-        m.order_by, m.group_by, m.window, m.horizon, or_replace, exists, where,
+        m.order_by, m.group_by, m.window, m.horizon, m.accept, or_replace, exists, where,
     )  # fmt: skip

@@ -41,6 +41,7 @@ from tilth.sql.statements import (
     Secret,
     Select,
     Statement,
+    Target,
     Value,
 )
 from tilth.sql.tokens import RESERVED
@@ -191,8 +192,15 @@ def _promote(p: Promote) -> str | None:
     return f"PROMOTE IF {p.rule.value}{margin}"
 
 
+def _target(t: Target) -> str:
+    alias = f" AS {_column(t.alias)}" if t.alias else ""
+    return (
+        _column(t.column) + alias + (f" POSITIVE {show_value(t.positive)}" if t.positive is not None else "")
+    )
+
+
 def _model(s: CreateModel) -> str:
-    targets = ", ".join(_column(t.column) + (f" AS {_column(t.alias)}" if t.alias else "") for t in s.targets)
+    targets = ", ".join(_target(t) for t in s.targets)
     return _rows(
         _create("MODEL", s),
         f"PREDICT {targets}",
@@ -206,6 +214,9 @@ def _model(s: CreateModel) -> str:
         f"USING ({_options(s.using)})" if s.using else None,
         f"RETRAIN WHEN {' OR '.join(_condition(c) for c in s.retrain)}" if s.retrain else None,
         _promote(s.promote),
+        f"ACCEPT LEAK ({_columns(s.accept.columns)}) BECAUSE {literal(s.accept.because)}"
+        if s.accept
+        else None,
     )
 
 

@@ -159,8 +159,11 @@ class CreateDataset:
 
 @dataclass(frozen=True, slots=True)
 class Target:
+    """A column to predict; `positive` is the class that is to be found, of two."""
+
     column: str
     alias: str | None = None
+    positive: Scalar = None
     position: Position | None = field(default=None, compare=False)
 
     @property
@@ -193,6 +196,14 @@ class Promote:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptLeak:
+    """Columns that tell the target suspiciously well and may stay, and why somebody says so."""
+
+    columns: tuple[str, ...]
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
 class CreateModel:
     name: str
     targets: tuple[Target, ...]
@@ -206,6 +217,7 @@ class CreateModel:
     group_by: tuple[str, ...] = ()
     window: int | None = None
     horizon: int | None = None
+    accept: AcceptLeak | None = None
     or_replace: bool = False
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)

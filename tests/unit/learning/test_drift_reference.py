@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tilth.ml.learning.spec import TrainingSpec
-from tilth.ml.learning.training import train
+from tilth.ml.learning.training import Files, train
 from tilth.runtime.registry import load
 
 
@@ -34,7 +34,7 @@ def usual(folder: Path, event_time: str | None) -> dict[str, float]:
     spec = TrainingSpec("m", ("y",), key=("id",), event_time=event_time, engine="linear", exclude=("at",))
     train(
         spec,
-        [str(folder / "rows.parquet")],
+        Files([str(folder / "rows.parquet")]),
         str(folder / "out"),
         partial(load, "tilth.learners"),
         partial(load, "tilth.scorers"),

@@ -1,11 +1,14 @@
 """The gate: its rules as a table, its replicates against plain resampling, and its error rates by simulation."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from tilth.core.errors import ProjectError
 from tilth.ml.learning.evaluation import BY_KIND, evaluate
-from tilth.ml.learning.gates import Holdout, Rule, _Evidence, judge, tightened
+from tilth.ml.learning.evidence import Evidence, Gain
+from tilth.ml.learning.gates import Holdout, Rule, judge, spent
 
 RNG = np.random.default_rng(5)
 ROWS = 2000
@@ -124,7 +127,7 @@ def test_each_use_of_the_holdout_asks_for_more() -> None:
     for uses in (0, 1, 9):
         found = judge(AUC, Holdout("binary", TRUTH, DAYS, uses), GOOD, FAIR)
         widths.append(found.upper - found.lower)
-        assert found.confidence == tightened(0.95, uses)
+        assert (found.spent, found.confidence) == (spent(0.95, uses), 1 - 2 * spent(0.95, uses))
     assert widths == sorted(widths)
     assert widths[0] < widths[2]
 
@@ -145,7 +148,7 @@ def test_a_replicate_equals_the_metric_on_the_resampled_rows(kind: str, metric: 
     else:
         truth, output = rng.integers(0, 3, n).astype(float), rng.dirichlet(np.ones(3), n)
     weights = rng.multinomial(8, np.full(8, 1 / 8), 20)
-    found = _Evidence(metric, truth, block, 0.95, 20, 0)._replicate(output)(weights.astype(float))
+    found = Evidence(metric, truth, block, 20, 0)._replicate(output)(weights.astype(float))
     for weight, value in zip(weights, found, strict=True):
         rows = np.repeat(np.arange(n), weight[block])
         assert value == pytest.approx(evaluate(metric, truth[rows], output[rows]), rel=1e-9)
@@ -179,3 +182,102 @@ def test_how_often_the_gate_promotes(
         found = judge(Rule(metric), Holdout("binary", truth, block), candidate, champion, replicates=200)
         promoted += found.outcome == "pass"
     assert least <= promoted / runs <= most
+
+
+def paired_losses(
+    rng: np.random.Generator, rows: int, lower: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth and two outputs whose absolute errors are gamma, alike row by row; the second's are lower by a share."""
+    base = rng.gamma(2, 1, rows)
+    champion, candidate = (base * rng.lognormal(0, 0.2, rows) for _ in range(2))
+    return np.zeros(rows), champion, candidate * (1 - lower)
+
+
+@pytest.mark.parametrize("equals", [8, 100])
+def test_the_best_of_many_equal_candidates_is_promoted_in_at_most_one_of_twenty_runs(equals: int) -> None:
+    """All looks at the same 300 rows: the chance is spent, not renewed."""
+    rng, runs, promoted = np.random.default_rng(3), 1000, 0
+    reach = [Gain(0.0, 1.0, 199).within(spent(0.95, n))[1] for n in range(equals)]
+    for _ in range(runs):
+        base = rng.gamma(2, 1, 300)
+        champion = base * rng.lognormal(0, 0.2, 300)
+        losses = base * rng.lognormal(0, 0.2, (equals, 300))
+        gains = champion - losses
+        t = gains.mean(axis=1) / (gains.std(axis=1, ddof=1) / 300**0.5)
+        promoted += bool((t > reach).any())
+    assert promoted / runs <= 0.05 + 2 * (0.05 * 0.95 / runs) ** 0.5
+
+
+def test_a_first_look_at_2000_rows_sees_a_loss_that_is_lower_by_a_fiftieth() -> None:
+    rng, runs, promoted = np.random.default_rng(4), 200, 0
+    for _ in range(runs):
+        truth, champion, candidate = paired_losses(rng, 2000, 0.02)
+        found = judge(Rule("mae"), Holdout("regression", truth), candidate, champion, replicates=300)
+        promoted += found.outcome == "pass"
+    assert promoted / runs >= 0.70
+
+
+def test_what_could_have_been_seen_is_seen_in_four_of_five_looks() -> None:
+    rng, runs = np.random.default_rng(6), 200
+    truth, champion, candidate = paired_losses(rng, 1000, 0.0)
+    told = judge(Rule("mae"), Holdout("regression", truth), candidate, champion).detectable
+    share = told / 2.04  # the mean loss
+    seen = 0
+    for _ in range(runs):
+        truth, champion, candidate = paired_losses(rng, 1000, share)
+        seen += (
+            judge(Rule("mae"), Holdout("regression", truth), candidate, champion, replicates=300).outcome
+            == "pass"
+        )
+    assert 0.70 <= seen / runs <= 0.90
+
+
+def sliced(rng: np.random.Generator, worse: float) -> Any:
+    """2,400 rows in eight slices of 300; the candidate is a little better, but in the first slice worse by a share."""
+    truth, champion, candidate = paired_losses(rng, 2400, 0.05)
+    place = np.repeat([f"p{n}" for n in range(8)], 300)
+    mine = place == "p0"
+    candidate[mine] *= (1 + worse) / 0.95
+    if not worse:
+        candidate[~mine] /= 0.95
+    rule = Rule("mae", "not_worse_by", 1.0)
+    return judge(
+        rule, Holdout("regression", truth, slices={"place": place}), candidate, champion, replicates=200
+    )
+
+
+def test_a_slice_that_is_shown_to_be_worse_refuses_and_equal_ones_hardly_ever_do() -> None:
+    rng, runs = np.random.default_rng(7), 100
+    worse = [sliced(rng, 0.10) for _ in range(runs)]
+    refused = [r for r in worse if r.outcome == "fail"]
+    assert len(refused) / runs >= 0.8
+    assert all("place = p0 (gain -" in r.reason and "in 300 rows" in r.reason for r in refused)
+    equal = [sliced(rng, 0.0) for _ in range(runs)]
+    assert sum(r.outcome == "fail" for r in equal) / runs <= 0.05 + 2 * (0.05 * 0.95 / runs) ** 0.5
+
+
+def test_slices_with_too_few_rows_are_not_judged_and_that_is_said() -> None:
+    rng = np.random.default_rng(8)
+    truth, champion, candidate = paired_losses(rng, 600, 0.1)
+    place = np.array(["big"] * 520 + [f"p{n}" for n in range(8)] * 10)
+    found = judge(Rule("mae"), Holdout("regression", truth, slices={"place": place}), candidate, champion)
+    assert found.outcome == "pass"
+    assert "In none of 1 slices" in found.reason
+    assert "too few rows to judge: 8 of `place`" in found.reason
+
+
+def test_decisions_are_judged_as_they_are_served() -> None:
+    """At the threshold of 500 : 20 nearly all are called positive; at 0.5 the same scores decide otherwise."""
+    limit = 20 / 520
+    served = evaluate("accuracy", TRUTH, GOOD, limit)
+    assert served == pytest.approx(((limit < GOOD) == (TRUTH > 0.5)).mean())
+    assert served != evaluate("accuracy", TRUTH, GOOD)
+    assert evaluate("log_loss", TRUTH, GOOD, limit) == evaluate("log_loss", TRUTH, GOOD)
+
+
+def test_a_history_judged_by_folds_may_be_short_and_says_so() -> None:
+    part = np.r_[0:20, 60:80, 110:130]
+    found = judge(AUC, Holdout("binary", TRUTH[part], DAYS[part], folds=True), GOOD[part], None, FLAT[part])
+    assert (found.outcome, "cross-validation: 60 rows" in found.reason) == ("pass", True), found
+    against = judge(AUC, Holdout("binary", TRUTH[part], DAYS[part], folds=True), FAIR[part], GOOD[part])
+    assert against.outcome == "fail"

@@ -7,7 +7,9 @@ import pyarrow as pa
 import pytest
 
 from tilth.core.errors import TargetError
-from tilth.ml.learning.target import encode, inspect, known_rows
+from tilth.core.schema import DataType
+from tilth.ml.learning.spec import TrainingSpec
+from tilth.ml.learning.target import Target, encode, inspect, known_rows, with_positive
 
 KINDS = {
     "boolean": ([True, False], None, "binary", (False, True)),
@@ -55,11 +57,43 @@ def test_what_cannot_be_learned_is_refused(values: list, words: str) -> None:
     assert caught.value.hint
 
 
-def test_gaps_are_refused_with_their_count_unless_the_label_is_not_due() -> None:
+def test_gaps_are_refused_with_their_count_unless_the_label_is_not_due_and_early_labels_wait() -> None:
     values = pa.chunked_array([[1.0, None, float("nan"), 2.0]])
     with pytest.raises(TargetError, match="missing in 2 of 4 rows"):
         known_rows(values, "y", None)
-    young = np.array([False, True, True, False])
-    assert known_rows(values, "y", young).tolist() == [True, False, False, True]
-    with pytest.raises(TargetError, match="missing in 1 of 4 rows"):
-        known_rows(values, "y", np.array([False, True, False, False]))
+    for due in ([True, False, False, True], [True, False, False, False]):
+        assert known_rows(values, "y", np.array(due)).tolist() == due
+    with pytest.raises(TargetError, match="missing in 1 of 4 rows older"):
+        known_rows(values, "y", np.array([True, False, True, True]))
+
+
+POSITIVE = {  # classes, what PREDICT says, metric, costs -> the classes, positive last, or what the error says
+    "numbers": ((0, 1), None, "f1", None, (0, 1)),
+    "floats": ((0.0, 1.0), None, None, 5, (0.0, 1.0)),
+    "truths": ((False, True), None, "f1", 5, (False, True)),
+    "words": (("no", "yes"), None, "f1", None, ("no", "yes")),
+    "words in capitals": (("NO", "Yes"), None, "f1", None, ("NO", "Yes")),
+    "not obvious, and nothing asks": (("fraud", "ok"), None, "roc_auc", None, ("fraud", "ok")),
+    "not obvious, costs": (("fraud", "ok"), None, None, 500, "`cost_false_negative` is about one class"),
+    "not obvious, f1": (("fraud", "ok"), None, "f1", None, "`f1` is about one class"),
+    "minus and plus": ((-1, 1), None, "f1", None, "`f1` is about one class"),
+    "declared": (("fraud", "ok"), "fraud", None, 500, ("ok", "fraud")),
+    "declared in another case": (("fraud", "ok"), "FRAUD", "f1", None, ("ok", "fraud")),
+    "declared against the obvious": ((0, 1), 0, "f1", None, (1, 0)),
+    "declared as text": ((3, 7), "3", "f1", None, (7, 3)),
+    "no such class": (("fraud", "ok"), "frud", "f1", None, "no class 'frud'"),
+    "three classes": (("a", "b", "c"), "a", None, None, "multiclass target"),
+}
+
+
+@pytest.mark.parametrize("row", POSITIVE.values(), ids=POSITIVE)
+def test_which_of_two_classes_is_the_positive_one(row: tuple) -> None:
+    classes, positive, metric, cost, expected = row
+    found = Target("y", DataType.STRING, "binary" if len(classes) == 2 else "multiclass", classes)
+    spec = TrainingSpec("m", ("y",), metric=metric, cost_false_negative=cost, positive=positive)
+    if isinstance(expected, tuple):
+        assert with_positive(found, spec).classes == expected
+        return
+    with pytest.raises(TargetError, match=expected) as caught:
+        with_positive(found, spec)
+    assert caught.value.hint

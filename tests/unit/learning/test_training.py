@@ -14,7 +14,7 @@ import pytest
 from tilth.core.errors import DataError, ProjectError, TargetError, TrainingError, UnsupportedError
 from tilth.ml.data.profile import Categorical, Numeric, Profile
 from tilth.ml.learning.spec import TrainingSpec
-from tilth.ml.learning.training import train
+from tilth.ml.learning.training import Files, train
 from tilth.runtime.registry import load
 
 ROWS = 2400
@@ -49,7 +49,12 @@ def run(tmp_path: Path) -> Run:
         assert TrainingSpec.from_plain(json.loads(json.dumps(spec.plain()))) == spec
         learners, scorers = partial(load, "tilth.learners"), partial(load, "tilth.scorers")
         facts = train(
-            spec, [str(tmp_path / "rows.parquet")], str(tmp_path / "o"), learners, scorers, lambda *_: None
+            spec,
+            Files([str(tmp_path / "rows.parquet")]),
+            str(tmp_path / "o"),
+            learners,
+            scorers,
+            lambda *_: None,
         )
         files = {p.name: json.loads(p.read_bytes()) for p in (tmp_path / "o").glob("*.json")}
         return facts, files
@@ -66,7 +71,7 @@ def test_the_best_member_on_the_stop_slice_is_kept_and_beats_the_baselines(run: 
     assert [s["value"] for s in metrics["slices"]["place"]] == ["a", "b", "c"]
     assert metrics["split"] == {
         "by": "event time", "fit": 1680, "stop": 240, "calibrate": 240, "judge": 240,
-        "tuned_until": "2013-03-31T23:00:00.000000Z",
+        "tuned_until": "2013-03-31T23:00:00.000000Z", "ids": 2,
     }  # fmt: skip
     assert facts["tuned_until"] == metrics["split"]["tuned_until"]
 
@@ -96,7 +101,10 @@ def test_rows_whose_label_is_not_due_are_dropped_and_counted(run: Run) -> None:
     gaps = TABLE.set_column(5, "late", pa.array([*TABLE["late"].to_pylist()[:-30], *[None] * 30]))
     now = "2013-04-11T00:00:00Z"
     facts, _ = run(gaps, label_delay=86_400.0 * 2, now=now)
-    assert (facts["rows"], facts["rows_without_label"]) == (ROWS - 30, 30)
+    assert (facts["rows"], facts["rows_without_label"]) == (
+        ROWS - 47,
+        47,
+    )  # early labels wait with the others
     with pytest.raises(TargetError, match="missing in 7 of 2,400 rows older than"):
         run(gaps, label_delay=86_400.0, now=now)
     with pytest.raises(TargetError, match="missing in 30 of 2,400 rows"):
@@ -154,6 +162,85 @@ def test_what_cannot_be_done_is_refused_with_a_next_step(
 
 
 def test_one_class_in_the_oldest_rows_is_said(run: Run) -> None:
-    late = TABLE.set_column(5, "late", pa.array([n > 2000 for n in range(ROWS)]))
+    late = TABLE.set_column(5, "late", pa.array([n > 2000 and n % 2 == 0 for n in range(ROWS)]))
     with pytest.raises(TargetError, match="False in all 1,680 rows to fit on"):
         run(late)
+
+
+@pytest.mark.parametrize("event_time", ["at", None])
+@pytest.mark.parametrize("rows", [30, 60, 400])
+def test_a_short_history_is_judged_by_parts_and_learned_from_whole(
+    run: Run, rows: int, event_time: str | None
+) -> None:
+    facts, files = run(TABLE.slice(0, rows), event_time=event_time)
+    metrics = files["metrics.json"]
+    assert metrics["split"]["by"] == "folds"
+    assert (facts["rows"], metrics["split"]["judge"]) == (rows, 0)
+    assert len(files["folds.json"]["ids"]) == len(files["folds.json"]["scores"]) == rows
+    assert facts["tuned_until"] == (
+        TABLE["at"][rows - 1].as_py().isoformat() + ".000000Z" if event_time else None
+    )
+    if rows == 400:
+        assert metrics["value"] > 0.7
+
+
+FEW = {
+    "29 rows": (TABLE.slice(0, 29), "29 rows"),
+    "four of the rarer class": (
+        TABLE.slice(0, 100).set_column(5, "late", pa.array([n < 4 for n in range(100)])),
+        "100 rows, 4 of the rarer class",
+    ),
+}
+
+
+@pytest.mark.parametrize(("table", "words"), FEW.values(), ids=FEW)
+def test_what_is_too_short_even_for_that_is_said(run: Run, table: pa.Table, words: str) -> None:
+    with pytest.raises(TargetError, match=words) as caught:
+        run(table)
+    assert caught.value.hint
+
+
+def test_a_rare_class_in_a_long_history_is_judged_by_parts_too(run: Run) -> None:
+    rare = TABLE.set_column(5, "late", pa.array([n % 200 == 0 for n in range(ROWS)]))
+    assert run(rare)[1]["metrics.json"]["split"]["by"] == "folds"
+
+
+SEEN = {
+    "a copy": (TABLE["late"], True),
+    "its inverse": (pa.array([not v for v in TABLE["late"].to_pylist()]), True),
+    "a copy as texts": (pa.array(["late" if v else "in time" for v in TABLE["late"].to_pylist()]), True),
+    "a gap where it is late": (
+        pa.array([None if v else n for n, v in enumerate(TABLE["late"].to_pylist())]),
+        True,
+    ),
+    "a noisy copy": (pa.array(TABLE["late"].to_numpy().astype(float) + RNG.normal(0, 0.1, ROWS)), True),
+    "ids in the order of the target": (
+        pa.array(np.argsort(np.argsort(TABLE["late"].to_numpy(), kind="stable"))),
+        True,
+    ),
+    "what it was made of": (TABLE["delay"], False),
+    "noise": (pa.array(RNG.normal(size=ROWS)), False),
+    "plain ids": (TABLE["id"], False),
+}
+
+
+@pytest.mark.parametrize(("values", "held"), SEEN.values(), ids=SEEN)
+def test_a_column_that_tells_the_target_too_well_is_found(run: Run, values: pa.Array, held: bool) -> None:
+    found = run(TABLE.append_column("leak", values))[1]["metrics.json"]["leaks"]
+    assert [leak["column"] for leak in found] == (["leak"] if held else [])
+
+
+NUMBERS = {
+    "a copy": (TABLE["delay"], True),
+    "another unit": (pa.array(TABLE["delay"].to_numpy() * -60 + 5), True),
+    "its logarithm": (pa.array(np.log(TABLE["delay"].to_numpy() + 50)), True),
+    "a noisy copy": (pa.array(TABLE["delay"].to_numpy() + RNG.normal(0, 0.05, ROWS)), True),
+    "what it was made of": (pa.array(X * Z), False),
+}
+
+
+@pytest.mark.parametrize(("values", "held"), NUMBERS.values(), ids=NUMBERS)
+def test_a_column_that_follows_a_number_is_found(run: Run, values: pa.Array, held: bool) -> None:
+    table = TABLE.append_column("leak", values)
+    found = run(table, targets=("delay",), exclude=("late",), metric="rmse")[1]["metrics.json"]["leaks"]
+    assert [leak["column"] for leak in found] == (["leak"] if held else [])

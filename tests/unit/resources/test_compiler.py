@@ -8,9 +8,10 @@ from tilth.core.errors import TilthError
 from tilth.resources.compiler import Facts, compile  # noqa: A004
 from tilth.resources.graph import Graph
 from tilth.sql.parser import parse
+from tilth.sql.statements import Kind
 
 FACTS = Facts(
-    {"auto": "1", "lightgbm": "4.7", "linear": "1", "sklearn": "1.9"},
+    ("auto", "lightgbm", "linear", "sklearn"),
     {"mine:make": "abc"},
     ("files", "postgres", "sqlite"),
 )
@@ -198,14 +199,39 @@ def test_recipes_move_exactly_with_what_would_be_made(old: str, new: str, moved:
     assert {n for n in before if before[n] != after[n]} == set(moved.split())
 
 
-def test_code_and_engines_are_part_of_a_model() -> None:
+def test_own_code_is_part_of_a_model() -> None:
     before = recipes(PROJECT)
     code = recipes(PROJECT, Facts(FACTS.engines, {"mine:make": "other"}, FACTS.sources))
     assert {n for n in before if before[n] != code[n]} == {"m"}
-    newer = recipes(PROJECT, Facts({**FACTS.engines, "lightgbm": "5"}, FACTS.code, FACTS.sources))
-    assert {n for n in before if before[n] != newer[n]} == {
-        "n"
-    }  # `auto` may choose it, scikit-learn does not
+
+
+def test_what_recipe_1_called_a_model_is_known_and_other_kinds_keep_their_names() -> None:
+    """As the version before made them: its engines were those of the lock, its code was hashed in another way."""
+    old = {"mine:make": "old"}
+    found = {
+        r.name: r
+        for r in compile(parse(PROJECT, "all.sql"), Facts(FACTS.engines, FACTS.code, FACTS.sources, old))
+    }
+    assert {r.recipe[:2] for r in found.values() if r.kind is not Kind.MODEL} == {"1:"}
+    models = [r for r in found.values() if r.kind is Kind.MODEL]
+    assert all(r.recipe[:2] == "2:" and [e[:2] for e in r.earlier] == ["1:"] for r in models)
+    other = {r.name: r for r in compile(parse(PROJECT, "all.sql"), FACTS)}
+    assert other["m"].recipe == found["m"].recipe
+    assert other["m"].earlier != found["m"].earlier
+
+
+MOVES_NOTHING = ["OBJECTIVE (metric = 'r2', confidence = 0.99)"]
+MOVES = ["PREDICT y POSITIVE 'a'", "ACCEPT LEAK (a) BECAUSE 'known'"]
+
+
+@pytest.mark.parametrize("clause", [*MOVES_NOTHING, *MOVES])
+def test_how_a_model_is_judged_is_no_part_of_it_and_what_it_may_know_is(clause: str) -> None:
+    plain = (
+        "CREATE SOURCE s ENGINE files WITH (path = 'd'); CREATE MODEL m PREDICT y FROM (SELECT * FROM s.t)"
+    )
+    base = recipes(plain + " OBJECTIVE (metric = 'r2')" if "OBJECTIVE" in clause else plain)
+    with_it = plain.replace("PREDICT y", clause) if "PREDICT" in clause else f"{plain} {clause}"
+    assert (recipes(with_it) == base) == (clause in MOVES_NOTHING)
 
 
 CLAUSES = [

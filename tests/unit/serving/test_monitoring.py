@@ -15,7 +15,7 @@ from tilth.adapters.duckdb_engine import DuckDBEngine
 from tilth.core.errors import TamperError
 from tilth.ml.learning.evaluation import evaluate
 from tilth.ml.learning.spec import TrainingSpec
-from tilth.ml.learning.training import train
+from tilth.ml.learning.training import Files, train
 from tilth.ml.serving import monitoring
 from tilth.ml.serving.monitoring import Watched
 from tilth.ml.serving.predictor import Predictor
@@ -57,7 +57,7 @@ def version(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     spec = TrainingSpec("m", ("y",), key=("id",), event_time="seen_at", metric=metric, engine="linear")
     train(
         spec,
-        [str(folder / "rows.parquet")],
+        Files([str(folder / "rows.parquet")]),
         str(folder / "out"),
         LEARNERS,
         SCORERS,
@@ -74,7 +74,7 @@ def binary(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], 
     spec = TrainingSpec("m", ("y",), key=("id",), event_time="seen_at", metric="roc_auc", engine="linear")
     train(
         spec,
-        [str(folder / "rows.parquet")],
+        Files([str(folder / "rows.parquet")]),
         str(folder / "out"),
         LEARNERS,
         SCORERS,

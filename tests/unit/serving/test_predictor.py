@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tilth.core.errors import InputError, TamperError, UnknownNameError
 from tilth.ml.learning.spec import TrainingSpec
-from tilth.ml.learning.training import train
+from tilth.ml.learning.training import Files, train
 from tilth.ml.serving.predictor import Predictor
 from tilth.runtime.registry import load
 
@@ -72,7 +72,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], di
             out = folder / f"{target}-{engine}"
             train(
                 spec,
-                [str(folder / "rows.parquet")],
+                Files([str(folder / "rows.parquet")]),
                 str(out),
                 partial(load, "tilth.learners"),
                 SCORERS,
@@ -264,7 +264,7 @@ def test_costs_move_the_decision_and_not_the_probability(tmp_path: Path) -> None
     )  # fmt: skip
     train(
         spec,
-        [str(tmp_path / "rows.parquet")],
+        Files([str(tmp_path / "rows.parquet")]),
         str(tmp_path / "o"),
         partial(load, "tilth.learners"),
         SCORERS,

@@ -94,8 +94,9 @@ DATASET = st.builds(
     FLAG,
     FLAG,
 )
-TARGET = st.builds(s.Target, NAME, st.none() | NAME).map(
-    lambda t: s.Target(t.column) if t.alias == t.column else t
+CLASS = st.none() | TEXT | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9)
+TARGET = st.builds(s.Target, NAME, st.none() | NAME, CLASS).map(
+    lambda t: s.Target(t.column, None, t.positive) if t.alias == t.column else t
 )
 CONDITION = st.one_of(
     st.builds(
@@ -127,6 +128,7 @@ MODEL = st.builds(
     FEW,
     st.none() | st.integers(1, 99),
     st.none() | st.integers(1, 99),
+    st.none() | st.builds(s.AcceptLeak, NAMES, TEXT.filter(str.strip)),
     FLAG,
     FLAG,
 )

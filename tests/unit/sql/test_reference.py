@@ -34,9 +34,7 @@ def test_the_declarations_are_a_project() -> None:
         for x in STATEMENTS
         if isinstance(x, s.CreateSource | s.CreateDataset | s.CreateModel | s.CreateEndpoint)
     ]
-    graph = compile(
-        declared, Facts({"auto": "1", "sklearn": "1", "lightgbm": "1"}, {}, ("files", "postgres", "sqlite"))
-    )
+    graph = compile(declared, Facts(("auto", "sklearn", "lightgbm"), {}, ("files", "postgres", "sqlite")))
     assert [r.name for r in graph.upstream("late_api")] == ["ops", "wx", "departures", "late"]
 
 

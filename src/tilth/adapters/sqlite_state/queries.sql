@@ -114,11 +114,14 @@ SELECT * FROM quarantine ORDER BY refresh;
 SELECT coalesce(max(version), 0) + 1 AS version FROM versions WHERE model = :model;
 
 -- name: add_version
-INSERT INTO versions (model, version, recipe, snapshot, digest, status, engine, rows, tuned_until, metrics, reason, seconds, created_at)
-VALUES (:model, :version, :recipe, :snapshot, :digest, :status, :engine, :rows, :tuned_until, :metrics, :reason, :seconds, :at);
+INSERT INTO versions (model, version, recipe, snapshot, digest, status, engine, learning, rows, tuned_until, metrics, reason, seconds, created_at)
+VALUES (:model, :version, :recipe, :snapshot, :digest, :status, :engine, :learning, :rows, :tuned_until, :metrics, :reason, :seconds, :at);
 
 -- name: set_version_status
 UPDATE versions SET status = :status WHERE model = :model AND version = :version;
+
+-- name: remove_version
+UPDATE versions SET removed_at = :at WHERE model = :model AND version = :version;
 
 -- name: version
 SELECT * FROM versions WHERE model = :model AND version = :version;
@@ -128,12 +131,17 @@ SELECT * FROM versions ORDER BY model, version;
 
 -- name: add_gate
 INSERT INTO gates (model, candidate, champion, environment, rule, metric, outcome, reason, candidate_metric, champion_metric,
-                   baseline_metric, delta, lower, upper, confidence, rows, blocks, holdout, uses, at)
+                   baseline_metric, delta, lower, upper, confidence, spent, detectable, rows, blocks, holdout, uses, at)
 VALUES (:model, :candidate, :champion, :environment, :rule, :metric, :outcome, :reason, :candidate_metric, :champion_metric,
-        :baseline_metric, :delta, :lower, :upper, :confidence, :rows, :blocks, :holdout, :uses, :at);
+        :baseline_metric, :delta, :lower, :upper, :confidence, :spent, :detectable, :rows, :blocks, :holdout, :uses, :at);
 
--- name: holdout_uses
-SELECT count(*) AS uses FROM gates WHERE model = :model AND holdout = :holdout;
+-- name: add_look
+INSERT INTO looks (gate, judged, identity) VALUES ((SELECT max(id) FROM gates), :judged, :identity);
+
+-- name: looks
+-- Those at which two versions were compared; each spent a part of what an equal candidate may win by luck.
+SELECT g.holdout, l.judged, l.identity FROM gates g LEFT JOIN looks l ON l.gate = g.id
+WHERE g.model = :model AND g.champion IS NOT NULL AND g.lower IS NOT NULL ORDER BY g.id;
 
 -- name: gate_of
 SELECT * FROM gates WHERE model = :model AND candidate = :candidate ORDER BY id DESC LIMIT 1;

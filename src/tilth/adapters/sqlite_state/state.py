@@ -24,7 +24,7 @@ from tilth.ports.state import Cell, Row
 
 GENESIS = "0" * 64
 PATIENCE = 10.0  # seconds to wait for another program's lock
-_HIDDEN = frozenset({"definitions", "pointers"})
+_HIDDEN = frozenset({"definitions", "pointers", "looks"})
 
 
 @cache

@@ -21,6 +21,8 @@ from tilth.core.errors import ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.schema import TEMPORAL, Schema
 from tilth.core.time import Instant, naive, show_duration
+from tilth.ml.data import identity
+from tilth.ml.data.snapshots import Marks
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.snapshots import CheckResult
 from tilth.sql.printer import show_check
@@ -51,6 +53,11 @@ class Checks:
     def needed(self) -> tuple[str, ...]:
         """Columns that may not be NULL."""
         return tuple(dict.fromkeys([*self.key, *([self.event_time] if self.event_time else [])]))
+
+    @property
+    def marks(self) -> Marks:
+        """What is noted of the dataset's rows while they are written."""
+        return Marks(self.event_time, identity.written(self.key, self.event_time, self.schema.names))
 
     @property
     def order(self) -> tuple[str, ...]:

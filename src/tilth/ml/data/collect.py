@@ -311,7 +311,7 @@ def _parts(run: _Run, good: Rows, checks: Checks) -> tuple[tuple[Part | Written,
         merged = merging.merge(run.parent, window)
         return merged.kept, merged.unchanged
     written = good.parts or tuple(
-        snapshots.write_parts(good.batches(), good.schema, run.folder, checks.event_time)
+        snapshots.write_parts(good.batches(), good.schema, run.folder, checks.marks)
     )
     return written, False
 

@@ -71,7 +71,7 @@ def merge(parent: Manifest, window: Window) -> Merged:
             keep += [_filed(p, window, f"{number}-{n}") for n, p in enumerate([*tail, piece])]
             tail = []
     batches = _tail(tail, window)
-    written = snapshots.write_parts(batches, window.rows.schema, window.folder, window.event, "merged")
+    written = snapshots.write_parts(batches, window.rows.schema, window.folder, window.checks.marks, "merged")
     return Merged((*keep, *written))
 
 
@@ -88,7 +88,7 @@ def _filed(piece: Part | Written | _Few, window: Window, name: str) -> Part | Wr
     if not isinstance(piece, _Few):
         return piece
     schema, stem = window.rows.schema, f"few-{name}"
-    return snapshots.write_parts(piece.batches, schema, window.folder, window.event, stem)[0]
+    return snapshots.write_parts(piece.batches, schema, window.folder, window.checks.marks, stem)[0]
 
 
 def _tail(parts: Sequence[Part | Written | _Few], window: Window) -> Iterator[pa.RecordBatch]:
@@ -153,7 +153,9 @@ def _older(part: Part, window: Window, number: int, again: set[str]) -> Written 
         few = tuple(batches)
         rows = sum(batch.num_rows for batch in few)
         return _Few(few, rows) if rows else None
-    made = snapshots.write_parts(batches, window.rows.schema, window.folder, window.event, f"older-{number}")
+    made = snapshots.write_parts(
+        batches, window.rows.schema, window.folder, window.checks.marks, f"older-{number}"
+    )
     return made[0] if made else None
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.names import quoted
 from tilth.ml.data import snapshots
 from tilth.ml.data.checks import ROWS, Checks, bad
-from tilth.ml.data.snapshots import Written
+from tilth.ml.data.snapshots import Marks, Written
 from tilth.ports.engine import QueryEngine, Relation
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def spool(
         first.append(batch)
         count += batch.num_rows
         if count > MEMORY_ROWS:
-            event = checks.event_time if checks else None
-            parts = snapshots.write_parts(_chained(first, passing), schema, folder, event, stem)
+            marks = checks.marks if checks else Marks()
+            parts = snapshots.write_parts(_chained(first, passing), schema, folder, marks, stem)
             total = sum(p.rows for p in parts)
             unique = bool(key) and by_key.holds
             return Rows(schema, [p.path for p in parts], total, tuple(parts), by_order.holds, unique)

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from tilth.core.errors import StorageError
 from tilth.core.schema import DataType, Field, Schema
 from tilth.ml.data.content import ContentDigest
+from tilth.ml.data.identity import row_ids
 from tilth.ports.blobs import Blobs
 from tilth.ports.snapshots import Manifest, Part
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
 PART_ROWS = 2_000_000  # a part is closed after so many rows
@@ -34,22 +38,34 @@ class Written:
     rows: int
     event_min: str | None = None
     event_max: str | None = None
+    ids: str | None = None  # the file with the ids of its rows
 
     def put(self, blobs: Blobs) -> Part:
-        """The file as a blob, and the part that names it."""
+        """The files as blobs, and the part that names them."""
         size = os.path.getsize(self.path)
         blob = blobs.put_file(self.path)
-        return Part(blob, self.content, self.rows, size, self.event_min, self.event_max)
+        ids = blobs.put_file(self.ids) if self.ids else None
+        return Part(blob, self.content, self.rows, size, self.event_min, self.event_max, ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is noted of rows while they are written: the span of a column of times, and ids made from columns."""
+
+    event_time: str | None = None
+    identity: tuple[str, ...] = ()
 
 
 class PartWriter:
     """Writes one Parquet file (zstd, statistics) from batches of one schema."""
 
-    def __init__(self, path: str, schema: pa.Schema, event_time: str | None = None) -> None:
+    def __init__(self, path: str, schema: pa.Schema, marks: Marks) -> None:
         self._path = path
         self._schema = schema
         self._digest = ContentDigest(schema)
-        self._event = schema.get_field_index(event_time) if event_time else -1
+        self._event = schema.get_field_index(marks.event_time) if marks.event_time else -1
+        self._identity = marks.identity
+        self._ids: list[bytes] = []
         self._low: Any = None
         self._high: Any = None
         self._file: Any = None  # opened with the first rows: they show how to store each column
@@ -66,6 +82,8 @@ class PartWriter:
             self._file = _opened(self._path, self._schema, batch)
         self._digest.update(batch)
         self._file.write_batch(batch, row_group_size=GROUP_ROWS)
+        if self._identity:
+            self._ids.append(row_ids(batch, self._identity).astype("<u8").tobytes())
         if self._event >= 0 and batch.num_rows:
             ends = pc.min_max(batch.column(self._event)).as_py()
             self._low = ends["min"] if self._low is None else min(self._low, ends["min"] or self._low)
@@ -77,7 +95,15 @@ class PartWriter:
             self._file = _opened(self._path, self._schema, None)
         self._file.close()
         low, high = event_text(self._low), event_text(self._high)
-        return Written(self._path, self._digest.hexdigest(), self._digest.rows, low, high)
+        return Written(self._path, self._digest.hexdigest(), self._digest.rows, low, high, self._kept_ids())
+
+    def _kept_ids(self) -> str | None:
+        if not self._identity:
+            return None
+        path = f"{self._path}.ids"
+        with open(path, "wb") as file:
+            file.writelines(self._ids)
+        return path
 
 
 def _opened(path: str, schema: pa.Schema, first: pa.RecordBatch | None) -> Any:
@@ -127,7 +153,7 @@ def write_parts(
     batches: Iterable[pa.RecordBatch],
     schema: pa.Schema,
     folder: str,
-    event_time: str | None,
+    marks: Marks,
     stem: str = "part",
 ) -> list[Written]:
     """The rows as files of at most PART_ROWS rows each; the cut depends on the rows alone, not on the batches."""
@@ -138,7 +164,7 @@ def write_parts(
         while start < batch.num_rows:
             if writer is None:
                 path = os.path.join(folder, f"{stem}-{len(done)}.parquet")
-                writer = PartWriter(path, schema, event_time)
+                writer = PartWriter(path, schema, marks)
             piece = batch.slice(start, PART_ROWS - writer.rows)
             writer.write(piece)
             start += piece.num_rows
@@ -187,6 +213,29 @@ def file_batches(path: str, columns: Sequence[str] | None = None) -> Iterator[pa
 
     with pq.ParquetFile(path) as file:
         yield from file.iter_batches(65_536, columns=list(columns) if columns is not None else None)
+
+
+def part_ids(part: Part, blobs: Blobs, columns: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """The ids of one part's rows: those written with it, or made now of `columns`, which they are or would be made of."""
+    return file_ids(blobs.path(part.blob), blobs.path(part.ids) if part.ids else None, columns)
+
+
+def file_ids(rows: str, ids: str | None, columns: Sequence[str]) -> npt.NDArray[np.uint64]:
+    """The ids of a Parquet file's rows, from the file that keeps them or made now."""
+    import numpy as np
+    import pyarrow.parquet as pq
+
+    if ids is None:
+        made = [row_ids(batch, columns) for batch in file_batches(rows, columns)]
+        return np.concatenate([np.empty(0, np.uint64), *made])
+    found = np.fromfile(ids, dtype="<u8").astype(np.uint64)
+    if len(found) != (count := pq.read_metadata(rows).num_rows):
+        raise StorageError(
+            f"The ids of {count:,} rows were kept, and {len(found):,} are there: a blob is damaged.",
+            hint="Restore the blobs from a backup, or refresh the dataset.",
+            detail=(ids,),
+        )
+    return found
 
 
 # --- types -------------------------------------------------------------------------------------------------

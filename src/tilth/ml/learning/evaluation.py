@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Metric: TypeAlias = Callable[[Array, Array], float]
 
 SMALLEST = 1e-15
+DECISIONS = frozenset({"accuracy", "f1"})  # metrics of classes, not of probabilities
 HIGHER = frozenset({"roc_auc", "accuracy", "f1", "r2"})
 BY_KIND = {
     "binary": ("roc_auc", "log_loss", "accuracy", "f1", "brier"),
@@ -38,23 +39,36 @@ def higher_is_better(metric: str) -> bool:
     return metric in HIGHER
 
 
-def evaluate(metric: str, truth: Array, output: Array) -> float:
-    """One metric by name; `output` is a value or P(1) per row, or one column a class."""
+def evaluate(metric: str, truth: Array, output: Array, threshold: float = 0.5) -> float:
+    """One metric by name; `output` is a value or P(1) per row, or one column a class.
+
+    Metrics of decisions take the decision that is served: yes where P(1) is above `threshold`.
+    """
     _known(metric)
     if len(truth) == 0 or len(truth) != len(output):
         raise DataError(
             f"{metric} needs as many outputs as rows, and at least one; got {len(output)} for {len(truth)}.",
             hint="Widen the holdout so that it holds rows.",
         )
-    return _metrics()[metric](truth, output)
+    return _metrics()[metric](truth, decided(metric, output, threshold))
 
 
-def evaluate_all(kind: str, truth: Array, output: Array) -> dict[str, float]:
+def evaluate_all(kind: str, truth: Array, output: Array, threshold: float = 0.5) -> dict[str, float]:
     """Every metric of a kind of task that these rows allow."""
     import numpy as np
 
     one_class = kind == "binary" and len(np.unique(truth)) < 2
-    return {m: evaluate(m, truth, output) for m in BY_KIND[kind] if not (one_class and m == "roc_auc")}
+    return {
+        m: evaluate(m, truth, output, threshold) for m in BY_KIND[kind] if not (one_class and m == "roc_auc")
+    }
+
+
+def decided(metric: str, output: Array, threshold: float = 0.5) -> Array:
+    """The output as the metric looks at it: those of decisions see 0 and 1 in place of P(1)."""
+    if metric not in DECISIONS or output.ndim > 1 or threshold == 0.5:
+        return output
+    made: Array = (output > threshold).astype("float64")
+    return made
 
 
 def roc_auc(truth: Array, score: Array) -> float:

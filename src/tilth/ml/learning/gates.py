@@ -1,36 +1,35 @@
 """Whether a candidate may take the champion's place, decided on the same untouched rows.
 
-The difference of the two is resampled by whole blocks (days), since rows of one day share their luck. The
-interval is Student's over the bootstrap's spread, so that few blocks and high confidences stay honest, and it
-widens with each use of the same holdout. Where the data cannot tell, the answer is to hold: a champion is replaced
-on evidence alone, or by what answers exactly as it does, as after a changed EXPECT that held no row back. A first version has nothing to harm, so little data may carry it, and the reason says how little.
-The metrics themselves are in `evaluation`.
+The difference of the two is resampled by whole blocks of days (`evidence`). What an equal candidate may win by luck is
+spent over all looks at mostly the same rows and never renewed: half of it at the first look, a sixth at the second, a
+twelfth at the third, alpha / (k (k + 1)) at the k-th, which adds up to alpha. A candidate that wins on the whole and is
+shown to be worse in a slice (Holm 1979 over all slices) is refused, and the slice is named. Where the data cannot tell,
+the answer is to hold: a champion is replaced on evidence alone, or by what answers exactly as it does, as after a changed
+EXPECT that held no row back. A first version has nothing to harm, so little data may carry it, and the reason says so.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import ProjectError
 from tilth.core.names import did_you_mean
-from tilth.ml.learning.evaluation import evaluate, higher_is_better, labels, log_losses
+from tilth.ml.learning.evaluation import evaluate, higher_is_better
+from tilth.ml.learning.evidence import Evidence, Gain, numbered, sign_of
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     Array: TypeAlias = "npt.NDArray[np.float64]"
-    Replicator: TypeAlias = Callable[[Array], Array]
 
 PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
 RULES = ("better", "not_worse_by", "manual")
-FEWEST_ROWS, FEWEST_POSITIVES, FEWEST_BLOCKS = 200, 20, 5
-MOST_BLOCKS = 200
 SAME = "The candidate answers every row as the champion does."
+SLICE_ERROR = 0.05  # of refusing an equal candidate for a slice, over all slices
+SLICE_VALUES = 50  # of a column, the most frequent
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +41,19 @@ class Least:
     blocks: int
 
 
-ENOUGH = Least(FEWEST_ROWS, FEWEST_POSITIVES, FEWEST_BLOCKS)  # to tell a candidate from a champion
+ENOUGH = Least(200, 20, 5)  # to tell a candidate from a champion
 FIRST = Least(50, 5, 3)  # to let a first version in
+FEWEST = Least(30, 5, 3)  # where every row is judged by a model of the others
+IN_A_SLICE = Least(50, 5, 5)
+OF_CLASSES = frozenset({"roc_auc", "f1"})  # metrics that say nothing where one class is all but missing
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is asked of a candidate; `minimum` is a ceiling where less is better (an error, a loss)."""
+    """What is asked of a candidate; `minimum` is a ceiling where less is better (an error, a loss).
+
+    `confidence`: 0.95 spends 5 %, one-sided, over all looks at mostly the same rows.
+    """
 
     metric: str
     kind: str = "better"
@@ -59,19 +64,25 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Holdout:
-    """The newest rows: their truth, the block (day) of each or none, and how often they judged before."""
+    """Rows that neither model saw: their truth, the block (day) of each or none, and how many looks at mostly these came before.
+
+    `folds`: each row is answered by a model of the others. `slices`: the value of each row, by column.
+    """
 
     task: str
     truth: Array
     blocks: npt.NDArray[np.generic] | None = None
     uses: int = 0
+    folds: bool = False
+    slices: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
     """The outcome, why, and the evidence. `delta` is positive when the candidate is better, whatever the metric.
 
-    Only `pass` may promote. `uses` counts this time too. `lower` and `upper` bound the delta at `confidence`.
+    Only `pass` may promote. `uses` counts this time too. `lower` and `upper` bound the delta at `confidence`, each with
+    the error `spent`; a true difference of `detectable` would have been shown in four of five such looks.
     """
 
     outcome: str
@@ -80,17 +91,28 @@ class GateResult:
     blocks: int
     uses: int = 1
     confidence: float = 0.95
+    spent: float = 0.025
     candidate_metric: float | None = None
     champion_metric: float | None = None
     baseline_metric: float | None = None
     delta: float | None = None
     lower: float | None = None
     upper: float | None = None
+    detectable: float | None = None
 
     @property
     def reason(self) -> str:
         """The reasons as one text."""
         return " ".join(self.reasons)
+
+
+def spent(confidence: float, uses: int) -> float:
+    """The one-sided error that a look may spend after `uses` earlier ones at mostly the same rows.
+
+    >>> [round(spent(0.95, n), 5) for n in range(4)]
+    [0.025, 0.00833, 0.00417, 0.0025]
+    """
+    return (1.0 - confidence) / ((uses + 1) * (uses + 2))
 
 
 def judge(
@@ -105,95 +127,94 @@ def judge(
 ) -> GateResult:
     """Pass, fail, or inconclusive: too little data, or a rule that leaves it to a person.
 
-    The three outputs are on the holdout's rows: values, P(1), or one column a class.
+    The three outputs are on the holdout's rows: values, P(1), or one column a class; for metrics of decisions the
+    decisions that are served (`evaluation.decided`).
     """
     if rule.kind not in RULES:
         raise ProjectError(
             f"There is no gate rule `{rule.kind}`.", hint=did_you_mean(rule.kind, RULES, "rules")
         )
-    block, count = _blocks(holdout)
-    confidence = tightened(rule.confidence, holdout.uses)
-    evidence = _Evidence(rule.metric, holdout.truth, block, confidence, replicates, seed)
-
-    def result(outcome: str, *reasons: str, **more: float | None) -> GateResult:
-        return GateResult(outcome, reasons, len(holdout.truth), count, holdout.uses + 1, confidence, **more)
-
+    block, count = numbered(len(holdout.truth), holdout.blocks)
+    alpha = spent(rule.confidence, holdout.uses)
+    look = _Look(rule, holdout, count, alpha, Evidence(rule.metric, holdout.truth, block, replicates, seed))
     if broken := _unusable(candidate, len(holdout.truth)):
-        return result(FAIL, broken)
-    if few := _too_few(holdout, count, FIRST if champion is None else ENOUGH):
-        return result(INCONCLUSIVE, *few)
-    little = _too_few(holdout, count, ENOUGH)
-    score = evaluate(rule.metric, holdout.truth, candidate)
-    if rule.minimum is not None and (score - rule.minimum) * _sign(rule.metric) < 0:
-        bound = "minimum" if higher_is_better(rule.metric) else "maximum"
-        return result(
-            FAIL, f"{rule.metric} is {score:.6g}; the {bound} is {rule.minimum:.6g}.", candidate_metric=score
-        )
-    base = None
-    if baseline is not None:
-        base = evaluate(rule.metric, holdout.truth, baseline)
-        gain, low, _ = evidence.interval(candidate, baseline)
-        if not (gain if little else low) > 0:
-            words = f"{rule.metric} is {score:.6g}, not {'' if little else 'surely '}better than the baseline's {base:.6g}."
-            return result(FAIL, words, candidate_metric=score, baseline_metric=base)
+        return look.result(FAIL, broken)
+    first, enough = (FEWEST, FEWEST) if holdout.folds else (FIRST, ENOUGH)
+    if few := _too_few(holdout, count, first if champion is None else enough):
+        return look.result(INCONCLUSIVE, *few)
+    absolute = _absolute(look, candidate, baseline, bool(_too_few(holdout, count, ENOUGH)))
+    if absolute.outcome != PASS:
+        return absolute
     if champion is None:
-        if rule.kind == "manual":
-            return result(
-                INCONCLUSIVE,
-                "The rule is manual: it waits for a person.",
-                candidate_metric=score,
-                baseline_metric=base,
-            )
-        said = ["There is no champion to beat."]
-        said += [f"This rests on little: {_holds(holdout, count)}."] if little else []
-        return result(PASS, *said, candidate_metric=score, baseline_metric=base)
-    held = evaluate(rule.metric, holdout.truth, champion)
-    if rule.kind != "manual" and _alike(candidate, champion):
-        outcome, why, (delta, lower, upper) = PASS, SAME, (0.0, 0.0, 0.0)
-    else:
-        delta, lower, upper = evidence.interval(candidate, champion)
-        outcome, why = _decide(rule, delta, lower, upper, confidence)
-    return result(
-        outcome, why, candidate_metric=score, champion_metric=held, baseline_metric=base,
-        delta=delta, lower=lower, upper=upper,
+        return _alone(look, absolute)
+    return _compared(look, absolute, candidate, champion)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One look at a holdout, under way."""
+
+    rule: Rule
+    holdout: Holdout
+    blocks: int
+    alpha: float
+    evidence: Evidence
+
+    def result(self, outcome: str, *reasons: str, **more: float | None) -> GateResult:
+        rows, uses = len(self.holdout.truth), self.holdout.uses + 1
+        return GateResult(outcome, reasons, rows, self.blocks, uses, 1.0 - 2 * self.alpha, self.alpha, **more)
+
+
+def _absolute(look: _Look, candidate: Array, baseline: Array | None, little: bool) -> GateResult:
+    """Whether it is good enough whatever the champion: the floor, and a baseline that knows only the target."""
+    rule, holdout = look.rule, look.holdout
+    score = evaluate(rule.metric, holdout.truth, candidate)
+    if rule.minimum is not None and (score - rule.minimum) * sign_of(rule.metric) < 0:
+        bound = "minimum" if higher_is_better(rule.metric) else "maximum"
+        words = f"{rule.metric} is {score:.6g}; the {bound} is {rule.minimum:.6g}."
+        return look.result(FAIL, words, candidate_metric=score)
+    if baseline is None:
+        return look.result(PASS, candidate_metric=score)
+    base = evaluate(rule.metric, holdout.truth, baseline)
+    gain = look.evidence.gain(candidate, baseline)
+    if not (gain.value if little else gain.within((1.0 - rule.confidence) / 2)[0]) > 0:
+        words = f"{rule.metric} is {score:.6g}, not {'' if little else 'surely '}better than the baseline's {base:.6g}."
+        return look.result(FAIL, words, candidate_metric=score, baseline_metric=base)
+    return look.result(PASS, candidate_metric=score, baseline_metric=base)
+
+
+def _alone(look: _Look, absolute: GateResult) -> GateResult:
+    """A version with nothing to beat."""
+    if look.rule.kind == "manual":
+        return replace(
+            absolute, outcome=INCONCLUSIVE, reasons=("The rule is manual: it waits for a person.",)
+        )
+    said = ["There is no champion to beat."]
+    if look.holdout.folds:
+        said.append(f"Judged by cross-validation: {_holds(look.holdout, look.blocks)}.")
+    elif _too_few(look.holdout, look.blocks, ENOUGH):
+        said.append(f"This rests on little: {_holds(look.holdout, look.blocks)}.")
+    return replace(absolute, reasons=tuple(said))
+
+
+def _compared(look: _Look, absolute: GateResult, candidate: Array, champion: Array) -> GateResult:
+    """The two on the same rows: on the whole, then slice by slice."""
+    held = evaluate(look.rule.metric, look.holdout.truth, champion)
+    seen = replace(absolute, champion_metric=held)
+    if look.rule.kind != "manual" and _alike(candidate, champion):
+        return replace(seen, reasons=(SAME,), delta=0.0, lower=0.0, upper=0.0)
+    gain = look.evidence.gain(candidate, champion)
+    low, high = gain.within(look.alpha)
+    outcome, *reasons = _decide(look.rule, gain.value, low, high, 1.0 - 2 * look.alpha)
+    if look.holdout.folds:
+        reasons.append("Judged by cross-validation.")
+    if outcome == PASS and look.holdout.slices:
+        outcome, said = _by_slice(look, candidate, champion)
+        reasons += said
+    return replace(
+        seen, outcome=outcome, reasons=tuple(reasons), delta=gain.value, lower=low, upper=high,
+        detectable=gain.detectable(look.alpha),
     )  # fmt: skip
-
-
-def tightened(confidence: float, uses: int) -> float:
-    """The confidence that one more look at a holdout needs after `uses` of them (Bonferroni).
-
-    >>> tightened(0.95, 0), round(tightened(0.95, 4), 4)
-    (0.95, 0.99)
-    """
-    return confidence if uses <= 0 else 1.0 - (1.0 - confidence) / (uses + 1)
-
-
-@cache
-def student(freedom: int, share: float) -> float:
-    """The quantile of Student's t, by bisection on its closed form for whole degrees (Abramowitz and Stegun 26.7.3).
-
-    >>> round(student(9, 0.975), 4)
-    2.2622
-    """
-    low, high = 0.0, 1e4
-    for _ in range(80):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if _student_below(freedom, middle) < share else (low, middle)
-    return (low + high) / 2.0
-
-
-def _student_below(freedom: int, t: float) -> float:
-    """The chance of a value below t > 0."""
-    angle = math.atan(t / math.sqrt(freedom))
-    sine, square = math.sin(angle), math.cos(angle) ** 2
-    odd = freedom % 2
-    term = math.cos(angle) if odd else 1.0
-    total = term if freedom > 1 or not odd else 0.0
-    for k in range(3 if odd else 2, freedom - 1, 2):
-        term *= square * (k - 1) / k
-        total += term
-    within = (angle + sine * total) * 2.0 / math.pi if odd else sine * total
-    return 0.5 + within / 2.0
 
 
 def _decide(rule: Rule, gain: float, low: float, high: float, confidence: float) -> tuple[str, str]:
@@ -211,15 +232,87 @@ def _decide(rule: Rule, gain: float, low: float, high: float, confidence: float)
     return FAIL, f"The candidate may be worse by more than {rule.margin:g}: {seen}."
 
 
+# --- slices ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    """A value of a column, its rows, and the candidate's gain there."""
+
+    column: str
+    value: str
+    rows: int
+    gain: Gain
+
+
+def _by_slice(look: _Look, candidate: Array, champion: Array) -> tuple[str, list[str]]:
+    """FAIL where a slice is shown to be worse: one-sided, Holm's step-down over all slices that can be judged."""
+    judged: list[_Slice] = []
+    left: list[str] = []
+    for column, values in look.holdout.slices.items():
+        few = 0
+        for value, rows in _values(values):
+            gain = _within(look, rows, candidate, champion)
+            if gain is None:
+                few += 1
+            else:
+                judged.append(_Slice(column, value, int(rows.sum()), gain))
+        if few:
+            left.append(f"{few} of `{column}`")
+    worse = _holm(judged)
+    if worse:
+        named = "; ".join(
+            f"{s.column} = {s.value} (gain {s.gain.value:+.6g} in {s.rows:,} rows)" for s in worse
+        )
+        return FAIL, [f"It is shown to be worse in {len(worse)} of {len(judged)} slices: {named}."]
+    said = [f"In none of {len(judged)} slices is it shown to be worse."] if judged else []
+    if left:
+        said.append(f"Slices with too few rows to judge: {', '.join(left)}.")
+    return PASS, said
+
+
+def _values(values: npt.NDArray[Any]) -> list[tuple[str, npt.NDArray[np.bool_]]]:
+    """The values of a column with the rows of each, the most frequent first; beyond SLICE_VALUES they are one."""
+    import numpy as np
+
+    found, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    order = np.lexsort((found, -counts))
+    out = [(str(found[i]), which == i) for i in order[:SLICE_VALUES]]
+    if len(order) > SLICE_VALUES:
+        out.append((f"any of {len(order) - SLICE_VALUES} others", np.isin(which, order[SLICE_VALUES:])))
+    return out
+
+
+def _within(look: _Look, rows: npt.NDArray[np.bool_], candidate: Array, champion: Array) -> Gain | None:
+    """The gain in some of the rows; None where they are too few to tell."""
+    holdout = look.holdout
+    blocks = None if holdout.blocks is None else holdout.blocks[rows]
+    part = Holdout(holdout.task, holdout.truth[rows], blocks)
+    block, count = numbered(len(part.truth), blocks)
+    if _too_few(part, count, IN_A_SLICE if look.rule.metric in OF_CLASSES else replace(IN_A_SLICE, rarer=0)):
+        return None
+    evidence = Evidence(look.rule.metric, part.truth, block, look.evidence.replicates, look.evidence.seed)
+    gain = evidence.gain(candidate[rows], champion[rows])
+    return None if gain.spread != gain.spread else gain
+
+
+def _holm(judged: list[_Slice]) -> list[_Slice]:
+    worse: list[_Slice] = []
+    for place, one in enumerate(sorted(judged, key=lambda s: s.gain.chance_if_not_worse)):
+        if one.gain.chance_if_not_worse > SLICE_ERROR / (len(judged) - place):
+            break
+        worse.append(one)
+    return worse
+
+
+# --- what a holdout holds ----------------------------------------------------------------------------------
+
+
 def _alike(candidate: Array, champion: Array) -> bool:
     """Whether both answer all rows the same to the last bit: a definition changed, and not what was learnt."""
     import numpy as np
 
     return np.array_equal(candidate, champion)
-
-
-def _sign(metric: str) -> float:
-    return 1.0 if higher_is_better(metric) else -1.0
 
 
 def _unusable(output: Array, rows: int) -> str | None:
@@ -254,156 +347,3 @@ def _holds(holdout: Holdout, blocks: int) -> str:
     rarer = _rarer(holdout)
     of_them = "" if rarer is None else f", {rarer} of the rarer class"
     return f"{len(holdout.truth)} rows{of_them}, {blocks} blocks (days)"
-
-
-def _blocks(holdout: Holdout) -> tuple[npt.NDArray[np.intp], int]:
-    """The block number of each row and how many there are; very many are merged: neighbours, or rows at random."""
-    import numpy as np
-
-    rows = len(holdout.truth)
-    if holdout.blocks is None:
-        block = np.arange(rows)
-    else:
-        _, block = np.unique(holdout.blocks, return_inverse=True)
-        block = block.reshape(-1)
-    count = int(block.max()) + 1 if rows else 0
-    if count > MOST_BLOCKS:
-        alone = holdout.blocks is None
-        places = np.random.default_rng(0).permutation(count) if alone else np.arange(count)
-        block = (places * MOST_BLOCKS // count)[block]
-        count = MOST_BLOCKS
-    return block, count
-
-
-@dataclass(frozen=True, slots=True)
-class _Evidence:
-    metric: str
-    truth: Array
-    block: npt.NDArray[np.intp]
-    confidence: float
-    replicates: int
-    seed: int
-
-    def interval(self, ours: Array, theirs: Array) -> tuple[float, float, float]:
-        """The gain of ours over theirs and its interval; NaN bounds when most resamples cannot be measured."""
-        import numpy as np
-
-        sign = _sign(self.metric)
-        gain = sign * (evaluate(self.metric, self.truth, ours) - evaluate(self.metric, self.truth, theirs))
-        count = int(self.block.max()) + 1
-        drawn = np.random.default_rng(self.seed).multinomial(
-            count, np.full(count, 1.0 / count), self.replicates
-        )
-        weights = drawn.astype(np.float64)
-        gains = self._replicate(ours)(weights) - self._replicate(theirs)(weights)
-        gains = sign * gains[np.isfinite(gains)]
-        if len(gains) < self.replicates / 2:
-            return gain, float("nan"), float("nan")
-        spread = float(gains.std(ddof=1)) * (count / (count - 1)) ** 0.5
-        reach = student(count - 1, 0.5 + self.confidence / 2.0) * spread
-        return gain, gain - reach, gain + reach
-
-    def _replicate(self, output: Array) -> Replicator:
-        if self.metric == "roc_auc":
-            return _auc_replicator(self.truth, output, self.block)
-        rows, finish = _sums(self.metric, self.truth, output)
-        return _sum_replicator(rows, finish, self.block)
-
-
-def _auc_replicator(truth: Array, score: Array, block: npt.NDArray[np.intp]) -> Replicator:
-    """AUC under block weights: a bilinear form of the pairs that each two blocks rank rightly, counted once."""
-    import numpy as np
-
-    positive = truth > 0.5
-    count = int(block.max()) + 1
-    right = _pairs(score, positive, block, count)
-    ones = np.bincount(block[positive], minlength=count).astype(np.float64)
-    zeros = np.bincount(block[~positive], minlength=count).astype(np.float64)
-
-    def run(weights: Array) -> Array:
-        pairs = (weights @ ones) * (weights @ zeros)
-        ranked = ((weights @ right) * weights).sum(axis=1)
-        out: Array = np.divide(ranked, pairs, out=np.full(len(weights), np.nan), where=pairs > 0)
-        return out
-
-    return run
-
-
-def _pairs(score: Array, positive: npt.NDArray[np.bool_], block: npt.NDArray[np.intp], count: int) -> Array:
-    """[blocks, blocks]: positives of one block that score above negatives of the other; a tie is half."""
-    import numpy as np
-
-    out = np.zeros((count, count))
-    high, where = score[positive], block[positive]
-    order = np.argsort(high, kind="stable")  # sorted needles are found several times faster
-    high, where = high[order], where[order]
-    low, low_block = score[~positive], block[~positive]
-    for other in range(count):
-        among = np.sort(low[low_block == other])
-        below = np.searchsorted(among, high, "left") + np.searchsorted(among, high, "right")
-        out[:, other] = np.bincount(where, weights=below / 2.0, minlength=count)
-    return out
-
-
-def _sum_replicator(rows: Array, finish: Replicator, block: npt.NDArray[np.intp]) -> Replicator:
-    """Metrics that are a function of sums over rows: summed a block once, then weighted."""
-    import numpy as np
-
-    count = int(block.max()) + 1
-    columns = [np.bincount(block, weights=column, minlength=count) for column in rows.T]
-    table = np.stack(columns, axis=1)
-    return lambda weights: finish(weights @ table)
-
-
-def _sums(metric: str, truth: Array, output: Array) -> tuple[Array, Replicator]:
-    import numpy as np
-
-    if metric in {"rmse", "r2"}:
-        centred = truth - truth.mean()
-        rows = np.stack([np.ones_like(truth), (truth - output) ** 2, centred, centred**2], axis=1)
-        return rows, _rmse_of_sums if metric == "rmse" else _r2_of_sums
-    if metric == "f1":
-        found = labels(output)
-        classes = np.array([1.0]) if output.ndim == 1 else np.union1d(truth, found)
-        is_true, is_found = truth[:, None] == classes, found[:, None] == classes
-        hits, both = (is_true & is_found).astype(np.float64), is_true.astype(np.float64) + is_found
-        return np.concatenate([hits, both], axis=1), _f1_of_sums
-    each: dict[str, Callable[[], Array]] = {
-        "log_loss": lambda: log_losses(truth, output),
-        "accuracy": lambda: (labels(output) == truth).astype(np.float64),
-        "brier": lambda: _brier_rows(truth, output),
-        "mae": lambda: np.abs(truth - output),
-        "mape": lambda: np.abs(truth - output) / np.maximum(np.abs(truth), np.finfo(np.float64).eps),
-    }
-    loss = each[metric]()
-    return np.stack([np.ones_like(truth), loss], axis=1), lambda sums: sums[:, 1] / sums[:, 0]
-
-
-def _brier_rows(truth: Array, output: Array) -> Array:
-    import numpy as np
-
-    if output.ndim == 1:
-        return (output - truth) ** 2
-    rows: Array = ((output - (np.arange(output.shape[1]) == truth[:, None])) ** 2).sum(axis=1)
-    return rows
-
-
-def _rmse_of_sums(sums: Array) -> Array:
-    root: Array = (sums[:, 1] / sums[:, 0]) ** 0.5
-    return root
-
-
-def _r2_of_sums(sums: Array) -> Array:
-    import numpy as np
-
-    whole = sums[:, 3] - sums[:, 2] ** 2 / sums[:, 0]
-    share: Array = 1.0 - sums[:, 1] / np.where(whole > 0, whole, np.nan)
-    return share
-
-
-def _f1_of_sums(sums: Array) -> Array:
-    import numpy as np
-
-    half = sums.shape[1] // 2
-    mean: Array = (2.0 * sums[:, :half] / np.maximum(sums[:, half:], 1.0)).mean(axis=1)
-    return mean

@@ -5,6 +5,7 @@ The figures go into `metrics.json`. Whether a candidate takes a champion's place
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError
@@ -14,9 +15,10 @@ from tilth.ml.learning.importance import importance
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
 
-    from tilth.ml.learning.training import Member, Rows
-    from tilth.ml.serving.curve import Curve
+    from tilth.ml.learning.fitting import Made, Rows
+    from tilth.ml.learning.folding import Folds
     from tilth.ports.learning import Task
 
     Array = npt.NDArray[np.float64]
@@ -25,34 +27,56 @@ SLICE_ROWS = 50
 SLICE_VALUES = 20
 
 
-def metrics(
-    task: Task, data: Rows, members: dict[str, Member], chosen: Member, curve: Curve, slices: tuple[str, ...],
-    minimum: float | None,
-) -> dict[str, Any]:  # fmt: skip
-    """Everything measured on the judge rows, JSON-able."""
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Rows that the answers to them came without: their truth, calibrated scores, columns, and some as numbers."""
+
+    y: Array
+    scores: Array
+    table: pa.Table
+    x: Array
+    linear: Array | None = None
+
+
+def of_slice(data: Rows, made: Made) -> Judged:
+    """The judge slice, answered by the model that serves."""
     x, y = data.part("judge")
-    scores = curve.apply(chosen.scorer.score(x))
+    table = data.table.slice(data.split.calibrate)
+    return Judged(y, made.scores(x), table, x, made.members["linear"].scorer.score(x))
+
+
+def of_folds(folds: Folds, data: Rows) -> Judged:
+    """All rows, each answered by a model of the other parts."""
+    return Judged(folds.y, folds.scores, folds.table, data.x)
+
+
+def metrics(
+    task: Task, data: Rows, made: Made, judged: Judged, slices: tuple[str, ...], minimum: float | None
+) -> dict[str, Any]:
+    """Everything measured on the judged rows, JSON-able."""
+    y, chosen, limit = judged.y, made.chosen, made.curve.threshold
     blind = dummy(task.kind, task.classes, data.part("fit")[1], len(y), task.metric)
-    own = evaluate_all(task.kind, y, scores)
-    judged = data.table.slice(data.split.calibrate)
+    own = evaluate_all(task.kind, y, judged.scores, limit)
+    baselines = {"dummy": evaluate_all(task.kind, y, blind, limit)}
+    if judged.linear is not None:
+        baselines["linear"] = evaluate_all(task.kind, y, judged.linear, limit)
     out: dict[str, Any] = {
         "metric": task.metric,
         "higher_is_better": higher_is_better(task.metric),
         "value": own.get(task.metric),
         "minimum": minimum,
         "metrics": own,
-        "baselines": {
-            "dummy": evaluate_all(task.kind, y, blind),
-            "linear": evaluate_all(task.kind, y, members["linear"].scorer.score(x)),
-        },
+        "baselines": baselines,
         "engine": chosen.engine,
-        "members": {name: member.stop_metric for name, member in members.items()},
+        "members": {name: member.stop_metric for name, member in made.members.items()},
         "split": data.split.plain(),
-        "importance": importance(chosen.scorer, x, data.preparation.owners()),
-        "slices": {name: by_slice(judged.column(name), y, scores, task.metric) for name in slices},
+        "importance": importance(chosen.scorer, judged.x, data.preparation.owners()),
+        "slices": {
+            name: by_slice(judged.table.column(name), y, judged.scores, task.metric, limit) for name in slices
+        },
     }
-    if curve.conformal is not None:
-        out["coverage"] = float((abs(y - scores) <= curve.conformal.radius).mean())
+    if made.curve.conformal is not None:
+        out["coverage"] = float((abs(y - judged.scores) <= made.curve.conformal.radius).mean())
     return out
 
 
@@ -69,7 +93,9 @@ def dummy(kind: str, classes: int, y_fit: Array, rows: int, metric: str = "") ->
     return np.repeat(share[None, :], rows, axis=0)
 
 
-def by_slice(column: Any, y: Array, scores: Array, metric: str) -> list[dict[str, object]]:
+def by_slice(
+    column: Any, y: Array, scores: Array, metric: str, threshold: float = 0.5
+) -> list[dict[str, object]]:
     """The metric for each of the most frequent values of a column (at most 20, with at least 50 rows each)."""
     import numpy as np
 
@@ -80,14 +106,14 @@ def by_slice(column: Any, y: Array, scores: Array, metric: str) -> list[dict[str
         if counts[index] < SLICE_ROWS:
             break
         rows = values == found[index]
-        value = measured(metric, y[rows], scores[rows])
+        value = measured(metric, y[rows], scores[rows], threshold)
         out.append({"value": str(found[index]), "rows": int(counts[index]), metric: value})
     return out
 
 
-def measured(metric: str, y: Array, scores: Array) -> float | None:
+def measured(metric: str, y: Array, scores: Array, threshold: float = 0.5) -> float | None:
     """The metric, or None where these rows do not define it."""
     try:
-        return evaluate(metric, y, scores)
+        return evaluate(metric, y, scores, threshold)
     except DataError:
         return None

@@ -16,9 +16,13 @@ from tilth.ml.bundles.signature import Input, Signature
 from tilth.ml.learning.prepare import data_type
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from tilth.ml.learning.fitting import Made, Member, Rows
     from tilth.ml.learning.spec import TrainingSpec
-    from tilth.ml.learning.training import Member, Rows
-    from tilth.ml.serving.curve import Curve
+
+    Array = npt.NDArray[np.float64]
 
 ENGINE_PACKAGE = {"lightgbm": "lightgbm", "linear": "numpy", "sklearn": "scikit-learn"}
 MLFLOW_TYPE = {
@@ -32,25 +36,27 @@ MLFLOW_TYPE = {
 
 
 def write(
-    out: str, spec: TrainingSpec, data: Rows, chosen: Member, curve: Curve, metrics: dict[str, Any]
-) -> dict[str, str]:
-    """Write all files of the bundle; the sha256 of each by name."""
+    out: str, spec: TrainingSpec, data: Rows, made: Made, scores: Array, metrics: dict[str, Any],
+    folds: dict[str, object] | None = None,
+) -> dict[str, str]:  # fmt: skip
+    """Write all files of the bundle; the sha256 of each by name. `scores` are those of the judged rows."""
     from tilth.ml.learning.reference import profile, usual
 
-    signature = _signature(spec, data)
-    scores = curve.apply(chosen.scorer.score(data.part("judge")[0]))
+    signature, chosen = _signature(spec, data), made.chosen
     known = profile(data, scores, spec.output)
-    weeks = usual(data, known, lambda x: curve.apply(chosen.scorer.score(x)), spec.output, spec.event_time)
+    weeks = usual(data, known, made.scores, spec.output, spec.event_time)
     member = f"member.{chosen.fitted.suffix}"
     files: dict[str, bytes] = {
         "signature.json": text(signature.plain()),
         "prepare.json": text(data.preparation.plain()),
-        "calibration.json": text({**curve.plain(), "member": member, "scorer": chosen.fitted.scorer}),
+        "calibration.json": text({**made.curve.plain(), "member": member, "scorer": chosen.fitted.scorer}),
         member: chosen.fitted.payload,
         "metrics.json": text(metrics),
         "profile.json": text({**known.plain(), "usual": weeks}),
         "MLmodel": _mlmodel(signature, chosen, member).encode(),
     }
+    if folds is not None:
+        files["folds.json"] = text(folds)
     for name, content in files.items():
         with open(os.path.join(out, name), "wb") as file:
             file.write(content)

@@ -47,6 +47,8 @@ class TrainingSpec:
     options: tuple[tuple[str, Any], ...] = ()
     judge_after: str | None = None
     now: str | None = None
+    identity: tuple[str, ...] = ()  # the columns that rows' ids are made of where no file keeps them
+    positive: Any = None  # the class that PREDICT ... POSITIVE names
 
     @property
     def target(self) -> str:

@@ -1,8 +1,9 @@
-"""Which rows fit, which stop, which calibrate, and which judge: by event time, or by a hash of the key.
+"""Which rows fit, which stop, which calibrate, and which judge: by event time, or by the rows' ids.
 
 The judge slice is the newest tenth and nothing of training ever sees it. Rows of equal event time are never parted.
-Without an event time a fixed hash of the key decides, so a row keeps its slice from one training to the next
-whatever the seed: what judged the champion never fits its challenger.
+Without an event time the ids that were written with the snapshot decide (`ml.data.identity`), so a row keeps its slice
+from one training to the next, whatever the seed and the model's columns: what judged the champion never fits its
+challenger.
 """
 
 from __future__ import annotations
@@ -13,15 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError
 from tilth.core.time import parse_instant, show_instant
+from tilth.ml.data import identity
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    Ids = npt.NDArray[np.uint64]
+
 SHARES = (0.7, 0.8, 0.9)  # where fit, stop and calibrate end
 LEAST_TIMES = 8
 LEAST_JUDGE = 50
 HASH_BLOCKS = 60
+FOLDS = 5
+BY_TIME, BY_ID, BY_FOLDS = "event time", "hash of key", "folds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class Split:
     stop: int
     calibrate: int
     rows: int
-    by: str  # event time | hash of key
+    by: str  # event time | hash of key | folds
     tuned_until: str | None = None
     overlap: bool = (
         False  # True: too few rows after `judge_after`, so the champion knew some of the judge rows
@@ -47,21 +53,24 @@ class Split:
             "calibrate": self.calibrate - self.stop,
             "judge": self.rows - self.calibrate,
             "tuned_until": self.tuned_until,
+            "ids": identity.HOW,
         }
 
 
 def order(
-    table: Any, key: tuple[str, ...], event_time: str | None
+    ids: Ids | None, when: npt.NDArray[np.int64] | None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """The order of rows for slicing, and the value each is sliced by (microseconds, or the hash), in that order."""
+    """The order of rows for slicing, and the value each is sliced by (microseconds, or the id), in that order.
+
+    Rows of one time are in the order of their ids, or without ids in the snapshot's own.
+    """
     import numpy as np
 
-    tie = row_hash(table, key)
-    if event_time is None:
-        index = np.argsort(tie, kind="stable")
-        return index, tie[index]
-    when = micros(table, event_time)
-    index = np.lexsort((tie, when))
+    if when is None:
+        assert ids is not None, "rows without times have ids"
+        index = np.argsort(ids, kind="stable")
+        return index, ids[index]
+    index = np.argsort(when, kind="stable") if ids is None else np.lexsort((ids, when))
     return index, when[index]
 
 
@@ -88,7 +97,12 @@ def cut(values: npt.NDArray[Any], event_time: str | None, judge_after: str | Non
     rows = len(values)
     if event_time is None:
         edges = [int(np.searchsorted(values, np.uint64(int(share * 2**64)))) for share in SHARES]
-        return Split(edges[0], edges[1], edges[2], rows, "hash of key")
+        if len({0, *edges, rows}) < len(edges) + 2:
+            raise DataError(
+                f"The {rows:,} rows have {len(np.unique(values)):,} different ones: too few to learn from some and judge by others.",
+                hint="Give the dataset a KEY if rows that look alike are different ones, or count them into one row.",
+            )
+        return Split(edges[0], edges[1], edges[2], rows, BY_ID)
     if len(np.unique(values)) < LEAST_TIMES:
         raise DataError(
             f"`{event_time}` has fewer than {LEAST_TIMES} different values: newer rows cannot judge a model of older ones.",
@@ -97,83 +111,64 @@ def cut(values: npt.NDArray[Any], event_time: str | None, judge_after: str | Non
     edges = [_after(values, int(share * rows)) for share in SHARES]
     overlap = False
     if judge_after is not None:
-        moved = int(np.searchsorted(values, _as_micros(judge_after), side="right"))
+        moved = int(np.searchsorted(values, as_micros(judge_after), side="right"))
         overlap = rows - moved < LEAST_JUDGE and moved > edges[2]
         if not overlap:
             edges[2] = max(edges[2], moved)
     edges = _apart(values, edges)
     until = datetime.fromtimestamp(0, UTC) + _span(int(values[edges[2] - 1]))
-    return Split(edges[0], edges[1], edges[2], rows, "event time", show_instant(until), overlap)
+    return Split(edges[0], edges[1], edges[2], rows, BY_TIME, show_instant(until), overlap)
 
 
-def judge_mask(
-    table: Any, key: tuple[str, ...], event_time: str | None, after: str | None
-) -> npt.NDArray[np.bool_]:
-    """Which rows may judge: later than `after` (the later `tuned_until` of both models), or of the hash's last tenth."""
+def folded(values: npt.NDArray[Any], event_time: str | None) -> tuple[int, ...]:
+    """Where each of FOLDS blocks of ordered rows ends, each of which is judged by the others; equal values stay together."""
     import numpy as np
 
-    if event_time is None:
-        mask: npt.NDArray[np.bool_] = row_hash(table, key) >= np.uint64(int(SHARES[2] * 2**64))
+    rows = len(values)
+    ends = sorted({_after(values, rows * n // FOLDS) for n in range(1, FOLDS + 1)})
+    if len(ends) < FOLDS:
+        raise DataError(
+            f"The {rows:,} rows have {len(np.unique(values)):,} different {'times' if event_time else 'keys'}: too few to "
+            f"judge {FOLDS} parts of them by the others.",
+            hint="Collect a longer history.",
+        )
+    return tuple(ends)
+
+
+def newest(table: Any, event_time: str) -> str:
+    """The newest event time, as ISO."""
+    return show_instant(datetime.fromtimestamp(0, UTC) + _span(int(micros(table, event_time).max())))
+
+
+def judge_mask(ids: Ids, when: npt.NDArray[np.int64] | None, after: str | None) -> npt.NDArray[np.bool_]:
+    """Which rows may judge: later than `after` (the later `tuned_until` of both models), or of the ids' last tenth."""
+    import numpy as np
+
+    if when is None:
+        mask: npt.NDArray[np.bool_] = ids >= np.uint64(int(SHARES[2] * 2**64))
         return mask
-    when = micros(table, event_time)
-    return when > _as_micros(after) if after is not None else np.ones(len(when), dtype=np.bool_)
+    return when > as_micros(after) if after is not None else np.ones(len(when), dtype=np.bool_)
 
 
-def blocks(table: Any, key: tuple[str, ...], event_time: str | None) -> npt.NDArray[np.int64]:
-    """The block of each row for the gate's bootstrap: the day, or one of 60 hash groups."""
+def mature(when: npt.NDArray[np.int64] | None, delay: float, now: str | None) -> npt.NDArray[np.bool_] | None:
+    """Rows whose label is due at `now`, `delay` seconds after the event: the one rule of training, gate and watching.
+
+    None when all are: nothing says how late labels come. A label that came early does not make its row mature, since
+    those that come quickly are of one kind.
+    """
+    if not delay or when is None or now is None:
+        return None
+    due: npt.NDArray[np.bool_] = when <= as_micros(now) - int(delay * 1_000_000)
+    return due
+
+
+def blocks(ids: Ids, when: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64]:
+    """The block of each row for the gate's bootstrap: the day, or one of 60 groups of ids."""
     import numpy as np
 
-    if event_time is None:
-        return (row_hash(table, key) % np.uint64(HASH_BLOCKS)).astype(np.int64)
-    return micros(table, event_time) // 86_400_000_000
-
-
-def row_hash(table: Any, key: tuple[str, ...]) -> npt.NDArray[np.uint64]:
-    """64 bits for each row, from its key columns or, without a key, from all; the same on every machine."""
-    import numpy as np
-
-    total = np.zeros(table.num_rows, dtype=np.uint64)
-    for name in key or tuple(sorted(table.schema.names)):
-        total = _mix(total ^ _bits(table.column(name)))
-    return total
-
-
-def _bits(values: Any) -> npt.NDArray[np.uint64]:
-    """64 bits of each value: numbers as they are, texts by the first bytes of their BLAKE2b."""
-    import hashlib
-
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    from tilth.ml.learning.prepare import _micros, _numpy
-
-    kind = values.type
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return _micros(values)[0].view(np.uint64)
-    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-        whole = pc.fill_null(pc.cast(values, pa.int64(), safe=False), -1)
-        return np.ascontiguousarray(_numpy(whole)).view(np.uint64)
-    if pa.types.is_floating(kind):
-        wide = pc.fill_null(pc.cast(values, pa.float64()), 0.5)
-        return np.ascontiguousarray(_numpy(wide)).view(np.uint64)
-    texts = (
-        values.to_pylist()
-        if not pa.types.is_dictionary(kind)
-        else pc.cast(values, kind.value_type).to_pylist()
-    )
-    digests = b"".join(hashlib.blake2b(str(text).encode(), digest_size=8).digest() for text in texts)
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
-
-
-def _mix(x: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """The finaliser of splitmix64 (Steele, Lea and Flood 2014)."""
-    import numpy as np
-
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    if when is None:
+        return (ids % np.uint64(HASH_BLOCKS)).astype(np.int64)
+    return when // 86_400_000_000
 
 
 def _after(values: npt.NDArray[Any], index: int) -> int:
@@ -197,7 +192,8 @@ def _apart(values: npt.NDArray[Any], edges: list[int]) -> list[int]:
     return [int(starts[i]) for i in at]
 
 
-def _as_micros(text: str) -> int:
+def as_micros(text: str) -> int:
+    """An instant's text as microseconds since 1970."""
     span = parse_instant(text) - datetime.fromtimestamp(0, UTC)
     return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
 

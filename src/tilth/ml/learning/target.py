@@ -6,10 +6,11 @@ of the objective decides where a whole number could be either (`rmse` makes it a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import TargetError
+from tilth.core.names import literal
 from tilth.core.schema import DataType
 from tilth.ml.learning.evaluation import BY_KIND
 from tilth.ml.learning.prepare import data_type
@@ -18,15 +19,17 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from tilth.ml.learning.spec import TrainingSpec
+
 MOST_CLASSES = 100
 FEW_NUMBERS = 10
-LEAST_ROWS = 50
+LEAST_ROWS = 30
 NUMBERS = (DataType.INTEGER, DataType.FLOAT, DataType.DECIMAL)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`classes` in ascending order; the last of two is the positive one. Empty for a regression."""
+    """`classes` in ascending order, but of two the positive one is last. Empty for a regression."""
 
     name: str
     type: DataType
@@ -94,8 +97,11 @@ def encode(values: Any, target: Target) -> npt.NDArray[np.float64]:
     return np.ascontiguousarray(_numpy(pc.cast(index, pa.float64())))
 
 
-def known_rows(values: Any, name: str, young: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
-    """Which rows have a known target. A gap is allowed only where a row is `young`: its label is not due yet."""
+def known_rows(values: Any, name: str, mature: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
+    """Which rows may teach: their label is due (`split.mature`; None when all are) and known.
+
+    A label that is due and missing is a TargetError; one that came early waits with the others of its time.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -104,12 +110,67 @@ def known_rows(values: Any, name: str, young: npt.NDArray[np.bool_] | None) -> n
 
     nan_too = pa.types.is_floating(values.type)
     known = np.asarray(_numpy(pc.invert(pc.is_null(values, nan_is_null=nan_too))), dtype=np.bool_)
-    bad = int((~known).sum() if young is None else (~known & ~young).sum())
+    due = np.ones(len(known), dtype=np.bool_) if mature is None else mature
+    bad = int((~known & due).sum())
     if bad:
-        old = "" if young is None else " older than the label delay"
+        old = "" if mature is None else " older than the label delay"
         raise TargetError(
             f"The target `{name}` is missing in {bad:,} of {len(known):,} rows{old}.",
             hint=f"Filter them in the dataset's query (WHERE {name} IS NOT NULL), EXPECT ({name} IS NOT NULL ON FAIL "
             "QUARANTINE), or say how late labels come: OBJECTIVE (label_delay = '1 day').",
         )
-    return known
+    return due
+
+
+# --- the positive class ------------------------------------------------------------------------------------
+
+OBVIOUS = (("0", "1"), ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"))
+ONE_SIDED = ("f1",)  # metrics that ask how one of two classes is found
+
+
+def with_positive(found: Target, spec: TrainingSpec) -> Target:
+    """The target with its positive class last: the one that PREDICT ... POSITIVE names, or the obvious one of 0/1, false/true, no/yes.
+
+    Costs, and metrics of one class, are refused where nobody said which class they are about.
+    """
+    if spec.positive is not None:
+        return _declared(found, spec.positive)
+    if found.kind != "binary" or tuple(map(_word, found.classes)) in OBVIOUS:
+        return found
+    costs = [
+        name for name in ("cost_false_negative", "cost_false_positive") if getattr(spec, name) is not None
+    ]
+    asked = [*costs, *([spec.metric] if spec.metric in ONE_SIDED else [])]
+    if not asked:
+        return found
+    first, last = (_literal(c) for c in found.classes)
+    raise TargetError(
+        f"`{asked[0]}` is about one class of `{found.name}`, and nothing says whether that is {first} or {last}.",
+        hint=f"Say which class is to be found: PREDICT {found.name} POSITIVE {last}, or POSITIVE {first}.",
+    )
+
+
+def _declared(found: Target, positive: Any) -> Target:
+    if found.kind != "binary":
+        raise TargetError(
+            f"`{found.name}` is a {found.kind} target; only one of two classes can be POSITIVE.",
+            hint="Leave out POSITIVE, or derive a column with two values in the dataset's query.",
+        )
+    wanted = next((c for c in found.classes if _word(c) == _word(positive)), None)
+    if wanted is None:
+        listed = " and ".join(_literal(c) for c in found.classes)
+        raise TargetError(
+            f"`{found.name}` has no class {_literal(positive)}.", hint=f"Its classes are {listed}."
+        )
+    return replace(found, classes=(*(c for c in found.classes if c != wanted), wanted))
+
+
+def _word(value: Any) -> str:
+    """A class as a word, whatever its type and case; 1.0 is 1."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip().casefold()
+
+
+def _literal(value: Any) -> str:
+    return literal(value) if isinstance(value, str) else str(value).lower()

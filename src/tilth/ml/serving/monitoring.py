@@ -21,7 +21,7 @@ from tilth.ml.bundles.signature import Signature
 from tilth.ml.data.drift import ColumnDrift, drift, overall, unusual
 from tilth.ml.data.profile import Profile
 from tilth.ml.learning.evaluation import evaluate
-from tilth.ml.learning.gates import FEWEST_POSITIVES, FEWEST_ROWS
+from tilth.ml.learning.gates import ENOUGH
 from tilth.ml.learning.reference import score_column
 from tilth.ml.learning.target import Target, encode
 from tilth.ports.engine import QueryEngine
@@ -363,9 +363,9 @@ def measured(metric: str, kind: str, truth: Array, output: Array) -> float | Non
     """The metric, or None with too few rows: as few as a gate calls inconclusive."""
     import numpy as np
 
-    if len(truth) < FEWEST_ROWS:
+    if len(truth) < ENOUGH.rows:
         return None
-    if kind == "binary" and min(int(truth.sum()), len(truth) - int(truth.sum())) < FEWEST_POSITIVES:
+    if kind == "binary" and min(int(truth.sum()), len(truth) - int(truth.sum())) < ENOUGH.rarer:
         return None
     try:
         value = evaluate(metric, truth, output)

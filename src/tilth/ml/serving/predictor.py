@@ -89,6 +89,28 @@ class Predictor:
         """Calibrated scores: [rows] of values or of P(positive class), or [rows, classes]. What gates compare."""
         return self._scored(self.matrix(table))
 
+    def answers(self, table: Table) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """Calibrated scores, and which rows have one: those without a gap in an input that never had one in training.
+
+        The others hold NaN. InputError where no row can be answered, since a column is missing or of another type.
+        """
+        import numpy as np
+
+        x = self._preparation.matrix(table, self._optional)
+        can = np.ones(len(x), dtype=np.bool_)
+        for name, index in self._required:
+            gaps = np.isnan(x[:, index]) if index is not None else np.asarray(table.column(name).is_null())
+            can &= ~gaps
+        scores = self._scored(np.ascontiguousarray(x[can]))
+        out = np.full((len(x), *scores.shape[1:]), np.nan)
+        out[can] = scores
+        return out, can
+
+    @property
+    def threshold(self) -> float:
+        """The probability above which the positive class is the answer."""
+        return self._curve.threshold
+
     def _scored(self, x: Array) -> Array:
         """Calibrated scores of prepared rows; some members cannot score none."""
         import numpy as np

@@ -1,0 +1,248 @@
+"""Fits the members of a model, chooses one and calibrates it. Runs inside a training worker.
+
+Nothing here knows an engine: learners and scorers come through callables. Which rows there are, and what is written, is
+in `training`; how short histories are judged in `folding`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import ResourceLimitError, TargetError, TrainingError
+from tilth.ml.learning import judging, split, target
+from tilth.ml.learning.curves import fit_curve
+from tilth.ml.learning.evaluation import higher_is_better
+from tilth.ml.learning.prepare import Preparation
+from tilth.ml.learning.spec import TrainingSpec, check_metric
+from tilth.ml.serving.curve import Curve, threshold
+from tilth.ports.learning import Budget, Fitted, Learner, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Matrix = npt.NDArray[np.float64]
+
+Report = Callable[[str, float | None], None]
+Getter = Callable[[str], Any]
+REFIT_ROWS = 20_000  # up to this many fit rows, the chosen engine is fitted again with the stop rows
+MORE_MEMORY = "Give the model more: USING (memory = '8 GB'), or train on fewer rows or columns."
+
+
+@dataclass(slots=True)
+class Member:
+    """A fitted engine with its scores on every row after the fit slice."""
+
+    engine: str
+    fitted: Fitted
+    scorer: Any
+    stop_metric: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Ordered rows: the table, the numbers made of it, and where the slices end."""
+
+    table: pa.Table
+    x: Matrix
+    y: Matrix
+    split: split.Split
+    preparation: Preparation
+    target: target.Target
+    dropped: int = 0  # rows whose label is not due yet
+
+    def part(self, which: str) -> tuple[Matrix, Matrix]:
+        """Its x and y, of fit | stop | calibrate | judge; views, not copies."""
+        s = self.split
+        edges = {
+            "fit": (0, s.fit),
+            "stop": (s.fit, s.stop),
+            "calibrate": (s.stop, s.calibrate),
+            "judge": (s.calibrate, s.rows),
+        }
+        start, end = edges[which]
+        return self.x[start:end], self.y[start:end]
+
+
+def rows_of(
+    spec: TrainingSpec, table: pa.Table, cuts: split.Split, found: target.Target, dropped: int = 0
+) -> Rows:
+    """Ordered rows as numbers; the preparation is learned on the fit slice."""
+    names = inputs(spec, table.schema.names)
+    preparation = Preparation.fit(table.slice(0, cuts.fit), names, spec.event_time)
+    if not preparation.columns:
+        reasons = tuple(f"{name}: {why}" for name, why in preparation.dropped)
+        raise TrainingError(
+            f"The model `{spec.model}` has no column to learn from.",
+            hint="Check FEATURES and the dataset's query.", detail=reasons,
+        )  # fmt: skip
+    y = target.encode(table.column(spec.target), found)
+    _both_classes(found, y[: cuts.fit])
+    return Rows(table, preparation.matrix(table), y, cuts, preparation, found, dropped)
+
+
+def inputs(spec: TrainingSpec, names: Sequence[str]) -> tuple[str, ...]:
+    """The columns the model may learn from, in the order of the rows' columns."""
+    out = {spec.target, *spec.key, *spec.exclude}
+    return tuple(n for n in names if n not in out and (not spec.include or n in spec.include))
+
+
+def _both_classes(found: target.Target, y: Matrix) -> None:
+    if found.kind == "binary" and (y[0] == y).all():
+        raise TargetError(
+            f"The target `{found.name}` is {found.classes[int(y[0])]!r} in all {len(y):,} rows to fit on (the oldest 70 %).",
+            hint="Collect a longer history, in which both values occur early.",
+        )
+
+
+def task_of(spec: TrainingSpec, data: Rows) -> Task:
+    categorical = data.preparation.categorical
+    return Task(
+        kind=data.target.kind,
+        classes=len(data.target.classes),
+        columns=data.preparation.features,
+        categorical=tuple(i for i, _ in categorical),
+        cardinality=tuple(n for _, n in categorical),
+        metric=check_metric(spec.metric, data.target.kind),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What fitting is done with: how learners and scorers are found, when it must end, and who is told."""
+
+    learners: Getter
+    scorers: Getter
+    deadline: float
+    report: Report
+
+    @property
+    def quiet(self) -> Tools:
+        """The same, for fits that are parts of a step that is told as a whole."""
+        return replace(self, report=lambda _what, _done: None)
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """All members that were fitted, the one that was chosen, and what is done to its scores."""
+
+    members: dict[str, Member]
+    chosen: Member
+    curve: Curve
+
+    def scores(self, x: Matrix) -> Matrix:
+        """Calibrated scores of matrix rows."""
+        found: Matrix = self.curve.apply(self.chosen.scorer.score(x))
+        return found
+
+
+def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools) -> Made:
+    """Fit the members, keep the best on the stop rows, refit it on small data, calibrate it."""
+    members = _fit_members(spec, task, data, tools)
+    free = spec.engine == "auto"
+    chosen = _choose(task.metric, members, "lightgbm" if free else spec.engine, free)
+    chosen = _refit(spec, task, data, chosen, tools)
+    tools.report("calibrating", 0.9)
+    return Made(members, chosen, _calibrate(spec, data, chosen))
+
+
+def _fit_members(spec: TrainingSpec, task: Task, data: Rows, tools: Tools) -> dict[str, Member]:
+    """The linear baseline always, and the wanted engine; whatever is fitted when the time is up stays."""
+    wanted = ["linear"] + [
+        e for e in (["lightgbm"] if spec.engine == "auto" else [spec.engine]) if e != "linear"
+    ]
+    members: dict[str, Member] = {}
+    for number, name in enumerate(wanted):
+        low = 0.1 + 0.1 * number
+
+        def tell(what: str, done: float | None, low: float = low, name: str = name) -> None:
+            tools.report(f"{name}: {what}", low + (0.6 if name != "linear" else 0.1) * (done or 0.0))
+
+        asked = spec.engine == name or (spec.engine == "auto" and name != "linear")
+        options = _options(spec) if asked else {}
+        made = _fit(tools.learners(name), task, data, spec, tools.deadline, options, tell)
+        members[name] = _member(name, made, task, data, spec, tools.scorers)
+    return members
+
+
+def _options(spec: TrainingSpec) -> dict[str, object]:
+    given: dict[str, object] = dict(spec.options)
+    if spec.estimator:
+        given |= {"estimator": spec.estimator, "estimators": spec.estimators or ""}
+    return given
+
+
+def _fit(
+    learner: type[Learner],
+    task: Task,
+    data: Rows,
+    spec: TrainingSpec,
+    deadline: float,
+    options: Mapping[str, object],
+    report: Report,
+    with_stop: bool = False,
+) -> Fitted:
+    import numpy as np
+
+    x, y = data.part("fit")
+    x_stop, y_stop = data.part("stop")
+    if with_stop:
+        x, y = data.x[: data.split.stop], data.y[: data.split.stop]
+    budget = Budget(deadline, spec.threads, spec.seed)
+    try:
+        return learner().fit(task, x, y, x_stop, y_stop, budget, options, report)
+    except (MemoryError, np.linalg.LinAlgError) as error:
+        if isinstance(error, MemoryError):
+            raise ResourceLimitError("The training ran out of memory.", hint=MORE_MEMORY) from error
+        raise TrainingError(f"The engine met numbers it cannot solve: {error}") from error
+
+
+def _member(name: str, made: Fitted, task: Task, data: Rows, spec: TrainingSpec, scorers: Getter) -> Member:
+    scorer = scorers(made.scorer).load(made.payload, task, spec.threads)
+    x, y = data.part("stop")
+    return Member(name, made, scorer, judging.measured(task.metric, y, scorer.score(x)))
+
+
+def _choose(metric: str, members: dict[str, Member], asked: str, free: bool) -> Member:
+    """The asked engine, or with `auto` the member that is best on the stop slice."""
+    if not free:
+        return members[asked]
+    sign = 1.0 if higher_is_better(metric) else -1.0
+
+    def rank(member: Member) -> float:
+        return float("-inf") if member.stop_metric is None else sign * member.stop_metric
+
+    return max(members.values(), key=rank)
+
+
+def _refit(spec: TrainingSpec, task: Task, data: Rows, chosen: Member, tools: Tools) -> Member:
+    """On small data the stop rows are too precious to leave out: fit again with them, with what stopping has found."""
+    found = dict(chosen.fitted.notes).get("refit")
+    cut_short = dict(chosen.fitted.notes).get("stopped_by") == "time limit"
+    if (
+        not isinstance(found, dict)
+        or data.split.fit > REFIT_ROWS
+        or cut_short
+        or time.monotonic() > tools.deadline
+    ):
+        return chosen
+    options = (
+        {k: v for k, v in _options(spec).items() if k not in {"rounds", "patience"}}
+        if spec.engine != "auto"
+        else {}
+    )
+    tools.report(f"{chosen.engine}: refitting with the stop rows", 0.85)
+    learner, given = tools.learners(chosen.engine), {**options, **found}
+    again = _fit(learner, task, data, spec, tools.deadline, given, lambda _w, _d: None, with_stop=True)
+    scorer = tools.scorers(again.scorer).load(again.payload, task, spec.threads)
+    return Member(chosen.engine, again, scorer, chosen.stop_metric)
+
+
+def _calibrate(spec: TrainingSpec, data: Rows, chosen: Member) -> Curve:
+    x, y = data.part("calibrate")
+    limit = threshold(spec.cost_false_negative, spec.cost_false_positive)
+    return fit_curve(data.target.kind, y, chosen.scorer.score(x), limit)

@@ -1,0 +1,43 @@
+"""A project that the version before has applied: the new one goes on with it, and makes nothing anew."""
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+import shop_project as c
+
+RECORDED = Path(__file__).parent / "project_0001.tar.xz"
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """Six resources, applied by the version whose state ends at migration 0001."""
+    with tarfile.open(RECORDED) as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / "shop"
+
+
+def test_an_upgrade_plans_nothing_and_serves_what_was_made(recorded: Path) -> None:
+    project = c.opened(recorded)
+    plan = project.plan()
+    assert not plan.actions
+    assert not plan.notes
+    (answer,) = project.sql(
+        "SELECT late, late_confidence FROM late WHERE carrier = 'slow' AND distance = 55 AND ordered_at = TIMESTAMP '2024-05-01 18:00'"
+    ).rows()
+    assert answer["late"] is True
+
+
+def test_a_model_of_before_is_the_champion_of_the_next_candidate(recorded: Path) -> None:
+    project = c.opened(recorded)
+    c.add(recorded, c.deliveries(c.DAYS, c.DAYS + 20))
+    project.clock.set(c.NOW + c.timedelta(days=20))
+    project.sql("REFRESH DATASET deliveries")
+    for model in ("late", "asked", "own"):
+        project.sql(f"RETRAIN MODEL {model}")
+    gates = project.sql(
+        "SELECT model, candidate, champion, outcome, reason FROM tilth.gates WHERE candidate = 2 ORDER BY model"
+    ).rows()
+    assert [(g["model"], g["champion"]) for g in gates] == [("asked", 1), ("late", 1), ("own", 1)]
+    assert not project.plan().actions
