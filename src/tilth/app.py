@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from tilth.runtime.asking import Loaded
     from tilth.runtime.executor import Applied, Did
     from tilth.runtime.garbage import Freed
-    from tilth.runtime.loader import Settings
     from tilth.runtime.model import Model
     from tilth.runtime.session import Result, Session
+    from tilth.runtime.settings import Settings
     from tilth.runtime.verifying import Checked
     from tilth.runtime.workspace import Keys, Workspace
     from tilth.sql.statements import Statement
@@ -40,9 +40,11 @@ class Project:
 
     def __init__(self, root: str, clock: Clock | None = None) -> None:
         from tilth.adapters.clocks import SystemClock
-        from tilth.runtime.loader import settings
+        from tilth.runtime.loader import find_project
+        from tilth.runtime.settings import settings
 
         self.root = os.path.abspath(root)
+        find_project(self.root)
         self.settings: Settings = settings(self.root)
         self.clock: Clock = clock or SystemClock()
         self._state: SqliteState | None = None
