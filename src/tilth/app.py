@@ -193,10 +193,12 @@ class Project:
     def state(self) -> SqliteState:
         """The project's state; made at first use."""
         if self._state is None:
+            from tilth.adapters import durable, own
             from tilth.adapters.sqlite_state.state import open_state
 
             try:
-                os.makedirs(self.home, mode=0o700, exist_ok=True)
+                durable.make_folder(self.home)
+                own.check_home(self.home)
             except OSError as error:
                 raise StorageError(
                     f"{self.home} cannot be made ({error.strerror}).",
@@ -240,13 +242,14 @@ class Project:
         from tilth.adapters.duckdb_engine import DuckDBEngine
 
         temp = os.path.join(self.home, "temp")
-        os.makedirs(temp, exist_ok=True)
+        os.makedirs(temp, mode=0o700, exist_ok=True)
         return DuckDBEngine([self.home], temp=temp)
 
     def _keys(self) -> Keys:
         from tilth.adapters.local_keys import LocalKeys
 
-        return LocalKeys(os.path.join(self.home, "keys"))
+        signed = [os.path.join(self.home, name) for name in ("bundles", "head.json")]
+        return LocalKeys(os.path.join(self.home, "keys"), signed)
 
     def _log(self) -> PredictionLog:
         from tilth.adapters.file_predictions import FilePredictions

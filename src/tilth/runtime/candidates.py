@@ -110,7 +110,7 @@ def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, A
 
 
 def _job(work: Workspace, declared: CreateModel, spec: TrainingSpec, manifest: Manifest, folder: str) -> Job:
-    rows = snapshots.paths(manifest, work.blobs)
+    rows = snapshots.paths(manifest, work.blobs, whole=True)  # nothing is learned from damaged bytes
     read = (*rows, *([spec.estimators] if spec.estimators and os.path.isdir(spec.estimators) else ()))
     memory = _bytes(str(declared.using.get("memory", MEMORY)))
     return Job("train", {**spec.plain(), "rows": rows}, read, folder, memory, spec.time_limit + GRACE)

@@ -65,6 +65,9 @@ INSERT INTO snapshots (id, dataset, recipe, parent, rows, bytes, watermark, mani
 VALUES (:id, :dataset, :recipe, :parent, :rows, :bytes, :watermark, :manifest, :at)
 ON CONFLICT (id) DO NOTHING;
 
+-- name: mend_snapshot
+UPDATE snapshots SET bytes = :bytes, manifest = :manifest WHERE id = :id;
+
 -- name: snapshot
 SELECT * FROM snapshots WHERE id = :id;
 

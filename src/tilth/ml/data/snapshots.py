@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from tilth.core.errors import DamagedError
 from tilth.core.schema import DataType, Field, Schema
 from tilth.ml.data.content import ContentDigest
 from tilth.ports.blobs import Blobs
@@ -150,9 +151,16 @@ def write_parts(
     return done
 
 
-def paths(manifest: Manifest, blobs: Blobs) -> list[str]:
-    """Local Parquet files that hold the snapshot's rows, in order."""
-    return [blobs.path(p.blob) for p in manifest.parts]
+def paths(manifest: Manifest, blobs: Blobs, *, whole: bool = False) -> list[str]:
+    """Local Parquet files that hold the snapshot's rows, in order. With `whole` every byte is looked at now."""
+    try:
+        return [blobs.verified(p.blob) if whole else blobs.path(p.blob) for p in manifest.parts]
+    except DamagedError as error:
+        raise DamagedError(
+            f"A file of dataset `{manifest.dataset}` is not what was stored. {error.message}",
+            hint=f'Run: tilth sql "REFRESH DATASET {manifest.dataset}"   '
+            "It is collected again where its sources still hold the rows; else: tilth restore FILE",
+        ) from error
 
 
 def relation(manifest: Manifest, blobs: Blobs) -> Sequence[str] | pa.Table:
