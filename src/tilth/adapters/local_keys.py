@@ -17,8 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tilth.adapters import durable
-from tilth.adapters.own import check, open_file
-from tilth.adapters.scratch import PREFIX
+from tilth.adapters.own import check, holds_something, open_file
 from tilth.core.errors import StateChangedError, StorageError, TamperError
 
 PRIVATE = "signing_key.pem"
@@ -121,7 +120,7 @@ class LocalKeys:
         lost = ""
         if self._has(PUBLIC):
             lost = f"{PRIVATE} is gone, and {PUBLIC} is there"
-        elif any(_holds_something(path) for path in self._signed):
+        elif any(holds_something(path) for path in self._signed):
             lost = "both keys are gone, though something was signed with them"
         if self._has(PRIVATE):  # another process has just made it
             return self._load()
@@ -169,16 +168,6 @@ class LocalKeys:
                 hint="Put both back from a backup (`tilth restore FILE`).",
             )
         return known
-
-
-def _holds_something(path: str | Path) -> bool:
-    """Whether a file is there, or a folder that holds more than folders in which something is being made."""
-    try:
-        return any(not name.startswith(PREFIX) for name in os.listdir(path))
-    except NotADirectoryError:
-        return True
-    except OSError:
-        return False
 
 
 def _read(path: Path) -> bytes:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from pathlib import Path
 
 from tilth.core.errors import StorageError
 
 OTHERS = 0o022  # others may write
+MAKING = "making-"  # how folders are called in which something is made
 
 
 def check_home(home: str) -> None:
@@ -63,6 +65,16 @@ def _check_owner(path: str, found: os.stat_result) -> None:
             f"Other users may write to {path}.",
             hint=f"Run: chmod go-w {path}   (after looking at what is in it).",
         )
+
+
+def holds_something(path: str | Path) -> bool:
+    """Whether a file is there, or a folder with more in it than folders in which something was being made."""
+    try:
+        return any(not name.startswith(MAKING) for name in os.listdir(path))
+    except NotADirectoryError:
+        return True
+    except OSError:
+        return False
 
 
 def open_file(path: str, flags: int, mode: int = 0o600, *, alone: bool = False) -> int:

@@ -8,14 +8,12 @@ import tempfile
 
 from tilth.adapters import durable, own
 
-PREFIX = "making-"
-
 
 def new_scratch(folder: str) -> str:
     """A new empty scratch folder below the folder, which is made at need. Raises OSError."""
     durable.make_folder(folder)
     own.check(folder, folder=True)
-    return tempfile.mkdtemp(prefix=PREFIX, dir=folder)
+    return tempfile.mkdtemp(prefix=own.MAKING, dir=folder)
 
 
 def remove_scratch(folder: str) -> int:
@@ -23,7 +21,7 @@ def remove_scratch(folder: str) -> int:
     freed = 0
     for name in os.listdir(folder) if own.check(folder, folder=True) else ():
         path = os.path.join(folder, name)
-        if name.startswith(PREFIX) and os.path.isdir(path) and not os.path.islink(path):
+        if name.startswith(own.MAKING) and os.path.isdir(path) and not os.path.islink(path):
             freed += sum(
                 os.lstat(os.path.join(at, file)).st_size for at, _, files in os.walk(path) for file in files
             )

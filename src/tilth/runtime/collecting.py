@@ -62,6 +62,8 @@ def refresh(
             change.write(
                 "mend_snapshot", id=mended.id, bytes=mended.bytes, manifest=json.dumps(manifest_plain(mended))
             )
+            for part in mended.parts:
+                change.write("forget_scrub", digest=part.blob)
             change.audit("mend", declared.name, {"snapshot": mended.id})
         number = _add(
             change, declared.name, resource.recipe, tokens, work, "published", found.results, found=found
@@ -163,7 +165,7 @@ def _add(
     """The refresh with its checks; its number."""
     at = show_instant(work.clock.now())
     snapshot = found.manifest.id if found else None
-    number = change.write(
+    number = change.insert(
         "add_refresh",
         dataset=dataset,
         recipe=recipe,

@@ -232,3 +232,19 @@ SELECT * FROM audit ORDER BY sequence;
 
 -- name: audit_of_generation
 SELECT detail FROM audit WHERE subject = :subject AND verb IN ('publish', 'promote', 'rollback') ORDER BY sequence DESC LIMIT 1;
+
+-- name: audit_hash
+SELECT hash FROM audit WHERE sequence = :sequence;
+
+-- name: scrubs
+SELECT * FROM scrubs ORDER BY at, digest;
+
+-- name: damage
+SELECT * FROM scrubs WHERE damage IS NOT NULL ORDER BY owner, digest;
+
+-- name: set_scrub
+INSERT INTO scrubs (digest, kind, owner, damage, at) VALUES (:digest, :kind, :owner, :damage, :at)
+ON CONFLICT (digest) DO UPDATE SET kind = excluded.kind, owner = excluded.owner, damage = excluded.damage, at = excluded.at;
+
+-- name: forget_scrub
+DELETE FROM scrubs WHERE digest = :digest;
