@@ -35,6 +35,14 @@ def within(path: str, folder: str, *, shown: str | None = None) -> str:
     return real
 
 
+def bound(path: str, root: str) -> str:
+    """The folder that a path which a declaration names may not lead out of: the project, or what it names outside of it."""
+    written, base = os.path.normpath(os.path.join(root, path)), os.path.abspath(root)
+    if written == base or written.startswith(os.path.join(base, "")):
+        return base
+    return written if os.path.isdir(written) else os.path.dirname(written)
+
+
 def regular(path: str, folder: str, *, shown: str | None = None) -> str:
     """As `within`, and ProjectError when it is a folder, a FIFO, a device or a socket."""
     name = shown or path
