@@ -46,17 +46,16 @@ def _commands() -> str:
 
 
 def _settings() -> str:
-    from tilth.runtime.loader import SETTINGS
+    from tilth.runtime.settings import KEYS
 
-    meaning = {
-        "name": "the project's name; default: its folder's",
-        "state": 'where the state is kept; `"sqlite"`: `.tilth/state.db`',
-        "environment": 'the environment that commands mean when `--env` is left out; default `"prod"`',
-    }
-    rows = [f"| `{name}` | {meaning[name]} |" for name in SETTINGS]
+    rows = []
+    for key in KEYS:
+        default = "" if key.default is None else f'; default `"{key.default}"`'
+        rows.append(f"| `{key.name}` | {key.meaning}{default} |")
     return "\n".join(
-        ["## Settings (`tilth.toml`, optional)\n", "| setting | meaning |", "|---|---|", *rows, ""]
-    )
+        ["## Settings (`tilth.toml`, optional)\n", "A key with a point stands in a table: `keep.looks` is `looks` below `[keep]`.\n",
+         "| setting | meaning |", "|---|---|", *rows, ""]
+    )  # fmt: skip
 
 
 def _errors() -> str:
@@ -92,6 +91,7 @@ def _tables() -> str:
     from tilth.runtime.catalog import SystemTables
 
     with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "tilth.toml").touch()
         project = tilth.open(folder)
         tables = SystemTables(project.work())
         rows = [

@@ -9,7 +9,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import StorageError
+from tilth.core.errors import StateChangedError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from tilth.runtime.asking import Loaded
     from tilth.runtime.executor import Applied, Did
     from tilth.runtime.garbage import Freed
-    from tilth.runtime.loader import Settings
     from tilth.runtime.model import Model
     from tilth.runtime.session import Result, Session
+    from tilth.runtime.settings import Settings
     from tilth.runtime.verifying import Checked
     from tilth.runtime.workspace import Keys, Workspace
     from tilth.sql.statements import Statement
@@ -38,27 +38,46 @@ if TYPE_CHECKING:
 class Project:
     """A project folder, opened. Nothing is written until something is changed."""
 
-    def __init__(self, root: str, clock: Clock | None = None) -> None:
+    def __init__(self, root: str, clock: Clock | None = None, *, home: str | None = None) -> None:
+        """`home` is where its state is, when that is not (yet) the folder's `.tilth`."""
         from tilth.adapters.clocks import SystemClock
-        from tilth.runtime.loader import settings
+        from tilth.runtime.loader import find_project
+        from tilth.runtime.settings import settings
 
         self.root = os.path.abspath(root)
+        if home is None:
+            find_project(self.root)
+        self.home = home or os.path.join(self.root, ".tilth")  # where state, blobs, bundles and keys are kept
         self.settings: Settings = settings(self.root)
         self.clock: Clock = clock or SystemClock()
         self._state: SqliteState | None = None
         self._work: Workspace | None = None
         self._loaded: Loaded = {}
+        self._keys_once = cache(self._keys)
         self._deployed: tuple[Facts, tuple[str, ...], Graph] | None = None  # the last one asked for
 
     @property
-    def home(self) -> str:
-        """The folder `.tilth`, where state, blobs, bundles and keys are kept."""
-        return os.path.join(self.root, ".tilth")
-
-    @property
     def applied(self) -> bool:
-        """Whether the project has a state at all."""
-        return os.path.exists(os.path.join(self.home, "state.db"))
+        """Whether the project has a state at all; StateChangedError when it had one that is gone."""
+        from tilth.adapters import own
+
+        own.check_home(self.home)
+        path = os.path.join(self.home, "state.db")
+        if os.path.exists(path) and os.path.getsize(path):
+            return True
+        beside = [
+            n
+            for n in ("bundles", "blobs", "keys", "head.json")
+            if own.holds_something(os.path.join(self.home, n))
+        ]
+        if beside and not (os.path.exists(path) and os.path.getsize(path)):  # nobody has made it just now
+            raise StateChangedError(
+                f"The state file {path} is {'empty' if os.path.exists(path) else 'missing'}, though {', '.join(beside)} "
+                f"{'is' if len(beside) == 1 else 'are'} there.",
+                hint="Put it back from a backup, or run: tilth restore FILE. "
+                f"To begin anew without what was made, move {self.home} away.",
+            )
+        return False
 
     def graph(self) -> Graph:
         """What the project's files declare."""
@@ -163,11 +182,14 @@ class Project:
             self._deployed = (facts, texts, self._compiled([parse_one(t) for t in texts]))
         return self._deployed[2]
 
-    def verify(self) -> Checked:
-        """Check the audit chain, every environment's generation and every bundle that one points at."""
+    def verify(self, progress: Progress | None = None, *, quick: bool = False) -> Checked:
+        """Check the state, its audit chain and signed head, and every file that it names; see `runtime.verifying`."""
         from tilth.runtime.verifying import Checked, check
 
-        return check(self.work()) if self.applied else Checked()
+        if not self.applied:
+            return Checked()
+        self.state(trusted=True)  # what is wrong with its head is told with all the rest
+        return check(self.work(), progress, quick=quick)
 
     def status(self, environment: str | None = None) -> dict[str, Any]:
         """Where the environment stands, as plain facts; see `runtime.standing`."""
@@ -188,19 +210,22 @@ class Project:
             "generations", environment=environment or self.settings.environment, limit=limit
         )
 
-    def state(self) -> SqliteState:
-        """The project's state; made at first use."""
+    def state(self, *, trusted: bool = False) -> SqliteState:
+        """The project's state; made at first use. `trusted`: it is opened whatever its signed head says."""
         if self._state is None:
+            from tilth.adapters import durable, own
             from tilth.adapters.sqlite_state.state import open_state
 
             try:
-                os.makedirs(self.home, mode=0o700, exist_ok=True)
+                durable.make_folder(self.home)
+                own.check_home(self.home)
             except OSError as error:
                 raise StorageError(
                     f"{self.home} cannot be made ({error.strerror}).",
                     hint="Give this user write access to the project's folder.",
                 ) from error
-            self._state = open_state(self.settings.state, self.root)
+            _ = self.applied  # a state that was lost is not begun anew
+            self._state = open_state(self.settings.state, self.home, self._keys_once, trusted=trusted)
         return self._state
 
     def work(self) -> Workspace:
@@ -221,7 +246,7 @@ class Project:
                 LocalJobs(),
                 self.clock,
                 cache(self._engine),
-                cache(self._keys),
+                self._keys_once,
                 cache(self._log),
             )
         return self._work
@@ -239,13 +264,14 @@ class Project:
         from tilth.adapters.duckdb_engine import DuckDBEngine
 
         temp = os.path.join(self.home, "temp")
-        os.makedirs(temp, exist_ok=True)
+        os.makedirs(temp, mode=0o700, exist_ok=True)
         return DuckDBEngine([self.home], temp=temp)
 
     def _keys(self) -> Keys:
         from tilth.adapters.local_keys import LocalKeys
 
-        return LocalKeys(os.path.join(self.home, "keys"))
+        signed = [os.path.join(self.home, name) for name in ("bundles", "head.json")]
+        return LocalKeys(os.path.join(self.home, "keys"), signed)
 
     def _log(self) -> PredictionLog:
         from tilth.adapters.file_predictions import FilePredictions

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -108,7 +109,7 @@ def test_a_folder_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
 
 
 class Disk:
-    """Stands in for `os.fsync`: fails while `broken`, and counts the syncs."""
+    """Stands in for `os.fsync`: fails while `broken`, and counts the syncs of files."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.broken, self.synced = False, 0
@@ -119,7 +120,7 @@ class Disk:
         if self.broken:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         self._real(handle)
-        self.synced += 1
+        self.synced += stat.S_ISREG(os.fstat(handle).st_mode)
 
 
 @pytest.fixture

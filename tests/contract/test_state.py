@@ -4,13 +4,21 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tilth.adapters.sqlite_state import state as state_module
 from tilth.adapters.sqlite_state.state import SqliteState, migrations, pending, queries, statements
-from tilth.core.errors import StateChangedError, StorageError, TamperError, UnknownNameError
+from tilth.core.errors import (
+    InputError,
+    StateChangedError,
+    StorageError,
+    TamperError,
+    TilthError,
+    UnknownNameError,
+)
 
 AT = "2013-05-01T00:00:00.000000Z"
 
@@ -94,7 +102,8 @@ def test_an_unknown_table_gets_the_nearest(state: SqliteState) -> None:
 
 def test_pending_migrations_are_listed_without_writing(tmp_path: Path) -> None:
     path = str(tmp_path / "none.db")
-    assert pending(path) == ["0001_first", "0002_looks"]
+    assert pending(path) == [name for _, name, _ in migrations()]
+    assert pending(path)[0] == "0001_first"
     assert not os.path.exists(path)
 
 
@@ -204,6 +213,63 @@ def test_a_script_is_taken_apart_into_its_statements(text: str, count: int) -> N
         db.execute(part)
     db.close()
     assert len(parts) == count
+
+
+@pytest.mark.parametrize("number", [1 << 63, -(1 << 63) - 1, 10**20])
+def test_a_number_beyond_64_bits_is_told_and_not_an_overflow(state: SqliteState, number: int) -> None:
+    with pytest.raises(InputError, match="beyond 64 bits") as caught:
+        state.read("version", model="late", version=number)
+    assert "version" in caught.value.message
+    assert state.read("version", model="late", version=(1 << 63) - 1) == ()
+
+
+def test_a_text_that_is_not_unicode_is_told(state: SqliteState) -> None:
+    with pytest.raises(InputError, match="not valid Unicode"):
+        state.read("environment", name="\udcff")
+
+
+def test_a_change_that_breaks_the_schema_is_a_mistake_and_no_retry_helps(state: SqliteState) -> None:
+    with pytest.raises(TilthError) as caught, state.change("test", AT) as change:
+        change.write("set_environment", name=None, generation=1, at=AT)
+    assert (caught.value.code, caught.value.retry) == ("E-TILTH", False)
+    assert state.read("environments") == ()
+
+
+def test_rows_changed_and_the_id_of_a_new_row_are_two_methods(state: SqliteState) -> None:
+    run = {
+        "environment": "prod",
+        "action": "x",
+        "kind": "model",
+        "name": "n",
+        "reason": "r",
+        "pid": 1,
+        "at": AT,
+    }
+    with state.change("test", AT) as change:
+        first, second = change.insert("start_run", **run), change.insert("start_run", **run)
+        assert change.write("abandoned_runs", environment="prod", at=AT) == 2
+        assert change.write("abandoned_runs", environment="dev", at=AT) == 0
+        change.audit("start", "n", {})
+    assert second == first + 1
+    with pytest.raises(RuntimeError, match="insert"), state.change("test", AT) as change:
+        change.write("start_run", **run)
+
+
+def test_a_damaged_page_is_found(state: SqliteState, tmp_path: Path) -> None:
+    assert state.flaws() == state.flaws(quick=True) == ()
+    for n in range(200):
+        _set(state, n)
+    state.close()
+    with closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        root = db.execute("SELECT rootpage FROM sqlite_master WHERE name = 'audit'").fetchone()[0]
+    with open(tmp_path / "state.db", "r+b") as file:
+        file.seek((root - 1) * 4096 + 2)
+        file.write(b"\xff\xff\xff\xff")
+    again = SqliteState(str(tmp_path / "state.db"))
+    assert again.flaws()
+    assert again.flaws(quick=True)
+    again.close()
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:

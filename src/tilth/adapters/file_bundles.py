@@ -1,4 +1,4 @@
-"""Sealed bundles as read-only folders under `bundles/ab/cdef...`."""
+"""Sealed bundles as read-only folders under `bundles/ab/cdef...`, durable once put."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import os
 import shutil
 from collections.abc import Iterator
 
+from tilth.adapters import durable, own
 from tilth.adapters.scratch import new_scratch, remove_scratch
-from tilth.core.errors import StorageError
+from tilth.core.errors import DamagedError, StorageError
+
+_HEX = frozenset("0123456789abcdef")
 
 
 class FileBundles:
@@ -15,50 +18,49 @@ class FileBundles:
         self._folder = folder
 
     def _path(self, digest: str) -> str:
-        if len(digest) != 64 or not all(c in "0123456789abcdef" for c in digest):
+        if len(digest) != 64 or not _HEX.issuperset(digest):
             raise StorageError(f"{digest!r} is not a digest.")
         return os.path.join(self._folder, digest[:2], digest[2:])
 
     def put(self, digest: str, folder: str) -> None:
         goal = self._path(digest)
-        if os.path.isdir(goal):
-            shutil.rmtree(folder, ignore_errors=True)
-            return
         try:
+            if _listed(goal) == _listed(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+                return
             for name in os.listdir(folder):
-                path = os.path.join(folder, name)
-                _sync(path)
-                os.chmod(path, 0o444)
-            os.makedirs(os.path.dirname(goal), exist_ok=True)
-            os.rename(folder, goal)
-            _sync(os.path.dirname(goal))
+                os.chmod(os.path.join(folder, name), 0o444)
+            durable.settle_folder(folder)
+            durable.make_folder(self._folder)
+            durable.make_folder(os.path.dirname(goal))
+            if os.path.lexists(goal):  # and is not whole
+                os.rename(goal, os.path.join(new_scratch(self._folder), "replaced"))
+            durable.rename(folder, goal)
         except OSError as error:
-            raise StorageError(
-                f"The bundle could not be stored ({error.strerror}).",
-                hint="Free some space or give this user write access to .tilth, then run the command again.",
-            ) from error
+            raise durable.refused("The bundle could not be stored", self._folder, error) from error
 
     def path(self, digest: str) -> str:
         goal = self._path(digest)
-        if not os.path.isdir(goal):
-            raise StorageError(
+        if not os.path.isdir(goal) or os.path.islink(goal):
+            raise DamagedError(
                 f"Bundle {digest[:12]} is missing from {self._folder}.",
-                hint="Restore .tilth/bundles from a backup, or RETRAIN the model.",
+                hint="Put the folder back from a backup (`tilth restore FILE`), or RETRAIN the model.",
             )
         return goal
 
     def digests(self) -> Iterator[tuple[str, int]]:
-        if not os.path.isdir(self._folder):
+        if not own.check(self._folder, folder=True):
             return
         for head in sorted(os.listdir(self._folder)):
             inner = os.path.join(self._folder, head)
-            if len(head) == 2:
+            if len(head) == 2 and _HEX.issuperset(head) and own.check(inner, folder=True):
                 for tail in sorted(os.listdir(inner)):
-                    yield head + tail, _size(os.path.join(inner, tail))
+                    if len(tail) == 62 and _HEX.issuperset(tail):
+                        yield head + tail, _size(os.path.join(inner, tail))
 
     def delete(self, digest: str) -> int:
         goal = self._path(digest)
-        if not os.path.isdir(goal):
+        if not os.path.isdir(goal) or os.path.islink(goal):
             return 0
         size = _size(goal)
         shutil.rmtree(goal)
@@ -71,19 +73,15 @@ class FileBundles:
         try:
             return new_scratch(self._folder)
         except OSError as error:
-            raise StorageError(
-                f"{self._folder} cannot be written ({error.strerror}).",
-                hint="Free some space or give this user write access to .tilth.",
-            ) from error
+            raise durable.refused(f"{self._folder} cannot be written", self._folder, error) from error
 
 
 def _size(folder: str) -> int:
-    return sum(os.path.getsize(os.path.join(folder, n)) for n in os.listdir(folder))
+    return sum(os.lstat(os.path.join(folder, n)).st_size for n in os.listdir(folder))
 
 
-def _sync(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _listed(folder: str) -> list[tuple[str, int]] | None:
+    """Names and sizes of its files; None when there is no such folder."""
+    if not os.path.isdir(folder) or os.path.islink(folder):
+        return None
+    return sorted((n, os.lstat(os.path.join(folder, n)).st_size) for n in os.listdir(folder))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tilth.adapters.own import open_file
 from tilth.core.errors import BusyError, StorageError
 
 
@@ -19,7 +20,7 @@ class FileLocks:
     def hold(self, name: str, wait: float = 0.0, *, shared: bool = False) -> Iterator[None]:
         path = os.path.join(self._folder, f"{name}.lock")
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = open_file(path, os.O_RDWR | os.O_CREAT, alone=True)  # it is cut and written to
         except OSError as error:
             raise StorageError(
                 f"The lock file {path} cannot be made ({error.strerror}).",

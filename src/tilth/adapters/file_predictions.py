@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tilth.adapters import prediction_files
+from tilth.adapters import durable, own, prediction_files
 from tilth.core.errors import StorageError
 from tilth.ports.predictions import START, Mark
 
@@ -106,7 +106,8 @@ class FilePredictions:
     def _begin(self) -> None:
         self._end()
         try:
-            os.makedirs(self._folder, exist_ok=True)
+            durable.make_folder(self._folder)
+            own.check(self._folder, folder=True)
             self._fd = self._new()
         except OSError as error:
             raise _failed(self._folder, error) from error
@@ -120,13 +121,14 @@ class FilePredictions:
 
         It is synced while empty, so that a disk that takes nothing in is found out before a request is acknowledged.
         """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         while True:
             path = os.path.join(self._folder, f"{time.time_ns():020d}-{os.getpid()}.jsonl")
             handle = os.open(path, flags, 0o600)
             try:
                 if prediction_files.held(handle):
                     os.fsync(handle)
+                    durable.sync(self._folder)
                     return handle
             except OSError:
                 with contextlib.suppress(FileNotFoundError):

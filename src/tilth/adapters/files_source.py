@@ -9,7 +9,7 @@ import atexit
 import glob
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.arrow_types import from_duckdb
@@ -17,6 +17,7 @@ from tilth.adapters.predicates import condition
 from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean, literal, quoted
 from tilth.core.schema import Field, Schema
+from tilth.ports import places
 from tilth.ports.source import Scan
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ atexit.register(_opened.clear)
 
 
 class FilesSource:
-    def __init__(self, path: str) -> None:
+    """`within` is the folder that no link may lead out of; by default the one that holds the files."""
+
+    def __init__(self, path: str, within: str | None = None) -> None:
         self._path = path
+        self._within = within or (path if os.path.isdir(path) else os.path.dirname(path))
 
     @classmethod
     def from_options(cls, options: Mapping[str, object], root: str) -> FilesSource:
@@ -49,7 +53,9 @@ class FilesSource:
         path = options.get("path")
         if not isinstance(path, str) or not path:
             raise ProjectError("A files source needs a path.", hint="Write WITH (path = 'data').")
-        return cls(os.path.join(root, path))
+        if "\0" in path:
+            raise ProjectError("A path has no NUL character.", hint="Correct the source's path.")
+        return cls(os.path.join(root, path), places.bound(path, root))
 
     def tables(self) -> tuple[str, ...]:
         return tuple(sorted(self._files()))
@@ -81,7 +87,10 @@ class FilesSource:
         )
 
     def change_token(self, table: str) -> str | None:
-        stats = [os.stat(p) for p in self._of(table)]
+        try:
+            stats = [os.stat(p) for p in self._of(table)]
+        except OSError as error:
+            raise _refused(error) from error
         return ";".join(f"{s.st_ino}:{s.st_size}:{s.st_mtime_ns}" for s in stats)
 
     def broken(self, table: str) -> pa.Table:
@@ -101,10 +110,10 @@ class FilesSource:
                 raise SourceError(f"There is nothing at {self._path}.", hint="Correct the source's path.")
             return {_stem(p): [p] for p in paths if _kind(p)}
         found: dict[str, list[str]] = {}
-        for name in sorted(os.listdir(self._path)):
+        for name in _names(self._path):
             path = os.path.join(self._path, name)
             if os.path.isdir(path):
-                inner = [os.path.join(path, n) for n in sorted(os.listdir(path)) if _kind(n)]
+                inner = [os.path.join(path, n) for n in _names(path) if _kind(n)]
                 if inner:
                     found[name] = inner
             elif _kind(name):
@@ -115,11 +124,18 @@ class FilesSource:
         files = self._files()
         if table not in files:
             raise UnknownNameError(f"There is no table `{table}`.", hint=did_you_mean(table, files, "tables"))
-        if len({_kind(p) for p in files[table]}) > 1:
+        if len(self._kinds(table, files)) > 1:
             raise SourceError(
                 f"Table `{table}` has files of several kinds.", hint="Keep one kind, or rename the others."
             )
-        return files[table]
+        return [self._real(path) for path in files[table]]
+
+    def _kinds(self, table: str, files: Mapping[str, Sequence[str]]) -> set[str]:
+        return {_kind(p) for p in files.get(table, ())}
+
+    def _real(self, path: str) -> str:
+        """Where the file really lies; ProjectError when that is elsewhere, or it is no file."""
+        return places.regular(path, self._within, shown=os.path.relpath(path, self._within))
 
     def _open(self, table: str) -> _Opened:
         """The table's files, opened once for as long as they stay as they are."""
@@ -128,7 +144,7 @@ class FilesSource:
         with _lock:
             kept = _opened.pop(key, None)
             if kept is None or kept[0] != token:
-                kept = (token, _Opened([os.path.realpath(p) for p in self._of(table)]))
+                kept = (token, _Opened(self._of(table), self._kinds(table, self._files()).pop()))
             _opened[key] = kept  # the last used is last
             while len(_opened) > KEPT:
                 del _opened[next(iter(_opened))]
@@ -138,12 +154,12 @@ class FilesSource:
 class _Opened:
     """The files of one table in a DuckDB that can read nothing else."""
 
-    def __init__(self, paths: list[str]) -> None:
+    def __init__(self, paths: list[str], kind: str) -> None:
         import duckdb
 
         self.broken: pa.Table | None = None  # once they were looked for
         self.held: dict[str, pa.Table] = {}  # the last scan's rows, if they are few
-        self.kind = _kind(paths[0])
+        self.kind = kind
         self.listed = f"[{', '.join(map(literal, paths))}]"
         self.connection: Any = duckdb.connect(":memory:")
         self.origin = {
@@ -257,11 +273,19 @@ def _holding(reader: pa.RecordBatchReader, select: str, opened: _Opened) -> pa.R
 
 
 def _refused(error: Exception) -> SourceError:
-    kind = str(error).partition(" Error")[0].partition("\n")[0][:40]
+    said = error.strerror if isinstance(error, OSError) and error.strerror else None
+    kind = said or str(error).partition(" Error")[0].partition("\n")[0][:40]
     return SourceError(
         f"The files could not be read ({kind} error).",
         hint="Check that they are complete, of the kind their names say, and readable by this user.",
     )
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise _refused(error) from error
 
 
 def _kind(path: str) -> str:

@@ -1,4 +1,4 @@
-"""A P-256 key pair in a folder of this machine: made at first use, readable by its owner only.
+"""A P-256 key pair in a folder of this machine: made when something is first signed, readable by its owner only.
 
 Only the control process reads the private key; whoever only verifies takes `PublicKey` and the public file.
 """
@@ -8,16 +8,21 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tilth.core.errors import StorageError, TamperError
+from tilth.adapters import durable
+from tilth.adapters.own import check, holds_something, open_file
+from tilth.core.errors import StateChangedError, StorageError, TamperError
 
 PRIVATE = "signing_key.pem"
 PUBLIC = "signing_key.pub"
+MOST_BYTES = 1 << 16  # of a key's file
 
 
 class PublicKey:
@@ -52,47 +57,86 @@ class PublicKey:
 
 
 class LocalKeys:
-    """Signs and verifies with the key pair of a folder."""
+    """Signs and verifies with the key pair of a folder. A key is made when something is first signed, and never replaced.
 
-    def __init__(self, folder: str | Path) -> None:
+    `signed` are files and folders that exist only after something was signed: with one of them there and both keys gone,
+    the keys were lost, and new ones would fit nothing. With the private key alone gone, verifying goes on.
+    """
+
+    def __init__(self, folder: str | Path, signed: Sequence[str | Path] = ()) -> None:
         self._folder = Path(folder)
-        self._private = self._load() if (self._folder / PRIVATE).exists() else self._make()
-        public = _pem(self._private.public_key())
-        self._write_public(public)
-        self._public = PublicKey(public)
+        self._signed = tuple(signed)
+        self._lock = threading.Lock()
+        self._private: ec.EllipticCurvePrivateKey | None = None
+        self._public: PublicKey | None = None
 
     @property
     def key_id(self) -> str:
-        return self._public.key_id
+        return self._known().key_id
 
     def sign(self, payload: bytes) -> bytes:
-        return self._private.sign(payload, ec.ECDSA(hashes.SHA256()))
+        return self._signing().sign(payload, ec.ECDSA(hashes.SHA256()))
 
     def verify(self, payload: bytes, signature: bytes, key_id: str) -> None:
-        self._public.verify(payload, signature, key_id)
+        self._known().verify(payload, signature, key_id)
+
+    def ready(self) -> None:
+        """Nothing when it can sign; StateChangedError or StorageError with the next step when it cannot."""
+        self._signing()
+
+    def _signing(self) -> ec.EllipticCurvePrivateKey:
+        """The private key, made when this folder never had one."""
+        with self._lock:
+            if self._private is None:
+                check(str(self._folder), folder=True)
+                self._private = self._load() if self._has(PRIVATE) else self._make()
+                self._public = self._beside(self._private)
+            return self._private
+
+    def _known(self) -> PublicKey:
+        """The public key; a folder without any key gets none by being asked for it."""
+        if self._public is None:
+            check(str(self._folder), folder=True)
+            if self._has(PRIVATE):
+                self._signing()
+            elif self._has(PUBLIC):
+                self._public = PublicKey.read(self._folder)
+            else:
+                raise self._lost("no key is there")
+        assert self._public is not None
+        return self._public
+
+    def _has(self, name: str) -> bool:
+        return check(str(self._folder / name), folder=False)
+
+    def _lost(self, why: str) -> StateChangedError:
+        return StateChangedError(
+            f"The project's signing key cannot be used: {why} in {self._folder}.",
+            hint=f"Put {self._folder / PRIVATE} back from a backup (`tilth restore FILE`). "
+            "What verifies with the public key is served meanwhile; nothing new can be signed.",
+        )
 
     def _make(self) -> ec.EllipticCurvePrivateKey:
+        lost = ""
+        if self._has(PUBLIC):
+            lost = f"{PRIVATE} is gone, and {PUBLIC} is there"
+        elif any(holds_something(path) for path in self._signed):
+            lost = "both keys are gone, though something was signed with them"
+        if self._has(PRIVATE):  # another process has just made it
+            return self._load()
+        if lost:
+            raise self._lost(lost)
         key = ec.generate_private_key(ec.SECP256R1())
         pem = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        spare = self._folder / f"{PRIVATE}.{os.getpid()}.{os.urandom(4).hex()}"
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_new(spare, pem, 0o600)
-            os.link(spare, self._folder / PRIVATE)  # whole or not at all, and never over another's key
-        except FileExistsError:
-            return self._load()
+            durable.make_folder(str(self._folder))
+            return key if durable.write_once(str(self._folder / PRIVATE), pem) else self._load()
         except OSError as e:
-            raise StorageError(
-                f"The signing key cannot be made in {self._folder} ({e.strerror}).",
-                hint="Give this user write access to the folder, then run the command again.",
-            ) from e
-        finally:
-            spare.unlink(missing_ok=True)
-        return key
+            raise durable.refused("The signing key cannot be made", str(self._folder), e) from e
 
     def _load(self) -> ec.EllipticCurvePrivateKey:
         path = self._folder / PRIVATE
@@ -109,32 +153,27 @@ class LocalKeys:
             raise _unusable(path)
         return key
 
-    def _write_public(self, pem: bytes) -> None:
-        path = self._folder / PUBLIC
-        if path.exists() and path.read_bytes() == pem:
-            return
-        spare = self._folder / f"{PUBLIC}.{os.getpid()}.{os.urandom(4).hex()}"
+    def _beside(self, private: ec.EllipticCurvePrivateKey) -> PublicKey:
+        """Its public key as the folder has it; written when there is none, and never over another."""
+        public, path = _pem(private.public_key()), self._folder / PUBLIC
         try:
-            _write_new(spare, pem, 0o644)
-            os.replace(spare, path)
+            if not self._has(PUBLIC):
+                durable.write_once(str(path), public, 0o644)
         except OSError as e:
-            raise StorageError(
-                f"The public key cannot be written to {self._folder} ({e.strerror}).",
-                hint="Give this user write access to the folder, then run the command again.",
-            ) from e
-
-
-def _write_new(path: Path, data: bytes, mode: int) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(handle)
+            raise durable.refused("The public key cannot be written", str(self._folder), e) from e
+        known = PublicKey.read(self._folder)
+        if known.key_id != PublicKey(public).key_id:
+            raise StateChangedError(
+                f"{path} is not the public key of {self._folder / PRIVATE}: one of them was exchanged.",
+                hint="Put both back from a backup (`tilth restore FILE`).",
+            )
+        return known
 
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with os.fdopen(open_file(str(path), os.O_RDONLY), "rb") as file:
+            return file.read(MOST_BYTES)
     except OSError as e:
         raise StorageError(
             f"The key {path} cannot be read ({e.strerror}).", hint="Restore the keys folder from a backup."

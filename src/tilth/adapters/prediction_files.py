@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from tilth.adapters import durable
 from tilth.core.errors import StorageError
 from tilth.ports.predictions import START, Mark, arrow, schema
 
@@ -159,7 +160,7 @@ def _compacted(folder: str, stem: str, data: bytes) -> bool:
             return False
         if table.num_rows:
             _write(table, final)
-            _sync(folder)
+            durable.sync(folder)
     os.unlink(os.path.join(folder, stem + LINES))
     return True
 
@@ -181,14 +182,6 @@ def _write(table: pa.Table, final: str) -> None:
             f"Predictions cannot be written to {final} ({error.strerror}).",
             hint="Free some space (`tilth gc` helps); the segment stays as it is.",
         ) from error
-
-
-def _sync(folder: str) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def held(handle: int) -> bool:

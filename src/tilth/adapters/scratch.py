@@ -6,23 +6,24 @@ import os
 import shutil
 import tempfile
 
-PREFIX = "making-"
+from tilth.adapters import durable, own
 
 
 def new_scratch(folder: str) -> str:
     """A new empty scratch folder below the folder, which is made at need. Raises OSError."""
-    os.makedirs(folder, exist_ok=True)
-    return tempfile.mkdtemp(prefix=PREFIX, dir=folder)
+    durable.make_folder(folder)
+    own.check(folder, folder=True)
+    return tempfile.mkdtemp(prefix=own.MAKING, dir=folder)
 
 
 def remove_scratch(folder: str) -> int:
-    """Remove all scratch folders below the folder; the bytes freed."""
+    """Remove all scratch folders below the folder; the bytes freed. A link is never followed."""
     freed = 0
-    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+    for name in os.listdir(folder) if own.check(folder, folder=True) else ():
         path = os.path.join(folder, name)
-        if name.startswith(PREFIX) and os.path.isdir(path):
+        if name.startswith(own.MAKING) and os.path.isdir(path) and not os.path.islink(path):
             freed += sum(
-                os.path.getsize(os.path.join(at, file)) for at, _, files in os.walk(path) for file in files
+                os.lstat(os.path.join(at, file)).st_size for at, _, files in os.walk(path) for file in files
             )
             shutil.rmtree(path, ignore_errors=True)
     return freed

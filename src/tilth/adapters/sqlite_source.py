@@ -19,6 +19,7 @@ from tilth.adapters.predicates import condition
 from tilth.core.errors import DataError, ProjectError, SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.schema import DataType, Field, Schema
+from tilth.ports import places
 from tilth.ports.source import Predicate, Scan
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ class SqliteSource:
         path = options.get("path")
         if not isinstance(path, str) or not path:
             raise ProjectError("A sqlite source needs a path.", hint="Write WITH (path = 'ops.db').")
-        return cls(os.path.join(root, path))
+        full = os.path.join(root, path)
+        if os.path.lexists(full):
+            places.regular(full, places.bound(path, root), shown=path)
+        return cls(full)
 
     def tables(self) -> tuple[str, ...]:
         sql = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"

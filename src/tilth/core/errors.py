@@ -11,6 +11,7 @@
     ├── InputError               a prediction's inputs do not fit the signature      E-INPUT
     ├── SourceError              a source refused or went away                       E-SOURCE
     ├── StorageError             a disk, folder or state file failed us              E-STORAGE
+    │   ├── DamagedError         stored content is missing or not what was stored    E-DAMAGE
     │   └── StateChangedError    the state file was changed by something else        E-STATE
     ├── BusyError                somebody else is doing this just now                E-BUSY
     ├── TamperError              a bundle is not what was signed                     E-TAMPER
@@ -155,6 +156,10 @@ class SourceError(TilthError):
 
 class StorageError(TilthError):
     code, exit_status, http_status, sqlstate, retry = "E-STORAGE", 5, 507, "58030", True
+
+
+class DamagedError(StorageError):
+    code, sqlstate, retry = "E-DAMAGE", "XX001", False
 
 
 class StateChangedError(StorageError):

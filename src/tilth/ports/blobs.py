@@ -14,7 +14,15 @@ class Blobs(Protocol):
         ...
 
     def path(self, digest: str) -> str:
-        """A local path to read from; StorageError when there is no such blob."""
+        """A local path to read from; DamagedError when there is no such blob, or a write has changed it since it was put."""
+        ...
+
+    def verified(self, digest: str) -> str:
+        """As `path`, of a file whose every byte was looked at just now: what changed without a write is found, too."""
+        ...
+
+    def intact(self, digest: str) -> bool:
+        """Whether `path` would give it."""
         ...
 
     def digests(self) -> Iterator[tuple[str, int]]:

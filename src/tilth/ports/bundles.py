@@ -8,11 +8,11 @@ from typing import Protocol
 
 class BundleStore(Protocol):
     def put(self, digest: str, folder: str) -> None:
-        """Take over a sealed folder; durable on return. Putting the same digest again is a no-op."""
+        """Take over a sealed folder; durable on return. One that is there whole stays."""
         ...
 
     def path(self, digest: str) -> str:
-        """The folder of that digest; StorageError when there is none."""
+        """The folder of that digest; DamagedError when there is none."""
         ...
 
     def digests(self) -> Iterator[tuple[str, int]]:

@@ -10,6 +10,10 @@ class Signer(Protocol):
         """A signature over exactly these bytes."""
         ...
 
+    def ready(self) -> None:
+        """Return when it can sign; an error with the next step when the key is lost."""
+        ...
+
     @property
     def key_id(self) -> str:
         """sha256 of the public key, in hex."""

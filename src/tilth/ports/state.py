@@ -20,6 +20,10 @@ class Change(Protocol):
         """Run a named write; the number of rows changed."""
         ...
 
+    def insert(self, query: str, **parameters: Cell) -> int:
+        """Run a named write that gives an id; that id."""
+        ...
+
     def read(self, query: str, **parameters: Cell) -> tuple[Row, ...]:
         """A named read, seeing what this transaction wrote."""
         ...
@@ -34,8 +38,11 @@ class State(Protocol):
         """The rows of a named query."""
         ...
 
-    def change(self, actor: str, at: str) -> AbstractContextManager[Change]:
-        """A serialised transaction; on an exception nothing of it remains."""
+    def change(self, actor: str, at: str, *, keyless: bool = False) -> AbstractContextManager[Change]:
+        """A serialised transaction; on an exception nothing of it remains.
+
+        Its end is signed. Where the key is lost it is refused, unless it is `keyless`: what a server notes of itself.
+        """
         ...
 
     def table(self, name: str) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
@@ -56,6 +63,14 @@ class State(Protocol):
 
     def backup(self, path: str) -> None:
         """Write all that is remembered at one instant into a new file, while others go on reading and writing."""
+        ...
+
+    def flaws(self, *, quick: bool = False) -> tuple[str, ...]:
+        """What is wrong with the pages that hold the state; nothing when they are whole."""
+        ...
+
+    def verify_head(self) -> int:
+        """How many rows the chain is longer than its signed head says; an error when it is shorter, or another."""
         ...
 
     def verify_audit(self) -> int:

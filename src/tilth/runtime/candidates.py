@@ -122,10 +122,10 @@ def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, A
 
 
 def _job(work: Workspace, declared: CreateModel, spec: TrainingSpec, manifest: Manifest, folder: str) -> Job:
-    rows = snapshots.paths(manifest, work.blobs)
+    rows = snapshots.paths(manifest, work.blobs, whole=True)  # nothing is learned from damaged bytes
     read = (*rows, *([spec.estimators] if spec.estimators and os.path.isdir(spec.estimators) else ()))
     memory = _bytes(str(declared.using.get("memory", MEMORY)))
-    ids = [work.blobs.path(p.ids) if p.ids else None for p in manifest.parts]
+    ids = [work.blobs.verified(p.ids) if p.ids else None for p in manifest.parts]
     read = (*read, *(path for path in ids if path is not None))
     return Job(
         "train", {**spec.plain(), "rows": rows, "ids": ids}, read, folder, memory, spec.time_limit + GRACE

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import CheckFailedError
@@ -22,7 +23,7 @@ from tilth.ports.source import Scan, Source
 from tilth.ports.state import Change
 from tilth.resources.kinds import Resource
 from tilth.runtime.unforeseen import known
-from tilth.runtime.workspace import Workspace, manifest_plain
+from tilth.runtime.workspace import Workspace, manifest_plain, read_manifest
 from tilth.sql.statements import CreateDataset, NativeQuery, Query
 
 if TYPE_CHECKING:
@@ -54,8 +55,16 @@ def refresh(
             _add(change, declared.name, resource.recipe, tokens, work, "stopped" if stopped else "failed", results,
                  reason=error.message)  # fmt: skip
         raise error from error.__cause__
+    mended = _mended(work, found.manifest)
     with work.state.change(actor, show_instant(now)) as change:
         _publish(change, found, show_instant(now))
+        if mended is not None:
+            change.write(
+                "mend_snapshot", id=mended.id, bytes=mended.bytes, manifest=json.dumps(manifest_plain(mended))
+            )
+            for blob in (b for part in mended.parts for b in part.blobs):
+                change.write("forget_scrub", digest=blob)
+            change.audit("mend", declared.name, {"snapshot": mended.id})
         number = _add(
             change, declared.name, resource.recipe, tokens, work, "published", found.results, found=found
         )
@@ -117,6 +126,15 @@ def change_tokens(resource: Resource, sources: Mapping[str, Source]) -> dict[str
     return out
 
 
+def _mended(work: Workspace, fresh: Manifest) -> Manifest | None:
+    """The snapshot of the same content that is recorded already, with the fresh files, when its own are not all whole."""
+    known = work.state.read("snapshot", id=fresh.id)
+    before = read_manifest(known[0]) if known else None
+    if before is None or all(work.blobs.intact(blob) for p in before.parts for blob in p.blobs):
+        return None
+    return replace(before, parts=fresh.parts)
+
+
 def _publish(change: Change, found: Collected, at: str) -> None:
     manifest = found.manifest
     change.write(
@@ -147,7 +165,7 @@ def _add(
     """The refresh with its checks; its number."""
     at = show_instant(work.clock.now())
     snapshot = found.manifest.id if found else None
-    number = change.write(
+    number = change.insert(
         "add_refresh",
         dataset=dataset,
         recipe=recipe,

@@ -133,7 +133,7 @@ class _Subject:
 def _record(subject: _Subject, kind: DrillKind, status: str, error: str | None, seconds: float) -> None:
     at = show_instant(subject.work.clock.now())
     with subject.work.state.change("drill", at) as change:
-        number = change.write(
+        number = change.insert(
             "start_run",
             environment=subject.environment,
             action="Drill",

@@ -201,7 +201,7 @@ def _one(run: _Run, action: Action) -> Did:
 def _start(run: _Run, action: Action) -> int:
     at = show_instant(run.work.clock.now())
     with run.work.state.change(run.actor, at) as change:
-        number = change.write(
+        number = change.insert(
             "start_run",
             environment=run.environment,
             action=type(action).__name__,

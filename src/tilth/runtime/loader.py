@@ -1,61 +1,53 @@
-"""A project folder to statements: every `*.sql` in it, in the order of their paths, with `tilth.toml` if there is one.
+"""A project folder to statements: every `*.sql` in it, in the order of their paths. What `tilth.toml` says is in `settings`.
 
-Reads text only; what the statements mean is the compiler's business, and no source is asked.
+Reads text only; what the statements mean is the compiler's business, and no source is asked. A file that is no regular
+file, or a link that leads out of the project, is refused by name.
 """
 
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from typing import NoReturn
 
 from tilth.core.errors import LanguageError, ProjectError, StorageError
-from tilth.core.names import did_you_mean
+from tilth.ports import places
+from tilth.runtime.settings import FILE
 from tilth.sql.parser import parse
 from tilth.sql.statements import CreateDataset, CreateEndpoint, CreateModel, CreateSource, Declaration
 
-SETTINGS = ("name", "state", "environment")
+LIMIT = 16 << 20  # bytes of one file
+HOME = ".tilth"
+_SILENT = re.compile(r"--[^\n]*|/\*.*?\*/|[\s;]+", re.DOTALL)
+_BESIDE = frozenset({"tests", "estimators"})  # folders that hold no declarations
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What `tilth.toml` says, with defaults."""
+def find_project(root: str) -> None:
+    """ProjectError or StorageError unless the folder is a project: it has a tilth.toml, declarations, or a `.tilth`.
 
-    name: str
-    state: str = "sqlite"
-    environment: str = "prod"
-
-
-def settings(root: str) -> Settings:
-    """The project's settings; ProjectError for a key that is not known or a file that is not TOML."""
-    path = os.path.join(root, "tilth.toml")
-    given: Mapping[str, object] = {}
-    if os.path.exists(path):
-        try:
-            with open(path, "rb") as file:
-                given = tomllib.load(file)
-        except tomllib.TOMLDecodeError as error:
-            raise ProjectError(
-                f"tilth.toml is not TOML: {error}.",
-                hint="Correct the line, or delete the file: it is optional.",
-            ) from error
-    for key in given:
-        if key not in SETTINGS:
-            raise ProjectError(
-                f"tilth.toml has a setting `{key}` that is not known.",
-                hint=did_you_mean(key, SETTINGS, "settings"),
-            )
-    words = {k: str(v) for k, v in given.items()}
-    return Settings(**{"name": os.path.basename(os.path.abspath(root)), **words})
+    Nothing is made: a misspelt folder stays as it is.
+    """
+    if not os.path.isdir(root):
+        raise StorageError(
+            f"There is no folder {root}.", hint="Go to the project's folder, or give it with --project."
+        )
+    _listable(root)
+    if os.path.lexists(os.path.join(root, FILE)) or _has_content(os.path.join(root, HOME)):
+        return
+    if not any(_declares(root, path) for path in _paths(root)):
+        _not_a_project(root)
 
 
 def declarations(root: str) -> tuple[Declaration, ...]:
     """All declarations of the project. A statement that acts, or asks, has no place in a file."""
+    paths = list(_paths(root))
+    if not paths:
+        _not_a_project(root)
     out: list[Declaration] = []
-    for path in _files(root):
+    for path in paths:
         name = os.path.relpath(path, root)
-        for statement in parse(_text(path), name):
+        for statement in parse(places.read_text(path, root, LIMIT, shown=name), name):
             if not isinstance(statement, CreateSource | CreateDataset | CreateModel | CreateEndpoint):
                 raise LanguageError(
                     f"{name} holds a {type(statement).__name__}; the files of a project only declare.",
@@ -65,29 +57,44 @@ def declarations(root: str) -> tuple[Declaration, ...]:
     return tuple(out)
 
 
-def _files(root: str) -> list[str]:
-    if not os.path.isdir(root):
-        raise StorageError(
-            f"There is no folder {root}.", hint="Go to the project's folder, or give it with --project."
-        )
-    found: list[str] = []
-    for folder, inner, names in os.walk(root):
-        inner[:] = sorted(n for n in inner if not n.startswith(".") and n not in {"tests", "estimators"})
-        found += [os.path.join(folder, n) for n in sorted(names) if n.endswith(".sql")]
-    if not found:
-        raise ProjectError(
-            f"{root} holds no *.sql file.",
-            hint="A project declares its sources, datasets, models and endpoints in *.sql files.",
-        )
-    return found
+def _not_a_project(root: str) -> NoReturn:
+    raise ProjectError(
+        f"{root} is not a project: it holds no *.sql file that declares something.",
+        hint="Make one with `tilth init FOLDER`, or give the project's folder with --project. A project declares its "
+        f"sources, datasets, models and endpoints in *.sql files; an empty {FILE} makes a folder a project, too.",
+    )
 
 
-def _text(path: str) -> str:
+def _paths(root: str) -> Iterator[str]:
+    """The paths of all files that may declare, sorted."""
+    for folder, inner, names in os.walk(root, onerror=_unreadable):
+        inner[:] = sorted(n for n in inner if not n.startswith(".") and n not in _BESIDE)
+        yield from (os.path.join(folder, n) for n in sorted(names) if n.endswith(".sql"))
+
+
+def _declares(root: str, path: str) -> bool:
+    """Whether a file says anything: one that holds only comments declares nothing."""
+    text = places.read_text(path, root, LIMIT, shown=os.path.relpath(path, root))
+    return _SILENT.sub("", text) != ""
+
+
+def _has_content(home: str) -> bool:
+    """Whether tilth has kept something there. An empty folder of that name is none of ours."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(
-            f"{path} cannot be read as UTF-8 text ({error}).",
-            hint="Save the file as UTF-8, readable by this user.",
-        ) from error
+        return os.path.lexists(home) and (not os.path.isdir(home) or bool(os.listdir(home)))
+    except OSError as error:
+        _unreadable(error)
+
+
+def _listable(root: str) -> None:
+    try:
+        os.listdir(root)
+    except OSError as error:
+        _unreadable(error)
+
+
+def _unreadable(error: OSError) -> NoReturn:
+    raise StorageError(
+        f"The folder {error.filename} cannot be read ({error.strerror}).",
+        hint="Make it readable by this user, or move it out of the project.",
+    ) from error

@@ -152,7 +152,7 @@ class Node:
         """Write this node down under its name, look once, and go on looking in a thread until `stop`."""
         self._name = name
         at = show_instant(self._work.clock.now())
-        with self._work.state.change(ACTOR, at) as change:
+        with self._work.state.change(ACTOR, at, keyless=True) as change:
             change.write(
                 "set_node",
                 name=name,
@@ -310,7 +310,7 @@ class Node:
         if not self._name or self.troubles:
             return
         at = show_instant(self._work.clock.now())
-        with self._work.state.change(ACTOR, at) as change:
+        with self._work.state.change(ACTOR, at, keyless=True) as change:
             change.write("node_serves", name=self._name, generation=table.generation, at=at)
             change.audit("serve", self._name, {"generation": table.generation})
 

@@ -24,6 +24,7 @@ from tilth.resources.graph import Graph
 from tilth.runtime import changes, executor, generations, watching
 from tilth.runtime.backoff import Backoff
 from tilth.runtime.executor import DONE, Applied, Did
+from tilth.runtime.scrubbing import Scrubber
 from tilth.runtime.workspace import Workspace
 
 POLL = 0.05  # seconds between looks at the clock and at the state's counter
@@ -67,6 +68,7 @@ class Reconciler:
         self._watcher = watching.Watcher(work, environment)
         self._graph: tuple[tuple[str, ...], Graph] | None = None
         self._rested: Instant | None = None
+        self._scrubber = Scrubber(work, self._complain)
         self._pulse = _Pulse(work, replay=replay)
 
     def run(self, stop: threading.Event) -> None:
@@ -97,6 +99,7 @@ class Reconciler:
             did = self._settle(graph, now)
         if did or self._rested is None:
             self._compact()
+        self._scrubber.step(now)
         self._rest(now, did=did)
         return did
 
@@ -220,7 +223,7 @@ class Reconciler:
         self._backoff.failed(_key(action), now, time.monotonic())
         self._tell(f"{action.name}: {action.reason}: failed: {error.message}")
         with self._work.state.change(ACTOR, at) as change:
-            number = change.write(
+            number = change.insert(
                 "start_run",
                 environment=self._environment,
                 action=type(action).__name__,

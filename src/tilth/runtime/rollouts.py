@@ -34,7 +34,7 @@ def decide(
     ):
         return False
     when = show_instant(at)
-    with work.state.change(ACTOR, when) as change:
+    with work.state.change(ACTOR, when, keyless=True) as change:
         found = change.read("revision", environment=environment, endpoint=endpoint, revision=revision)
         if not _may_move(found, progress):
             change.audit("rollout", endpoint, {"revision": revision, "kept": True})

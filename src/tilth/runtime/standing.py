@@ -20,6 +20,7 @@ NEVER: Mapping[str, Any] = {
     "endpoints": [],
     "servers": [],
     "failures": [],
+    "damage": [],
 }
 
 
@@ -27,7 +28,7 @@ def standing(work: Workspace, environment: str) -> dict[str, Any]:
     """The environment's generation and what stands in it; times as the state keeps them."""
     number, pointers = generations.pointers_of(work.state, environment)
     if not number:
-        return {**NEVER, "environment": environment}
+        return {**NEVER, "environment": environment, "damage": _damage(work)}
     row = work.state.read("generation", environment=environment, number=number)[0]
     of = {kind: [p for p in pointers if p.kind is kind] for kind in Kind}
     return {
@@ -43,7 +44,13 @@ def standing(work: Workspace, environment: str) -> dict[str, Any]:
             {"at": r["finished_at"], "action": r["action"], "name": r["name"], "error": r["error"]}
             for r in work.state.read("recent_failures", environment=environment, limit=5)
         ],
+        "damage": _damage(work),
     }
+
+
+def _damage(work: Workspace) -> list[dict[str, Any]]:
+    """What the last look at the content found missing or changed, whatever environment it belongs to."""
+    return [{"of": r["owner"], "damage": r["damage"], "at": r["at"]} for r in work.state.read("damage")]
 
 
 def _dataset(work: Workspace, name: str, recipe: str, target: str | None) -> dict[str, Any]:

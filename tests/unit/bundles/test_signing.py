@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tilth.adapters.local_keys import LocalKeys, PublicKey
-from tilth.core.errors import StorageError, TamperError
+from tilth.core.errors import StateChangedError, StorageError, TamperError
 from tilth.ml.bundles.manifest import ENVELOPE
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import seal, verify
@@ -180,23 +180,81 @@ def test_a_folder_is_sealed_once_and_never_empty(tmp_path: Path) -> None:
 
 def test_the_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
     first = LocalKeys(tmp_path / "keys")
+    assert not (tmp_path / "keys").exists()
+    first.ready()
     private = tmp_path / "keys" / "signing_key.pem"
     assert private.stat().st_mode & 0o777 == 0o600
     assert LocalKeys(tmp_path / "keys").key_id == first.key_id
     assert sorted(p.name for p in (tmp_path / "keys").iterdir()) == ["signing_key.pem", "signing_key.pub"]
     private.chmod(0o640)
     with pytest.raises(StorageError, match="chmod 600"):
-        LocalKeys(tmp_path / "keys")
+        LocalKeys(tmp_path / "keys").ready()
 
 
 def test_a_file_that_is_no_key_is_said_so(tmp_path: Path) -> None:
-    LocalKeys(tmp_path / "keys")
+    LocalKeys(tmp_path / "keys").ready()
     (tmp_path / "keys" / "signing_key.pem").write_text("nothing")
     with pytest.raises(StorageError, match="not a P-256 key"):
-        LocalKeys(tmp_path / "keys")
+        LocalKeys(tmp_path / "keys").ready()
+
+
+def signer(folder: Path) -> str:
+    keys = LocalKeys(folder)
+    keys.ready()
+    return keys.key_id
+
+
+LOST = [
+    # what is there, whether old signatures verify, what signing says
+    (("signing_key.pem",), True, None),
+    (("signing_key.pub",), True, "signing_key.pem is gone"),
+    ((), False, "both keys are gone"),
+]
+
+
+@pytest.mark.parametrize(("left", "verifies", "says"), LOST, ids=["public", "private", "both"])
+def test_a_lost_key_is_never_replaced(
+    tmp_path: Path, left: tuple[str, ...], verifies: bool, says: str | None
+) -> None:
+    folder, bundles = tmp_path / "keys", tmp_path / "bundles"
+    first = LocalKeys(folder, [bundles])
+    signature = first.sign(b"x")
+    (bundles / "ab").mkdir(parents=True)
+    for path in folder.iterdir():
+        if path.name not in left:
+            path.unlink()
+    keys = LocalKeys(folder, [bundles])
+    if verifies:
+        keys.verify(b"x", signature, first.key_id)
+    else:
+        with pytest.raises(StateChangedError, match="no key is there"):
+            keys.verify(b"x", signature, first.key_id)
+    if says is None:
+        assert keys.sign(b"y")
+    else:
+        with pytest.raises(StateChangedError, match=says) as caught:
+            keys.sign(b"y")
+        assert "tilth restore" in str(caught.value.hint)
+        assert sorted(p.name for p in folder.iterdir()) == sorted(left)
+
+
+def test_a_public_key_of_another_pair_is_an_error_and_stays(tmp_path: Path) -> None:
+    LocalKeys(tmp_path / "keys").ready()
+    LocalKeys(tmp_path / "other").ready()
+    other = (tmp_path / "other" / "signing_key.pub").read_bytes()
+    (tmp_path / "keys" / "signing_key.pub").write_bytes(other)
+    with pytest.raises(StateChangedError, match="exchanged"):
+        LocalKeys(tmp_path / "keys").sign(b"x")
+    assert (tmp_path / "keys" / "signing_key.pub").read_bytes() == other
+
+
+def test_what_only_verifies_makes_no_key(tmp_path: Path) -> None:
+    with pytest.raises(StateChangedError, match="no key is there"):
+        LocalKeys(tmp_path / "keys").verify(b"x", b"y", "z")
+    assert not (tmp_path / "keys").exists()
 
 
 def test_many_who_start_at_once_share_one_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: LocalKeys(tmp_path / "keys").key_id, range(16)))
+        made = list(pool.map(lambda _: signer(tmp_path / "keys"), range(16)))
     assert set(made) == {PublicKey.read(tmp_path / "keys").key_id}

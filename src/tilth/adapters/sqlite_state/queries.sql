@@ -65,6 +65,9 @@ INSERT INTO snapshots (id, dataset, recipe, parent, rows, bytes, watermark, mani
 VALUES (:id, :dataset, :recipe, :parent, :rows, :bytes, :watermark, :manifest, :at)
 ON CONFLICT (id) DO NOTHING;
 
+-- name: mend_snapshot
+UPDATE snapshots SET bytes = :bytes, manifest = :manifest WHERE id = :id;
+
 -- name: snapshot
 SELECT * FROM snapshots WHERE id = :id;
 
@@ -237,3 +240,19 @@ SELECT * FROM audit ORDER BY sequence;
 
 -- name: audit_of_generation
 SELECT detail FROM audit WHERE subject = :subject AND verb IN ('publish', 'promote', 'rollback') ORDER BY sequence DESC LIMIT 1;
+
+-- name: audit_hash
+SELECT hash FROM audit WHERE sequence = :sequence;
+
+-- name: scrubs
+SELECT * FROM scrubs ORDER BY at, digest;
+
+-- name: damage
+SELECT * FROM scrubs WHERE damage IS NOT NULL ORDER BY owner, digest;
+
+-- name: set_scrub
+INSERT INTO scrubs (digest, kind, owner, damage, at) VALUES (:digest, :kind, :owner, :damage, :at)
+ON CONFLICT (digest) DO UPDATE SET kind = excluded.kind, owner = excluded.owner, damage = excluded.damage, at = excluded.at;
+
+-- name: forget_scrub
+DELETE FROM scrubs WHERE digest = :digest;

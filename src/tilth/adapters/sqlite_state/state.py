@@ -1,7 +1,8 @@
 """State in one SQLite file: WAL, synchronous FULL, foreign processes welcome. Not the place for what the rows mean.
 
 Every change is one `BEGIN IMMEDIATE` transaction that must carry an audit row; audit rows are chained by sha256.
-Numbered migrations lie in `migrations/`; the number applied is SQLite's `user_version`.
+Numbered migrations lie in `migrations/`; the number applied is SQLite's `user_version`. With a `Head` every change is
+followed by a signed note beside the file of how the chain ends, and a file that is older than the note is refused.
 """
 
 from __future__ import annotations
@@ -11,19 +12,27 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from functools import cache
 from importlib import resources
-from typing import Any
 
+from tilth.adapters import durable
+from tilth.adapters.sqlite_state.head import EMPTY, GENESIS, End, Head, Keys
 from tilth.core.canonical import canonical, digest
-from tilth.core.errors import StateChangedError, StorageError, TamperError, TilthError, UnknownNameError
+from tilth.core.errors import (
+    InputError,
+    StateChangedError,
+    StorageError,
+    TamperError,
+    TilthError,
+    UnknownNameError,
+)
 from tilth.core.names import did_you_mean, quoted
 from tilth.ports.state import Cell, Row
 
-GENESIS = "0" * 64
 PATIENCE = 10.0  # seconds to wait for another program's lock
+HEADED = 3  # the first schema whose chain has a head as soon as it has a row
 _HIDDEN = frozenset({"definitions", "pointers", "looks"})
 
 
@@ -85,15 +94,21 @@ class _Connection(sqlite3.Connection):
 
 
 class SqliteState:
-    """The `State` port over one file (or `:memory:`). Thread-safe: one connection a thread."""
+    """The `State` port over one file (or `:memory:`). Thread-safe: one connection a thread.
 
-    def __init__(self, path: str) -> None:
+    `trusted`: open it whatever the head says, to give it a new one.
+    """
+
+    def __init__(self, path: str, head: Head | None = None, *, trusted: bool = False) -> None:
         self._path = path
+        self._head = head
         self._local = threading.local()
         self._one = self._open() if path == ":memory:" else None
         self._write_lock = threading.RLock()
         with _storage(path):
             self._migrate(self._db())
+            if head is not None and not trusted:
+                head.check(self._end, self._hash)
 
     def _open(self) -> sqlite3.Connection:
         db = sqlite3.connect(
@@ -126,6 +141,8 @@ class SqliteState:
                     for statement in statements(text):
                         db.execute(statement)
                     db.execute(f"PRAGMA user_version = {number}")
+            if self._head is not None and 0 < have < HEADED:
+                self._head.advance(self._end())
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:
@@ -150,23 +167,56 @@ class SqliteState:
 
     def read(self, query: str, **parameters: Cell) -> tuple[Row, ...]:
         with _storage(self._path):
-            return _rows(self._db().execute(queries()[query], parameters))
+            return _rows(_run(self._db(), query, parameters))
 
     @contextmanager
-    def change(self, actor: str, at: str) -> Iterator[SqliteChange]:
+    def change(self, actor: str, at: str, *, keyless: bool = False) -> Iterator[SqliteChange]:
         with self._write_lock, _storage(self._path):
             db = self._db()
             db.execute("BEGIN IMMEDIATE")
             try:
+                if self._head is not None:
+                    self._head.before(self._end(), self._hash, keyless=keyless)
                 change = SqliteChange(db, actor, at)
                 yield change
                 if not change.audited:
                     raise RuntimeError("a change of state without an audit row")
+                end = self._end()
                 db.execute("COMMIT")
             except BaseException:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
                 raise
+            if self._head is not None:
+                self._head.advance(end)
+
+    def verify_head(self) -> int:
+        with _storage(self._path):
+            head = self._head.check(self._end, self._hash) if self._head is not None else None
+            return self._end().sequence - head.sequence if head is not None else 0
+
+    def new_head(self) -> int:
+        """Sign how the chain ends now, whatever was signed before; its length. What it holds must have been verified."""
+        end = self._end()
+        if self._head is not None:
+            self._head.advance(end, anew=True)
+        return end.sequence
+
+    def _end(self) -> End:
+        found = self._db().execute(queries()["audit_tail"]).fetchone()
+        return EMPTY if found is None else End(int(found["sequence"]), str(found["hash"]))
+
+    def _hash(self, sequence: int) -> str | None:
+        found = self._db().execute(queries()["audit_hash"], {"sequence": sequence}).fetchone()
+        return None if found is None else str(found["hash"])
+
+    def flaws(self, *, quick: bool = False) -> tuple[str, ...]:
+        what = "quick_check" if quick else "integrity_check"
+        try:
+            found = self._db().execute(f"PRAGMA {what}(20)").fetchall()
+        except sqlite3.DatabaseError as error:
+            return (str(error),)
+        return tuple(str(r[0]) for r in found if r[0] != "ok")
 
     def tables(self) -> tuple[str, ...]:
         names = self._db().execute(
@@ -221,14 +271,17 @@ class SqliteChange:
         self.audited = 0
 
     def read(self, query: str, **parameters: Cell) -> tuple[Row, ...]:
-        return _rows(self._db.execute(queries()[query], parameters))
+        return _rows(_run(self._db, query, parameters))
 
     def write(self, query: str, **parameters: Cell) -> int:
-        """Run a named write; the id of a RETURNING query, else the number of rows changed."""
-        cursor = self._db.execute(queries()[query], parameters)
+        cursor = _run(self._db, query, parameters)
         if cursor.description:
-            return int(cursor.fetchone()[0])
+            raise RuntimeError(f"`{query}` gives an id: use insert")
         return cursor.rowcount
+
+    def insert(self, query: str, **parameters: Cell) -> int:
+        found = _run(self._db, query, parameters).fetchone()
+        return int(found[0])
 
     def audit(self, verb: str, subject: str, detail: Mapping[str, object]) -> None:
         tail = self.read("audit_tail")
@@ -254,6 +307,20 @@ def _rows(cursor: sqlite3.Cursor) -> tuple[Row, ...]:
     return tuple(dict(r) for r in cursor.fetchall())
 
 
+def _run(db: sqlite3.Connection, query: str, parameters: Mapping[str, Cell]) -> sqlite3.Cursor:
+    """A named query; InputError for values that a state cannot hold."""
+    try:
+        return db.execute(queries()[query], parameters)
+    except OverflowError:
+        large = next(k for k, v in parameters.items() if isinstance(v, int) and not -(1 << 63) <= v < 1 << 63)
+        raise InputError(
+            f"The {large} given is a number beyond 64 bits: there is none such.",
+            hint="Write a smaller number.",
+        ) from None
+    except UnicodeEncodeError:
+        raise InputError("A text given is not valid Unicode.", hint="Write it as UTF-8.") from None
+
+
 @contextmanager
 def _storage(path: str) -> Iterator[None]:
     """SQLite's failures as errors of ours."""
@@ -265,32 +332,49 @@ def _storage(path: str) -> Iterator[None]:
         raise _explain(error, path) from error
 
 
-def _explain(error: sqlite3.Error, path: str) -> StorageError:
-    text = str(error)
-    if "readonly" in text or "unable to open" in text:
+def _explain(error: sqlite3.Error, path: str) -> TilthError:
+    """By SQLite's own number of what happened; what is none of the disk's or another program's doing is a mistake of ours."""
+    text, number = str(error), (getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_ERROR) & 0xFF
+    if number in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return StorageError(
             f"The state file {path} cannot be written ({text}).",
             hint="Give this user write access to the project's .tilth folder.",
         )
-    if "full" in text or "disk I/O" in text:
+    if number in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM):
         return StorageError(
             f"The disk that holds {path} is full or failing ({text}).",
             hint="Free some space (`tilth gc` helps), then run the command again.",
         )
-    if "locked" in text or "busy" in text:
+    if number in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
         return StorageError(
             f"The state file {path} is locked by another program ({text}).",
             hint="Wait for it to finish, then run the command again.",
         )
-    if "malformed" in text or "not a database" in text:
+    if number in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT):
         return StateChangedError(
-            f"The state file {path} is damaged ({text}).", hint="Restore .tilth/state.db from a backup."
+            f"The state file {path} is damaged ({text}).",
+            hint="Put it back from a backup, or run: tilth restore FILE",
         )
-    return StorageError(f"The state file {path} failed: {text}.", hint="Run `tilth verify`.")
+    if number == sqlite3.SQLITE_ERROR:
+        return StateChangedError(
+            f"The state file {path} has not the form that this tilth made: {text}.",
+            hint="Run `tilth verify`.",
+        )
+    return TilthError(
+        f"The state refused a change: {text}.",
+        hint="Nothing was changed. tilth did not foresee this: please report it with this line.",
+    )
 
 
-def open_state(url: str, root: str) -> Any:
-    """The state named in `tilth.toml`: `sqlite` is `.tilth/state.db` of the project."""
+def open_state(url: str, home: str, keys_of: Callable[[], Keys], *, trusted: bool = False) -> SqliteState:
+    """The state named in `tilth.toml`: `sqlite` is `state.db` in the folder `.tilth`, with its head beside it."""
     if url != "sqlite":
-        raise UnknownNameError(f"State {url!r} is not known.", hint='In this version `state` is "sqlite".')
-    return SqliteState(os.path.join(root, ".tilth", "state.db"))
+        raise UnknownNameError(
+            f"tilth.toml: `state`: {url!r} is not known.", hint='In this version `state` is "sqlite".'
+        )
+    path = os.path.join(home, "state.db")
+    fresh = not os.path.exists(path)
+    opened = SqliteState(path, Head(os.path.join(home, "head.json"), keys_of), trusted=trusted)
+    if fresh:
+        durable.sync(home)
+    return opened

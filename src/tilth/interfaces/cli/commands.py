@@ -27,6 +27,9 @@ LATER = {
     "predict": "tilth.interfaces.cli.ask",
     "status": "tilth.interfaces.cli.look",
     "diff": "tilth.interfaces.cli.look",
+    "verify": "tilth.interfaces.cli.keep",
+    "backup": "tilth.interfaces.cli.keep",
+    "restore": "tilth.interfaces.cli.keep",
 }
 """Commands in modules of their own: the attribute has the command's name."""
 
@@ -184,20 +187,6 @@ def drill(
     show.facts(done.facts, done.text, as_json)
     if done.refused:
         raise SystemExit(1)
-
-
-@tilth.command()
-@PROJECT
-@JSON
-def verify(project: str, as_json: bool) -> None:
-    """Check that what is recorded is what tilth wrote: the audit chain, every environment's pointers, every bundle they name.
-
-    Example: tilth verify
-    """
-    found = opened(project).verify()
-    words = f"The audit chain of {found.audit_rows} rows, {found.pointers} pointers and {found.bundles} bundles hold."
-    facts = {"audit_rows": found.audit_rows, "pointers": found.pointers, "bundles": found.bundles, "ok": True}
-    show.facts(facts, words, as_json)
 
 
 @tilth.command()

@@ -35,6 +35,8 @@ def words(found: dict[str, Any]) -> str:
         if shown:
             lines = ([_moment(row.get(c)) for c in columns] for row in shown)
             rows += ["", title.upper(), show.table([c.replace("_", " ") for c in columns], lines)]
+    if found["damage"]:
+        rows += ["", "DAMAGE", *(f"{_moment(r['at'])}  {r['damage']}" for r in found["damage"])]
     return "\n".join(rows)
 
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import click
 
 from tilth.app import Project
+from tilth.core.errors import StateChangedError
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
 
 PORT = 8439
@@ -48,7 +49,12 @@ def up(
 
     found = opened(project, clock)
     if not found.applied:
-        found.graph()  # a folder that is no project is refused before anything is made in it
+        found.graph()  # what declares nothing is refused before anything is made
+    elif flaws := found.state().flaws(quick=True):
+        raise StateChangedError(
+            f"The state's pages are damaged: {flaws[0]}.",
+            hint="Put it back from a backup, or run: tilth restore FILE",
+        )
     name = environment or found.settings.environment
     secret = token(found.home)
     listener = listen(port)

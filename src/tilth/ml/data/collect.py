@@ -3,7 +3,9 @@
 The rows go to temporary files on the blobs' disk, the checks run over them there, and only then do files become blobs
 and a manifest names them; what is not published is removed. With REFRESH ... INCREMENTAL and a parent made by the
 same recipe, only rows with an event time later than the parent's watermark less the lookback are read, and take the
-place of the parent's rows of that window (`merge`). Unchanged rows give the parent's manifest itself.
+place of the parent's rows of that window (`merge`). Unchanged rows give the parent's manifest itself. With a file of
+the parent missing or damaged all rows are read, and what has the parent's content mends it; an INCREMENTAL dataset whose
+sources give fewer rows by now is left as it is, and what would be lost is said.
 
 KEY is unique in every snapshot: of rows with the same key the one with the latest event time stays. Without an EVENT
 TIME nothing says which is the latest, and a repeated key stops the collection. Rows that fail a QUARANTINE check,
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
-from tilth.core.errors import CheckFailedError, DataError, ProjectError
+from tilth.core.errors import CheckFailedError, DamagedError, DataError, ProjectError
 from tilth.core.names import quoted
 from tilth.core.schema import Schema
 from tilth.core.time import Instant
@@ -67,6 +69,7 @@ class _Run:
     now: Instant
     progress: Progress
     folder: str
+    damaged: tuple[Part, ...] = ()  # of the parent
     low: datetime | None = None
     rows_read: int = 0
     scans: tuple[tuple[str, Scan], ...] = ()
@@ -89,7 +92,8 @@ def collect(
     folder = blobs.scratch()
     run = _Run(spec, recipe, sources, datasets, engine, blobs, parent, now, progress, folder)
     try:
-        run.low = _window_start(spec, recipe, parent)
+        run.damaged = _damaged(parent, blobs) if parent else ()
+        run.low = _window_start(spec, recipe, parent) if not run.damaged else None
         return _collected(run)
     finally:
         for held in run.holds:
@@ -320,14 +324,43 @@ def _publish(run: _Run, checks: Checks, parts: tuple[Part | Written, ...], uncha
     if unchanged and run.parent is not None:
         return run.parent
     draft = Manifest(run.spec.name, run.recipe, checks.schema, tuple(_draft(p) for p in parts))
-    if run.parent is not None and run.parent.id == draft.id:
+    same = run.parent is not None and run.parent.id == draft.id
+    if same and not run.damaged and run.parent is not None:
         return run.parent
+    if not same:
+        _not_lost(run, draft.rows)
     done = tuple(p.put(run.blobs) if isinstance(p, Written) else p for p in parts)
+    if same and run.parent is not None:
+        return replace(run.parent, parts=done)
     marks = [p.event_max for p in done if p.event_max]
     if run.low is not None and run.parent is not None and run.parent.watermark:
         marks.append(run.parent.watermark)
     parent = run.parent.id if run.parent else None
     return replace(draft, parts=done, watermark=max(marks, default=None), parent=parent)
+
+
+def _damaged(parent: Manifest, blobs: Blobs) -> tuple[Part, ...]:
+    return tuple(p for p in parent.parts if not all(map(blobs.intact, p.blobs)))
+
+
+def _not_lost(run: _Run, rows: int) -> None:
+    """DamagedError when rows that only the damaged parent holds would be given up: that is for a person to decide."""
+    parent = run.parent
+    if parent is None or not run.damaged or not run.spec.refresh.incremental or parent.recipe != run.recipe:
+        return
+    if rows >= parent.rows:
+        return
+    spans = tuple(
+        f"{p.blob[:12]}: {p.rows:,} rows" + (f" from {p.event_min} to {p.event_max}" if p.event_min else "")
+        for p in run.damaged
+    )
+    raise DamagedError(
+        f"Dataset `{run.spec.name}` has {len(run.damaged)} missing or damaged file{'s' * (len(run.damaged) > 1)}, and its "
+        f"sources hold {rows:,} of its {parent.rows:,} rows by now: the rest would be lost. Nothing was changed.",
+        hint="Put the file back: tilth restore FILE. To go on with what the sources hold, change its query or "
+        "add a check such as COUNT(*) >= 1 to its EXPECT, and apply: what is declared anew is collected anew.",
+        detail=spans,
+    )
 
 
 def _draft(part: Part | Written) -> Part:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Ids = npt.NDArray[np.uint64]
 
+ID_BYTES = 8
 HOW = 2  # the number of this way of making ids from all columns; a key's ids are as they ever were
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import StorageError
+from tilth.core.errors import DamagedError
 from tilth.core.schema import DataType, Field, Schema
 from tilth.ml.data.content import ContentDigest
 from tilth.ml.data.identity import row_ids
@@ -176,9 +176,16 @@ def write_parts(
     return done
 
 
-def paths(manifest: Manifest, blobs: Blobs) -> list[str]:
-    """Local Parquet files that hold the snapshot's rows, in order."""
-    return [blobs.path(p.blob) for p in manifest.parts]
+def paths(manifest: Manifest, blobs: Blobs, *, whole: bool = False) -> list[str]:
+    """Local Parquet files that hold the snapshot's rows, in order. With `whole` every byte is looked at now."""
+    try:
+        return [blobs.verified(p.blob) if whole else blobs.path(p.blob) for p in manifest.parts]
+    except DamagedError as error:
+        raise DamagedError(
+            f"A file of dataset `{manifest.dataset}` is not what was stored. {error.message}",
+            hint=f'Run: tilth sql "REFRESH DATASET {manifest.dataset}"   '
+            "It is collected again where its sources still hold the rows; else: tilth restore FILE",
+        ) from error
 
 
 def relation(manifest: Manifest, blobs: Blobs) -> Sequence[str] | pa.Table:
@@ -230,7 +237,7 @@ def file_ids(rows: str, ids: str | None, columns: Sequence[str]) -> npt.NDArray[
         return np.concatenate([np.empty(0, np.uint64), *made])
     found = np.fromfile(ids, dtype="<u8").astype(np.uint64)
     if len(found) != (count := pq.read_metadata(rows).num_rows):
-        raise StorageError(
+        raise DamagedError(
             f"The ids of {count:,} rows were kept, and {len(found):,} are there: a blob is damaged.",
             hint="Restore the blobs from a backup, or refresh the dataset.",
             detail=(ids,),

@@ -1,0 +1,83 @@
+"""A dataset's file is flipped, cut or gone: no answer comes from it, and REFRESH mends it or says what would be lost."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import damage as d
+from tilth.core.errors import DamagedError
+
+QUESTION = "SELECT count(*) AS n, sum(v) AS s FROM d"
+ANSWER = [{"n": d.ROWS, "s": sum(range(d.ROWS))}]
+
+
+@pytest.mark.parametrize("refresh", ["", d.INCREMENTAL], ids=["whole", "incremental"])
+@pytest.mark.parametrize("harm", d.HARM.values(), ids=d.HARM)
+def test_a_damaged_file_gives_no_answer_and_a_refresh_mends_it(tmp_path: Path, harm, refresh: str) -> None:
+    project = d.applied(tmp_path / "p", refresh)
+    assert project.sql(QUESTION).rows() == ANSWER
+    harm(d.part(project))
+    for again in (project, d.opened(tmp_path / "p")):
+        with pytest.raises(DamagedError, match="dataset `d`") as caught:
+            again.sql(QUESTION).rows()
+        assert 'tilth sql "REFRESH DATASET d"' in str(caught.value.hint)
+    before = project.generations()[0]["number"]
+    project.sql("REFRESH DATASET d")
+    assert project.sql(QUESTION).rows() == ANSWER
+    assert project.generations()[0]["number"] == before
+    assert [r["verb"] for r in project.sql("SELECT verb FROM tilth.audit").rows()][-2:].count("mend") <= 1
+    assert d.opened(tmp_path / "p").sql(QUESTION).rows() == ANSWER
+
+
+def test_rows_that_the_source_no_longer_holds_are_not_given_up_in_silence(tmp_path: Path) -> None:
+    project = d.applied(tmp_path / "p", d.INCREMENTAL)
+    with closing(sqlite3.connect(tmp_path / "p" / "ops.db")) as db, db:
+        db.execute("DELETE FROM rows WHERE id < 100")
+    d.flip(d.part(project))
+    with pytest.raises(DamagedError, match="140 of its 240 rows") as caught:
+        project.sql("REFRESH DATASET d")
+    assert "240 rows from 2024-01-01" in str(caught.value)
+    assert "tilth restore" in str(caught.value.hint)
+    path = tmp_path / "p" / "all.sql"
+    path.write_text(path.read_text().replace("EXPECT (", "EXPECT (COUNT(*) >= 1, "))
+    project.apply()
+    assert project.sql("SELECT count(*) AS n FROM d").rows() == [{"n": 140}]
+
+
+def test_a_new_row_beside_a_damaged_file_is_collected_with_the_rest(tmp_path: Path) -> None:
+    project = d.applied(tmp_path / "p", d.INCREMENTAL)
+    with closing(sqlite3.connect(tmp_path / "p" / "ops.db")) as db, db:
+        db.execute("INSERT INTO rows VALUES (999, '2024-04-30', 7, 'new')")
+    d.cut(d.part(project))
+    project.sql("REFRESH DATASET d")
+    assert project.sql(QUESTION).rows() == [{"n": d.ROWS + 1, "s": ANSWER[0]["s"] + 7}]
+
+
+def test_a_question_to_a_model_alone_hashes_no_data(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shop_project
+    from tilth.adapters import file_blobs
+
+    project = shop_project.opened(shop)
+    project.apply()
+    looked: list[str] = []
+    for name in ("_digest", "_look"):
+        real = getattr(file_blobs, name)
+        monkeypatch.setattr(file_blobs, name, lambda path, real=real: (looked.append(path), real(path))[1])
+    row = "carrier = 'slow' AND distance = 41.5 AND ordered_at = TIMESTAMP '2024-04-01 20:00:00'"
+    assert shop_project.opened(shop).sql(f"SELECT late FROM late WHERE {row}").rows()
+    assert looked == []
+
+
+@pytest.mark.parametrize("harm", d.HARM.values(), ids=d.HARM)
+def test_no_model_learns_from_a_damaged_file(shop: Path, harm) -> None:
+    import shop_project
+
+    project = shop_project.opened(shop)
+    project.apply()
+    versions = project.sql("SELECT count(*) AS n FROM tilth.versions").rows()
+    harm(d.part(project, "deliveries"))
+    with pytest.raises(DamagedError, match="dataset `deliveries`"):
+        project.sql("RETRAIN MODEL duration")
+    assert project.sql("SELECT count(*) AS n FROM tilth.versions").rows() == versions

@@ -1,0 +1,86 @@
+"""Which folder is a project, and which of its files are read."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import tilth
+from tilth.core.errors import TilthError
+from tilth.runtime import loader
+
+SOURCE = "CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_one"),
+    [
+        ("tilth.toml", "", True),
+        ("all.sql", SOURCE, True),
+        ("deep/er/all.sql", SOURCE, True),
+        ("all.sql", "CREAT", True),  # an error in it is said when it is read
+        ("all.sql", "-- only words\n /* and\n more */ ;\n", False),
+        ("all.sql", "", False),
+        ("all.txt", SOURCE, False),
+        ("tests/all.sql", SOURCE, False),
+        (".hidden/all.sql", SOURCE, False),
+        (".tilth/state.db", "x", True),
+        (".tilth/keys/signing_key.pub", "x", True),
+    ],
+)
+def test_a_project_has_settings_or_declarations_or_a_state(
+    tmp_path: Path, name: str, text: str, is_one: bool
+) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(text)
+    if is_one:
+        loader.find_project(str(tmp_path))
+        return
+    with pytest.raises(TilthError, match="is not a project") as caught:
+        loader.find_project(str(tmp_path))
+    assert "tilth init" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("nosuch", "E-STORAGE"), ("file", "E-STORAGE"), ("empty", "E-PROJECT")]
+)
+def test_a_folder_that_is_none_is_refused_and_nothing_is_made(tmp_path: Path, name: str, code: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text(SOURCE)
+    before = sorted(p.name for p in tmp_path.rglob("*"))
+    with pytest.raises(TilthError) as caught:
+        tilth.open(str(tmp_path / name))
+    assert caught.value.code == code
+    assert sorted(p.name for p in tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda p: p.symlink_to("/dev/zero"), "leads out of"),
+        (lambda p: p.symlink_to("/etc/passwd"), "leads out of"),
+        (lambda p: p.symlink_to("x.sql"), "leads back to itself"),
+        (lambda p: p.symlink_to("gone"), "cannot be read"),
+        (os.mkfifo, "is a FIFO"),
+        (lambda p: p.write_bytes(b"-- caf\xe9"), "is not UTF-8"),
+        (lambda p: p.write_bytes(b" " * ((16 << 20) + 1)), "longer than 16 MB"),
+    ],
+    ids=["device", "passwd", "loop", "dangling", "fifo", "latin-1", "long"],
+)
+def test_a_declaration_that_is_no_file_of_the_project_is_refused_by_name(
+    tmp_path: Path, make, says: str
+) -> None:
+    (tmp_path / "all.sql").write_text(SOURCE)
+    make(tmp_path / "x.sql")
+    with pytest.raises(TilthError) as caught:
+        loader.declarations(str(tmp_path))
+    assert "x.sql" in caught.value.message
+    assert says in caught.value.message
+    assert "root:" not in str(caught.value)
+
+
+def test_a_link_inside_the_project_is_read(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "ops.txt").write_text(SOURCE)
+    (tmp_path / "ops.sql").symlink_to(tmp_path / "shared" / "ops.txt")
+    assert [d.name for d in loader.declarations(str(tmp_path))] == ["ops"]
