@@ -100,9 +100,9 @@ def up(folder: Path):
 
 
 @contextlib.contextmanager
-def echo(connection: str):
+def echo(which: str):
     """A bare ASGI echo on the same server, with uvicorn's own connection or with tilth's."""
-    with _running([sys.executable, __file__, "echo", connection]) as (process, facts):
+    with _running([sys.executable, __file__, "echo", which]) as (process, facts):
         yield Server(process, facts["port"], "none", "/")
 
 
@@ -117,12 +117,13 @@ def _running(line: list[str]):
         process.stdout.close()
 
 
-def serve_echo(connection: str) -> None:
+def serve_echo(which: str) -> None:
     """Run the echo until a signal; it prints its port."""
     import uvloop
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
     from tilth.interfaces.http.connection import connection
+    from tilth.interfaces.http.crowd import Crowd
     from tilth.interfaces.http.server import _server, listen
 
     async def app(_scope, receive, send) -> None:
@@ -136,11 +137,9 @@ def serve_echo(connection: str) -> None:
     print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
     signal.signal(signal.SIGTERM, lambda *_: None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(
-            _server(app, {"uvicorn": HttpToolsProtocol, "tilth": connection()}[connection]).serve(
-                sockets=[listener]
-            )
-        )
+        crowd = Crowd()
+        protocol = {"uvicorn": HttpToolsProtocol, "tilth": connection(crowd)}[which]
+        runner.run(_server(app, crowd, protocol=protocol).serve(sockets=[listener]))
 
 
 # --- throughput --------------------------------------------------------------------------------------------
