@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tilth.plan.snapshot import Current
     from tilth.ports.clock import Clock
     from tilth.ports.engine import QueryEngine
+    from tilth.ports.limits import Limits
     from tilth.ports.predictions import PredictionLog
     from tilth.ports.progress import Progress
     from tilth.ports.state import Row
@@ -106,7 +107,18 @@ class Project:
             progress or Silent(),
             tell,
             self._loaded,
+            limits=self._limits(),
         )
+
+    def _limits(self) -> Limits:
+        """What a statement may use: `statement_timeout` and `statement_memory` under [limits] of tilth.toml."""
+        from tilth.core.time import parse_duration
+        from tilth.ports.limits import Limits
+
+        said = getattr(self.settings, "limits", None) or {}
+        timeout, memory = said.get("statement_timeout"), said.get("statement_memory")
+        seconds = parse_duration(str(timeout)).total_seconds() if timeout else Limits().seconds
+        return Limits(seconds, int(memory) if memory else Limits().memory)
 
     def apply(
         self,

@@ -20,6 +20,7 @@ from tilth.core.errors import DataError, ProjectError, SourceError, UnknownNameE
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.schema import DataType, Field, Schema
 from tilth.ports.source import Predicate, Scan
+from tilth.ports.streams import closing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -127,7 +128,6 @@ class SqliteSource:
         return DataType.FLOAT if kinds and kinds <= {"integer", "real"} else DataType.STRING
 
     def _arrow(self, sql: str) -> pa.RecordBatchReader:
-        import pyarrow as pa
         from adbc_driver_sqlite import dbapi
 
         try:
@@ -143,23 +143,19 @@ class SqliteSource:
             connection.close()
             raise _refused(error) from error
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            try:
-                yield None
-                yield from reader
-            except Exception as error:
-                raise DataError(
-                    "A column of the SQLite table holds values of another type than it declares.",
-                    hint="Declare it as TEXT, or correct the values.",
-                ) from error
-            finally:
-                reader.close()
-                cursor.close()
-                connection.close()
+        def close() -> None:
+            reader.close()
+            cursor.close()
+            connection.close()
 
-        started = batches()
-        next(started)  # a generator that was never started would not close the connection when dropped
-        return pa.RecordBatchReader.from_batches(reader.schema, started)
+        return closing(reader, close, _mistyped)
+
+
+def _mistyped(error: Exception) -> DataError:
+    return DataError(
+        f"A column of the SQLite table holds values of another type than it declares ({type(error).__name__}).",
+        hint="Declare it as TEXT, or correct the values.",
+    )
 
 
 @cache

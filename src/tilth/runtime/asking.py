@@ -17,8 +17,10 @@ from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.ml.data import reading
 from tilth.ml.data.snapshots import arrow_type
+from tilth.ports.limits import Limits
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
+from tilth.ports.streams import closing
 from tilth.resources.graph import Graph
 from tilth.runtime import catalog, generations, sources
 from tilth.runtime.scoring import Through, honest, predicted, through
@@ -69,7 +71,12 @@ class Models:
 
 
 def select(
-    work: Workspace, graph: Graph, environment: str, models: Models, statement: Select
+    work: Workspace,
+    graph: Graph,
+    environment: str,
+    models: Models,
+    statement: Select,
+    limits: Limits | None = None,
 ) -> pa.RecordBatchReader:
     """The result of the query; errors are placed in the statement. What it holds open ends with its last batch."""
     sql = statement.sql.rstrip().rstrip(";")
@@ -80,8 +87,10 @@ def select(
         opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
         opened[catalog.NAME] = catalog.SystemTables(work)
         datasets = _datasets(work, environment, pins)
-        reader = _Query(work, models, opened, datasets, sql, text, statement.position).run()
-        return reading.closing(reader, stack.close)
+        reader = _Query(
+            work, models, opened, datasets, sql, text, statement.position, limits or Limits()
+        ).run()
+        return closing(reader, stack.close)
     except TilthError as error:
         stack.close()
         raise error if statement.position is None else error.at(statement.position) from None
@@ -128,6 +137,7 @@ class _Query:
     sql: str
     text: str  # without FOR VERSION and FOR SNAPSHOT
     at: Position | None
+    limits: Limits
 
     def run(self) -> pa.RecordBatchReader:
         uses = lineage.tables(self.text, self.at)
@@ -176,7 +186,9 @@ class _Query:
             raise error.at(use.position) if use.position else error from None
 
     def _rows(self, sql: str) -> pa.RecordBatchReader:
-        return reading.query_rows(sql, self.datasets, self.sources, self.work.engine, self.work.blobs)
+        return reading.query_rows(
+            sql, self.datasets, self.sources, self.work.engine, self.work.blobs, self.limits
+        )
 
     def _one(self, split: RowPrediction) -> pa.RecordBatchReader:
         import pyarrow as pa
@@ -189,7 +201,7 @@ class _Query:
         }
         types = {o.name: arrow_type(o.type) for o in model.signature.outputs}
         arrays |= {name: pa.array([outputs[name]], types[name]) for name in split.wanted}
-        return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)})
+        return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
 
     def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:
         rows = self._rows(split.inner)
@@ -201,11 +213,11 @@ class _Query:
         failed: list[TilthError] = []
         inputs = {**others.inputs, PREDICTED: predicted(rows, chain, failed)}
         try:
-            answer = self.work.engine.stream(split.outer, inputs)
+            answer = self.work.engine.stream(split.outer, inputs, limits=self.limits)
         except TilthError as error:
             others.close()
             raise failed[0] if failed else error from None
-        return reading.closing(honest(answer, failed), others.close)
+        return closing(honest(answer, failed), others.close)
 
     def _others(self, outer: str) -> reading.Reading:
         """The tables that the rest of the query names besides the predicted rows: in a subquery, say."""

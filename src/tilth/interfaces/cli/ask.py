@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilth.core.errors import GateRefusedError, InputError, TilthError
+from tilth.core.errors import GateRefusedError, InputError, ResourceLimitError, TilthError
 from tilth.interfaces.cli import ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
 
@@ -27,6 +29,12 @@ PROMPT, MORE = "tilth> ", "  ...> "
 @JSON
 @click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
 @click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 1e6),
+    metavar="SECONDS",
+    help="How long a SELECT may work (default: statement_timeout of tilth.toml, or 60).",
+)
+@click.option(
     "--limit", default=100, show_default=True, type=click.IntRange(1), help="Rows of a table that are shown."
 )
 @CLOCK
@@ -37,6 +45,7 @@ def sql(
     as_json: bool,
     as_csv: bool,
     limit: int,
+    timeout: float | None,
     clock: str | None,
 ) -> None:
     """Perform a STATEMENT: SELECT, PLAN, APPLY, CREATE, REFRESH, RETRAIN, PROMOTE, ROLLBACK, EXPLAIN PREDICT, DRILL.
@@ -47,6 +56,7 @@ def sql(
     """
     line = show.Line()
     session = opened(project, clock).session(environment, line, show.did)
+    session.limits = replace(session.limits, give_up=_give_up, seconds=timeout or session.limits.seconds)
     form = "json" if as_json else "csv" if as_csv else "table"
     if statement is None and sys.stdin.isatty():
         _prompt(session, line, form, limit)
@@ -54,6 +64,13 @@ def sql(
     refused = _answer(session, line, statement if statement is not None else sys.stdin.read(), form, limit)
     if refused:
         raise SystemExit(GateRefusedError.exit_status)
+
+
+def _give_up() -> None:
+    """The statement heeds no interrupt: it ends with this program, which holds nothing but it."""
+    sys.stderr.write(f"The statement ran out of time, and was ended.  [{ResourceLimitError.code}]\n")
+    sys.stderr.flush()
+    os._exit(ResourceLimitError.exit_status)
 
 
 def _answer(session: Session, line: show.Line, text: str, form: str, limit: int) -> bool:
