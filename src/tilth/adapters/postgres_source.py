@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from tilth.adapters.native import reading
 from tilth.adapters.predicates import condition
 from tilth.core.errors import ProjectError, SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
@@ -101,7 +102,7 @@ class PostgresSource:
         )
 
     def native(self, sql: str) -> pa.RecordBatchReader:
-        return self._arrow(sql)
+        return self._arrow(reading(sql, "postgres"))
 
     def change_token(self, table: str) -> str | None:
         del table
@@ -147,7 +148,11 @@ class PostgresSource:
         connection = self._connect()
         try:
             with connection.cursor() as cursor:
-                for setting in ("default_transaction_read_only = on", "timezone = 'UTC'"):
+                for setting in (
+                    "default_transaction_read_only = on",
+                    "standard_conforming_strings = on",  # as `native` reads texts
+                    "timezone = 'UTC'",
+                ):
                     cursor.execute(f"SET {setting}")
                 cursor.execute(f"SET search_path = {quoted(self._schema)}")
         except Exception as error:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tilth.adapters.duckdb_engine import DuckDBEngine
+from tilth.adapters.native import reading
 from tilth.adapters.predicates import condition
 from tilth.core.errors import DataError, ProjectError, SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, quoted
@@ -87,7 +88,7 @@ class SqliteSource:
         return _engine().stream(query, {"rows": _without_first(self._arrow(sql))})
 
     def native(self, sql: str) -> pa.RecordBatchReader:
-        return self._arrow(sql)
+        return self._arrow(reading(sql, "sqlite"))
 
     def change_token(self, table: str) -> str | None:
         if table not in self.tables():
