@@ -90,11 +90,12 @@ def project(folder: Path):
 
 
 @contextlib.contextmanager
-def up(folder: Path):
-    """The real server, without its reconciler."""
+def up(folder: Path, files: int | None = None):
+    """The real server, without its reconciler. `files`: how many descriptors it may have."""
     code = "from tilth.interfaces.cli.up import up; up()"
     line = [sys.executable, "-c", code, "--project", str(folder), "--port", "0", "--no-reconcile", "--json"]
-    with _running(line) as (process, facts):
+    limited = [] if files is None else ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
+    with _running([*limited, *line]) as (process, facts):
         token = facts["url"].partition("token=")[2]
         yield Server(process, facts["port"], token, "/predict/late_api")
 

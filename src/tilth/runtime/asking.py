@@ -12,9 +12,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameError
+from tilth.core.errors import InputError, LanguageError, Position, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
-from tilth.core.schema import Schema
+from tilth.core.schema import DataType, Schema
 from tilth.ml.data import reading
 from tilth.ml.data.snapshots import arrow_type
 from tilth.ports.limits import Limits
@@ -195,10 +195,8 @@ class _Query:
 
         model = self.models.get(split.model, split.version)
         given = dict(split.inputs)
+        arrays = {i.name: fitting(i.name, given.get(i.name), i.type) for i in model.signature.inputs}
         outputs = one_row(model, given, split.wanted)
-        arrays = {
-            i.name: pa.array([given.get(i.name)]).cast(arrow_type(i.type)) for i in model.signature.inputs
-        }
         types = {o.name: arrow_type(o.type) for o in model.signature.outputs}
         arrays |= {name: pa.array([outputs[name]], types[name]) for name in split.wanted}
         return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
@@ -224,6 +222,26 @@ class _Query:
         uses = [u for u in lineage.tables(outer) if u.name != PREDICTED]
         schemas = dict(self._schema(u) for u in uses)
         return reading.open_inputs(outer, schemas, self.sources, self.datasets, self.work.blobs, hold=True)
+
+
+def fitting(name: str, value: Any, kind: DataType) -> pa.Array:
+    """The value in the input's type; InputError when it does not fit, exactly."""
+    import pyarrow as pa
+
+    try:
+        if (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and kind in {DataType.FLOAT, DataType.DECIMAL}
+        ):
+            value = float(value)
+        return pa.array([value]).cast(arrow_type(kind))
+    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+        shown = repr(value)
+        raise InputError(
+            f"The input `{name}` cannot be {shown if len(shown) <= 60 else shown[:59] + '…'}: it is {kind}.",
+            hint=f"Give `{name}` a value of that type; a moment has no offset here, and is in UTC.",
+        ) from None
 
 
 def one_row(model: Predictor, given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import click
 
 from tilth.core.errors import GateRefusedError, InputError, ResourceLimitError, TilthError
 from tilth.interfaces.cli import ctrl_c, show
-from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, version_number
 
 if TYPE_CHECKING:
     from tilth.runtime.session import Result, Session
@@ -35,7 +35,11 @@ PROMPT, MORE = "tilth> ", "  ...> "
     help="How long a SELECT may work (default: statement_timeout of tilth.toml, or 60).",
 )
 @click.option(
-    "--limit", default=100, show_default=True, type=click.IntRange(1), help="Rows of a table that are shown."
+    "--limit",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, MOST),
+    help="Rows of a table that are shown.",
 )
 @CLOCK
 def sql(
@@ -94,7 +98,7 @@ def _print(done: Result, line: show.Line, form: str, limit: int) -> None:
         return
     line.close()
     if done.text:
-        click.echo(done.text, err=form != "table")
+        click.echo(show.clean(done.text), err=form != "table")
     show.rows(done.reader, form, limit)
 
 
@@ -122,7 +126,7 @@ def _prompt(session: Session, line: show.Line, form: str, limit: int) -> None:
             try:
                 _answer(session, line, text, form, limit)
             except TilthError as error:
-                click.echo(str(error), err=True)
+                click.echo(show.clean(str(error)), err=True)
             except KeyboardInterrupt:
                 click.echo("\nStopped.", err=True)
             text = ""
@@ -135,7 +139,13 @@ def _prompt(session: Session, line: show.Line, form: str, limit: int) -> None:
 @ENV
 @JSON
 @click.option("--explain", is_flag=True, help="Show which inputs made the prediction what it is.")
-@click.option("--version", "version", type=int, metavar="N", help="A version (default: the one that serves).")
+@click.option(
+    "--version",
+    "version",
+    type=click.IntRange(0, MOST),
+    metavar="N",
+    help="A version (default: the one that serves).",
+)
 @CLOCK
 def predict(
     model: str,
@@ -154,7 +164,7 @@ def predict(
     Example: tilth predict late origin=JFK dest=LAX carrier=DL distance=2475 --explain
     """
     name, _, pinned = model.partition("@")
-    if pinned and not pinned.isdigit():
+    if pinned and version_number(pinned) is None:
         raise click.BadParameter(f"{pinned!r} is not a version's number; write {name}@3.", param_hint="MODEL")
     found = opened(project, clock).model(name, int(pinned) if pinned else version, environment)
     given = _given(inputs, found.inputs, name)

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import click
 
 from tilth.app import Project
+from tilth.interfaces.cli import show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
 
 PORT = 8439
@@ -96,7 +97,7 @@ def words(node: object, url: str) -> list[str]:
 
 def say(line: str) -> None:
     """One line with the time on the wall."""
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {show.clean(line)}\n")
     sys.stderr.flush()
 
 
