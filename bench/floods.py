@@ -34,10 +34,8 @@ def flood(port: int, half_open: int) -> None:
 
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
-    links: list[socket.socket] = []
+    links = [_begun(port, n) for n in range(half_open)]
     endless = None
-    for n in range(half_open):
-        links.append(_begun(port, n))
     print("flooding", flush=True)
     turn = 0
     while not ended.wait(PAUSE):

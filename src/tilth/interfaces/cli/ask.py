@@ -58,6 +58,8 @@ def sql(
     Without one, statements are read from a pipe, or at a prompt (end each with `;`, leave with Ctrl-D).
     Example: tilth sql "SELECT d.flight_id, m.late FROM departures d JOIN late m LIMIT 5"
     """
+    if timeout is not None and math.isnan(timeout):
+        raise click.BadParameter("nan is no number of seconds.", param_hint="--timeout")
     line = show.Line()
     session = opened(project, clock).session(environment, line, show.did)
     session.limits = replace(session.limits, give_up=_give_up, seconds=timeout or session.limits.seconds)

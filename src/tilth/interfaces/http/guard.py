@@ -126,7 +126,7 @@ class Guard:
 
     def _refuse(self, given: bytes | None) -> None:
         """Raise, unless only the scheme is spelled otherwise."""
-        hint = f"Send the header `Authorization: Bearer <token>`; it is in {WHERE}, in the project's folder."
+        hint = f"Send the header `Authorization: Bearer <token>`; the token is in {WHERE}."
         if given is None:
             raise AuthError("This needs a token.", hint=hint)
         scheme, _, value = given.partition(b" ")
