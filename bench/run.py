@@ -28,6 +28,7 @@ BENCHES = {
     "data": "Collecting and vetting",
     "batch": "Batch prediction by SQL",
     "serving": "Serving",
+    "floods": "Serving under a flood",
     "install": "Installing",
 }
 RESULTS = HERE / "RESULTS.md"

@@ -90,19 +90,20 @@ def project(folder: Path):
 
 
 @contextlib.contextmanager
-def up(folder: Path):
-    """The real server, without its reconciler."""
+def up(folder: Path, files: int | None = None):
+    """The real server, without its reconciler. `files`: how many descriptors it may have."""
     code = "from tilth.interfaces.cli.up import up; up()"
     line = [sys.executable, "-c", code, "--project", str(folder), "--port", "0", "--no-reconcile", "--json"]
-    with _running(line) as (process, facts):
+    limited = [] if files is None else ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
+    with _running([*limited, *line]) as (process, facts):
         token = facts["url"].partition("token=")[2]
         yield Server(process, facts["port"], token, "/predict/late_api")
 
 
 @contextlib.contextmanager
-def echo(connection: str):
+def echo(which: str):
     """A bare ASGI echo on the same server, with uvicorn's own connection or with tilth's."""
-    with _running([sys.executable, __file__, "echo", connection]) as (process, facts):
+    with _running([sys.executable, __file__, "echo", which]) as (process, facts):
         yield Server(process, facts["port"], "none", "/")
 
 
@@ -117,12 +118,13 @@ def _running(line: list[str]):
         process.stdout.close()
 
 
-def serve_echo(connection: str) -> None:
+def serve_echo(which: str) -> None:
     """Run the echo until a signal; it prints its port."""
     import uvloop
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
     from tilth.interfaces.http.connection import connection
+    from tilth.interfaces.http.crowd import Crowd
     from tilth.interfaces.http.server import _server, listen
 
     async def app(_scope, receive, send) -> None:
@@ -136,11 +138,9 @@ def serve_echo(connection: str) -> None:
     print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
     signal.signal(signal.SIGTERM, lambda *_: None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(
-            _server(app, {"uvicorn": HttpToolsProtocol, "tilth": connection()}[connection]).serve(
-                sockets=[listener]
-            )
-        )
+        crowd = Crowd()
+        protocol = {"uvicorn": HttpToolsProtocol, "tilth": connection(crowd)}[which]
+        runner.run(_server(app, crowd, protocol=protocol).serve(sockets=[listener]))
 
 
 # --- throughput --------------------------------------------------------------------------------------------

@@ -107,13 +107,14 @@ class Up:
 
 
 @contextlib.contextmanager
-def up(folder: Path, *options: str) -> Iterator[Up]:
-    """Run it for the block; by default without its reconciler."""
+def up(folder: Path, *options: str, files: int | None = None) -> Iterator[Up]:
+    """Run it for the block; by default without its reconciler. `files`: how many descriptors it may have."""
+    limited = [] if files is None else ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
     line = [sys.executable, "-m", "tilth", "up", "--project", str(folder), "--port", "0", "--json"]
     log = folder / "server.log"
     with log.open("ab") as errors:
         process = subprocess.Popen(
-            [*line, *(options or ("--no-reconcile",))], stdout=subprocess.PIPE, stderr=errors
+            [*limited, *line, *(options or ("--no-reconcile",))], stdout=subprocess.PIPE, stderr=errors
         )
         assert process.stdout is not None
         try:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tilth.plan.snapshot import Current
     from tilth.ports.clock import Clock
     from tilth.ports.engine import QueryEngine
+    from tilth.ports.limits import Limits
     from tilth.ports.predictions import PredictionLog
     from tilth.ports.progress import Progress
     from tilth.ports.state import Row
@@ -96,8 +97,8 @@ class Project:
         from tilth.runtime.generations import current
 
         if not self.applied:
-            return Current.empty(environment)
-        return current(self.state(), environment)
+            return Current(environment, serving=self.settings.serving)
+        return current(self.state(), environment, serving=self.settings.serving)
 
     def plan(self, environment: str | None = None) -> Plan:
         """What would change in the environment, and why. Reads files and state, asks no source, changes nothing."""
@@ -125,7 +126,15 @@ class Project:
             progress or Silent(),
             tell,
             self._loaded,
+            limits=self._limits(),
         )
+
+    def _limits(self) -> Limits:
+        """What a statement may use: `statement_timeout` and `statement_memory` under [limits] of tilth.toml."""
+        from tilth.ports.limits import Limits
+
+        said = self.settings.limits
+        return Limits(said.statement_timeout.total_seconds(), said.statement_memory)
 
     def apply(
         self,
@@ -156,7 +165,7 @@ class Project:
         """Give `target` all pointers of `source` in one transaction; the new generation's number."""
         from tilth.runtime.generations import promote
 
-        return promote(self.work().state, source, target, "promote", self.clock.now())
+        return promote(self.work().state, source, target, "promote", self.clock.now(), self.settings.serving)
 
     def rollback(self, environment: str = "prod", generation: int | None = None) -> int:
         """Point back at an earlier generation (by default the one before); the new generation's number."""
@@ -248,6 +257,7 @@ class Project:
                 cache(self._engine),
                 self._keys_once,
                 cache(self._log),
+                self.settings.serving,
             )
         return self._work
 

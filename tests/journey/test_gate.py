@@ -223,3 +223,19 @@ def test_a_model_that_remembers_its_rows_is_not_promoted_for_it(tmp_path: Path) 
     found = gate(project, 1)
     assert found["outcome"] == "fail"
     assert 0.4 < found["candidate_metric"] < 0.6
+
+
+@pytest.mark.parametrize(
+    ("toml", "served"), [('environment = "live"\nserving = "live"\n', 1), ('environment = "live"\n', 2)]
+)
+def test_gates_hold_where_models_serve_whatever_it_is_called(tmp_path: Path, toml: str, served: int) -> None:
+    folder = c.make(tmp_path / "shop", MODEL)
+    (folder / "tilth.toml").write_text(toml)
+    project = c.opened(folder)
+    project.apply()
+    (folder / "shop.sql").write_text(
+        MODEL.replace("metric = 'roc_auc'", "metric = 'roc_auc', minimum = 0.9999")
+    )
+    (did,) = [d for d in project.apply().did if d.action.name == "late"]
+    assert project.model("late").version == served
+    assert ("Gates hold in `prod`; here it is taken all the same." in did.text) == (served == 2)

@@ -9,6 +9,8 @@ import shop_project as c
 QUERIES = [
     "SELECT d.id, m.late FROM deliveries d JOIN late m ORDER BY d.id LIMIT 10",
     "SELECT d.id, m.late AS p FROM deliveries d LEFT JOIN late m ORDER BY d.id LIMIT 3",
+    "SELECT d.id, m.late FROM deliveries d JOIN late m ORDER BY d.id LIMIT 10%",
+    "SELECT d.id, m.late, reverse(d.carrier) AS r FROM deliveries d JOIN late m WHERE d.id < 50 ORDER BY d.id",
     (
         "SELECT d.carrier, count(*) FILTER (WHERE m.late) n, avg(m.late_confidence)::DECIMAL(9, 6) a"
         " FROM deliveries d JOIN late m GROUP BY d.carrier HAVING count(*) > 10 ORDER BY ALL"

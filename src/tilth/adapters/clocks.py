@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 
-from tilth.core.errors import StorageError
+from tilth.core.errors import LanguageError, StorageError
 from tilth.core.time import Instant, parse_instant, show_instant
 
 
 class SystemClock:
     def now(self) -> Instant:
         return datetime.now(UTC)
+
+
+class ClockError(StorageError):
+    """Nobody knows what time it is: not the fault of who asked."""
+
+    http_status = 503
 
 
 class FileClock:
@@ -27,9 +33,10 @@ class FileClock:
             if self._seen is None or self._seen[0] != stamp:
                 with open(self._path, encoding="utf-8") as file:
                     self._seen = (stamp, parse_instant(file.read()))
-        except OSError as error:
-            raise StorageError(
-                f"The clock file {self._path} cannot be read ({error.strerror}).",
+        except (OSError, ValueError, LanguageError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it holds no instant"
+            raise ClockError(
+                f"The clock file {self._path} cannot be read ({why}).",
                 hint="Write an instant such as 2013-05-01T00:00:00Z into it.",
             ) from error
         return self._seen[1]

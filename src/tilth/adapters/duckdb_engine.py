@@ -3,8 +3,10 @@
 Only the Parquet files named as inputs can be read, and only SELECT runs. A query over files has a database of its own,
 since the files it may read are settled once and then locked. Making one takes 15 ms, so queries without files
 share one, which can read no file at all: each has its own cursor, temporary views, and, for names with a schema,
-its own attached database, gone with its last batch. What DuckDB's limits do not stop (one huge string, an
-endless query) is for the process around it: an address-space limit and a time-out.
+its own attached database, gone with its last batch. A query with limits is watched (`duckdb_watch`): what runs too
+long is interrupted. DuckDB hears that between two batches, and some functions make a gigabyte of one value in
+between; a query that calls any function but those that are known not to runs in a process of its own
+(`duckdb_process`), which can be ended at any moment.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tilth.adapters import duckdb_process
 from tilth.adapters.arrow_types import duckdb_name, from_duckdb
+from tilth.adapters.duckdb_watch import Watch
 from tilth.core.errors import (
     DataError,
     InputError,
@@ -32,6 +36,8 @@ from tilth.core.errors import (
 from tilth.core.names import literal, quoted
 from tilth.core.schema import Field, Schema
 from tilth.ports.engine import Relation
+from tilth.ports.limits import Limits
+from tilth.ports.streams import closing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,29 +57,39 @@ class DuckDBEngine:
         self._memory = memory
         self._threads = threads
         self._temp = temp or tempfile.gettempdir()
-        self._shared: Any = None
+        self._shared: dict[str, Any] = {}  # databases that read no files, by their memory
         self._pid = 0
         self._lock = threading.Lock()
 
     def stream(
-        self, sql: str, inputs: Mapping[str, Relation], parameters: Mapping[str, object] | None = None
+        self,
+        sql: str,
+        inputs: Mapping[str, Relation],
+        parameters: Mapping[str, object] | None = None,
+        limits: Limits | None = None,
     ) -> pa.RecordBatchReader:
         files = {
             name: tuple(self._allowed(p) for p in value) for name, value in inputs.items() if _is_paths(value)
         }
-        task = self._task([p for paths in files.values() for p in paths])
+        if limits is not None and not parameters and duckdb_process.needs_one(sql):
+            given: dict[str, Relation] = {name: files.get(name, value) for name, value in inputs.items()}
+            return duckdb_process.stream(sql, given, limits, self._threads, self._temp, translated)
+        memory = self._memory if limits is None else f"{limits.memory}B"
+        task = self._task([p for paths in files.values() for p in paths], memory)
+        watch = Watch(task.connection, limits)
         try:
             for name, value in inputs.items():
                 task.view(name, files.get(name), value)
-            relation = _only_select(task.connection, sql, parameters or {})
-            reader = relation.to_arrow_reader(BATCH)
+            with watch:
+                relation = _only_select(task.connection, sql, parameters or {})
+                reader = relation.to_arrow_reader(BATCH)
         except BaseException as error:
             task.close()
-            raise translated(error) from error
-        return _guarded(task, reader)
+            raise watch.told(translated(error)) from error
+        return _guarded(task, watch, reader)
 
     def describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
-        task = self._task([])
+        task = self._task([], self._memory)
         try:
             for name, schema in schemas.items():
                 task.table(name, schema)
@@ -99,23 +115,23 @@ class DuckDBEngine:
             )
         return real
 
-    def _task(self, paths: Sequence[str]) -> _Task:
+    def _task(self, paths: Sequence[str], memory: str) -> _Task:
         if paths:
-            return _Task(self._connect(paths))
+            return _Task(self._connect(paths, memory))
         with self._lock:
-            if self._shared is None or self._pid != os.getpid():
-                self._drop_shared()
-                self._shared, self._pid = self._connect([]), os.getpid()
-            return _Task(self._shared.cursor())
+            if self._pid != os.getpid():
+                _outlived.extend(self._shared.values())
+                self._shared, self._pid = {}, os.getpid()
+            if memory not in self._shared:
+                self._shared[memory] = self._connect([], memory)
+            return _Task(self._shared[memory].cursor())
 
     def _drop_shared(self) -> None:
-        if self._shared is not None and self._pid == os.getpid():
-            self._shared.close()
-        elif self._shared is not None:
-            _outlived.append(self._shared)
-        self._shared = None
+        for shared in self._shared.values() if self._pid == os.getpid() else ():
+            shared.close()
+        self._shared = {}
 
-    def _connect(self, paths: Sequence[str]) -> Any:
+    def _connect(self, paths: Sequence[str], memory: str) -> Any:
         import duckdb
 
         spill = os.path.join(self._temp, f"tilth-spill-{os.getpid()}-{next(_count)}")
@@ -127,7 +143,7 @@ class DuckDBEngine:
             "autoload_known_extensions = false",
             "allow_community_extensions = false",
             "python_enable_replacements = false",
-            f"memory_limit = {literal(self._memory)}",
+            f"memory_limit = {literal(memory)}",
             "max_temp_directory_size = '20GB'",
             "TimeZone = 'UTC'",
             "lock_configuration = true",
@@ -206,20 +222,19 @@ def _only_select(connection: Any, sql: str, parameters: Mapping[str, object] | N
     return connection.sql(sql, params=given) if given else connection.sql(sql)
 
 
-def _guarded(task: _Task, reader: Any) -> pa.RecordBatchReader:
+def _guarded(task: _Task, watch: Watch, reader: Any) -> pa.RecordBatchReader:
     """The same batches with our errors, keeping the connection alive until the last."""
     import pyarrow as pa
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            yield from reader
-        except Exception as error:
-            raise translated(error) from error
-        finally:
-            reader.close()
-            task.close()
+    def close() -> None:
+        reader.close()
+        task.close()
 
-    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+    def told(error: Exception) -> BaseException:
+        return watch.told(translated(error))
+
+    watched = pa.RecordBatchReader.from_batches(reader.schema, watch.each(reader))
+    return closing(watched, close, told)
 
 
 _CANDIDATES = re.compile(

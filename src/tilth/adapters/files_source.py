@@ -19,6 +19,7 @@ from tilth.core.names import did_you_mean, literal, quoted
 from tilth.core.schema import Field, Schema
 from tilth.ports import places
 from tilth.ports.source import Scan
+from tilth.ports.streams import closing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -237,22 +238,12 @@ def _broken_sql(opened: _Opened) -> str:
 
 
 def _stream(connection: Any, sql: str) -> pa.RecordBatchReader:
-    import pyarrow as pa
-
     try:
         reader = connection.sql(sql).to_arrow_reader(65_536)
     except Exception as error:
         raise _refused(error) from error
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            yield from reader
-        except Exception as error:
-            raise _refused(error) from error
-        finally:
-            connection.close()
-
-    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+    return closing(reader, connection.close, _refused)
 
 
 def _holding(reader: pa.RecordBatchReader, select: str, opened: _Opened) -> pa.RecordBatchReader:

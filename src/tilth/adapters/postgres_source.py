@@ -7,15 +7,17 @@ the wall. There is no change token: PostgreSQL's counters lag behind its commits
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from tilth.adapters.native import reading
 from tilth.adapters.predicates import condition
 from tilth.core.errors import ProjectError, SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
 from tilth.core.schema import DataType, Field, Schema
 from tilth.ports.source import Scan
+from tilth.ports.streams import closing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +102,7 @@ class PostgresSource:
         )
 
     def native(self, sql: str) -> pa.RecordBatchReader:
-        return self._arrow(sql)
+        return self._arrow(reading(sql, "postgres"))
 
     def change_token(self, table: str) -> str | None:
         del table
@@ -146,7 +148,11 @@ class PostgresSource:
         connection = self._connect()
         try:
             with connection.cursor() as cursor:
-                for setting in ("default_transaction_read_only = on", "timezone = 'UTC'"):
+                for setting in (
+                    "default_transaction_read_only = on",
+                    "standard_conforming_strings = on",  # as `native` reads texts
+                    "timezone = 'UTC'",
+                ):
                     cursor.execute(f"SET {setting}")
                 cursor.execute(f"SET search_path = {quoted(self._schema)}")
         except Exception as error:
@@ -157,8 +163,6 @@ class PostgresSource:
 
 def _stream(connection: Any, sql: str, *, keep: bool = False) -> pa.RecordBatchReader:
     """The result; the connection ends with its last batch, or with an error, unless it is to be kept."""
-    import pyarrow as pa
-
     cursor = connection.cursor()
 
     def close() -> None:
@@ -173,19 +177,11 @@ def _stream(connection: Any, sql: str, *, keep: bool = False) -> pa.RecordBatchR
         close()
         raise _refused(error) from None
 
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            yield None
-            yield from reader
-        except Exception as error:
-            raise _refused(error) from None
-        finally:
-            reader.close()
-            close()
+    def end() -> None:
+        reader.close()
+        close()
 
-    started = batches()
-    next(started)  # a generator that was never started would not close the connection when dropped
-    return pa.RecordBatchReader.from_batches(reader.schema, started)
+    return closing(reader, end, _refused)
 
 
 def _sent(name: str, kind: str) -> str:

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tilth.adapters.duckdb_engine import DuckDBEngine
+from tilth.adapters.native import reading
 from tilth.adapters.predicates import condition
 from tilth.core.errors import DataError, ProjectError, SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.schema import DataType, Field, Schema
 from tilth.ports import places
 from tilth.ports.source import Predicate, Scan
+from tilth.ports.streams import closing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,7 +92,7 @@ class SqliteSource:
         return _engine().stream(query, {"rows": _without_first(self._arrow(sql))})
 
     def native(self, sql: str) -> pa.RecordBatchReader:
-        return self._arrow(sql)
+        return self._arrow(reading(sql, "sqlite"))
 
     def change_token(self, table: str) -> str | None:
         if table not in self.tables():
@@ -131,7 +133,6 @@ class SqliteSource:
         return DataType.FLOAT if kinds and kinds <= {"integer", "real"} else DataType.STRING
 
     def _arrow(self, sql: str) -> pa.RecordBatchReader:
-        import pyarrow as pa
         from adbc_driver_sqlite import dbapi
 
         try:
@@ -147,23 +148,19 @@ class SqliteSource:
             connection.close()
             raise _refused(error) from error
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            try:
-                yield None
-                yield from reader
-            except Exception as error:
-                raise DataError(
-                    "A column of the SQLite table holds values of another type than it declares.",
-                    hint="Declare it as TEXT, or correct the values.",
-                ) from error
-            finally:
-                reader.close()
-                cursor.close()
-                connection.close()
+        def close() -> None:
+            reader.close()
+            cursor.close()
+            connection.close()
 
-        started = batches()
-        next(started)  # a generator that was never started would not close the connection when dropped
-        return pa.RecordBatchReader.from_batches(reader.schema, started)
+        return closing(reader, close, _mistyped)
+
+
+def _mistyped(error: Exception) -> DataError:
+    return DataError(
+        f"A column of the SQLite table holds values of another type than it declares ({type(error).__name__}).",
+        hint="Declare it as TEXT, or correct the values.",
+    )
 
 
 @cache

@@ -30,6 +30,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+WIDEST = 400  # characters of a line that are shown
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -48,10 +50,12 @@ class Position:
         """The line with a caret below, indented by four; empty when the text is not known."""
         if self.text is None:
             return ""
-        number = str(self.line)
-        gap = "".join("\t" if c == "\t" else " " for c in self.text[: self.column - 1])
-        caret = "^" * max(1, min(self.length, len(self.text) - self.column + 1))
-        return f"    {number} | {self.text}\n    {' ' * len(number)} | {gap}{caret}"
+        number, first = str(self.line), max(0, self.column - 1 - WIDEST // 2)
+        first = first if len(self.text) > WIDEST else 0
+        shown, at = self.text[first : first + WIDEST], self.column - 1 - first
+        gap = "".join("\t" if c == "\t" else " " for c in shown[:at])
+        caret = "^" * max(1, min(self.length, len(shown) - at))
+        return f"    {number} | {shown}\n    {' ' * len(number)} | {gap}{caret}"
 
 
 class TilthError(Exception):

@@ -31,7 +31,7 @@ _UNITS = {
     "week": timedelta(weeks=1),
     "w": timedelta(weeks=1),
 }
-_PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*,?")
+_PART = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*,?")
 
 
 def parse_duration(text: str) -> timedelta:
@@ -40,7 +40,7 @@ def parse_duration(text: str) -> timedelta:
     >>> parse_duration("7 days").days
     7
     """
-    total, end = timedelta(), 0
+    total, end, used = timedelta(), 0, set[timedelta]()
     while end < len(text.rstrip()):
         part = _PART.match(text, end)
         if part is None:
@@ -56,7 +56,17 @@ def parse_duration(text: str) -> timedelta:
                 hint=(f"Did you mean {near!r}? " if near else "")
                 + "Units: seconds, minutes, hours, days, weeks.",
             )
-        total += float(part[1]) * unit
+        if unit in used:
+            raise LanguageError(
+                f"{text!r} gives {part[2]!r} twice.", hint="Write for example '1 day 12 hours'."
+            )
+        used.add(unit)
+        try:
+            total += float(part[1]) * unit
+        except OverflowError:
+            raise LanguageError(
+                f"{text[:60]!r} is too long a duration.", hint="Write for example '7 days'."
+            ) from None
         end = part.end()
     if not total:
         raise LanguageError(

@@ -24,7 +24,7 @@ from tilth.plan.actions import (
     TrainModel,
 )
 from tilth.plan.policy import retrain_reason
-from tilth.plan.snapshot import SERVING, Current, Pointer, SnapshotFacts, VersionFacts
+from tilth.plan.snapshot import Current, Pointer, SnapshotFacts, VersionFacts
 from tilth.resources.kinds import Resource
 from tilth.sql.statements import CreateDataset, CreateEndpoint, CreateModel, Kind
 
@@ -173,7 +173,7 @@ def _new_recipe(
     data = next((current.pointer(Kind.DATASET, n) for n in resource.depends), None)
     tried = next((v for v in same if v.status in {"refused", "held"}), None)
     if tried is not None and (data is None or tried.snapshot == data.target):
-        if current.environment != SERVING:
+        if current.environment != current.serving:
             reason = f"{why}; already trained, and {tried.status} by its gate"
             return (ShareVersion(resource.name, resource.recipe, tried.version, reason),), ()
         text = f"version {tried.version} of this definition was {tried.status} by its gate; it is tried again when its data or definition changes"

@@ -55,10 +55,14 @@ def retrain_reason(
 def _aged(condition: Condition, trained_at: Instant, now: Instant) -> str | None:
     age = now - trained_at
     if isinstance(condition.value, timedelta) and _COMPARE[condition.op](age, condition.value):
-        return (
-            f"age {show_duration(timedelta(days=age.days))} {condition.op} {show_duration(condition.value)}"
-        )
+        return f"age {show_duration(_rounded(age))} {condition.op} {show_duration(condition.value)}"
     return None
+
+
+def _rounded(age: timedelta) -> timedelta:
+    """Whole days from two days on, below that hours, below that minutes."""
+    size = next((s for s in (timedelta(days=1), timedelta(hours=1)) if age >= 2 * s), timedelta(minutes=1))
+    return age // size * size
 
 
 def _signalled(

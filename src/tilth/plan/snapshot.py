@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tilth.core.time import Instant
 from tilth.sql.statements import Kind
 
-SERVING = "prod"  # the environment whose models must pass their gates; elsewhere a gate is recorded and holds nothing back
+SERVING = "prod"  # where models serve if nobody says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,9 @@ class Current:
     signals: tuple[tuple[str, tuple[Signals, ...]], ...] = ()  # by model, oldest first
     costs: tuple[Cost, ...] = ()
     since: Instant | None = None  # when its generation was published
+    serving: str = (
+        SERVING  # where models must pass their gates; elsewhere a gate is recorded and holds nothing back
+    )
     learning: tuple[
         tuple[str, int], ...
     ] = ()  # engines that are installed, with the number of their way of learning

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from tilth.core.schema import Schema
+from tilth.ports.limits import Limits
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -18,12 +19,17 @@ class QueryEngine(Protocol):
     """Hardened: no file but the given ones, no network, no extension, no Python variable can be reached by the SQL."""
 
     def stream(
-        self, sql: str, inputs: Mapping[str, Relation], parameters: Mapping[str, object] | None = None
+        self,
+        sql: str,
+        inputs: Mapping[str, Relation],
+        parameters: Mapping[str, object] | None = None,
+        limits: Limits | None = None,
     ) -> pa.RecordBatchReader:
         """The result as batches of up to 65,536 rows. Input names are table names (`a` or `schema.a`).
 
         Raises LanguageError or UnknownNameError for SQL that does not bind (with DuckDB's candidates),
-        DataError for values that do not convert, ResourceLimitError when memory or disk runs out.
+        DataError for values that do not convert, ResourceLimitError when memory or disk runs out,
+        or the limits do.
         """
         ...
 

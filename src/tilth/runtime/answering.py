@@ -18,8 +18,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from tilth.core.errors import InputError
+from tilth.core.errors import InputError, TilthError
 from tilth.core.time import show_instant
+from tilth.ml.serving.once import once
 from tilth.ml.serving.predictor import Answer, Predictor
 from tilth.ml.serving.rollout import Observation, Progress, Stage, observe, takes
 from tilth.ports.clock import Clock
@@ -32,7 +33,7 @@ SHADOWED_ROWS = 50  # of a request with many rows
 TURN = 0.002  # seconds of many rows before other requests have their turn
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _ID = b'","id":"'
-Scored = tuple[bytes, Any, Answer]
+Scored = tuple[bytes, Any, Answer, bytes]  # the answer's inside, the row, its score, the row as it is logged
 
 
 class Side:
@@ -61,12 +62,19 @@ class Side:
 
     def record(self, at: bytes, ident: bytes, role: str, scored: Scored) -> bytes:
         """The line for the log."""
-        inside, row, score = scored
+        inside, _, score, inputs = scored
         number = (repr(score[0]) if len(score) == 1 else json.dumps(score)).encode()
-        inputs, head = self.predictor.record(row), self._heads[role]
+        head = self._heads[role]
         return b"".join(
             (b'{"at":"', at, _ID, ident, head, inputs, b',"outputs":{', inside, b'},"score":', number, b"}")
         )
+
+    def score(self, body: bytes) -> Scored:
+        """One row of JSON, decoded and scored; InputError when it does not fit, or gives a name twice."""
+        inside, row, score = self.predictor.score_json(body)
+        written = self.predictor.record(row)
+        once(body, written)
+        return inside, row, score, written
 
     def answer(self, ident: bytes, inside: bytes) -> bytes:
         """The answer to a single row, as JSON."""
@@ -84,9 +92,12 @@ class Rolling:
     written_at: float = 0.0
 
     def takes(self) -> bool:
-        """Whether the new version answers the next request."""
-        ordinal, self.ordinal = self.ordinal, self.ordinal + 1
-        return takes(self.progress, self.rollout, ordinal)
+        """Whether the new version answers the next request; a turn is over with `taken`."""
+        return takes(self.progress, self.rollout, self.ordinal)
+
+    def taken(self) -> None:
+        """A request that could be answered took its turn."""
+        self.ordinal += 1
 
     def see(self, seen: Observation) -> None:
         self.progress = observe(self.rollout, self.progress, seen)
@@ -107,6 +118,12 @@ class Route:
     def live_stage(self) -> str:
         """The stage by what was seen up to now."""
         return self.stage if self.rolling is None else self.rolling.progress.stage.value
+
+    @property
+    def leading(self) -> Side:
+        """The version that says what a request may ask for: the new one only once its rollout is over."""
+        full = self.rolling is not None and self.rolling.progress.stage is Stage.FULL
+        return self.candidate if full and self.candidate is not None else self.champion
 
     def sides(self) -> tuple[Side, ...]:
         """The versions that may answer."""
@@ -149,7 +166,7 @@ class Answering:
         """The JSON answer to one row of JSON, and whose it is. InputError when it does not fit; StorageError when it cannot be logged."""
         if route.rolling is None:
             side, role = route.champion, CHAMPION
-            scored = side.predictor.score_json(body)
+            scored = side.score(body)
         else:
             side, role, scored = self._by_rollout(route, body)
         ident = self._ident()
@@ -163,12 +180,14 @@ class Answering:
         side, role = _turn(route)
         began = perf_counter()
         try:
-            scored = side.predictor.score_json(body)
+            scored = side.score(body)
         except Exception as error:
             if role is not CANARY:
                 raise
-            scored = route.champion.predictor.score_json(body)  # raises when the request is at fault
+            scored = route.champion.score(body)  # raises when the request is at fault
+            _taken(route)
             return self._failed(route, error), CHAMPION, scored
+        _taken(route)
         _worked(route, role, perf_counter() - began)
         return side, role, scored
 
@@ -186,43 +205,46 @@ class Answering:
         `outputs` are names; other requests have their turn in between. Rows are logged under the answer's identity with
         their number, or without one when the row is `alone`.
         """
-        side, role, scored = await self._score(route, rows, pinned, alone)
-        names = None if outputs is None else side.predictor.wanted(outputs)
+        side, role, scored = await self._score(route, _Asked(rows, outputs, alone), pinned)
         pause, ident, at = _Pause(), self._ident(), self._now()
-        lines, insides = [], []
+        lines = []
         for number, one in enumerate(scored):
             name = ident if alone else b"%b.%d" % (ident, number)
-            lines.append(side.record(at, name, role, one))
-            insides.append(one[0] if names is None else _chosen(side.predictor, one, names))
+            lines.append(side.record(at, name, role, one.scored))
             await pause.here()
         if lines:
             self.log.append(b"\n".join(lines))
         if route.rolling is not None and pinned is None:
             few = scored[:SHADOWED_ROWS]
-            self._show(route, rows[:SHADOWED_ROWS], [s[2] for s in few], ident)
-        return Reply(tuple(insides), ident, side)
+            self._show(route, rows[:SHADOWED_ROWS], [s.scored[2] for s in few], ident)
+        return Reply(tuple(one.said for one in scored), ident, side)
 
-    async def _score(
-        self, route: Route, rows: Sequence[bytes], pinned: Side | None, alone: bool
-    ) -> tuple[Side, str, list[Scored]]:
-        side, role = (pinned, CHAMPION) if pinned is not None else _turn(route)
+    async def _score(self, route: Route, asked: _Asked, pinned: Side | None) -> tuple[Side, str, list[_Said]]:
+        """What is answered and by whom. A request takes its turn once it is known that it can be answered."""
+        lead = pinned or route.leading
+        names, decoded = asked.names(lead), await asked.decoded(lead)
+        if pinned is not None or not asked.rows:
+            return lead, CHAMPION, await _said(lead, decoded, names)
+        side, role = _turn(route)
+        _taken(route)
+        if side is lead:
+            return side, role, await _said(side, decoded, names)
         began = perf_counter()
         try:
-            scored = await _scored(side.predictor, rows, alone)
+            said = await _said(side, await asked.decoded(side), asked.names(side))
         except Exception as error:
             if role is not CANARY:
                 raise
-            scored = await _scored(route.champion.predictor, rows, alone)
-            return self._failed(route, error), CHAMPION, scored
-        _worked(route, role, (perf_counter() - began) / max(len(rows), 1))
-        return side, role, scored
+            return self._failed(route, error), CHAMPION, await _said(lead, decoded, names)
+        _worked(route, role, (perf_counter() - began) / len(asked.rows))
+        return side, role, said
 
     def _failed(self, route: Route, error: Exception) -> Side:
         """The new version could not answer what the old one could; the old one."""
         assert route.rolling is not None
         assert route.candidate is not None
         route.rolling.see(Observation(error=True))
-        words = error.message if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        words = error.message if isinstance(error, TilthError) else f"{type(error).__name__}: {error}"
         self.tell(f"{route.endpoint}: version {route.candidate.version} could not answer: {words}")
         return route.champion
 
@@ -252,7 +274,7 @@ class Answering:
             return
         began = perf_counter()
         try:
-            scored = [candidate.predictor.score_json(row) for row in rows]
+            scored = [candidate.score(row) for row in rows]
         except Exception as error:
             self._failed(route, error)
             return
@@ -291,6 +313,11 @@ def _turn(route: Route) -> tuple[Side, str]:
     return route.candidate, CHAMPION if full else CANARY
 
 
+def _taken(route: Route) -> None:
+    if route.rolling is not None:
+        route.rolling.taken()
+
+
 def _worked(route: Route, role: str, seconds: float) -> None:
     """The canary answered, in so many seconds."""
     if role is CANARY and route.rolling is not None:
@@ -311,25 +338,53 @@ class _Pause:
             self._until = perf_counter() + TURN
 
 
-async def _scored(predictor: Predictor, rows: Sequence[bytes], alone: bool) -> list[Scored]:
-    """All rows decoded, and only then all scored; InputError names the row."""
-    pause, decoded, out = _Pause(), [], []
-    for number, body in enumerate(rows):
-        try:
-            decoded.append(predictor.decode(body))
-        except InputError as error:
-            if alone:
-                raise
-            raise InputError(f"Row {number + 1}: {error.message}", hint=error.hint) from error
-        await pause.here()
-    for row in decoded:
+class _Said(NamedTuple):
+    """One row's answer: the inside of its JSON object, and what goes to the log."""
+
+    said: bytes
+    scored: Scored
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Rows of JSON and the outputs that are wanted of them."""
+
+    rows: Sequence[bytes]
+    outputs: Sequence[str] | None
+    alone: bool
+
+    def names(self, side: Side) -> Sequence[str] | None:
+        """The outputs by name, if any are named; UnknownNameError for one that this version does not have."""
+        return None if self.outputs is None else side.predictor.wanted(self.outputs)
+
+    async def decoded(self, side: Side) -> list[tuple[Any, bytes]]:
+        """All rows as this version takes them, and as they are logged; InputError names the row."""
+        pause, out, predictor = _Pause(), [], side.predictor
+        for number, body in enumerate(self.rows):
+            try:
+                row = predictor.decode(body)
+                written = predictor.record(row)
+                once(body, written)
+            except InputError as error:
+                if self.alone:
+                    raise
+                raise InputError(f"Row {number + 1}: {error.message}", hint=error.hint) from error
+            out.append((row, written))
+            await pause.here()
+        return out
+
+
+async def _said(side: Side, decoded: Sequence[tuple[Any, bytes]], names: Sequence[str] | None) -> list[_Said]:
+    pause, out, predictor = _Pause(), [], side.predictor
+    for row, written in decoded:
         score = predictor.score_row(row)
-        out.append((predictor.render(score), row, score))
+        inside = predictor.render(score)
+        said = inside if names is None else _chosen(predictor, row, score, names)
+        out.append(_Said(said, (inside, row, score, written)))
         await pause.here()
     return out
 
 
-def _chosen(predictor: Predictor, scored: Scored, names: Sequence[str]) -> bytes:
-    _, row, score = scored
+def _chosen(predictor: Predictor, row: Any, score: Answer, names: Sequence[str]) -> bytes:
     chosen: Mapping[str, Any] = predictor.choose(row, score, names)
     return msgspec.json.encode(chosen)[1:-1]

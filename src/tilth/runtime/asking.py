@@ -12,13 +12,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameError
+from tilth.core.errors import InputError, LanguageError, Position, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
-from tilth.core.schema import Schema
+from tilth.core.schema import DataType, Schema
 from tilth.ml.data import reading
 from tilth.ml.data.snapshots import arrow_type
+from tilth.ports.limits import Limits
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
+from tilth.ports.streams import closing
 from tilth.resources.graph import Graph
 from tilth.runtime import catalog, generations, sources
 from tilth.runtime.scoring import Through, honest, predicted, through
@@ -69,7 +71,12 @@ class Models:
 
 
 def select(
-    work: Workspace, graph: Graph, environment: str, models: Models, statement: Select
+    work: Workspace,
+    graph: Graph,
+    environment: str,
+    models: Models,
+    statement: Select,
+    limits: Limits | None = None,
 ) -> pa.RecordBatchReader:
     """The result of the query; errors are placed in the statement. What it holds open ends with its last batch."""
     sql = statement.sql.rstrip().rstrip(";")
@@ -80,8 +87,10 @@ def select(
         opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
         opened[catalog.NAME] = catalog.SystemTables(work)
         datasets = _datasets(work, environment, pins)
-        reader = _Query(work, models, opened, datasets, sql, text, statement.position).run()
-        return reading.closing(reader, stack.close)
+        reader = _Query(
+            work, models, opened, datasets, sql, text, statement.position, limits or Limits()
+        ).run()
+        return closing(reader, stack.close)
     except TilthError as error:
         stack.close()
         raise error if statement.position is None else error.at(statement.position) from None
@@ -128,6 +137,7 @@ class _Query:
     sql: str
     text: str  # without FOR VERSION and FOR SNAPSHOT
     at: Position | None
+    limits: Limits
 
     def run(self) -> pa.RecordBatchReader:
         uses = lineage.tables(self.text, self.at)
@@ -176,20 +186,20 @@ class _Query:
             raise error.at(use.position) if use.position else error from None
 
     def _rows(self, sql: str) -> pa.RecordBatchReader:
-        return reading.query_rows(sql, self.datasets, self.sources, self.work.engine, self.work.blobs)
+        return reading.query_rows(
+            sql, self.datasets, self.sources, self.work.engine, self.work.blobs, self.limits
+        )
 
     def _one(self, split: RowPrediction) -> pa.RecordBatchReader:
         import pyarrow as pa
 
         model = self.models.get(split.model, split.version)
         given = dict(split.inputs)
+        arrays = {i.name: fitting(i.name, given.get(i.name), i.type) for i in model.signature.inputs}
         outputs = one_row(model, given, split.wanted)
-        arrays = {
-            i.name: pa.array([given.get(i.name)]).cast(arrow_type(i.type)) for i in model.signature.inputs
-        }
         types = {o.name: arrow_type(o.type) for o in model.signature.outputs}
         arrays |= {name: pa.array([outputs[name]], types[name]) for name in split.wanted}
-        return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)})
+        return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
 
     def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:
         rows = self._rows(split.inner)
@@ -201,17 +211,37 @@ class _Query:
         failed: list[TilthError] = []
         inputs = {**others.inputs, PREDICTED: predicted(rows, chain, failed)}
         try:
-            answer = self.work.engine.stream(split.outer, inputs)
+            answer = self.work.engine.stream(split.outer, inputs, limits=self.limits)
         except TilthError as error:
             others.close()
             raise failed[0] if failed else error from None
-        return reading.closing(honest(answer, failed), others.close)
+        return closing(honest(answer, failed), others.close)
 
     def _others(self, outer: str) -> reading.Reading:
         """The tables that the rest of the query names besides the predicted rows: in a subquery, say."""
         uses = [u for u in lineage.tables(outer) if u.name != PREDICTED]
         schemas = dict(self._schema(u) for u in uses)
         return reading.open_inputs(outer, schemas, self.sources, self.datasets, self.work.blobs, hold=True)
+
+
+def fitting(name: str, value: Any, kind: DataType) -> pa.Array:
+    """The value in the input's type; InputError when it does not fit, exactly."""
+    import pyarrow as pa
+
+    try:
+        if (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and kind in {DataType.FLOAT, DataType.DECIMAL}
+        ):
+            value = float(value)
+        return pa.array([value]).cast(arrow_type(kind))
+    except (pa.ArrowException, OverflowError, ValueError, TypeError):
+        shown = repr(value)
+        raise InputError(
+            f"The input `{name}` cannot be {shown if len(shown) <= 60 else shown[:59] + '…'}: it is {kind}.",
+            hint=f"Give `{name}` a value of that type; a moment has no offset here, and is in UTC.",
+        ) from None
 
 
 def one_row(model: Predictor, given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:

@@ -296,7 +296,7 @@ def _fires(subject: _Subject, mix: _Mix) -> tuple[tuple[int, str] | None, list[s
     One look a day over a window of seven; cool-down and hysteresis are those of `plan.policy`, the looks so far count.
     """
     conditions = [c for c in subject.declared.retrain if c.signal in ("drift", "prediction_drift")]
-    current = generations.current(subject.work.state, subject.environment)
+    current = generations.current(subject.work.state, subject.environment, serving=subject.work.serving)
     same = current.versions_of(subject.model, subject.pointer.recipe)
     trained = max((v.trained_at for v in same), default=subject.work.clock.now())
     looks = list(current.signals_of(subject.model))
@@ -390,7 +390,7 @@ def _rollback(subject: _Subject) -> Shown:
     try:
         first = generations.publish(work.state, name, 0, before, "drill", "drill", now)
         start = time.perf_counter()
-        generations.promote(work.state, subject.environment, name, "drill", now)
+        generations.promote(work.state, subject.environment, name, "drill", now, work.serving)
         promoted = time.perf_counter()
         _, at_promotion = generations.pointers_of(work.state, name)
         middle = time.perf_counter()

@@ -28,7 +28,7 @@ from tilth.plan.actions import (
     TrainModel,
 )
 from tilth.plan.planner import plan as planned
-from tilth.plan.snapshot import SERVING, Pointer
+from tilth.plan.snapshot import Pointer
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
@@ -120,7 +120,7 @@ def apply(
     with work.locks.hold(MAKING, shared=True), work.locks.hold(f"apply-{environment}"):
         _forget_abandoned(work, environment)
         now = work.clock.now()
-        current = generations.current(work.state, environment)
+        current = generations.current(work.state, environment, serving=work.serving)
         if plan is not None and plan.generation != current.generation:
             raise generations.moved(environment, current.generation, plan.generation)
         todo = plan if plan is not None else planned(graph, current, now)
@@ -135,7 +135,7 @@ def apply(
                 progress,
                 opened,
                 {(p.kind, p.name): p for p in current.pointers},
-                environment == SERVING,
+                environment == work.serving,
             )
             if not go_on:
                 shared = {
@@ -316,7 +316,12 @@ def _as_judged(run: _Run, action: TrainModel | ShareVersion, verdict: judging.Ve
     number = str(verdict.version)
     if verdict.status == "promoted" or not run.gates:
         _point(run, Kind.MODEL, action.name, action.recipe, number)
-        return DONE, seen, number
+        taken = (
+            ""
+            if verdict.status == "promoted"
+            else f" Gates hold in `{run.work.serving}`; here it is taken all the same."
+        )
+        return DONE, seen + taken, number
     return (REFUSED if verdict.status == "refused" else HELD), seen, number
 
 
@@ -333,8 +338,8 @@ def _figures(verdict: judging.Verdict) -> str:
 def _champion(run: _Run, model: str) -> Row | None:
     """The version that the candidate must beat: the serving environment's; this one's own where none serves yet."""
     pointer = run.pointers.get((Kind.MODEL, model))
-    if run.environment != SERVING:
-        _, serving = generations.pointers_of(run.work.state, SERVING)
+    if run.environment != run.work.serving:
+        _, serving = generations.pointers_of(run.work.state, run.work.serving)
         pointer = next((p for p in serving if p.kind is Kind.MODEL and p.name == model), pointer)
     if pointer is None or pointer.target is None:
         return None

@@ -41,7 +41,7 @@ def publish(
         return insert(change, environment, expected, tuple(pointers), reason, actor, when)
 
 
-def promote(state: State, source: str, target: str, actor: str, at: Instant) -> int:
+def promote(state: State, source: str, target: str, actor: str, at: Instant, serving: str = SERVING) -> int:
     """Give `target` all pointers of `source` in one transaction; the new generation's number. Nothing is rebuilt."""
     if source == target:
         raise ProjectError(
@@ -52,7 +52,8 @@ def promote(state: State, source: str, target: str, actor: str, at: Instant) -> 
         pointers = _pointers(change.read("current_pointers", environment=_known(change, source)))
         current = change.read("environment", name=target)
         expected = _number(current[0], "generation") if current else 0
-        _may_serve(change, target, pointers)
+        if target == serving:
+            _may_serve(change, target, pointers)
         return insert(change, target, expected, pointers, f"promoted from {source}", actor, when, "promote")
 
 
@@ -92,7 +93,9 @@ def pointers_of(state: State, environment: str) -> tuple[int, tuple[Pointer, ...
     return number, pointers
 
 
-def current(state: State, environment: str, changed_sources: frozenset[str] = frozenset()) -> Current:
+def current(
+    state: State, environment: str, changed_sources: frozenset[str] = frozenset(), serving: str = SERVING
+) -> Current:
     """What is, for the planner. `changed_sources` are recipes of datasets whose change tokens differ."""
     number, pointers = pointers_of(state, environment)
     attempts = {str(r["recipe"]): parse_instant(str(r["at"])) for r in state.read("last_outcomes")}
@@ -112,6 +115,7 @@ def current(state: State, environment: str, changed_sources: frozenset[str] = fr
         signals,
         costs,
         _since(state, environment, number),
+        serving,
         _learning(pointers, versions),
     )
 
@@ -200,16 +204,14 @@ def check_name(environment: str) -> None:
 
 def _may_serve(change: Change, target: str, pointers: tuple[Pointer, ...]) -> None:
     """Refuse a promotion to where models serve when a version did not win against the one there, unless its rule is `manual`."""
-    if target != SERVING:
-        return
     served = {p.name: p.target for p in _pointers(change.read("current_pointers", environment=target))
               if p.kind is Kind.MODEL}  # fmt: skip
     for p in pointers:
         if p.kind is Kind.MODEL and p.target is not None and p.target != served.get(p.name):
-            _check_won(change, p.name, int(p.target), served.get(p.name))
+            _check_won(change, target, p.name, int(p.target), served.get(p.name))
 
 
-def _check_won(change: Change, model: str, version: int, champion: str | None) -> None:
+def _check_won(change: Change, target: str, model: str, version: int, champion: str | None) -> None:
     gates = change.read("gates_of", model=model, limit=1_000_000)
     own = [g for g in gates if g["candidate"] == version]
     if not own or own[0]["rule"] == "manual":
@@ -221,7 +223,7 @@ def _check_won(change: Change, model: str, version: int, champion: str | None) -
         )
     if champion is not None and not has_won(gates, version, int(champion)):
         raise GateRefusedError(
-            f"Version {version} of `{model}` was never compared with version {champion}, which {SERVING} serves now.",
+            f"Version {version} of `{model}` was never compared with version {champion}, which {target} serves now.",
             hint=f"RETRAIN MODEL {model} in the environment that you promote, and promote it if it wins.",
         )
 

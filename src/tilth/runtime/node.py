@@ -98,7 +98,8 @@ class Node:
         self._cache: dict[Key, Predictor] = {}
         self._key: object = None
         self._counter = -1
-        self._again = 0.0
+        self._again = 0.0  # when what is not served is tried again
+        self._rest = 0.0  # until when nothing is tried, since the last look failed
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -180,19 +181,21 @@ class Node:
             self._turn()
 
     def _turn(self) -> None:
-        """One look, and what follows from it. Whatever goes wrong is told, and tried again."""
+        """One look, and what follows from it. Whatever goes wrong is told, and tried again after a while."""
+        now = time.monotonic()
+        if now < self._rest:
+            return
         try:
-            counter, now = self._work.state.version_counter(), time.monotonic()
+            counter = self._work.state.version_counter()
             if counter != self._counter or (self.troubles and now >= self._again):
-                self._again = now + RETRY
+                self._counter, self._again = counter, now + RETRY
                 self.refresh()
-                self._counter = counter
             if self._write_progress():
                 self.refresh()
-        except TilthError as error:
-            self._trouble({"": error.message})
         except Exception as error:
-            self._trouble({"": f"{type(error).__name__}: {error}"})
+            self._rest = self._again = time.monotonic() + RETRY
+            said = error.message if isinstance(error, TilthError) else f"{type(error).__name__}: {error}"
+            self._trouble({"": said})
 
     # --- looking -------------------------------------------------------------------------------------------
 

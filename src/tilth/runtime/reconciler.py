@@ -162,7 +162,7 @@ class Reconciler:
 
     def _due(self, graph: Graph, now: Instant, changed: frozenset[str], seen: set[Hashable]) -> Plan:
         """The plan, without what failed a short while ago and what this step has already done."""
-        current = generations.current(self._work.state, self._environment, changed)
+        current = generations.current(self._work.state, self._environment, changed, self._work.serving)
         if self._is_old(current):
             return Plan(self._environment, current.generation, ())
         whole = planned(graph, current, now)
@@ -192,7 +192,7 @@ class Reconciler:
                 self._refused(todo.actions[0], error, now)
                 return
             for action in todo.actions:
-                current = generations.current(self._work.state, self._environment)
+                current = generations.current(self._work.state, self._environment, serving=self._work.serving)
                 if self._is_old(current):
                     return
                 self._perform(graph, replace(todo, generation=current.generation, actions=(action,)), now)

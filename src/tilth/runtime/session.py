@@ -16,6 +16,7 @@ from tilth.core.names import did_you_mean
 from tilth.plan.actions import CollectDataset, Plan, TrainModel
 from tilth.plan.explain import facts, words
 from tilth.plan.planner import plan as planned
+from tilth.ports.limits import Limits
 from tilth.ports.progress import Progress
 from tilth.resources.graph import Graph
 from tilth.runtime import asking, executor, generations
@@ -91,6 +92,7 @@ class Session:
     tell: Callable[[Did], None] | None = None
     loaded: asking.Loaded = field(default_factory=dict)
     actor: str = "session"
+    limits: Limits = field(default_factory=Limits)
 
     def run(self, text: str) -> Result:
         """Perform every statement of the text in order; the last one's result."""
@@ -100,9 +102,7 @@ class Session:
                 "There is no statement in this text.", hint="Write one, such as SELECT ... or PLAN."
             )
         for statement in statements[:-1]:
-            done = self.perform(statement)
-            if done.reader is not None:
-                done.reader.close()
+            self.perform(statement)  # its rows are not read; what they hold open goes with them
         return self.perform(statements[-1])
 
     def perform(self, statement: Statement) -> Result:
@@ -116,7 +116,7 @@ class Session:
     def _select(self, statement: Select) -> Result:
         models = asking.models_of(self.work, self.environment, self.loaded)
         graph = self.deployed(self.environment)
-        return Result(asking.select(self.work, graph, self.environment, models, statement))
+        return Result(asking.select(self.work, graph, self.environment, models, statement, self.limits))
 
     def _explain(self, statement: ExplainPredict) -> Result:
         import pyarrow as pa
@@ -142,7 +142,11 @@ class Session:
 
     def _plan(self, statement: PlanStatement) -> Result:
         name = statement.environment or self.environment
-        found = planned(self.declared(), generations.current(self.work.state, name), self.work.clock.now())
+        found = planned(
+            self.declared(),
+            generations.current(self.work.state, name, serving=self.work.serving),
+            self.work.clock.now(),
+        )
         return Result(None, words(found), facts(found))
 
     def _apply(self, statement: ApplyStatement) -> Result:
@@ -153,7 +157,12 @@ class Session:
 
     def _promote(self, statement: PromoteEnvironment) -> Result:
         number = generations.promote(
-            self.work.state, statement.source, statement.target, self.actor, self.work.clock.now()
+            self.work.state,
+            statement.source,
+            statement.target,
+            self.actor,
+            self.work.clock.now(),
+            self.work.serving,
         )
         return _moved(statement.target, number, f"holds all pointers of {statement.source}")
 

@@ -17,6 +17,7 @@ from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import Verified, verify
+from tilth.plan.snapshot import SERVING
 from tilth.ports.blobs import Blobs
 from tilth.ports.bundles import BundleStore
 from tilth.ports.clock import Clock
@@ -51,6 +52,7 @@ class Workspace:
     engine_of: Callable[[], QueryEngine]
     keys_of: Callable[[], Keys]
     log_of: Callable[[], PredictionLog]
+    serving: str = SERVING  # the environment where gates hold
 
     @property
     def engine(self) -> QueryEngine:

@@ -396,6 +396,10 @@ class _Split:
         blocks = ("group", "having", "qualify", "distinct", "sample", "windows")
         if not isinstance(limit, exp.Limit) or self.outer_where or any(s.args.get(k) for k in blocks):
             return None
+        if any(v for k, v in limit.args.items() if k != "expression"):
+            return (
+                None  # a share of the rows: it would be taken twice, and it is not known before there are all
+            )
         if not isinstance(limit.expression, exp.Literal) or any(
             holds_aggregate(e) or e.find(exp.Window, exp.Unnest, exp.Explode) for e in s.expressions
         ):

@@ -23,6 +23,7 @@ from tilth.sql.statements import (
 )
 from tilth.sql.tokens import Cursor
 
+MOST_DRIFT = 10
 SIGNALS = ("drift", "prediction_drift", "age", "new_rows", "quality")
 _OPS = (">", ">=", "<", "<=")
 _RULES = {r.name: r for r in PromoteRule}
@@ -109,7 +110,11 @@ def _using(c: Cursor, m: _Model) -> None:
 def _retrain(c: Cursor, m: _Model) -> None:
     conditions = [_condition(c)]
     while c.take("OR"):
+        at = c.i
         conditions.append(_condition(c))
+        new = conditions[-1]
+        if any(o.signal == new.signal and o.op[0] == new.op[0] for o in conditions[:-1]):
+            c.fail(f"`{new.signal}` is given twice.", "Keep the condition that holds first.", at=at)
     if c.at("AND"):
         c.fail("Conditions of RETRAIN WHEN are joined by OR.", "Write each as its own reason to retrain.")
     m.retrain = tuple(conditions)
@@ -135,6 +140,12 @@ def _threshold(c: Cursor, signal: str) -> float | timedelta:
     found = values.share(c)
     if signal == "new_rows" and not 0 < found <= 100:
         c.fail("`new_rows` is a share of the rows trained on.", "Write for example new_rows > '20%'.", at=at)
+    if signal.endswith("drift") and not 0 < found <= MOST_DRIFT:
+        c.fail(
+            f"`{signal}` is measured from 0 (none) to about 1: a threshold is above 0 and at most {MOST_DRIFT}.",
+            f"Write for example {signal} > 0.2; 0.1 is little and 0.25 much.",
+            at=at,
+        )
     return found
 
 

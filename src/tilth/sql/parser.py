@@ -65,7 +65,10 @@ def parse(text: str, file: str | None = None) -> tuple[Statement, ...]:
     while not c.ended:
         if c.take(";"):
             continue
-        out.append(_statement(c))
+        try:
+            out.append(_statement(c))
+        except RecursionError:
+            raise LanguageError("This statement is nested too deeply.", hint="Split it.") from None
         if not c.at_end:
             c.fail(
                 f"The statement is complete before this{c.instead()}.",

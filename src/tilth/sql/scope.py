@@ -194,13 +194,25 @@ class Scope:
         for column in list(part.find_all(exp.Column)):
             if isinstance(column.this, exp.Star):
                 continue
-            query, hidden = column.find_ancestor(exp.Query), False
-            while query is not None and query is not self.select:
+            hidden = False
+            for query in _queries(column, part):
+                if query is self.select:
+                    break
                 inner = (
                     {r.alias.lower() for r in relations(query)} if isinstance(query, exp.Select) else set()
                 )
                 head = parts_of(column)[0].lower()
                 hidden = hidden or len(parts_of(column)) == 1 or head in inner or head not in mine
-                query = query.find_ancestor(exp.Query)
             if not hidden:
                 yield column
+
+
+def _queries(node: exp.Expr, part: exp.Expr) -> Iterator[exp.Expr]:
+    """The queries around a node, up to the part. No further: a long AND is a deep tree, with each condition at its end."""
+    from sqlglot import exp
+
+    at: exp.Expr | None = node
+    while at is not None and at is not part:
+        at = at.parent
+        if isinstance(at, exp.Query):
+            yield at

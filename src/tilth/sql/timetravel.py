@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from tilth.core.errors import LanguageError
 from tilth.sql.tokens import Cursor
 from tilth.sql.trees import Named, named_tables, tree
+from tilth.sql.values import whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,9 @@ def _pin(c: Cursor, i: int) -> Pin:
     c.i = i + 2
     end = c.tokens[i - 1].end + 1
     if word == "VERSION":
-        if not c.at_number or not c.word.isdigit():
+        if not c.at_number or not c.word.isdecimal():
             c.fail(f"Expected the number of a version here{c.instead()}.", "Write FOR VERSION 3.")
-        return Pin("", version=int(c.text_token()), end=end)
+        return Pin("", version=whole(c, "the version", 0), end=end)
     return Pin("", snapshot=c.string("a snapshot's id"), end=end)
 
 

@@ -30,6 +30,10 @@ RESERVED = frozenset(
 )
 """Words that a resource can only be called in quotes."""
 
+MOST_TEXT = 2_000_000  # characters of a text, so that reading it takes seconds at most
+MOST_TOKENS = 200_000
+DEEPEST = 100  # brackets within one another
+
 _QUOTED = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/"
     r"|\$\$.*?\$\$|[^'\"`\-/$]+|.",
@@ -71,14 +75,30 @@ def _kinds() -> tuple[Any, Any, Any, Any]:
 
 
 def tokens_of(text: str, file: str | None = None) -> list[Token]:
-    """The tokens of a text without comments; LanguageError at a string, name or comment that never ends."""
+    """The tokens of a text without comments; LanguageError at a string, name or comment that never ends.
+
+    A text beyond what anybody writes is refused: too long, of too many tokens.
+    """
     from sqlglot.errors import TokenError
 
+    if len(text) > MOST_TEXT:
+        raise _too_much(f"{len(text):,} characters", f"{MOST_TEXT:,}", file)
     try:
         found: list[Token] = _tokenizer()("duckdb").tokenize(text)
     except TokenError as problem:
         raise _token_error(text, file) from problem
+    if len(found) > MOST_TOKENS:
+        raise _too_much(f"{len(found):,} words, values and marks", f"{MOST_TOKENS:,}", file)
     return found
+
+
+def _too_much(found: str, most: str, file: str | None) -> LanguageError:
+    where = None if file is None else Position(1, 1, 1, file)
+    return LanguageError(
+        f"This text has {found}, and {most} are the most that are read at a time.",
+        hint="Put long lists of values into a table or a file, and join it.",
+        where=where,
+    )
 
 
 def _token_error(text: str, file: str | None) -> LanguageError:
@@ -116,6 +136,19 @@ class Cursor:
         self.keys = _keys(self.tokens)
         self.i = 0
         self._lines: list[int] | None = None
+        self._check_depth()
+
+    def _check_depth(self) -> None:
+        depth = 0
+        for i, key in enumerate(self.keys):
+            if key in _OPEN:
+                depth += 1
+                if depth > DEEPEST:
+                    self.fail(
+                        f"More than {DEEPEST} brackets stand within one another here.", "Split it.", at=i
+                    )
+            elif key in _CLOSE:
+                depth -= 1
 
     # --- looking ---
 

@@ -14,6 +14,7 @@ from tilth.core.time import parse_duration
 from tilth.sql.statements import Options, Secret, Value
 from tilth.sql.tokens import Cursor
 
+MOST = 2**53  # of what is counted: versions, generations
 _WORDS: dict[str, Value] = {"TRUE": True, "FALSE": False, "NULL": None}
 
 
@@ -70,6 +71,8 @@ def whole(c: Cursor, what: str, least: int = 0) -> int:
     found = number(c)
     if not isinstance(found, int) or found < least:
         c.fail(f"{what.capitalize()} must be a whole number of at least {least}.", at=at)
+    if found > MOST:
+        c.fail(f"{what.capitalize()} cannot be so large a number.", f"Write one up to {MOST}.", at=at)
     return found
 
 

@@ -38,6 +38,12 @@ def test_a_duration_is_read_in_the_units_people_write(text: str, seconds: float)
         ("soon", "not a duration"),
         ("3 dayz", "Did you mean 'day"),
         ("0 s", "not a duration"),
+        ("1 day 1 day", "twice"),
+        ("1 h 2 hours", "twice"),
+        ("٣ days", "not a duration"),
+        ("１ day", "not a duration"),
+        ("9" * 400 + " days", "too long"),
+        ("99999999999 weeks", "too long"),
     ],
 )
 def test_a_wrong_duration_says_what_to_write(text: str, says: str) -> None:

@@ -16,11 +16,14 @@ import shop_project
 from http_server import ROW
 from tilth.app import Project
 from tilth.core.errors import InputError, UnknownNameError
+from tilth.interfaces.http.door import Door
+from tilth.interfaces.http.predictions import predict
 from tilth.ml.serving.rollout import Progress, Stage
 from tilth.ports.predictions import MemoryLog
 from tilth.runtime import generations, rollouts
-from tilth.runtime.answering import WAITING, Answering
+from tilth.runtime.answering import WAITING, Answering, Route, Side
 from tilth.runtime.node import Node, NotServingError
+from tilth.runtime.workspace import version_of
 from tilth.sql.statements import Kind
 
 BODY = json.dumps(ROW).encode()
@@ -363,6 +366,97 @@ def test_many_rows_are_one_request_of_a_rollout(served: Callable[[str], Served])
     assert rolling is not None
     assert (rolling.progress.requests, len(reply.rows)) == (1, 30)
     assert len([r for r in one.records() if r["role"] == "shadow"]) == 30
+
+
+def canary(one: Served, candidate: Side | None = None, share: float = 0.5) -> Route:
+    """The endpoint's route in its canary, which never ends."""
+    one.node.refresh()
+    route = one.node.route("late_api")
+    assert route.rolling is not None
+    rollout = replace(route.rolling.rollout, canary_share=share, canary_requests=10_000, max_error_rate=1.0)
+    rolling = replace(route.rolling, rollout=rollout, progress=Progress(Stage.CANARY))
+    return replace(route, rolling=rolling, candidate=candidate or route.candidate)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1])
+@pytest.mark.parametrize("shape", ["a row", "rows", "an array", "a row with outputs", "both kinds in turns"])
+def test_a_canary_gets_its_share_of_requests_of_every_shape(
+    served: Callable[[str], Served], share: float, shape: str
+) -> None:
+    one = served("alike")
+    route = canary(one, share=share)
+    door = Door(one.node, one.answering, None, None, None)  # type: ignore[arg-type]
+    bodies = {
+        "a row": [(BODY, b"")],
+        "rows": [(json.dumps({"rows": [ROW, ROW]}).encode(), b"")],
+        "an array": [(json.dumps([ROW]).encode(), b"")],
+        "a row with outputs": [(BODY, b"outputs=late")],
+        "both kinds in turns": [(json.dumps({"rows": [ROW]}).encode(), b""), (BODY, b"")],
+    }[shape]
+
+    async def ask(body: bytes, query: bytes) -> int:
+        _, side, _ = door._short(route, body, query)
+        return (
+            side.version
+            if side is not None
+            else (await predict(one.answering, route, body, query))[1].side.version
+        )
+
+    async def versions() -> list[int]:
+        return [await ask(*bodies[n % len(bodies)]) for n in range(100)]
+
+    assert asyncio.run(versions()).count(2) == round(100 * share)
+
+
+@pytest.mark.parametrize("body", [b"{}", b"[{}]", b'{"rows": [{}]}', b'{"rows": 3}', b"nonsense"])
+def test_a_request_that_is_refused_takes_no_turn(served: Callable[[str], Served], body: bytes) -> None:
+    one = served("alike")
+    route = canary(one)
+    door = Door(one.node, one.answering, None, None, None)  # type: ignore[arg-type]
+    assert route.rolling is not None
+    for _ in range(5):
+        with pytest.raises(InputError):
+            door._short(route, body, b"")
+            asyncio.run(predict(one.answering, route, body, b""))
+    assert (route.rolling.ordinal, route.rolling.progress.requests) == (0, 0)
+
+
+def test_a_candidate_without_the_output_that_is_asked_for_is_at_fault(
+    served: Callable[[str], Served],
+) -> None:
+    one = served("alike")
+    other = version_of(one.work, "duration", 1)  # it says `minutes`, not `late`
+    route = canary(one, Side(other, "late_api", "prod"))
+    replies = [asyncio.run(predict(one.answering, route, BODY, b"outputs=late")) for _ in range(10)]
+    assert [set(json.loads(p)) - {"version", "digest", "id"} for p, _ in replies] == [{"late"}] * 10
+    assert route.rolling is not None
+    assert (route.rolling.progress.requests, route.rolling.progress.errors) == (5, 5)
+    assert any("has no output `late`" in line for line in one.said)
+    with pytest.raises(UnknownNameError, match="laet"):
+        asyncio.run(predict(one.answering, route, BODY, b"outputs=laet"))
+    assert route.rolling.ordinal == 10
+
+
+def test_a_look_that_fails_is_made_again_after_a_while(
+    served: Callable[[str], Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = served("alike")
+    looks = []
+
+    def fails() -> None:
+        looks.append(1)
+        raise OSError("the disk is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(one.node, "refresh", fails)
+        for _ in range(100):
+            one.node._turn()
+    assert len(looks) == 1
+    assert one.node.health()["status"] == "starting"
+    assert [line for line in one.said if "the disk is away" in line] == [one.said[0]]
+    one.node._rest = one.node._again = 0.0
+    one.node._turn()
+    assert one.node.health()["status"] == "ok"
 
 
 def test_versions_used_before_are_kept_in_memory(served: Callable[[str], Served]) -> None:

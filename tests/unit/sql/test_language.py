@@ -77,3 +77,31 @@ def test_a_secret_in_the_open_is_in_no_error() -> None:
     with pytest.raises(LanguageError) as caught:
         parse_one("CREATE SOURCE ops ENGINE postgres WITH (password = SECRET 'hunter2')")
     assert "hunter2" not in str(caught.value) + repr(caught.value.fields())
+
+
+@pytest.mark.parametrize(
+    ("conditions", "words"),
+    [
+        ("drift > -1", "above 0 and at most 10"),
+        ("drift > 0", "above 0 and at most 10"),
+        ("prediction_drift > 11", "above 0 and at most 10"),
+        ("drift > 0.2 OR drift > 0.3", "`drift` is given twice"),
+        ("drift > 0.2 OR age > '1 day' OR drift >= 0.3", "`drift` is given twice"),
+        ("age > '1 day' OR age > '2 days'", "`age` is given twice"),
+        ("quality < 0.6 OR quality <= 0.5", "`quality` is given twice"),
+        ("age > '1 day 1 day'", "twice"),
+        ("new_rows > 0", "share of the rows"),
+    ],
+)
+def test_a_reason_to_retrain_that_cannot_be_meant_is_refused(conditions: str, words: str) -> None:
+    with pytest.raises(LanguageError, match=words):
+        parse(f"CREATE MODEL m PREDICT y FROM d RETRAIN WHEN {conditions}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["ROLLBACK ENVIRONMENT prod TO GENERATION " + "9" * 20, "ROLLBACK ENVIRONMENT prod TO GENERATION -1"],
+)
+def test_a_number_that_nothing_has_is_refused(text: str) -> None:
+    with pytest.raises(LanguageError):
+        parse(text)

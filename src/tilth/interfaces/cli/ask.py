@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilth.core.errors import GateRefusedError, InputError, TilthError
+from tilth.core.errors import GateRefusedError, InputError, ResourceLimitError, TilthError
 from tilth.interfaces.cli import ctrl_c, show
-from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, version_number
 
 if TYPE_CHECKING:
     from tilth.runtime.session import Result, Session
@@ -27,7 +29,17 @@ PROMPT, MORE = "tilth> ", "  ...> "
 @JSON
 @click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
 @click.option(
-    "--limit", default=100, show_default=True, type=click.IntRange(1), help="Rows of a table that are shown."
+    "--timeout",
+    type=click.FloatRange(0.1, 1e6),
+    metavar="SECONDS",
+    help="How long a SELECT may work (default: statement_timeout of tilth.toml, or 60).",
+)
+@click.option(
+    "--limit",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, MOST),
+    help="Rows of a table that are shown.",
 )
 @CLOCK
 def sql(
@@ -37,6 +49,7 @@ def sql(
     as_json: bool,
     as_csv: bool,
     limit: int,
+    timeout: float | None,
     clock: str | None,
 ) -> None:
     """Perform a STATEMENT: SELECT, PLAN, APPLY, CREATE, REFRESH, RETRAIN, PROMOTE, ROLLBACK, EXPLAIN PREDICT, DRILL.
@@ -45,8 +58,11 @@ def sql(
     Without one, statements are read from a pipe, or at a prompt (end each with `;`, leave with Ctrl-D).
     Example: tilth sql "SELECT d.flight_id, m.late FROM departures d JOIN late m LIMIT 5"
     """
+    if timeout is not None and math.isnan(timeout):
+        raise click.BadParameter("nan is no number of seconds.", param_hint="--timeout")
     line = show.Line()
     session = opened(project, clock).session(environment, line, show.did)
+    session.limits = replace(session.limits, give_up=_give_up, seconds=timeout or session.limits.seconds)
     form = "json" if as_json else "csv" if as_csv else "table"
     if statement is None and sys.stdin.isatty():
         _prompt(session, line, form, limit)
@@ -54,6 +70,13 @@ def sql(
     refused = _answer(session, line, statement if statement is not None else sys.stdin.read(), form, limit)
     if refused:
         raise SystemExit(GateRefusedError.exit_status)
+
+
+def _give_up() -> None:
+    """The statement heeds no interrupt: it ends with this program, which holds nothing but it."""
+    sys.stderr.write(f"The statement ran out of time, and was ended.  [{ResourceLimitError.code}]\n")
+    sys.stderr.flush()
+    os._exit(ResourceLimitError.exit_status)
 
 
 def _answer(session: Session, line: show.Line, text: str, form: str, limit: int) -> bool:
@@ -77,7 +100,7 @@ def _print(done: Result, line: show.Line, form: str, limit: int) -> None:
         return
     line.close()
     if done.text:
-        click.echo(done.text, err=form != "table")
+        click.echo(show.clean(done.text), err=form != "table")
     show.rows(done.reader, form, limit)
 
 
@@ -105,7 +128,7 @@ def _prompt(session: Session, line: show.Line, form: str, limit: int) -> None:
             try:
                 _answer(session, line, text, form, limit)
             except TilthError as error:
-                click.echo(str(error), err=True)
+                click.echo(show.clean(str(error)), err=True)
             except KeyboardInterrupt:
                 click.echo("\nStopped.", err=True)
             text = ""
@@ -118,7 +141,13 @@ def _prompt(session: Session, line: show.Line, form: str, limit: int) -> None:
 @ENV
 @JSON
 @click.option("--explain", is_flag=True, help="Show which inputs made the prediction what it is.")
-@click.option("--version", "version", type=int, metavar="N", help="A version (default: the one that serves).")
+@click.option(
+    "--version",
+    "version",
+    type=click.IntRange(0, MOST),
+    metavar="N",
+    help="A version (default: the one that serves).",
+)
 @CLOCK
 def predict(
     model: str,
@@ -137,7 +166,7 @@ def predict(
     Example: tilth predict late origin=JFK dest=LAX carrier=DL distance=2475 --explain
     """
     name, _, pinned = model.partition("@")
-    if pinned and not pinned.isdigit():
+    if pinned and version_number(pinned) is None:
         raise click.BadParameter(f"{pinned!r} is not a version's number; write {name}@3.", param_hint="MODEL")
     found = opened(project, clock).model(name, int(pinned) if pinned else version, environment)
     given = _given(inputs, found.inputs, name)

@@ -15,7 +15,7 @@ import click
 from tilth.core.errors import GateRefusedError, TilthError
 from tilth.core.names import nearest
 from tilth.interfaces.cli import ctrl_c, show
-from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened
 
 STOPPED = 130  # the exit status after Ctrl-C, as shells have it
 LATER = {
@@ -146,7 +146,7 @@ def promote(source: str, target: str, project: str, as_json: bool, clock: str | 
 @click.option(
     "--to",
     "generation",
-    type=int,
+    type=click.IntRange(0, MOST),
     metavar="N",
     help="The generation to go back to (default: the one before).",
 )
@@ -183,7 +183,9 @@ def drill(
     Exit status 1 when the drill shows that something would have gone unnoticed.
     Example: tilth drill late drift
     """
-    done = opened(project, clock).sql(f'DRILL MODEL "{model}" ({kind})', environment)
+    from tilth.sql.statements import Drill, DrillKind
+
+    done = opened(project, clock).session(environment).perform(Drill(model, DrillKind(kind)))
     show.facts(done.facts, done.text, as_json)
     if done.refused:
         raise SystemExit(1)
@@ -191,7 +193,12 @@ def drill(
 
 @tilth.command()
 @click.option(
-    "--keep", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Generations to keep."
+    "--keep",
+    type=click.IntRange(1, MOST),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Generations to keep.",
 )
 @PROJECT
 @JSON
@@ -257,5 +264,5 @@ def _say_no_more() -> None:
 
 def _coloured(error: TilthError) -> Any:
     """The error with its first line in red, where there are colours."""
-    first, _, rest = str(error).partition("\n")
+    first, _, rest = show.clean(str(error)).partition("\n")
     return click.style(first, fg="red") + (f"\n{rest}" if rest else "")

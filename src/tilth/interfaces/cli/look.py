@@ -8,7 +8,7 @@ import click
 
 from tilth.core.errors import UnknownNameError
 from tilth.interfaces.cli import show
-from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, version_number
 
 
 @click.command()
@@ -70,10 +70,11 @@ def diff(first: str, second: str, project: str, as_json: bool) -> None:
 
 
 def _version(text: str) -> tuple[str, int]:
-    name, sep, number = text.partition("@")
-    if not sep or not number.isdigit():
+    name, _, number = text.partition("@")
+    found = version_number(number)
+    if found is None:
         raise UnknownNameError(f"{text!r} is not a version of a model.", hint=f"Write {name or 'late'}@3.")
-    return name, int(number)
+    return name, found
 
 
 def _difference(found: dict[str, Any]) -> str:

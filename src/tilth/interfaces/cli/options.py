@@ -5,12 +5,32 @@ from __future__ import annotations
 import click
 
 from tilth.app import Project
+from tilth.core.names import is_environment_name
+
+MOST = 2**53  # of versions, generations and rows
+
+
+def _environment(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    if name is not None and not is_environment_name(name):
+        raise click.BadParameter(
+            f"{name!r} cannot be the name of an environment: lower-case letters, digits, underscores and hyphens."
+        )
+    return name
+
+
+def version_number(text: str) -> int | None:
+    """The number of a version as it is written after `@`; None for what is none."""
+    found = text.isascii() and text.isdecimal() and len(text) < 17
+    return int(text) if found and int(text) <= MOST else None
+
 
 PROJECT = click.option(
     "--project", default=".", metavar="FOLDER", help="The project's folder (default: this one)."
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
-ENV = click.option("--env", "environment", metavar="NAME", help="The environment (default: prod).")
+ENV = click.option(
+    "--env", "environment", metavar="NAME", callback=_environment, help="The environment (default: prod)."
+)
 CLOCK = click.option("--clock", "clock", metavar="FILE", hidden=True, help="A file that holds the present.")
 
 

@@ -1,17 +1,21 @@
 """How facts reach a terminal: tables, JSON, colour where there is a terminal, and a line of progress on standard error.
 
-Standard output carries what was asked for and nothing else, so that it can be piped.
+Standard output carries what was asked for and nothing else, so that it can be piped. What comes from data cannot
+command the terminal, nor a spreadsheet: characters that do not show are written out, and a text that a spreadsheet
+would take for a formula gets an apostrophe in front. `--json` has every value as it is.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 
     from tilth.runtime.executor import Did
 
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 WIDEST = 60  # of one column, in characters
 SIGNS = {
     "done": ("ok", "green"),
@@ -32,9 +38,17 @@ SIGNS = {
 }
 
 
+def clean(text: str) -> str:
+    """The text with what controls a terminal, or turns the direction of writing, written out: ESC is `\\x1b`.
+
+    Ends of lines and tabs stay.
+    """
+    return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def facts(value: Any, words: str, as_json: bool) -> None:
     """The facts as JSON, or the words."""
-    click.echo(_json(value, indent=2) if as_json else words)
+    click.echo(_json(value, indent=2) if as_json else clean(words))
 
 
 def _json(value: Any, indent: int | None = None) -> str:
@@ -61,7 +75,7 @@ def plain(value: Any) -> Any:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows under their column names, numbers to the right; long cells are cut, and the width fits the terminal."""
-    cells = [[_cell(v) for v in row] for row in rows]
+    cells, columns = [[_cell(v) for v in row] for row in rows], [_cell(c) for c in columns]
     numbers = (
         [all(_is_number(c) for c in column if c) for column in zip(*cells, strict=True)] if cells else []
     )
@@ -83,7 +97,7 @@ def _cell(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
-    return _cut(" ".join(str(value).split()), WIDEST)
+    return _cut(clean(" ".join(str(value).split())), WIDEST)
 
 
 def _is_number(text: str) -> bool:
@@ -147,9 +161,18 @@ def _csv_rows(reader: pa.RecordBatchReader) -> None:
     import csv
 
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(reader.schema.names)
+    writer.writerow([_csv_cell(name) for name in reader.schema.names])
     for batch in reader:
-        writer.writerows(zip(*(_values(c) for c in batch.columns), strict=True))
+        columns = [[_csv_cell(v) for v in _values(c)] for c in batch.columns]
+        writer.writerows(zip(*columns, strict=True))
+
+
+def _csv_cell(value: Any) -> Any:
+    """Numbers as they are; a text without what commands a terminal, and none that begins like a formula."""
+    if value is None or isinstance(value, int | float | Decimal):
+        return value
+    text = clean(str(value))
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _values(column: pa.Array) -> list[Any]:
@@ -191,7 +214,7 @@ def did(one: Did) -> None:
     word, colour = SIGNS[one.status]
     clear = "\r\033[K" if sys.stderr.isatty() else ""
     mark = click.style(f"{word:>7}", fg=colour)
-    click.echo(f"{clear}{mark}  {one.action.name}: {one.text}  ({one.seconds:.1f} s)", err=True)
+    click.echo(f"{clear}{mark}  {one.action.name}: {clean(one.text)}  ({one.seconds:.1f} s)", err=True)
 
 
 class Line:
@@ -218,7 +241,7 @@ class Line:
             share = f"{done:4.0%} " if done is not None else "     "
             width = shutil.get_terminal_size().columns - 1
             text = f"{share}{what}{f'  {note}' if note else ''}  {now - self._began:.0f} s"
-            sys.stderr.write("\r\033[K" + _cut(text, width))
+            sys.stderr.write("\r\033[K" + _cut(clean(text), width))
             sys.stderr.flush()
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ import click
 
 from tilth.app import Project
 from tilth.core.errors import StateChangedError
+from tilth.interfaces.cli import show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
 
 PORT = 8439
@@ -56,6 +57,12 @@ def up(
             hint="Put it back from a backup, or run: tilth restore FILE",
         )
     name = environment or found.settings.environment
+    if name != found.settings.serving:
+        click.echo(
+            f"Gates hold in `{found.settings.serving}`, and this serves `{name}`: candidates are taken there whatever their gate "
+            f'says. Write serving = "{name}" in tilth.toml if they must win.',
+            err=True,
+        )
     secret = token(found.home)
     listener = listen(port)
     number = listener.getsockname()[1]
@@ -102,7 +109,7 @@ def words(node: object, url: str) -> list[str]:
 
 def say(line: str) -> None:
     """One line with the time on the wall."""
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {show.clean(line)}\n")
     sys.stderr.flush()
 
 

@@ -1,8 +1,12 @@
-"""Bodies of requests and answers: read up to a limit, never further; errors as JSON with their HTTP status."""
+"""Bodies of requests and answers: read up to a limit, never further; errors as JSON with their HTTP status.
+
+An answer names no folder of the server's disk: what lies in the project is named from there, all else by its last part.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -13,6 +17,8 @@ from tilth.core.errors import InputError, ProjectError, TilthError
 LIMIT = 8 << 20  # bytes of a request's body
 SLOWEST = 30.0  # seconds a body may take to arrive
 JSON = b"application/json"
+
+_PATH = re.compile(r"(?<![\w/.:<>-])/(?:[^\s/:;,'\"`()]+/)+[^\s/:;,'\"`()]*")
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -83,6 +89,31 @@ def _too_large(limit: int) -> TooLargeError:
         f"The body is over the limit of {limit >> 20} MB.",
         hint="Send fewer rows at a time; for large tables use SELECT ... JOIN model.",
     )
+
+
+def unplaced(text: str, root: str) -> str:
+    """The text without where things lie on the disk.
+
+    >>> unplaced("/home/ann/shop/.tilth/token and /usr/lib/x.so are broken", "/home/ann/shop")
+    '.tilth/token and x.so are broken'
+    """
+    if root:
+        text = text.replace(root.rstrip("/") + "/", "").replace(root, ".")
+    return _PATH.sub(lambda found: found[0].rstrip("/").rpartition("/")[2], text)
+
+
+def public(error: TilthError, root: str) -> TilthError:
+    """The error as it may be told: the client's own words stay, paths of the server do not."""
+    ours = error.http_status >= 500 or not isinstance(error, InputError | ProjectError)
+    clean = (
+        (lambda text: unplaced(text, root))
+        if ours
+        else (lambda text: text.replace(root, ".") if root else text)
+    )
+    error.message, error.detail = clean(error.message), tuple(map(clean, error.detail))
+    error.hint = None if error.hint is None else clean(error.hint)
+    error.where = None if error.where is not None and error.where.file is not None else error.where
+    return error
 
 
 def failure(error: TilthError) -> bytes:

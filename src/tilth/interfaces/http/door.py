@@ -23,7 +23,9 @@ from tilth.interfaces.http.bodies import (
     answer,
     encode,
     failure,
+    public,
     read,
+    unplaced,
 )
 from tilth.interfaces.http.guard import Guard
 from tilth.interfaces.http.predictions import predict
@@ -53,9 +55,11 @@ class Door:
         status: Callable[[], Awaitable[dict[str, Any]]],
         tell: Callable[[str], None] = lambda _line: None,
         limit: int = LIMIT,
+        root: str = "",
     ) -> None:
         self._node, self._answering, self._guard = node, answering, guard
         self._counts, self._status, self._tell, self._limit = counts, status, tell, limit
+        self._root = root  # the project's folder, which no answer names
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """What answers the request; no coroutine of its own, for the sake of the predict path."""
@@ -110,7 +114,7 @@ class Door:
     def _known(self, error: Exception) -> TilthError:
         """An error for the client; one of our own making is told here and not there."""
         if isinstance(error, TilthError):
-            return error
+            return public(error, self._root)
         self._tell(f"a request failed: {type(error).__name__}: {error}")
         return TilthError("The server failed at this request.", hint="Its log says why.")
 
@@ -191,15 +195,19 @@ class Door:
             case "/ping":
                 return 200, b"pong\n", TEXT
             case "/healthz":
-                health = self._node.health()
+                health = self._health(self._node.health())
                 return 503 if health["status"] == "starting" else 200, encode(health), JSON
             case "/metrics":
                 return 200, self._counts.text(self._node, self._answering), metrics.KIND
             case "/status":
-                return 200, encode(await self._status()), JSON
+                found = await self._status()
+                return 200, encode({**found, "health": self._health(found["health"])}), JSON
             case "/":
                 return 200, console.page(), b"text/html; charset=utf-8"
         raise _no_path(path)
+
+    def _health(self, found: dict[str, Any]) -> dict[str, Any]:
+        return {**found, "reasons": [unplaced(reason, self._root) for reason in found["reasons"]]}
 
 
 async def _nothing() -> None:

@@ -11,9 +11,14 @@ import os
 import re
 import secrets
 
-from tilth.core.errors import AuthError, StorageError
+from tilth.core.errors import AuthError, InputError, StorageError
 
 _LOOPBACK = re.compile(rb"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?\Z", re.IGNORECASE)
+_OWN_SITES = (
+    b"same-origin",
+    b"none",
+)  # `Sec-Fetch-Site`: a page of this server, or the person at the browser
+WHERE = ".tilth/token"  # below the project's folder, which is nobody's business
 MOST_HOSTS = 16
 Headers = list[tuple[bytes, bytes]]
 
@@ -65,34 +70,45 @@ def _make(path: str) -> None:
         os.unlink(fresh)
 
 
-class Guard:
-    """Checks the headers of a request. Never says what the token is."""
+class HostError(InputError):
+    """The request names no server, or several."""
 
-    def __init__(self, secret: str, where: str) -> None:
+    http_status = 400
+
+
+class Guard:
+    """Checks the headers of a request. Never says what the token is, nor where on the disk it lies."""
+
+    def __init__(self, secret: str) -> None:
         self._expected = b"Bearer " + secret.encode()
         self._secret = secret.encode()
-        self._where = where
         self._hosts: set[bytes] = set()
 
     def check(self, headers: Headers, *, needs_token: bool = True) -> int:
         """The announced length of the body (-1: not announced), when the request may be answered."""
-        given = host = origin = None
+        given = host = origin = site = None
         length = -1
         for name, value in headers:
             if name == b"host":
                 host = value if host is None else b""
             elif name == b"authorization":
-                given = value
+                given = value if given is None else b""
             elif name == b"content-length":
                 length = int(value) if value.isdigit() else -1
             elif name == b"origin":
-                origin = value
-        if host is not None and host not in self._hosts and not self._is_loopback(host):
+                origin = value if origin is None else b""
+            elif name == b"sec-fetch-site":
+                site = value if site is None else b""
+        if not host:
+            raise HostError("A request needs one Host header.", hint="Send `Host: 127.0.0.1`, once.")
+        if host not in self._hosts and not self._is_loopback(host):
             raise ForeignError(
                 "This server answers by the name of this machine only.",
                 hint="Use http://127.0.0.1 or localhost.",
             )
-        if origin is not None and origin != b"http://" + (host or b""):
+        if (origin is not None and origin != b"http://" + host) or (
+            site is not None and site not in _OWN_SITES
+        ):
             raise ForeignError(
                 "Web pages of other origins may not ask this server.",
                 hint="Call it from a program, not a page.",
@@ -110,7 +126,7 @@ class Guard:
 
     def _refuse(self, given: bytes | None) -> None:
         """Raise, unless only the scheme is spelled otherwise."""
-        hint = f"Send the header `Authorization: Bearer <token>`; the token is in {self._where}."
+        hint = f"Send the header `Authorization: Bearer <token>`; the token is in {WHERE}."
         if given is None:
             raise AuthError("This needs a token.", hint=hint)
         scheme, _, value = given.partition(b" ")

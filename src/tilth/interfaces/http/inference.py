@@ -19,6 +19,7 @@ from tilth.core.names import did_you_mean
 from tilth.core.schema import DataType
 from tilth.interfaces.http.bodies import encode
 from tilth.interfaces.http.predictions import checked
+from tilth.ml.serving.once import apart
 from tilth.runtime.answering import Answering, Reply, Route, Side
 
 DATATYPES = {
@@ -105,12 +106,11 @@ async def infer(answering: Answering, route: Route, version: str | None, body: b
     """The answer's body to a request of the protocol, and what it was made of."""
     request = _decoded(body)
     side = side_of(route, version)
-    signature = (side or route.champion).predictor.signature
-    names = [o.name for o in request.outputs] or list((side or route.champion).predictor.outputs)
+    names = [o.name for o in request.outputs] or list((side or route.leading).predictor.outputs)
     rows = checked([encode(row) for row in _rows(request.inputs)], route, names)
     reply = await answering.many(route, rows, names, side)
     found = [msgspec.json.decode(b"{%b}" % row) for row in reply.rows]
-    types = {o.name: o.type for o in signature.outputs}
+    types = {o.name: o.type for o in reply.side.predictor.signature.outputs}
     answer = {
         "model_name": route.endpoint,
         "model_version": str(reply.side.version),
@@ -123,13 +123,15 @@ async def infer(answering: Answering, route: Route, version: str | None, body: b
 
 def _decoded(body: bytes) -> Request:
     try:
-        return _REQUEST.decode(body)
+        request = _REQUEST.decode(body)
+        apart(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
             f"The body is not a request of the Open Inference Protocol: {error}.",
             hint='Send {"inputs": [{"name": ..., "shape": [1], "datatype": "FP64", "data": [...]}]} as JSON;'
             " binary tensors are not supported.",
         ) from error
+    return request
 
 
 def _rows(tensors: Sequence[Tensor]) -> list[Mapping[str, Any]]:

@@ -14,6 +14,7 @@ import msgspec
 
 from tilth.core.errors import InputError, UnknownNameError
 from tilth.core.names import did_you_mean
+from tilth.ml.serving.once import whole
 from tilth.runtime.answering import Answering, Reply, Route
 
 MOST_ROWS = 20_000  # in one request
@@ -55,7 +56,7 @@ async def _many(
 
 def checked(raw: Sequence[msgspec.Raw | bytes], route: Route, outputs: Sequence[str] | None) -> list[bytes]:
     """The rows, if there are not too many for what is asked of them."""
-    predictor = route.champion.predictor
+    predictor = route.leading.predictor
     explained = f"{predictor.signature.output}_explain" in (outputs or ())
     most = MOST_EXPLAINED if explained else MOST_ROWS
     if len(raw) > most:
@@ -74,7 +75,7 @@ def _rows(route: Route, body: bytes) -> Many | None:
         found = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         if "rows" not in found:
             return None
-        return _MANY.decode(body)
+        return _envelope(body, _MANY.decode(body))
     except msgspec.ValidationError as error:
         if _is_object(body):
             raise InputError(
@@ -84,6 +85,14 @@ def _rows(route: Route, body: bytes) -> Many | None:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _envelope(body: bytes, many: Many) -> Many:
+    """The same; InputError when `rows` or `outputs` is given twice: there is more in the body than its rows and names."""
+    names = 1 if many.outputs is None else 2 + len(many.outputs)
+    if body.count(b'"') != 2 * names + sum(bytes(row).count(b'"') for row in many.rows):
+        whole(body)
+    return many
 
 
 def _is_object(body: bytes) -> bool:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import BusyError, StorageError
 from tilth.interfaces.http import guard, metrics
 from tilth.interfaces.http.connection import connection
+from tilth.interfaces.http.crowd import Crowd, descriptors
 from tilth.interfaces.http.door import Door
 from tilth.interfaces.http.status import status
 from tilth.runtime.answering import Answering
@@ -39,12 +40,15 @@ Tell = Callable[[str], None]
 
 
 def listen(port: int) -> socket.socket:
-    """A socket on the loopback address; BusyError when the port is taken. Port 0 takes a free one."""
+    """A socket on the loopback address; BusyError when the port is taken. Port 0 takes a free one.
+
+    How many connections may wait to be accepted is settled by `serve`.
+    """
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((HOST, port))
-        found.listen(2048)
+        found.listen()
     except (OSError, OverflowError) as error:
         found.close()
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
@@ -89,8 +93,10 @@ async def _serve(
     async def shown() -> dict[str, Any]:
         return await loop.run_in_executor(reader, status, work, node, counts)
 
-    gate = guard.Guard(guard.token(home), f"{home}/token")
-    server = _server(Door(node, answering, gate, counts, shown, tell))
+    door = Door(node, answering, guard.Guard(guard.token(home)), counts, shown, tell, root=work.root)
+    most, waiting = descriptors()
+    crowd = Crowd(most)
+    server = _server(door, crowd, waiting)
     for number in (
         signal.SIGINT,
         signal.SIGTERM,
@@ -102,22 +108,33 @@ async def _serve(
     gc.freeze()
     gc.set_threshold(COLLECT, 20, 50)
     ready(node)
+    watch = loop.create_task(crowd.watch())
     try:
         await server.serve(sockets=[listener])
     finally:
+        watch.cancel()
         with contextlib.suppress(Exception):
             await loop.run_in_executor(None, node.stop)
         reader.shutdown()
         work.log.flush()
 
 
-def _server(app: Any, protocol: type[asyncio.Protocol] | None = None) -> uvicorn.Server:
+def _server(
+    app: Any, crowd: Crowd, waiting: int = 2048, protocol: type[asyncio.Protocol] | None = None
+) -> uvicorn.Server:
     import uvicorn
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            for one in (*self.servers, *(sockets or ())):
+                one.close()
+            await crowd.drain(GRACE)
+            await super().shutdown(sockets)
 
     config = uvicorn.Config(
         app,
         host=HOST,
-        http=protocol or connection(),
+        http=protocol or connection(crowd),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -126,7 +143,7 @@ def _server(app: Any, protocol: type[asyncio.Protocol] | None = None) -> uvicorn
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=IDLE,
-        timeout_graceful_shutdown=GRACE,
-        backlog=2048,
+        timeout_graceful_shutdown=1,  # after the grace
+        backlog=waiting,
     )
-    return uvicorn.Server(config)
+    return Server(config)

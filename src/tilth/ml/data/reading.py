@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,8 +21,10 @@ from tilth.core.schema import Schema
 from tilth.ml.data import snapshots
 from tilth.ports.blobs import Blobs
 from tilth.ports.engine import QueryEngine, Relation
+from tilth.ports.limits import Limits
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Predicate, Scan, Source
+from tilth.ports.streams import closing
 from tilth.sql import lineage
 
 if TYPE_CHECKING:
@@ -199,25 +201,13 @@ def query_rows(
     sources: Mapping[str, Source],
     engine: QueryEngine,
     blobs: Blobs,
+    limits: Limits | None = None,
 ) -> pa.RecordBatchReader:
     """The result of a SELECT over datasets and tables of sources, as a stream, with the same pushdown as collecting."""
     reading = open_inputs(sql, schemas_of(sql, sources, datasets), sources, datasets, blobs)
     try:
-        reader = engine.stream(sql, reading.inputs)
+        reader = engine.stream(sql, reading.inputs, limits=limits)
     except BaseException:
         reading.close()
         raise
     return closing(reader, reading.close)
-
-
-def closing(reader: pa.RecordBatchReader, close: Callable[[], None]) -> pa.RecordBatchReader:
-    """The reader, running `close` after its last batch or its error."""
-    import pyarrow as pa
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        try:
-            yield from reader
-        finally:
-            close()
-
-    return pa.RecordBatchReader.from_batches(reader.schema, batches())

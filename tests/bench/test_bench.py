@@ -1,0 +1,45 @@
+"""Each bench that serves, reads or learns runs, in small, and gives its figures: what is measured is what is there."""
+
+import importlib
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+SMALL: dict[str, dict[str, object]] = {
+    "language": {"TURNS": 1},
+    "serving": {
+        "ROWS": 4_000, "TURNS": 1, "SECONDS": 1, "WRK_TURNS": 1, "RATE": 200, "SWAPS": 1, "MIN_REQUESTS": 200,
+    },
+    "floods": {"HALF_OPEN": 300, "RATE": 200, "SECONDS": 1},
+}  # fmt: skip
+
+
+@pytest.fixture
+def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "bench"))
+    before = set(sys.modules)
+    for name, changes in SMALL.items():
+        module = importlib.import_module(name)
+        for key, value in changes.items():
+            assert hasattr(module, key)
+            monkeypatch.setattr(module, key, value)
+    yield importlib.import_module(request.param)
+    for name in set(sys.modules) - before:
+        if "/bench/" in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("bench", SMALL, indirect=True)
+def test_a_bench_gives_its_figures(bench: ModuleType) -> None:
+    found = bench.run()
+    assert found
+    for result in found:
+        assert result.what
+        assert result.measured
+        if "Failed" in result.what:
+            assert result.measured.startswith("0"), result
+        assert 0 <= float(result.ratio.split()[0]) < math.inf, result

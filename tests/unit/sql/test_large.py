@@ -1,0 +1,95 @@
+"""Large and deep texts: read in seconds or refused by a stated number, and never by a traceback."""
+
+import time
+
+import pytest
+
+from tilth.core.errors import LanguageError
+from tilth.core.schema import DataType, Field, Schema
+from tilth.sql import lineage
+from tilth.sql.parser import parse
+from tilth.sql.rewrite import ModelShape, predictions
+
+SCHEMAS = {"d": Schema((Field("a", DataType.INTEGER), Field("x", DataType.INTEGER)))}
+SHAPES = {"late": ModelShape(("x",), ("late",))}
+
+
+def understood(sql: str) -> None:
+    parse(sql)
+    if not sql.startswith("CREATE"):
+        lineage.tables(sql)
+        lineage.scans(sql, SCHEMAS)
+        predictions(sql, SHAPES, SCHEMAS)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT * FROM d WHERE a IN (" + ",".join(map(str, range(30_000))) + ")",
+        "SELECT * FROM d WHERE " + " OR ".join(f"a = {n}" for n in range(10_000)),
+        "SELECT " + "+".join(["1"] * 20_000) + " FROM d",
+        "SELECT late FROM late WHERE " + " AND ".join(["x = 1"] * 5_000),
+        "SELECT m.late FROM d JOIN late m WHERE " + " AND ".join(f"d.a <> {n}" for n in range(5_000)),
+        "SELECT " + "||".join(["'a'"] * 20_000),
+        ";" * 100_000 + "SELECT 1",
+        "-" * 100_000 + "\nSELECT 1",
+    ],
+    ids=["in", "or", "plus", "and", "and of a join", "texts", "semicolons", "a comment"],
+)
+def test_a_large_text_is_read_in_time_that_grows_with_it(sql: str) -> None:
+    began = time.process_time()
+    understood(sql.lstrip(";"))
+    parse(sql)
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        (
+            "SELECT * FROM d WHERE a IN (" + ",".join(map(str, range(300_000))) + ")",
+            "the most that are read",
+        ),
+        ("SELECT * FROM d WHERE " + " OR ".join(["a=1"] * 100_000), "200,000 are the most"),
+        (";" * (16 << 20), "2,000,000 are the most"),
+        ("SELECT '" + "x" * 3_000_000 + "'", "2,000,000 are the most"),
+        ("SELECT " + "(" * 5_000 + "1" + ")" * 5_000, "More than 100 brackets"),
+        ("SELECT " + "[" * 5_000 + "1" + "]" * 5_000, "More than 100 brackets"),
+        ("SELECT " + "{'a':" * 5_000 + "1" + "}" * 5_000, "More than 100 brackets"),
+        ("CREATE SOURCE a ENGINE files WITH (path = " + "[" * 5_000 + "]" * 5_000 + ")", "More than 100"),
+        (
+            "CREATE SOURCE a ENGINE files WITH (path = " + "{'a':" * 5_000 + "1" + "}" * 5_000 + ")",
+            "More than",
+        ),
+        ("CREATE DATASET a EXPECT (" + "(" * 5_000 + "a" + ")" * 5_000 + ") AS SELECT 1", "More than 100"),
+        ("SELECT " + "(" * 99 + "1" + ")" * 99, "nested too deeply"),
+        ("SELECT " + "NOT " * 5_000 + "true", "nested too deeply"),
+        ("SELECT " + "- " * 5_000 + "1", "nested too deeply"),
+        ("SELECT " + "CASE WHEN a THEN " * 5_000 + "1" + " END" * 5_000, "nested too deeply"),
+    ],
+)
+def test_what_is_too_large_or_too_deep_says_so(sql: str, words: str) -> None:
+    began = time.process_time()
+    with pytest.raises(LanguageError, match=words) as caught:
+        understood(sql)
+    assert time.process_time() - began < 10
+    assert caught.value.hint
+    assert len(str(caught.value)) < 2_000
+
+
+def test_a_long_line_is_shown_around_the_place() -> None:
+    with pytest.raises(LanguageError) as caught:
+        parse("DROP MODEL " + "a" * 1000 + " nonsense " + "b" * 1000)
+    shown, caret = str(caught.value).splitlines()[2:4]
+    assert len(shown) < 420
+    assert shown[caret.index("^") :].startswith("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("limit", "inside"),
+    [("LIMIT 10", True), ("LIMIT 10 OFFSET 2", True), ("LIMIT 10%", False), ("LIMIT 10 PERCENT", False), ("LIMIT 2.5%", False)],
+)  # fmt: skip
+def test_a_limit_goes_inside_when_it_counts_rows(limit: str, inside: bool) -> None:
+    split = predictions(f"SELECT m.late FROM d JOIN late m {limit}", SHAPES, SCHEMAS)
+    assert ("LIMIT" in split.inner) is inside  # type: ignore[union-attr]
+    assert "LIMIT" in split.outer  # type: ignore[union-attr]
