@@ -121,4 +121,4 @@ def _begins(words: list[str], i: int) -> bool:
 
 
 def _refused(why: str) -> SourceError:
-    return SourceError(f"The native query {why}: a source is only read.", hint=_HINT)
+    return SourceError(f"The native query {why}: a source is read-only.", hint=_HINT)

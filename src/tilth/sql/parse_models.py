@@ -23,7 +23,7 @@ from tilth.sql.statements import (
 )
 from tilth.sql.tokens import Cursor
 
-MOST_DRIFT = 10
+MOST_DRIFT = 100
 SIGNALS = ("drift", "prediction_drift", "age", "new_rows", "quality")
 _OPS = (">", ">=", "<", "<=")
 _RULES = {r.name: r for r in PromoteRule}

@@ -82,9 +82,9 @@ def test_a_secret_in_the_open_is_in_no_error() -> None:
 @pytest.mark.parametrize(
     ("conditions", "words"),
     [
-        ("drift > -1", "above 0 and at most 10"),
-        ("drift > 0", "above 0 and at most 10"),
-        ("prediction_drift > 11", "above 0 and at most 10"),
+        ("drift > -1", "above 0 and at most 100"),
+        ("drift > 0", "above 0 and at most 100"),
+        ("prediction_drift > 101", "above 0 and at most 100"),
         ("drift > 0.2 OR drift > 0.3", "`drift` is given twice"),
         ("drift > 0.2 OR age > '1 day' OR drift >= 0.3", "`drift` is given twice"),
         ("age > '1 day' OR age > '2 days'", "`age` is given twice"),

@@ -25,12 +25,12 @@ def understood(sql: str) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "SELECT * FROM d WHERE a IN (" + ",".join(map(str, range(30_000))) + ")",
-        "SELECT * FROM d WHERE " + " OR ".join(f"a = {n}" for n in range(10_000)),
-        "SELECT " + "+".join(["1"] * 20_000) + " FROM d",
-        "SELECT late FROM late WHERE " + " AND ".join(["x = 1"] * 5_000),
-        "SELECT m.late FROM d JOIN late m WHERE " + " AND ".join(f"d.a <> {n}" for n in range(5_000)),
-        "SELECT " + "||".join(["'a'"] * 20_000),
+        "SELECT * FROM d WHERE a IN (" + ",".join(map(str, range(10_000))) + ")",
+        "SELECT * FROM d WHERE " + " OR ".join(f"a = {n}" for n in range(5_000)),
+        "SELECT " + "+".join(["1"] * 10_000) + " FROM d",
+        "SELECT late FROM late WHERE " + " AND ".join(["x = 1"] * 2_500),
+        "SELECT m.late FROM d JOIN late m WHERE " + " AND ".join(f"d.a <> {n}" for n in range(2_500)),
+        "SELECT " + "||".join(["'a'"] * 10_000),
         ";" * 100_000 + "SELECT 1",
         "-" * 100_000 + "\nSELECT 1",
     ],
@@ -40,7 +40,7 @@ def test_a_large_text_is_read_in_time_that_grows_with_it(sql: str) -> None:
     began = time.process_time()
     understood(sql.lstrip(";"))
     parse(sql)
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_what_is_too_large_or_too_deep_says_so(sql: str, words: str) -> None:
     began = time.process_time()
     with pytest.raises(LanguageError, match=words) as caught:
         understood(sql)
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 5
     assert caught.value.hint
     assert len(str(caught.value)) < 2_000
 

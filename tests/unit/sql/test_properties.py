@@ -103,7 +103,7 @@ CONDITION = st.one_of(
         s.Condition,
         st.sampled_from([x for x in SIGNALS if x not in ("age", "quality")]),
         st.sampled_from([">", ">="]),
-        SHARE.filter(lambda x: x > 0),
+        SHARE.filter(lambda x: 0 < x <= 100),
     ),
     st.builds(s.Condition, st.just("quality"), st.sampled_from([">", ">=", "<", "<="]), st.floats(-10, 10)),
     st.builds(s.Condition, st.just("age"), st.sampled_from([">", ">="]), SPAN),
