@@ -218,7 +218,7 @@ class Project:
                 FileBlobs(os.path.join(self.home, "blobs")),
                 FileBundles(os.path.join(self.home, "bundles")),
                 FileLocks(self.home),
-                LocalJobs(),
+                LocalJobs(folder=os.path.join(self.home, "bundles")),
                 self.clock,
                 cache(self._engine),
                 cache(self._keys),

@@ -229,3 +229,6 @@ SELECT * FROM audit ORDER BY sequence;
 
 -- name: audit_of_generation
 SELECT detail FROM audit WHERE subject = :subject AND verb IN ('publish', 'promote', 'rollback') ORDER BY sequence DESC LIMIT 1;
+
+-- name: audit_of_check
+SELECT detail FROM audit WHERE subject = :subject AND verb = 'check' ORDER BY sequence DESC LIMIT 1;
