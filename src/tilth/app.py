@@ -61,10 +61,13 @@ class Project:
         return os.path.exists(os.path.join(self.home, "state.db"))
 
     def graph(self) -> Graph:
-        """What the project's files declare."""
+        """What the project's files declare, with estimators that are there."""
+        from tilth.runtime import estimators
         from tilth.runtime.loader import declarations
 
-        return self._compiled(declarations(self.root))
+        graph = self._compiled(declarations(self.root))
+        estimators.require(graph, os.path.join(self.root, estimators.FOLDER))
+        return graph
 
     def _compiled(self, statements: Sequence[Statement]) -> Graph:
         from tilth.resources.compiler import compile as compiled
@@ -229,10 +232,10 @@ class Project:
     def _facts(self) -> Facts:
         """Versions of engines, sources that are installed, hashes of own estimators; nothing of it is imported."""
         from tilth.resources.compiler import Facts
-        from tilth.runtime.estimators import hashes
+        from tilth.runtime.estimators import FOLDER, hashes
 
         engines, sources = _installed()
-        return Facts(engines, hashes(os.path.join(self.root, "estimators")), sources)
+        return Facts(engines, hashes(os.path.join(self.root, FOLDER)), sources)
 
     def _engine(self) -> QueryEngine:
         from tilth.adapters.duckdb_engine import DuckDBEngine

@@ -49,7 +49,9 @@ class SkopsScorer:
                 f"The model file holds types that are not allowed: {', '.join(found.refused[:20])}.",
                 hint="Only estimators of scikit-learn that can be kept without code are read. " + HINT,
             )
-        return cls(_checked(found), task)
+        scorer = cls(_checked(found), task)
+        _answers(scorer, task)
+        return scorer
 
     def score(self, x: Matrix) -> Matrix:
         import numpy as np
@@ -91,3 +93,20 @@ def _checked(found: Read) -> Any:
             f"The model file holds a {type(estimator).__name__}, which answers nothing.", hint=HINT
         )
     return estimator
+
+
+def _answers(scorer: SkopsScorer, task: Task) -> None:
+    """Return when one row is answered as the task wants; what was never fitted is found here."""
+    import numpy as np
+
+    try:
+        found = scorer.score(np.zeros((1, len(task.columns))))
+    except MemoryError as error:
+        raise ResourceLimitError("The model needs more memory than there is.", hint=HINT) from error
+    except Exception as error:  # whatever scikit-learn says, the file's estimator cannot answer
+        raise TamperError(
+            f"The model file's estimator does not answer: {type(error).__name__}: {str(error)[:200]}.",
+            hint=HINT,
+        ) from error
+    if found.shape != ((1, task.classes) if task.kind == "multiclass" else (1,)):
+        raise TamperError("The model file's estimator answers something else than the task.", hint=HINT)

@@ -43,7 +43,9 @@ class Facts:
     """
 
     engines: Mapping[str, str] = field(default_factory=dict)  # name -> version
-    code: Mapping[str, str] = field(default_factory=dict)  # 'module:function' -> hash of its content
+    code: Mapping[str, str] = field(
+        default_factory=dict
+    )  # 'module:function' or 'module' -> hash of its content
     sources: tuple[str, ...] = ()
 
 
@@ -220,7 +222,7 @@ def _model_recipe(d: CreateModel, facts: Facts) -> dict[str, object]:
         "objective": _sorted(d.objective),
         "using": _sorted(Options(tuple((k, v) for k, v in given.items() if k not in ("memory", "threads")))),
         "version": version,
-        "code": facts.code.get(estimator, ""),
+        "code": facts.code.get(estimator, facts.code.get(estimator.partition(":")[0], "")),
     }
 
 

@@ -33,7 +33,7 @@ from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.ports.state import Row
 from tilth.resources.graph import Graph
-from tilth.runtime import binding, candidates, collecting, generations, judging, sources
+from tilth.runtime import binding, candidates, collecting, estimators, generations, judging, sources
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workers import Measured
 from tilth.runtime.workspace import Workspace, manifest_of, version_row
@@ -141,6 +141,8 @@ def apply(
                 jobs,
             )
             if not go_on:
+                trained = [a.name for a in todo.actions if isinstance(a, TrainModel)]
+                estimators.require(graph, os.path.join(work.root, estimators.FOLDER), trained)
                 shared = {
                     a.name: manifest_of(work.state, a.snapshot)
                     for a in todo.actions

@@ -22,7 +22,7 @@ from tilth.core.errors import (
     TrainingError,
 )
 from tilth.core.time import show_instant
-from tilth.ml.bundles.manifest import digests, read_folder
+from tilth.ml.bundles.manifest import ENVELOPE, digests, read_folder
 from tilth.ports.jobs import Job
 from tilth.ports.progress import Silent
 from tilth.runtime import registry
@@ -131,6 +131,7 @@ def tried(folder: str) -> dict[str, object]:
             return loaded[0]
 
     files = read_folder(Path(folder))
+    files.pop(ENVELOPE, None)  # beside the files of a sealed bundle
     try:
         predictor = Predictor.load(files, Kept, 0, "", 1)
         rows = _scored(*loaded)

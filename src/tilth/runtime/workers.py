@@ -30,7 +30,7 @@ from tilth.ports.jobs import Job, Jobs
 from tilth.ports.progress import Progress
 
 BEAT = 0.2  # seconds between looks at whether somebody cancelled
-MOST_WORDS = 32 << 20  # bytes that a worker may say
+MOST_WORDS, MOST_LINES = 32 << 20, 200_000  # bytes and messages that a worker may say
 TAIL = 2_000
 PATIENCE = 5.0  # seconds that a warden may take to end all it has below it
 MAKING, OWN = (
@@ -238,7 +238,7 @@ class _Talk:
         self._job = job
         self._progress = progress
         self._deadline = time.monotonic() + job.seconds
-        self._said, self._half, self._tail = 0, bytearray(), b""
+        self._said, self._lines, self._half, self._tail = 0, 0, bytearray(), b""
         self._step: tuple[str, float | None] = (f"starting a worker for {job.task}", None)
         self._last: dict[str, Any] = {}
         self._end: dict[str, Any] | None = None
@@ -312,7 +312,9 @@ class _Talk:
         if b"\n" not in data:
             return
         *lines, rest = bytes(self._half).split(b"\n")
-        self._half = bytearray(rest)
+        self._half, self._lines = bytearray(rest), self._lines + len(lines)
+        if self._lines > MOST_LINES:
+            raise TrainingError("The worker says too much.", hint=AGAIN)
         for line in lines:
             self._take(line)
 
