@@ -81,10 +81,13 @@ class Project:
         return False
 
     def graph(self) -> Graph:
-        """What the project's files declare."""
+        """What the project's files declare, with estimators that are there."""
+        from tilth.runtime import estimators
         from tilth.runtime.loader import declarations
 
-        return self._compiled(declarations(self.root))
+        graph = self._compiled(declarations(self.root))
+        estimators.require(graph, os.path.join(self.root, estimators.FOLDER))
+        return graph
 
     def _compiled(self, statements: Sequence[Statement]) -> Graph:
         from tilth.resources.compiler import compile as compiled
@@ -252,7 +255,7 @@ class Project:
                 FileBlobs(os.path.join(self.home, "blobs")),
                 FileBundles(os.path.join(self.home, "bundles")),
                 FileLocks(self.home),
-                LocalJobs(),
+                LocalJobs(folder=os.path.join(self.home, "bundles")),
                 self.clock,
                 cache(self._engine),
                 self._keys_once,
@@ -264,11 +267,12 @@ class Project:
     def _facts(self) -> Facts:
         """Versions of engines, sources that are installed, hashes of own estimators; nothing of it is imported."""
         from tilth.resources.compiler import Facts
-        from tilth.runtime.estimators import hashes
+        from tilth.runtime.estimators import FOLDER, hashes
+        from tilth.runtime.recipe_1 import hashes_1
 
         engines, sources = _installed()
-        code = hashes(os.path.join(self.root, "estimators"))
-        return Facts(engines, code, sources, code)
+        folder = os.path.join(self.root, FOLDER)
+        return Facts(engines, hashes(folder), sources, hashes_1(folder))
 
     def _engine(self) -> QueryEngine:
         from tilth.adapters.duckdb_engine import DuckDBEngine

@@ -113,6 +113,8 @@ ESCAPES = {
     "a program": ("seccomp", "import subprocess; subprocess.run(['/bin/true'])"),
     "a process": ("seccomp", "import os; os.fork()"),
     "a signal": ("seccomp", "import os; os.kill(os.getppid(), 9)"),
+    "another session": ("seccomp", "import os; os.setsid()"),
+    "another group": ("seccomp", "import os; os.setpgid(0, 0)"),
     "another file": ("landlock", "open('/etc/passwd').read()"),
     "writing beside": ("landlock", "open({out!r} + '/../beside', 'w')"),
     "its input": ("landlock", "open({rows!r}, 'a')"),

@@ -12,7 +12,8 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from tilth.adapters import lightgbm_c as c
-from tilth.core.errors import InputError
+from tilth.adapters.lightgbm_text import HINT, checked
+from tilth.core.errors import InputError, TamperError, TrainingError
 from tilth.ports.learning import Task
 
 if TYPE_CHECKING:
@@ -36,10 +37,20 @@ class LightGBMScorer:
         self._threads = threads
         self._local = _Local()
 
+    @staticmethod
+    def warm() -> None:
+        """Load the library."""
+        c.library()
+
     @classmethod
     def load(cls, payload: bytes, task: Task, threads: int | None = None) -> Self:
-        """Read the model file. `threads` limits the matrix call; None uses all cores."""
-        return cls(c.Booster(None, b"", payload), task, threads or os.cpu_count() or 1)
+        """Read the model file, which is checked first. `threads` limits the matrix call; None uses all cores."""
+        text = checked(payload, task)
+        try:
+            booster = c.Booster(None, b"", text)
+        except TrainingError as error:
+            raise TamperError(f"LightGBM does not read the model: {error.message}", hint=HINT) from error
+        return cls(booster, task, threads or os.cpu_count() or 1)
 
     def score(self, x: Matrix) -> Matrix:
         self._fits(x.shape[1])

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Matrix = npt.NDArray[np.float64]
 
+MOST_BYTES = 256 << 20
 CLIP = 6.0  # standard deviations beyond which a numeric value says no more
 
 
@@ -32,15 +33,21 @@ class LinearScorer:
     @classmethod
     def load(cls, payload: bytes, task: Task, threads: int | None = None) -> Self:  # noqa: ARG003 - the port has it
         """Read `member.json`. `threads` is taken for the sake of the port and not used."""
-        import numpy as np
-
-        model = json.loads(payload)
-        if model.get("format") != "tilth-linear-1" or len(model["columns"]) != len(task.columns):
+        width = task.classes if task.kind == "multiclass" else 1
+        try:
+            if len(payload) > MOST_BYTES:
+                raise ValueError("it is too large")
+            model = json.loads(payload)
+            bias, columns = model["bias"], model["columns"]
+            if model["format"] != "tilth-linear-1" or len(columns) != len(task.columns):
+                raise ValueError("it is of other columns")
+            terms = [Term(column, width) for column in columns]
+            return cls(terms, _array(bias, (width,)), task.kind)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise TamperError(
-                "The linear model's file does not fit its signature.", hint="Train the model again."
-            )
-        terms = [Term(column) for column in model["columns"]]
-        return cls(terms, np.asarray(model["bias"], dtype=np.float64), task.kind)
+                f"The linear model's file does not fit its signature: {type(error).__name__}: {str(error)[:200]}.",
+                hint="Do not serve it. Train the model again, or roll back to another version.",
+            ) from error
 
     def score(self, x: Matrix) -> Matrix:
         import numpy as np
@@ -69,16 +76,19 @@ class LinearScorer:
 
 
 class Term:
-    """One column's part of the sum."""
+    """One column's part of the sum. ValueError or TypeError when it is not one of finite numbers."""
 
-    def __init__(self, column: dict[str, object]) -> None:
-        import numpy as np
-
-        self.center = float(str(column.get("center", 0.0)))
-        self.scale = float(str(column.get("scale", 1.0)))
-        self.levels = None if column.get("levels") is None else np.asarray(column["levels"], dtype=np.float64)
-        self.weight = np.asarray(column.get("weight", [0.0]), dtype=np.float64)
-        self.missing = np.asarray(column.get("missing", [0.0]), dtype=np.float64)
+    def __init__(self, column: dict[str, object], width: int) -> None:
+        self.levels: Matrix | None = None
+        if set(column) == {"levels"}:
+            self.levels = _array(column["levels"], (-1, width))
+            return
+        if set(column) != {"center", "scale", "weight", "missing"}:
+            raise ValueError("a column has other parts")
+        self.center, self.scale = (float(_array(column[k], ())) for k in ("center", "scale"))
+        if self.scale <= 0:
+            raise ValueError("a column's scale is not above 0")
+        self.weight, self.missing = _array(column["weight"], (width,)), _array(column["missing"], (width,))
 
     def weigh(self, values: Matrix) -> Matrix:
         """[rows, classes] for one column of the matrix."""
@@ -91,6 +101,23 @@ class Term:
             return self.levels[code]
         standard = np.clip((values - self.center) / self.scale, -CLIP, CLIP)
         return np.where(gaps[:, None], self.missing[None, :], standard[:, None] * self.weight[None, :])
+
+
+def _array(values: object, shape: tuple[int, ...]) -> Matrix:
+    """Finite numbers of that shape, of which -1 is any size above 0; nothing else that JSON can hold."""
+    import numpy as np
+
+    rows = values if isinstance(values, list) else [values]
+    numbers = [n for row in rows for n in (row if isinstance(row, list) else [row])]
+    if any(type(n) not in (int, float) for n in numbers):
+        raise ValueError("what should be a number is none")
+    out = np.asarray(values, dtype=np.float64)
+    fits = out.ndim == len(shape) and all(
+        a == b or (b == -1 and a > 0) for a, b in zip(out.shape, shape, strict=True)
+    )
+    if not fits or not np.isfinite(out).all():
+        raise ValueError(f"numbers of the shape {out.shape} where {shape} are due")
+    return out
 
 
 def sigmoid(z: Matrix) -> Matrix:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.skops_scorer import strangers
-from tilth.core.errors import TrainingError, UnsupportedError
+from tilth.core.errors import ResourceLimitError, TrainingError, UnsupportedError
 from tilth.ports.learning import Budget, Fitted, Task
 
 if TYPE_CHECKING:
@@ -173,6 +173,8 @@ def _payload(pipeline: Any) -> bytes:
     try:
         raw = dumps(pipeline)
         found = strangers(raw)
+    except (MemoryError, ResourceLimitError):
+        raise
     except Exception as error:
         raise TrainingError(
             f"The fitted estimator cannot be kept without pickle: {error}",
@@ -180,8 +182,9 @@ def _payload(pipeline: Any) -> bytes:
         ) from error
     if found:
         raise TrainingError(
-            f"The fitted estimator holds types of its own: {', '.join(found)}. A bundle keeps no executable code.",
-            hint="Use estimators of scikit-learn itself, or write your own one as a learner plugin (tilth.learners).",
+            f"The fitted estimator holds types of its own: {', '.join(found[:20])}. A bundle keeps no executable code.",
+            hint="Use the classifiers, regressors and transformers of scikit-learn that docs/language.md names, or "
+            "write your own one as a learner plugin (tilth.learners).",
         )
     return _normal(raw)
 

@@ -1,14 +1,18 @@
-"""Scores with a scikit-learn estimator kept as a skops file, whose types must all be on the allow-list.
+"""Scores with a scikit-learn estimator kept as a skops file, of which every name and array was looked at first.
 
-No pickle is read. A file that names any other type is refused before anything of it is made. Only projects that use
-`engine = 'sklearn'` ever import scikit-learn in the serving process. Training is in `sklearn_learner`.
+No pickle is read, and skops itself only gets what `skops_file` wrote anew from names on the exact lists of `skops_types`;
+`skops_insides` looks at what came out before a row is scored. Only projects that use `engine = 'sklearn'` ever import
+scikit-learn in the serving process. Training is in `sklearn_learner`.
 """
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any, Self
 
-from tilth.core.errors import TamperError
+from tilth.adapters import skops_insides
+from tilth.adapters.skops_file import HINT, Read, read
+from tilth.core.errors import ResourceLimitError, TamperError
 from tilth.ports.learning import Task
 
 if TYPE_CHECKING:
@@ -17,14 +21,10 @@ if TYPE_CHECKING:
 
     Matrix = npt.NDArray[np.float64]
 
-ALLOWED = ("sklearn.", "numpy.", "scipy.")
-
 
 def strangers(payload: bytes) -> tuple[str, ...]:
-    """Types in the file that are neither trusted by skops nor of scikit-learn, numpy or scipy; sorted."""
-    from skops.io import get_untrusted_types
-
-    return tuple(sorted(t for t in get_untrusted_types(data=payload) if not t.startswith(ALLOWED)))
+    """What the file names and must not, sorted: types, and what would call them. TamperError for no skops file."""
+    return read(payload).refused
 
 
 class SkopsScorer:
@@ -34,17 +34,24 @@ class SkopsScorer:
         self._estimator = estimator
         self._task = task
 
+    @staticmethod
+    def warm() -> None:
+        """Load the libraries."""
+        for name in ("sklearn.ensemble", "sklearn.pipeline", "sklearn.compose", "sklearn.impute", "skops.io"):
+            importlib.import_module(name)
+
     @classmethod
     def load(cls, payload: bytes, task: Task, threads: int | None = None) -> Self:  # noqa: ARG003  # the port has it
-        """Read the file; TamperError names the types that are not allowed."""
-        from skops.io import get_untrusted_types, loads
-
-        if found := strangers(payload):
+        """Read the file; TamperError names what is not allowed, or says what does not fit together."""
+        found = read(payload)
+        if found.refused:
             raise TamperError(
-                f"The model file holds types that are not allowed: {', '.join(found)}.",
-                hint="Only estimators of scikit-learn itself can be kept without pickle.",
+                f"The model file holds types that are not allowed: {', '.join(found.refused[:20])}.",
+                hint="Only estimators of scikit-learn that can be kept without code are read. " + HINT,
             )
-        return cls(loads(payload, trusted=get_untrusted_types(data=payload)), task)
+        scorer = cls(_checked(found), task)
+        _answers(scorer, task)
+        return scorer
 
     def score(self, x: Matrix) -> Matrix:
         import numpy as np
@@ -65,3 +72,41 @@ class SkopsScorer:
 
     def contributions(self, x: Matrix) -> Matrix | None:  # noqa: ARG002  # the port has it
         return None
+
+
+def _checked(found: Read) -> Any:
+    """The estimator; its parts fit together, and its methods are those of its class."""
+    from skops.io import loads
+
+    try:
+        estimator = loads(found.payload, trusted=list(found.names))
+        skops_insides.check(estimator)
+    except MemoryError as error:
+        raise ResourceLimitError("The model file does not fit into memory.", hint=HINT) from error
+    except Exception as error:  # skops, numpy and scikit-learn fail in many ways, all of them the file's
+        why = (
+            str(error) if isinstance(error, skops_insides.UnfitError) else f"{type(error).__name__}: {error}"
+        )
+        raise TamperError(f"The model file does not fit together: {why[:300]}.", hint=HINT) from error
+    if not callable(getattr(type(estimator), "predict", None)):
+        raise TamperError(
+            f"The model file holds a {type(estimator).__name__}, which answers nothing.", hint=HINT
+        )
+    return estimator
+
+
+def _answers(scorer: SkopsScorer, task: Task) -> None:
+    """Return when one row is answered as the task wants; what was never fitted is found here."""
+    import numpy as np
+
+    try:
+        found = scorer.score(np.zeros((1, len(task.columns))))
+    except MemoryError as error:
+        raise ResourceLimitError("The model needs more memory than there is.", hint=HINT) from error
+    except Exception as error:  # whatever scikit-learn says, the file's estimator cannot answer
+        raise TamperError(
+            f"The model file's estimator does not answer: {type(error).__name__}: {str(error)[:200]}.",
+            hint=HINT,
+        ) from error
+    if found.shape != ((1, task.classes) if task.kind == "multiclass" else (1,)):
+        raise TamperError("The model file's estimator answers something else than the task.", hint=HINT)

@@ -45,7 +45,9 @@ class Facts:
     """
 
     engines: tuple[str, ...] = ()
-    code: Mapping[str, str] = field(default_factory=dict)  # 'module:function' -> hash of the folder it is in
+    code: Mapping[str, str] = field(
+        default_factory=dict
+    )  # 'module:function' or 'module' -> hash of its content
     sources: tuple[str, ...] = ()
     code_before: Mapping[str, str] = field(
         default_factory=dict
@@ -229,7 +231,7 @@ def _model_recipe(d: CreateModel, facts: Facts) -> dict[str, object]:
         "exclude": sorted(c.lower() for c in d.features.exclude),
         "objective": [(k, v) for k, v in _sorted(d.objective) if k not in rules.GATING],
         "using": _sorted(Options(tuple((k, v) for k, v in given.items() if k not in ("memory", "threads")))),
-        "code": facts.code.get(estimator, ""),
+        "code": facts.code.get(estimator, facts.code.get(estimator.partition(":")[0], "")),
     }
     if any(t.positive is not None for t in d.targets):
         made_of["positive"] = [t.positive for t in d.targets]

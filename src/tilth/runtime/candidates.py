@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tilth.core.errors import TilthError
+from tilth.core.errors import TamperError, TilthError
 from tilth.core.schema import Schema
 from tilth.core.time import show_instant
 from tilth.ml.bundles.provenance import Subject
@@ -29,6 +29,7 @@ from tilth.ports.snapshots import Manifest
 from tilth.ports.state import Row
 from tilth.resources.kinds import Resource
 from tilth.resources.rules import USING_DEFAULTS, duration_of
+from tilth.runtime import members
 from tilth.runtime.binding import slices_of
 from tilth.runtime.workspace import Workspace, version_row
 from tilth.sql.statements import CreateDataset, CreateModel
@@ -152,12 +153,19 @@ def _sealed(
     reason: str,
     actor: str,
 ) -> Row:
-    """Number, sign and store the candidate. The lock keeps two environments from taking one number."""
+    """Try, number, sign and store the candidate. The lock keeps two environments from taking one number."""
     model, at = resource.name, show_instant(work.clock.now())
     said = {k: facts[k] for k in ("engine", "artifact", "rows", "tuned_until")}
+    checked = members.check(work, folder)
+    files = checked.pop("files")
     with work.locks.hold("versions", wait=60):
         number = int(work.state.read("next_version", model=model)[0]["version"] or 1)
-        sealed = seal(Path(folder), Subject(model, number, resource.recipe, manifest.id), work.keys, said)
+        subject = Subject(model, number, resource.recipe, manifest.id)
+        sealed = seal(Path(folder), subject, work.keys, {**said, "checked": checked})
+        if dict(sealed.files) != files:
+            raise TamperError(
+                "The model's files changed while they were tried.", hint="Run the command again."
+            )
         work.bundles.put(sealed.digest, folder)
         with work.state.change(actor, at) as change:
             change.write(

@@ -8,10 +8,9 @@ environment is what it was, and the next plan finds what was made and shares it 
 from __future__ import annotations
 
 import os
-import resource as usage
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tilth.core.errors import ProjectError, TilthError
 from tilth.core.time import show_instant
@@ -34,8 +33,9 @@ from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.ports.state import Row
 from tilth.resources.graph import Graph
-from tilth.runtime import binding, candidates, collecting, generations, judging, sources
+from tilth.runtime import binding, candidates, collecting, estimators, generations, judging, sources
 from tilth.runtime.unforeseen import known
+from tilth.runtime.workers import Measured
 from tilth.runtime.workspace import Workspace, manifest_of, version_row
 from tilth.sql.statements import (
     CreateDataset,
@@ -94,6 +94,7 @@ class _Run:
     sources: Mapping[str, Source]
     pointers: dict[tuple[Kind, str], Pointer]
     gates: bool  # whether a gate holds pointers back here
+    jobs: Measured  # those of `work`
     made: dict[str, Manifest] = field(default_factory=dict)
 
 
@@ -127,8 +128,9 @@ def apply(
         if not todo.actions:
             return Applied(todo, current.generation)
         with sources.opened(graph, work.root, _source_names(graph, todo)) as opened:
+            jobs = Measured(work.jobs)
             run = _Run(
-                work,
+                replace(work, jobs=jobs),
                 graph,
                 environment,
                 actor,
@@ -136,8 +138,11 @@ def apply(
                 opened,
                 {(p.kind, p.name): p for p in current.pointers},
                 environment == work.serving,
+                jobs,
             )
             if not go_on:
+                trained = [a.name for a in todo.actions if isinstance(a, TrainModel)]
+                estimators.require(graph, os.path.join(work.root, estimators.FOLDER), trained)
                 shared = {
                     a.name: manifest_of(work.state, a.snapshot)
                     for a in todo.actions
@@ -184,6 +189,7 @@ def _perform(run: _Run, todo: Plan, go_on: bool, tell: Tell) -> tuple[Did, ...]:
 def _one(run: _Run, action: Action) -> Did:
     """Run one action with its row in `runs`; an error becomes part of the result."""
     started, number = time.monotonic(), _start(run, action)
+    run.jobs.restart()
     try:
         status, text, target = HANDLERS[type(action)](run, action)
     except Exception as error:
@@ -224,16 +230,10 @@ def _finish(run: _Run, number: int, status: str, seconds: float, error: str | No
             status=status,
             error=error,
             seconds=round(seconds, 3),
-            memory=_peak(),
+            memory=run.jobs.peak,
             at=at,
         )
         change.audit("finish", str(number), {"status": status})
-
-
-def _peak() -> int:
-    """The most memory that this process or one of its workers has held, in bytes."""
-    own, children = usage.getrusage(usage.RUSAGE_SELF), usage.getrusage(usage.RUSAGE_CHILDREN)
-    return max(own.ru_maxrss, children.ru_maxrss) * 1024
 
 
 def _kind(action: Action) -> Kind:

@@ -19,11 +19,16 @@ from collections.abc import Iterable
 from functools import cache
 
 SLACK = 256 << 20  # address space for thread stacks and late libraries, beside what a job may use
+MOST_BYTES = 2 << 30  # of one file; `warden` looks at what all of them hold
+READ_ALL = (
+    1 << 2
+)  # the one capability that root keeps: data and code may belong to others (CAP_DAC_READ_SEARCH)
 
 # Landlock: see linux/landlock.h
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE = 1, 2, 4, 8, 1 << 14
 MAKE_CHAR, MAKE_BLOCK, MAKE_SOCK, MAKE_FIFO, MAKE_SYM = 1 << 6, 1 << 11, 1 << 9, 1 << 10, 1 << 12
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+CAPSET = 126 if platform.machine() == "x86_64" else 91
 
 # Denied system calls, numbers of x86_64
 DENIED = {
@@ -33,7 +38,7 @@ DENIED = {
     "settimeofday": 164, "mount": 165, "umount2": 166, "swapon": 167, "reboot": 169, "init_module": 175,
     "quotactl": 179, "setxattr": 188, "lsetxattr": 189, "fsetxattr": 190, "removexattr": 197, "tkill": 200,
     "clock_settime": 227, "kexec_load": 246, "add_key": 248, "request_key": 249, "keyctl": 250, "mknodat": 259,
-    "fchownat": 260, "fchmodat": 268, "unshare": 272, "utimensat": 280, "perf_event_open": 298,
+    "fchownat": 260, "setpgid": 109, "setsid": 112, "fchmodat": 268, "unshare": 272, "utimensat": 280, "perf_event_open": 298,
     "open_by_handle_at": 304, "setns": 308, "process_vm_readv": 310, "process_vm_writev": 311, "finit_module": 313,
     "bpf": 321, "execveat": 322, "userfaultfd": 323, "pidfd_send_signal": 424, "io_uring_setup": 425,
     "open_tree": 428, "move_mount": 429, "fsopen": 430, "pidfd_open": 434, "pidfd_getfd": 438, "fchmodat2": 452,
@@ -59,12 +64,18 @@ def enter(read: Iterable[str], write: Iterable[str], memory: int, seconds: float
     return out
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when the thread that started it ends; exit if that is so already."""
+def die_with_parent(parent: int, by: int = signal.SIGKILL) -> None:
+    """Have the kernel signal this process when the thread that started it ends; exit if that is so already."""
     if sys.platform == "linux":
-        _libc().prctl(1, signal.SIGKILL, 0, 0, 0)
+        _libc().prctl(1, int(by), 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Have processes whose parent ended become children of this one, wherever below it they were made."""
+    if sys.platform == "linux":
+        _libc().prctl(36, 1, 0, 0, 0)
 
 
 def system_paths() -> tuple[str, ...]:
@@ -88,11 +99,21 @@ def _limits(memory: int, seconds: float) -> str:
         (resource.RLIMIT_CPU, cpu),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 1024),
+        (resource.RLIMIT_FSIZE, MOST_BYTES),
     ):
         _, hard = resource.getrlimit(what)
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(what, (most, most))
+    _drop_capabilities()
     return f"on ({(SLACK + memory) >> 20} MB more than {used >> 20} MB, {cpu} s of CPU)"
+
+
+def _drop_capabilities() -> None:
+    """Root could lift its limits again and write what it only may read; what is no root has none to drop."""
+    if os.geteuid() == 0:
+        header = struct.pack("Ii", 0x20080522, 0)
+        low = struct.pack("III", READ_ALL, READ_ALL, 0)
+        _call(CAPSET, header, low + bytes(12))
 
 
 # --- Landlock ----------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """What runs inside a worker process: reads a job, locks itself up, does the task, answers on a channel of its own.
 
-Started by `workers` as `python -m tilth.runtime.worker`. The job is one JSON object on stdin; what it says is JSON
-lines: `{"step": ...}` any number of times, then one `{"result": ...}` or `{"error": ...}`. What user code prints goes to
-stderr. There is no key, no secret and no state database in this process.
+Started by `workers` as `python -m tilth.runtime.worker CHANNEL`, where it divides into a `warden` and the worker. The job is
+one JSON object on stdin; what the worker says is JSON lines: `{"step": ...}` any number of times, then one `{"result": ...}`
+or `{"error": ...}`. What user code prints goes to stderr. There is no key, no secret and no state database in this process.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any, TypeAlias
 
 from tilth.core.errors import ResourceLimitError, TilthError, TrainingError
 from tilth.runtime import registry
-from tilth.runtime.jail import die_with_parent, enter
+from tilth.runtime.jail import enter
+from tilth.runtime.warden import guard
 
 Say: TypeAlias = Callable[[Mapping[str, Any]], None]
 Report: TypeAlias = Callable[[str, float | None], None]
@@ -27,14 +28,15 @@ MORE = "Give the model more: USING (memory = '8 GB'), or train on fewer rows or 
 def main() -> int:
     """Do the one job of this process; the exit status is 0 when it has a result."""
     job = json.loads(sys.stdin.buffer.read())
-    die_with_parent(job["parent"])
+    ended = guard(job, int(sys.argv[1]))
+    if ended is not None:
+        return ended
     say = _channel()
     try:
         prepare, task = TASKS[job["task"]]
         prepare(job["spec"])
-        locked = enter(
-            job["read"], (job["write"], job["scratch"], "/dev/null"), job["memory"], job["seconds"]
-        )
+        write = [path for path in (job["write"], job["scratch"], "/dev/null") if path]
+        locked = enter(job["read"], write, job["memory"], job["seconds"])
         result = task(job["spec"], job["write"], lambda what, done: say({"step": what, "done": done}))
         say({"result": {**result, "jail": locked}})
     except BaseException as error:
@@ -103,8 +105,28 @@ def _train(spec: Mapping[str, Any], out: str, report: Report) -> dict[str, objec
     return train(wanted, files, out, learners, scorers, report)
 
 
+# --- checking ----------------------------------------------------------------------------------------------
+
+
+def _prepare_checking(spec: Mapping[str, Any]) -> None:
+    """Load what the member's format needs while memory is not counted yet."""
+    importlib.import_module("tilth.ml.serving.predictor")
+    importlib.import_module("tilth.runtime.members")
+    warm = getattr(registry.load("tilth.scorers", spec["scorer"]), "warm", None)
+    if warm is not None:
+        warm()
+
+
+def _check(spec: Mapping[str, Any], _out: str, _report: Report) -> dict[str, object]:
+    """The path of a bundle's folder; see `members.tried`."""
+    from tilth.runtime.members import tried
+
+    return tried(spec["folder"])
+
+
 TASKS: dict[str, tuple[Callable[[Mapping[str, Any]], None], Callable[..., dict[str, object]]]] = {
     "train": (_prepare_training, _train),
+    "check": (_prepare_checking, _check),
 }
 
 

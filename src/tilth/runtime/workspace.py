@@ -1,7 +1,7 @@
 """What the runtime works with: the ports of one opened project, as one frozen value.
 
 `tilth.app` makes it from adapters; nothing in the runtime names one. `version_of` is how every part gets a model:
-verified, and then loaded from the bytes that were verified.
+verified, tried in a jail at least once (`members`), and then loaded from the bytes that were verified.
 """
 
 from __future__ import annotations
@@ -70,9 +70,11 @@ class Workspace:
 def version_of(work: Workspace, model: str, version: int, threads: int | None = None) -> Predictor:
     """The version, verified and loaded; TamperError when its bundle is not the one that was sealed for it."""
     from tilth.ml.serving.predictor import Predictor
+    from tilth.runtime.members import require_checked
 
     row = version_row(work.state, model, version)
     found = verified(work, row)
+    require_checked(work, found)
     return Predictor.load(
         found.files, lambda name: registry.load("tilth.scorers", name), version, found.digest, threads
     )

@@ -256,3 +256,6 @@ ON CONFLICT (digest) DO UPDATE SET kind = excluded.kind, owner = excluded.owner,
 
 -- name: forget_scrub
 DELETE FROM scrubs WHERE digest = :digest;
+
+-- name: audit_of_check
+SELECT detail FROM audit WHERE subject = :subject AND verb = 'check' ORDER BY sequence DESC LIMIT 1;

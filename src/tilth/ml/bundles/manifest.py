@@ -62,12 +62,13 @@ def _read(path: Path) -> bytes:
     except OSError as e:
         what = "is a symlink" if path.is_symlink() else f"cannot be read: {e.strerror}"
         raise _not_regular(path, what) from e
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
         os.close(handle)
         raise _not_regular(path, "is not a regular file")
-    with os.fdopen(handle, "rb") as stream:
-        data = stream.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
+    with os.fdopen(handle, "rb") as stream:  # as much memory as the file takes, not as the largest may
+        data = stream.read(min(found.st_size, MOST_BYTES) + 1)
+    if len(data) > min(found.st_size, MOST_BYTES):
         raise _not_regular(path, "is larger than a bundle's file may be")
     return data
 

@@ -37,6 +37,13 @@ class Statement:
     files: Mapping[str, str]
     facts: Mapping[str, object]
 
+    @property
+    def checker(self) -> int:
+        """The number of the check that the files had passed when they were signed; 0 when nothing is said of one."""
+        said = self.facts.get("checked")
+        number = said.get("checker") if isinstance(said, Mapping) else 0
+        return number if type(number) is int else 0
+
 
 def write_statement(subject: Subject, listed: Mapping[str, str], facts: Mapping[str, object]) -> bytes:
     """The statement's canonical bytes; the same for the same arguments."""
