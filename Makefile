@@ -15,7 +15,7 @@ $(shell for venv in $(VENV) $(COMPILED); do \
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-compiled lint check bench docs lock clean
+.PHONY: help setup demo test test-compiled faults lint check bench docs lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,8 +44,18 @@ demo: setup  ## the whole loop on real flights: plan, apply, predict, drift, ret
 test: setup  ## all tests
 	@$(BIN)/python -m pytest
 
-test-compiled: $(COMPILED)/.ready  ## all tests again, with sqlglot's compiled build
-	@TILTH_EXPECT_COMPILED=1 $(COMPILED)/bin/python -m pytest
+# What breaks things on purpose.
+FAULTS := tests/faults tests/contract/test_crashes.py tests/contract/test_members.py tests/contract/test_worker_ends.py \
+  tests/contract/test_http_bounds.py tests/contract/test_predictions.py
+
+faults: setup  ## kills, crash states, crafted files, floods and full disks, by the hundred: bounded in time, seeds printed
+	@TILTH_FAULTS=100 $(BIN)/python -m pytest -s -n 0 -o addopts= $(FAULTS)
+
+# What reads statements and queries, and what asks through them.
+PARSING := tests/unit/sql tests/unit/resources tests/unit/plan tests/unit/data tests/docs tests/journey/test_questions.py tests/journey/test_apply.py
+
+test-compiled: $(COMPILED)/.ready  ## the tests that depend on the parser again, with sqlglot's compiled build
+	@TILTH_EXPECT_COMPILED=1 $(COMPILED)/bin/python -m pytest $(PARSING)
 
 lint: setup  ## format, lint, types, contracts, and whether the reference page is the code's
 	@$(BIN)/ruff format --check $(CHECKED)
