@@ -32,7 +32,7 @@ ASK_SECONDS = 1.0  # for how long it is asked before it is killed
 LEAST_ASKED = 50
 KEEP = ("tilth.toml",)
 HOME = ".tilth"
-SHARED = ("bundles", "keys")  # read by the copy from where they are
+NEEDED = ("head.json", "keys/signing_key.pub")  # a server signs nothing: the private key stays where it is
 
 
 def rehearse(
@@ -72,20 +72,32 @@ def rehearse(
 
 @contextlib.contextmanager
 def _copied(work: Workspace) -> Iterator[str]:
-    """A folder with what a server needs: settings, a copy of the state, and the bundles and keys where they are."""
+    """A folder with what a server needs: settings, a copy of the state with its head, the bundles and the public key."""
     folder = tempfile.mkdtemp(prefix="tilth-drill-")
     try:
         home = os.path.join(folder, HOME)
-        os.mkdir(home, 0o700)
+        os.makedirs(os.path.join(home, "keys"), 0o700)
         for name in KEEP:
             with contextlib.suppress(FileNotFoundError):
                 shutil.copy(os.path.join(work.root, name), folder)
-        for name in SHARED:
-            os.symlink(os.path.join(work.root, HOME, name), os.path.join(home, name))
+        for name in NEEDED:  # the head before the state, so that it is not ahead of it
+            shutil.copy(os.path.join(work.root, HOME, name), os.path.join(home, name))
+        shutil.copytree(
+            os.path.join(work.root, HOME, "bundles"), os.path.join(home, "bundles"), copy_function=_shared
+        )
         work.state.backup(os.path.join(home, "state.db"))
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _shared(path: str, goal: str) -> str:
+    """The file under a second name; its bytes again where that is on another disk."""
+    try:
+        os.link(path, goal)
+    except OSError:
+        shutil.copy2(path, goal)
+    return goal
 
 
 @dataclass(slots=True)
