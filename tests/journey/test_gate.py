@@ -239,3 +239,12 @@ def test_gates_hold_where_models_serve_whatever_it_is_called(tmp_path: Path, tom
     (did,) = [d for d in project.apply().did if d.action.name == "late"]
     assert project.model("late").version == served
     assert ("Gates hold in `prod`; here it is taken all the same." in did.text) == (served == 2)
+
+
+def test_a_row_that_was_corrected_does_not_judge_who_learned_from_it(project: Any) -> None:
+    newest = "(SELECT max(ordered_at) FROM deliveries)"
+    change(project, f"UPDATE deliveries SET ordered_at = {newest} WHERE id BETWEEN 100 AND 149")
+    project.sql("RETRAIN MODEL late")
+    found = gate(project, 2)
+    assert found["champion"] == 1
+    assert "50 rows are left out: a version had learned from them" in found["reason"]

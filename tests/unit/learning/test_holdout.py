@@ -130,6 +130,11 @@ def judged(world: World, made: Any, *versions: Version) -> tuple[int, int]:
     """How many rows judge, and how many of them one of the versions knew."""
     spec, manifest, blobs = made
     rows = holdout.rows_of(manifest, blobs, spec, [v.tuned for v in versions])
+    if spec.event_time and spec.label_delay:
+        due = datetime.fromisoformat(spec.now or "").replace(tzinfo=None) - timedelta(
+            seconds=spec.label_delay
+        )
+        assert all(at <= due for at in rows.table["at"].to_pylist())
     fair = np.ones(len(rows.ids), dtype=bool)
     known = np.zeros(len(rows.ids), dtype=bool)
     for version in versions:
