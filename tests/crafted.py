@@ -323,6 +323,7 @@ def malformed(real: bytes) -> Iterator[tuple[str, str, bytes]]:
         "a hidden method": packed(logistic(predict_proba=node("FunctionNode", "numpy.exp"))),
         "an array as estimator": packed(node("NdArrayNode", "numpy.ndarray", type="numpy", file="a.npy"),
                                         **{"a.npy": array([1.0])}),
+        "a million threads": packed(logistic(n_jobs=value(1_000_000))),
         "an estimator without state": packed(logistic()), "a scaler alone": packed(
             node("ObjectNode", "sklearn.preprocessing._data.StandardScaler", content=some({}))),
     }  # fmt: skip

@@ -245,6 +245,10 @@ RULES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a column that is not there": (lambda t: edited(t, "split_feature", lambda v: [b"3", *v[1:]]), "no column"),
     "a column below 0": (lambda t: edited(t, "split_feature", lambda v: [b"-1", *v[1:]]), "no column"),
     "a decision": (lambda t: edited(t, "decision_type", lambda v: [b"64", *v[1:]]), "no known way"),
+    "a huge number of categories": (
+        lambda t: edited(t, "num_cat", lambda _: [b"2147483647"]),
+        r"other categories|other lines: cat_",
+    ),
     "a category": (lambda t: edited(t, "decision_type", lambda v: [b"1"] * len(v)), "other categories"),
     "NaN in a leaf": (lambda t: edited(t, "leaf_value", lambda v: [b"nan", *v[1:]]), "no number"),
     "infinity in a leaf": (lambda t: edited(t, "leaf_value", lambda v: [b"1e999", *v[1:]]), "other numbers"),

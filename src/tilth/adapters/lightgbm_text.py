@@ -8,7 +8,7 @@ used. Where the text is scored is in `lightgbm_scorer`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import TamperError
@@ -28,25 +28,25 @@ DEEPEST = 4_096  # contributions walk a tree by recursion
 CATEGORICAL = 1  # of decision_type
 HINT = "Do not serve it. Train the model again, or roll back to another version."
 
-HEADER = (
-    "version", "num_class", "num_tree_per_iteration", "label_index", "max_feature_idx", "objective", "feature_names",
-    "feature_infos", "tree_sizes",
+HEADER = frozenset(
+    (b"version", b"num_class", b"num_tree_per_iteration", b"label_index", b"max_feature_idx", b"objective",
+     b"feature_names", b"feature_infos", b"tree_sizes")
 )  # fmt: skip
-OF_NODES = ("split_gain", "internal_value", "internal_weight", "internal_count")
-OF_LEAVES = ("leaf_weight", "leaf_count")
+OF_NODES = (b"split_gain", b"internal_value", b"internal_weight", b"internal_count")
+OF_LEAVES = (b"leaf_weight", b"leaf_count")
 ALWAYS = frozenset(
-    ("num_leaves", "num_cat", "split_feature", "threshold", "decision_type", "left_child", "right_child", "leaf_value",
-     "is_linear", "shrinkage", *OF_NODES, *OF_LEAVES)
+    (b"num_leaves", b"num_cat", b"split_feature", b"threshold", b"decision_type", b"left_child", b"right_child",
+     b"leaf_value", b"is_linear", b"shrinkage", *OF_NODES, *OF_LEAVES)
 )  # fmt: skip
-CATEGORIES = frozenset(("cat_boundaries", "cat_threshold"))
+CATEGORIES = frozenset((b"cat_boundaries", b"cat_threshold"))
+LONGEST = 11  # characters of a whole number
 OBJECTIVES = {
     "regression": r"regression|regression_l1|huber|fair|poisson|quantile|mape|gamma|tweedie",
     "binary": r"binary sigmoid:1",
     "multiclass": r"multiclass num_class:\d+",
 }
-_WHOLE = re.compile(rb"-?\d{1,10}(?: -?\d{1,10})*\Z")
-_NUMBERS = re.compile(rb"[-+0-9.eE]{1,40}(?: [-+0-9.eE]{1,40})*\Z")
-_FIGURES = re.compile(rb"[-+0-9.eEinfa]{1,40}(?: [-+0-9.eEinfa]{1,40})*\Z")  # only shown, and may be infinite
+DIGITS, NUMERIC = b"0123456789-", b"0123456789-+.eE"
+SHOWN = NUMERIC + b"infa"  # figures that nothing walks by may be infinite
 _TAIL = re.compile(
     rb"end of trees\n\nfeature_importances:\n(?:[!-~]+=\d+\n)*\nparameters:\n(?:\[[ -~]*\]\n)*"
     rb"\nend of parameters\n(?:\npandas_categorical:[ -~]*\n)?\Z"
@@ -78,126 +78,179 @@ def _checked(payload: bytes, task: Task) -> bytes:
     body = payload[:end]
     _require(body.isascii() and b"\0" not in body and b"\r" not in body, "it is no plain text")
     head, *trees = body.split(b"\nTree=")
-    columns, every = _header(_lines(head, b"tree\n"), task)
+    said = _lines(head, b"tree")
+    columns, every = _header(said, task)
     sizes = [
         len(tree) + len(b"Tree=") + 1 for tree in trees
     ]  # the line feed before the next is this one's last
     sizes[-1:] = [len(trees[-1]) + len(b"Tree=")] if trees else []
     _require(0 < len(trees) <= MOST_TREES and len(trees) % every == 0, "its number of trees does not fit")
-    _require(_whole(_lines(head, b"tree\n"), "tree_sizes").tolist() == sizes, "its trees have other sizes")
-    for number, tree in enumerate(trees):
-        _tree(number, tree, columns)
+    _require(_ints([said[b"tree_sizes"]], "tree_sizes").tolist() == sizes, "its trees have other sizes")
+    _trees([_lines(tree, b"%d" % number) for number, tree in enumerate(trees)], columns)
     return body + b"end of trees\n\n"
 
 
-def _lines(text: bytes, first: bytes) -> dict[str, bytes]:
+def _lines(text: bytes, first: bytes) -> dict[bytes, bytes]:
     """`key=value` lines after the first one; each key once."""
-    _require(text.startswith(first), "it does not begin as LightGBM's texts do")
-    out: dict[str, bytes] = {}
-    for line in text[len(first) :].rstrip(b"\n").split(b"\n"):
-        key, equals, value = line.partition(b"=")
-        name = key.decode("ascii", "replace")
-        _require(equals == b"=" and name not in out, f"the line {name[:40]!r}")
-        out[name] = value
+    begin, *rest = text.rstrip(b"\n").split(b"\n")
+    _require(begin == first, "it does not begin as LightGBM's texts do")
+    out = dict(line.split(b"=") for line in rest if line.count(b"=") == 1)
+    if len(out) != len(rest):
+        keys = [line.partition(b"=")[0] for line in rest]
+        wrong = next(k for n, k in enumerate(keys) if rest[n].count(b"=") != 1 or k in keys[:n])
+        raise _WrongError(f"the line {wrong.decode('ascii', 'replace')[:40]!r}")
     return out
 
 
-def _header(said: Mapping[str, bytes], task: Task) -> tuple[int, int]:
+def _named(keys: Iterable[bytes]) -> str:
+    return ", ".join(sorted(k.decode("ascii", "replace")[:40] for k in keys))
+
+
+def _header(said: Mapping[bytes, bytes], task: Task) -> tuple[int, int]:
     """The number of columns, and of trees a round."""
-    _require(
-        set(said) == set(HEADER), f"its header has other lines: {', '.join(sorted(set(said) ^ set(HEADER)))}"
-    )
+    _require(set(said) == HEADER, f"its header has other lines: {_named(set(said) ^ HEADER)}")
     every = task.classes if task.kind == "multiclass" else 1
     columns = len(task.columns)
-    _require(said["version"] == b"v4", "its version is not v4")
-    _require(_one(said, "num_class") == _one(said, "num_tree_per_iteration") == every, "it has other classes")
-    _require(_one(said, "max_feature_idx") == columns - 1, "it has other columns")
-    _require(_one(said, "label_index") == 0, "its label")
-    objective = said["objective"].decode()
+    _require(said[b"version"] == b"v4", "its version is not v4")
+    classes = _one(said, b"num_class"), _one(said, b"num_tree_per_iteration")
+    _require(classes == (every, every), "it has other classes")
+    _require(_one(said, b"max_feature_idx") == columns - 1, "it has other columns")
+    _require(_one(said, b"label_index") == 0, "its label")
+    objective = said[b"objective"].decode()
     _require(
         re.fullmatch(OBJECTIVES[task.kind], objective) is not None, f"its objective is {objective[:40]!r}"
     )
     if task.kind == "multiclass":
         _require(objective == f"multiclass num_class:{every}", "it has other classes")
-    for name in ("feature_names", "feature_infos"):
-        _require(len(said[name].split(b" ")) == columns, f"its {name} are of other columns")
+    for name in (b"feature_names", b"feature_infos"):
+        _require(said[name].count(b" ") == columns - 1, f"its {name.decode()} are of other columns")
     return columns, every
 
 
-def _one(said: Mapping[str, bytes], name: str) -> int:
-    values = _whole(said, name)
-    _require(len(values) == 1, f"`{name}` is not one number")
+# --- numbers -----------------------------------------------------------------------------------------------
+
+
+def _one(said: Mapping[bytes, bytes], name: bytes) -> int:
+    values = _ints([said[name]], name.decode())
+    _require(len(values) == 1, f"`{name.decode()}` is not one number")
     return int(values[0])
 
 
-def _whole(said: Mapping[str, bytes], name: str) -> Ints:
+def _ints(texts: Iterable[bytes], name: str) -> Ints:
+    """The whole numbers of all texts, one after another."""
     import numpy as np
 
-    value = said[name]
-    if not value:
-        return np.empty(0, dtype=np.int64)
-    _require(_WHOLE.match(value) is not None, f"`{name}` holds what is no whole number")
-    return np.array(value.split(b" "), dtype=np.float64).astype(np.int64)
+    found = _tokens(texts, DIGITS, name, "no whole number")
+    _require(max(map(len, found), default=0) <= LONGEST, f"`{name}` holds what is too large")
+    return np.array(list(map(int, found)), dtype=np.int64)
 
 
-def _numbers(said: Mapping[str, bytes], name: str, count: int) -> Floats:
-    """That many finite numbers."""
+def _floats(texts: Iterable[bytes], name: str) -> Floats:
+    """The finite numbers of all texts, one after another."""
     import numpy as np
 
-    value = said[name]
-    if not value:
-        _require(count == 0, f"`{name}` is empty")
-        return np.empty(0)
-    _require(_NUMBERS.match(value) is not None, f"`{name}` holds what is no number")
-    out = np.array(value.split(b" "), dtype=np.float64)
-    _require(len(out) == count and bool(np.isfinite(out).all()), f"`{name}` has other numbers")
+    out = np.array(list(map(float, _tokens(texts, NUMERIC, name, "no number"))), dtype=np.float64)
+    _require(bool(np.isfinite(out).all()), f"`{name}` has other numbers")
     return out
 
 
-def _tree(number: int, text: bytes, columns: int) -> None:
-    said = _lines(text, b"%d\n" % number)
-    leaves, categories = _one(said, "num_leaves"), _one(said, "num_cat")
-    keys = ALWAYS | CATEGORIES if categories else ALWAYS
-    _require(set(said) == keys, f"tree {number} has other lines: {', '.join(sorted(set(said) ^ keys))}")
-    _require(
-        1 <= leaves <= MOST_LEAVES and _one(said, "is_linear") == 0, f"tree {number} is of no known kind"
-    )
-    for names, count in ((OF_NODES, leaves - 1), (OF_LEAVES, leaves)):
-        for name in names:
-            _figures(said, name, count)
-    _numbers(said, "leaf_value", leaves)
-    _numbers(said, "shrinkage", 1)
-    _children(number, _whole(said, "left_child"), _whole(said, "right_child"), leaves)
-    _splits(number, said, leaves - 1, columns, categories)
+def _tokens(texts: Iterable[bytes], allowed: bytes, name: str, none: str) -> list[bytes]:
+    """What the texts hold, between single spaces and of these characters only."""
+    joined = b" ".join(text for text in texts if text)
+    _require(not joined.translate(None, allowed + b" "), f"`{name}` holds what is {none}")
+    found = joined.split(b" ") if joined else []
+    _require(b"" not in found, f"`{name}` holds what is {none}")
+    return found
 
 
-def _figures(said: Mapping[str, bytes], name: str, count: int) -> None:
-    """Statistics that are shown and not walked by."""
+def _counts(texts: Sequence[bytes]) -> Ints:
+    """How many numbers each text holds."""
     import numpy as np
 
-    value = said[name]
-    if not value and count <= 1:  # LightGBM leaves out what a tree of one leaf has not
-        return
-    _require(_FIGURES.match(value) is not None, f"`{name}` holds what is no number")
-    _require(len(np.array(value.split(b" "), dtype=np.float64)) == count, f"`{name}` has another size")
+    return np.array([text.count(b" ") + 1 if text else 0 for text in texts], dtype=np.int64)
 
 
-def _children(number: int, left: Ints, right: Ints, leaves: int) -> None:
+# --- trees -------------------------------------------------------------------------------------------------
+
+
+def _trees(said: Sequence[Mapping[bytes, bytes]], columns: int) -> None:
+    """All trees at once: each array is read over all of them, and looked at with where each tree begins in it."""
+    for number, one in enumerate(said):
+        keys = ALWAYS if one.get(b"num_cat") == b"0" else ALWAYS | CATEGORIES
+        if one.keys() != keys:
+            raise _WrongError(f"tree {number} has other lines: {_named(one.keys() ^ keys)}")
+
+    def texts(name: bytes) -> list[bytes]:
+        return [one[name] for one in said]
+
+    leaves, categories, linear = (_each(texts(n), n) for n in (b"num_leaves", b"num_cat", b"is_linear"))
+    _all((leaves >= 1) & (leaves <= MOST_LEAVES) & (linear == 0), "is of no known kind")
+    _all((categories >= 0) & (categories < leaves), "has other categories")
+    _all(_counts(texts(b"shrinkage")) == 1, "has not one `shrinkage`")
+    _floats(texts(b"shrinkage"), "shrinkage")
+    for names, count in ((OF_NODES, leaves - 1), (OF_LEAVES, leaves)):
+        for name in names:
+            _shown(texts(name), name, count)
+    _counted(texts(b"leaf_value"), leaves, "has other numbers of leaves")
+    _floats(texts(b"leaf_value"), "leaf_value")
+    for name in (b"left_child", b"right_child", b"split_feature", b"decision_type", b"threshold"):
+        _counted(texts(name), leaves - 1, f"has another number of `{name.decode()}`")
+    left, right = _ints(texts(b"left_child"), "left_child"), _ints(texts(b"right_child"), "right_child")
+    _children(left, right, leaves)
+    _splits(texts, leaves - 1, columns, categories)
+    for number, one in enumerate(said):
+        if categories[number]:
+            _sets(number, one[b"cat_boundaries"], one[b"cat_threshold"], int(categories[number]))
+
+
+def _all(holds: npt.NDArray[np.bool_], why: str, owner: Ints | None = None) -> None:
+    """Return when it holds everywhere; the first tree (the owner of the place) where it does not is named."""
+    if not holds.all():
+        place = int(holds.argmin())
+        raise _WrongError(f"tree {place if owner is None else int(owner[place])} {why}")
+
+
+def _each(texts: Sequence[bytes], name: bytes) -> Ints:
+    """One whole number a tree."""
+    _all(_counts(texts) == 1, f"has not one `{name.decode()}`")
+    return _ints(texts, name.decode())
+
+
+def _counted(texts: Sequence[bytes], count: Ints, why: str) -> None:
+    _all(_counts(texts) == count, why)
+
+
+def _shown(texts: Sequence[bytes], name: bytes, count: Ints) -> None:
+    """Statistics that are shown and not walked by; LightGBM leaves out some of a tree of one leaf."""
+    found = _counts(texts)
+    _all((found == count) | ((found == 0) & (count <= 1)), f"has another size of `{name.decode()}`")
+    _tokens(texts, SHOWN, name.decode(), "no number")
+
+
+def _children(left: Ints, right: Ints, leaves: Ints) -> None:
     """Each node but the first and each leaf is the child of one node, and nodes come after their parents."""
     import numpy as np
 
     nodes = leaves - 1
-    _require(len(left) == len(right) == nodes, f"tree {number} has another number of children")
-    both, parents = np.concatenate((left, right)), np.tile(np.arange(nodes), 2)
+    owner = np.repeat(np.arange(len(leaves)), nodes)
+    first_node, first_leaf = np.cumsum(nodes) - nodes, np.cumsum(leaves) - leaves
+    place = np.arange(len(left)) - first_node[owner]
+    both, owners, places = np.concatenate((left, right)), np.tile(owner, 2), np.tile(place, 2)
     inner = both >= 0
-    _require(np.array_equal(np.sort(both[inner]), np.arange(1, nodes)), f"tree {number} is no tree")
-    _require(bool((both[inner] > parents[inner]).all()), f"tree {number} has a cycle")
-    _require(
-        np.array_equal(np.sort(~both[~inner]), np.arange(leaves) if nodes else np.arange(0)),
-        f"tree {number} has other leaves",
+    _all(~inner | (both < nodes[owners]), "is no tree: a child is not there", owners)
+    _all(~inner | (both > places), "has a cycle", owners)
+    _all(inner | (~both < leaves[owners]), "has other leaves", owners)
+    parents = np.bincount(first_node[owners[inner]] + both[inner], minlength=len(left))
+    _all(parents == (place > 0), "is no tree: a node has not one parent", owner)
+    ends = np.bincount(first_leaf[owners[~inner]] + ~both[~inner], minlength=int(leaves.sum()))
+    _all(
+        (ends == 1) | np.repeat(leaves == 1, leaves),
+        "has other leaves",
+        np.repeat(np.arange(len(leaves)), leaves),
     )
-    if nodes > DEEPEST:
-        _not_deep(number, left.tolist(), right.tolist())
+    for tree in np.flatnonzero(nodes > DEEPEST).tolist():
+        part = slice(int(first_node[tree]), int(first_node[tree] + nodes[tree]))
+        _not_deep(tree, left[part].tolist(), right[part].tolist())
 
 
 def _not_deep(number: int, left: list[int], right: list[int]) -> None:
@@ -209,21 +262,31 @@ def _not_deep(number: int, left: list[int], right: list[int]) -> None:
     _require(max(depth) <= DEEPEST, f"tree {number} is too deep")
 
 
-def _splits(number: int, said: Mapping[str, bytes], nodes: int, columns: int, categories: int) -> None:
+def _splits(texts: Callable[[bytes], list[bytes]], nodes: Ints, columns: int, categories: Ints) -> None:
+    """Splits are on columns that there are, and those over categories have their sets."""
     import numpy as np
 
-    features, kinds = _whole(said, "split_feature"), _whole(said, "decision_type")
-    limits = _numbers(said, "threshold", nodes)
-    _require(len(features) == len(kinds) == nodes, f"tree {number} has another number of splits")
-    _require(bool(((features >= 0) & (features < columns)).all()), f"tree {number} splits on no column")
-    _require(bool(((kinds >= 0) & (kinds < 12)).all()), f"tree {number} decides in no known way")
-    sorts = limits[(kinds & CATEGORICAL) == CATEGORICAL]
-    _require(np.array_equal(np.sort(sorts), np.arange(categories)), f"tree {number} has other categories")
-    if categories:
-        ends, words = _whole(said, "cat_boundaries"), _whole(said, "cat_threshold")
-        _require(len(ends) == categories + 1 and int(ends[0]) == 0, f"tree {number} has other categories")
-        _require(
-            bool((np.diff(ends) > 0).all()) and int(ends[-1]) == len(words),
-            f"tree {number} has other categories",
-        )
-        _require(bool(((words >= 0) & (words < 1 << 32)).all()), f"tree {number} has other categories")
+    owner = np.repeat(np.arange(len(nodes)), nodes)
+    features, kinds = (
+        _ints(texts(b"split_feature"), "split_feature"),
+        _ints(texts(b"decision_type"), "decision_type"),
+    )
+    limits = _floats(texts(b"threshold"), "threshold")
+    _all((features >= 0) & (features < columns), "splits on no column", owner)
+    _all((kinds >= 0) & (kinds < 12), "decides in no known way", owner)
+    over = (kinds & CATEGORICAL) == CATEGORICAL
+    sets, owners = limits[over], owner[over]
+    _all(np.bincount(owners, minlength=len(nodes)) == categories, "has other categories")
+    order = np.lexsort((sets, owners))
+    expected = np.arange(len(sets)) - (np.cumsum(categories) - categories)[owners]
+    _all(sets[order] == expected, "has other categories", owners)
+
+
+def _sets(number: int, boundaries: bytes, words: bytes, categories: int) -> None:
+    """The sets of categories of one tree, as words of bits."""
+    import numpy as np
+
+    ends, bits = _ints([boundaries], "cat_boundaries"), _ints([words], "cat_threshold")
+    why = f"tree {number} has other categories"
+    _require(len(ends) == categories + 1 and int(ends[0]) == 0 and int(ends[-1]) == len(bits), why)
+    _require(bool((np.diff(ends) > 0).all()) and bool(((bits >= 0) & (bits < 1 << 32)).all()), why)

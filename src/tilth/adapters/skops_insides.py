@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 MOST_OBJECTS = 5_000_000
+MOST_JOBS = 256  # threads that a file may ask for when it answers
 KERNELS = ("linear", "poly", "rbf", "sigmoid")
 
 
@@ -28,6 +29,8 @@ def check(estimator: Any) -> None:
     for part in _parts(estimator):
         kind = type(part).__name__
         _no_shadows(part, kind)
+        jobs = getattr(part, "n_jobs", None)
+        _require(jobs is None or (type(jobs) is int and -1 <= jobs <= MOST_JOBS), part, "its number of jobs")
         fitted, look = _LOOKS.get(kind, ("", None))
         if look is not None and (not fitted or hasattr(part, fitted)):  # the rest are patterns for members
             look(part)
