@@ -187,8 +187,10 @@ class Answering:
             scored = route.champion.score(body)  # raises when the request is at fault
             _taken(route)
             return self._failed(route, error), CHAMPION, scored
+        took = perf_counter() - began
         _taken(route)
-        _worked(route, role, perf_counter() - began)
+        if role is CANARY:
+            _worked(route, took, (body,), (scored[2],))
         return side, role, scored
 
     async def many(
@@ -236,7 +238,9 @@ class Answering:
             if role is not CANARY:
                 raise
             return self._failed(route, error), CHAMPION, await _said(lead, decoded, names)
-        _worked(route, role, (perf_counter() - began) / len(asked.rows))
+        if role is CANARY:
+            took = (perf_counter() - began) / len(asked.rows)
+            _worked(route, took, asked.rows[:SHADOWED_ROWS], [s.scored[2] for s in said[:SHADOWED_ROWS]])
         return side, role, said
 
     def _failed(self, route: Route, error: Exception) -> Side:
@@ -318,10 +322,22 @@ def _taken(route: Route) -> None:
         route.rolling.taken()
 
 
-def _worked(route: Route, role: str, seconds: float) -> None:
-    """The canary answered, in so many seconds."""
-    if role is CANARY and route.rolling is not None:
-        route.rolling.see(Observation(seconds=seconds))
+def _worked(route: Route, seconds: float, rows: Sequence[bytes], answers: Sequence[Answer]) -> None:
+    """The canary answered, in so many seconds; whether the old version would have said something else is seen too."""
+    assert route.rolling is not None
+    other = any(_otherwise(route, row, answer) for row, answer in zip(rows, answers, strict=True))
+    route.rolling.see(Observation(seconds=seconds, disagreed=other))
+
+
+def _otherwise(route: Route, row: bytes, answer: Answer) -> bool:
+    """Whether the old version says something else of a row that the new one answered; not when it cannot answer it."""
+    assert route.candidate is not None
+    old = route.champion.predictor
+    try:
+        said = old.score_row(old.decode(row))
+    except InputError:
+        return False
+    return old.differs(said, route.candidate.predictor, answer)
 
 
 class _Pause:
