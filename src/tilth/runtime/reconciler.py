@@ -131,8 +131,10 @@ class Reconciler:
 
         try:
             looks = self._watcher.look(now, graph, only=lambda s: self._may_look(s, now, wall), failed=failed)
-        except TilthError as error:
-            self._complain(f"nothing can be looked at for now: {error.message}")
+        except BusyError:
+            raise
+        except Exception as error:
+            self._complain(f"nothing can be looked at for now: {_words(error)}")
             return False
         for one in looks:
             self._looking.worked(one.model)
