@@ -456,6 +456,34 @@ def test_a_canary_that_nobody_asks_is_held_and_rolled_back_at_its_deadline_by_th
     assert one.work.state.read("version", model="late", version=2)[0]["status"] == "refused"
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_a_request_that_lacks_a_required_key_counts_for_no_version(
+    served: Callable[[str], Served], many: bool
+) -> None:
+    one = served("alike")
+    route = replace(canary(one), require_key=True)
+    body = json.dumps({k: v for k, v in ROW.items() if k != "id"}).encode()
+    assert route.rolling is not None
+    for _ in range(4):
+        with pytest.raises(InputError, match="requires its key, and `id` is missing"):
+            if many:
+                asyncio.run(one.answering.many(route, [BODY, body], None))
+            else:
+                one.answering.one(route, body)
+    assert (route.rolling.progress.requests, route.rolling.ordinal, one.records()) == (0, 0, [])
+
+
+def test_a_key_that_the_model_does_not_take_is_said(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.node.refresh()
+    side = Side(one.node.route("late_api").champion.predictor, "late_api", "prod", ("ID", "parcel"))
+    row = side.predictor.decode(BODY)
+    assert side.lacks(row)
+    with pytest.raises(InputError, match="`parcel` is missing") as caught:
+        side.require(row)
+    assert "does not take parcel: make it the KEY" in str(caught.value.hint)
+
+
 @pytest.mark.parametrize("body", [b"{}", b"[{}]", b'{"rows": [{}]}', b'{"rows": 3}', b"nonsense"])
 def test_a_request_that_is_refused_takes_no_turn(served: Callable[[str], Served], body: bytes) -> None:
     one = served("alike")
