@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tilth.adapters.sqlite_state.state import SqliteState
-from tilth.core.errors import ProjectError, StateChangedError, UnknownNameError
+from tilth.core.errors import GateRefusedError, ProjectError, StateChangedError, UnknownNameError
 from tilth.plan.snapshot import Pointer
 from tilth.runtime.generations import current, pointers_of, promote, publish, rollback
 from tilth.sql.statements import Kind
@@ -85,6 +85,66 @@ def test_a_wrong_move_is_refused_and_changes_nothing(state: SqliteState, act, er
     with pytest.raises(error, match=says):
         act(state)
     assert state.verify_audit() == before
+    assert pointers_of(state, "prod") == (1, pointers(1))
+
+
+FIGURES = (
+    "candidate_metric",
+    "champion_metric",
+    "baseline_metric",
+    "delta",
+    "lower",
+    "upper",
+    "confidence",
+    "spent",
+)
+
+
+def judged(
+    state: SqliteState, candidate: int, champion: int | None, outcome: str, rule: str = "better"
+) -> None:
+    """A gate's verdict as it is written down."""
+    with state.change("test", "2013-05-01T00:00:00.000000Z") as change:
+        change.write(
+            "add_gate",
+            model="late", candidate=candidate, champion=champion, environment="dev", rule=rule, metric="roc_auc",
+            outcome=outcome, reason="as the test says", rows=100, blocks=10, holdout="h", uses=1, detectable=None,
+            at="2013-05-01T00:00:00.000000Z", **dict.fromkeys(FIGURES),
+        )  # fmt: skip
+        change.audit("gate", "late", {"version": candidate})
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "serving", "says"),
+    [
+        ([(1, "pass", "better")], "prod", None),
+        ([(1, "fail", "better")], "prod", r"did not pass its gate \(fail\): as the test says"),
+        ([(1, "inconclusive", "better")], "prod", r"did not pass its gate \(inconclusive\)"),
+        ([(1, "inconclusive", "not_worse_by")], "prod", r"did not pass its gate \(inconclusive\)"),
+        ([(1, "inconclusive", "manual")], "prod", None),
+        ([(1, "fail", "manual")], "prod", None),
+        ([(None, "pass", "better")], "prod", "was never compared with version 1, which prod serves"),
+        ([(7, "pass", "better")], "prod", "was never compared with version 1, which prod serves"),
+        ([(1, "inconclusive", "better")], "live", None),
+    ],
+    ids=[
+        "won", "lost", "not shown", "not shown by another rule", "by hand", "lost, by hand", "as the first", "against another",
+        "to where models do not serve",
+    ],
+)  # fmt: skip
+def test_only_a_version_that_won_is_promoted_to_where_models_serve(
+    state: SqliteState, verdicts: list[tuple[int | None, str, str]], serving: str, says: str | None
+) -> None:
+    publish(state, "prod", 0, pointers(1), "first", "test", AT)
+    publish(state, "dev", 0, pointers(2), "try", "test", AT)
+    for champion, outcome, rule in verdicts:
+        judged(state, 2, champion, outcome, rule)
+    if says is None:
+        promote(state, "dev", "prod", "test", AT, serving)
+        assert pointers_of(state, "prod")[1] == pointers(2)
+        return
+    with pytest.raises(GateRefusedError, match=says):
+        promote(state, "dev", "prod", "test", AT, serving)
     assert pointers_of(state, "prod") == (1, pointers(1))
 
 

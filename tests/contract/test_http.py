@@ -342,6 +342,60 @@ def test_metrics_count_by_endpoint_version_and_status(server: Up) -> None:
     assert value('tilth_rollout_stage{endpoint="late_api",stage="full"}') == 1
 
 
+V2 = "/v2/models/late_api/infer"
+FULL = [{**TENSORS[0], "data": ["slow", "own"]}, *TENSORS[1:]]
+WITH_ID = {"inputs": [*FULL, {"name": "id", "shape": [2], "datatype": "INT64", "data": [7, None]}]}
+KEYS = [
+    ("with its key", "/predict/late_api", ROW, 0, 1),
+    ("without it", "/predict/late_api", without("id"), 1, 1),
+    ("null is no key", "/predict/late_api", {**ROW, "id": None}, 1, 1),
+    ("0 is one", "/predict/late_api", {**ROW, "id": 0}, 0, 1),
+    ("an array with some", "/predict/late_api", [ROW, without("id"), {**ROW, "id": None}], 2, 3),
+    ("rows with all", "/predict/late_api", {"rows": [ROW, ROW]}, 0, 2),
+    ("with outputs", "/predict/late_api?outputs=late", without("id"), 1, 1),
+    ("tensors without it", V2, {"inputs": FULL}, 2, 2),
+    ("tensors with a gap", V2, WITH_ID, 1, 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "body", "lacking", "rows"), [k[1:] for k in KEYS], ids=[k[0] for k in KEYS])
+def test_a_row_that_no_outcome_can_be_joined_with_is_told_at_once(
+    server: Up, path: str, body: Any, lacking: int, rows: int
+) -> None:
+    def counted() -> tuple[int, int]:
+        text = server.ask("GET", "/metrics").body.decode()
+        found = re.search(r'^tilth_rows_without_key_total\{endpoint="late_api"\} (\d+)$', text, re.MULTILINE)
+        (endpoint,) = server.ask("GET", "/status").json["endpoints"]
+        return int(found[1]) if found else 0, endpoint["rows_without_key"]
+
+    before = counted()
+    found = server.predict(body, path)
+    assert found.status == 200
+    said = f'{lacking} of {rows} rows lack the key ["id"]: no outcome can be joined' if lacking else None
+    assert found.headers.get("tilth-notice") == said
+    assert counted() == (before[0] + lacking, before[1] + lacking)
+
+
+def test_an_endpoint_that_requires_its_key_refuses_what_lacks_it_and_logs_nothing(
+    server: Up, tmp_path: Path
+) -> None:
+    project = http_server.copied(server.folder, tmp_path / "strict")
+    text = Path(tmp_path / "strict" / "shop.sql").read_text()
+    Path(tmp_path / "strict" / "shop.sql").write_text(text.replace("(id, late)", "(id, late) REQUIRE KEY"))
+    assert [d.target for d in project.apply().did if d.action.name == "late_api"] == ["1"]
+    project.close()
+    with up(tmp_path / "strict") as strict:
+        before = len(strict.records())
+        for _, path, body, lacking, rows in KEYS:
+            found = strict.predict(body, path)
+            assert found.status == (422 if lacking else 200), (path, body)
+            if lacking:
+                assert "requires its key, and `id` is missing" in found.error
+                assert ("Row" in found.error) is (rows > 1)
+        kept = sum(rows for _, _, _, lacking, rows in KEYS if not lacking)
+        assert len(strict.records()) == before + kept
+
+
 def test_names_that_strangers_make_up_are_no_labels(server: Up) -> None:
     for n in range(5):
         server.predict(path=f"/predict/made_up_{n}")

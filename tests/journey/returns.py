@@ -90,8 +90,14 @@ def ask(
     role: str = "champion",
     environment: str = "prod",
     endpoint: str = "returns_api",
+    now: datetime | None = None,
+    *,
+    timed: bool = True,
 ) -> int:
-    """Have the version answer the day's orders, and log it as the server does; how many answers."""
+    """Have the version answer the day's orders, and log it as the server does; how many answers.
+
+    They are asked when they are placed, or all `now`; those that are not `timed` are logged without when they were placed.
+    """
     work = project.work()
     predictor = version_of(work, "returns", version)
     asked = orders(day, shift)
@@ -102,8 +108,10 @@ def ask(
         values = {
             k: v.isoformat() if isinstance(v, datetime) else v for k, v in predictor.values(decoded).items()
         }
+        if not timed:
+            values["placed"] = None
         record = {
-            "at": show_instant(datetime.fromisoformat(placed).replace(tzinfo=UTC)), "id": f"{day}-{number}",
+            "at": show_instant(now or datetime.fromisoformat(placed).replace(tzinfo=UTC)), "id": f"{day}-{number}",
             "endpoint": endpoint, "model": "returns", "version": version, "digest": predictor.digest,
             "environment": environment, "role": role, "inputs": values,
             "outputs": json.loads(b"{" + predictor.render(score) + b"}"), "score": score[0],

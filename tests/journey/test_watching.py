@@ -1,5 +1,6 @@
 """A served model is looked at once a day: drift, quality and new rows come out of the log and the snapshots."""
 
+import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -94,6 +95,84 @@ def test_outcomes_that_have_not_arrived_are_not_guessed(project: tuple[Project, 
     (look,) = Watcher(made.work(), "prod").look(clock.now(), made.deployed("prod"))
     assert (look.predictions, look.outcomes, look.quality, look.drift) == (200, 0, None, None)
     assert look.new_rows == 0
+
+
+def test_quality_is_known_with_labels_that_come_later_than_the_window_of_drift(tmp_path: Path) -> None:
+    folder = returns.make(tmp_path / "shop")
+    text = (folder / "models.sql").read_text()
+    (folder / "models.sql").write_text(
+        text.replace("minimum = 0.6", "minimum = 0.6, label_delay = '10 days'")
+    )
+    made, clock = returns.opened(folder)
+    assert not made.apply().refusals
+    watcher, graph, seen = Watcher(made.work(), "prod"), made.deployed("prod"), []
+    for n in range(19):
+        day((made, clock), returns.HISTORY + n)  # outcomes come at once, and are not due for ten days
+        (look,) = watcher.look(clock.now(), graph)
+        seen.append((look.predictions, look.outcomes, look.quality is not None))
+    assert [o for _, o, _ in seen[:10]] == [0] * 9 + [1], "one is ten days old to the second"
+    assert seen[9] == (1400, 1, False)
+    assert seen[11][1] == 401
+    assert all(1395 <= o <= 1410 and known and p == 1400 for p, o, known in seen[17:])
+    (anew,) = watching.look_now(made.work(), "prod", clock.now(), graph)
+    assert (anew.outcomes, anew.quality) == (look.outcomes, look.quality), "also after a restart"
+    made.close()
+
+
+def test_answers_to_rows_of_training_are_no_quality(project: tuple[Project, ManualClock]) -> None:
+    made, clock = project
+    work, graph = made.work(), made.deployed("prod")
+    row = work.state.read("version", model="returns", version=1)[0]
+    judged = sum(
+        1
+        for n in range(50, 60)
+        for o in returns.orders(n)
+        if o[1] > str(row["tuned_until"])[:19].replace("T", " ")
+    )
+    for n in range(50, 60):
+        returns.ask(made, n, now=returns.at(60))
+    clock.set(returns.at(60.5))
+    (look,) = watching.look_now(work, "prod", clock.now(), graph)
+    assert (look.predictions, look.outcomes) == (2000, judged)
+    returns.ask(made, 50, now=returns.at(60.1), timed=False)
+    (look,) = watching.look_now(work, "prod", clock.now(), graph)
+    assert (look.predictions, look.outcomes) == (2200, judged), "known by their keys"
+    returns.ask(made, 59, now=returns.at(60.2), timed=False)
+    (look,) = watching.look_now(work, "prod", clock.now(), graph)
+    assert (look.predictions, look.outcomes) == (2400, judged)
+
+
+def test_a_row_that_was_logged_ends_no_look_and_is_told(project: tuple[Project, ManualClock]) -> None:
+    made, clock = project
+    returns.ask(made, returns.HISTORY)
+    (line,) = list(made.work().log.records())[-1:]
+    for wrong in (b"1e300", b"9223372036854775808", b"[1]", b'"x"', b"7.5"):
+        made.work().log.append(re.sub(rb'"id":\d+', b'"id":' + wrong, line, count=1))
+    made.work().log.append(line.replace(b'"price":', b'"price":NaN,"_":'))
+    clock.set(returns.at(returns.HISTORY + 1))
+    (look,) = Watcher(made.work(), "prod").look(clock.now(), made.deployed("prod"))
+    assert (look.predictions, look.left_out) == (200, 5)
+    assert "5 left out: they are not what the version takes" in watching.words(look)
+
+
+def test_what_nobody_foresaw_is_one_models_and_its_window_is_read_anew(
+    project: tuple[Project, ManualClock], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, clock = project
+    returns.ask(made, returns.HISTORY)
+    clock.set(returns.at(returns.HISTORY + 1))
+    real, said = watching.decode, []
+
+    def broken(*_: object) -> None:
+        raise OverflowError("too large")
+
+    watcher, graph = Watcher(made.work(), "prod"), made.deployed("prod")
+    monkeypatch.setattr(watching, "decode", broken)
+    assert watcher.look(clock.now(), graph, failed=lambda one, e: said.append((one.model, e.message))) == ()
+    assert said == [("returns", "OverflowError: too large")]
+    monkeypatch.setattr(watching, "decode", real)
+    (look,) = watcher.look(clock.now(), graph)
+    assert look.predictions == 200
 
 
 def test_a_shift_fires_the_rule_after_two_looks_and_not_after_one(

@@ -26,7 +26,7 @@ from tilth.plan.actions import (
 from tilth.plan.policy import retrain_reason
 from tilth.plan.snapshot import Current, Pointer, SnapshotFacts, VersionFacts
 from tilth.resources.kinds import Resource
-from tilth.sql.statements import CreateDataset, CreateEndpoint, CreateModel, Kind
+from tilth.sql.statements import Condition, CreateDataset, CreateEndpoint, CreateModel, DatasetRef, Kind
 
 Outcome = tuple[tuple[Action, ...], tuple[Note, ...]]
 NOTHING: Outcome = ((), ())
@@ -51,6 +51,7 @@ def plan(desired: Iterable[Resource], current: Current, now: Instant) -> Plan:
         did, said = _DECIDE[resource.kind](resource, current, now)
         actions += did
         notes += said
+    notes += _silent(wanted)
     kept = {(r.kind, r.name) for r in wanted}
     order = list(Kind)
     gone = sorted(
@@ -145,6 +146,37 @@ def _model(resource: Resource, current: Current, now: Instant) -> Outcome:
         return (TrainModel(resource.name, resource.recipe, reason, champion.version, estimate),), ()
     why = "new" if pointer is None else _changed(resource, pointer)
     return _new_recipe(resource, current, same, champion, why, estimate)
+
+
+def _silent(wanted: tuple[Resource, ...]) -> list[Note]:
+    """Conditions of RETRAIN WHEN that cannot fire, since nothing that is declared would ever tell."""
+    served: dict[str, list[CreateEndpoint]] = {}
+    for resource in wanted:
+        if resource.kind is Kind.ENDPOINT:
+            declared = resource.as_(CreateEndpoint)
+            served.setdefault(declared.model, []).append(declared)
+    return [
+        Note(
+            resource.name,
+            f"RETRAIN WHEN {condition.signal} {condition.op} {condition.value} never fires: {why}",
+        )
+        for resource in wanted
+        if resource.kind is Kind.MODEL
+        for condition in resource.as_(CreateModel).retrain
+        if (why := _untold(condition, resource.as_(CreateModel), served.get(resource.name, [])))
+    ]
+
+
+def _untold(condition: Condition, model: CreateModel, endpoints: list[CreateEndpoint]) -> str | None:
+    if condition.signal == "age":
+        return None
+    if not endpoints:
+        return f"only what an endpoint serves is watched; CREATE ENDPOINT {model.name}_api FOR MODEL {model.name}"
+    if condition.signal == "quality" and not any(e.outcomes for e in endpoints):
+        return f"no endpoint of it says where the truth arrives; add OUTCOMES FROM dataset (key, {model.targets[0].column})"
+    if condition.signal == "new_rows" and not isinstance(model.source, DatasetRef):
+        return "rows are counted of a dataset, and it reads a query; write FROM <dataset>"
+    return None
 
 
 def _learns_anew(champion: VersionFacts, current: Current) -> tuple[Note, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,7 +98,11 @@ def _decoder() -> Any:
     import msgspec
 
     fields: list[Any] = [(name, str) for name in TEXTS]
-    fields += [("version", int), ("inputs", msgspec.Raw), ("outputs", msgspec.Raw)]
+    fields += [
+        ("version", Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]),
+        ("inputs", msgspec.Raw),
+        ("outputs", msgspec.Raw),
+    ]
     fields.append(("score", float | list[float] | None, None))
     return msgspec.json.Decoder(
         msgspec.defstruct("Record", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
@@ -117,7 +121,7 @@ def arrow(lines: Sequence[bytes], *, strict: bool = False) -> pa.Table:
     """The records in these lines as a table. A line that is no such record is left out, or with `strict` a ValueError."""
     import pyarrow as pa
 
-    rows = _decoded(lines, strict=strict)
+    rows = [row for row in _decoded(lines, strict=strict) if strict or _is_text(row)]
     several = [r.score if isinstance(r.score, list) else None for r in rows]
     columns: dict[str, Any] = {name: [getattr(r, name) for r in rows] for name in (*TEXTS, "version")}
     columns |= {
@@ -141,7 +145,7 @@ def _decoded(lines: Sequence[bytes], *, strict: bool) -> list[Any]:
     decode = _decoder()
     try:
         found: list[Any] = decode.decode_lines(b"\n".join(lines)) if lines else []
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         if strict:
             raise ValueError("a line is not a record") from error
         return [row for line in lines if (row := _one(decode, line)) is not None]
@@ -153,5 +157,13 @@ def _one(decode: Any, line: bytes) -> Any:
 
     try:
         return decode.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _is_text(row: Any) -> bool:
+    """Whether what is kept as it was written is text; the decoder does not look into it."""
+    try:
+        return all(str(part, "utf-8") is not None for part in (row.inputs, row.outputs))
+    except UnicodeDecodeError:
+        return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tilth.core.canonical import RECIPE, fingerprint
+from tilth.core.canonical import RECIPE, fingerprint, plain
 from tilth.core.errors import Position, ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.resources import rules
@@ -267,9 +267,17 @@ def _endpoint_recipe(d: CreateEndpoint) -> dict[str, object]:
         "model": d.model,
         "regions": d.regions,
         "replicas": d.replicas,
-        "rollout": d.rollout,
-        "outcomes": d.outcomes,
+        "rollout": _declared(d.rollout, "max_disagreement", "deadline"),
+        "outcomes": _declared(d.outcomes, "require_key"),
     }
+
+
+def _declared(value: object, *later: str) -> object:
+    """The value in its plain form, without those fields that say nothing: a recipe from before they were there holds."""
+    made = plain(value)
+    if not isinstance(made, dict):
+        return made
+    return {k: v for k, v in made.items() if k not in later or v not in (None, False)}
 
 
 def _sorted(options: Options) -> list[tuple[str, object]]:

@@ -299,3 +299,11 @@ def _endpoint(d: CreateEndpoint) -> None:
             hint="Leave out REGIONS and REPLICAS: one node serves it.",
             where=d.position,
         )
+    r = d.rollout
+    limits = [k for k in ("max_disagreement", "deadline") if getattr(r, k) is not None]
+    if limits and not (r.shadow_requests or r.canary_requests):
+        raise ProjectError(
+            f"Endpoint `{d.name}` gives its rollout {' and '.join(limits)}, and no stage that it could hold for.",
+            hint="Add a stage: ROLLOUT (shadow = '200 requests', canary = '10% for 500 requests', ...).",
+            where=d.position,
+        )

@@ -39,10 +39,14 @@ Scored = tuple[bytes, Any, Answer, bytes]  # the answer's inside, the row, its s
 class Side:
     """One version as an endpoint answers with it: the predictor, and what its answers and records have in common."""
 
-    __slots__ = ("_heads", "predictor", "stamp", "version")
+    __slots__ = ("_endpoint", "_heads", "_key_fields", "keys", "predictor", "stamp", "version")
 
-    def __init__(self, predictor: Predictor, endpoint: str, environment: str) -> None:
-        self.predictor = predictor
+    def __init__(
+        self, predictor: Predictor, endpoint: str, environment: str, keys: tuple[str, ...] = ()
+    ) -> None:
+        """`keys` are the columns that join what was asked with its outcome."""
+        self.predictor, self.keys, self._endpoint = predictor, keys, endpoint
+        self._key_fields = predictor.fields(keys)
         self.version = predictor.version
         self.stamp = b',"version":%d,"digest":"%s"' % (predictor.version, predictor.digest.encode())
         self._heads = {
@@ -67,6 +71,28 @@ class Side:
         head = self._heads[role]
         return b"".join(
             (b'{"at":"', at, _ID, ident, head, inputs, b',"outputs":{', inside, b'},"score":', number, b"}")
+        )
+
+    def lacks(self, row: Any) -> bool:
+        """Whether the row can never be joined with its outcome, for want of a column of its key."""
+        return any(field is None or getattr(row, field) is None for field in self._key_fields)
+
+    def require(self, row: Any) -> None:
+        """InputError naming the columns of its key that the row lacks."""
+        if not self.lacks(row):
+            return
+        fields = dict(zip(self.keys, self._key_fields, strict=True))
+        lacking = [k for k, field in fields.items() if field is None or getattr(row, field) is None]
+        unknown = [k for k, field in fields.items() if field is None]
+        shown = ", ".join(f"`{k}`" for k in lacking)
+        never = (
+            f" The model does not take {', '.join(unknown)}: make it the KEY of its dataset."
+            if unknown
+            else ""
+        )
+        raise InputError(
+            f"`{self._endpoint}` requires its key, and {shown} is missing: the outcome could not be joined.",
+            hint=f"Send {shown} with each row; null is no key.{never}",
         )
 
     def score(self, body: bytes) -> Scored:
@@ -113,6 +139,7 @@ class Route:
     champion: Side
     candidate: Side | None = None
     rolling: Rolling | None = None
+    require_key: bool = False
 
     @property
     def live_stage(self) -> str:
@@ -136,6 +163,7 @@ class Reply(NamedTuple):
     rows: tuple[bytes, ...]
     ident: bytes
     side: Side
+    lacking: int = 0  # rows that no outcome can be joined with
 
     def one(self) -> bytes:
         """The answer to a single row, as JSON."""
@@ -157,6 +185,7 @@ class Answering:
     tell: Callable[[str], None]
     prefix: bytes = field(default_factory=lambda: secrets.token_hex(8).encode())
     shadows_skipped: int = 0
+    lacking: int = 0  # of the row answered last: 1 when no outcome can be joined with it
     _count: int = 0
     _second: datetime = LONG_AGO
     _text: bytes = b""
@@ -166,10 +195,11 @@ class Answering:
         """The JSON answer to one row of JSON, and whose it is. InputError when it does not fit; StorageError when it cannot be logged."""
         if route.rolling is None:
             side, role = route.champion, CHAMPION
-            scored = side.score(body)
+            scored = _scored(route, side, body)
         else:
             side, role, scored = self._by_rollout(route, body)
         ident = self._ident()
+        self.lacking = int(side.lacks(scored[1]))
         self.log.append(side.record(self._now(), ident, role, scored))
         if route.rolling is not None:
             self._show(route, (body,), (scored[2],), ident)
@@ -180,15 +210,17 @@ class Answering:
         side, role = _turn(route)
         began = perf_counter()
         try:
-            scored = side.score(body)
+            scored = _scored(route, side, body)
         except Exception as error:
             if role is not CANARY:
                 raise
-            scored = route.champion.score(body)  # raises when the request is at fault
+            scored = _scored(route, route.champion, body)  # raises when the request is at fault
             _taken(route)
             return self._failed(route, error), CHAMPION, scored
+        took = perf_counter() - began
         _taken(route)
-        _worked(route, role, perf_counter() - began)
+        if role is CANARY:
+            _worked(route, took, (body,), (scored[2],))
         return side, role, scored
 
     async def many(
@@ -205,7 +237,7 @@ class Answering:
         `outputs` are names; other requests have their turn in between. Rows are logged under the answer's identity with
         their number, or without one when the row is `alone`.
         """
-        side, role, scored = await self._score(route, _Asked(rows, outputs, alone), pinned)
+        side, role, scored = await self._score(route, _Asked(rows, outputs, alone, route.require_key), pinned)
         pause, ident, at = _Pause(), self._ident(), self._now()
         lines = []
         for number, one in enumerate(scored):
@@ -217,7 +249,8 @@ class Answering:
         if route.rolling is not None and pinned is None:
             few = scored[:SHADOWED_ROWS]
             self._show(route, rows[:SHADOWED_ROWS], [s.scored[2] for s in few], ident)
-        return Reply(tuple(one.said for one in scored), ident, side)
+        lacking = sum(side.lacks(one.scored[1]) for one in scored)
+        return Reply(tuple(one.said for one in scored), ident, side, lacking)
 
     async def _score(self, route: Route, asked: _Asked, pinned: Side | None) -> tuple[Side, str, list[_Said]]:
         """What is answered and by whom. A request takes its turn once it is known that it can be answered."""
@@ -236,7 +269,9 @@ class Answering:
             if role is not CANARY:
                 raise
             return self._failed(route, error), CHAMPION, await _said(lead, decoded, names)
-        _worked(route, role, (perf_counter() - began) / len(asked.rows))
+        if role is CANARY:
+            took = (perf_counter() - began) / len(asked.rows)
+            _worked(route, took, asked.rows[:SHADOWED_ROWS], [s.scored[2] for s in said[:SHADOWED_ROWS]])
         return side, role, said
 
     def _failed(self, route: Route, error: Exception) -> Side:
@@ -305,6 +340,14 @@ class Answering:
         return b"%b-%x" % (self.prefix, self._count)
 
 
+def _scored(route: Route, side: Side, body: bytes) -> Scored:
+    """One row as this side scores it; InputError also when it lacks a key that the endpoint requires."""
+    scored = side.score(body)
+    if route.require_key:
+        side.require(scored[1])
+    return scored
+
+
 def _turn(route: Route) -> tuple[Side, str]:
     """Whose turn it is, and in which role."""
     if route.rolling is None or route.candidate is None or not route.rolling.takes():
@@ -318,10 +361,22 @@ def _taken(route: Route) -> None:
         route.rolling.taken()
 
 
-def _worked(route: Route, role: str, seconds: float) -> None:
-    """The canary answered, in so many seconds."""
-    if role is CANARY and route.rolling is not None:
-        route.rolling.see(Observation(seconds=seconds))
+def _worked(route: Route, seconds: float, rows: Sequence[bytes], answers: Sequence[Answer]) -> None:
+    """The canary answered, in so many seconds; whether the old version would have said something else is seen too."""
+    assert route.rolling is not None
+    other = any(_otherwise(route, row, answer) for row, answer in zip(rows, answers, strict=True))
+    route.rolling.see(Observation(seconds=seconds, disagreed=other))
+
+
+def _otherwise(route: Route, row: bytes, answer: Answer) -> bool:
+    """Whether the old version says something else of a row that the new one answered; not when it cannot answer it."""
+    assert route.candidate is not None
+    old = route.champion.predictor
+    try:
+        said = old.score_row(old.decode(row))
+    except InputError:
+        return False
+    return old.differs(said, route.candidate.predictor, answer)
 
 
 class _Pause:
@@ -352,6 +407,7 @@ class _Asked:
     rows: Sequence[bytes]
     outputs: Sequence[str] | None
     alone: bool
+    require_key: bool
 
     def names(self, side: Side) -> Sequence[str] | None:
         """The outputs by name, if any are named; UnknownNameError for one that this version does not have."""
@@ -365,6 +421,8 @@ class _Asked:
                 row = predictor.decode(body)
                 written = predictor.record(row)
                 once(body, written)
+                if self.require_key:
+                    side.require(row)
             except InputError as error:
                 if self.alone:
                     raise

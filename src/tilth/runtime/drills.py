@@ -279,7 +279,9 @@ class _Mix:
         scores = np.concatenate([self._scores[0][:old], self._scores[1][old:]])
         said = pa.array(scores.tolist() if scores.ndim > 1 else scores)
         at = pa.chunked_array([pa.nulls(rows, pa.string())])
-        found = drifts(self._watched, Answers(at, inputs, pa.chunked_array([said])), self._engine)
+        when, none = pa.chunked_array([pa.nulls(rows, pa.int64())]), pa.chunked_array([], pa.string())
+        answers = Answers(at, inputs, pa.chunked_array([said]), when, none)
+        found = drifts(self._watched, answers, self._engine)
         mine = next((c for c in found if c.column == self._watched.score), None)
         others = [c for c in found if c.column != self._watched.score]
         when = self._now + timedelta(days=days)

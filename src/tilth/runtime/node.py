@@ -246,19 +246,21 @@ class Node:
         serving = answering(row)
         if serving is None:
             raise StorageError("no version answers it", hint=f"RETRAIN MODEL {model}.")
-        number = int(row["revision"] or 0)
-        champion = self._side(pointer.name, model, serving)
+        number, declared = int(row["revision"] or 0), declaration(pointer)
+        keys = () if declared.outcomes is None else declared.outcomes.key
+        required = declared.outcomes is not None and declared.outcomes.require_key
+        champion = self._side(pointer.name, model, serving, keys)
         if stage not in rollouts.UNDER_WAY:
-            return Route(pointer.name, number, stage, champion)
-        candidate = self._side(pointer.name, model, int(row["version"] or 0))
-        rolling = self._rolling(pointer.name, row, declaration(pointer).rollout)
-        return Route(pointer.name, number, stage, champion, candidate, rolling)
+            return Route(pointer.name, number, stage, champion, require_key=required)
+        candidate = self._side(pointer.name, model, int(row["version"] or 0), keys)
+        rolling = self._rolling(pointer.name, row, declared.rollout)
+        return Route(pointer.name, number, stage, champion, candidate, rolling, required)
 
-    def _side(self, endpoint: str, model: str, version: int) -> Side:
+    def _side(self, endpoint: str, model: str, version: int, keys: tuple[str, ...]) -> Side:
         key = (model, version, str(version_row(self._work.state, model, version)["digest"]))
         found = self._cache.pop(key, None) or version_of(self._work, model, version, threads=1)
         self._cache[key] = found  # the last used is last
-        return Side(found, endpoint, self.environment)
+        return Side(found, endpoint, self.environment, keys)
 
     def _rolling(self, endpoint: str, row: Row, rollout: Rollout) -> Rolling:
         """What this process has counted already, unless the record is further."""

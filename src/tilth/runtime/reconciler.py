@@ -21,7 +21,7 @@ from tilth.plan.planner import plan as planned
 from tilth.plan.snapshot import Current
 from tilth.ports.progress import Progress, Silent
 from tilth.resources.graph import Graph
-from tilth.runtime import changes, executor, generations, watching
+from tilth.runtime import changes, executor, generations, rollouts, watching
 from tilth.runtime.backoff import Backoff
 from tilth.runtime.executor import DONE, Applied, Did
 from tilth.runtime.scrubbing import Scrubber
@@ -94,9 +94,12 @@ class Reconciler:
         """
         did = False
         self._complaints = self._complaints[1], set()
+        for line in rollouts.expire(self._work, self._environment, now):
+            self._tell(line)
+            did = True
         graph = self._deployed()
         if graph is not None:
-            did = self._settle(graph, now)
+            did = self._settle(graph, now) or did
         if did or self._rested is None:
             self._compact()
         self._scrubber.step(now)
@@ -128,8 +131,10 @@ class Reconciler:
 
         try:
             looks = self._watcher.look(now, graph, only=lambda s: self._may_look(s, now, wall), failed=failed)
-        except TilthError as error:
-            self._complain(f"nothing can be looked at for now: {error.message}")
+        except BusyError:
+            raise
+        except Exception as error:
+            self._complain(f"nothing can be looked at for now: {_words(error)}")
             return False
         for one in looks:
             self._looking.worked(one.model)

@@ -11,6 +11,7 @@ import json
 from dataclasses import replace
 
 from tilth.core.errors import ProjectError
+from tilth.core.time import parse_instant, show_instant
 from tilth.ml.serving.rollout import Stage, start
 from tilth.plan.snapshot import Pointer
 from tilth.ports.state import Change, Row
@@ -124,7 +125,16 @@ def _insert(
         previous=previous,
         stage=first.stage.value,
         counts=json.dumps(first.counts()),
-        reason=f"{reason}; {first.reason}",
+        reason=f"{reason}; {first.reason}{_until(declared.rollout, first.decided, at)}",
         at=at,
     )
     return number
+
+
+def _until(rollout: Rollout, decided: bool, at: str) -> str:
+    """When a rollout that begins now is rolled back if it is still undecided; how long it is held, if nothing says so."""
+    if decided:
+        return ""
+    if rollout.deadline is None:
+        return ", held until these came"
+    return f", held until these came, at most until {show_instant(parse_instant(at) + rollout.deadline)}"

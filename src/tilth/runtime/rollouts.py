@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from tilth.core.time import Instant, show_instant
-from tilth.ml.serving.rollout import Progress, Stage
+from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.ml.serving.rollout import Progress, Stage, late
 from tilth.plan.snapshot import Pointer
 from tilth.ports.state import Change, Row
 from tilth.runtime import generations
+from tilth.runtime.revisions import declaration
 from tilth.runtime.workspace import Workspace
 from tilth.sql.statements import Kind
 
@@ -55,6 +56,30 @@ def decide(
         if progress.stage is Stage.ROLLED_BACK:
             _roll_back(change, environment, endpoint, row, progress.reason, when)
     return True
+
+
+def expire(work: Workspace, environment: str, now: Instant) -> tuple[str, ...]:
+    """Roll back what is still under way at its deadline, counted from when its revision began; a line for each.
+
+    It needs no request and no server: a canary that nobody asks ends here.
+    """
+    _, pointers = generations.pointers_of(work.state, environment)
+    told = []
+    for p in pointers:
+        if (
+            p.kind is not Kind.ENDPOINT
+            or p.target is None
+            or (rollout := declaration(p).rollout).deadline is None
+        ):
+            continue
+        found = work.state.read("revision", environment=environment, endpoint=p.name, revision=int(p.target))
+        if not found or str(found[0]["stage"]) not in UNDER_WAY:
+            continue
+        seen = Progress(Stage(str(found[0]["stage"])), **json.loads(str(found[0]["counts"])))
+        ended = late(rollout, seen, now - parse_instant(str(found[0]["created_at"])))
+        if ended is not None and decide(work, environment, p.name, int(p.target), ended, now):
+            told.append(f"{p.name}: {ended.stage.value}: {ended.reason}")
+    return tuple(told)
 
 
 def _may_move(found: tuple[Row, ...], to: Progress) -> bool:

@@ -1,13 +1,15 @@
 """Looks at the models that an environment serves, once a day of the clock each, and writes down what was seen.
 
-A look joins the answers of the last seven days with their outcomes and rests in the tables `drift` and `quality`, from
+A look compares the answers of the last seven days with the profile, joins those whose truth was due in seven days (the
+last, or as much earlier as labels are late) with their outcomes, and rests in the tables `drift` and `quality`, from
 which the planner's RETRAIN WHEN reads. When a look is due is read from there too, so it survives a restart. The window
 stays decoded in memory between looks, and only what was appended since is read. The figures are `ml.serving.monitoring`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,15 +18,18 @@ from tilth.core.errors import TilthError
 from tilth.core.schema import Schema
 from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.ml.data.drift import WINDOW
-from tilth.ml.serving.monitoring import Answers, Look, Watched, decode, key_texts, look
+from tilth.ml.serving.monitoring import Answers, Look, Tuned, Watched, decode, key_texts, look
 from tilth.plan.snapshot import Pointer
 from tilth.ports.predictions import START
 from tilth.ports.snapshots import Manifest
 from tilth.ports.state import Change, Row
 from tilth.resources.graph import Graph
+from tilth.resources.rules import duration_of
+from tilth.runtime import tuning, unforeseen
 from tilth.runtime.generations import pointers_of
 from tilth.runtime.revisions import answering, declaration
 from tilth.runtime.workspace import Workspace, manifest_of, verified, version_row
+from tilth.sql.parser import parse_one
 from tilth.sql.statements import CreateDataset, CreateModel, DatasetRef, Kind, Outcomes
 
 if TYPE_CHECKING:
@@ -45,6 +50,7 @@ class Served:
     endpoints: tuple[str, ...]
     outcomes: Outcomes | None
     began: str
+    delay: timedelta = timedelta()  # after the event, until its truth is due
 
 
 def served(work: Workspace, environment: str) -> tuple[Served, ...]:
@@ -61,8 +67,16 @@ def served(work: Workspace, environment: str) -> tuple[Served, ...]:
         if (same := found.get(key)) is not None:
             began, outcomes = min(began, same.began), same.outcomes or outcomes
         endpoints = (*(same.endpoints if same else ()), p.name)
-        found[key] = Served(*key, endpoints, outcomes, began)
+        found[key] = Served(*key, endpoints, outcomes, began, _delay(pointers, key[0]))
     return tuple(found[k] for k in sorted(found))
+
+
+def _delay(pointers: Sequence[Pointer], model: str) -> timedelta:
+    """The label delay that the model declares where it is served."""
+    text = next((p.text for p in pointers if p.kind is Kind.MODEL and p.name == model), None)
+    declared = None if text is None else parse_one(text)
+    found = declared.objective.get("label_delay") if isinstance(declared, CreateModel) else None
+    return duration_of(found) or timedelta()
 
 
 def _revision(work: Workspace, environment: str, pointer: Pointer) -> Row | None:
@@ -92,6 +106,7 @@ class _Held:
     one: Served
     watched: Watched
     answers: Answers | None = None
+    tuned: Tuned | None = None
 
 
 class Watcher:
@@ -127,33 +142,41 @@ class Watcher:
         self._read(known, now, failed)
         looks = []
         for one in (s for s in due if s in self._held):
-            try:
+            with self._apart(one, failed):
                 looks.append(self._one(self._held[one], now, graph))
-            except TilthError as error:
-                if failed is None:
-                    raise
-                failed(one, error)
         if looks:
             record(self._work, self._environment, looks, now)
         return tuple(looks)
 
+    @contextmanager
+    def _apart(self, one: Served, failed: Failed | None) -> Iterator[None]:
+        """Whatever goes wrong with one served version is its own; its window is read anew at the next look."""
+        try:
+            yield
+        except Exception as error:
+            self._held.pop(one, None)
+            if failed is None:
+                raise
+            failed(one, unforeseen.known(error))
+
     def _read(self, known: Sequence[Served], now: Instant, failed: Failed | None) -> None:
-        """Bring the windows up to date; from the beginning when other versions are served than before."""
+        """Bring the windows up to date; from the beginning when other versions are served than before.
+
+        A window goes as far back as the truth of its oldest days is waited for.
+        """
         if set(known) != set(self._held):
             self._held, self._mark, self._truth = {}, START, {}
             for one in known:
-                try:
+                with self._apart(one, failed):
                     self._held[one] = _Held(one, self._watched(one))
-                except TilthError as error:
-                    if failed is None:
-                        raise
-                    failed(one, error)
-        start = show_instant(now - WINDOW)
-        fresh, self._mark = self._work.log.table(self._mark, since=start)
-        for held in self._held.values():
-            found = decode(held.watched, _of(fresh, self._environment, held.one))
-            whole = found if held.answers is None else held.answers.and_(found)
-            held.answers = whole.since(start)
+        starts = {one: show_instant(now - WINDOW - one.delay) for one in self._held}
+        since = min(starts.values(), default=show_instant(now))
+        fresh, self._mark = self._work.log.table(self._mark, since=since)
+        for one, held in tuple(self._held.items()):
+            with self._apart(one, failed):
+                found = decode(held.watched, _of(fresh, self._environment, one))
+                whole = found if held.answers is None else held.answers.and_(found)
+                held.answers = whole.since(starts[one])
 
     def _watched(self, one: Served) -> Watched:
         row = version_row(self._work.state, one.model, one.version)
@@ -169,7 +192,13 @@ class Watcher:
         snapshots = {p.name: p.target for p in pointers if p.kind is Kind.DATASET and p.target is not None}
         truth = None
         if held.one.outcomes is not None and (found := snapshots.get(held.one.outcomes.dataset)) is not None:
-            truth = self._outcomes(held.one.outcomes, manifest_of(self._work.state, found))
+            manifest = manifest_of(self._work.state, found)
+            truth = self._outcomes(held.one.outcomes, manifest)
+            timed = not held.answers.when.null_count
+            if held.tuned is None or (held.tuned.keys is None and not timed):
+                row = version_row(self._work.state, held.one.model, held.one.version)
+                signature, declared = held.watched.signature, held.one.outcomes
+                held.tuned = tuning.tuned(self._work, row, signature, declared, manifest, timed=timed)
         return look(
             held.watched,
             held.answers,
@@ -178,6 +207,8 @@ class Watcher:
             show_instant(now),
             held.one.version,
             new_rows(self._work, held.one, held.watched.signature.target, graph, snapshots),
+            held.one.delay.total_seconds(),
+            held.tuned,
         )
 
     def _outcomes(self, declared: Outcomes, manifest: Manifest) -> tuple[pa.Array, pa.Array] | None:
@@ -296,7 +327,13 @@ def record(work: Workspace, environment: str, looks: Sequence[Look], now: Instan
     with work.state.change(ACTOR, show_instant(now)) as change:
         for one in looks:
             _write(change, environment, one)
-            detail = {"version": one.version, "predictions": one.predictions, "outcomes": one.outcomes}
+            detail: dict[str, object] = {
+                "version": one.version,
+                "predictions": one.predictions,
+                "outcomes": one.outcomes,
+            }
+            if one.left_out:
+                detail["left_out"] = one.left_out
             change.audit("look", one.model, detail)
 
 
@@ -346,4 +383,6 @@ def words(one: Look) -> str:
         shown(one.metric, one.quality),
     ]
     rows = f"{one.predictions:,} answers, {one.outcomes:,} outcomes"
+    if one.left_out:
+        rows += f", {one.left_out:,} left out: they are not what the version takes"
     return f"looked at {one.model}@{one.version}: {', '.join(parts)} ({rows})"

@@ -188,7 +188,7 @@ def _replicas(c: Cursor, e: _Endpoint) -> None:
 
 def _rollout(c: Cursor, e: _Endpoint) -> None:
     c.expect("(", hint="Write ROLLOUT (shadow = '200 requests', canary = '10% for 500 requests').")
-    known = ("shadow", "canary", "max_error_rate", "max_p99")
+    known = ("shadow", "canary", "max_error_rate", "max_p99", "max_disagreement", "deadline")
     found, seen = Rollout(), set[str]()
     while True:
         at = c.i
@@ -209,8 +209,12 @@ def _rollout(c: Cursor, e: _Endpoint) -> None:
 def _rollout_option(c: Cursor, key: str, found: Rollout) -> Rollout:
     if key == "max_error_rate":
         return replace(found, max_error_rate=_fraction(c, "'0.1%'"))
+    if key == "max_disagreement":
+        return replace(found, max_disagreement=_fraction(c, "'5%'"))
     if key == "max_p99":
         return replace(found, max_p99=values.duration(c))
+    if key == "deadline":
+        return replace(found, deadline=values.duration(c))
     at = c.i
     text = c.string("a stage")
     if key == "shadow":
@@ -251,7 +255,10 @@ def _outcomes(c: Cursor, e: _Endpoint) -> None:
             f"Write OUTCOMES FROM {name} (key, {columns[0]}).",
             at=at,
         )
-    e.outcomes = Outcomes(name, columns[:-1], columns[-1])
+    required = c.take("REQUIRE")
+    if required:
+        c.expect("KEY", hint=f"Write OUTCOMES FROM {name} ({', '.join(columns)}) REQUIRE KEY.")
+    e.outcomes = Outcomes(name, columns[:-1], columns[-1], required)
 
 
 _ENDPOINT = {

@@ -230,6 +230,8 @@ def _rollout(r: Rollout) -> str | None:
         if r.max_error_rate != Rollout().max_error_rate
         else "",
         f"max_p99 = {span(r.max_p99)}" if r.max_p99 is not None else "",
+        f"max_disagreement = '{percent(r.max_disagreement)}'" if r.max_disagreement is not None else "",
+        f"deadline = {span(r.deadline)}" if r.deadline is not None else "",
     ]
     return f"ROLLOUT ({', '.join(p for p in parts if p)})"
 
@@ -241,7 +243,9 @@ def _endpoint(s: CreateEndpoint) -> str:
         f"REGIONS ({', '.join(literal(r) for r in s.regions)})" if s.regions else None,
         f"REPLICAS {s.replicas}" if s.replicas != 1 else None,
         _rollout(s.rollout),
-        f"OUTCOMES FROM {_name(o.dataset)} ({_columns((*o.key, o.column))})" if o else None,
+        f"OUTCOMES FROM {_name(o.dataset)} ({_columns((*o.key, o.column))}){' REQUIRE KEY' if o.require_key else ''}"
+        if o
+        else None,
     )
 
 

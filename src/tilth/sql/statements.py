@@ -232,15 +232,21 @@ class Rollout:
     canary_requests: int = 0
     max_error_rate: float = 0.001
     max_p99: timedelta | None = None
+    max_disagreement: float | None = None
+    deadline: timedelta | None = None  # since the revision began, for all stages together
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """Where the truth arrives: the dataset, the columns that join, the column that holds it."""
+    """Where the truth arrives: the dataset, the columns that join, the column that holds it.
+
+    With `require_key` a request that lacks a column that joins is refused.
+    """
 
     dataset: str
     key: tuple[str, ...]
     column: str
+    require_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

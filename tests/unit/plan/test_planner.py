@@ -32,6 +32,7 @@ from tilth.sql.statements import (
     CreateSource,
     DatasetRef,
     Kind,
+    Outcomes,
     Query,
     Refresh,
     Target,
@@ -214,13 +215,48 @@ def test_a_refused_candidate_is_said_in_a_note() -> None:
     assert "refused by its gate" in words(found)
 
 
+SERVED = replace(
+    API, declaration=CreateEndpoint("late_api", "late", outcomes=Outcomes("departures", ("id",), "y"))
+)
+OTHER_API = replace(SERVED, name="other", declaration=replace(SERVED.declaration, model="other"))
+NEW_ROWS = replace(
+    LATE,
+    declaration=replace(
+        LATE.declaration, source=Query("SELECT 1"), retrain=(Condition("new_rows", ">", 0.2),)
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "silent"),
+    [
+        ((OPS, DEPARTURES, LATE, SERVED), {}),
+        (ALL, {"quality": "OUTCOMES FROM dataset (key, y)"}),
+        ((OPS, DEPARTURES, LATE), {"drift": "CREATE ENDPOINT late_api", "quality": "CREATE ENDPOINT late_api"}),
+        ((OPS, DEPARTURES, LATE, OTHER_API), {"drift": "only what an endpoint serves", "quality": "only what an"}),
+        ((OPS, DEPARTURES, LATE, API, replace(SERVED, name="second")), {}),
+        ((OPS, DEPARTURES, NEW_ROWS, SERVED), {"new_rows": "it reads a query"}),
+    ],
+    ids=["all is told", "no outcomes", "no endpoint", "another model's", "one of two has outcomes", "rows of a query"],
+)  # fmt: skip
+def test_a_condition_that_cannot_fire_is_noted(wanted: tuple[Resource, ...], silent: dict[str, str]) -> None:
+    notes = [n for n in plan(wanted, SETTLED, NOW).notes if "never fires" in n.text]
+    assert [n.text.split()[2] for n in notes] == list(silent)
+    for note, said in zip(notes, silent.values(), strict=True):
+        assert note.name == "late"
+        assert said in note.text
+
+
 def test_every_kind_and_every_action_is_handled() -> None:
     assert set(_DECIDE) == set(Kind)
     assert set(SIGN) == set(ACTION_TYPES)
 
 
 def test_a_plan_reads_as_words_and_as_facts() -> None:
-    found = plan(ALL, replace(Current.empty(), costs=(Cost("TrainModel", "late", 4.2, 300_000_000),)), NOW)
+    all_told = (OPS, DEPARTURES, LATE, SERVED)
+    found = plan(
+        all_told, replace(Current.empty(), costs=(Cost("TrainModel", "late", 4.2, 300_000_000),)), NOW
+    )
     assert words(found).splitlines() == [
         "+ source ops: declare (new)",
         "~ dataset departures: collect and vet (new)",
@@ -230,7 +266,7 @@ def test_a_plan_reads_as_words_and_as_facts() -> None:
     shown = facts(found)["actions"]
     assert isinstance(shown, list)
     assert shown[2]["action"] == "TrainModel"
-    assert words(plan(ALL, SETTLED, NOW)) == "Nothing to do: prod is as declared."
+    assert words(plan(all_told, SETTLED, NOW)) == "Nothing to do: prod is as declared."
 
 
 LOOKS = [

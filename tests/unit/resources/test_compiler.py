@@ -189,6 +189,9 @@ CHANGES = [
     ("a model's features", "EXCEPT (a, b)", "EXCEPT (a)", "m"),
     ("a target's alias", "PREDICT y", "PREDICT y AS z", "m"),
     ("a rollout", "'10 requests'", "'20 requests'", "api"),
+    ("a limit to disagreement", "'10 requests'", "'10 requests', max_disagreement = '5%'", "api"),
+    ("a deadline", "'10 requests'", "'10 requests', deadline = '1 day'", "api"),
+    ("a key that is required", "(id, y);", "(id, y) REQUIRE KEY;", "api"),
 ]
 
 
@@ -197,6 +200,24 @@ def test_recipes_move_exactly_with_what_would_be_made(old: str, new: str, moved:
     assert old in PROJECT
     before, after = recipes(PROJECT), recipes(PROJECT.replace(old, new))
     assert {n for n in before if before[n] != after[n]} == set(moved.split())
+
+
+def test_an_endpoint_that_says_nothing_new_keeps_the_name_it_had() -> None:
+    assert recipes(PROJECT)["api"] == "1:82c0ff63e1b25b08e18ee841cf01ec42"
+
+
+@pytest.mark.parametrize(
+    ("rollout", "says"),
+    [
+        ("deadline = '1 day'", "its rollout deadline, and no stage"),
+        ("max_disagreement = '5%'", "its rollout max_disagreement, and no stage"),
+        ("shadow = '0 requests', max_disagreement = 0, deadline = '1 day'", "max_disagreement and deadline, and no stage"),
+        ("shadow = '5 requests', deadline = '0 days'", "'0 days' is not a duration"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_no_stage_could_meet_is_refused(rollout: str, says: str) -> None:
+    with pytest.raises(TilthError, match=says):
+        compiled(PROJECT.replace("shadow = '10 requests'", rollout))
 
 
 def test_own_code_is_part_of_a_model() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ import pytest
 
 from tilth.adapters.duckdb_engine import DuckDBEngine
 from tilth.core.errors import TamperError
+from tilth.core.schema import DataType
 from tilth.ml.learning.evaluation import evaluate
 from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
 from tilth.ml.serving import monitoring
-from tilth.ml.serving.monitoring import Watched
+from tilth.ml.serving.monitoring import Tuned, Watched
 from tilth.ml.serving.predictor import Predictor
 from tilth.ports.predictions import arrow
 from tilth.runtime.registry import load
@@ -204,6 +205,135 @@ def test_records_that_do_not_fit_are_left_out(binary: Any) -> None:
     broken["inputs"]["x"] = "many"
     found = looked(files, [*lines[:3], json.dumps(broken).encode(), *lines[4:]])
     assert found.predictions == 19
+
+
+GOOD = 20
+UNFIT: dict[str, dict[str, Any]] = {
+    "a number for a text": {"place": 7},
+    "a text for a number": {"x": "many"},
+    "a list for a number": {"x": [1]},
+    "an object for a text": {"place": {"a": 1}},
+    "a huge number for a whole key": {"id": 1e300},
+    "2^63 for a whole key": {"id": 2**63},
+    "below -2^63": {"id": -(2**63) - 1},
+    "a whole number of 400 digits": {"id": 10**400},
+    "a fraction as a whole key": {"id": 7.5},
+    "a whole number beyond a float": {"x": 10**400},
+    "truth as a text": {"old": "yes"},
+    "no time": {"seen_at": "soon"},
+    "a time that is a number": {"seen_at": 7},
+    "a day that no month has": {"seen_at": "2024-02-30T00:00:00"},
+    "nested deep": {"seen_at": reduce(lambda inner, _: [inner], range(80), 1)},
+}  # fmt: skip
+RAW: dict[str, tuple[str, str]] = {
+    "NaN": ('"x": ', '"x": NaN, "_": '),
+    "infinite": ('"x": ', '"x": 1e999, "_": '),
+    "half a surrogate": ('"place": "', '"place": "\\ud800'),
+    "a list of inputs": ('"inputs": ', '"inputs": [1], "outputs": {}, "_": '),
+    "no instant": ('"at": "2024', '"at": "then'),
+    "another century's instant": ('"at": "2024-', '"at": "2024-99'),
+    "a score that is null": ('"score": ', '"score": null, "_": '),
+    "two scores": ('"score": ', '"score": [0.1, 0.2], "_": '),
+    "a version beyond 64 bits": ('"version": 3', '"version": 9223372036854775808'),
+    "half a line": ('"outputs"', "\n"),
+    "nothing": ("{", "\n"),
+}
+
+
+@pytest.mark.parametrize("what", [*UNFIT, *RAW])
+def test_whatever_was_logged_is_left_out_and_the_rest_is_looked_at(binary: Any, what: str) -> None:
+    files, predictor = binary
+    asked = rows(GOOD, seed=6)
+    lines = served(predictor, asked)
+    if what in UNFIT:
+        broken = json.loads(lines[3])
+        broken["inputs"] |= UNFIT[what]
+        lines[3] = json.dumps(broken).encode()
+    else:
+        lines[3] = lines[3].decode().replace(*RAW[what], 1).partition("\n")[0].encode()
+    found = looked(files, lines, asked)
+    assert (found.predictions, found.outcomes) == (GOOD - 1, GOOD - 1)
+    if what in UNFIT:
+        assert found.left_out == 1
+
+
+def test_whole_numbers_and_fractions_of_one_column_are_looked_at_together(binary: Any) -> None:
+    files, _ = binary
+    watched = Watched.of(files)
+    watched.types["count"] = DataType.INTEGER
+    lines = served(binary[1], rows(2, seed=6))
+    texts = [json.loads(line) for line in lines]
+    parts = []
+    for value in (3, 2.5):
+        for text in texts:
+            text["inputs"]["count"] = value
+        parts.append(monitoring.decode(watched, arrow([json.dumps(t).encode() for t in texts])))
+    both = parts[0].and_(parts[1])
+    assert both.inputs["count"].to_pylist() == [3.0, 3.0, 2.5, 2.5]
+    assert parts[0].and_(parts[0]).inputs["count"].to_pylist() == [3, 3, 3, 3]
+
+
+DAYS = 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("timed", "delay", "days", "outcomes"),
+    [
+        (True, 0, 0, 1000),
+        (True, 10 * DAYS, 9.99, 0),
+        (True, 10 * DAYS, 13.5, 505),
+        (True, 10 * DAYS, 17, 1000),
+        (False, 10 * DAYS, 9.99, 0),
+        (False, 10 * DAYS, 13.5, 505),
+        (False, 10 * DAYS, 17, 1000),
+        (False, 0, 0, 1000),
+    ],
+)  # fmt: skip
+def test_an_outcome_counts_once_it_is_due_also_when_it_came_early(
+    binary: Any, timed: bool, delay: float, days: float, outcomes: int
+) -> None:
+    """1,000 answers, one each ten minutes, so 144 a day; due by their event time or, without one, by when they came."""
+    files, predictor = binary
+    asked = rows(1000, seed=7)
+    begun = START + timedelta(days=30)
+    asked = asked.set_column(1, "seen_at", pa.array([begun + timedelta(minutes=10 * n) for n in range(1000)]))
+    lines = [json.loads(line) for line in served(predictor, asked)]
+    if not timed:
+        for line in lines:
+            line["inputs"]["seen_at"] = None
+    watched = Watched.of(files, ("id",))
+    answers = monitoring.decode(watched, arrow([json.dumps(line).encode() for line in lines]))
+    at = (begun + timedelta(days=days)).isoformat(timespec="microseconds") + "Z"
+    keys = monitoring.key_texts(asked, ("id",))
+    assert keys is not None
+    found = monitoring.look(
+        watched, answers, (keys, asked["y"].combine_chunks()), DuckDBEngine(), at, 3, delay=delay
+    )
+    assert found.outcomes == outcomes
+
+
+def test_what_the_version_was_tuned_on_tells_nothing_of_its_quality(binary: Any) -> None:
+    files, predictor = binary
+    asked = rows(1000, seed=8)  # by START, each ten minutes
+    lines = [json.loads(line) for line in served(predictor, asked)]
+    keys = monitoring.key_texts(asked, ("id",))
+    assert keys is not None
+    watched = Watched.of(files, ("id",))
+
+    def counted(tuned: Tuned, *, timed: bool = True) -> int:
+        told = [{**n, "inputs": {**n["inputs"], **({} if timed else {"seen_at": None})}} for n in lines]
+        answers = monitoring.decode(watched, arrow([json.dumps(n).encode() for n in told]))
+        truth = (keys, asked["y"].combine_chunks())
+        at = "2024-03-01T00:00:00.000000Z"
+        return monitoring.look(watched, answers, truth, DuckDBEngine(), at, 3, tuned=tuned).outcomes
+
+    until = "2024-01-02T00:00:00.000000Z"  # 145 rows, the last of them at that very instant
+    assert counted(Tuned()) == 1000
+    assert counted(Tuned(until)) == 855
+    assert counted(Tuned(until, keys.slice(0, 400))) == 855, "the event time decides where it is given"
+    assert counted(Tuned(until, keys.slice(0, 400)), timed=False) == 600
+    assert counted(Tuned(None, keys.slice(0, 400))) == 600
+    assert counted(Tuned(until), timed=False) == 1000
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import shop_project
 from http_server import ROW
 from tilth.app import Project
 from tilth.core.errors import InputError, UnknownNameError
+from tilth.core.time import parse_instant
 from tilth.interfaces.http.door import Door
 from tilth.interfaces.http.predictions import predict
 from tilth.ml.serving.rollout import Progress, Stage
@@ -23,6 +25,7 @@ from tilth.ports.predictions import MemoryLog
 from tilth.runtime import generations, rollouts
 from tilth.runtime.answering import WAITING, Answering, Route, Side
 from tilth.runtime.node import Node, NotServingError
+from tilth.runtime.reconciler import Reconciler
 from tilth.runtime.workspace import version_of
 from tilth.sql.statements import Kind
 
@@ -406,6 +409,79 @@ def test_a_canary_gets_its_share_of_requests_of_every_shape(
         return [await ask(*bodies[n % len(bodies)]) for n in range(100)]
 
     assert asyncio.run(versions()).count(2) == round(100 * share)
+
+
+@pytest.mark.parametrize("rows", [1, 60])
+@pytest.mark.parametrize(("threshold", "stage"), [(None, Stage.FULL), (0.0, Stage.ROLLED_BACK)])
+def test_the_canary_is_compared_with_the_old_version_too(
+    served: Callable[[str], Served], rows: int, threshold: float | None, stage: Stage
+) -> None:
+    one = served("alike")
+    route = canary(one)
+    rolling = route.rolling
+    assert rolling is not None
+    assert route.candidate is not None
+    if threshold is not None:  # the new version says the positive class of every row, the old one of none
+        for side, at in ((route.champion, 1.0), (route.candidate, 0.0)):
+            side.predictor._curve = replace(side.predictor._curve, threshold=at)
+    rolling.rollout = replace(rolling.rollout, canary_requests=20, max_disagreement=0.05)
+    body = json.dumps([ROW] * rows if rows > 1 else ROW).encode()
+    for _ in range(40):
+        asyncio.run(predict(one.answering, route, body, b""))
+    assert rolling.progress.stage is stage
+    assert ("answers differed, over max_disagreement" in rolling.progress.reason) is (
+        stage is Stage.ROLLED_BACK
+    )
+
+
+def test_a_canary_that_nobody_asks_is_held_and_rolled_back_at_its_deadline_by_the_reconciler(
+    served: Callable[[str], Served],
+) -> None:
+    one = served("alike")
+    path = Path(one.work.root, "shop.sql")
+    path.write_text(path.read_text().replace("'20 requests'", "'20 requests', deadline = '1 day'"))
+    one.project.apply()
+    number, began = one.revision()["revision"], parse_instant(one.revision()["created_at"])
+    lines: list[str] = []
+    loop = Reconciler(one.work, "prod", lambda: one.project.deployed("prod"), tell=lines.append)
+    loop.step(began + timedelta(hours=23, minutes=59))
+    assert one.revision()["stage"] == "shadow"
+    loop.step(began + timedelta(days=1))
+    found = one.work.state.read("revision", environment="prod", endpoint="late_api", revision=number)[0]
+    assert found["stage"] == "rolled_back"
+    assert "shadow: 0 of 20 requests came within the deadline of 1 day" in str(found["reason"])
+    assert any("late_api: rolled_back: shadow: 0 of 20 requests" in line for line in lines)
+    one.node.refresh()
+    assert one.ask()["version"] == 1
+    assert one.work.state.read("version", model="late", version=2)[0]["status"] == "refused"
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_request_that_lacks_a_required_key_counts_for_no_version(
+    served: Callable[[str], Served], many: bool
+) -> None:
+    one = served("alike")
+    route = replace(canary(one), require_key=True)
+    body = json.dumps({k: v for k, v in ROW.items() if k != "id"}).encode()
+    assert route.rolling is not None
+    for _ in range(4):
+        with pytest.raises(InputError, match="requires its key, and `id` is missing"):
+            if many:
+                asyncio.run(one.answering.many(route, [BODY, body], None))
+            else:
+                one.answering.one(route, body)
+    assert (route.rolling.progress.requests, route.rolling.ordinal, one.records()) == (0, 0, [])
+
+
+def test_a_key_that_the_model_does_not_take_is_said(served: Callable[[str], Served]) -> None:
+    one = served("alike")
+    one.node.refresh()
+    side = Side(one.node.route("late_api").champion.predictor, "late_api", "prod", ("ID", "parcel"))
+    row = side.predictor.decode(BODY)
+    assert side.lacks(row)
+    with pytest.raises(InputError, match="`parcel` is missing") as caught:
+        side.require(row)
+    assert "does not take parcel: make it the KEY" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("body", [b"{}", b"[{}]", b'{"rows": [{}]}', b'{"rows": 3}', b"nonsense"])

@@ -6,12 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilth.ml.serving.rollout import Observation, Progress, Stage, observe, start, takes
+from tilth.ml.serving.rollout import Observation, Progress, Stage, late, observe, start, takes
 from tilth.sql.statements import Rollout
 
 BOTH = Rollout(shadow_requests=100, canary_share=0.1, canary_requests=200, max_error_rate=0.01)
 FAST = Rollout(canary_share=0.5, canary_requests=200, max_p99=timedelta(milliseconds=20))
 OK, BAD, SLOW = Observation(), Observation(error=True), Observation(seconds=0.5)
+OTHER = Observation(disagreed=True)
+FIVE = Rollout(shadow_requests=100, max_error_rate=0.05)
+ALIKE = Rollout(shadow_requests=100, canary_share=0.1, canary_requests=200, max_disagreement=0.05)
+EXACT = Rollout(shadow_requests=100, max_error_rate=0.29, max_disagreement=0.57)
 
 TABLE = [
     ("nothing seen holds in the shadow", BOTH, [], Stage.SHADOW),
@@ -27,6 +31,17 @@ TABLE = [
     ("slow answers over one in a hundred fail", FAST, [SLOW] * 3, Stage.ROLLED_BACK),
     ("slow answers within it pass", FAST, [SLOW] * 2 + [OK] * 198, Stage.FULL),
     ("no stages is full at once", Rollout(), [], Stage.FULL),
+    ("an early error counts against the whole goal", FIVE, [BAD], Stage.SHADOW),
+    ("so do five, at once", FIVE, [BAD] * 5, Stage.SHADOW),
+    ("and the sixth is over 5 %", FIVE, [OK] * 60 + [BAD] * 6, Stage.ROLLED_BACK),
+    ("five of a hundred pass", FIVE, [BAD] * 5 + [OK] * 95, Stage.FULL),
+    ("disagreement has no limit of its own", BOTH, [OTHER] * 300, Stage.FULL),
+    ("disagreement within its limit passes", ALIKE, [OTHER] * 5 + [OK] * 95, Stage.CANARY),
+    ("over it the shadow fails", ALIKE, [OTHER] * 6, Stage.ROLLED_BACK),
+    ("the canary is judged by its own", ALIKE, [OTHER] * 5 + [OK] * 95 + [OTHER] * 10, Stage.CANARY),
+    ("over it the canary fails", ALIKE, [OK] * 100 + [OTHER] * 11, Stage.ROLLED_BACK),
+    ("29 of 100 are not over 29 %", EXACT, [BAD] * 29 + [OK] * 71, Stage.FULL),
+    ("57 of 100 are not over 57 %", EXACT, [OTHER] * 57 + [OK] * 43, Stage.FULL),
 ]
 
 
@@ -37,6 +52,52 @@ def test_a_rollout_leads_to(rollout: Rollout, seen: list[Observation], stage: St
         progress = observe(rollout, progress, one)
     assert progress.stage is stage
     assert progress.reason
+
+
+@pytest.mark.parametrize(
+    ("rollout", "seen", "words"),
+    [
+        (ALIKE, [OTHER] * 6, "6 of 6 answers differed, over max_disagreement: 5.00% of 100"),
+        (BOTH, [OTHER, BAD, BAD], "2 of 3 requests failed, over 1.00% of 100; 1 of 3 answers differed"),
+        (FAST, [SLOW, SLOW, OTHER, SLOW], "over 1% of 200; 1 of 4 answers differed"),
+        (BOTH, [OTHER] * 7 + [OK] * 93, "canary: 10% for 200 requests; in the shadow 7 of 100 answers differed"),
+        (BOTH, [OK] * 100 + [OTHER] * 3 + [OK] * 197, "canary passed: 0 of 200 requests failed, 3 of 200 answers differed"),
+    ],
+)  # fmt: skip
+def test_a_reason_says_how_often_the_versions_disagreed(
+    rollout: Rollout, seen: list[Observation], words: str
+) -> None:
+    progress = start(rollout)
+    for one in seen:
+        progress = observe(rollout, progress, one)
+    assert words in progress.reason
+
+
+DAY = timedelta(days=1)
+TIMED = Rollout(shadow_requests=100, canary_share=0.1, canary_requests=200, deadline=DAY)
+
+
+@pytest.mark.parametrize(
+    ("rollout", "seen", "waited", "reason"),
+    [
+        (TIMED, 0, DAY - timedelta(microseconds=1), None),
+        (TIMED, 0, DAY, "shadow: 0 of 100 requests came within the deadline of 1 day; 0 of 0 answers differed"),
+        (TIMED, 112, 2 * DAY, "canary: 12 of 200 requests came within the deadline of 1 day; 0 of 12 answers differed"),
+        (TIMED, 300, 9 * DAY, None),
+        (BOTH, 0, 900 * DAY, None),
+    ],
+    ids=["not yet", "without traffic", "too little", "decided before", "without a deadline"],
+)  # fmt: skip
+def test_an_undecided_rollout_ends_at_its_deadline(
+    rollout: Rollout, seen: int, waited: timedelta, reason: str | None
+) -> None:
+    progress = start(rollout)
+    for _ in range(seen):
+        progress = observe(rollout, progress, OK)
+    ended = late(rollout, progress, waited)
+    assert (None if ended is None else (ended.stage, ended.reason)) == (
+        None if reason is None else (Stage.ROLLED_BACK, reason)
+    )
 
 
 def test_the_first_version_of_an_endpoint_serves_at_once() -> None:

@@ -134,10 +134,12 @@ MODEL = st.builds(
 )
 CANARY = st.tuples(SHARE, st.integers(1, 10**6)) | st.just((0.0, 0))
 ROLLOUT = st.builds(
-    lambda shadow, canary, errors, p99: s.Rollout(shadow, *canary, errors, p99),
+    lambda shadow, canary, errors, *more: s.Rollout(shadow, *canary, errors, *more),
     st.integers(0, 10**6),
     CANARY,
     st.floats(0, 1),
+    st.none() | SPAN,
+    st.none() | st.floats(0, 1),
     st.none() | SPAN,
 )
 ENDPOINT = st.builds(
@@ -147,7 +149,7 @@ ENDPOINT = st.builds(
     st.lists(TEXT, max_size=2).map(tuple),
     st.integers(1, 9),
     ROLLOUT,
-    st.none() | st.builds(s.Outcomes, NAME, NAMES, NAME),
+    st.none() | st.builds(s.Outcomes, NAME, NAMES, NAME, FLAG),
     FLAG,
     FLAG,
 )

@@ -36,6 +36,7 @@ TEXT = b"text/plain; charset=utf-8"
 PREDICT = "/predict/"
 PREFIX = len(PREDICT)
 _JSON = (b"content-type", JSON)
+NOTICE = b"tilth-notice"
 PATHS = ("/", "/healthz", "/metrics", "/ping", "/predict/<endpoint>", "/status", "/v2")
 Scope = MutableMapping[str, Any]
 Content = tuple[int, bytes, bytes]  # status, body, content type
@@ -87,10 +88,13 @@ class Door:
             if not 0 < len(body) <= self._limit:  # seldom: mostly all of it came with the headers
                 body = await read(receive, length, self._limit, message)
             payload, side, rows = self._short(route, body, scope["query_string"])
+            lacking = self._answering.lacking
             if side is None:
                 payload, reply = await predict(self._answering, route, body, scope["query_string"])
-                side, rows = reply.side, len(reply.rows)
+                side, rows, lacking = reply.side, len(reply.rows), reply.lacking
             version = side.version
+            if lacking:
+                more = self._lacks(endpoint, side, lacking, rows)
         except GoneError:
             return
         except Exception as error:
@@ -111,6 +115,14 @@ class Door:
             return b"", None, 0  # it may be many rows; else the error comes again
         return payload, side, 1
 
+    def _lacks(self, endpoint: str, side: Side, lacking: int, rows: int) -> Pairs:
+        """Count rows that no outcome can be joined with, and the header that says so at once."""
+        self._counts.lack(endpoint, lacking)
+        names = encode(side.keys).decode().encode("ascii", "backslashreplace")
+        return (
+            (NOTICE, b"%d of %d rows lack the key %b: no outcome can be joined" % (lacking, rows, names)),
+        )
+
     def _known(self, error: Exception) -> TilthError:
         """An error for the client; one of our own making is told here and not there."""
         if isinstance(error, TilthError):
@@ -123,16 +135,16 @@ class Door:
     async def _protocol(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             length = self._guard.check(scope["headers"])
-            status, payload = await self._v2(scope, receive, length)
+            status, payload, more = await self._v2(scope, receive, length)
         except GoneError:
             return
         except Exception as error:
             known = self._known(error)
             await answer(send, known.http_status, inference.failure(known), JSON, _challenge(known))
             return
-        await answer(send, status, payload)
+        await answer(send, status, payload, JSON, more)
 
-    async def _v2(self, scope: Scope, receive: Receive, length: int) -> tuple[int, bytes]:
+    async def _v2(self, scope: Scope, receive: Receive, length: int) -> tuple[int, bytes, Pairs]:
         """`/v2`, `/v2/health/...`, `/v2/models/<m>[/versions/<v>][/ready|/infer]`."""
         parts = scope["path"].strip("/").split("/")
         posts = parts[-1] == "infer"
@@ -140,26 +152,28 @@ class Door:
             raise _wrong_method("POST" if posts else "GET")
         match parts:
             case ["v2"]:
-                return 200, inference.server()
+                return 200, inference.server(), ()
             case ["v2", "health", "live"]:
-                return 200, encode({"live": True})
+                return 200, encode({"live": True}), ()
             case ["v2", "health", "ready"]:
                 ready = self._node.table is not None
-                return 200 if ready else 503, encode({"ready": ready})
+                return 200 if ready else 503, encode({"ready": ready}), ()
             case ["v2", "models", name, *rest]:
                 return await self._model(name, rest, receive, length)
         raise _no_path(scope["path"])
 
-    async def _model(self, name: str, rest: list[str], receive: Receive, length: int) -> tuple[int, bytes]:
+    async def _model(
+        self, name: str, rest: list[str], receive: Receive, length: int
+    ) -> tuple[int, bytes, Pairs]:
         began, route, version = perf_counter(), self._node.route(name), None
         if len(rest) >= 2 and rest[0] == "versions":
             version, rest = rest[1], rest[2:]
         match rest:
             case []:
-                return 200, inference.model(route, version)
+                return 200, inference.model(route, version), ()
             case ["ready"]:
                 inference.side_of(route, version)
-                return 200, encode({"name": name, "ready": True})
+                return 200, encode({"name": name, "ready": True}), ()
             case ["infer"]:
                 try:
                     body = await read(receive, length, self._limit)
@@ -168,8 +182,13 @@ class Door:
                     self._counts.add(name, 0, error.http_status, perf_counter() - began, 0)
                     raise
                 took = perf_counter() - began
-                self._counts.add(name, reply.side.version, 200, took, len(reply.rows))
-                return 200, payload
+                rows = len(reply.rows)
+                self._counts.add(name, reply.side.version, 200, took, rows)
+                return (
+                    200,
+                    payload,
+                    self._lacks(name, reply.side, reply.lacking, rows) if reply.lacking else (),
+                )
         raise _no_path(f"/v2/models/{name}/{'/'.join(rest)}")
 
     # --- the rest ------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.series: dict[tuple[str, int, int], Series] = {}
+        self.without_key: dict[str, int] = {}  # rows answered that no outcome can be joined with, by endpoint
 
     def add(self, endpoint: str, version: int, status: int, seconds: float, rows: int) -> None:
         """One request; version 0 when none answered."""
@@ -43,6 +44,10 @@ class Metrics:
         found.rows += rows
         found.seconds += seconds
         found.counts[bisect_left(BOUNDS, seconds)] += 1
+
+    def lack(self, endpoint: str, rows: int) -> None:
+        """Rows were answered without a column of the key that joins them with their outcome."""
+        self.without_key[endpoint] = self.without_key.get(endpoint, 0) + rows
 
     def requests(self, endpoint: str) -> dict[str, int]:
         """By status, for people."""
@@ -65,6 +70,12 @@ class Metrics:
         yield from _head("tilth_rows_total", "counter", "Rows predicted.")
         for key, series in known:
             yield f"tilth_rows_total{_labels(key)} {series.rows}"
+        name = "tilth_rows_without_key_total"
+        yield from _head(
+            name, "counter", "Rows predicted that no outcome can be joined with, for want of a key."
+        )
+        for endpoint, rows in sorted(self.without_key.items()):
+            yield f'{name}{{endpoint="{endpoint}"}} {rows}'
         name = "tilth_request_seconds"
         yield from _head(name, "histogram", "From the request's headers to its answer.")
         for key, series in known:

@@ -21,6 +21,7 @@ def status(work: Workspace, node: Node, metrics: Metrics) -> dict[str, Any]:
     for endpoint in found["endpoints"]:
         route = node.table.routes.get(endpoint["name"]) if node.table else None
         endpoint["requests"] = metrics.requests(endpoint["name"])
+        endpoint["rows_without_key"] = metrics.without_key.get(endpoint["name"], 0)
         endpoint["answering"] = [] if route is None else [s.version for s in route.sides()]
         endpoint["live_stage"] = None if route is None else route.live_stage
         rolling = None if route is None else route.rolling

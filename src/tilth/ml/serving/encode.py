@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import re
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NoReturn
 
@@ -84,6 +84,11 @@ class Encoder:
             return msgspec.convert(values, self.row_type)
         except msgspec.ValidationError as error:
             self._refuse(error, values)
+
+    def fields(self, names: Sequence[str]) -> tuple[str | None, ...]:
+        """The attributes of a row that hold these columns, however they are cased; None for one that is not taken."""
+        known = {name.lower(): field for name, field in self._attribute.items()}
+        return tuple(known.get(name.lower()) for name in names)
 
     def values(self, row: Any) -> dict[str, Any]:
         """The row as a mapping by input name."""

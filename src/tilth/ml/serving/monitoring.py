@@ -8,21 +8,23 @@ are, and where looks are kept, is in `runtime.watching`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import DataError, TamperError
+from tilth.core.errors import DataError, TamperError, TilthError
 from tilth.core.schema import DataType
-from tilth.core.time import parse_instant
+from tilth.core.time import parse_instant, show_instant
 from tilth.ml.bundles.signature import Signature
-from tilth.ml.data.drift import ColumnDrift, drift, overall, unusual
+from tilth.ml.data.drift import WINDOW, ColumnDrift, drift, overall, unusual
 from tilth.ml.data.profile import Profile
 from tilth.ml.learning.evaluation import evaluate
 from tilth.ml.learning.gates import ENOUGH
 from tilth.ml.learning.reference import score_column
+from tilth.ml.learning.split import as_micros, mature
 from tilth.ml.learning.target import Target, encode
 from tilth.ports.engine import QueryEngine
 
@@ -73,9 +75,11 @@ class Watched:
 
     @cached_property
     def types(self) -> dict[str, DataType]:
-        """Types of the columns that are looked at: those of the profile and the keys, as far as they are logged."""
+        """Types of the columns that are looked at: the profile's, the keys and the event time, as far as they are logged."""
         known = {i.name: i.type for i in (*self.signature.inputs, *self.signature.carried)}
-        return {name: known[name] for name in dict.fromkeys((*self.columns, *self.keys)) if name in known}
+        event = () if self.signature.event_time is None else (self.signature.event_time,)
+        wanted = dict.fromkeys((*self.columns, *self.keys, *event))
+        return {name: known[name] for name in wanted if name in known}
 
     @cached_property
     def decoder(self) -> Any:
@@ -99,11 +103,17 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Decoded records of one version, oldest first. `scores` holds numbers, or a list for each row of several classes."""
+    """Decoded records of one version, oldest first. `scores` holds numbers, or a list for each row of several classes.
+
+    `when` is the event time in microseconds, null where none was given; `left_out` are the instants of records that
+    are not what this version takes or says.
+    """
 
     at: pa.ChunkedArray
     inputs: pa.Table
     scores: pa.ChunkedArray
+    when: pa.ChunkedArray
+    left_out: pa.ChunkedArray
 
     def __len__(self) -> int:
         return len(self.at)
@@ -112,18 +122,35 @@ class Answers:
         """With later ones after them."""
         import pyarrow as pa
 
-        at = pa.chunked_array([*self.at.chunks, *later.at.chunks], self.at.type)
-        scores = pa.chunked_array([*self.scores.chunks, *later.scores.chunks], self.scores.type)
-        return Answers(at, pa.concat_tables([self.inputs, later.inputs]), scores)
+        def both(mine: pa.ChunkedArray, others: pa.ChunkedArray) -> pa.ChunkedArray:
+            if mine.type != others.type:  # whole numbers, and some that are not
+                mine, others = mine.cast(pa.float64(), safe=False), others.cast(pa.float64(), safe=False)
+            return pa.chunked_array([*mine.chunks, *others.chunks], mine.type)
+
+        names = self.inputs.column_names
+        return Answers(
+            both(self.at, later.at),
+            pa.table({n: both(self.inputs.column(n), later.inputs.column(n)) for n in names}),
+            both(self.scores, later.scores),
+            both(self.when, later.when),
+            both(self.left_out, later.left_out),
+        )
 
     def since(self, instant: str) -> Answers:
         """Those that are not older than the instant."""
         import pyarrow.compute as pc
 
-        kept = pc.greater_equal(self.at, instant)
+        left = self.left_out.filter(pc.greater_equal(self.left_out, instant))
+        return replace(self.where(pc.greater_equal(self.at, instant)), left_out=left)
+
+    def where(self, kept: pa.ChunkedArray | pa.Array) -> Answers:
+        """Some of them."""
+        import pyarrow.compute as pc
+
         if pc.all(kept, min_count=0).as_py():
             return self
-        return Answers(self.at.filter(kept), self.inputs.filter(kept), self.scores.filter(kept))
+        at, inputs, scores, when = (t.filter(kept) for t in (self.at, self.inputs, self.scores, self.when))
+        return Answers(at, inputs, scores, when, self.left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,23 +170,52 @@ class Look:
     new_rows: float | None = None
     window_start: str | None = None
     window_end: str | None = None
+    left_out: int = 0  # records of the window that do not fit the version
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """Which rows a version was tuned on: those up to `until` by their event time, else those of these `keys`."""
+
+    until: str | None = None
+    keys: pa.Array | None = None
 
 
 def decode(watched: Watched, records: pa.Table) -> Answers:
-    """The records (`ports.predictions.COLUMNS`, all of the watched version) as columns."""
+    """The records (`ports.predictions.COLUMNS`, all of the watched version) as columns.
+
+    Whatever was logged, a record that does not fit is left out and counted, and stands in no other's way.
+    """
     import pyarrow as pa
 
+    signature = watched.signature
     rows = _rows(watched.decoder, records.column("inputs").to_pylist())
-    known = [r is not None for r in rows]
-    if not all(known):
-        records, rows = records.filter(pa.array(known)), [r for r in rows if r is not None]
-    columns = {
-        name: _column([getattr(r, f"f{place}") for r in rows], kind)
-        for place, (name, kind) in enumerate(watched.types.items())
-    }
-    several = watched.signature.kind == "multiclass"
+    several = signature.kind == "multiclass"
     scores = records.column("scores" if several else "score")
-    return Answers(records.column("at"), pa.table(columns), scores)
+    width = len(signature.classes) if several else 0
+    kept = [
+        row is not None and _is_instant(at) and _is_score(score, width)
+        for row, at, score in zip(rows, records.column("at").to_pylist(), scores.to_pylist(), strict=True)
+    ]
+    columns: dict[str, list[Any]] = {}
+    for place, (name, kind) in enumerate(watched.types.items()):
+        read = _whole if kind is DataType.INTEGER and name in watched.keys else _READ.get(kind, _text)
+        columns[name] = _cells([getattr(r, f"f{place}", None) for r in rows], read, kept)
+    event = columns.get(signature.event_time or "", [None] * len(kept))
+    when = _cells(event, as_micros, kept)
+    mask = pa.array(kept, pa.bool_())
+    table = pa.table({n: _column(_where(columns[n], kept), kind) for n, kind in watched.types.items()})
+    return Answers(
+        records.column("at").filter(mask),
+        table,
+        scores.filter(mask),
+        pa.chunked_array([pa.array(_where(when, kept), pa.int64())]),
+        records.column("at").filter(pa.array([not k for k in kept], pa.bool_())),
+    )
+
+
+def _where(values: list[Any], kept: list[bool]) -> list[Any]:
+    return [v for v, k in zip(values, kept, strict=True) if k]
 
 
 def _rows(decoder: Any, texts: Sequence[str]) -> list[Any]:
@@ -168,9 +224,9 @@ def _rows(decoder: Any, texts: Sequence[str]) -> list[Any]:
 
     try:
         found: list[Any] = decoder.decode_lines("\n".join(texts)) if texts else []
-    except msgspec.DecodeError:
-        return [_row(decoder, text) for text in texts]
-    return found
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        found = []
+    return found if len(found) == len(texts) else [_row(decoder, text) for text in texts]
 
 
 def _row(decoder: Any, text: str) -> Any:
@@ -178,22 +234,81 @@ def _row(decoder: Any, text: str) -> Any:
 
     try:
         return decoder.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+
+
+def _is_instant(text: str) -> bool:
+    """Whether it is an instant as the server writes them, which sort as text."""
+    try:
+        return len(text) == len("2024-01-01T00:00:00.000000Z") and bool(parse_instant(text))
+    except TilthError:
+        return False
+
+
+def _is_score(score: Any, width: int) -> bool:
+    if width:
+        return score is not None and len(score) == width and all(_is_score(s, 0) for s in score)
+    return score is not None and math.isfinite(score)
+
+
+def _cells(values: list[Any], read: Callable[[Any], Any], kept: list[bool]) -> list[Any]:
+    """The values as they are looked at. One that is none of its kind is a gap, and its row is not kept."""
+    out = []
+    for place, value in enumerate(values):
+        try:
+            out.append(None if value is None else read(value))
+        except (ValueError, OverflowError, TypeError, RecursionError, TilthError):
+            out.append(None)
+            kept[place] = False
+    return out
+
+
+def _float(value: Any) -> float:
+    found = float(value)
+    if not math.isfinite(found):
+        raise ValueError(value)
+    return found
+
+
+def _number(value: Any) -> int | float:
+    """A number where whole ones are usual; ValueError for one that no whole number of 64 bits is near."""
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(value)
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _whole(value: Any) -> int:
+    found = _number(value)
+    if not isinstance(found, int):
+        raise ValueError(value)  # noqa: TRY004 - the value is what is wrong
+    return found
+
+
+def _text(value: Any) -> str:
+    found = value if isinstance(value, str) else json.dumps(value)
+    found.encode()
+    return found
+
+
+_READ: Mapping[DataType, Callable[[Any], Any]] = {
+    DataType.FLOAT: _float,
+    DataType.DECIMAL: _float,
+    DataType.INTEGER: _number,
+    DataType.BOOLEAN: bool,
+}
 
 
 def _column(values: list[Any], kind: DataType) -> pa.Array:
     import pyarrow as pa
 
     if kind in {DataType.FLOAT, DataType.DECIMAL}:
-        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+        return pa.array(values, pa.float64())
     if kind is DataType.INTEGER:
-        whole = [int(v) if isinstance(v, float) and v.is_integer() else v for v in values]
-        exact = all(v is None or isinstance(v, int) for v in whole)
-        return pa.array(whole, pa.int64() if exact else pa.float64())
-    if kind is DataType.BOOLEAN:
-        return pa.array(values, pa.bool_())
-    return pa.array([v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.string())
+        if all(v is None or isinstance(v, int) for v in values):
+            return pa.array(values, pa.int64())
+        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+    return pa.array(values, pa.bool_() if kind is DataType.BOOLEAN else pa.string())
 
 
 # --- drift -------------------------------------------------------------------------------------------------
@@ -207,14 +322,24 @@ def look(
     at: str,
     version: int,
     new_rows: float | None = None,
+    delay: float = 0.0,
+    tuned: Tuned | None = None,
 ) -> Look:
-    """What the answers say. `outcomes` are key texts (`key_texts`) and the truth of each, without gaps."""
+    """What the answers say. `outcomes` are key texts (`key_texts`) and the truth of each, without gaps.
+
+    Drift is that of the last days; quality is that of the answers whose truth was due (`delay` seconds after the event)
+    in as many days, so that those are older. Rows that the version was tuned on tell nothing of its quality.
+    """
+    value, known = None, 0
+    if outcomes is not None:
+        judged = counted(watched, answers, at, delay, tuned or Tuned())
+        value, known = realised(watched, judged, *outcomes)
+    answers = answers.since(show_instant(parse_instant(at) - WINDOW))
     columns = drifts(watched, answers, engine)
     if watched.usual and not _spans(answers):
         columns = tuple(replace(c, score=None) for c in columns)
     said = next((c for c in columns if c.column == watched.score), None)
     inputs = tuple(c for c in columns if c.column != watched.score)
-    value, known = (None, 0) if outcomes is None else realised(watched, answers, *outcomes)
     ends = (answers.at[0].as_py(), answers.at[-1].as_py()) if len(answers) else (None, None)
     return Look(
         model=watched.signature.model,
@@ -230,6 +355,7 @@ def look(
         new_rows=new_rows,
         window_start=ends[0],
         window_end=ends[1],
+        left_out=len(answers.left_out),
     )
 
 
@@ -312,6 +438,37 @@ def _times(texts: pa.Array) -> pa.Array:
 
     pattern = r"^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d*[1-9])?0*)?(?:Z|\+00:00)?$"
     return pc.replace_substring_regex(texts, pattern, r"\1 \2.\3")
+
+
+def counted(watched: Watched, answers: Answers, at: str, delay: float, tuned: Tuned) -> Answers:
+    """The answers that tell the quality at an instant: their truth is due, and the version was not tuned on their rows."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not len(answers):
+        return answers
+    came = answers.at.cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    event = pc.coalesce(answers.when, came).combine_chunks()
+    due = mature(np.asarray(event), delay, at)
+    if due is not None:
+        answers = answers.where(pa.array(due))
+    return answers.where(pc.invert(_tuned_on(watched, answers, tuned)))
+
+
+def _tuned_on(watched: Watched, answers: Answers, tuned: Tuned) -> pa.Array:
+    """Which rows were seen in training: by their event time where they say it, else by their key."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    when = answers.when.combine_chunks()
+    asked = key_texts(answers.inputs, watched.keys)
+    by_key = pa.array([False] * len(when), pa.bool_())
+    if tuned.keys is not None and asked is not None:
+        by_key = pc.is_in(asked, value_set=tuned.keys)
+    if tuned.until is None:
+        return by_key
+    return pc.coalesce(pc.less_equal(when, as_micros(tuned.until)), by_key)
 
 
 def realised(watched: Watched, answers: Answers, keys: pa.Array, truth: pa.Array) -> tuple[float | None, int]:

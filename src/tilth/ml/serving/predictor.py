@@ -220,6 +220,10 @@ class Predictor:
         """A mapping as a row; the same errors."""
         return self._encoder.convert(values)
 
+    def fields(self, names: Sequence[str]) -> tuple[str | None, ...]:
+        """The attributes of a decoded row that hold these columns; None for one that the model does not take."""
+        return self._encoder.fields(names)
+
     def values(self, row: Any) -> dict[str, Any]:
         """A row as a mapping, carried columns included: what is logged."""
         return self._encoder.values(row)

@@ -1,0 +1,41 @@
+"""Handlers of actions on values alone: what they point at, and what they hold."""
+
+from typing import Any
+
+import pytest
+
+from tilth.plan.actions import DeployEndpoint
+from tilth.plan.snapshot import Pointer
+from tilth.ports.progress import Silent
+from tilth.resources.compiler import Facts
+from tilth.resources.compiler import compile as compiled
+from tilth.runtime.executor import DONE, HELD, _deploy, _Run
+from tilth.sql.parser import parse
+from tilth.sql.statements import Kind
+
+GRAPH = compiled(
+    parse(
+        "CREATE SOURCE ops ENGINE sqlite WITH (path = 'x.db'); CREATE DATASET d AS SELECT * FROM ops.t;"
+        " CREATE MODEL m PREDICT y FROM d; CREATE MODEL other PREDICT z FROM d; CREATE ENDPOINT api FOR MODEL m;"
+    ),
+    Facts(),
+)
+
+
+@pytest.mark.parametrize(
+    ("version_of", "status", "target"),
+    [("m", DONE, "3"), ("other", HELD, None), (None, HELD, None)],
+    ids=["its model has one", "another model has one", "no model has one"],
+)
+def test_an_endpoint_waits_until_its_model_has_a_version(
+    version_of: str | None, status: str, target: str | None
+) -> None:
+    nothing: Any = None
+    run = _Run(nothing, GRAPH, "prod", "test", Silent(), {}, {}, gates=True)
+    if version_of is not None:
+        run.pointers[Kind.MODEL, version_of] = Pointer(Kind.MODEL, version_of, "2:m", "3", "")
+    action = DeployEndpoint("api", GRAPH.get("api").recipe, "m", "new")
+    got, words, pointed = _deploy(run, action)
+    assert (got, pointed) == (status, target)
+    assert ((Kind.ENDPOINT, "api") in run.pointers) is (status == DONE)
+    assert ("waits for a version of `m` that passes its gate" in words) is (status == HELD)
