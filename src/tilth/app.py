@@ -261,6 +261,7 @@ class Project:
                 self._keys_once,
                 cache(self._log),
                 self.settings.serving,
+                self.settings.keep,
             )
         return self._work
 

@@ -92,6 +92,9 @@ class FilePredictions:
     def compact(self) -> int:
         return prediction_files.compact(self._folder)
 
+    def forget(self, before: str) -> tuple[int, int]:
+        return prediction_files.forget(self._folder, before)
+
     def _take_back(self, written: int) -> None:
         """Cut off what was not written whole, so that no row of a refused request stays; else end the segment.
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from tilth.adapters import durable
 from tilth.core.errors import StorageError
+from tilth.core.time import show_instant
 from tilth.ports.predictions import START, Mark, arrow, schema
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 LINES, PARQUET = ".jsonl", ".parquet"
 GROUP_ROWS = 32_768
+_AT = re.compile(rb'^\{"at": ?"([0-9T:.Z-]+)"', re.MULTILINE)
 WHOLE = (
     -1
 )  # in a mark, in place of the bytes read: the Parquet file, which never changes, was read to its end
@@ -46,7 +50,10 @@ def read(folder: str, after: Mark = START, since: str | None = None) -> tuple[pa
             continue
         found = _segment(folder, stem, offset)
         if found is None:
-            rows, total = _parquet(os.path.join(folder, stem + PARQUET), count, since)
+            path = os.path.join(folder, stem + PARQUET)
+            if not os.path.exists(path):
+                continue  # it was old, and went just now
+            rows, total = _parquet(path, count, since)
             marks[stem] = (WHOLE, total)
         else:
             lines, end = found
@@ -182,6 +189,46 @@ def _write(table: pa.Table, final: str) -> None:
             f"Predictions cannot be written to {final} ({error.strerror}).",
             hint="Free some space (`tilth gc` helps); the segment stays as it is.",
         ) from error
+
+
+# --- what is old -------------------------------------------------------------------------------------------
+
+
+def forget(folder: str, before: str) -> tuple[int, int]:
+    """Remove files whose newest record is older, and that nobody writes to: how many, and their bytes."""
+    files = size = 0
+    for stem in stems(folder):
+        for path in (os.path.join(folder, stem + LINES), os.path.join(folder, stem + PARQUET)):
+            with contextlib.suppress(FileNotFoundError, BlockingIOError), open(path, "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                newest = _newest(path, file.read()) if path.endswith(LINES) else _newest_group(path)
+                if newest is not None and newest < before:
+                    size += os.fstat(file.fileno()).st_size
+                    os.unlink(path)
+                    files += 1
+    if files:
+        durable.sync(folder)
+    return files, size
+
+
+def _newest(path: str, data: bytes) -> str | None:
+    """The newest instant of JSON lines; of a segment without any, the time of its file."""
+    found = max(_AT.findall(data), default=None)
+    if found is not None:
+        return str(found, "ascii")
+    return show_instant(datetime.fromtimestamp(os.stat(path).st_mtime, UTC))
+
+
+def _newest_group(path: str) -> str | None:
+    """The newest instant of a Parquet file, from its footer; None when that does not say it."""
+    import pyarrow.parquet as pq
+
+    with _readable(path):
+        footer = pq.read_metadata(path)
+    found = [footer.row_group(n).column(0).statistics for n in range(footer.num_row_groups)]
+    if not found or not all(s is not None and s.has_min_max for s in found):
+        return None
+    return max(str(s.max) for s in found)
 
 
 def held(handle: int) -> bool:

@@ -62,6 +62,10 @@ class PredictionLog(Protocol):
         """Turn segments that nobody writes to any more into a smaller form; how many. Nothing is lost or doubled."""
         ...
 
+    def forget(self, before: str) -> tuple[int, int]:
+        """Remove what holds only records older than an instant and is written to no more: how many files, and bytes."""
+        ...
+
 
 class MemoryLog:
     """The in-memory log, for tests without a disk."""
@@ -88,6 +92,12 @@ class MemoryLog:
 
     def compact(self) -> int:
         return 0
+
+    def forget(self, before: str) -> tuple[int, int]:
+        old = {n for n, at in enumerate(arrow(self._records)["at"].to_pylist()) if at < before}
+        size = sum(len(self._records[n]) for n in old)
+        self._records = [r for n, r in enumerate(self._records) if n not in old]
+        return len(old), size
 
 
 # --- lines as a table --------------------------------------------------------------------------------------

@@ -37,7 +37,9 @@ class Manifest:
     recipe: str
     schema: Schema
     parts: tuple[Part, ...]
-    watermark: str | None = None  # largest event time seen, ISO without offset
+    watermark: str | None = (
+        None  # newest event time seen that was not later than the present, ISO without offset
+    )
     parent: str | None = None
 
     @property

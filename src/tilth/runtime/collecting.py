@@ -68,13 +68,18 @@ def refresh(
         number = _add(
             change, declared.name, resource.recipe, tokens, work, "published", found.results, found=found
         )
-        if found.quarantine is not None:
-            kept = found.quarantine
+        kept = found.quarantine
+        if kept is not None and not _is_kept(change, declared.name, kept.blob):
             change.write(
                 "add_quarantine", refresh=number, dataset=declared.name, blob=kept.blob, rows=kept.rows,
                 bytes=kept.bytes, at=show_instant(now),
             )  # fmt: skip
     return found
+
+
+def _is_kept(change: Change, dataset: str, blob: str) -> bool:
+    """Whether the same rows were held back before: they are kept once."""
+    return any(r["dataset"] == dataset and r["blob"] == blob for r in change.read("quarantine"))
 
 
 def native(query: NativeQuery, sources: Mapping[str, Source]) -> tuple[dict[str, Source], Query]:

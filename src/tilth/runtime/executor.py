@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from tilth.core.errors import ProjectError, TilthError
 from tilth.core.time import show_instant
+from tilth.ml.data import windows
 from tilth.plan.actions import (
     Action,
     CollectDataset,
@@ -26,6 +27,7 @@ from tilth.plan.actions import (
     ShareVersion,
     TrainModel,
 )
+from tilth.plan.alone import alone
 from tilth.plan.planner import plan as planned
 from tilth.plan.snapshot import Pointer
 from tilth.ports.progress import Progress
@@ -98,12 +100,23 @@ class _Run:
     made: dict[str, Manifest] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One resource declared or dropped at a prompt. `graph_of` makes what is wanted of what is deployed, None when that
+    is so already; it is called while nobody else can publish, so that what another session declares is not undone.
+    """
+
+    name: str
+    graph_of: Callable[[], Graph | None]
+
+
+PROMPT_WAIT = 10.0  # seconds that a declaration at a prompt waits for an apply under way
 Tell = Callable[[Did], None]
 
 
 def apply(
     work: Workspace,
-    graph: Graph,
+    wanted: Graph | Change,
     environment: str,
     progress: Progress,
     actor: str = "apply",
@@ -112,46 +125,50 @@ def apply(
     go_on: bool = False,
     tell: Tell | None = None,
 ) -> Applied:
-    """Plan against what is recorded (or take the given plan) and perform it.
+    """Plan against what is recorded (or take the given plan) and perform it. Of a Change its resource alone is planned.
 
     The first failing action ends it and raises, and no pointer moves; with `go_on` (the reconciler) the others are
     done and published, and the error is in the result. BusyError when another apply of this environment is under way.
     """
     generations.check_name(environment)
-    with work.locks.hold(MAKING, shared=True), work.locks.hold(f"apply-{environment}"):
+    wait = PROMPT_WAIT if isinstance(wanted, Change) else 0.0
+    with (
+        work.locks.hold(MAKING, wait, shared=True),
+        work.locks.hold(f"apply-{environment}", wait),
+    ):
         _forget_abandoned(work, environment)
-        now = work.clock.now()
         current = generations.current(work.state, environment, serving=work.serving)
         if plan is not None and plan.generation != current.generation:
             raise generations.moved(environment, current.generation, plan.generation)
-        todo = plan if plan is not None else planned(graph, current, now)
+        graph = wanted.graph_of() if isinstance(wanted, Change) else wanted
+        if graph is None:
+            return Applied(Plan(environment, current.generation, ()), current.generation)
+        todo = plan if plan is not None else planned(graph, current, work.clock.now())
+        if isinstance(wanted, Change):
+            todo = alone(todo, wanted.name, graph, current)
         if not todo.actions:
             return Applied(todo, current.generation)
         with sources.opened(graph, work.root, _source_names(graph, todo)) as opened:
             jobs = Measured(work.jobs)
+            pointers = {(p.kind, p.name): p for p in current.pointers}
             run = _Run(
-                replace(work, jobs=jobs),
-                graph,
-                environment,
-                actor,
-                progress,
-                opened,
-                {(p.kind, p.name): p for p in current.pointers},
-                environment == work.serving,
-                jobs,
-            )
+                replace(work, jobs=jobs), graph, environment, actor, progress, opened, pointers,
+                environment == work.serving, jobs,
+            )  # fmt: skip
             if not go_on:
-                trained = [a.name for a in todo.actions if isinstance(a, TrainModel)]
-                estimators.require(graph, os.path.join(work.root, estimators.FOLDER), trained)
-                shared = {
-                    a.name: manifest_of(work.state, a.snapshot)
-                    for a in todo.actions
-                    if isinstance(a, ShareSnapshot)
-                }
-                binding.check(todo, graph, opened, _datasets(run) | shared, work.engine)
+                _check_bound(run, todo)
             did = _perform(run, todo, go_on, tell or (lambda _: None))
         generation = _publish(run, current.pointers, todo, did)
         return Applied(todo, generation, did)
+
+
+def _check_bound(run: _Run, todo: Plan) -> None:
+    """Every query and estimator of the plan is there to bind to, before anything is done."""
+    trained = [a.name for a in todo.actions if isinstance(a, TrainModel)]
+    estimators.require(run.graph, os.path.join(run.work.root, estimators.FOLDER), trained)
+    shares = (a for a in todo.actions if isinstance(a, ShareSnapshot))
+    shared = {a.name: manifest_of(run.work.state, a.snapshot) for a in shares}
+    binding.check(todo, run.graph, run.sources, _datasets(run) | shared, run.work.engine)
 
 
 def _forget_abandoned(work: Workspace, environment: str) -> None:
@@ -177,21 +194,39 @@ def _source_names(graph: Graph, todo: Plan) -> set[str]:
 
 def _perform(run: _Run, todo: Plan, go_on: bool, tell: Tell) -> tuple[Did, ...]:
     did: list[Did] = []
+    lost: dict[str, str] = {}  # what was not made, and why
     for action in todo.actions:
-        one = _one(run, action)
+        waits = _waits(run, action, lost)
+        one = _one(run, action, waits)
         did.append(one)
         tell(one)
         if one.error is not None and not go_on:
             raise one.error
+        if one.status == FAILED or waits:
+            lost[action.name] = one.text
     return tuple(did)
 
 
-def _one(run: _Run, action: Action) -> Did:
+def _waits(run: _Run, action: Action, lost: dict[str, str]) -> str | None:
+    """Why the action cannot be done now: what it is made from failed, or is still that of an earlier declaration."""
+    resource = run.graph.find(action.name)
+    if resource is None or isinstance(action, DropResource):
+        return None
+    for need in map(run.graph.get, resource.depends):
+        if need.name in lost:
+            return f"waits for `{need.name}`, which was not made: {lost[need.name]}"
+        pointer = run.pointers.get((Kind.DATASET, need.name))
+        if need.kind is Kind.DATASET and pointer is not None and pointer.recipe not in need.recipes:
+            return f"waits for `{need.name}`, which is not yet collected as it is declared now"
+    return None
+
+
+def _one(run: _Run, action: Action, waits: str | None) -> Did:
     """Run one action with its row in `runs`; an error becomes part of the result."""
     started, number = time.monotonic(), _start(run, action)
     run.jobs.restart()
     try:
-        status, text, target = HANDLERS[type(action)](run, action)
+        status, text, target = (HELD, waits, None) if waits else HANDLERS[type(action)](run, action)
     except Exception as error:
         seconds, failure = time.monotonic() - started, known(error)
         _finish(run, number, FAILED, seconds, failure.message)
@@ -281,7 +316,8 @@ def _collect(run: _Run, action: Action) -> Result:
     failed = sum(not r.passed for r in found.results)
     held = f", {found.rows_quarantined:,} in quarantine" if found.rows_quarantined else ""
     checks = f"{len(found.results)} checks" + (f" ({failed} with a warning or quarantine)" if failed else "")
-    text = f"{found.rows_read:,} rows read, {found.manifest.rows:,} in the snapshot{held}, {checks}"
+    future = "".join(f"; {r.observed}" for r in found.results if r.kind == windows.FUTURE)
+    text = f"{found.rows_read:,} rows read, {found.manifest.rows:,} in the snapshot{held}, {checks}{future}"
     return DONE, text, found.manifest.id
 
 

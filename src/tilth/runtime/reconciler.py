@@ -21,7 +21,7 @@ from tilth.plan.planner import plan as planned
 from tilth.plan.snapshot import Current
 from tilth.ports.progress import Progress, Silent
 from tilth.resources.graph import Graph
-from tilth.runtime import changes, executor, generations, rollouts, watching
+from tilth.runtime import changes, executor, garbage, generations, rollouts, watching
 from tilth.runtime.backoff import Backoff
 from tilth.runtime.executor import DONE, Applied, Did
 from tilth.runtime.scrubbing import Scrubber
@@ -32,6 +32,7 @@ FAST_POLL = 0.005  # of a replay, in which every day is waited for
 IDLE = 10.0  # seconds on the wall after which a step is made although nothing has moved
 BUSY = 0.5  # seconds before a lock that another holds is tried again
 HEARTBEAT = timedelta(hours=1)  # how old `reconciled_at` may become while there is nothing to do
+DAILY = timedelta(days=1)
 MOST_ROUNDS = 20  # of planning in one step
 ACTOR = "reconcile"
 
@@ -68,6 +69,7 @@ class Reconciler:
         self._watcher = watching.Watcher(work, environment)
         self._graph: tuple[tuple[str, ...], Graph] | None = None
         self._rested: Instant | None = None
+        self._retired: Instant | None = None
         self._scrubber = Scrubber(work, self._complain)
         self._pulse = _Pulse(work, replay=replay)
 
@@ -102,6 +104,7 @@ class Reconciler:
             did = self._settle(graph, now) or did
         if did or self._rested is None:
             self._compact()
+        self._retire(now)
         self._scrubber.step(now)
         self._rest(now, did=did)
         return did
@@ -251,6 +254,21 @@ class Reconciler:
             return
         if count:
             self._tell(f"{count} closed segments of predictions became Parquet")
+
+    def _retire(self, now: Instant) -> None:
+        """Once a day, what `[keep]` says is old goes; while an apply is under way, a step later."""
+        if self._retired is not None and now - self._retired < DAILY:
+            return
+        try:
+            freed = garbage.retire(self._work)
+        except BusyError:
+            return
+        except StorageError as error:
+            self._complain(f"what is old stays: {error.message}")
+        else:
+            if freed.bytes or freed.looks:
+                self._tell(f"what [keep] says is old went: {freed.bytes / 1e6:.1f} MB, {freed.looks} looks")
+        self._retired = now
 
     # --- resting -------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """One statement after another, as typed at any door: it is parsed, performed, and answered as a table.
 
-At a prompt `CREATE` and `DROP` are applied at once, to what was applied before; the files of a project are compared only
-by PLAN and APPLY. A session has one environment.
+At a prompt `CREATE` and `DROP` are applied at once, each to what is deployed at that moment, and do nothing that is due
+elsewhere; the files of a project are compared only by PLAN and APPLY. A session has one environment.
 """
 
 from __future__ import annotations
@@ -216,41 +216,53 @@ class Session:
     # --- declaring at a prompt ---
 
     def _create(self, statement: Declaration) -> Result:
-        present = {r.name: r.declaration for r in self.deployed(self.environment)}
-        if statement.name in present:
-            if statement.if_not_exists:
-                return Result(None, f"`{statement.name}` is there already.", {"name": statement.name})
-            if not statement.or_replace:
+        there = False
+
+        def graph_of() -> Graph | None:
+            nonlocal there
+            present = {r.name: r.declaration for r in self.deployed(self.environment)}
+            there = statement.name in present and statement.if_not_exists
+            if there:
+                return None
+            if statement.name in present and not statement.or_replace:
                 raise ProjectError(
                     f"`{statement.name}` is there already.",
                     hint="Write CREATE OR REPLACE, or CREATE ... IF NOT EXISTS.",
                     where=statement.position,
                 )
-        graph = self.compiled([*(d for n, d in present.items() if n != statement.name), statement])
-        return self._applied(
-            executor.apply(self.work, graph, self.environment, self.progress, self.actor, tell=self.tell)
-        )
+            return self.compiled([*(d for n, d in present.items() if n != statement.name), statement])
+
+        done = self._changed(statement.name, graph_of)
+        if there:
+            return Result(None, f"`{statement.name}` is there already.", {"name": statement.name})
+        return done
 
     def _drop(self, statement: Drop) -> Result:
-        graph = self.deployed(self.environment)
-        found = graph.find(statement.name)
-        if found is None or found.kind is not statement.kind:
-            if statement.if_exists:
-                return Result(None, f"There is no {statement.kind.value} `{statement.name}`.", {})
-            names = [r.name for r in graph.of_kind(statement.kind)]
-            raise UnknownNameError(
-                f"There is no {statement.kind.value} `{statement.name}`.",
-                hint=did_you_mean(statement.name, names, f"{statement.kind.value}s"),
-                where=statement.position,
-            )
-        users = [r.name for r in graph.downstream(statement.name)]
-        if users:
-            raise ProjectError(
-                f"`{statement.name}` is used by {', '.join(users)}.", hint=f"Drop {users[-1]} first."
-            )
-        rest = self.compiled([r.declaration for r in graph if r.name != statement.name])
+        there = True
+
+        def graph_of() -> Graph | None:
+            nonlocal there
+            graph = self.deployed(self.environment)
+            found = graph.find(statement.name)
+            there = found is not None and found.kind is statement.kind
+            if not there and statement.if_exists:
+                return None
+            if not there:
+                names = [r.name for r in graph.of_kind(statement.kind)]
+                raise UnknownNameError(
+                    f"There is no {statement.kind.value} `{statement.name}`.",
+                    hint=did_you_mean(statement.name, names, f"{statement.kind.value}s"),
+                    where=statement.position,
+                )
+            return self.compiled(_without(graph, statement.name))
+
+        done = self._changed(statement.name, graph_of)
+        return done if there else Result(None, f"There is no {statement.kind.value} `{statement.name}`.", {})
+
+    def _changed(self, name: str, graph_of: Callable[[], Graph | None]) -> Result:
+        change = executor.Change(name, graph_of)
         return self._applied(
-            executor.apply(self.work, rest, self.environment, self.progress, self.actor, tell=self.tell)
+            executor.apply(self.work, change, self.environment, self.progress, self.actor, tell=self.tell)
         )
 
     def _applied(self, done: Applied) -> Result:
@@ -292,6 +304,14 @@ def applied_facts(done: Applied) -> dict[str, Any]:
         ],
         "notes": [{"name": n.name, "text": n.text} for n in done.plan.notes],
     }
+
+
+def _without(graph: Graph, name: str) -> list[Declaration]:
+    """The declarations without that of a resource that no other is made from."""
+    users = [r.name for r in graph.downstream(name)]
+    if users:
+        raise ProjectError(f"`{name}` is used by {', '.join(users)}.", hint=f"Drop {users[-1]} first.")
+    return [r.declaration for r in graph if r.name != name]
 
 
 def _with_using(declared: Declaration, statement: RetrainModel) -> Declaration:

@@ -106,6 +106,7 @@ KEYS = (
     Key("limits.statement_timeout", _duration, "60 s", "how long one statement may run"),
     Key("limits.statement_memory", _size, "2 GB", "how much memory one statement may use"),
 )
+KEEP = Keep(**{k.name[5:]: k.read(k.default) for k in KEYS if k.name.startswith("keep.")})
 _BY_NAME = {k.name: k for k in KEYS}
 _TABLES = {k.name.partition(".")[0] for k in KEYS if "." in k.name}
 _VALUES: Mapping[str, type] = {"keep": Keep, "limits": Limits}

@@ -29,6 +29,7 @@ from tilth.ports.signing import Signer, Verifier
 from tilth.ports.snapshots import Manifest, Part
 from tilth.ports.state import Row, State
 from tilth.runtime import registry
+from tilth.runtime.settings import KEEP, Keep
 
 if TYPE_CHECKING:
     from tilth.ml.serving.predictor import Predictor
@@ -53,6 +54,7 @@ class Workspace:
     keys_of: Callable[[], Keys]
     log_of: Callable[[], PredictionLog]
     serving: str = SERVING  # the environment where gates hold
+    keep: Keep = KEEP
 
     @property
     def engine(self) -> QueryEngine:

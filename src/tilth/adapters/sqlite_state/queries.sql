@@ -113,6 +113,9 @@ INSERT INTO quarantine (refresh, dataset, blob, rows, bytes, at) VALUES (:refres
 -- name: quarantine
 SELECT * FROM quarantine ORDER BY refresh;
 
+-- name: forget_quarantine
+DELETE FROM quarantine WHERE refresh = :refresh AND blob = :blob;
+
 -- name: next_version
 SELECT coalesce(max(version), 0) + 1 AS version FROM versions WHERE model = :model;
 
@@ -191,6 +194,17 @@ SELECT * FROM quality WHERE environment = :environment AND model = :model ORDER 
 
 -- name: drift_of
 SELECT * FROM drift WHERE environment = :environment AND model = :model AND at = :at ORDER BY score DESC;
+
+-- name: old_looks
+-- Those that are older, without the newest of each model: they are what a planner decides on.
+SELECT DISTINCT environment, model, at FROM quality q WHERE at < :before AND at < (
+    SELECT at FROM quality n WHERE n.environment = q.environment AND n.model = q.model ORDER BY at DESC LIMIT 1 OFFSET :newest);
+
+-- name: forget_quality
+DELETE FROM quality WHERE environment = :environment AND model = :model AND at = :at;
+
+-- name: forget_drift
+DELETE FROM drift WHERE environment = :environment AND model = :model AND at = :at;
 
 -- name: start_run
 INSERT INTO runs (environment, action, kind, name, reason, status, pid, started_at)

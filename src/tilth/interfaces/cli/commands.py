@@ -212,7 +212,10 @@ def gc(keep: int, project: str, as_json: bool) -> None:
     freed = opened(project).gc(keep)
     words = (
         f"Freed {freed.bytes / 1e6:.1f} MB in {freed.files} files: {freed.generations} generations, "
-        f"{freed.snapshots} snapshots and {freed.versions} versions that nothing pointed at."
+        f"{freed.snapshots} snapshots and {freed.versions} versions that nothing pointed at.\n"
+        f"Older than [keep] says: {freed.predictions} files of predictions ({freed.predictions_bytes / 1e6:.1f} MB), "
+        f"{freed.quarantine} of quarantine ({freed.quarantine_bytes / 1e6:.1f} MB), {freed.refused} bundles of refused "
+        f"versions ({freed.refused_bytes / 1e6:.1f} MB), {freed.looks} looks."
     )
     show.facts(asdict(freed), words, as_json)
 

@@ -4,7 +4,8 @@ Semantics. A ROW check holds for a row unless its expression is false: NULL pass
 (`x IS NOT NULL` is never NULL, so it does what it says). A SET check holds when its expression is true over the rows
 that would be published, after quarantine; NULL (say, AVG of nothing) is not true. REFERENCES holds for a row whose
 columns are all found together in the other table, or of which one is NULL. FRESH WITHIN compares the newest event
-time with the present. KEY and EVENT TIME without a value put the row into quarantine.
+time with the present. KEY and EVENT TIME without a value put the row into quarantine, as does an EVENT TIME that no
+calendar holds (`infinity`, or outside the years 1 to 9999).
 
 One pass counts what fails of all row checks; one more answers all set checks at once.
 """
@@ -19,7 +20,7 @@ from typing import Any
 
 from tilth.core.errors import ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, quoted
-from tilth.core.schema import TEMPORAL, Schema
+from tilth.core.schema import TEMPORAL, DataType, Schema
 from tilth.core.time import Instant, naive, show_duration
 from tilth.ml.data import identity
 from tilth.ml.data.snapshots import Marks
@@ -67,11 +68,11 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """What the pass over the rows found: `failed[i]` rows fail item i; `missing[c]` have no value in a needed column."""
+    """What the pass over the rows found: `failed[i]` rows fail item i; `missing[i]` the needs' item i."""
 
     rows: int
     failed: Mapping[int, int]
-    missing: Mapping[str, int]
+    missing: tuple[int, ...]
     bad: int  # rows that go into quarantine
 
 
@@ -159,7 +160,7 @@ def fails(checks: Checks, index: int) -> str:
 
 def bad(checks: Checks) -> str:
     """SQL that is true for a row of ROWS that goes into quarantine."""
-    terms = [f"{quoted(c)} IS NULL" for c in checks.needed]
+    terms = [test for test, _, _ in _needs(checks)]
     terms += [fails(checks, i) for i in checks.row_items if checks.items[i].on_fail is OnFail.QUARANTINE]
     return " OR ".join(terms) or "false"
 
@@ -169,12 +170,12 @@ def count_rows(
 ) -> RowCounts:
     """One pass: how many rows fail each row check, and how many go into quarantine."""
     listed = ["count(*)", _count(bad(checks))]
-    listed += [_count(f"{quoted(c)} IS NULL") for c in checks.needed]
+    listed += [_count(test) for test, _, _ in _needs(checks)]
     listed += [_count(fails(checks, i)) for i in checks.row_items]
     sql = f"SELECT {', '.join(listed)} FROM {ROWS}"
     found = [int(n) for n in one_row(engine, sql, {ROWS: rows, **references})]
-    needed = len(checks.needed)
-    missing = dict(zip(checks.needed, found[2 : 2 + needed], strict=True))
+    needed = len(_needs(checks))
+    missing = tuple(found[2 : 2 + needed])
     failed = dict(zip(checks.row_items, found[2 + needed :], strict=True))
     return RowCounts(found[0], failed, missing, found[1])
 
@@ -186,11 +187,30 @@ def _count(test: str) -> str:
 
 def reasons(checks: Checks) -> str:
     """SQL for the list of reasons why a row of ROWS goes into quarantine."""
-    parts = [(f"{quoted(c)} IS NULL", f"{_clause(checks, c)} IS NULL") for c in checks.needed]
+    parts = [(test, reason) for test, reason, _ in _needs(checks)]
     held = [i for i in checks.row_items if checks.items[i].on_fail is OnFail.QUARANTINE]
     parts += [(fails(checks, i), label(checks.items[i])) for i in held]
     listed = ", ".join(f"CASE WHEN {test} THEN {_text(words)} END" for test, words in parts) or "NULL"
     return f"list_filter([{listed}]::VARCHAR[], lambda r: r IS NOT NULL)"
+
+
+def _needs(checks: Checks) -> tuple[tuple[str, str, str], ...]:
+    """What KEY and EVENT TIME need of a row: SQL that is true when it lacks that, the reason, and the check's name."""
+    clauses = [(quoted(c), _clause(checks, c)) for c in checks.needed]
+    needs = [(f"{column} IS NULL", f"{words} IS NULL", f"{words} IS NOT NULL") for column, words in clauses]
+    event = checks.schema.find(checks.event_time) if checks.event_time else None
+    if event is not None and event.type in _CALENDAR:
+        words = f"EVENT TIME {event.name}"
+        first, last = _CALENDAR[event.type]
+        test = f"coalesce({quoted(event.name)} NOT BETWEEN {first} AND {last}, false)"
+        needs.append((test, f"{words} IS IN NO YEAR FROM 1 TO 9999", f"{words} IS IN A YEAR FROM 1 TO 9999"))
+    return tuple(needs)
+
+
+_CALENDAR = {
+    DataType.DATE: ("DATE '0001-01-01'", "DATE '9999-12-31'"),
+    DataType.TIMESTAMP: ("TIMESTAMP '0001-01-01 00:00:00'", "TIMESTAMP '9999-12-31 23:59:59.999999'"),
+}
 
 
 def _clause(checks: Checks, column: str) -> str:
@@ -212,13 +232,13 @@ def row_results(checks: Checks, counts: RowCounts) -> dict[int, CheckResult]:
 
 
 def needed_results(checks: Checks, counts: RowCounts) -> tuple[CheckResult, ...]:
-    """Results for columns of KEY and EVENT TIME, only where values are missing."""
+    """Results for columns of KEY and EVENT TIME, only where values are missing or no calendar holds them."""
     return tuple(
         CheckResult(
-            f"{_clause(checks, column)} IS NOT NULL", "row", OnFail.QUARANTINE.value, False, missing, counts.rows,
+            name, "row", OnFail.QUARANTINE.value, False, missing, counts.rows,
             f"{missing:,} of {counts.rows:,} rows have none",
         )
-        for column, missing in counts.missing.items()
+        for (_, _, name), missing in zip(_needs(checks), counts.missing, strict=True)
         if missing
     )  # fmt: skip
 
@@ -238,8 +258,10 @@ def set_results(
             listed += [f"({item.expression})::BOOLEAN", f"({left})"]
             asked.append(i)
         elif item.kind is CheckKind.FRESH and checks.event_time:
-            newest = f"max({quoted(checks.event_time)})::TIMESTAMP"
-            listed += ["true", newest]
+            # A row from the future says nothing of how fresh the others are.
+            column = quoted(checks.event_time)
+            past = f"max({column}) FILTER (WHERE {column} <= TIMESTAMP '{naive(now)}')"
+            listed += ["true", f"coalesce({past}, max({column}))::TIMESTAMP"]
             asked.append(i)
     if not asked:
         return {}

@@ -2,10 +2,12 @@
 
 The rows go to temporary files on the blobs' disk, the checks run over them there, and only then do files become blobs
 and a manifest names them; what is not published is removed. With REFRESH ... INCREMENTAL and a parent made by the
-same recipe, only rows with an event time later than the parent's watermark less the lookback are read, and take the
-place of the parent's rows of that window (`merge`). Unchanged rows give the parent's manifest itself. With a file of
-the parent missing or damaged all rows are read, and what has the parent's content mends it; an INCREMENTAL dataset whose
-sources give fewer rows by now is left as it is, and what would be lost is said.
+same recipe, only rows from the parent's watermark less the lookback on are read, and take the place of the parent's
+rows of that window (`merge`); more rows at the very watermark may have come since. The watermark is the newest event
+time that is not later than now: a row from the future stays, is told, and is read again until its time has come.
+Unchanged rows give the parent's manifest itself. With a file of the parent missing or damaged all rows are read, and
+what has the parent's content mends it; an INCREMENTAL dataset whose sources give fewer rows by now is left as it is,
+and what would be lost is said.
 
 KEY is unique in every snapshot: of rows with the same key the one with the latest event time stays. Without an EVENT
 TIME nothing says which is the latest, and a repeated key stops the collection. Rows that fail a QUARANTINE check,
@@ -17,7 +19,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from tilth.core.errors import CheckFailedError, DamagedError, DataError, ProjectError
@@ -26,7 +28,7 @@ from tilth.core.schema import Schema
 from tilth.core.time import Instant
 from tilth.ml.data import checks as checking
 from tilth.ml.data import merge as merging
-from tilth.ml.data import quarantine, reading, snapshots
+from tilth.ml.data import quarantine, reading, snapshots, windows
 from tilth.ml.data import rows as kept
 from tilth.ml.data.checks import Checks, RowCounts
 from tilth.ml.data.rows import Rows
@@ -70,7 +72,8 @@ class _Run:
     progress: Progress
     folder: str
     damaged: tuple[Part, ...] = ()  # of the parent
-    low: datetime | None = None
+    start: windows.Start | None = None
+    low: datetime | None = None  # rows from then on are read; all when None
     rows_read: int = 0
     scans: tuple[tuple[str, Scan], ...] = ()
     references: dict[str, Relation] = field(default_factory=dict)
@@ -93,7 +96,8 @@ def collect(
     run = _Run(spec, recipe, sources, datasets, engine, blobs, parent, now, progress, folder)
     try:
         run.damaged = _damaged(parent, blobs) if parent else ()
-        run.low = _window_start(spec, recipe, parent) if not run.damaged else None
+        run.start = windows.start(spec, recipe, parent, now, engine, blobs) if not run.damaged else None
+        run.low = run.start.low if run.start else None
         return _collected(run)
     finally:
         for held in run.holds:
@@ -101,24 +105,18 @@ def collect(
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _window_start(spec: CreateDataset, recipe: str, parent: Manifest | None) -> datetime | None:
-    """The time after which rows are read again; None when all are."""
-    if parent is None or not spec.refresh.incremental or parent.recipe != recipe:
-        return None
-    if spec.event_time is None:
-        raise ProjectError(
-            f"Dataset `{spec.name}` is INCREMENTAL and has no EVENT TIME.",
-            hint="Add EVENT TIME <column>: it says which rows are new.",
-            where=spec.position,
-        )
-    if parent.watermark is None or not parent.parts:
-        return None
-    return datetime.fromisoformat(parent.watermark) - (spec.refresh.lookback or timedelta())
+@dataclass(frozen=True, slots=True)
+class _Vetted:
+    """What was read, what was found, and what of it may be published; `repeated` rows gave way to others of their key."""
+
+    raw: Rows
+    checks: Checks
+    counts: RowCounts
+    good: Rows
+    repeated: int
 
 
-def _collected(run: _Run) -> Collected:
-    run.progress.step(f"collect {run.spec.name}", None, "reading")
-    schemas = reading.schemas_of(run.spec.query.sql, run.sources, run.datasets, run.spec.query.position)
+def _vetted(run: _Run, schemas: Mapping[str, Schema]) -> _Vetted:
     raw, checks = _read(run, schemas)
     if run.low is None:
         _not_empty(run, raw.rows)
@@ -126,15 +124,38 @@ def _collected(run: _Run) -> Collected:
     _open_references(run, checks)
     counts = checking.count_rows(checks, raw.relation, run.engine, run.references)
     good, repeated = _publishable(run, raw, checks, counts)
-    key_results = _key_results(checks, good.rows, repeated)
+    return _Vetted(raw, checks, counts, good, repeated)
+
+
+def _vanished(run: _Run, found: _Vetted) -> bool:
+    """Whether a row that was from the future is not found in the window: all that the sources hold is looked at then."""
+    event = found.checks.event_time
+    if run.start is None or run.parent is None or event is None:
+        return False
+    return windows.vanished(
+        run.parent, run.start.mark, found.good, found.checks.key, event, run.engine, run.blobs
+    )
+
+
+def _collected(run: _Run) -> Collected:
+    run.progress.step(f"collect {run.spec.name}", None, "reading")
+    schemas = reading.schemas_of(run.spec.query.sql, run.sources, run.datasets, run.spec.query.position)
+    vetted = _vetted(run, schemas)
+    if _vanished(run, vetted):
+        run.low = windows.FIRST
+        vetted = _vetted(run, schemas)
+        run.low = windows.first(vetted.raw, cast("str", vetted.checks.event_time), run.engine)
+    raw, checks, counts, good = vetted.raw, vetted.checks, vetted.counts, vetted.good
+    key_results = _key_results(checks, good.rows, vetted.repeated)
     parts, unchanged = _parts(run, good, checks)
     if raw.rows == 0:
         _not_empty(run, sum(p.rows for p in parts))
-    results = _results(run, checks, counts, parts, key_results)
+    times = windows.times(parts, checks.event_time, run.now, run.engine, run.blobs)
+    results = _results(run, checks, counts, parts, (*key_results, *times.results(checks.event_time)))
     _stop(run, results, sum(p.rows for p in parts))
     run.progress.step(f"publish {run.spec.name}", None, f"{sum(p.rows for p in parts):,} rows")
     held = _quarantined(run, raw, checks, counts)
-    manifest = _publish(run, checks, parts, unchanged)
+    manifest = _publish(run, checks, parts, times.watermark, unchanged=unchanged)
     bad = held.rows if held else 0
     return Collected(manifest, results, held, run.rows_read, bad, manifest.schema)
 
@@ -145,14 +166,14 @@ def _collected(run: _Run) -> Collected:
 def _read(run: _Run, schemas: Mapping[str, Schema]) -> tuple[Rows, Checks]:
     """The query's rows, kept, and the checks that apply to their schema."""
     body, parameters, since = run.spec.query.sql.rstrip().rstrip(";"), None, None
-    if run.low is not None and run.spec.event_time:
+    if run.low is not None and run.low != windows.FIRST and run.spec.event_time:
         since = reading.Since(run.spec.event_time, run.low)
         parameters = {"tilth_low": run.low}
     inputs = reading.open_inputs(run.spec.query.sql, schemas, run.sources, run.datasets, run.blobs, since)
     run.holds.append(inputs)
     sql = body
     if parameters:
-        sql = f"SELECT * FROM (\n{body}\n) WHERE {quoted(cast('str', run.spec.event_time))} > $tilth_low"
+        sql = f"SELECT * FROM (\n{body}\n) WHERE {quoted(cast('str', run.spec.event_time))} >= $tilth_low"
     reader = run.engine.stream(sql, inputs.inputs, parameters)
     schema = _schema(run, reader.schema)
     known = run.parent.schema if run.low is not None and run.parent else None
@@ -320,7 +341,9 @@ def _parts(run: _Run, good: Rows, checks: Checks) -> tuple[tuple[Part | Written,
     return written, False
 
 
-def _publish(run: _Run, checks: Checks, parts: tuple[Part | Written, ...], unchanged: bool) -> Manifest:
+def _publish(
+    run: _Run, checks: Checks, parts: tuple[Part | Written, ...], watermark: str | None, *, unchanged: bool
+) -> Manifest:
     if unchanged and run.parent is not None:
         return run.parent
     draft = Manifest(run.spec.name, run.recipe, checks.schema, tuple(_draft(p) for p in parts))
@@ -332,11 +355,9 @@ def _publish(run: _Run, checks: Checks, parts: tuple[Part | Written, ...], uncha
     done = tuple(p.put(run.blobs) if isinstance(p, Written) else p for p in parts)
     if same and run.parent is not None:
         return replace(run.parent, parts=done)
-    marks = [p.event_max for p in done if p.event_max]
-    if run.low is not None and run.parent is not None and run.parent.watermark:
-        marks.append(run.parent.watermark)
+    marks = [watermark, run.start.mark if run.start else None]  # rows that are gone had moved it, too
     parent = run.parent.id if run.parent else None
-    return replace(draft, parts=done, watermark=max(marks, default=None), parent=parent)
+    return replace(draft, parts=done, watermark=max(filter(None, marks), default=None), parent=parent)
 
 
 def _damaged(parent: Manifest, blobs: Blobs) -> tuple[Part, ...]:

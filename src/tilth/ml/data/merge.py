@@ -1,6 +1,6 @@
 """A window of rows read again, put into the snapshot that was there before.
 
-Everything later than the window's start is replaced by what was read; what is older stays, except rows whose key came
+Everything from the window's start on is replaced by what was read; what is older stays, except rows whose key came
 again. Parts that the window touches are written anew, and small last parts are joined with the new rows, so that
 daily refreshes do not leave hundreds of files. Parts stay in the order of time.
 """
@@ -36,7 +36,7 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Where the window begins, and what is needed to put it in."""
+    """Where the window begins (the first moment in it), and what is needed to put it in."""
 
     low: datetime
     rows: Rows
@@ -54,8 +54,8 @@ class Window:
 def merge(parent: Manifest, window: Window) -> Merged:
     """The snapshot's parts with the window's rows in place."""
     low = event_text(window.low) or ""
-    old = [p for p in parent.parts if (p.event_max or "") <= low]
-    touched = [p for p in parent.parts if (p.event_max or "") > low]
+    old = [p for p in parent.parts if (p.event_max or "") < low]
+    touched = [p for p in parent.parts if (p.event_max or "") >= low]
     again = _again(old + touched, window)
     if not again and _same(touched, window):
         return Merged(parent.parts, unchanged=True)
@@ -124,11 +124,13 @@ def _later(batches: Iterable[pa.RecordBatch], window: Window) -> Iterator[pa.Rec
     import pyarrow.compute as pc
 
     for batch in batches:
-        yield batch.filter(pc.greater(batch[window.event], _bound(batch[window.event].type, window.low)))
+        yield batch.filter(
+            pc.greater_equal(batch[window.event], _bound(batch[window.event].type, window.low))
+        )
 
 
 def _bound(kind: Any, low: datetime) -> pa.Scalar:
-    """The window's start as a value of the event column; a date lies after it if its midnight does."""
+    """The window's start as a value of the event column; for dates it is a midnight."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -141,7 +143,7 @@ def _older(part: Part, window: Window, number: int, again: set[str]) -> Written 
         keys = " AND ".join(f"n.{quoted(c)} = o.{quoted(c)}" for c in window.checks.key)
         by = ", ".join(quoted(c) for c in window.checks.order)
         sql = (
-            f"SELECT * FROM old o WHERE o.{quoted(window.event)} <= $low"
+            f"SELECT * FROM old o WHERE o.{quoted(window.event)} < $low"
             f" AND NOT EXISTS (SELECT 1 FROM new n WHERE {keys}) ORDER BY {by}"
         )
         inputs = {"old": [window.blobs.path(part.blob)], "new": window.rows.relation}
@@ -163,7 +165,7 @@ def _earlier(batches: Iterable[pa.RecordBatch], window: Window) -> Iterator[pa.R
     import pyarrow.compute as pc
 
     for batch in batches:
-        kept = batch.filter(pc.less_equal(batch[window.event], _bound(batch[window.event].type, window.low)))
+        kept = batch.filter(pc.less(batch[window.event], _bound(batch[window.event].type, window.low)))
         if kept.num_rows:
             yield kept.cast(_of(window.rows.schema, kept.schema.names))
 

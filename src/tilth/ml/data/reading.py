@@ -66,10 +66,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Only rows whose `column` of the query's result is later than `after` are wanted."""
+    """Only rows whose `column` of the query's result is `start` or later are wanted."""
 
     column: str
-    after: datetime
+    start: datetime
 
 
 def schemas_of(
@@ -154,7 +154,7 @@ def _bound(sql: str, schemas: Mapping[str, Schema], since: Since | None) -> tupl
     found = lineage.origin(sql, since.column, schemas) if since else None
     if since is None or found is None or not found[0]:
         return None
-    return _name(found[0], found[1]).lower(), Predicate(found[2], ">", since.after)
+    return _name(found[0], found[1]).lower(), Predicate(found[2], ">=", since.start)
 
 
 def _held(reader: pa.RecordBatchReader, reading: Reading, blobs: Blobs) -> Relation:

@@ -108,11 +108,15 @@ class _Watch:
         if any(a.null_count for a in arrays):
             self.holds = False
             return
-        first = tuple(a[0].as_py() for a in arrays)
+        try:
+            first, last = (tuple(a[at].as_py() for a in arrays) for at in (0, -1))
+        except (OverflowError, ValueError):  # a time in no calendar, on its way into quarantine
+            self.holds = False
+            return
         if self._last is not None and not (self._last < first or (self._last == first and not self._strict)):
             self.holds = False
             return
-        self._last = tuple(a[-1].as_py() for a in arrays)
+        self._last = last
         self.holds = self._within(arrays)
 
     def _within(self, arrays: list[pa.Array]) -> bool:

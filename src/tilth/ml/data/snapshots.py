@@ -76,8 +76,6 @@ class PartWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
-        import pyarrow.compute as pc
-
         if self._file is None:
             self._file = _opened(self._path, self._schema, batch)
         self._digest.update(batch)
@@ -85,9 +83,9 @@ class PartWriter:
         if self._identity:
             self._ids.append(row_ids(batch, self._identity).astype("<u8").tobytes())
         if self._event >= 0 and batch.num_rows:
-            ends = pc.min_max(batch.column(self._event)).as_py()
-            self._low = ends["min"] if self._low is None else min(self._low, ends["min"] or self._low)
-            self._high = ends["max"] if self._high is None else max(self._high, ends["max"] or self._high)
+            low, high = _span(batch.column(self._event))
+            self._low = low if self._low is None else min(self._low, low or self._low)
+            self._high = high if self._high is None else max(self._high, high or self._high)
 
     def finish(self) -> Written:
         """Close the file."""
@@ -104,6 +102,17 @@ class PartWriter:
         with open(path, "wb") as file:
             file.writelines(self._ids)
         return path
+
+
+def _span(times: pa.Array) -> tuple[Any, Any]:
+    """The least and the greatest; none when one is in no calendar, a row of which is on its way into quarantine."""
+    import pyarrow.compute as pc
+
+    try:
+        ends = pc.min_max(times).as_py()
+    except (OverflowError, ValueError):
+        return None, None
+    return ends["min"], ends["max"]
 
 
 def _opened(path: str, schema: pa.Schema, first: pa.RecordBatch | None) -> Any:
@@ -314,7 +323,9 @@ def plain_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if t.is_dictionary(array.type):
         return plain_array(array.dictionary_decode(), kind)
     if t.is_timestamp(array.type):
-        return array.cast(pa.timestamp(kind.unit, tz=array.type.tz), safe=False).cast(kind)
+        return (
+            _floored(array, kind.unit).cast(pa.timestamp(kind.unit, tz=array.type.tz), safe=False).cast(kind)
+        )
     if t.is_duration(array.type):
         return pa.array([None if v is None else v.total_seconds() for v in array.to_pylist()], kind)
     if t.is_interval(array.type):
@@ -323,6 +334,17 @@ def plain_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
         values = [None if v is None else json.dumps(v, default=str) for v in array.to_pylist()]
         return pa.array(values, kind)
     return array.cast(kind)
+
+
+def _floored(array: pa.Array, unit: str) -> pa.Array:
+    """Times as the engine compares them: a cast alone would round those before 1970 up."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if array.type.unit != "ns" or unit != "us":
+        return array
+    first = pc.min(array.cast(pa.int64())).as_py()
+    return array if first is None or first >= 0 else pc.floor_temporal(array, unit="microsecond")
 
 
 def _seconds(value: Any) -> float | None:
