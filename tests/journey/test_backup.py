@@ -222,7 +222,7 @@ def test_the_commands_say_what_they_did(
     monkeypatch.chdir(tmp_path / "p")
     assert run(["backup", "../x.tilth", "--json"]) == 0
     made = json.loads(capsys.readouterr().out)
-    assert (made["blobs"], made["keys"]) == (2, False)
+    assert (made["blobs"], made["keys"]) == (3, False)
     assert made["bytes"] == os.path.getsize("../x.tilth")
     assert run(["backup", "../x.tilth"]) == 5
     assert "is there already" in capsys.readouterr().err

@@ -78,7 +78,6 @@ def test_a_member_that_own_code_made_up_is_never_loaded_where_the_key_is_nor_sig
         project.apply()
     assert caught.value.code in ("E-TAMPER", "E-TRAIN")
     assert not (tmp_path / "ran").exists()
-    assert not (tmp_path / "shop" / ".tilth" / "keys").exists()  # the key was not even made
     assert project.state().read("versions") == ()
     assert left_making(project) == []
 

@@ -145,12 +145,14 @@ def _ints(texts: Iterable[bytes], name: str) -> Ints:
     return np.array(list(map(int, found)), dtype=np.int64)
 
 
-def _floats(texts: Iterable[bytes], name: str) -> Floats:
-    """The finite numbers of all texts, one after another."""
+def _floats(texts: Iterable[bytes], name: str, *, endless: bool = False) -> Floats:
+    """The finite numbers of all texts, one after another; `endless`: they may be infinite, too."""
     import numpy as np
 
-    out = np.array(list(map(float, _tokens(texts, NUMERIC, name, "no number"))), dtype=np.float64)
-    _require(bool(np.isfinite(out).all()), f"`{name}` has other numbers")
+    allowed = SHOWN if endless else NUMERIC
+    out = np.array(list(map(float, _tokens(texts, allowed, name, "no number"))), dtype=np.float64)
+    good = ~np.isnan(out) if endless else np.isfinite(out)
+    _require(bool(good.all()), f"`{name}` has other numbers")
     return out
 
 
@@ -271,7 +273,7 @@ def _splits(texts: Callable[[bytes], list[bytes]], nodes: Ints, columns: int, ca
         _ints(texts(b"split_feature"), "split_feature"),
         _ints(texts(b"decision_type"), "decision_type"),
     )
-    limits = _floats(texts(b"threshold"), "threshold")
+    limits = _floats(texts(b"threshold"), "threshold", endless=True)  # a split on gaps alone is at infinity
     _all((features >= 0) & (features < columns), "splits on no column", owner)
     _all((kinds >= 0) & (kinds < 12), "decides in no known way", owner)
     over = (kinds & CATEGORICAL) == CATEGORICAL

@@ -31,7 +31,7 @@ def test_an_endpoint_waits_until_its_model_has_a_version(
     version_of: str | None, status: str, target: str | None
 ) -> None:
     nothing: Any = None
-    run = _Run(nothing, GRAPH, "prod", "test", Silent(), {}, {}, gates=True)
+    run = _Run(nothing, GRAPH, "prod", "test", Silent(), {}, {}, gates=True, jobs=nothing)
     if version_of is not None:
         run.pointers[Kind.MODEL, version_of] = Pointer(Kind.MODEL, version_of, "2:m", "3", "")
     action = DeployEndpoint("api", GRAPH.get("api").recipe, "m", "new")
