@@ -32,7 +32,7 @@ RESERVED = frozenset(
 
 MOST_TEXT = 2_000_000  # characters of a text, so that reading it takes seconds at most
 MOST_TOKENS = 200_000
-DEEPEST = 100  # brackets within one another
+DEEPEST = 100  # brackets or CASEs within one another, or signs in a row
 
 _QUOTED = re.compile(
     r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|`(?:[^`]|``)*`|--[^\n]*|/\*(?:[^*]|\*(?!/))*\*/"
@@ -48,6 +48,7 @@ _CLOSERS = {
 _PAIRS = {"(": ")", "[": "]", "{": "}"}
 _OPEN = frozenset(_PAIRS)
 _CLOSE = frozenset(_PAIRS.values())
+_SIGNS = frozenset(["NOT", "-", "+", "~"])
 
 
 @cache
@@ -139,16 +140,19 @@ class Cursor:
         self._check_depth()
 
     def _check_depth(self) -> None:
-        depth = 0
+        depth = signs = 0
         for i, key in enumerate(self.keys):
-            if key in _OPEN:
+            signs = signs + 1 if key in _SIGNS else 0
+            if key in _OPEN or key == "CASE":
                 depth += 1
-                if depth > DEEPEST:
-                    self.fail(
-                        f"More than {DEEPEST} brackets stand within one another here.", "Split it.", at=i
-                    )
-            elif key in _CLOSE:
-                depth -= 1
+            elif key in _CLOSE or key == "END":
+                depth = max(0, depth - 1)
+            if depth > DEEPEST:
+                self.fail(
+                    f"More than {DEEPEST} brackets or CASEs stand within one another here.", "Split it.", at=i
+                )
+            if signs > DEEPEST:
+                self.fail(f"More than {DEEPEST} signs follow one another here.", "Leave them out.", at=i)
 
     # --- looking ---
 
