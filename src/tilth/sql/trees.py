@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -115,7 +114,7 @@ def tree(sql: str) -> exp.Expr:
     from sqlglot.errors import ParseError, TokenError
 
     try:
-        with _depth():
+        with _depth:
             return parse_one(sql, dialect="duckdb")
     except (ParseError, TokenError) as problem:
         raise _unreadable(sql, problem) from problem
@@ -123,32 +122,36 @@ def tree(sql: str) -> exp.Expr:
         raise LanguageError("This query is nested too deeply.", hint="Split it with WITH.") from None
 
 
-_FRAMES = 6_000  # sqlglot takes up to 35 calls for one bracket within another, of which the cursor allows 100
-_parsing = threading.Lock()
-_parsers = 0
-_frames_before = 0
-
-
-@contextmanager
-def _depth() -> Iterator[None]:
+class _Depth:
     """Room on the stack for what may be nested, however deep the caller stands itself, while anybody parses.
 
     Without it, what is "too deep" would depend on who asks: a prompt, a server's thread, sqlglot's compiled build.
-    Calls of Python within Python take no room on the stack of C (PEP 659's interpreter, 3.11).
+    Calls of Python within Python take no room on the stack of C (3.11 and later). sqlglot takes up to 35 calls
+    for a bracket within another, of which the cursor allows 100.
     """
-    global _parsers, _frames_before
-    with _parsing:
-        if not _parsers:
-            _frames_before = sys.getrecursionlimit()
-            sys.setrecursionlimit(max(_FRAMES, _frames_before))
-        _parsers += 1
-    try:
-        yield
-    finally:
-        with _parsing:
-            _parsers -= 1
-            if not _parsers:
-                sys.setrecursionlimit(_frames_before)
+
+    FRAMES = 6_000
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._parsers = 0
+        self._before = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._parsers:
+                self._before = sys.getrecursionlimit()
+                sys.setrecursionlimit(max(self.FRAMES, self._before))
+            self._parsers += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._parsers -= 1
+            if not self._parsers:
+                sys.setrecursionlimit(self._before)
+
+
+_depth = _Depth()
 
 
 def _unreadable(sql: str, problem: Any) -> LanguageError:
