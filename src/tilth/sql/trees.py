@@ -8,7 +8,6 @@ query that passes here can still be refused by the engine.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -113,45 +112,26 @@ def tree(sql: str) -> exp.Expr:
     from sqlglot import parse_one
     from sqlglot.errors import ParseError, TokenError
 
+    _make_room()
     try:
-        with _depth:
-            return parse_one(sql, dialect="duckdb")
+        return parse_one(sql, dialect="duckdb")
     except (ParseError, TokenError) as problem:
         raise _unreadable(sql, problem) from problem
     except RecursionError:
         raise LanguageError("This query is nested too deeply.", hint="Split it with WITH.") from None
 
 
-class _Depth:
-    """Room on the stack for what may be nested, however deep the caller stands itself, while anybody parses.
+_FRAMES = 5_000  # sqlglot takes up to 35 calls for a bracket within another, of which the cursor allows 100
+
+
+def _make_room() -> None:
+    """Lets calls go as deep as what may be nested needs, for the whole process and from then on.
 
     Without it, what is "too deep" would depend on who asks: a prompt, a server's thread, sqlglot's compiled build.
-    Calls of Python within Python take no room on the stack of C (3.11 and later). sqlglot takes up to 35 calls
-    for a bracket within another, of which the cursor allows 100.
+    Calls of Python within Python take no room on the stack of C (3.11 and later).
     """
-
-    FRAMES = 6_000
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._parsers = 0
-        self._before = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if not self._parsers:
-                self._before = sys.getrecursionlimit()
-                sys.setrecursionlimit(max(self.FRAMES, self._before))
-            self._parsers += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._parsers -= 1
-            if not self._parsers:
-                sys.setrecursionlimit(self._before)
-
-
-_depth = _Depth()
+    if sys.getrecursionlimit() < _FRAMES:
+        sys.setrecursionlimit(_FRAMES)
 
 
 def _unreadable(sql: str, problem: Any) -> LanguageError:
