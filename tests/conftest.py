@@ -3,6 +3,7 @@
 import atexit
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("tilth", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -13,3 +14,13 @@ settings.load_profile("tilth")
 def _quiet() -> None:
     """What DuckDB's binding says of objects that errors held to the interpreter's very end is no part of the report."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+LONGEST = ("test_demo.py", "journey/", "faults/", "upgrade/", "bench/", "contract/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files whose tests take long come first, so that no process is left alone with one at the end."""
+    items.sort(
+        key=lambda item: next((i for i, part in enumerate(LONGEST) if part in item.nodeid), len(LONGEST))
+    )

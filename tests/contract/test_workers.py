@@ -1,11 +1,13 @@
 """Real worker processes: what they may do, how they end, and that the same job gives the same bytes."""
 
 import os
+import py_compile
 import signal
 import subprocess
 import sys
 import threading
 import time
+import zipfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -165,6 +167,24 @@ def test_an_own_estimator_is_found_by_its_path_and_what_it_prints_is_no_answer(
     found = JOBS.run(job(data, tmp_path / "o", engine="sklearn", estimator=own(data, "mine", code)), Silent())
     assert found["notes"] == {"estimator": "LogisticRegression"}
     assert "member.skops" in found["files"]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("module", ["forged", "pkg.deep"])
+def test_what_lies_compiled_beside_own_code_is_not_read(data: Path, tmp_path: Path, module: str) -> None:
+    """A `__pycache__` is not part of the hash: one that claims to be of this very file must change nothing."""
+    (data / "estimators" / "pkg").mkdir(exist_ok=True)
+    path = data / "estimators" / (module.replace(".", "/") + ".py")
+    path.write_text(HEAD + "def make():\n    return LogisticRegression(C=0.111)\n", "utf-8")
+    right = path.read_bytes()
+    path.write_bytes(right.replace(b"0.111", b"0.999"))
+    at = path.stat()
+    compiled = Path(py_compile.compile(str(path)) or "")
+    assert compiled.parent.name == "__pycache__"
+    path.write_bytes(right)
+    os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))
+    asked = job(data, tmp_path / "o", engine="sklearn", estimator=f"{module}:make")
+    JOBS.run(asked, Silent())
+    assert b'"0.111"' in zipfile.ZipFile(tmp_path / "o" / "member.skops").read("schema.json")
 
 
 FAULTY = {

@@ -10,12 +10,12 @@ import importlib
 import io
 import json
 import os
-import sys
 import time
 import zipfile
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from tilth.adapters.own_modules import open_folder
 from tilth.adapters.skops_scorer import strangers
 from tilth.core.errors import ResourceLimitError, TrainingError, UnsupportedError
 from tilth.ports.learning import Budget, Fitted, Task
@@ -94,8 +94,8 @@ def _grow(
 def _made(path: str, folder: str) -> Any:
     """What the user's function returns; its module is looked for in the project's `estimators/`, then installed ones."""
     module, _, name = path.partition(":")
-    if folder and os.path.isdir(folder) and folder not in sys.path:
-        sys.path.insert(0, folder)
+    if folder and os.path.isdir(folder):
+        open_folder(folder)
     try:
         found = getattr(importlib.import_module(module), name or "make")
     except ModuleNotFoundError as error:

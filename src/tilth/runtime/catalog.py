@@ -15,7 +15,7 @@ from tilth.core.errors import UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.core.time import naive, parse_instant
-from tilth.ml.data.snapshots import plain_schema, schema_of
+from tilth.ml.data.snapshots import file_rows, plain_schema, schema_of
 from tilth.plan.snapshot import Pointer
 from tilth.ports.source import Scan
 from tilth.ports.state import Row
@@ -94,13 +94,12 @@ class SystemTables:
 def _quarantined(work: Workspace) -> pa.Table:
     """The rows held back, of all refreshes: what they were (JSON, or the raw line), and why."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     kinds = (pa.int64(), pa.string(), pa.string(), pa.list_(pa.string()), pa.string())
     schema = pa.schema(zip(("refresh", "dataset", "row", "reasons", "origin"), kinds, strict=True))
     tables = [schema.empty_table()]
     for kept in work.state.read("quarantine"):
-        rows = pq.read_table(work.blobs.path(str(kept["blob"])))
+        rows = file_rows(work.blobs.path(str(kept["blob"])))
         said = {
             n: pa.repeat(pa.scalar(kept[n], schema.field(n).type), len(rows)) for n in ("refresh", "dataset")
         }

@@ -118,13 +118,12 @@ class _Subject:
     def newest(self, count: int = ROWS) -> pa.Table:
         """The last rows of the snapshot, which lie in the order of their event time."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         manifest, parts, have = self.manifest(), list[Any](), 0
         for part in reversed(manifest.parts):
             if have >= count:
                 break
-            parts.insert(0, pq.read_table(self.work.blobs.path(part.blob)))
+            parts.insert(0, snapshots.file_rows(self.work.blobs.path(part.blob)))
             have += part.rows
         table = pa.concat_tables(parts) if parts else snapshots.empty(manifest.schema)
         return table.slice(max(0, table.num_rows - count)).combine_chunks()

@@ -18,6 +18,7 @@ from tilth.core.errors import TilthError
 from tilth.core.schema import Schema
 from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.ml.data.drift import WINDOW
+from tilth.ml.data.snapshots import file_rows
 from tilth.ml.serving.monitoring import Answers, Look, Tuned, Watched, decode, key_texts, look
 from tilth.plan.snapshot import Pointer
 from tilth.ports.predictions import START
@@ -251,9 +252,7 @@ def _of(records: pa.Table, environment: str, one: Served) -> pa.Table:
 
 
 def _known(path: str, keys: tuple[str, ...], column: str) -> tuple[pa.Array, pa.Array]:
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path, columns=list(dict.fromkeys((*keys, column))))
+    table = file_rows(path, list(dict.fromkeys((*keys, column))))
     table = table.filter(table.column(column).is_valid())
     texts = key_texts(table, keys)
     assert texts is not None
@@ -288,23 +287,20 @@ def new_rows(
 
 
 def _labelled(work: Workspace, manifest: Manifest, target: str) -> int:
-    import pyarrow.parquet as pq
-
     name = manifest.schema.field(target).name
-    return sum(_valid(pq.read_table(work.blobs.path(p.blob), columns=[name])[name]) for p in manifest.parts)
+    return sum(_valid(file_rows(work.blobs.path(p.blob), [name])[name]) for p in manifest.parts)
 
 
 def _labelled_after(work: Workspace, manifest: Manifest, target: str, event_time: str, mark: str) -> int:
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     names = _names(manifest.schema, target, event_time)
     count = 0
     for part in manifest.parts:
         if part.event_max is None or part.event_max <= mark:
             continue
-        table = pq.read_table(work.blobs.path(part.blob), columns=sorted(set(names)))
+        table = file_rows(work.blobs.path(part.blob), sorted(set(names)))
         limit = pa.scalar(datetime.fromisoformat(mark), pa.timestamp("us"))
         when = table.column(names[1]).cast(pa.timestamp("us"))
         count += _valid(table.filter(pc.greater(when, limit)).column(names[0]))

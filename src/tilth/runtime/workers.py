@@ -104,7 +104,6 @@ class LocalJobs:
             "TMPDIR": scratch,
             "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPYCACHEPREFIX": scratch,  # what is compiled beside own code is not what was hashed
             "OMP_WAIT_POLICY": "passive",
             "OMP_NUM_THREADS": threads,
             "OPENBLAS_NUM_THREADS": threads,

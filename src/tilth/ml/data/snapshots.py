@@ -231,6 +231,18 @@ def file_batches(path: str, columns: Sequence[str] | None = None) -> Iterator[pa
         yield from file.iter_batches(65_536, columns=list(columns) if columns is not None else None)
 
 
+def file_rows(path: str, columns: Sequence[str] | None = None, *, mapped: bool = False) -> pa.Table:
+    """The rows of one Parquet file at once, with these columns in this order; `mapped` leaves the bytes to the disk's cache.
+
+    Not `pq.read_table`: that loads pandas where it is installed, and makes columns of folders called `a=b`.
+    """
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, memory_map=mapped) as file:
+        table = file.read(columns=list(columns) if columns is not None else None)
+    return table if columns is None else table.select(list(columns))
+
+
 def part_ids(part: Part, blobs: Blobs, columns: Sequence[str]) -> npt.NDArray[np.uint64]:
     """The ids of one part's rows: those written with it, or made now of `columns`, which they are or would be made of."""
     return file_ids(blobs.path(part.blob), blobs.path(part.ids) if part.ids else None, columns)

@@ -205,11 +205,8 @@ def _used(spec: TrainingSpec, schema: pa.Schema) -> list[str]:
 def _read(paths: Sequence[str], columns: Sequence[str]) -> pa.Table:
     """The columns, of all files."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        return pa.concat_tables(
-            [pq.read_table(path, columns=list(columns), memory_map=True) for path in paths]
-        )
+        return pa.concat_tables([snapshots.file_rows(path, columns, mapped=True) for path in paths])
     except pa.ArrowMemoryError as error:
         raise ResourceLimitError(f"The rows do not fit into memory: {error}", hint=MORE_MEMORY) from error
