@@ -74,14 +74,22 @@ def _channel() -> Say:
     return say
 
 
+def _without_pandas(names: tuple[str, ...]) -> None:
+    """Where only our own learners and scorers work, pyarrow need not load pandas: half a second of a training's one."""
+    if not {"linear", "lightgbm"}.issuperset(names):
+        return
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # as if it were not installed
+
+
 # --- training ----------------------------------------------------------------------------------------------
 
 
 def _prepare_training(spec: Mapping[str, Any]) -> None:
     """Load the libraries while the disk is in reach and before memory is counted."""
+    engines = {"auto": ("linear", "lightgbm")}.get(spec["engine"], ("linear", spec["engine"]))
+    _without_pandas(engines)
     for name in ("numpy", "pyarrow.parquet", "pyarrow.compute", "tilth.ml.learning.training"):
         importlib.import_module(name)
-    engines = {"auto": ("linear", "lightgbm")}.get(spec["engine"], ("linear", spec["engine"]))
     for name in engines:
         warm = getattr(registry.load("tilth.learners", name), "warm", None)
         if warm is not None:
@@ -110,6 +118,7 @@ def _train(spec: Mapping[str, Any], out: str, report: Report) -> dict[str, objec
 
 def _prepare_checking(spec: Mapping[str, Any]) -> None:
     """Load what the member's format needs while memory is not counted yet."""
+    _without_pandas((spec["scorer"],))
     importlib.import_module("tilth.ml.serving.predictor")
     importlib.import_module("tilth.runtime.members")
     warm = getattr(registry.load("tilth.scorers", spec["scorer"]), "warm", None)
