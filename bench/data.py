@@ -7,6 +7,7 @@ holds when everything is imported and has run once. Run it: `python bench/data.p
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,7 @@ CREATE DATASET flights EVENT TIME due EXPECT (
   distance >= 0 ON FAIL QUARANTINE, price > 0 ON FAIL QUARANTINE, length(tail) = 6 ON FAIL QUARANTINE,
   regexp_matches(tail, '^N[0-9]{5}$') ON FAIL QUARANTINE, price < 100000 ON FAIL WARN, dest LIKE 'D%' ON FAIL WARN,
   late IS NOT NULL ON FAIL WARN, delay < price * 1000 ON FAIL WARN,
-  COUNT(*) >= 1000000, AVG(delay) BETWEEN -100 AND 100 ON FAIL WARN, MAX(distance) < 5000 ON FAIL WARN,
+  COUNT(*) >= 10000, AVG(delay) BETWEEN -100 AND 100 ON FAIL WARN, MAX(distance) < 5000 ON FAIL WARN,
   STDDEV(price) > 1 ON FAIL WARN, approx_count_distinct(carrier) = 10 ON FAIL WARN,
   COUNT(remark) >= 0.5 * COUNT(*) ON FAIL WARN, FRESH WITHIN '20000 days' ON FAIL WARN
 ) AS SELECT * FROM ops.flights
@@ -59,7 +60,7 @@ CREATE DATASET flights EVENT TIME due EXPECT (
 
 def run() -> list[Result]:
     with tempfile.TemporaryDirectory() as folder:
-        return [*_postgres(folder), *_vetting(folder)]
+        return [*_postgres(folder), *_vetting(folder), _reading(folder)]
 
 
 def _postgres(folder: str) -> list[Result]:
@@ -68,10 +69,10 @@ def _postgres(folder: str) -> list[Result]:
 
     url = postgres_url()
     _filled(url)
-    found = _child("collect", folder, url)
+    found = _child("collect", folder, url, str(ROWS), str(TURNS))
     ours, raw = found["seconds"], found["raw_seconds"]
     note = (
-        f"1M rows x 10 columns, wall, medians of {TURNS} alternating rounds; collected with a KEY, an EVENT TIME and 3 checks,"
+        f"{ROWS:,} rows x 10 columns, wall, medians of {TURNS} alternating rounds; collected with a KEY, an EVENT TIME and 3 checks,"
         f" hashed and written as Parquet; raw is psql's COPY ... TO STDOUT (FORMAT binary) into /dev/null; {found['parts']}"
     )
     what = "PostgreSQL to a snapshot"
@@ -82,8 +83,8 @@ def _postgres(folder: str) -> list[Result]:
 
 
 def _vetting(folder: str) -> list[Result]:
-    made = _child("rows", folder)
-    found = _child("vet", folder)
+    made = _child("rows", folder, str(VETTED))
+    found = _child("vet", folder, str(VETTED))
     note = f"{VETTED:,} rows in {made['parts']} Parquet files, {found['checks']} checks, {found['cpu']:.2f} CPU seconds"
     keyed = f"{found['key_cpu']:.2f} CPU seconds; hashes of all keys are compared, 8 bytes a row"
     return [
@@ -93,6 +94,19 @@ def _vetting(folder: str) -> list[Result]:
             f"{found['key_peak_mb']:.3g} MB", "", None, keyed,
         ),
     ]  # fmt: skip
+
+
+def _reading(folder: str) -> Result:
+    """After `_vetting`, of whose rows it makes blobs."""
+    found = _child("read", folder)
+    note = (
+        f"CPU of asking for every part's path against CPU of a sum over two columns of all rows, {found['parts']} parts; the first"
+        f" read after a file changed hashes it, which takes {found['hashed']:.1f} times that of the sum"
+    )
+    return compared(
+        "the check of what is read, of a read", f"{found['check'] * 1e3:.2f} ms", f"a sum {found['sum'] * 1e3:.0f} ms",
+        found["check"] / found["sum"], most=0.1, note=note,
+    )  # fmt: skip
 
 
 def _base(found: dict) -> str:
@@ -119,8 +133,8 @@ def _filled(url: str) -> None:
 # --- in child processes ------------------------------------------------------------------------------------
 
 
-def collect_rows(folder: str, url: str) -> dict:
-    """Collect 1M rows, in turns with raw COPY; peak memory of the first time."""
+def collect_rows(folder: str, url: str, rows: str, turns: str) -> dict:
+    """Collect the rows, in turns with raw COPY; peak memory of the first time."""
     from dataclasses import replace
 
     from tilth.adapters.duckdb_engine import DuckDBEngine
@@ -138,14 +152,14 @@ def collect_rows(folder: str, url: str) -> dict:
             began = time.perf_counter()
             found = collect(asked, "1:r", {"ops": source}, {}, engine, FileBlobs(blobs), None, NOW, Silent())
             took = time.perf_counter() - began
-            assert found.manifest.rows == (1000 if asked is few else ROWS)
+            assert found.manifest.rows == (1000 if asked is few else int(rows))
             return took
 
     once(few)
     peak = Peak()
     once(spec)
     out = peak.facts()
-    ours, raw, ratio = taking_turns(lambda: once(spec), lambda: _raw(url), TURNS)
+    ours, raw, ratio = taking_turns(lambda: once(spec), lambda: _raw(url), int(turns))
     return {**out, "seconds": ours, "raw_seconds": raw, "ratio": 1 / ratio, "parts": _shares(source)}
 
 
@@ -166,10 +180,10 @@ def _shares(source) -> str:
     return f"reading alone, into Arrow, takes {time.perf_counter() - began:.2f} s of it"
 
 
-def make_rows(folder: str) -> dict:
-    """5M rows as parts of a snapshot."""
+def make_rows(folder: str, rows: str) -> dict:
+    """So many rows as parts of a snapshot."""
     from tilth.adapters.duckdb_engine import DuckDBEngine
-    from tilth.ml.data.snapshots import plain_batches, plain_schema, write_parts
+    from tilth.ml.data.snapshots import Marks, plain_batches, plain_schema, write_parts
 
     sql = f"""
       SELECT n AS id, TIMESTAMP '2010-01-01' + n * INTERVAL 1 MINUTE AS due, 'C' || n % 10 AS carrier,
@@ -178,14 +192,14 @@ def make_rows(folder: str) -> dict:
         CASE WHEN n % 40 > 0 THEN (hash(n + 3) % 9000)::DOUBLE / 100 - 45 END AS delay, (hash(n + 5) % 4000)::BIGINT AS distance,
         1 + (hash(n + 11) % 100000)::DOUBLE / 100 AS price, n % 5 = 0 AS late,
         CASE WHEN n % 4 > 0 THEN 'remark ' || hash(n + 13) % 1000000 END AS remark
-      FROM range({VETTED}) r(n)"""
+      FROM range({int(rows)}) r(n)"""
     reader = DuckDBEngine([folder]).stream(sql, {})
     schema = plain_schema(reader.schema)
-    parts = write_parts(plain_batches(reader, schema), schema, folder, "due", "vetted")
+    parts = write_parts(plain_batches(reader, schema), schema, folder, Marks("due", ("id",)), "vetted")
     return {"parts": len(parts)}
 
 
-def vet(folder: str) -> dict:
+def vet(folder: str, rows: str) -> dict:
     """All checks over the rows, as a collection runs them; then the check of a key, by itself."""
     import pyarrow.parquet as pq
 
@@ -196,6 +210,7 @@ def vet(folder: str) -> dict:
     from tilth.sql.parser import parse_one
 
     files = sorted(str(p) for p in Path(folder).glob("vetted-*.parquet"))
+    count = int(rows)
     engine, spec, schema = DuckDBEngine([folder]), parse_one(VETTING), pq.read_schema(files[0])
     checks = checking.checks_of(spec, schema_of(schema), engine)
 
@@ -207,15 +222,43 @@ def vet(folder: str) -> dict:
     with pq.ParquetFile(files[0]) as file:
         once(_table(file), 1000)
     peak, began = Peak(), time.process_time()
-    counts, found = once(files, VETTED)
-    assert (counts.rows, counts.bad, len(found)) == (VETTED, 0, 20)
+    counts, found = once(files, count)
+    assert (counts.rows, counts.bad, len(found)) == (count, 0, 20)
     assert all(r.passed for r in found.values()), found
     out = {**peak.facts(), "cpu": time.process_time() - began, "checks": len(found)}
     peak, began = Peak(), time.process_time()
     keyed = checking.Checks((), ("tail", "id"), "due", schema_of(schema))
-    assert not may_repeat(Rows(schema, files, VETTED, ordered=False), keyed, engine)
+    assert not may_repeat(Rows(schema, files, count, ordered=False), keyed, engine)
     key = peak.facts()
     return {**out, "key_peak_mb": key["peak_mb"], "key_cpu": time.process_time() - began}
+
+
+def read(folder: str) -> dict:
+    """CPU of the check before a read, of a small read, and of hashing what is read; medians."""
+    from tilth.adapters.duckdb_engine import DuckDBEngine
+    from tilth.adapters.file_blobs import FileBlobs
+
+    blobs = FileBlobs(f"{folder}/blobs")
+    digests = [blobs.put_file(str(p)) for p in sorted(Path(folder).glob("vetted-*.parquet"))]
+    time.sleep(0.1)  # files as old as this are remembered
+    paths = [blobs.verified(d) for d in digests]
+    engine = DuckDBEngine([folder])
+
+    def cpu(work) -> float:
+        took = []
+        for _ in range(5):
+            began = time.process_time()
+            work()
+            took.append(time.process_time() - began)
+        return statistics.median(took)
+
+    def asked() -> None:
+        engine.stream("SELECT sum(delay), sum(distance) FROM rows", {"rows": paths}).read_all()
+
+    summed = cpu(asked)
+    hashed = cpu(lambda: [blobs.verified(d) for d in digests])
+    check = cpu(lambda: [blobs.path(d) for d in digests])
+    return {"parts": len(paths), "sum": summed, "check": check, "hashed": hashed / summed}
 
 
 def _table(file):
@@ -241,7 +284,7 @@ class Peak:
 
 
 if __name__ == "__main__":
-    children = {"collect": collect_rows, "rows": make_rows, "vet": vet}
+    children = {"collect": collect_rows, "rows": make_rows, "vet": vet, "read": read}
     if sys.argv[1:]:
         print(json.dumps(children[sys.argv[1]](*sys.argv[2:])))
     else:

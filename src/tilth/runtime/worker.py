@@ -74,11 +74,17 @@ def _channel() -> Say:
     return say
 
 
-def _without_pandas(names: tuple[str, ...]) -> None:
+class _NoPandas:
     """Where only our own learners and scorers work, pyarrow need not load pandas: half a second of a training's one."""
-    if not {"linear", "lightgbm"}.issuperset(names):
-        return
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # as if it were not installed
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("Not in this process.", name=name)
+
+
+def _lean(engines: tuple[str, ...]) -> None:
+    if {"linear", "lightgbm"}.issuperset(engines):
+        sys.meta_path.insert(0, _NoPandas())
 
 
 # --- training ----------------------------------------------------------------------------------------------
@@ -87,7 +93,7 @@ def _without_pandas(names: tuple[str, ...]) -> None:
 def _prepare_training(spec: Mapping[str, Any]) -> None:
     """Load the libraries while the disk is in reach and before memory is counted."""
     engines = {"auto": ("linear", "lightgbm")}.get(spec["engine"], ("linear", spec["engine"]))
-    _without_pandas(engines)
+    _lean(engines)
     for name in ("numpy", "pyarrow.parquet", "pyarrow.compute", "tilth.ml.learning.training"):
         importlib.import_module(name)
     for name in engines:
@@ -118,7 +124,7 @@ def _train(spec: Mapping[str, Any], out: str, report: Report) -> dict[str, objec
 
 def _prepare_checking(spec: Mapping[str, Any]) -> None:
     """Load what the member's format needs while memory is not counted yet."""
-    _without_pandas((spec["scorer"],))
+    _lean((spec["scorer"],))
     importlib.import_module("tilth.ml.serving.predictor")
     importlib.import_module("tilth.runtime.members")
     warm = getattr(registry.load("tilth.scorers", spec["scorer"]), "warm", None)
