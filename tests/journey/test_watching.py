@@ -9,6 +9,7 @@ import pytest
 import returns
 
 from tilth.app import Project
+from tilth.interfaces.cli.look import words
 from tilth.ports.clock import ManualClock
 from tilth.runtime import watching
 from tilth.runtime.watching import Watcher, served
@@ -153,6 +154,25 @@ def test_a_row_that_was_logged_ends_no_look_and_is_told(project: tuple[Project, 
     (look,) = Watcher(made.work(), "prod").look(clock.now(), made.deployed("prod"))
     assert (look.predictions, look.left_out) == (200, 5)
     assert "5 left out: they are not what the version takes" in watching.words(look)
+
+
+def test_answers_without_the_key_of_outcomes_are_told(project: tuple[Project, ManualClock]) -> None:
+    made, clock = project
+    returns.ask(made, returns.HISTORY)
+    (line,) = list(made.work().log.records())[-1:]
+    for keyless in (
+        b"null",
+        b'[1,"no key"]',
+    ):  # the first is an answer, the second is none that the version takes
+        made.work().log.append(re.sub(rb'"id":\d+', b'"id":' + keyless, line, count=1))
+    clock.set(returns.at(returns.HISTORY + 1))
+    (look,) = Watcher(made.work(), "prod").look(clock.now(), made.deployed("prod"))
+    assert (look.predictions, look.left_out, look.without_key) == (201, 1, 1)
+    assert "1 without the key of OUTCOMES" in watching.words(look)
+    assert [(r["left_out"], r["without_key"]) for r in rows(made, "quality")] == [(1, 1)]
+    shown = words(made.status("prod"))
+    assert "1 answers came without the key of OUTCOMES" in shown
+    assert "1 logged rows are not what the version takes" in shown
 
 
 def test_what_nobody_foresaw_is_one_models_and_its_window_is_read_anew(

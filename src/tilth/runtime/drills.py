@@ -23,7 +23,8 @@ from tilth.ml.data import snapshots, spoiling
 from tilth.ml.data.drift import WINDOW
 from tilth.ml.data.profile import Categorical, Numeric
 from tilth.ml.data.spoiling import Mishap
-from tilth.ml.serving.monitoring import Answers, Watched, drifts, overall_drift
+from tilth.ml.serving.logged import Answers, Watched
+from tilth.ml.serving.monitoring import drifts, overall_drift
 from tilth.plan.policy import retrain_reason
 from tilth.plan.snapshot import Pointer, Signals
 from tilth.ports.snapshots import Manifest

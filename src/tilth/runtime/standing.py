@@ -90,6 +90,8 @@ def _model(work: Workspace, environment: str, name: str, target: str | None) -> 
         "rows": version.get("rows"),
         "drift": look.get("drift"),
         "quality": look.get("value"),
+        "left_out": look.get("left_out"),
+        "without_key": look.get("without_key"),
         "looked_at": look.get("at"),
         "last_gate": judged,
         "last_gate_reason": gate.get("reason"),

@@ -19,7 +19,8 @@ from tilth.core.schema import Schema
 from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.ml.data.drift import WINDOW
 from tilth.ml.data.snapshots import file_rows
-from tilth.ml.serving.monitoring import Answers, Look, Tuned, Watched, decode, key_texts, look
+from tilth.ml.serving.logged import Answers, Watched, decode
+from tilth.ml.serving.monitoring import Look, Tuned, key_texts, look
 from tilth.plan.snapshot import Pointer
 from tilth.ports.predictions import START
 from tilth.ports.snapshots import Manifest
@@ -328,8 +329,9 @@ def record(work: Workspace, environment: str, looks: Sequence[Look], now: Instan
                 "predictions": one.predictions,
                 "outcomes": one.outcomes,
             }
-            if one.left_out:
-                detail["left_out"] = one.left_out
+            for what in ("left_out", "without_key"):
+                if count := getattr(one, what):
+                    detail[what] = count
             change.audit("look", one.model, detail)
 
 
@@ -361,6 +363,8 @@ def _write(change: Change, environment: str, one: Look) -> None:
         outcomes=one.outcomes,
         predictions=one.predictions,
         new_rows=one.new_rows,
+        left_out=one.left_out,
+        without_key=one.without_key,
         window_start=one.window_start,
         window_end=one.window_end,
         at=one.at,
@@ -381,4 +385,8 @@ def words(one: Look) -> str:
     rows = f"{one.predictions:,} answers, {one.outcomes:,} outcomes"
     if one.left_out:
         rows += f", {one.left_out:,} left out: they are not what the version takes"
+    if one.without_key:
+        rows += (
+            f", {one.without_key:,} without the key of OUTCOMES: nothing will tell whether they were right"
+        )
     return f"looked at {one.model}@{one.version}: {', '.join(parts)} ({rows})"

@@ -18,7 +18,8 @@ from tilth.ml.learning.evaluation import evaluate
 from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
 from tilth.ml.serving import monitoring
-from tilth.ml.serving.monitoring import Tuned, Watched
+from tilth.ml.serving.logged import Watched, decode
+from tilth.ml.serving.monitoring import Tuned
 from tilth.ml.serving.predictor import Predictor
 from tilth.ports.predictions import arrow
 from tilth.runtime.registry import load
@@ -107,7 +108,7 @@ def served(predictor: Predictor, asked: pa.Table, every: int = 600) -> list[byte
 
 def looked(files: dict[str, bytes], lines: list[bytes], truth: pa.Table | None = None) -> monitoring.Look:
     watched = Watched.of(files, ("id",))
-    answers = monitoring.decode(watched, arrow(lines))
+    answers = decode(watched, arrow(lines))
     outcomes = None
     if truth is not None:
         keys = monitoring.key_texts(truth, ("id",))
@@ -267,7 +268,7 @@ def test_whole_numbers_and_fractions_of_one_column_are_looked_at_together(binary
     for value in (3, 2.5):
         for text in texts:
             text["inputs"]["count"] = value
-        parts.append(monitoring.decode(watched, arrow([json.dumps(t).encode() for t in texts])))
+        parts.append(decode(watched, arrow([json.dumps(t).encode() for t in texts])))
     both = parts[0].and_(parts[1])
     assert both.inputs["count"].to_pylist() == [3.0, 3.0, 2.5, 2.5]
     assert parts[0].and_(parts[0]).inputs["count"].to_pylist() == [3, 3, 3, 3]
@@ -302,7 +303,7 @@ def test_an_outcome_counts_once_it_is_due_also_when_it_came_early(
         for line in lines:
             line["inputs"]["seen_at"] = None
     watched = Watched.of(files, ("id",))
-    answers = monitoring.decode(watched, arrow([json.dumps(line).encode() for line in lines]))
+    answers = decode(watched, arrow([json.dumps(line).encode() for line in lines]))
     at = (begun + timedelta(days=days)).isoformat(timespec="microseconds") + "Z"
     keys = monitoring.key_texts(asked, ("id",))
     assert keys is not None
@@ -322,7 +323,7 @@ def test_what_the_version_was_tuned_on_tells_nothing_of_its_quality(binary: Any)
 
     def counted(tuned: Tuned, *, timed: bool = True) -> int:
         told = [{**n, "inputs": {**n["inputs"], **({} if timed else {"seen_at": None})}} for n in lines]
-        answers = monitoring.decode(watched, arrow([json.dumps(n).encode() for n in told]))
+        answers = decode(watched, arrow([json.dumps(n).encode() for n in told]))
         truth = (keys, asked["y"].combine_chunks())
         at = "2024-03-01T00:00:00.000000Z"
         return monitoring.look(watched, answers, truth, DuckDBEngine(), at, 3, tuned=tuned).outcomes

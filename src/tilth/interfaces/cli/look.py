@@ -37,7 +37,18 @@ def words(found: dict[str, Any]) -> str:
             rows += ["", title.upper(), show.table([c.replace("_", " ") for c in columns], lines)]
     if found["damage"]:
         rows += ["", "DAMAGE", *(f"{_moment(r['at'])}  {r['damage']}" for r in found["damage"])]
+    if unseen := [line for model in found["models"] for line in _unseen(model)]:
+        rows += ["", "LEFT OUT", *unseen]
     return "\n".join(rows)
+
+
+def _unseen(model: dict[str, Any]) -> list[str]:
+    """What the last look at a model could not take into account."""
+    told = {
+        "left_out": "logged rows are not what the version takes, and count for nothing",
+        "without_key": "answers came without the key of OUTCOMES: nothing will tell whether they were right",
+    }
+    return [f"{model['name']}: {model[what]:,} {words}" for what, words in told.items() if model.get(what)]
 
 
 def _moment(value: Any) -> Any:
