@@ -110,7 +110,9 @@ def test_a_request_is_answered_or_refused(server: Up, request_: bytes, expected:
     assert server.ask("GET", "/ping").status == 200
 
 
-@pytest.mark.parametrize("second", [b"GARBAGE\r\n\r\n", get("ping"), get("/" + "a" * 9_000), get("http://evil.example/")])
+@pytest.mark.parametrize(
+    "second", [b"GARBAGE\r\n\r\n", get("ping"), get("/" + "a" * 9_000), get("http://evil.example/")]
+)
 def test_a_whole_request_is_answered_whatever_comes_after_it(server: Up, second: bytes) -> None:
     first = get("/ping").replace(b"Connection: close\r\n", b"")
     answer = sent(server, first + second)

@@ -101,7 +101,9 @@ class Bounded(_Protocol):
             if self.cycle.response_started or self.pipeline:  # answers are on their way, and come in order
                 self.transport.abort()
                 return
-            if not self.cycle.more_body:  # a whole request came before: the next answer is its own, and the last
+            if (
+                not self.cycle.more_body
+            ):  # a whole request came before: the next answer is its own, and the last
                 self.cycle.keep_alive = False
                 return
             self.cycle.disconnected = True  # whoever reads its body is told that no more comes
