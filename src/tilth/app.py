@@ -9,7 +9,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import StateChangedError, StorageError
+from tilth.core.errors import ProjectError, StateChangedError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +45,8 @@ class Project:
         from tilth.runtime.loader import find_project
         from tilth.runtime.settings import settings
 
+        if not root:
+            raise ProjectError("No folder is named.", hint="Name the project's folder; `.` is this one.")
         self.root = os.path.abspath(root)
         if home is None:
             find_project(self.root)

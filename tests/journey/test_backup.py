@@ -183,6 +183,7 @@ CRAFTED = {
     "a hidden file in a bundle": add("bundles/ab/" + "c" * 62 + "/.hidden"),
     "a newer format": lambda _e, listing: listing.update(format=99),
     "a listing that is no listing": lambda _e, listing: listing.update(files=[1]),
+    "an endless length": lambda _e, listing: listing["files"].update({"state.db": [float("inf"), "x"]}),
     "a negative length": lambda _e, listing: listing["files"].update({"state.db": [-1, "x"]}),
 }
 
