@@ -278,10 +278,15 @@ class Project:
         return Facts(engines, hashes(folder), sources, hashes_1(folder))
 
     def _engine(self) -> QueryEngine:
+        from tilth.adapters import durable, own
         from tilth.adapters.duckdb_engine import DuckDBEngine
 
         temp = os.path.join(self.home, "temp")
-        os.makedirs(temp, mode=0o700, exist_ok=True)
+        own.check(temp, folder=True)
+        try:
+            durable.make_folder(temp)
+        except OSError as error:
+            raise durable.refused(f"{temp} cannot be made", self.home, error) from error
         return DuckDBEngine([self.home], temp=temp)
 
     def _keys(self) -> Keys:
