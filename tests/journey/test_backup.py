@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import threading
 import zipfile
 from pathlib import Path
@@ -117,6 +118,25 @@ def test_damaged_data_gets_into_no_backup(tmp_path: Path, harm) -> None:
     harm(d.part(project))
     with pytest.raises(DamagedError):
         keeping.backup(project, str(tmp_path / "x.tilth"))
+    assert [p.name for p in tmp_path.iterdir()] == ["p"]
+
+
+@pytest.mark.parametrize("harm", ["flip", "add", "hide", "fifo"])
+def test_a_damaged_bundle_gets_into_no_backup(shop: Path, tmp_path: Path, harm: str) -> None:
+    folder = tmp_path / "p"
+    shutil.copytree(shop, folder)
+    member = next((folder / ".tilth" / "bundles").rglob("member.txt"))
+    if harm == "flip":
+        d.flip(member)
+    elif harm == "fifo":
+        member.unlink()
+        os.mkfifo(member)
+    else:
+        (member.parent / {"add": "more.txt", "hide": ".more"}[harm]).touch()
+    project = c.opened(folder)
+    with pytest.raises(TilthError, match="model late, version 1: ") as caught:
+        keeping.backup(project, str(tmp_path / "x.tilth"))
+    assert "RETRAIN MODEL late" in str(caught.value.hint)
     assert [p.name for p in tmp_path.iterdir()] == ["p"]
 
 
