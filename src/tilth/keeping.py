@@ -1,7 +1,7 @@
 """Backups put together: the archive's file, the project's folder and what the runtime says belongs into it.
 
 Beside `app`, which opens projects: this is the other place that names adapters. `tilth backup` and `tilth restore` are
-these functions; `Project.backup` is the first of them.
+these functions, and so are they in Python.
 """
 
 from __future__ import annotations
