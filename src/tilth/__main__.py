@@ -10,6 +10,7 @@ from typing import NoReturn
 
 def main() -> None:
     """Run the command line; the exit status is the error's own."""
+    _open_ends()
     if sys.argv[1:] in (["--version"], ["-V"]):
         from tilth import __version__
 
@@ -18,6 +19,18 @@ def main() -> None:
     from tilth.interfaces.cli.commands import run
 
     _end(run(sys.argv[1:]))
+
+
+def _open_ends() -> None:
+    """A standard stream that was closed leads nowhere: else the next file that is opened would take its place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
+    sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115  # for as long as the process lives
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _end(status: int) -> NoReturn:

@@ -9,7 +9,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import StateChangedError, StorageError
+from tilth.core.errors import ProjectError, StateChangedError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +45,8 @@ class Project:
         from tilth.runtime.loader import find_project
         from tilth.runtime.settings import settings
 
+        if not root:
+            raise ProjectError("No folder is named.", hint="Name the project's folder; `.` is this one.")
         self.root = os.path.abspath(root)
         if home is None:
             find_project(self.root)
@@ -276,10 +278,15 @@ class Project:
         return Facts(engines, hashes(folder), sources, hashes_1(folder))
 
     def _engine(self) -> QueryEngine:
+        from tilth.adapters import durable, own
         from tilth.adapters.duckdb_engine import DuckDBEngine
 
         temp = os.path.join(self.home, "temp")
-        os.makedirs(temp, mode=0o700, exist_ok=True)
+        own.check(temp, folder=True)
+        try:
+            durable.make_folder(temp)
+        except OSError as error:
+            raise durable.refused(f"{temp} cannot be made", self.home, error) from error
         return DuckDBEngine([self.home], temp=temp)
 
     def _keys(self) -> Keys:

@@ -1,7 +1,7 @@
 """Backups put together: the archive's file, the project's folder and what the runtime says belongs into it.
 
 Beside `app`, which opens projects: this is the other place that names adapters. `tilth backup` and `tilth restore` are
-these functions; `Project.backup` is the first of them.
+these functions, and so are they in Python.
 """
 
 from __future__ import annotations
@@ -117,6 +117,8 @@ def _gathered(
     if with_keys:
         work.keys.ready()
         entries += [archive.Entry(f"keys/{n}", os.path.join(keys, n)) for n in (PRIVATE, PUBLIC)]
+    for error in work.log.damaged():
+        raise error
     log = os.path.join(project.home, "predictions")
     for number, (name, path, size, digest) in enumerate(backups.predictions(log)):
         held = os.path.join(folder, f"predictions-{number}")
@@ -135,6 +137,8 @@ def restore(
 
     A `.tilth` that holds something is refused; with `force` it is moved aside and stays. End a server that runs first.
     """
+    if not root:
+        raise ProjectError("No folder is named.", hint="Name the project's folder; `.` is this one.")
     root = os.path.abspath(root)
     if not os.path.isdir(root):
         raise StorageError(f"There is no folder {root}.", hint="Make it, or give another with --project.")

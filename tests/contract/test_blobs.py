@@ -166,3 +166,5 @@ def test_notes_of_what_was_hashed_are_a_cache(blobs: FileBlobs) -> None:
     ):
         notes.write_bytes(harm)
         assert Path(FileBlobs(blobs._folder).path(digest)).read_bytes() == b"rows"
+    os.truncate(notes, 1 << 40)
+    assert Path(FileBlobs(blobs._folder).path(digest)).read_bytes() == b"rows"

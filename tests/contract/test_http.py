@@ -10,7 +10,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -247,6 +247,34 @@ def test_a_token_that_others_can_read_is_not_used(tmp_path: Path) -> None:
     assert token(str(tmp_path)) == first
     os.chmod(tmp_path / "token", 0o644)
     with pytest.raises(AuthError, match="Others can read"):
+        token(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "held",
+    [b"", b"short", b"a" * 31, b"a" * 257, b"\xff" * 40, b"a" * 40 + b"\r\nX: y", b"a b" * 20, 1 << 40],
+)
+def test_what_is_no_token_is_said_so_and_not_read_to_its_end(tmp_path: Path, held: bytes | int) -> None:
+    from tilth.core.errors import AuthError
+    from tilth.interfaces.http.guard import token
+
+    with open(tmp_path / "token", "wb") as file:
+        file.write(held) if isinstance(held, bytes) else file.truncate(held)
+    os.chmod(tmp_path / "token", 0o600)
+    with pytest.raises(AuthError, match="is no token"):
+        token(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "put",
+    [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path), lambda path: os.symlink("gone", path)],
+)
+def test_a_token_that_is_no_file_is_refused(tmp_path: Path, put: Callable[[str], None]) -> None:
+    from tilth.core.errors import StorageError
+    from tilth.interfaces.http.guard import token
+
+    put(str(tmp_path / "token"))
+    with pytest.raises(StorageError, match=r"is not a file|is a link"):
         token(str(tmp_path))
 
 

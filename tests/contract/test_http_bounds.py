@@ -91,6 +91,9 @@ ROWS = [
     ("chunks that are not last", get("/ping", "Transfer-Encoding: chunked, identity") + b"0\r\n\r\n", 400),
     ("chunks misspelt", get("/ping", "Transfer-Encoding: xchunked") + b"0\r\n\r\n", 400),
     ("chunks twice", get("/ping", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked") + b"0\r\n\r\n", 400),
+    ("chunks of something else", get("/ping", "Transfer-Encoding: gzip, chunked") + b"0\r\n\r\n", 400),
+    ("chunks after nothing", get("/ping", "Transfer-Encoding: identity", "Transfer-Encoding: chunked") + b"0\r\n\r\n", 400),
+    ("chunks in capitals", get("/ping", "TRANSFER-ENCODING: Chunked") + b"0\r\n\r\n", 200),
     ("a space before the colon", get("/ping", "Transfer-Encoding : chunked"), 400),
     ("a folded header", get("/ping", "A: b\r\n c"), 400),
     ("a bare line feed", b"GET /ping HTTP/1.1\nHost: localhost\n\n", 400),
@@ -105,6 +108,16 @@ def test_a_request_is_answered_or_refused(server: Up, request_: bytes, expected:
     assert status(found) == expected, found[:300]
     assert len(re.findall(rb"HTTP/1.1 \d", found)) == 1
     assert server.ask("GET", "/ping").status == 200
+
+
+@pytest.mark.parametrize(
+    "second", [b"GARBAGE\r\n\r\n", get("ping"), get("/" + "a" * 9_000), get("http://evil.example/")]
+)
+def test_a_whole_request_is_answered_whatever_comes_after_it(server: Up, second: bytes) -> None:
+    first = get("/ping").replace(b"Connection: close\r\n", b"")
+    answer = sent(server, first + second)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
 
 
 def test_the_second_request_of_a_connection_has_the_same_bounds(server: Up) -> None:

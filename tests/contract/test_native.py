@@ -61,6 +61,12 @@ REFUSED_POSTGRES = [
     "SELECT query_to_xml('DELETE FROM t', true, true, '')", "SELECT pg_read_file /* */ ('x')",
     'SELECT U&"pg_re\\0061d_file"(\'x\')', "SELECT $a$ $b$", "SELECT /* /* */ 1", r"SELECT E'\'; DELETE FROM t",
     r"SELECT '\'; DELETE FROM t; --'",
+    # where PostgreSQL ends a comment, and what it takes for a part of a name
+    "SELECT 1 AS v --\r, pg_read_file('/etc/hostname') --\n, 2", "SELECT 1 AS v --\rFOR UPDATE",
+    "SELECT 1 AS a\u00a0$$, pg_read_file('/etc/hostname') AS b\u00a0$$", "SELECT 1 AS a\u2003$x$, pg_ls_dir('.') AS b\u2003$x$",
+    "SELECT 1 AS a\U0001f600$$, pg_read_file('/etc/hostname') AS b\U0001f600$$", "SELECT 1 AS \u00b2$$; DELETE FROM t; --$$",
+    "SELECT * FROM pg_hba_file_rules()", "SELECT * FROM pg_hba_file_rules", 'SELECT * FROM pg_catalog."pg_file_settings"', "TABLE pg_ident_file_mappings",
+    "SELECT pg_show_all_file_settings()", "SELECT binary_upgrade_set_next_pg_type_oid(1)", "SELECT pg_nextoid('pg_class', 'oid', 'x')",
 ]  # fmt: skip
 REFUSED_SQLITE = [
     "PRAGMA journal_mode = DELETE", "ATTACH 'x' AS y", "DETACH y", "SELECT load_extension('x')", "SELECT writefile('x', 'y')",

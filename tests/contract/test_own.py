@@ -53,6 +53,31 @@ def test_a_link_right_in_the_folder_is_refused_before_anything_is_opened(
     assert name in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("predictions", True),
+        ("temp", True),
+        ("blobs", True),
+        ("keys", True),
+        ("state.db", False),
+        ("token", False),
+    ],
+)
+def test_a_file_in_the_place_of_a_folder_is_refused_and_the_other_way_round(
+    tmp_path: Path, name: str, folder: bool
+) -> None:
+    home = tmp_path / ".tilth"
+    (home / name).mkdir(0o700, parents=True) if folder else (home.mkdir(), (home / name).touch())
+    home.chmod(0o700)
+    own.check_home(str(home))
+    (home / name).rmdir() if folder else (home / name).unlink()
+    (home / name).touch() if folder else (home / name).mkdir(0o700)
+    with pytest.raises(StorageError, match="is not a f") as caught:
+        own.check_home(str(home))
+    assert name in caught.value.message
+
+
 @pytest.mark.parametrize(("mode", "fine"), [(0o700, True), (0o755, True), (0o777, False), (0o770, False)])
 def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, mode: int, fine: bool) -> None:
     home = tmp_path / ".tilth"

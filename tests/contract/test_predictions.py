@@ -1,5 +1,6 @@
 """The prediction log: nothing acknowledged is lost to `kill -9`, torn lines are left out, segments are bounded."""
 
+import contextlib
 import errno
 import json
 import os
@@ -10,13 +11,14 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from http_server import wait
 from tilth.adapters import prediction_files
 from tilth.adapters.file_predictions import FilePredictions
-from tilth.core.errors import StorageError
+from tilth.core.errors import DamagedError, StorageError
 from tilth.ports.predictions import START, MemoryLog, PredictionLog
 
 WRITER = """
@@ -351,3 +353,71 @@ def test_a_writer_that_lost_its_new_segment_to_a_reader_begins_another(
     log.append(record(1))
     log.close()
     assert list(log.records()) == [record(1)]
+
+
+# --- what rotted -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compact", [False, True])
+def test_no_flipped_bit_of_a_log_is_taken_for_a_record(tmp_path: Path, compact: bool) -> None:
+    log = FilePredictions(str(tmp_path))
+    lines = [record(n, outputs={"late": n % 2 == 0}, score=n / 7) for n in range(20)]
+    log.append(b"\n".join(lines[:3]))
+    for line in lines[3:]:
+        log.append(line)
+    log.close()
+    assert not list(log.damaged())
+    if compact:
+        assert log.compact() == 1
+    (path,) = tmp_path.iterdir()
+    data = path.read_bytes()
+    whole = log.table()[0].to_pylist()
+    for at in range(0, len(data) - 1, 1 if compact else 7):
+        path.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+        with contextlib.suppress(DamagedError):
+            assert log.table(strict=True)[0].to_pylist() == whole, at  # a bit that says nothing of a record
+    path.write_bytes(data)
+    assert log.table(strict=True)[0].to_pylist() == whole
+
+
+def test_a_log_of_before_there_were_checksums_is_read(tmp_path: Path) -> None:
+    lines = [record(1, inputs={"crc": 5}), record(2, inputs={"a": 1, "crc": 7}, score=None), record(3)]
+    (tmp_path / "00000000000000000001-1.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    log = FilePredictions(str(tmp_path))
+    assert list(log.records()) == lines
+    assert log.table(strict=True)[0]["id"].to_pylist() == ["p1", "p2", "p3"]
+    assert not list(log.damaged())
+
+
+def test_what_rotted_is_named_left_out_and_kept(tmp_path: Path) -> None:
+    log = FilePredictions(str(tmp_path))
+    for n in range(3):
+        log.append(record(n))
+    log.close()
+    (segment,) = (Path(p) for p in log.segments())
+    segment.write_bytes(segment.read_bytes().replace(b'"score":0.01', b'"score":0.91'))
+    assert log.table()[0]["id"].to_pylist() == ["p0", "p2"], "watching goes on"
+    with pytest.raises(DamagedError, match="1 line is not what was written"):
+        log.table(strict=True)
+    (said,) = log.damaged()
+    assert segment.name in said.message
+    assert log.compact() == 0
+    assert segment.exists()
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    "put",
+    [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path), lambda path: Path(path).touch() or os.truncate(path, 1 << 40)],
+    ids=["a FIFO", "a folder", "a link", "a huge file"],
+)  # fmt: skip
+def test_what_is_no_file_of_the_log_is_refused_by_name(tmp_path: Path, put: Any, suffix: str) -> None:
+    path = tmp_path / f"00000000000000000001-1{suffix}"
+    put(str(path))
+    log = FilePredictions(str(tmp_path))
+    (said,) = log.damaged()
+    assert path.name in said.message
+    assert said.hint
+    for act in (log.table, lambda: log.forget("2030"), lambda: list(log.records())):
+        with pytest.raises(StorageError, match=path.name):
+            act()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import threading
 import zipfile
 from pathlib import Path
@@ -120,6 +121,25 @@ def test_damaged_data_gets_into_no_backup(tmp_path: Path, harm) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["p"]
 
 
+@pytest.mark.parametrize("harm", ["flip", "add", "hide", "fifo"])
+def test_a_damaged_bundle_gets_into_no_backup(shop: Path, tmp_path: Path, harm: str) -> None:
+    folder = tmp_path / "p"
+    shutil.copytree(shop, folder)
+    member = next((folder / ".tilth" / "bundles").rglob("member.txt"))
+    if harm == "flip":
+        d.flip(member)
+    elif harm == "fifo":
+        member.unlink()
+        os.mkfifo(member)
+    else:
+        (member.parent / {"add": "more.txt", "hide": ".more"}[harm]).touch()
+    project = c.opened(folder)
+    with pytest.raises(TilthError, match="model late, version 1: ") as caught:
+        keeping.backup(project, str(tmp_path / "x.tilth"))
+    assert "RETRAIN MODEL late" in str(caught.value.hint)
+    assert [p.name for p in tmp_path.iterdir()] == ["p"]
+
+
 def repacked(file: Path, goal: Path, change) -> Path:
     """The backup with other entries: `change` gets them by name and the listing."""
     with zipfile.ZipFile(file) as old:
@@ -183,6 +203,7 @@ CRAFTED = {
     "a hidden file in a bundle": add("bundles/ab/" + "c" * 62 + "/.hidden"),
     "a newer format": lambda _e, listing: listing.update(format=99),
     "a listing that is no listing": lambda _e, listing: listing.update(files=[1]),
+    "an endless length": lambda _e, listing: listing["files"].update({"state.db": [float("inf"), "x"]}),
     "a negative length": lambda _e, listing: listing["files"].update({"state.db": [-1, "x"]}),
 }
 

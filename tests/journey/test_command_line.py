@@ -1,6 +1,7 @@
 """The command line as a user meets it: a real process in a folder, its output, its exit status."""
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -111,3 +112,34 @@ def test_a_plan_refuses_the_names_that_apply_refuses(project: Path) -> None:
     done = run(project, "plan", "--env", "bad name!")
     assert (done.returncode, done.stdout) == (2, "")
     assert "cannot be the name of an environment" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "redirected", "status"),
+    [
+        (["plan"], ">/dev/full", 5),
+        (["plan", "--json"], ">/dev/full", 5),
+        (["sql", "SELECT 1", "--csv"], ">/dev/full", 5),
+        (["sql", "SELECT 1", "--json"], ">/dev/full", 5),
+        (["sql", "SELECT"], "2>/dev/full", 2),
+        (["sql", "SELECT", "--json"], ">/dev/full", 2),
+        (["plan"], ">&-", 0),
+        (["sql", "SELECT 1"], ">&- 2>&- <&-", 0),
+        (["sql", "SELECT 1"], "2>&-", 0),
+    ],
+)
+def test_an_answer_that_is_not_taken_is_said_by_the_status(
+    project: Path, arguments: list[str], redirected: str, status: int
+) -> None:
+    words = " ".join(shlex.quote(w) for w in [sys.executable, "-m", "tilth", *arguments])
+    done = subprocess.run(
+        ["sh", "-c", f"{words} {redirected}"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    assert status != 5 or "could not be written out" in done.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import damage as d
+from tilth import keeping
 from tilth.core.errors import DamagedError
 
 QUESTION = "SELECT count(*) AS n, sum(v) AS s FROM d"
@@ -81,3 +82,29 @@ def test_no_model_learns_from_a_damaged_file(shop: Path, harm) -> None:
     with pytest.raises(DamagedError, match="dataset `deliveries`"):
         project.sql("RETRAIN MODEL duration")
     assert project.sql("SELECT count(*) AS n FROM tilth.versions").rows() == versions
+
+
+def test_a_prediction_that_rotted_is_in_no_answer_and_no_backup(tmp_path: Path) -> None:
+    project = d.applied(tmp_path / "p")
+    log = project.work().log
+    line = (
+        b'{"at":"2024-05-01T00:00:00.000000Z","id":"p1","endpoint":"e","model":"m","version":1,"digest":"d",'
+        b'"environment":"prod","role":"champion","inputs":{},"outputs":{"y":1},"score":0.5}'
+    )
+    log.append(line)
+    log.append(line)
+    log.flush()
+    project.verify()
+    assert project.sql("SELECT count(*) AS n FROM tilth.predictions").rows() == [{"n": 2}]
+    (segment,) = (Path(s) for s in log.segments())
+    segment.write_bytes(segment.read_bytes().replace(b'"y":1', b'"y":2', 1))
+    for act in (
+        lambda: project.sql("SELECT count(*) AS n FROM tilth.predictions").rows(),
+        project.verify,
+        lambda: keeping.backup(project, str(tmp_path / "x.tilth")),
+    ):
+        with pytest.raises(DamagedError, match="1 line is not what was written") as caught:
+            act()
+        assert "tilth restore FILE" in str(caught.value.hint)
+    project.verify(quick=True)
+    assert project.sql("SELECT count(*) AS n FROM d").rows() == [{"n": d.ROWS}]

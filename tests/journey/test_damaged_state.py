@@ -115,6 +115,14 @@ CASES: dict[str, tuple[Harm, str, str, str]] = {
         "cannot be read",
         "tilth restore",
     ),
+    "head without end": (
+        lambda h: (h / "head.json").write_text(
+            '{"sequence": 1e400, "hash": "x", "key_id": "x", "signature": ""}'
+        ),
+        "E-TAMPER",
+        "cannot be read",
+        "tilth restore",
+    ),
     "both keys gone": (
         lambda h: shutil.rmtree(h / "keys"),
         "E-STATE",

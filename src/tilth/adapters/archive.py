@@ -228,7 +228,7 @@ def _listing(archive: zipfile.ZipFile, path: str) -> Listing:
                 hint="Install the newer tilth.",
             )
         files = {str(n): (int(size), str(digest)) for n, (size, digest) in said.pop("files").items()}
-    except (KeyError, ValueError, TypeError, AttributeError, RecursionError, RuntimeError, NotImplementedError,
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, RuntimeError, NotImplementedError,
             zipfile.BadZipFile, EOFError, zlib.error) as error:  # fmt: skip
         raise _damaged(path, "its listing cannot be read") from error
     names = [i.filename for i in archive.infolist()]

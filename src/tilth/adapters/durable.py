@@ -153,6 +153,7 @@ def refused(what: str, folder: str, error: OSError) -> StorageError:
     """A disk's refusal as an instruction."""
     hint = {
         errno.ENOSPC: f"Free some space on the disk of {folder}, then run the command again.",
+        errno.EFBIG: f"Raise the size that a file may have there (see `ulimit -f`, and the disk of {folder}).",
         errno.EDQUOT: f"Raise this user's quota on the disk of {folder}, then run the command again.",
         errno.EROFS: f"{folder} is on a read-only disk: mount it writable, or move the project.",
     }.get(error.errno or 0, f"Give this user write access to {folder}, then run the command again.")

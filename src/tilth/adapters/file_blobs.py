@@ -24,6 +24,7 @@ from tilth.core.errors import DamagedError, StorageError
 
 _HEX = frozenset("0123456789abcdef")
 REMEMBERED = ".verified"  # after the folder's name: what was hashed, and how it looked then
+MOST_NOTES = 64 << 20  # characters of them that are read
 SETTLED = (
     20_000_000  # nanoseconds after which a further write shows in a file's times, coarse as those may be
 )
@@ -134,8 +135,10 @@ class FileBlobs:
                 with suppress(OSError, ValueError):  # a cache: without it files are hashed once more
                     handle = own.open_file(self._folder + REMEMBERED, os.O_RDONLY)
                     with os.fdopen(handle, encoding="ascii") as file:
-                        lines = (line.rstrip("\n").split(" ", 1) for line in file if line.endswith("\n"))
-                        self._known = {p[0]: p[1] for p in lines if len(p) == 2}
+                        whole = file.read(MOST_NOTES).split("\n")[:-1]
+                        self._known = {
+                            p[0]: p[1] for p in (line.split(" ", 1) for line in whole) if len(p) == 2
+                        }
             return self._known
 
     def _remember(self, digest: str, seen: str | None) -> None:

@@ -40,7 +40,7 @@ class FilePredictions:
         self._failure: OSError | None = None  # of a sync in the background, until it is told
 
     def append(self, record: bytes) -> None:
-        line = record + b"\n"
+        line = prediction_files.checked(record) + b"\n"
         with self._lock:
             self._tell_failure()
             if self._fd < 0 or self._size >= self._limit:
@@ -86,8 +86,13 @@ class FilePredictions:
     def records(self) -> Iterator[bytes]:
         return prediction_files.records(self._folder)
 
-    def table(self, after: Mark = START, since: str | None = None) -> tuple[pa.Table, Mark]:
-        return prediction_files.read(self._folder, after, since)
+    def table(
+        self, after: Mark = START, since: str | None = None, *, strict: bool = False
+    ) -> tuple[pa.Table, Mark]:
+        return prediction_files.read(self._folder, after, since, strict=strict)
+
+    def damaged(self) -> Iterator[StorageError]:
+        return prediction_files.damaged(self._folder)
 
     def compact(self) -> int:
         return prediction_files.compact(self._folder)

@@ -89,8 +89,9 @@ class LocalKeys:
         with self._lock:
             if self._private is None:
                 check(str(self._folder), folder=True)
-                self._private = self._load() if self._has(PRIVATE) else self._make()
-                self._public = self._beside(self._private)
+                private = self._load() if self._has(PRIVATE) else self._make()
+                self._public = self._beside(private)
+                self._private = private  # only a whole pair is kept
             return self._private
 
     def _known(self) -> PublicKey:

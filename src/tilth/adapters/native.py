@@ -16,22 +16,22 @@ READS = ("SELECT", "WITH", "VALUES", "TABLE")
 _WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE")
 _POSTGRES = re.compile(
     r"""
-    (?P<skip>\s+ | --[^\n]*)
+    (?P<skip>[ \t\n\r\f\v]+ | --[^\n\r]*)
     | (?P<comment>/\*)
-    | (?P<text>[eE]'(?:[^'\\]|\\.|'')*' | [bBxXnN]?'(?:[^']|'')*' | (?P<dollar>\$(?:[A-Za-z_\x80-\uffff][\w]*)?\$).*?(?P=dollar))
+    | (?P<text>[eE]'(?:[^'\\]|\\.|'')*' | [bBxXnN]?'(?:[^']|'')*' | (?P<dollar>\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$).*?(?P=dollar))
     | (?P<coded>[uU]&['"])
     | (?P<name>"(?:[^"]|"")*")
-    | (?P<word>[A-Za-z_\x80-\uffff][\w$]*)
+    | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
     | (?P<mark>.)
     """,
     re.VERBOSE | re.DOTALL,
 )
 _SQLITE = re.compile(
     r"""
-    (?P<skip>\s+ | --[^\n]* | /\*.*?(?:\*/|\Z))
+    (?P<skip>[ \t\n\r\f]+ | --[^\n]* | /\*.*?(?:\*/|\Z))
     | (?P<text>[xX]?'(?:[^']|'')*')
     | (?P<name>"(?:[^"]|"")*" | `(?:[^`]|``)*` | \[[^\]]*\])
-    | (?P<word>[A-Za-z_\x80-\uffff][\w$]*)
+    | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
     | (?P<mark>.)
     """,
     re.VERBOSE | re.DOTALL,
@@ -44,10 +44,16 @@ _CALLS = re.compile(
     | pg_logical_.* | pg_replication_.* | pg_create_.* | pg_drop_.* | pg_copy_.* | pg_backup_.* | pg_start_backup | pg_stop_backup
     | pg_log_.* | pg_import_.* | pg_extension_config_dump | pg_stat_reset.* | pg_stat_clear.* | pg_prewarm | pg_logdir_ls
     | (?:query|cursor|table|schema|database)_to_xml.* | ts_stat | ts_rewrite | xpath_table | crosstab.* | connectby
-    | brin_.*_range.* | gin_clean_pending_list | load_extension | readfile | writefile | edit | fts3_tokenizer | eval
+    | pg_hba_file_rules | pg_ident_file_mappings | pg_show_all_file_settings | pg_clear_.* | pg_restore_.* | pg_sync_.* | pg_nextoid
+    | pg_get_wal_record.* | pg_get_wal_block.* | pg_get_wal_stats.* | pg_wal_summary_contents | pg_truncate_.* | pg_buffercache_evict.*
+    | pg_stat_statements_reset | pg_stop_making_.* | binary_upgrade_.* | heap_force_.* | get_raw_page | autoprewarm_.*
+    | brin_.*_range.* | brin_summarize_.* | gin_clean_pending_list | load_extension | readfile | writefile | edit | fts3_tokenizer | eval
     """,
     re.VERBOSE,
 )
+_FILES = frozenset(
+    {"PG_HBA_FILE_RULES", "PG_IDENT_FILE_MAPPINGS", "PG_FILE_SETTINGS"}
+)  # views of the server's own files
 _HINT = "Write one SELECT, WITH ... SELECT, VALUES or TABLE statement."
 
 
@@ -106,6 +112,8 @@ def _check(tokens: list[tuple[str, str, int]]) -> None:
         called = after == "(" and tokens[i][0] in {"word", "name"}
         if called and _CALLS.fullmatch(tokens[i][1].lower()):
             raise _refused(f"calls {tokens[i][1].lower()}, which does more than read tables")
+        if (word or tokens[i][1].upper()) in _FILES and tokens[i][0] != "text":
+            raise _refused(f"reads {tokens[i][1].lower()}, which shows files of the server")
         if word == "INTO":
             raise _refused("writes INTO a table")
         if word in _WRITES and _begins(words, i):

@@ -13,18 +13,27 @@ from pathlib import Path
 from tilth.core.errors import StorageError
 
 OTHERS = 0o022  # others may write
+_FOLDERS = ("blobs", "bundles", "keys", "predictions", "temp")
+_FILES = ("state.db", "head.json", "token", "blobs.verified")
+_WHAT = {
+    **dict.fromkeys(_FOLDERS, True),
+    **dict.fromkeys(_FILES, False),
+}  # whether what has this name is a folder
 MAKING = "making-"  # how folders are called in which something is made
 
 
 def check_home(home: str) -> None:
-    """StorageError when `.tilth`, or something right in it, is a link, another user's, or open to others. None is fine."""
+    """StorageError when `.tilth`, or something right in it, is a link, another user's, open to others, or a file in the place of a folder.
+
+    No `.tilth` is fine.
+    """
     if not os.path.lexists(home):
         return
     check(home, folder=True)
     try:
         with os.scandir(home) as found:
             for entry in found:
-                check(entry.path)
+                check(entry.path, folder=_WHAT.get(entry.name))
     except OSError as error:
         raise StorageError(
             f"{home} cannot be read ({error.strerror}).", hint=f"Run: chmod u+rwx {home}"

@@ -1,6 +1,7 @@
 """Reading the prediction log's folder: segments of JSON lines, and the Parquet files that closed segments become.
 
-A segment and its Parquet file share a stem; where both are there, the Parquet file holds the records and the segment is a
+Each line ends with a checksum of itself, and a Parquet file has one before its footer: what rotted since is never taken
+for a record. A segment and its Parquet file share a stem; where both are there, the Parquet file holds the records and the segment is a
 left-over of a crash. A segment is closed when its writer's lock on it is gone, which a dead process cannot hold. Writing
 is in `file_predictions`.
 """
@@ -11,12 +12,13 @@ import contextlib
 import fcntl
 import os
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from tilth.adapters import durable
-from tilth.core.errors import StorageError
+from tilth.adapters import durable, own
+from tilth.core.errors import DamagedError, StorageError
 from tilth.core.time import show_instant
 from tilth.ports.predictions import START, Mark, arrow, schema
 
@@ -24,8 +26,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 LINES, PARQUET = ".jsonl", ".parquet"
+MEND = "Put the file back from a backup (`tilth restore FILE`), or move it away to go on without it."
+MOST_BYTES = 1 << 30  # of a file: many times what a writer lets it grow to
 GROUP_ROWS = 32_768
 _AT = re.compile(rb'^\{"at": ?"([0-9T:.Z-]+)"', re.MULTILINE)
+_CHECK = b',"crc":'  # what begins the last member of a line, the CRC-32 of the line without it
+_CHECKED = re.compile(rb"\d{1,10}\}")
+_SEAL = b"tilth.crc32"
 WHOLE = (
     -1
 )  # in a mark, in place of the bytes read: the Parquet file, which never changes, was read to its end
@@ -39,7 +46,26 @@ def stems(folder: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def read(folder: str, after: Mark = START, since: str | None = None) -> tuple[pa.Table, Mark]:
+def checked(record: bytes) -> bytes:
+    """The record's lines, each with its checksum; one that is no object stays as it is."""
+    return b"\n".join(
+        b"%b%b%d}" % (line[:-1], _CHECK, zlib.crc32(line)) if line.endswith(b"}") else line
+        for line in record.split(b"\n")
+    )
+
+
+def _unchecked(line: bytes) -> bytes | None:
+    """The line as it was appended; None when it is not what was. Lines of before there was a checksum have none."""
+    head, mark, found = line.rpartition(_CHECK)
+    if not mark or not _CHECKED.fullmatch(found):
+        return line
+    plain = head + b"}"
+    return plain if int(found[:-1]) == zlib.crc32(plain) else None
+
+
+def read(
+    folder: str, after: Mark = START, since: str | None = None, *, strict: bool = False
+) -> tuple[pa.Table, Mark]:
     """What `ports.predictions.PredictionLog.table` says, of this folder."""
     import pyarrow as pa
 
@@ -57,7 +83,9 @@ def read(folder: str, after: Mark = START, since: str | None = None) -> tuple[pa
             marks[stem] = (WHOLE, total)
         else:
             lines, end = found
-            rows = arrow(lines)
+            rows = arrow([line for line in lines if line is not None])
+            if strict and rows.num_rows != len(lines):
+                raise _damaged(os.path.join(folder, stem + LINES), len(lines) - rows.num_rows)
             marks[stem] = (end, count + rows.num_rows)
         if rows.num_rows:
             tables.append(rows)
@@ -68,21 +96,63 @@ def records(folder: str) -> Iterator[bytes]:
     """All whole records, oldest first."""
     for stem in stems(folder):
         found = _segment(folder, stem, 0)
-        yield from found[0] if found is not None else _lines(os.path.join(folder, stem + PARQUET))
+        lines = found[0] if found is not None else _lines(os.path.join(folder, stem + PARQUET))
+        yield from (line for line in lines if line is not None)
 
 
-def _segment(folder: str, stem: str, offset: int) -> tuple[list[bytes], int] | None:
-    """The whole lines from an offset and where they end; None when the Parquet file counts."""
+def damaged(folder: str) -> Iterator[StorageError]:
+    """What of the log cannot be read as it was written, a file at a time."""
+    for stem in stems(folder):
+        try:
+            found = _segment(folder, stem, 0)
+            if found is None:
+                path = os.path.join(folder, stem + PARQUET)
+                if os.path.exists(path):
+                    _parquet(path, 0, None)
+            elif bad := len(found[0]) - arrow([line for line in found[0] if line is not None]).num_rows:
+                yield _damaged(os.path.join(folder, stem + LINES), bad)
+        except StorageError as error:
+            yield error
+
+
+def _damaged(path: str, count: int) -> DamagedError:
+    lines = "1 line is" if count == 1 else f"{count:,} lines are"
+    return DamagedError(f"The predictions in {path} are damaged: {lines} not what was written.", hint=MEND)
+
+
+def _segment(folder: str, stem: str, offset: int) -> tuple[list[bytes | None], int] | None:
+    """The lines that end, from an offset on, and where they do; None when the Parquet file counts.
+
+    In the place of a line that is not what was written is None.
+    """
     if os.path.exists(os.path.join(folder, stem + PARQUET)):
         return None
-    try:
-        with open(os.path.join(folder, stem + LINES), "rb") as file:
-            file.seek(offset)
-            data = file.read()
-    except FileNotFoundError:
+    data: bytes | None = None
+    with contextlib.suppress(FileNotFoundError), _opened(os.path.join(folder, stem + LINES)) as file:
+        file.seek(offset)
+        data = file.read()
+    if data is None:
         return None  # it became Parquet just now
     whole, _, _ = data.rpartition(b"\n")
-    return (whole.split(b"\n"), offset + len(whole) + 1) if whole else ([], offset)
+    return (list(map(_unchecked, whole.split(b"\n"))), offset + len(whole) + 1) if whole else ([], offset)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    """A segment, when it is a file of ours and no longer than any; FileNotFoundError, or StorageError with the next step."""
+    try:
+        handle = own.open_file(path, os.O_RDONLY)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            f"The predictions in {path} cannot be read ({error.strerror}).",
+            hint="Give this user access to the file.",
+        ) from error
+    with os.fdopen(handle, "rb") as file:
+        if os.fstat(handle).st_size > MOST_BYTES:
+            raise DamagedError(f"The predictions in {path} are longer than any that tilth writes.", hint=MEND)
+        yield file
 
 
 def _parquet(path: str, skip: int, since: str | None) -> tuple[pa.Table, int]:
@@ -90,7 +160,7 @@ def _parquet(path: str, skip: int, since: str | None) -> tuple[pa.Table, int]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with _readable(path), pq.ParquetFile(path) as file:
+    with _readable(path), pq.ParquetFile(pa.BufferReader(_unsealed(path))) as file:
         total = file.metadata.num_rows
         if skip >= total:
             return schema().empty_table(), total
@@ -101,6 +171,33 @@ def _parquet(path: str, skip: int, since: str | None) -> tuple[pa.Table, int]:
             if start < rows and not _older(file.metadata.row_group(group), since):
                 parts.append(file.read_row_group(group).slice(start))
         return pa.concat_tables(parts), total
+
+
+def _sealed(data: bytes) -> bytes:
+    """The bytes of a Parquet file with their checksum before its footer, where readers pass it over."""
+    cut = _footer(data)
+    return data[:cut] + _SEAL + zlib.crc32(data).to_bytes(4, "little") + data[cut:]
+
+
+def _unsealed(path: str) -> bytes:
+    """The bytes without the checksum; DamagedError when it is not theirs. Files of before there was one have none."""
+    with _opened(path) as file:
+        data = file.read()
+    cut = _footer(data)
+    start = cut - len(_SEAL) - 4
+    if start < 0 or data[start : cut - 4] != _SEAL:
+        return data
+    plain = data[:start] + data[cut:]
+    if zlib.crc32(plain) != int.from_bytes(data[cut - 4 : cut], "little"):
+        raise DamagedError(
+            f"The predictions in {path} are damaged: they are not what was written.", hint=MEND
+        )
+    return plain
+
+
+def _footer(data: bytes) -> int:
+    """Where the footer of a Parquet file begins: its length and four bytes more are last."""
+    return len(data) - 8 - int.from_bytes(data[-8:-4], "little")
 
 
 def _older(group: object, since: str | None) -> bool:
@@ -116,10 +213,7 @@ def _readable(path: str) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        raise StorageError(
-            f"The predictions in {path} cannot be read: {error}.",
-            hint="Restore the file from a backup, or move it away to go on without it.",
-        ) from error
+        raise DamagedError(f"The predictions in {path} cannot be read: {error}.", hint=MEND) from error
 
 
 def _lines(path: str) -> list[bytes]:
@@ -147,7 +241,7 @@ def compact(folder: str) -> int:
     done = 0
     for stem in stems(folder):
         path = os.path.join(folder, stem + LINES)
-        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+        with contextlib.suppress(FileNotFoundError), _opened(path) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -161,8 +255,11 @@ def _compacted(folder: str, stem: str, data: bytes) -> bool:
     final = os.path.join(folder, stem + PARQUET)
     if not os.path.exists(final):
         whole, _, _ = data.rpartition(b"\n")
+        lines = [line for line in map(_unchecked, whole.split(b"\n")) if line is not None] if whole else []
+        if whole and len(lines) <= whole.count(b"\n"):
+            return False
         try:
-            table = arrow(whole.split(b"\n") if whole else [], strict=True)
+            table = arrow(lines, strict=True)
         except ValueError:
             return False
         if table.num_rows:
@@ -173,12 +270,14 @@ def _compacted(folder: str, stem: str, data: bytes) -> bool:
 
 
 def _write(table: pa.Table, final: str) -> None:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    fresh = f"{final}.new"
+    made, fresh = pa.BufferOutputStream(), f"{final}.new"
     try:
+        pq.write_table(table, made, compression="zstd", row_group_size=GROUP_ROWS)
         with open(fresh, "wb") as file:
-            pq.write_table(table, file, compression="zstd", row_group_size=GROUP_ROWS)
+            file.write(_sealed(made.getvalue().to_pybytes()))
             file.flush()
             os.fsync(file.fileno())
         os.replace(fresh, final)
@@ -199,7 +298,7 @@ def forget(folder: str, before: str) -> tuple[int, int]:
     files = size = 0
     for stem in stems(folder):
         for path in (os.path.join(folder, stem + LINES), os.path.join(folder, stem + PARQUET)):
-            with contextlib.suppress(FileNotFoundError, BlockingIOError), open(path, "rb") as file:
+            with contextlib.suppress(FileNotFoundError, BlockingIOError), _opened(path) as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 newest = _newest(path, file.read()) if path.endswith(LINES) else _newest_group(path)
                 if newest is not None and newest < before:
@@ -221,10 +320,11 @@ def _newest(path: str, data: bytes) -> str | None:
 
 def _newest_group(path: str) -> str | None:
     """The newest instant of a Parquet file, from its footer; None when that does not say it."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with _readable(path):
-        footer = pq.read_metadata(path)
+        footer = pq.read_metadata(pa.BufferReader(_unsealed(path)))
     found = [footer.row_group(n).column(0).statistics for n in range(footer.num_row_groups)]
     if not found or not all(s is not None and s.has_min_max for s in found):
         return None

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tilth.core.errors import StorageError
+
 TEXTS = ("at", "id", "endpoint", "model", "digest", "environment", "role")
 COLUMNS = (
     "at", "id", "endpoint", "model", "version", "digest", "environment", "role", "inputs", "outputs", "score", "scores",
@@ -50,12 +52,20 @@ class PredictionLog(Protocol):
         """All whole records, oldest first; a torn last line (a crash in the middle of a write) is left out."""
         ...
 
-    def table(self, after: Mark = START, since: str | None = None) -> tuple[pa.Table, Mark]:
+    def table(
+        self, after: Mark = START, since: str | None = None, *, strict: bool = False
+    ) -> tuple[pa.Table, Mark]:
         """The records after the mark as a table of COLUMNS, and the mark to go on from.
+
+        What is not as it was written is left out, or with `strict` a DamagedError.
 
         `inputs` and `outputs` are JSON texts; `score` is the one number or the greatest, `scores` the list of several.
         With `since` (an instant as text) records older than it may be left out, to save reading them.
         """
+        ...
+
+    def damaged(self) -> Iterator[StorageError]:
+        """What cannot be read as it was written, each with its next step."""
         ...
 
     def compact(self) -> int:
@@ -85,10 +95,19 @@ class MemoryLog:
     def records(self) -> Iterator[bytes]:
         yield from self._records
 
-    def table(self, after: Mark = START, since: str | None = None) -> tuple[pa.Table, Mark]:
+    def table(
+        self,
+        after: Mark = START,
+        since: str | None = None,
+        *,
+        strict: bool = False,  # noqa: ARG002  # nothing rots here
+    ) -> tuple[pa.Table, Mark]:
         done = after.read.get("memory", (0, 0))[1]
         table, total = arrow(self._records[done:]), len(self._records)
         return table if since is None else _since(table, since), Mark({"memory": (0, total)})
+
+    def damaged(self) -> Iterator[StorageError]:
+        return iter(())
 
     def compact(self) -> int:
         return 0

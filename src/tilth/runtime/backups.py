@@ -18,12 +18,14 @@ Kept = tuple[str, str, int | None, str | None]
 
 
 def content(work: Workspace) -> Iterator[Kept]:
-    """The files that the state of the workspace names, and the prediction log up to its last whole record."""
+    """The files that the state of the workspace names, each bundle after it was verified: what is damaged is in no backup."""
     for item in verifying.content(work):
         place = f"{item.kind}s/{item.digest[:2]}/{item.digest[2:]}"
         if item.version is None:
             yield place, work.blobs.path(item.digest), None, item.digest
             continue
+        if (error := verifying.examine(work, item)) is not None:
+            raise error
         folder = work.bundles.path(item.digest)
         for name in sorted(os.listdir(folder)):
             yield f"{place}/{name}", os.path.join(folder, name), None, None

@@ -76,7 +76,7 @@ class SystemTables:
                 hint=did_you_mean(table, self.tables(), "tables of tilth"),
             )
         if name == "predictions":
-            return _named(_timed(self._work.log.table()[0]))
+            return _named(_timed(self._work.log.table(strict=True)[0]))
         if name == "quarantined_rows":
             return _quarantined(self._work)
         if name in _MADE:

@@ -1,4 +1,4 @@
-"""A project folder to statements: every `*.sql` in it, in the order of their paths. What `tilth.toml` says is in `settings`.
+"""A project folder to statements: every `*.sql` in it but those of projects inside, in the order of their paths. What `tilth.toml` says is in `settings`.
 
 Reads text only; what the statements mean is the compiler's business, and no source is asked. A file that is no regular
 file, or a link that leads out of the project, is refused by name.
@@ -68,8 +68,17 @@ def _not_a_project(root: str) -> NoReturn:
 def _paths(root: str) -> Iterator[str]:
     """The paths of all files that may declare, sorted."""
     for folder, inner, names in os.walk(root, onerror=_unreadable):
-        inner[:] = sorted(n for n in inner if not n.startswith(".") and n not in _BESIDE)
+        inner[:] = sorted(
+            n
+            for n in inner
+            if not n.startswith(".") and n not in _BESIDE and not _is_own(os.path.join(folder, n))
+        )
         yield from (os.path.join(folder, n) for n in sorted(names) if n.endswith(".sql"))
+
+
+def _is_own(folder: str) -> bool:
+    """Whether a folder is a project of its own: what it declares is not for the one around it."""
+    return os.path.lexists(os.path.join(folder, FILE)) or os.path.lexists(os.path.join(folder, HOME))
 
 
 def _declares(root: str, path: str) -> bool:

@@ -135,7 +135,7 @@ def _given(root: str) -> Mapping[str, object]:
         return {}
     text = places.read_text(path, root, LIMIT, shown=FILE)
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text.removeprefix("\ufeff"))  # which some editors write first
     except RecursionError:
         raise ProjectError(
             f"{FILE} is nested too deeply.", hint="Settings are plain lines: key = value."

@@ -80,6 +80,9 @@ def check(work: Workspace, progress: Progress | None = None, *, quick: bool = Fa
         if error is not None:
             found.append(error)
         done += item.bytes
+    if not quick:
+        tell.step("verify", None, "predictions")
+        found += work.log.damaged()
     if found:
         raise _all(found)
     kinds = [i.kind for i in items]

@@ -84,6 +84,8 @@ def tokens_of(text: str, file: str | None = None) -> list[Token]:
 
     if len(text) > MOST_TEXT:
         raise _too_much(f"{len(text):,} characters", f"{MOST_TEXT:,}", file)
+    if not text.isascii():
+        _check_text(text, file)
     try:
         found: list[Token] = _tokenizer()("duckdb").tokenize(text)
     except TokenError as problem:
@@ -91,6 +93,18 @@ def tokens_of(text: str, file: str | None = None) -> list[Token]:
     if len(found) > MOST_TOKENS:
         raise _too_much(f"{len(found):,} words, values and marks", f"{MOST_TOKENS:,}", file)
     return found
+
+
+def _check_text(text: str, file: str | None) -> None:
+    """LanguageError for half a character, which a shell makes of bytes that are no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise LanguageError(
+            "This text is not valid Unicode.",
+            hint="Write it as UTF-8.",
+            where=place(text, error.start, error.end, file),
+        ) from None
 
 
 def _too_much(found: str, most: str, file: str | None) -> LanguageError:

@@ -7,6 +7,7 @@ import pytest
 
 import tilth
 from tilth.core.errors import TilthError
+from tilth.interfaces.cli.commands import run
 from tilth.runtime import loader
 
 SOURCE = "CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');"
@@ -39,6 +40,28 @@ def test_a_project_has_settings_or_declarations_or_a_state(
     with pytest.raises(TilthError, match="is not a project") as caught:
         loader.find_project(str(tmp_path))
     assert "tilth init" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("mark", ["tilth.toml", ".tilth/state.db"])
+def test_a_project_inside_is_none_of_the_folder_around_it(tmp_path: Path, mark: str) -> None:
+    inner = tmp_path / "a" / "shop"
+    (inner / mark).parent.mkdir(parents=True)
+    (inner / mark).write_text("")
+    (inner / "all.sql").write_text(SOURCE)
+    assert len(loader.declarations(str(inner))) == 1
+    with pytest.raises(TilthError, match="is not a project"):
+        tilth.open(str(tmp_path))
+    (tmp_path / "more.sql").write_text(SOURCE)
+    assert len(loader.declarations(str(tmp_path))) == 1
+
+
+def test_no_name_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "all.sql").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TilthError, match="No folder is named"):
+        tilth.open("")
+    assert run(["status", "--project", ""]) == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["all.sql"]
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,7 @@ def test_the_table_of_keys_and_the_values_that_carry_them_agree() -> None:
         ('name = "Läden"', "name", "Läden"),
         ('environment = "pr-12"', "environment", "pr-12"),
         ('serving = "live"', "serving", "live"),
+        ('\ufeffname = "from an editor"', "name", "from an editor"),
         ("[keep]\nquarantine = '1 day 12 hours'", "keep.quarantine", timedelta(1.5)),
         ('keep.looks = "3 w"', "keep.looks", timedelta(21)),
         ("[limits]\nstatement_memory = '512 MB'", "limits.statement_memory", 512 << 20),

@@ -220,6 +220,12 @@ def test_what_is_no_json_object_is_refused(late: Predictor, body: bytes) -> None
         late.score_json(body)
 
 
+def test_half_a_character_in_a_name_is_refused(late: Predictor) -> None:
+    with pytest.raises(InputError, match="not valid Unicode") as caught:
+        late.predict_rows([json.loads(bodies(1)[0]) | {"\ud800": 1}])
+    assert "Inputs of late" in str(caught.value.hint)
+
+
 def test_a_missing_input_is_refused_unless_training_saw_gaps(late: Predictor) -> None:
     row = json.loads(bodies(1)[0])
     assert late.predict_rows([{k: v for k, v in row.items() if k not in {"z", "place"}}])

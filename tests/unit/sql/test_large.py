@@ -104,6 +104,22 @@ def test_a_hundred_brackets_are_read_however_deep_the_caller_stands(
     from_deep(calls, "SELECT " + opened * 100 + inner + closed * 100)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT '\udcff'",
+        "DROP MODEL \ud800",
+        "SELECT 1 -- \udfff",
+        "CREATE SOURCE a ENGINE files WITH (path = '\ud83d')",
+    ],
+)
+def test_half_a_character_is_refused_with_its_place(text: str) -> None:
+    with pytest.raises(LanguageError, match="not valid Unicode") as caught:
+        parse(text)
+    assert caught.value.where is not None
+    str(caught.value).encode("utf-8", "backslashreplace")
+
+
 def test_a_long_line_is_shown_around_the_place() -> None:
     with pytest.raises(LanguageError) as caught:
         parse("DROP MODEL " + "a" * 1000 + " nonsense " + "b" * 1000)

@@ -131,7 +131,7 @@ class Head:
             return end, str(said["key_id"]), base64.b64decode(said["signature"], validate=True)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise TamperError(
                 f"The head of the audit chain in {self._path} cannot be read.", hint=f"{RESTORE}. {NEW_HEAD}"
             ) from error

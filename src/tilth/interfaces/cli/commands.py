@@ -6,18 +6,25 @@ The longer commands have modules of their own, which are loaded when they are ru
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import json
+import os
+import sys
 from typing import Any
 
 import click
 
-from tilth.core.errors import GateRefusedError, TilthError
+from tilth.core.errors import GateRefusedError, StorageError, TilthError
 from tilth.core.names import nearest
 from tilth.interfaces.cli import ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened
 
 STOPPED = 130  # the exit status after Ctrl-C, as shells have it
+_UNSAID = frozenset(
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+)  # why output is not taken
 LATER = {
     "demo": "tilth.interfaces.cli.demo",
     "init": "tilth.interfaces.cli.init",
@@ -239,6 +246,7 @@ def run(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     try:
         tilth.main(arguments, prog_name="tilth", standalone_mode=False)
+        sys.stdout.flush()  # what is still buffered was not told yet
     except click.Abort:
         return STOPPED
     except click.ClickException as error:
@@ -246,22 +254,37 @@ def _run(arguments: list[str]) -> int:
         return error.exit_code
     except BrokenPipeError:
         _say_no_more()
+    except OSError as error:
+        if error.filename is not None or error.errno not in _UNSAID:
+            raise
+        return _not_said(error)
     except TilthError as error:
         ctrl_c.check()
-        if "--json" in arguments:
-            click.echo(json.dumps({"error": error.fields()}, indent=2))
-        click.echo(_coloured(error), err=True)
+        with contextlib.suppress(OSError):
+            if "--json" in arguments:
+                click.echo(json.dumps({"error": error.fields()}, indent=2))
+        with contextlib.suppress(OSError):
+            click.echo(_coloured(error), err=True)
         return error.exit_status
     except SystemExit as end:
         return int(end.code or 0)
     return 0
 
 
+def _not_said(error: OSError) -> int:
+    """What was asked for could not be written out; the status says so, since nobody may read the words."""
+    _say_no_more()
+    told = StorageError(
+        f"The answer could not be written out ({error.strerror}).",
+        hint="Free some space where the output goes, or send it elsewhere; what was done stays done.",
+    )
+    with contextlib.suppress(OSError):
+        click.echo(_coloured(told), err=True)
+    return told.exit_status
+
+
 def _say_no_more() -> None:
     """Whoever read our output has gone: what is still buffered goes nowhere."""
-    import os
-    import sys
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

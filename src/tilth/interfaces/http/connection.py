@@ -26,6 +26,8 @@ LINE = 8 << 10  # bytes of what is asked for in the request line
 FIELDS = 100  # headers
 LEFT = 1 << 20  # bytes of a refused request that are read and thrown away, so that the refusal arrives
 _WAITING, _HEADING, _BODY = range(3)
+_CODING = b"transfer-encoding"
+_CODED = len(_CODING)
 _OWN = re.compile(rb"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?(?:[/?]|\Z)", re.IGNORECASE)
 _WORDS = {
     400: "This is not a request of HTTP/1.1 that can be read in one way only.",
@@ -99,6 +101,11 @@ class Bounded(_Protocol):
             if self.cycle.response_started or self.pipeline:  # answers are on their way, and come in order
                 self.transport.abort()
                 return
+            if (
+                not self.cycle.more_body
+            ):  # a whole request came before: the next answer is its own, and the last
+                self.cycle.keep_alive = False
+                return
             self.cycle.disconnected = True  # whoever reads its body is told that no more comes
             self.cycle.message_event.set()
         self.transport.write(_refusal(status))
@@ -156,7 +163,14 @@ class Bounded(_Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.stage == _HEADING:  # the fields after a body are not asked for
+            if len(name) == _CODED and name.lower() == _CODING:
+                self._only_chunked(value)
             super().on_header(name, value)
+
+    def _only_chunked(self, value: bytes) -> None:
+        """A body may come in chunks, said once; any other coding would not be undone."""
+        if value.strip().lower() != b"chunked" or any(n == _CODING for n, _ in self.headers):
+            self._stop(400)
 
     def on_headers_complete(self) -> None:
         if self._long or len(self.headers) > FIELDS or len(self.url) > LINE:

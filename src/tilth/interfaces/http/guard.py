@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 
+from tilth.adapters import own
 from tilth.core.errors import AuthError, InputError, StorageError
 
 _LOOPBACK = re.compile(rb"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?\Z", re.IGNORECASE)
@@ -20,6 +21,8 @@ _OWN_SITES = (
 )  # `Sec-Fetch-Site`: a page of this server, or the person at the browser
 WHERE = ".tilth/token"  # below the project's folder, which is nobody's business
 MOST_HOSTS = 16
+MOST_TOKEN = 256  # characters
+_TOKEN = re.compile(rb"[A-Za-z0-9_-]{32,%d}" % MOST_TOKEN)
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -34,10 +37,10 @@ def token(home: str) -> str:
     path = os.path.join(home, "token")
     try:
         os.makedirs(home, mode=0o700, exist_ok=True)
-        if not os.path.exists(path):
+        if not own.check(path, folder=False):
             _make(path)
-        with open(path, encoding="ascii") as file:
-            found = file.read().strip()
+        with os.fdopen(own.open_file(path, os.O_RDONLY), "rb") as file:
+            found = file.read(MOST_TOKEN + 1).strip()
             if os.fstat(file.fileno()).st_mode & 0o077:
                 raise AuthError(
                     f"Others can read the token in {path}.",
@@ -48,9 +51,12 @@ def token(home: str) -> str:
             f"The token file {path} cannot be used ({error.strerror}).",
             hint="Give this user write access to the project's .tilth folder.",
         ) from error
-    if len(found) < 32:
-        raise AuthError(f"The token in {path} is too short.", hint="Delete the file: a new one is made.")
-    return found
+    if not _TOKEN.fullmatch(found):
+        raise AuthError(
+            f"What {path} holds is no token: 32 to {MOST_TOKEN} letters, digits, `-` and `_`.",
+            hint="Delete the file: a new one is made.",
+        )
+    return found.decode("ascii")
 
 
 def _make(path: str) -> None:

@@ -84,6 +84,9 @@ class Encoder:
             return msgspec.convert(values, self.row_type)
         except msgspec.ValidationError as error:
             self._refuse(error, values)
+        except UnicodeEncodeError as error:  # half a character in a name
+            listed = did_you_mean("", self._signature.names, f"inputs of {self._signature.model}")
+            raise InputError("A name in the row is not valid Unicode.", hint=listed) from error
 
     def fields(self, names: Sequence[str]) -> tuple[str | None, ...]:
         """The attributes of a row that hold these columns, however they are cased; None for one that is not taken."""
