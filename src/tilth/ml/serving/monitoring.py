@@ -40,7 +40,10 @@ LEAST_SPAN = timedelta(days=2)  # from the first to the last answer, where the r
 
 @dataclass(frozen=True)
 class Watched:
-    """What a version's bundle says about how it was made. `keys` are the columns that outcomes are joined by."""
+    """What a version's bundle says about how it was made. `keys` are the columns that outcomes are joined by.
+
+    `threshold` is the probability above which it says the positive class.
+    """
 
     signature: Signature
     profile: Profile
@@ -48,6 +51,7 @@ class Watched:
     weights: Mapping[str, float] | None = None
     usual: Mapping[str, float] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
+    threshold: float = 0.5
 
     @classmethod
     def of(cls, files: Mapping[str, bytes], keys: tuple[str, ...] = ()) -> Watched:
@@ -56,7 +60,9 @@ class Watched:
             signature = Signature.from_plain(json.loads(files["signature.json"]))
             kept, metrics = json.loads(files["profile.json"]), json.loads(files["metrics.json"])
             profile, usual = Profile.from_plain(kept), kept.get("usual", {})
-            return cls(signature, profile, str(metrics["metric"]), metrics.get("importance"), usual, keys)
+            threshold = float(json.loads(files["calibration.json"])["threshold"])
+            weights = metrics.get("importance")
+            return cls(signature, profile, str(metrics["metric"]), weights, usual, keys, threshold)
         except (KeyError, TypeError, ValueError) as error:
             raise TamperError(
                 f"The bundle's files do not fit together: {type(error).__name__} {error}.",
@@ -491,7 +497,8 @@ def realised(watched: Watched, answers: Answers, keys: pa.Array, truth: pa.Array
     y = encode(truth.take(rows), meant)
     output = _numbers(answers.scores.take(newest), several=signature.kind == "multiclass")
     usable = ~np.isnan(y) & ~np.isnan(output if output.ndim == 1 else output.sum(axis=1))
-    return measured(watched.metric, signature.kind, y[usable], output[usable]), int(usable.sum())
+    value = measured(watched.metric, signature.kind, y[usable], output[usable], watched.threshold)
+    return value, int(usable.sum())
 
 
 def _newest(keys: pa.Array) -> pa.Array:
@@ -516,8 +523,8 @@ def _numbers(scores: pa.ChunkedArray, *, several: bool) -> Array:
     return np.array([[np.nan] * width if r is None or len(r) != width else r for r in rows], dtype=np.float64)
 
 
-def measured(metric: str, kind: str, truth: Array, output: Array) -> float | None:
-    """The metric, or None with too few rows: as few as a gate calls inconclusive."""
+def measured(metric: str, kind: str, truth: Array, output: Array, threshold: float) -> float | None:
+    """The metric of what was answered, or None with too few rows: as few as a gate calls inconclusive."""
     import numpy as np
 
     if len(truth) < ENOUGH.rows:
@@ -525,7 +532,7 @@ def measured(metric: str, kind: str, truth: Array, output: Array) -> float | Non
     if kind == "binary" and min(int(truth.sum()), len(truth) - int(truth.sum())) < ENOUGH.rarer:
         return None
     try:
-        value = evaluate(metric, truth, output)
+        value = evaluate(metric, truth, output, threshold)
     except DataError:
         return None
     return float(value) if np.isfinite(value) else None
