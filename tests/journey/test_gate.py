@@ -285,3 +285,7 @@ def test_a_row_that_was_corrected_does_not_judge_who_learned_from_it(project: An
     found = gate(project, 2)
     assert found["champion"] == 1
     assert "50 rows are left out: a version had learned from them" in found["reason"]
+    (newer,) = project.sql(
+        "SELECT count(*) AS rows FROM deliveries WHERE ordered_at > (SELECT max(tuned_until) FROM tilth.versions)"
+    ).rows()
+    assert found["rows"] == newer["rows"] - 50
