@@ -1,5 +1,6 @@
 """What a candidate must do to take a champion's place, on real stores: gaps, columns that leave, leaks, short histories."""
 
+import math
 import random
 import sqlite3
 from contextlib import closing
@@ -181,6 +182,42 @@ def test_labels_that_came_early_wait_with_the_others_of_their_time(tmp_path: Pat
     )
 
 
+def test_what_a_baseline_knows_are_labels_that_are_due(tmp_path: Path) -> None:
+    """Of the newest forty days only quick positives are known: whoever says the share of all would be easy to beat."""
+    text = MODEL.replace("metric = 'roc_auc'", "metric = 'log_loss', label_delay = '40 days'")
+    folder = c.make(tmp_path / "shop", text)
+    with closing(sqlite3.connect(folder / "ops.db")) as db, db:
+        db.execute("UPDATE deliveries SET late = NULL WHERE ordered_at >= '2024-03-21' AND late = 0")
+    project = c.opened(folder)
+    project.apply()
+    (made,) = project.sql("SELECT tuned_until FROM tilth.versions").rows()
+    mature = "FROM deliveries WHERE ordered_at <= TIMESTAMP '2024-03-21'"
+    rows = project.sql(
+        f"SELECT late, ordered_at > TIMESTAMP '{made['tuned_until']}' AS judges {mature}"
+    ).rows()
+    share = sum(r["late"] for r in rows) / len(rows)
+    losses = [-math.log(share if r["late"] else 1 - share) for r in rows if r["judges"]]
+    found = gate(project, 1)
+    assert found["rows"] == len(losses)
+    assert found["baseline_metric"] == pytest.approx(sum(losses) / len(losses))
+
+
+def test_a_champion_of_the_other_positive_class_is_judged_by_what_it_answers(tmp_path: Path) -> None:
+    """The same costs, said the other way round: both versions answer alike."""
+    text = MODEL.replace(
+        "metric = 'roc_auc'", "metric = 'accuracy', cost_false_negative = 9, cost_false_positive = 1"
+    )
+    project = c.opened(c.make(tmp_path / "shop", text))
+    project.apply()
+    project.sql(
+        "CREATE OR REPLACE MODEL late PREDICT late POSITIVE false FROM deliveries FEATURES (* EXCEPT (minutes))"
+        " OBJECTIVE (metric = 'accuracy', cost_false_negative = 1, cost_false_positive = 9) USING (engine = 'linear')"
+    )
+    found = gate(project, 2)
+    assert (found["outcome"], found["champion"]) == ("pass", 1), found["reason"]
+    assert found["champion_metric"] == found["candidate_metric"] == gate(project, 1)["candidate_metric"]
+
+
 def test_gc_changes_nothing_that_planner_and_gate_decide_on(project: Any) -> None:
     project.sql(POOR)
     assert gate(project, 2)["outcome"] == "fail"
@@ -248,3 +285,7 @@ def test_a_row_that_was_corrected_does_not_judge_who_learned_from_it(project: An
     found = gate(project, 2)
     assert found["champion"] == 1
     assert "50 rows are left out: a version had learned from them" in found["reason"]
+    (newer,) = project.sql(
+        "SELECT count(*) AS rows FROM deliveries WHERE ordered_at > (SELECT max(tuned_until) FROM tilth.versions)"
+    ).rows()
+    assert found["rows"] == newer["rows"] - 50

@@ -91,7 +91,7 @@ def gate(
     held = _version(work, champion) if champion is not None else None
     metric = check_metric(spec.metric, fresh.model.signature.kind)
     first = held is not None and _other_task(fresh, held)
-    case = _case(work, spec, manifest, fresh, None if first else held)
+    case = _case(work, spec, manifest, fresh, None if first else held, metric)
     marks = tuple(identity.columns_of(spec.key, manifest.schema.names))
     sketch = holdout.sketch(case.rows.ids)
     uses = _earlier(work, declared.name, _named(fresh, held, manifest), sketch, ",".join(marks))
@@ -99,7 +99,7 @@ def gate(
         metric, declared.promote.rule.value, declared.promote.margin, spec.minimum,
         float(str(declared.objective.get("confidence", 0.95))),
     )  # fmt: skip
-    result = _judged(rule, spec, fresh, held, case, uses)
+    result = _judged(rule, spec, fresh, case, uses)
     leaks = _leaks(candidate, declared)
     if leaks:
         result = GateResult(
@@ -164,7 +164,12 @@ def _named(fresh: _Version, held: _Version | None, manifest: Manifest) -> str:
 
 
 def _case(
-    work: Workspace, spec: TrainingSpec, manifest: Manifest, fresh: _Version, held: _Version | None
+    work: Workspace,
+    spec: TrainingSpec,
+    manifest: Manifest,
+    fresh: _Version,
+    held: _Version | None,
+    metric: str,
 ) -> _Case:
     """The rows that both can answer without having seen them; what only the candidate cannot answer counts against it."""
     import numpy as np
@@ -174,8 +179,11 @@ def _case(
     remarks = [f"{rows.immature:,} newer rows wait for their labels."] if rows.immature else []
     classes = _classes(fresh, held)
     truth = _truth(rows, fresh, classes)
-    ours = _answers(work, spec, manifest, fresh, rows, classes)
-    theirs = _answers(work, spec, manifest, held, rows, classes) if held is not None else None
+
+    def asked(version: _Version) -> Answers:
+        return _answers(work, spec, manifest, version, rows, classes, metric)
+
+    ours, theirs = asked(fresh), asked(held) if held is not None else None
     remarks += [r for a in (ours, theirs) if a is not None for r in a.remarks]
     unseen = ~ours.seen & ~np.isnan(truth)
     if theirs is not None:
@@ -185,7 +193,7 @@ def _case(
             return _Case(
                 rows.where(none), truth[none], truth, ours.scores[none], None, tuple(remarks), theirs.why
             )
-    known = target.encode(holdout.column(manifest, work.blobs, spec.target), _meant(fresh, classes))
+    known = target.encode(holdout.labels(manifest, work.blobs, spec), _meant(fresh, classes))
     fair = unseen if theirs is not None else unseen & ours.can
     if theirs is not None and (gaps := int((fair & ~ours.can).sum())):
         remarks.append(f"{gaps:,} rows that only version {fresh.number} cannot answer count against it.")
@@ -242,8 +250,12 @@ def _answers(
     version: _Version,
     rows: Rows,
     classes: tuple[Any, ...],
+    metric: str,
 ) -> Answers:
-    """What the version says of the rows, in the terms of all classes."""
+    """What the version says of the rows, in the terms of all classes; for metrics of decisions what it would have answered.
+
+    Its threshold is about its own positive class, so that it decides before classes are put in order.
+    """
     found = given(
         version.model, version.tuned, rows, holdout.seen(rows, version.tuned, manifest, work.blobs, spec)
     )
@@ -252,14 +264,13 @@ def _answers(
         found = found.refused(
             f"Version {version.number} predicts another kind of target and cannot be compared."
         )
-    return (
-        found if found.why is not None else found.in_terms(lambda s: realigned(s, signature.classes, classes))
-    )
+    if found.why is not None:
+        return found
+    threshold = version.model.threshold
+    return found.in_terms(lambda s: realigned(decided(metric, s, threshold), signature.classes, classes))
 
 
-def _judged(
-    rule: Rule, spec: TrainingSpec, fresh: _Version, held: _Version | None, case: _Case, uses: int
-) -> GateResult:
+def _judged(rule: Rule, spec: TrainingSpec, fresh: _Version, case: _Case, uses: int) -> GateResult:
     signature, truth = fresh.model.signature, case.truth
     slices = {c: _labels(case.rows.table.column(c)) for c in spec.slices if c in case.rows.table.schema.names}
     kind = "multiclass" if case.fresh.ndim > 1 else signature.kind
@@ -267,16 +278,13 @@ def _judged(
     asked = Holdout(kind, truth, blocks, uses, fresh.tuned.by == split.BY_FOLDS, slices)
     if case.stop is not None:
         return GateResult(INCONCLUSIVE, (case.stop,), len(truth), 0, uses)
-    against = None
-    if case.held is not None and held is not None:
-        against = decided(rule.metric, case.held, held.model.threshold)
     classes = case.fresh.shape[1] if case.fresh.ndim > 1 else len(signature.classes)
     blind = dummy(kind, classes, case.known, len(truth), rule.metric) if len(truth) else truth
     return judge(
         rule,
         asked,
-        decided(rule.metric, case.fresh, fresh.model.threshold),
-        against,
+        case.fresh,
+        case.held,
         decided(rule.metric, blind, fresh.model.threshold),
         seed=spec.seed,
     )

@@ -184,6 +184,18 @@ def test_a_short_history_is_judged_by_parts_and_learned_from_whole(
         assert metrics["value"] > 0.7
 
 
+def test_no_part_is_answered_by_a_model_that_learned_from_it(run: Run) -> None:
+    """Labels without meaning and many columns: whoever had learned from the rows that it answers would know them."""
+    rng = np.random.default_rng(5)
+    noise = {f"n{i}": rng.normal(size=100) for i in range(60)}
+    table = pa.table(
+        {"id": np.arange(100), "at": TABLE["at"].slice(0, 100), **noise, "late": rng.random(100) < 0.5}
+    )
+    metrics = run(table, include=tuple(noise), slices=(), exclude=(), engine="linear")[1]["metrics.json"]
+    assert metrics["split"]["by"] == "folds"
+    assert 0.3 < metrics["metrics"]["roc_auc"] < 0.7
+
+
 FEW = {
     "29 rows": (TABLE.slice(0, 29), "29 rows"),
     "four of the rarer class": (

@@ -133,6 +133,23 @@ def test_rows_like_those_of_training_do_not_drift_and_quality_is_the_metric_itse
     assert {c.column for c in found.columns} == {"x", "place", "season", "old", "y_score"}
 
 
+def test_decisions_are_watched_as_they_are_served(tmp_path: Path) -> None:
+    """A missed one costs nine: the threshold is 0.1, and what would have been said at 0.5 nobody was told."""
+    pq.write_table(rows(4000), tmp_path / "rows.parquet")
+    spec = TrainingSpec(
+        "m", ("y",), key=("id",), event_time="seen_at", metric="accuracy", engine="linear",
+        cost_false_negative=9.0, cost_false_positive=1.0,
+    )  # fmt: skip
+    made = Files([str(tmp_path / "rows.parquet")])
+    train(spec, made, str(tmp_path / "out"), LEARNERS, SCORERS, lambda _what, _done: None)
+    files = {p.name: p.read_bytes() for p in Path(tmp_path / "out").iterdir()}
+    predictor, asked = Predictor.load(files, SCORERS, 3, "d" * 64), rows(500, seed=1)
+    found = looked(files, served(predictor, asked), asked)
+    right = np.array(predictor.predict(asked)["y"]) == np.array(asked["y"])
+    assert found.quality == pytest.approx(right.mean())
+    assert found.quality != pytest.approx(((predictor.scores(asked) > 0.5) == np.array(asked["y"])).mean())
+
+
 def test_an_input_that_matters_raises_the_drift_and_a_season_does_not(binary: Any) -> None:
     files, predictor = binary
     seasonal = looked(files, served(predictor, rows(1500, seed=2)))

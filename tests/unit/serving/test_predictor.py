@@ -276,21 +276,34 @@ def test_files_that_do_not_fit_together_are_refused(trained: Callable, name: str
         Predictor.load(files, SCORERS, 1, "d")
 
 
-def test_costs_move_the_decision_and_not_the_probability(tmp_path: Path) -> None:
-    pq.write_table(TABLE, tmp_path / "rows.parquet")
+def with_costs(folder: Path, **more: object) -> Predictor:
+    """A version whose mistakes cost 9 and 1."""
+    pq.write_table(TABLE, folder / "rows.parquet")
     spec = TrainingSpec(
         "late", ("binary",), (), NAMES, key=("id",), event_time="at", engine="linear",
-        cost_false_negative=9.0, cost_false_positive=1.0,
+        cost_false_negative=9.0, cost_false_positive=1.0, **more,
     )  # fmt: skip
     train(
         spec,
-        Files([str(tmp_path / "rows.parquet")]),
-        str(tmp_path / "o"),
+        Files([str(folder / "rows.parquet")]),
+        str(folder / "o"),
         partial(load, "tilth.learners"),
         SCORERS,
         _quiet,
     )
-    files = {p.name: p.read_bytes() for p in (tmp_path / "o").iterdir()}
-    found = Predictor.load(files, SCORERS, 1, "d")
+    files = {p.name: p.read_bytes() for p in (folder / "o").iterdir()}
+    return Predictor.load(files, SCORERS, 1, "d")
+
+
+def test_costs_move_the_decision_and_not_the_probability(tmp_path: Path) -> None:
+    found = with_costs(tmp_path)
     scores = found.scores(TABLE)
     assert found.predict(TABLE)["binary"].to_pylist() == (scores > 0.1).tolist()
+
+
+def test_where_false_is_to_be_found_many_rows_are_answered_as_one(tmp_path: Path) -> None:
+    found = with_costs(tmp_path, positive=False)
+    said = found.predict(TABLE)["binary"].to_pylist()
+    assert said == (found.scores(TABLE) <= 0.1).tolist()
+    one = found.predict_rows([json.loads(body) for body in bodies(50)])
+    assert said[100:150] == [row["binary"] for row in one]

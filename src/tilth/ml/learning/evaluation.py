@@ -64,10 +64,12 @@ def evaluate_all(kind: str, truth: Array, output: Array, threshold: float = 0.5)
 
 
 def decided(metric: str, output: Array, threshold: float = 0.5) -> Array:
-    """The output as the metric looks at it: those of decisions see 0 and 1 in place of P(1)."""
+    """The output as the metric looks at it: those of decisions see 0 and 1 in place of P(1); a gap stays one."""
+    import numpy as np
+
     if metric not in DECISIONS or output.ndim > 1 or threshold == 0.5:
         return output
-    made: Array = (output > threshold).astype("float64")
+    made: Array = np.where(np.isnan(output), np.nan, output > threshold)
     return made
 
 

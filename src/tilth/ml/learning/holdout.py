@@ -112,9 +112,16 @@ def _parts(
             yield pa.Table.from_batches(batches), snapshots.part_ids(part, blobs, columns)
 
 
-def column(manifest: Manifest, blobs: Blobs, name: str) -> pa.ChunkedArray:
-    """One column of all rows of a snapshot."""
-    return snapshots.read(manifest, blobs, [name]).read_all().column(name)
+def labels(manifest: Manifest, blobs: Blobs, spec: TrainingSpec) -> pa.ChunkedArray:
+    """The target of all rows of a snapshot whose label is due: those that come quickly are of one kind."""
+    import pyarrow as pa
+
+    event = [spec.event_time] if spec.event_time and spec.label_delay else []
+    table = snapshots.read(manifest, blobs, list(dict.fromkeys([spec.target, *event]))).read_all()
+    when = split.micros(table, event[0]) if event else None
+    due = split.mature(when, spec.label_delay, spec.now)
+    found = table.column(spec.target)
+    return found if due is None else found.filter(pa.array(due))
 
 
 def seen(rows: Rows, version: Tuned, manifest: Manifest, blobs: Blobs, spec: TrainingSpec) -> Mask:

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Watched:
-    """What a version's bundle says about how it was made. `keys` are the columns that outcomes are joined by."""
+    """What a version's bundle says about how it was made. `keys` are the columns that outcomes are joined by.
+
+    `threshold` is the probability above which it says the positive class.
+    """
 
     signature: Signature
     profile: Profile
@@ -34,6 +37,7 @@ class Watched:
     weights: Mapping[str, float] | None = None
     usual: Mapping[str, float] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
+    threshold: float = 0.5
 
     @classmethod
     def of(cls, files: Mapping[str, bytes], keys: tuple[str, ...] = ()) -> Watched:
@@ -42,7 +46,9 @@ class Watched:
             signature = Signature.from_plain(json.loads(files["signature.json"]))
             kept, metrics = json.loads(files["profile.json"]), json.loads(files["metrics.json"])
             profile, usual = Profile.from_plain(kept), kept.get("usual", {})
-            return cls(signature, profile, str(metrics["metric"]), metrics.get("importance"), usual, keys)
+            threshold = float(json.loads(files["calibration.json"])["threshold"])
+            weights = metrics.get("importance")
+            return cls(signature, profile, str(metrics["metric"]), weights, usual, keys, threshold)
         except (KeyError, TypeError, ValueError) as error:
             raise TamperError(
                 f"The bundle's files do not fit together: {type(error).__name__} {error}.",

@@ -250,7 +250,8 @@ def realised(watched: Watched, answers: Answers, keys: pa.Array, truth: pa.Array
     y = encode(truth.take(rows), meant)
     output = _numbers(answers.scores.take(newest), several=signature.kind == "multiclass")
     usable = ~np.isnan(y) & ~np.isnan(output if output.ndim == 1 else output.sum(axis=1))
-    return measured(watched.metric, signature.kind, y[usable], output[usable]), int(usable.sum())
+    value = measured(watched.metric, signature.kind, y[usable], output[usable], watched.threshold)
+    return value, int(usable.sum())
 
 
 def _newest(keys: pa.Array) -> pa.Array:
@@ -275,8 +276,8 @@ def _numbers(scores: pa.ChunkedArray, *, several: bool) -> Array:
     return np.array([[np.nan] * width if r is None or len(r) != width else r for r in rows], dtype=np.float64)
 
 
-def measured(metric: str, kind: str, truth: Array, output: Array) -> float | None:
-    """The metric, or None with too few rows: as few as a gate calls inconclusive."""
+def measured(metric: str, kind: str, truth: Array, output: Array, threshold: float) -> float | None:
+    """The metric of what was answered, or None with too few rows: as few as a gate calls inconclusive."""
     import numpy as np
 
     if len(truth) < ENOUGH.rows:
@@ -284,7 +285,7 @@ def measured(metric: str, kind: str, truth: Array, output: Array) -> float | Non
     if kind == "binary" and min(int(truth.sum()), len(truth) - int(truth.sum())) < ENOUGH.rarer:
         return None
     try:
-        value = evaluate(metric, truth, output)
+        value = evaluate(metric, truth, output, threshold)
     except DataError:
         return None
     return float(value) if np.isfinite(value) else None

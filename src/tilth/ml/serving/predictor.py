@@ -195,8 +195,6 @@ class Predictor:
         """Class indexes as values of the target's type."""
         import pyarrow as pa
 
-        if self.signature.target_type is DataType.BOOLEAN:
-            return pa.array(code)
         return pa.array(list(self.signature.classes)).take(pa.array(code.astype("int64")))
 
     def _explanations(self, scores: Array, x: Array, table: Table) -> list[dict[str, Any]]:
