@@ -18,10 +18,16 @@ from tilth.sql.statements import Kind
 AT = datetime(2013, 5, 1, tzinfo=UTC)
 
 
-def pointers(version: int) -> tuple[Pointer, ...]:
+def pointers(version: int, rule: str = "better") -> tuple[Pointer, ...]:
     return (
         Pointer(Kind.DATASET, "departures", "1:d", "s1", "CREATE DATASET departures"),
-        Pointer(Kind.MODEL, "late", "1:m", str(version), "CREATE MODEL late"),
+        Pointer(
+            Kind.MODEL,
+            "late",
+            "1:m",
+            str(version),
+            f"CREATE MODEL late PREDICT y FROM departures PROMOTE IF {rule}",
+        ),
     )
 
 
@@ -101,7 +107,12 @@ FIGURES = (
 
 
 def judged(
-    state: SqliteState, candidate: int, champion: int | None, outcome: str, rule: str = "better"
+    state: SqliteState,
+    candidate: int,
+    champion: int | None,
+    outcome: str,
+    rule: str = "better",
+    lower: float | None = None,
 ) -> None:
     """A gate's verdict as it is written down."""
     with state.change("test", "2013-05-01T00:00:00.000000Z") as change:
@@ -109,7 +120,7 @@ def judged(
             "add_gate",
             model="late", candidate=candidate, champion=champion, environment="dev", rule=rule, metric="roc_auc",
             outcome=outcome, reason="as the test says", rows=100, blocks=10, holdout="h", uses=1, detectable=None,
-            at="2013-05-01T00:00:00.000000Z", **dict.fromkeys(FIGURES),
+            at="2013-05-01T00:00:00.000000Z", **dict.fromkeys(FIGURES) | {"lower": lower, "upper": None if lower is None else lower + 0.2},
         )  # fmt: skip
         change.audit("gate", "late", {"version": candidate})
 
@@ -121,14 +132,12 @@ def judged(
         ([(1, "fail", "better")], "prod", r"did not pass its gate \(fail\): as the test says"),
         ([(1, "inconclusive", "better")], "prod", r"did not pass its gate \(inconclusive\)"),
         ([(1, "inconclusive", "not_worse_by")], "prod", r"did not pass its gate \(inconclusive\)"),
-        ([(1, "inconclusive", "manual")], "prod", None),
-        ([(1, "fail", "manual")], "prod", None),
-        ([(None, "pass", "better")], "prod", "was never compared with version 1, which prod serves"),
-        ([(7, "pass", "better")], "prod", "was never compared with version 1, which prod serves"),
+        ([(None, "pass", "better")], "prod", "was never shown to pass PROMOTE IF better against version 1, which prod serves"),
+        ([(7, "pass", "better")], "prod", "was never shown to pass PROMOTE IF better against version 1, which prod serves"),
         ([(1, "inconclusive", "better")], "live", None),
     ],
     ids=[
-        "won", "lost", "not shown", "not shown by another rule", "by hand", "lost, by hand", "as the first", "against another",
+        "won", "lost", "not shown", "not shown by another rule", "as the first", "against another",
         "to where models do not serve",
     ],
 )  # fmt: skip
@@ -145,6 +154,43 @@ def test_only_a_version_that_won_is_promoted_to_where_models_serve(
         return
     with pytest.raises(GateRefusedError, match=says):
         promote(state, "dev", "prod", "test", AT, serving)
+    assert pointers_of(state, "prod") == (1, pointers(1))
+
+
+@pytest.mark.parametrize(
+    ("judged_by", "outcome", "lower", "declared", "says"),
+    [
+        ("manual", "inconclusive", -0.1, "manual", None),
+        ("manual", "fail", -0.1, "manual", None),
+        ("better", "fail", -0.1, "manual", None),
+        ("better", "inconclusive", None, "manual", None),
+        ("manual", "fail", -0.1, "better", "did not pass its gate"),
+        ("manual", "inconclusive", 0.1, "better", "did not pass its gate"),
+        ("not_worse_by(0.5)", "pass", -0.3, "better", "never shown to pass PROMOTE IF better"),
+        (
+            "not_worse_by(0.5)",
+            "pass",
+            -0.3,
+            "not_worse_by(0.01)",
+            r"never shown to pass PROMOTE IF not_worse_by\(0.01\)",
+        ),
+        ("not_worse_by", "pass", -0.3, "not_worse_by(0.01)", "never shown to pass"),
+        ("not_worse_by(0.5)", "pass", 0.01, "better", None),
+        ("better", "pass", 0.01, "not_worse_by(0.01)", None),
+        ("not_worse_by(0.5)", "pass", -0.3, "not_worse_by(0.4)", None),
+    ],
+)
+def test_the_rule_that_counts_at_a_promotion_is_the_one_declared_now(
+    state: SqliteState, judged_by: str, outcome: str, lower: float | None, declared: str, says: str | None
+) -> None:
+    publish(state, "prod", 0, pointers(1), "first", "test", AT)
+    publish(state, "dev", 0, pointers(2, declared), "try", "test", AT)
+    judged(state, 2, 1, outcome, judged_by, lower)
+    if says is None:
+        assert promote(state, "dev", "prod", "test", AT) == 2
+        return
+    with pytest.raises(GateRefusedError, match=says):
+        promote(state, "dev", "prod", "test", AT)
     assert pointers_of(state, "prod") == (1, pointers(1))
 
 

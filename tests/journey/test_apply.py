@@ -240,7 +240,7 @@ def test_what_won_in_dev_must_win_against_what_prod_serves_by_then(shop: Path, d
     else:
         (shop / "shop.sql").write_text(changed)
         done = next(d for d in project.apply().did if d.action.name == "duration")
-        assert done.text.startswith("version 2, trained elsewhere")
+        assert done.text.startswith("version 2, judged anew")
         gates = project.sql(
             "SELECT * FROM tilth.gates WHERE candidate = 2 AND model = 'duration' ORDER BY id"
         ).rows()

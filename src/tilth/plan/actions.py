@@ -117,10 +117,11 @@ ACTION_TYPES: tuple[type, ...] = get_args(Action)
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that a reader of the plan should know and that needs no action."""
+    """Something that a reader of the plan should know and that needs no action. `withheld`: it is not as it is declared."""
 
     name: str
     text: str
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,9 @@ def words(plan: Plan) -> str:
     rows = [sentence(a) for a in plan.actions]
     rows += [f"  {n.name}: {n.text}" for n in plan.notes]
     if not plan.actions:
-        rows.append(f"Nothing to do: {plan.environment} is as declared.")
+        withheld = sorted({n.name for n in plan.notes if n.withheld})
+        state = f"as declared, but for {', '.join(withheld)}" if withheld else "as declared"
+        rows.append(f"Nothing to do: {plan.environment} is {state}.")
     return "\n".join(rows)
 
 

@@ -26,7 +26,16 @@ from tilth.plan.actions import (
 from tilth.plan.policy import retrain_reason
 from tilth.plan.snapshot import Current, Pointer, SnapshotFacts, VersionFacts
 from tilth.resources.kinds import Resource
-from tilth.sql.statements import Condition, CreateDataset, CreateEndpoint, CreateModel, DatasetRef, Kind
+from tilth.sql.statements import (
+    Condition,
+    CreateDataset,
+    CreateEndpoint,
+    CreateModel,
+    DatasetRef,
+    Kind,
+    Promote,
+    PromoteRule,
+)
 
 Outcome = tuple[tuple[Action, ...], tuple[Note, ...]]
 NOTHING: Outcome = ((), ())
@@ -70,7 +79,7 @@ def _estimate(current: Current, action: str, name: str) -> Estimate:
 def _changed(resource: Resource, pointer: Pointer) -> str:
     """Which lines of the declaration differ, or that something upstream does."""
     before, after = pointer.text.splitlines(), resource.text.splitlines()
-    lines = [line.strip() for line in after if line not in before]
+    lines = [line.strip().rstrip(";") for line in after if line not in before]
     if pointer.text == resource.text:
         return "something it is made from changed"
     return f"changed: {lines[0]}" if lines else "a clause was removed"
@@ -208,10 +217,27 @@ def _new_recipe(
         if current.environment != current.serving:
             reason = f"{why}; already trained, and {tried.status} by its gate"
             return (ShareVersion(resource.name, resource.recipe, tried.version, reason),), ()
-        text = f"version {tried.version} of this definition was {tried.status} by its gate; it is tried again when its data or definition changes"
-        return (), (Note(resource.name, text),)
+        rule = resource.as_(CreateModel).promote
+        if rule.rule is not PromoteRule.MANUAL and tried.rule not in ("", rule.text, rule.rule.value):
+            reason = f"judged by PROMOTE IF {tried.rule}; now it is {rule.text}"
+            return (ShareVersion(resource.name, resource.recipe, tried.version, reason),), ()
+        return (), (Note(resource.name, _withheld(tried, rule, current.serving), withheld=True),)
     number = champion.version if champion else None
     return (TrainModel(resource.name, resource.recipe, why, number, estimate),), ()
+
+
+def _withheld(tried: VersionFacts, rule: Promote, serving: str) -> str:
+    """Why a version of what is declared does not serve, and what would change that."""
+    if rule.rule is PromoteRule.MANUAL:
+        return (
+            f"version {tried.version} of this definition waits for a person: `tilth apply --env dev` takes it there, "
+            f"`tilth promote dev {serving}` brings it here"
+        )
+    by = "held by its gate" if tried.status == "held" else "refused by its gate or in its rollout"
+    return (
+        f"version {tried.version} of this definition was {by}; it is tried again when its data or definition changes, "
+        "and judged again when PROMOTE IF does"
+    )
 
 
 def _endpoint(resource: Resource, current: Current, _now: Instant) -> Outcome:

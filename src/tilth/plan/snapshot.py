@@ -49,6 +49,9 @@ class VersionFacts:
     rows: int = 0
     engine: str = ""
     learning: int = 1  # the number of the engine's way of learning
+    rule: str = (
+        ""  # what PROMOTE IF asked when it was judged last; a margin that was not recorded is left out
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -423,27 +423,30 @@ def _share_version(run: _Run, action: Action) -> Result:
     assert isinstance(action, ShareVersion)
     version = version_row(run.work.state, action.name, action.version)
     champion = _champion(run, action.name)
-    if run.gates and champion is not None and not _has_won(run, version, champion):
+    if run.gates and not _has_won(run, version, champion):
         return _judged_anew(run, action, version, champion)
     _point(run, Kind.MODEL, action.name, action.recipe, str(action.version))
     return DONE, f"shares version {action.version}", str(action.version)
 
 
-def _has_won(run: _Run, version: Row, champion: Row) -> bool:
-    """Whether the version is the champion, served here before, or passed its gate against this champion elsewhere."""
-    if version["version"] == champion["version"]:
+def _has_won(run: _Run, version: Row, champion: Row | None) -> bool:
+    """Whether the version is the champion, or passed what is declared now: against this champion, or with none to beat."""
+    if champion is not None and version["version"] == champion["version"]:
         return True
+    if version["status"] != "promoted" or champion is None:
+        return version["status"] == "promoted"
+    rule = run.graph.get(str(version["model"])).as_(CreateModel).promote
     found = run.work.state.read("gates_of", model=version["model"], limit=GATES)
-    return generations.has_won(found, int(version["version"] or 0), int(champion["version"] or 0))
+    return generations.has_won(found, int(version["version"] or 0), int(champion["version"] or 0), rule)
 
 
-def _judged_anew(run: _Run, action: ShareVersion, version: Row, champion: Row) -> Result:
-    """Another environment's version passed its gate against another champion: here it must beat the one that serves."""
+def _judged_anew(run: _Run, action: ShareVersion, version: Row, champion: Row | None) -> Result:
+    """The version passed another gate, or by another rule: here it must pass what is declared, against the one that serves."""
     declared = run.graph.get(action.name).as_(CreateModel)
     data, manifest = _data(run, declared)
     spec = candidates.spec_of(run.work, declared, data, manifest.schema, champion)
     verdict = judging.gate(run.work, run.environment, declared, spec, manifest, version, champion, run.actor)
-    seen = f"version {action.version}, trained elsewhere{_figures(verdict)}: {verdict.reason}"
+    seen = f"version {action.version}, judged anew{_figures(verdict)}: {verdict.reason}"
     return _as_judged(run, action, verdict, seen)
 
 

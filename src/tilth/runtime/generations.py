@@ -17,7 +17,8 @@ from tilth.ports.learning import learning_of
 from tilth.ports.state import Change, Row, State
 from tilth.runtime import registry
 from tilth.runtime.revisions import deploy
-from tilth.sql.statements import Kind
+from tilth.sql.parser import parse_one
+from tilth.sql.statements import CreateModel, Kind, Promote, PromoteRule
 
 HISTORY = "1970-01-01T00:00:00.000000Z"
 
@@ -100,7 +101,10 @@ def current(
     number, pointers = pointers_of(state, environment)
     attempts = {str(r["recipe"]): parse_instant(str(r["at"])) for r in state.read("last_outcomes")}
     snapshots = tuple(_snapshot(r, attempts, changed_sources) for r in state.read("latest_snapshots"))
-    versions = tuple(_version(r) for r in state.read("versions"))
+    rules = {(str(r["model"]), r["candidate"]): str(r["rule"]) for r in state.read("last_rules")}
+    versions = tuple(
+        _version(r, rules.get((str(r["model"]), r["version"]), "")) for r in state.read("versions")
+    )
     costs = tuple(
         Cost(str(r["action"]), str(r["name"]), float(r["seconds"] or 0), int(r["memory"] or 0))
         for r in state.read("run_costs")
@@ -208,31 +212,51 @@ def _may_serve(change: Change, target: str, pointers: tuple[Pointer, ...]) -> No
               if p.kind is Kind.MODEL}  # fmt: skip
     for p in pointers:
         if p.kind is Kind.MODEL and p.target is not None and p.target != served.get(p.name):
-            _check_won(change, target, p.name, int(p.target), served.get(p.name))
+            _check_won(change, target, p, served.get(p.name))
 
 
-def _check_won(change: Change, target: str, model: str, version: int, champion: str | None) -> None:
-    gates = change.read("gates_of", model=model, limit=1_000_000)
+def _check_won(change: Change, target: str, model: Pointer, champion: str | None) -> None:
+    """The rule that counts is the one declared now, with what is promoted; the version may have been judged by another."""
+    declared, version = parse_one(model.text), int(model.target or 0)
+    assert isinstance(declared, CreateModel)
+    gates = change.read("gates_of", model=model.name, limit=1_000_000)
     own = [g for g in gates if g["candidate"] == version]
-    if not own or own[0]["rule"] == "manual":
+    if not own or declared.promote.rule is PromoteRule.MANUAL:
         return
     if own[0]["outcome"] != "pass":
         raise GateRefusedError(
-            f"Version {version} of `{model}` did not pass its gate ({own[0]['outcome']!s}): {own[0]['reason']!s}",
-            hint="Train a better one, or write PROMOTE IF manual to decide by hand.",
+            f"Version {version} of `{model.name}` did not pass its gate ({own[0]['outcome']!s}): {own[0]['reason']!s}",
+            hint="Train a better one, or decide by hand: write PROMOTE IF manual, apply it to the environment that you "
+            "promote, and promote that.",
         )
-    if champion is not None and not has_won(gates, version, int(champion)):
+    if champion is not None and not has_won(gates, version, int(champion), declared.promote):
         raise GateRefusedError(
-            f"Version {version} of `{model}` was never compared with version {champion}, which {target} serves now.",
-            hint=f"RETRAIN MODEL {model} in the environment that you promote, and promote it if it wins.",
+            f"Version {version} of `{model.name}` was never shown to pass PROMOTE IF {declared.promote.text} against version "
+            f"{champion}, which {target} serves now.",
+            hint=f"RETRAIN MODEL {model.name} in the environment that you promote, and promote it if it wins.",
         )
 
 
-def has_won(gates: Sequence[Row], version: int, champion: int) -> bool:
-    """Whether the version was compared with this champion and passed; a gate names a champion only where it compared."""
+def has_won(gates: Sequence[Row], version: int, champion: int, rule: Promote) -> bool:
+    """Whether the version was compared with this champion and passed what the rule asks, whatever was asked then; a gate
+    names a champion only where it compared."""
     return any(
-        g["candidate"] == version and g["outcome"] == "pass" and g["champion"] == champion for g in gates
+        g["candidate"] == version
+        and g["outcome"] == "pass"
+        and g["champion"] == champion
+        and _passes(g, rule)
+        for g in gates
     )
+
+
+def _passes(gate: Row, rule: Promote) -> bool:
+    """Whether a comparison that passed also passes this rule. Bounds of 0 are of two that answer every row alike."""
+    if rule.rule is PromoteRule.MANUAL:
+        return False
+    low, high = gate["lower"], gate["upper"]
+    if low is None or high is None:
+        return gate["rule"] == rule.text
+    return float(low) > -rule.margin or float(low) == float(high) == 0
 
 
 def _digest(pointers: tuple[Pointer, ...]) -> str:
@@ -285,7 +309,7 @@ def _snapshot(row: Row, attempts: Mapping[str, Instant], changed: frozenset[str]
     )
 
 
-def _version(row: Row) -> VersionFacts:
+def _version(row: Row, rule: str) -> VersionFacts:
     return VersionFacts(
         str(row["model"]),
         _number(row, "version"),
@@ -296,6 +320,7 @@ def _version(row: Row) -> VersionFacts:
         _number(row, "rows"),
         str(row["engine"]),
         int(row["learning"] or 1),
+        rule,
     )
 
 

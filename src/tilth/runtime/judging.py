@@ -23,7 +23,7 @@ from tilth.ports.snapshots import Manifest
 from tilth.ports.state import Cell, Row
 from tilth.runtime.answers import Answers, adverse, given, realigned
 from tilth.runtime.workspace import Workspace, manifest_of, verified, version_of
-from tilth.sql.statements import CreateModel
+from tilth.sql.statements import CreateModel, PromoteRule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +110,8 @@ def gate(
         said.append(
             f"Version {held.number} predicts something else: the target was changed, so this passes as the first."
         )
+    if result.outcome == INCONCLUSIVE and not leaks and environment == work.serving:
+        said += _by_hand(declared, fresh, held, case, work.serving)
     compared = held.number if held is not None and result.champion_metric is not None else None
     verdict = Verdict(fresh.number, compared, STATUS[result.outcome], metric, " ".join(said), result)
     _record(
@@ -311,6 +313,21 @@ def _labels(column: Any) -> npt.NDArray[Any]:
     )
 
 
+def _by_hand(
+    declared: CreateModel, fresh: _Version, held: _Version | None, case: _Case, serving: str
+) -> list[str]:
+    """How a person decides, where the gate leaves it to one, or can never tell."""
+    manual = declared.promote.rule is PromoteRule.MANUAL
+    if not manual and case.stop is None:
+        return []
+    first = "" if manual else "To decide by hand, write PROMOTE IF manual: "
+    again = held is not None and held.row["recipe"] == fresh.row["recipe"]
+    then = f' and `tilth sql --env dev "RETRAIN MODEL {declared.name}"`' if again else ""
+    return [
+        f"{first}`tilth apply --env dev`{then} {'make' if again else 'takes'} it there, `tilth promote dev {serving}` brings it here."
+    ]
+
+
 def _leaks(candidate: Row, declared: CreateModel) -> str:
     """What holds a version whose columns tell its target too well, with the statement that lets it pass."""
     accepted = {c.lower() for c in declared.accept.columns} if declared.accept else set()
@@ -368,7 +385,7 @@ def _record(
             candidate=verdict.version,
             champion=verdict.champion,
             environment=environment,
-            rule=declared.promote.rule.value,
+            rule=declared.promote.text,
             metric=verdict.metric,
             outcome=r.outcome,
             reason=verdict.reason,

@@ -32,7 +32,6 @@ from tilth.sql.statements import (
     PlanStatement,
     Promote,
     PromoteEnvironment,
-    PromoteRule,
     Refresh,
     RefreshDataset,
     RetrainModel,
@@ -188,8 +187,7 @@ def _condition(c: Condition) -> str:
 def _promote(p: Promote) -> str | None:
     if p == Promote():
         return None
-    margin = f"({p.margin!r})" if p.rule is PromoteRule.NOT_WORSE_BY else ""
-    return f"PROMOTE IF {p.rule.value}{margin}"
+    return f"PROMOTE IF {p.text}"
 
 
 def _target(t: Target) -> str:

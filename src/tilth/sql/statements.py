@@ -194,6 +194,16 @@ class Promote:
     rule: PromoteRule = PromoteRule.BETTER
     margin: float = 0.0
 
+    @property
+    def text(self) -> str:
+        """As it is written after PROMOTE IF.
+
+        >>> Promote(PromoteRule.NOT_WORSE_BY, 0.005).text
+        'not_worse_by(0.005)'
+        """
+        margin = f"({self.margin!r})" if self.rule is PromoteRule.NOT_WORSE_BY else ""
+        return f"{self.rule.value}{margin}"
+
 
 @dataclass(frozen=True, slots=True)
 class AcceptLeak:

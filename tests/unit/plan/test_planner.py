@@ -33,6 +33,8 @@ from tilth.sql.statements import (
     DatasetRef,
     Kind,
     Outcomes,
+    Promote,
+    PromoteRule,
     Query,
     Refresh,
     Target,
@@ -83,6 +85,10 @@ SETTLED = Current(
 )
 DRIFTED = (("late", tuple(Signals(NOW - n * DAY, drift=d) for n, d in ((3, 0.1), (2, 0.3), (1, 0.4)))),)
 CHANGED = replace(LATE, recipe="1:late2", text="CREATE MODEL late\n  USING (seed = 8)")
+LENIENT = replace(
+    CHANGED, declaration=replace(CHANGED.as_(CreateModel), promote=Promote(PromoteRule.NOT_WORSE_BY, 0.5))
+)
+BY_HAND = replace(CHANGED, declaration=replace(CHANGED.as_(CreateModel), promote=Promote(PromoteRule.MANUAL)))
 REFUSED = (*SETTLED.versions, VersionFacts("late", 2, "1:late2", "s1", "refused", NOW))
 
 TABLE = [
@@ -144,6 +150,24 @@ TABLE = [
         "a refused definition is not trained again on the same data",
         (OPS, DEPARTURES, CHANGED, API),
         replace(SETTLED, versions=REFUSED),
+        [],
+    ),
+    (
+        "a refused definition is judged again by another rule",
+        (OPS, DEPARTURES, LENIENT, API),
+        replace(SETTLED, versions=(SETTLED.versions[0], replace(REFUSED[1], rule="better"))),
+        [ShareVersion("late", "1:late2", 2, "judged by PROMOTE IF better; now it is not_worse_by(0.5)")],
+    ),
+    (
+        "and not again by the same rule, or where the margin was not recorded",
+        (OPS, DEPARTURES, LENIENT, API),
+        replace(SETTLED, versions=(SETTLED.versions[0], replace(REFUSED[1], rule="not_worse_by"))),
+        [],
+    ),
+    (
+        "a rule that leaves it to a person judges nothing",
+        (OPS, DEPARTURES, BY_HAND, API),
+        replace(SETTLED, versions=(SETTLED.versions[0], replace(REFUSED[1], rule="better"))),
         [],
     ),
     (
@@ -213,6 +237,12 @@ def test_the_plan_is(wanted: tuple[Resource, ...], current: Current, actions: li
 def test_a_refused_candidate_is_said_in_a_note() -> None:
     found = plan((OPS, DEPARTURES, CHANGED, API), replace(SETTLED, versions=REFUSED), NOW)
     assert "refused by its gate" in words(found)
+    assert words(found).endswith("Nothing to do: prod is as declared, but for late.")
+
+
+def test_what_waits_for_a_person_says_how_one_decides() -> None:
+    found = plan((OPS, DEPARTURES, BY_HAND, API), replace(SETTLED, versions=REFUSED), NOW)
+    assert "`tilth apply --env dev` takes it there, `tilth promote dev prod` brings it here" in words(found)
 
 
 SERVED = replace(

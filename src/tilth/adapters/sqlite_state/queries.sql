@@ -152,6 +152,10 @@ WHERE g.model = :model AND g.champion IS NOT NULL AND g.lower IS NOT NULL ORDER 
 -- name: gate_of
 SELECT * FROM gates WHERE model = :model AND candidate = :candidate ORDER BY id DESC LIMIT 1;
 
+-- name: last_rules
+-- What was asked of each version when it was judged last.
+SELECT model, candidate, rule FROM gates WHERE id IN (SELECT max(id) FROM gates GROUP BY model, candidate);
+
 -- name: gates_of
 SELECT * FROM gates WHERE model = :model ORDER BY id DESC LIMIT :limit;
 
