@@ -166,17 +166,26 @@ class Project:
         models = models_of(self.work(), environment or self.settings.environment, self._loaded)
         return Model(models.get(name, version))
 
-    def promote(self, source: str, target: str = "prod") -> int:
-        """Give `target` all pointers of `source` in one transaction; the new generation's number."""
+    def promote(self, source: str, target: str | None = None) -> int:
+        """Give `target` (by default where models serve) all pointers of `source` in one transaction; the new generation's number."""
         from tilth.runtime.generations import promote
 
-        return promote(self.work().state, source, target, "promote", self.clock.now(), self.settings.serving)
+        serving = self.settings.serving
+        return promote(
+            self.work().state,
+            source,
+            serving if target is None else target,
+            "promote",
+            self.clock.now(),
+            serving,
+        )
 
-    def rollback(self, environment: str = "prod", generation: int | None = None) -> int:
-        """Point back at an earlier generation (by default the one before); the new generation's number."""
+    def rollback(self, environment: str | None = None, generation: int | None = None) -> int:
+        """Point back at an earlier generation (by default the one before, where models serve); the new generation's number."""
         from tilth.runtime.generations import rollback
 
-        return rollback(self.work().state, environment, generation, "rollback", self.clock.now())
+        name = self.settings.serving if environment is None else environment
+        return rollback(self.work().state, name, generation, "rollback", self.clock.now())
 
     def gc(self, keep: int = 10) -> Freed:
         """Free what no environment's newest `keep` generations need; see `runtime.garbage`."""

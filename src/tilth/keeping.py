@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,12 +20,13 @@ from tilth.adapters.file_locks import FileLocks
 from tilth.adapters.local_keys import PRIVATE, PUBLIC, LocalKeys, PublicKey
 from tilth.adapters.sqlite_state.state import SqliteState
 from tilth.app import Project
-from tilth.core.errors import ProjectError, StateChangedError, StorageError, TilthError
+from tilth.core.errors import BusyError, ProjectError, StateChangedError, StorageError, TilthError
 from tilth.core.sizes import show_size
 from tilth.core.time import show_instant
 from tilth.ports.progress import Progress, Silent
 from tilth.runtime import backups
 from tilth.runtime.executor import MAKING
+from tilth.runtime.node import SERVED
 
 if TYPE_CHECKING:
     from tilth.ports.clock import Clock
@@ -149,8 +151,24 @@ def restore(
             f"{home} holds a state already: it is not overwritten.",
             hint="With --force it is moved aside (and kept), and the backup takes its place.",
         )
-    with FileLocks(home).hold(MAKING) if occupied else nullcontext():
+    with _alone(home) if occupied else nullcontext():
         return _restored(root, home, path, progress or Silent(), clock, occupied=occupied)
+
+
+@contextmanager
+def _alone(home: str) -> Iterator[None]:
+    """While nobody serves the folder or makes content in it: a server would go on with what is moved aside."""
+    locks = FileLocks(home)
+    with ExitStack() as held:
+        try:
+            held.enter_context(locks.hold(SERVED))
+        except BusyError as error:
+            raise BusyError(
+                "A server of this project is running: what it logs would be lost with the folder that is moved aside.",
+                hint="End `tilth up`, then run the command again; nothing was changed.",
+            ) from error
+        held.enter_context(locks.hold(MAKING))
+        yield
 
 
 def _restored(

@@ -13,8 +13,9 @@ import pytest
 import damage as d
 import shop_project as c
 from tilth import keeping
-from tilth.core.errors import DamagedError, ProjectError, StorageError, TilthError
+from tilth.core.errors import BusyError, DamagedError, ProjectError, StorageError, TilthError
 from tilth.interfaces.cli.commands import run
+from tilth.runtime.node import SERVED
 
 QUESTION = "SELECT count(*) AS n, sum(v) AS s FROM d"
 
@@ -110,6 +111,21 @@ def test_a_restore_mends_what_was_lost_and_deletes_nothing(tmp_path: Path) -> No
     assert again.sql("SELECT verb FROM tilth.audit").rows()[-1] == {"verb": "restore"}
     again.sql("REFRESH DATASET d")
     assert [p.name for p in (tmp_path / "p").iterdir() if "restoring" in p.name] == []
+
+
+def test_what_a_server_writes_to_is_not_moved_aside(tmp_path: Path) -> None:
+    project = d.applied(tmp_path / "p")
+    file = tmp_path / "p.tilth"
+    keeping.backup(project, str(file))
+    before = sorted(os.listdir(tmp_path / "p"))
+    with (
+        project.work().locks.hold(SERVED, shared=True),
+        pytest.raises(BusyError, match="A server of this project") as caught,
+    ):
+        keeping.restore(str(tmp_path / "p"), str(file), force=True)
+    assert "End `tilth up`" in str(caught.value.hint)
+    assert sorted(os.listdir(tmp_path / "p")) == before
+    assert keeping.restore(str(tmp_path / "p"), str(file), force=True).aside is not None
 
 
 @pytest.mark.parametrize("harm", d.HARM.values(), ids=d.HARM)

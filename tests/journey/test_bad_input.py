@@ -23,6 +23,7 @@ WRONG = [
     # old, new, code, what is said
     ("PREDICT late", "PREDICT lat", "E-NAME", "Did you mean `late`?"),
     ("EXCEPT (minutes)", "EXCEPT (minuts)", "E-NAME", "Did you mean `minutes`?"),
+    ("USING", "ACCEPT LEAK (distanse) BECAUSE 'x' USING", "E-NAME", "Did you mean `distance`?"),
     ("KEY (id)", "KEY (idd)", "E-NAME", "Did you mean `id`?"),
     ("EVENT TIME ordered_at", "EVENT TIME orderd_at", "E-NAME", "Did you mean `ordered_at`?"),
     ("SELECT * FROM ops", "SELECT id, ordered_att FROM ops", "E-NAME", "ordered_at"),

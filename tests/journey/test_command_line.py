@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import tilth
+
 PROJECT = """CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');
 CREATE DATASET departures KEY (flight_id) AS SELECT * FROM ops.flights;
 CREATE MODEL late
@@ -143,3 +145,19 @@ def test_an_answer_that_is_not_taken_is_said_by_the_status(
     assert done.returncode == status, done.stderr
     assert "Traceback" not in done.stderr
     assert status != 5 or "could not be written out" in done.stderr
+
+
+def test_promote_and_rollback_mean_where_models_serve(tmp_path: Path) -> None:
+    (tmp_path / "tilth.toml").write_text('serving = "live"\n')
+    (tmp_path / "s.sql").write_text("CREATE SOURCE s ENGINE files WITH (path = 'data');")
+    assert run(tmp_path, "apply", "--env", "dev").returncode == 0
+    assert "run `tilth apply --env live`" in run(tmp_path, "status", "--env", "live").stdout
+    assert run(tmp_path, "promote", "dev").stdout.startswith("live is at generation 1")
+    (tmp_path / "s.sql").write_text("CREATE SOURCE s ENGINE files WITH (path = 'other');")
+    assert run(tmp_path, "apply", "--env", "live").returncode == 0
+    assert run(tmp_path, "rollback").stdout.startswith("live is at generation 3: rolled back to generation 1")
+    project = tilth.open(str(tmp_path))
+    assert project.rollback() == 4
+    assert [
+        r["name"] for r in project.sql("SELECT DISTINCT name FROM tilth.environments ORDER BY name").rows()
+    ] == ["dev", "live"]

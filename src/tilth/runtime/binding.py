@@ -95,7 +95,8 @@ def _model(
     place = declared.features.position or declared.position
     for column in (*declared.features.include, *declared.features.exclude):
         _known(column, found, who, where, place)
-    for column in slices_of(declared):
+    accepted = declared.accept.columns if declared.accept else ()
+    for column in (*slices_of(declared), *accepted):
         _known(column, found, who, where, declared.position)
 
 

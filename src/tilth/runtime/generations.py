@@ -239,7 +239,8 @@ def _check_won(change: Change, target: str, model: Pointer, champion: str | None
 
 def has_won(gates: Sequence[Row], version: int, champion: int, rule: Promote) -> bool:
     """Whether the version was compared with this champion and passed what the rule asks, whatever was asked then; a gate
-    names a champion only where it compared."""
+    names a champion only where it compared.
+    """
     return any(
         g["candidate"] == version
         and g["outcome"] == "pass"

@@ -34,6 +34,7 @@ WRITE = 1.0  # seconds between writings of a rollout's counts
 KEPT = 8  # versions kept in memory beside those that are served, so that going back is quick
 PATIENCE = 30.0  # seconds the answering thread may take to warm and swap
 ACTOR = "serve"
+SERVED = "what is served"  # the lock that servers share, and that whoever takes the folder away holds alone
 
 Key = tuple[str, int, str]
 Call = Callable[[], None]

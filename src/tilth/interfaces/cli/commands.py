@@ -132,24 +132,27 @@ def apply(project: str, environment: str | None, as_json: bool, clock: str | Non
 
 @tilth.command()
 @click.argument("source")
-@click.argument("target", default="prod")
+@click.argument("target", required=False)
 @PROJECT
 @JSON
 @CLOCK
-def promote(source: str, target: str, project: str, as_json: bool, clock: str | None) -> None:
-    """Give TARGET (default: prod) all that SOURCE points at, in one transaction. Nothing is rebuilt.
+def promote(source: str, target: str | None, project: str, as_json: bool, clock: str | None) -> None:
+    """Give TARGET all that SOURCE points at, in one transaction. Nothing is rebuilt.
 
     \b
+    TARGET is, if it is left out, `serving` of tilth.toml, or prod.
     Refused (status 8) when a model of SOURCE did not pass its gate.
     Example: tilth promote dev prod
     """
-    number = opened(project, clock).promote(source, target)
+    found = opened(project, clock)
+    target = found.settings.serving if target is None else target
+    number = found.promote(source, target)
     facts = {"environment": target, "generation": number, "from": source}
     show.facts(facts, f"{target} is at generation {number}, with all that {source} points at.", as_json)
 
 
 @tilth.command()
-@click.argument("environment", default="prod")
+@click.argument("environment", required=False)
 @click.option(
     "--to",
     "generation",
@@ -161,13 +164,16 @@ def promote(source: str, target: str, project: str, as_json: bool, clock: str | 
 @JSON
 @CLOCK
 def rollback(
-    environment: str, generation: int | None, project: str, as_json: bool, clock: str | None
+    environment: str | None, generation: int | None, project: str, as_json: bool, clock: str | None
 ) -> None:
     """Point back at an earlier generation, in one transaction. Can be undone the same way.
 
+    \b
+    ENVIRONMENT is, if it is left out, `serving` of tilth.toml, or prod.
     Example: tilth rollback prod
     """
     found = opened(project, clock)
+    environment = found.settings.serving if environment is None else environment
     number = found.rollback(environment, generation)
     reason = found.generations(environment, 1)[0]["reason"]
     facts = {"environment": environment, "generation": number, "reason": reason}

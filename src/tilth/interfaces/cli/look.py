@@ -22,14 +22,15 @@ def status(project: str, environment: str | None, as_json: bool, clock: str | No
     Example: tilth status --env dev
     """
     found = opened(project, clock).status(environment)
-    show.facts(found, words(found), as_json)
+    show.facts(found, words(found, environment), as_json)
 
 
-def words(found: dict[str, Any]) -> str:
+def words(found: dict[str, Any], asked: str | None = None) -> str:
     """The status for people: a line of where it is, then a table for each kind of thing there is something to say of."""
     rows = [f"{found['environment']} is at generation {found['generation']} ({found['reason']})."]
     if not found["generation"]:
-        rows = [f"Nothing was applied to {found['environment']} yet: run `tilth apply`."]
+        there = "" if asked is None else f" --env {asked}"
+        rows = [f"Nothing was applied to {found['environment']} yet: run `tilth apply{there}`."]
     for title, columns in SECTIONS.items():
         shown = [row for row in found[title] if row.get("alive", True)]
         if shown:

@@ -46,7 +46,7 @@ def up(
     """
     from tilth.interfaces.http.guard import token
     from tilth.interfaces.http.server import HOST, listen, serve
-    from tilth.runtime.node import Node
+    from tilth.runtime.node import SERVED, Node
 
     found = opened(project, clock)
     if not found.applied:
@@ -78,7 +78,8 @@ def up(
     try:
         if keeper is not None:
             keeper.start()
-        serve(found.work(), found.home, name, listener, ready, say)
+        with found.work().locks.hold(SERVED, shared=True):
+            serve(found.work(), found.home, name, listener, ready, say)
     finally:
         if keeper is not None:
             keeper.stop()
