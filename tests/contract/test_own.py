@@ -56,7 +56,6 @@ def test_a_link_right_in_the_folder_is_refused_before_anything_is_opened(
 @pytest.mark.parametrize(
     ("name", "folder"),
     [
-        ("predictions", True),
         ("temp", True),
         ("blobs", True),
         ("keys", True),

@@ -405,6 +405,14 @@ def test_what_rotted_is_named_left_out_and_kept(tmp_path: Path) -> None:
     assert segment.exists()
 
 
+def test_a_file_in_the_place_of_the_log_is_no_empty_log(tmp_path: Path) -> None:
+    (tmp_path / "log").touch()
+    log = FilePredictions(str(tmp_path / "log"))
+    for act in (log.table, lambda: log.append(record(1)), lambda: list(log.damaged())):
+        with pytest.raises(StorageError):
+            act()
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 @pytest.mark.parametrize(
     "put",

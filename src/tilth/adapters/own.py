@@ -13,7 +13,7 @@ from pathlib import Path
 from tilth.core.errors import StorageError
 
 OTHERS = 0o022  # others may write
-_FOLDERS = ("blobs", "bundles", "keys", "predictions", "temp")
+_FOLDERS = ("blobs", "bundles", "keys", "temp")
 _FILES = ("state.db", "head.json", "token", "blobs.verified")
 _WHAT = {
     **dict.fromkeys(_FOLDERS, True),

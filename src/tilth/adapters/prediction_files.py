@@ -40,7 +40,7 @@ WHOLE = (
 
 def stems(folder: str) -> tuple[str, ...]:
     """The segments' names without suffix, oldest first."""
-    if not os.path.isdir(folder):
+    if not own.check(folder, folder=True):
         return ()
     found = {os.path.splitext(n)[0] for n in os.listdir(folder) if n.endswith((LINES, PARQUET))}
     return tuple(sorted(found))
