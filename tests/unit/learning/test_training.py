@@ -161,6 +161,43 @@ def test_what_cannot_be_done_is_refused_with_a_next_step(
     assert caught.value.hint
 
 
+def test_what_only_newer_rows_hold_is_not_known_to_the_preparation(run: Run) -> None:
+    """Of the levels of a text, those of the rows that fit; a preparation of all rows would have seen those that judge."""
+    places = ["new" if n >= 1680 else place for n, place in enumerate(TABLE["place"].to_pylist())]
+    prepared = run(TABLE.set_column(4, "place", pa.array(places)))[1]["prepare.json"]
+    (column,) = [c for c in prepared["columns"] if c["name"] == "place"]
+    assert "new" not in json.dumps(column)
+    assert '"c"' in json.dumps(column)
+
+
+def test_the_rows_that_judge_do_not_calibrate_nor_fit(run: Run) -> None:
+    """Among the newest tenth the world has changed: the interval knows nothing of it."""
+    delay = TABLE["delay"].to_numpy() + np.where(np.arange(ROWS) >= 2160, 1000.0, 0.0)
+    table = TABLE.set_column(6, "delay", pa.array(delay))
+    changes = {"targets": ("delay",), "exclude": ("late",), "metric": "rmse", "engine": "linear"}
+    files = run(table, **changes)[1]
+    assert files["calibration.json"]["conformal"]["radius"] < 20
+    assert (files["metrics.json"]["coverage"], files["metrics.json"]["value"] > 900) == (0.0, True)
+
+
+@pytest.mark.parametrize("engine", ["linear", "lightgbm"])
+def test_the_rows_that_calibrate_do_not_fit(run: Run, engine: str) -> None:
+    delay = TABLE["delay"].to_numpy() + np.where(np.arange(ROWS) >= 1920, 1000.0, 0.0)
+    table = TABLE.set_column(6, "delay", pa.array(delay))
+    changes = {"targets": ("delay",), "exclude": ("late", "at"), "metric": "rmse", "engine": engine}
+    assert run(table, **changes)[1]["metrics.json"]["value"] > 990
+
+
+def test_members_are_chosen_by_the_decisions_that_would_be_served(run: Run) -> None:
+    """Where a missed one costs nine, one that says yes more often than at 0.5 is less often right."""
+    plain, dear = (
+        run(metric="accuracy", engine="linear", **costs)[1]["metrics.json"]
+        for costs in ({}, {"cost_false_negative": 9.0, "cost_false_positive": 1.0})
+    )
+    assert dear["members"]["linear"] < plain["members"]["linear"]
+    assert dear["members"]["linear"] == pytest.approx(dear["value"], abs=0.1)
+
+
 def test_one_class_in_the_oldest_rows_is_said(run: Run) -> None:
     late = TABLE.set_column(5, "late", pa.array([n > 2000 and n % 2 == 0 for n in range(ROWS)]))
     with pytest.raises(TargetError, match="False in all 1,680 rows to fit on"):
