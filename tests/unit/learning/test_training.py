@@ -13,6 +13,7 @@ import pytest
 
 from tilth.core.errors import DataError, ProjectError, TargetError, TrainingError, UnsupportedError
 from tilth.ml.data.profile import Categorical, Numeric, Profile
+from tilth.ml.learning import leaks
 from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
 from tilth.runtime.registry import load
@@ -277,6 +278,26 @@ SEEN = {
 def test_a_column_that_tells_the_target_too_well_is_found(run: Run, values: pa.Array, held: bool) -> None:
     found = run(TABLE.append_column("leak", values))[1]["metrics.json"]["leaks"]
     assert [leak["column"] for leak in found] == (["leak"] if held else [])
+
+
+def test_the_only_input_of_a_model_was_meant(run: Run) -> None:
+    """But for a copy, which is nobody's honest model."""
+    values, _ = SEEN["a noisy copy"]
+    assert run(TABLE.append_column("leak", values), include=("leak",))[1]["metrics.json"]["leaks"] == []
+    copy = run(TABLE.append_column("leak", TABLE["late"]), include=("leak",))[1]["metrics.json"]["leaks"]
+    assert [leak["column"] for leak in copy] == ["leak"]
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_a_code_of_many_values_that_tells_nothing_is_no_leak(kind: str) -> None:
+    """Each of its values stands in one or two rows: asked of the rows it was learned from it would tell all."""
+    rng = np.random.default_rng(2)
+    y = {
+        "binary": rng.integers(0, 2, 120),
+        "multiclass": rng.integers(0, 3, 120),
+        "regression": rng.normal(size=120),
+    }
+    assert leaks.alone(rng.permutation(120) % 60 * 1.0, y[kind].astype(float), kind) < 0.65
 
 
 NUMBERS = {
