@@ -288,6 +288,21 @@ def test_the_only_input_of_a_model_was_meant(run: Run) -> None:
     assert [leak["column"] for leak in copy] == ["leak"]
 
 
+def test_the_event_time_is_known_however_well_it_tells_the_target(run: Run) -> None:
+    afternoon = pa.array([at.hour >= 12 for at in TABLE["at"].to_pylist()])
+    found = run(TABLE.set_column(5, "late", afternoon))[1]["metrics.json"]
+    assert (found["leaks"], found["value"] > 0.98) == ([], True)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("every", [2, 6, 24])
+def test_rows_that_come_in_a_rhythm_hide_no_leak(kind: str, every: int) -> None:
+    """Of every second row the codes are others than of those between: both must be among the rows that are looked at."""
+    code = np.arange(1200) % every * 1.0
+    y = np.minimum(code // max(1, every // 2), 1) if kind != "regression" else code * code
+    assert leaks.alone(code, y, kind) > leaks.SURE[kind]
+
+
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
 def test_a_code_of_many_values_that_tells_nothing_is_no_leak(kind: str) -> None:
     """Each of its values stands in one or two rows: asked of the rows it was learned from it would tell all."""
