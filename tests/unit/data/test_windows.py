@@ -289,3 +289,28 @@ def test_daily_refreshes_around_rows_of_the_future_do_not_leave_a_file_each(
         manifest = bench.collect(spec, parent=manifest, now=NOW).manifest
     assert manifest.rows == 205
     assert len(manifest.parts) <= 4
+
+
+def test_a_row_of_this_very_instant_is_not_of_the_future(bench: Bench) -> None:
+    bench.source.held["t"] = table([(1, 0, 0.0), (2, DAY, 0.0), (3, FAR, 0.0)])
+    found = bench.collect(incremental(("id",)), now=days(1))
+    assert found.manifest.watermark == "2024-01-02T00:00:00.000000"
+    assert [r.failed for r in found.results if r.kind == "future"] == [1]
+
+
+def test_of_dates_a_part_of_a_day_that_is_looked_back_on_is_the_whole_day(bench: Bench) -> None:
+    spec = incremental(("id",), timedelta(hours=12))
+    bench.source.held["t"] = table([(n, n * DAY, 0.0) for n in range(5)], "date")
+    first = bench.collect(spec, now=days(5))
+    bench.source.held["t"] = table([(n, n * DAY, 1.0) for n in range(5)], "date")
+    second = bench.collect(spec, first.manifest, now=days(5))
+    assert cells(bench, second.manifest) == [(0, 0.0), (1, 0.0), (2, 0.0), (3, 1.0), (4, 1.0)]
+
+
+def test_one_of_two_equal_rows_of_the_future_that_goes_back_in_time_is_found(bench: Bench) -> None:
+    days_ = [(n, n * DAY, 0.0) for n in range(5)]
+    bench.source.held["t"] = table([*days_, (9, FAR, 0.0), (9, FAR, 0.0)])
+    first = bench.collect(incremental(), now=days(5))
+    bench.source.held["t"] = table([*days_, (9, FAR, 0.0), (9, DAY, 0.0)])
+    second = bench.collect(incremental(), first.manifest, now=days(5))
+    assert sorted((r["id"], r["at"].year) for r in bench.rows(second.manifest))[-2:] == [(9, 2024), (9, 2098)]

@@ -13,6 +13,7 @@ import pytest
 
 from tilth.core.errors import DataError, ProjectError, TargetError, TrainingError, UnsupportedError
 from tilth.ml.data.profile import Categorical, Numeric, Profile
+from tilth.ml.learning import leaks
 from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
 from tilth.runtime.registry import load
@@ -161,6 +162,43 @@ def test_what_cannot_be_done_is_refused_with_a_next_step(
     assert caught.value.hint
 
 
+def test_what_only_newer_rows_hold_is_not_known_to_the_preparation(run: Run) -> None:
+    """Of the levels of a text, those of the rows that fit; a preparation of all rows would have seen those that judge."""
+    places = ["new" if n >= 1680 else place for n, place in enumerate(TABLE["place"].to_pylist())]
+    prepared = run(TABLE.set_column(4, "place", pa.array(places)))[1]["prepare.json"]
+    (column,) = [c for c in prepared["columns"] if c["name"] == "place"]
+    assert "new" not in json.dumps(column)
+    assert '"c"' in json.dumps(column)
+
+
+def test_the_rows_that_judge_do_not_calibrate_nor_fit(run: Run) -> None:
+    """Among the newest tenth the world has changed: the interval knows nothing of it."""
+    delay = TABLE["delay"].to_numpy() + np.where(np.arange(ROWS) >= 2160, 1000.0, 0.0)
+    table = TABLE.set_column(6, "delay", pa.array(delay))
+    changes = {"targets": ("delay",), "exclude": ("late",), "metric": "rmse", "engine": "linear"}
+    files = run(table, **changes)[1]
+    assert files["calibration.json"]["conformal"]["radius"] < 20
+    assert (files["metrics.json"]["coverage"], files["metrics.json"]["value"] > 900) == (0.0, True)
+
+
+@pytest.mark.parametrize("engine", ["linear", "lightgbm"])
+def test_the_rows_that_calibrate_do_not_fit(run: Run, engine: str) -> None:
+    delay = TABLE["delay"].to_numpy() + np.where(np.arange(ROWS) >= 1920, 1000.0, 0.0)
+    table = TABLE.set_column(6, "delay", pa.array(delay))
+    changes = {"targets": ("delay",), "exclude": ("late", "at"), "metric": "rmse", "engine": engine}
+    assert run(table, **changes)[1]["metrics.json"]["value"] > 990
+
+
+def test_members_are_chosen_by_the_decisions_that_would_be_served(run: Run) -> None:
+    """Where a missed one costs nine, one that says yes more often than at 0.5 is less often right."""
+    plain, dear = (
+        run(metric="accuracy", engine="linear", **costs)[1]["metrics.json"]
+        for costs in ({}, {"cost_false_negative": 9.0, "cost_false_positive": 1.0})
+    )
+    assert dear["members"]["linear"] < plain["members"]["linear"]
+    assert dear["members"]["linear"] == pytest.approx(dear["value"], abs=0.1)
+
+
 def test_one_class_in_the_oldest_rows_is_said(run: Run) -> None:
     late = TABLE.set_column(5, "late", pa.array([n > 2000 and n % 2 == 0 for n in range(ROWS)]))
     with pytest.raises(TargetError, match="False in all 1,680 rows to fit on"):
@@ -240,6 +278,41 @@ SEEN = {
 def test_a_column_that_tells_the_target_too_well_is_found(run: Run, values: pa.Array, held: bool) -> None:
     found = run(TABLE.append_column("leak", values))[1]["metrics.json"]["leaks"]
     assert [leak["column"] for leak in found] == (["leak"] if held else [])
+
+
+def test_the_only_input_of_a_model_was_meant(run: Run) -> None:
+    """But for a copy, which is nobody's honest model."""
+    values, _ = SEEN["a noisy copy"]
+    assert run(TABLE.append_column("leak", values), include=("leak",))[1]["metrics.json"]["leaks"] == []
+    copy = run(TABLE.append_column("leak", TABLE["late"]), include=("leak",))[1]["metrics.json"]["leaks"]
+    assert [leak["column"] for leak in copy] == ["leak"]
+
+
+def test_the_event_time_is_known_however_well_it_tells_the_target(run: Run) -> None:
+    afternoon = pa.array([at.hour >= 12 for at in TABLE["at"].to_pylist()])
+    found = run(TABLE.set_column(5, "late", afternoon))[1]["metrics.json"]
+    assert (found["leaks"], found["value"] > 0.98) == ([], True)
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize("every", [2, 6, 24])
+def test_rows_that_come_in_a_rhythm_hide_no_leak(kind: str, every: int) -> None:
+    """Of every second row the codes are others than of those between: both must be among the rows that are looked at."""
+    code = np.arange(1200) % every * 1.0
+    y = np.minimum(code // max(1, every // 2), 1) if kind != "regression" else code * code
+    assert leaks.alone(code, y, kind) > leaks.SURE[kind]
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_a_code_of_many_values_that_tells_nothing_is_no_leak(kind: str) -> None:
+    """Each of its values stands in one or two rows: asked of the rows it was learned from it would tell all."""
+    rng = np.random.default_rng(2)
+    y = {
+        "binary": rng.integers(0, 2, 120),
+        "multiclass": rng.integers(0, 3, 120),
+        "regression": rng.normal(size=120),
+    }
+    assert leaks.alone(rng.permutation(120) % 60 * 1.0, y[kind].astype(float), kind) < 0.65
 
 
 NUMBERS = {

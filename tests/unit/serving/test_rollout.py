@@ -111,6 +111,12 @@ def test_the_canary_takes_its_share_evenly(share: float, total: int) -> None:
     assert abs(taken - share * total) <= 1
 
 
+@pytest.mark.parametrize("percent", range(1, 101))
+def test_of_a_hundred_requests_the_canary_takes_its_percentage(percent: int) -> None:
+    rollout = Rollout(canary_share=percent / 100, canary_requests=1000)
+    assert sum(takes(Progress(Stage.CANARY), rollout, n) for n in range(100)) == percent
+
+
 @given(st.lists(st.sampled_from([OK, BAD, SLOW]), max_size=400))
 def test_counts_never_exceed_requests_and_a_decision_is_final(seen: list[Observation]) -> None:
     progress = start(BOTH)

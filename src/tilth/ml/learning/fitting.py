@@ -204,7 +204,12 @@ def _fit(
 def _member(name: str, made: Fitted, task: Task, data: Rows, spec: TrainingSpec, scorers: Getter) -> Member:
     scorer = scorers(made.scorer).load(made.payload, task, spec.threads)
     x, y = data.part("stop")
-    return Member(name, made, scorer, judging.measured(task.metric, y, scorer.score(x)))
+    return Member(name, made, scorer, judging.measured(task.metric, y, scorer.score(x), _limit(spec)))
+
+
+def _limit(spec: TrainingSpec) -> float:
+    """Above which probability the positive class will be the answer."""
+    return threshold(spec.cost_false_negative, spec.cost_false_positive)
 
 
 def _choose(metric: str, members: dict[str, Member], asked: str, free: bool) -> Member:
@@ -244,5 +249,4 @@ def _refit(spec: TrainingSpec, task: Task, data: Rows, chosen: Member, tools: To
 
 def _calibrate(spec: TrainingSpec, data: Rows, chosen: Member) -> Curve:
     x, y = data.part("calibrate")
-    limit = threshold(spec.cost_false_negative, spec.cost_false_positive)
-    return fit_curve(data.target.kind, y, chosen.scorer.score(x), limit)
+    return fit_curve(data.target.kind, y, chosen.scorer.score(x), _limit(spec))

@@ -84,9 +84,12 @@ def alone(values: Array, y: Array, kind: str) -> float:
     """
     import numpy as np
 
+    from tilth.ml.data.identity import mixed
     from tilth.ml.learning.evaluation import roc_auc
 
-    half = np.arange(len(y)) % 2 == 0
+    half = (
+        mixed(np.arange(len(y), dtype=np.uint64)) % np.uint64(2) == 0
+    )  # no rhythm of the rows falls in with it
     code = _binned(values)
     if kind == "multiclass":
         return _fewer_errors(code, y.astype(np.int64), half)

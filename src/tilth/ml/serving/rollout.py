@@ -90,7 +90,12 @@ def takes(progress: Progress, rollout: Rollout, ordinal: int) -> bool:
     if progress.stage is not Stage.CANARY:
         return progress.stage is Stage.FULL
     share = rollout.canary_share
-    return int((ordinal + 1) * share) > int(ordinal * share)
+    return _whole((ordinal + 1) * share) > _whole(ordinal * share)
+
+
+def _whole(count: float) -> int:
+    """29 % of 100 are 29, whatever 0.29 * 100 is."""
+    return int(count + 1e-9)
 
 
 def _is_slow(limit: timedelta | None, seconds: float) -> bool:
