@@ -106,10 +106,17 @@ class Project:
         return current(self.state(), environment, serving=self.settings.serving)
 
     def plan(self, environment: str | None = None) -> Plan:
-        """What would change in the environment, and why. Reads files and state, asks no source, changes nothing."""
-        from tilth.plan.planner import plan
+        """What would change in the environment, and why. Reads files and state, and changes nothing.
 
-        return plan(self.graph(), self.current(environment or self.settings.environment), self.clock.now())
+        Of the sources those of ON CHANGE datasets are asked whether they changed; one that cannot be asked is a note.
+        """
+        from tilth.plan.planner import plan
+        from tilth.runtime import changes
+
+        graph, name = self.graph(), environment or self.settings.environment
+        if not self.applied:
+            return plan(graph, self.current(name), self.clock.now())
+        return changes.planned(self.work(), graph, name)
 
     def session(
         self,

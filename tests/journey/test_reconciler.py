@@ -208,6 +208,26 @@ def test_a_changed_source_refreshes_a_dataset_once(applied: Path, tmp_path: Path
     made.close()
 
 
+def test_a_changed_source_is_planned_and_applied_by_hand_too(tmp_path: Path) -> None:
+    folder = returns.make(tmp_path / "shop", refresh="ON CHANGE")
+    (folder / "models.sql").unlink()
+    (folder / "endpoints.sql").unlink()
+    made, clock = returns.opened(folder)
+    made.apply()
+    assert not made.plan()
+    returns.add(folder, returns.HISTORY)
+    clock.set(returns.at(returns.HISTORY + 0.01))
+    (found,) = made.plan().actions
+    assert (found.name, found.reason) == ("orders", "its source has changed")
+    assert [d.status for d in made.apply().did] == ["done"]
+    assert not made.plan()
+    (folder / "ops.db").rename(folder / "away.db")
+    (note,) = made.plan().notes
+    assert (note.name, note.text[:46]) == ("orders", "its source cannot be asked whether it changed:")
+    assert made.apply().plan.notes == (note,)
+    made.close()
+
+
 def test_an_error_that_is_not_ours_does_not_end_the_loop(project: tuple[Project, ManualClock]) -> None:
     made, _ = project
     lines: list[str] = []

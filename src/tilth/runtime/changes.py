@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from tilth.core.errors import TilthError
+from tilth.plan.actions import Note, Plan
+from tilth.plan.planner import plan
 from tilth.ports.source import Source
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
+from tilth.runtime import generations
 from tilth.runtime import sources as opening
 from tilth.runtime.collecting import change_tokens
 from tilth.runtime.workspace import Workspace
@@ -32,6 +36,20 @@ def changed(work: Workspace, graph: Graph, sources: Mapping[str, Source]) -> fro
     return frozenset(
         r.recipe for r in on_change(graph) if r.recipe in seen and change_tokens(r, sources) != seen[r.recipe]
     )
+
+
+def planned(work: Workspace, graph: Graph, environment: str) -> Plan:
+    """The plan of an environment, with the datasets whose sources changed; those that could not be asked are notes of it."""
+    told: list[Note] = []
+
+    def tell(said: str) -> None:
+        name, _, text = said.partition(": ")
+        told.append(Note(name, text))
+
+    changed = look_for(work, graph, tell)
+    current = generations.current(work.state, environment, changed, work.serving)
+    found = plan(graph, current, work.clock.now())
+    return replace(found, notes=(*found.notes, *told))
 
 
 def look_for(work: Workspace, graph: Graph, tell: Tell) -> frozenset[str]:

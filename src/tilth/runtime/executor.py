@@ -35,7 +35,7 @@ from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.ports.state import Row
 from tilth.resources.graph import Graph
-from tilth.runtime import binding, candidates, collecting, estimators, generations, judging, sources
+from tilth.runtime import binding, candidates, changes, collecting, estimators, generations, judging, sources
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workers import Measured
 from tilth.runtime.workspace import Workspace, manifest_of, version_row
@@ -143,9 +143,10 @@ def apply(
         graph = wanted.graph_of() if isinstance(wanted, Change) else wanted
         if graph is None:
             return Applied(Plan(environment, current.generation, ()), current.generation)
-        todo = plan if plan is not None else planned(graph, current, work.clock.now())
         if isinstance(wanted, Change):
-            todo = alone(todo, wanted.name, graph, current)
+            todo = alone(planned(graph, current, work.clock.now()), wanted.name, graph, current)
+        else:
+            todo = plan if plan is not None else changes.planned(work, graph, environment)
         if not todo.actions:
             return Applied(todo, current.generation)
         with sources.opened(graph, work.root, _source_names(graph, todo)) as opened:

@@ -132,6 +132,22 @@ def test_each_use_of_the_holdout_asks_for_more() -> None:
     assert widths[0] < widths[2]
 
 
+def test_a_little_better_than_the_baseline_by_luck_is_not_enough() -> None:
+    """Guesses that happen to be above the baseline's score: 200 candidates, of which few may pass."""
+    rng = np.random.default_rng(3)
+    above, passed = 0, 0
+    for _ in range(200):
+        guess = rng.random(ROWS)
+        found = judge(AUC, Holdout("binary", TRUTH, DAYS), guess, None, FLAT)
+        lucky = evaluate("roc_auc", TRUTH, guess) > 0.5
+        above, passed = above + lucky, passed + (found.outcome == "pass")
+        assert lucky or found.outcome == "fail"
+        if lucky and found.outcome == "fail":
+            assert "not surely better than the baseline" in found.reasons[0]
+    assert above > 60
+    assert passed <= 12  # 2.5 % are declared, and 12 of 200 is what chance makes of them in one of a thousand
+
+
 def test_an_unknown_rule_is_said() -> None:
     with pytest.raises(ProjectError, match="better"):
         judge(Rule("roc_auc", "beter"), Holdout("binary", TRUTH), GOOD)
