@@ -235,7 +235,9 @@ def test_what_won_in_dev_must_win_against_what_prod_serves_by_then(shop: Path, d
     project.sql("RETRAIN MODEL duration USING (seed = 8)")
     assert project.model("duration").version == 3
     if door == "promote":
-        with pytest.raises(GateRefusedError, match="never compared with version 3"):
+        with pytest.raises(
+            GateRefusedError, match=r"never shown to pass PROMOTE IF not_worse_by\(5\.0\) against version 3"
+        ):
             project.promote("dev")
     else:
         (shop / "shop.sql").write_text(changed)
