@@ -12,10 +12,10 @@ import contextlib
 import fcntl
 import os
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
+from zlib import crc32
 
 from tilth.adapters import durable, own
 from tilth.core.errors import DamagedError, StorageError
@@ -48,10 +48,9 @@ def stems(folder: str) -> tuple[str, ...]:
 
 def checked(record: bytes) -> bytes:
     """The record's lines, each with its checksum; one that is no object stays as it is."""
-    return b"\n".join(
-        b"%b%b%d}" % (line[:-1], _CHECK, zlib.crc32(line)) if line.endswith(b"}") else line
-        for line in record.split(b"\n")
-    )
+    if b"\n" in record:
+        return b"\n".join(map(checked, record.split(b"\n")))
+    return b'%b,"crc":%d}' % (record[:-1], crc32(record)) if record[-1:] == b"}" else record
 
 
 def _unchecked(line: bytes) -> bytes | None:
@@ -60,7 +59,7 @@ def _unchecked(line: bytes) -> bytes | None:
     if not mark or not _CHECKED.fullmatch(found):
         return line
     plain = head + b"}"
-    return plain if int(found[:-1]) == zlib.crc32(plain) else None
+    return plain if int(found[:-1]) == crc32(plain) else None
 
 
 def read(
@@ -176,7 +175,7 @@ def _parquet(path: str, skip: int, since: str | None) -> tuple[pa.Table, int]:
 def _sealed(data: bytes) -> bytes:
     """The bytes of a Parquet file with their checksum before its footer, where readers pass it over."""
     cut = _footer(data)
-    return data[:cut] + _SEAL + zlib.crc32(data).to_bytes(4, "little") + data[cut:]
+    return data[:cut] + _SEAL + crc32(data).to_bytes(4, "little") + data[cut:]
 
 
 def _unsealed(path: str) -> bytes:
@@ -188,7 +187,7 @@ def _unsealed(path: str) -> bytes:
     if start < 0 or data[start : cut - 4] != _SEAL:
         return data
     plain = data[:start] + data[cut:]
-    if zlib.crc32(plain) != int.from_bytes(data[cut - 4 : cut], "little"):
+    if crc32(plain) != int.from_bytes(data[cut - 4 : cut], "little"):
         raise DamagedError(
             f"The predictions in {path} are damaged: they are not what was written.", hint=MEND
         )
