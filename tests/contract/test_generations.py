@@ -80,7 +80,7 @@ def test_promotion_and_rollback_move_every_pointer_at_once(state: SqliteState) -
         (lambda s: promote(s, "dev", "dev", "test", AT), ProjectError, "to itself"),
         (lambda s: rollback(s, "prd", None, "test", AT), UnknownNameError, "Did you mean `prod`"),
         (lambda s: rollback(s, "prod", None, "test", AT), UnknownNameError, "no earlier generation"),
-        (lambda s: rollback(s, "prod", 9, "test", AT), UnknownNameError, "no earlier generation 9"),
+        (lambda s: rollback(s, "prod", 9, "test", AT), UnknownNameError, "no generation 9"),
         (lambda s: rollback(s, "prod", 1, "test", AT), UnknownNameError, "current is 1"),
     ],
 )

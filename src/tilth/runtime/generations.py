@@ -70,8 +70,9 @@ def rollback(state: State, environment: str, generation: int | None, actor: str,
         pointers = _pointers(change.read("pointers", environment=environment, generation=goal))
         if goal == current or not pointers:
             have = [str(g["number"]) for g in change.read("generations", environment=environment, limit=20)]
+            what = f"no generation {goal}" if generation is not None else "no earlier generation"
             raise UnknownNameError(
-                f"`{environment}` has no earlier generation {goal} to go back to.",
+                f"`{environment}` has {what} to go back to.",
                 hint=f"Its generations: {', '.join(have)}; current is {current}.",
             )
         reason = f"rolled back to generation {goal}"

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from tilth.core.errors import InputError
 from tilth.core.schema import DataType
 from tilth.interfaces.cli import show
+from tilth.interfaces.cli.ask import Span
 from tilth.interfaces.cli.commands import tilth
 from tilth.runtime.asking import fitting
 
@@ -68,6 +69,8 @@ def test_a_spreadsheet_sees_no_formula(value: object, cell: object) -> None:
         ["sql", "SELECT 1", "--limit", "9" * 20],
         ["sql", "SELECT 1", "--timeout", "0"],
         ["sql", "SELECT 1", "--timeout", "nan"],
+        ["sql", "SELECT 1", "--timeout", "4 parsecs"],
+        ["sql", "SELECT 1", "--timeout", "99999999999 days"],
         ["rollback", "prod", "--to", "9" * 20],
         ["rollback", "prod", "--to", "-1"],
         ["predict", "late@" + "9" * 20, "a=1"],
@@ -86,6 +89,13 @@ def test_what_nobody_can_mean_is_refused_in_words(
     assert found.exit_code != 0
     assert found.exception is not None
     assert isinstance(found.exception, SystemExit) or hasattr(found.exception, "hint"), found.exception
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("30", 30), ("0.5", 0.5), ("4 s", 4), ("5 minutes", 300), ("1 hour 30 s", 3630)]
+)
+def test_a_time_to_wait_is_seconds_or_a_duration(text: str, seconds: float) -> None:
+    assert Span().convert(text, None, None) == seconds
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilth.core.errors import GateRefusedError, InputError, ResourceLimitError, TilthError
+from tilth.core.errors import GateRefusedError, InputError, LanguageError, ResourceLimitError, TilthError
+from tilth.core.time import parse_duration
 from tilth.interfaces.cli import ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, version_number
 
@@ -20,6 +21,24 @@ if TYPE_CHECKING:
     from tilth.runtime.session import Result, Session
 
 PROMPT, MORE = "tilth> ", "  ...> "
+
+
+class Span(click.ParamType[float]):
+    """A time to wait: a number of seconds, or a duration as tilth.toml writes it ('5 minutes')."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            seconds = float(value)
+        except ValueError:
+            try:
+                seconds = parse_duration(value).total_seconds()
+            except (LanguageError, OverflowError):
+                self.fail(f"{value!r} is no time: write 30, or '5 minutes'.", param, ctx)
+        if not 0.1 <= seconds <= 1e6:
+            self.fail(f"{value!r} is not in the range of 0.1 to 1,000,000 seconds.", param, ctx)
+        return seconds
 
 
 @click.command()
@@ -30,9 +49,9 @@ PROMPT, MORE = "tilth> ", "  ...> "
 @click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 1e6),
-    metavar="SECONDS",
-    help="How long a SELECT may work (default: statement_timeout of tilth.toml, or 60).",
+    type=Span(),
+    metavar="TIME",
+    help="How long a SELECT may work, in seconds or as '5 minutes' (default: statement_timeout of tilth.toml, or 60).",
 )
 @click.option(
     "--limit",
@@ -58,8 +77,6 @@ def sql(
     Without one, statements are read from a pipe, or at a prompt (end each with `;`, leave with Ctrl-D).
     Example: tilth sql "SELECT d.flight_id, m.late FROM departures d JOIN late m LIMIT 5"
     """
-    if timeout is not None and math.isnan(timeout):
-        raise click.BadParameter("nan is no number of seconds.", param_hint="--timeout")
     line = show.Line()
     session = opened(project, clock).session(environment, line, show.did)
     session.limits = replace(session.limits, give_up=_give_up, seconds=timeout or session.limits.seconds)
