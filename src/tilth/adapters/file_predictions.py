@@ -54,7 +54,7 @@ class FilePredictions:
                 self._take_back(written)
                 raise StorageError(
                     f"A prediction could not be written whole to {self._folder}: the disk is full.",
-                    hint="Free some space (`tilth gc` helps); the request was not acknowledged.",
+                    hint="Free some space (`tilth gc` frees more, once it has a little to work with); the request was not acknowledged.",
                 )
         if not self._dirty.is_set():  # cheaper than setting it again
             self._dirty.set()

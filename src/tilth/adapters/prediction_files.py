@@ -285,7 +285,7 @@ def _write(table: pa.Table, final: str) -> None:
             os.unlink(fresh)
         raise StorageError(
             f"Predictions cannot be written to {final} ({error.strerror}).",
-            hint="Free some space (`tilth gc` helps); the segment stays as it is.",
+            hint="Free some space (`tilth gc` frees more, once it has a little to work with); the segment stays as it is.",
         ) from error
 
 

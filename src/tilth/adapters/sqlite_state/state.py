@@ -343,7 +343,7 @@ def _explain(error: sqlite3.Error, path: str) -> TilthError:
     if number in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM):
         return StorageError(
             f"The disk that holds {path} is full or failing ({text}).",
-            hint="Free some space (`tilth gc` helps), then run the command again.",
+            hint="Free some space (`tilth gc` frees more, once it has a little to work with), then run the command again.",
         )
     if number in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
         return StorageError(

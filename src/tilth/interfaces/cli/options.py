@@ -29,7 +29,11 @@ PROJECT = click.option(
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 ENV = click.option(
-    "--env", "environment", metavar="NAME", callback=_environment, help="The environment (default: prod)."
+    "--env",
+    "environment",
+    metavar="NAME",
+    callback=_environment,
+    help="The environment (default: that of tilth.toml, or prod).",
 )
 CLOCK = click.option("--clock", "clock", metavar="FILE", hidden=True, help="A file that holds the present.")
 
