@@ -125,6 +125,8 @@ def test_an_estimator_that_is_there_is_taken(folder: Path, estimator: str) -> No
         },
     )
     require(graph(estimator), str(folder))
+    with pytest.raises(UnknownNameError, match=f"no module `no_{estimator.partition(':')[0]}`"):
+        require(graph(f"no_{estimator}"), str(folder))
 
 
 UNKNOWN = {

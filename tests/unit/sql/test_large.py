@@ -101,7 +101,10 @@ def from_deep(calls: int, sql: str) -> None:
 def test_a_hundred_brackets_are_read_however_deep_the_caller_stands(
     calls: int, opened: str, inner: str, closed: str
 ) -> None:
-    from_deep(calls, "SELECT " + opened * 100 + inner + closed * 100)
+    sql = "SELECT " + opened * 100 + inner + closed * 100
+    from_deep(calls, sql)
+    kinds = [type(node) for node in trees.tree(sql).walk()]
+    assert max(map(kinds.count, kinds)) >= 100  # as many of what is nested as were written
 
 
 @pytest.mark.parametrize(
