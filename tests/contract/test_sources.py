@@ -127,7 +127,7 @@ def test_broken_csv_rows_are_kept_with_line_and_reason(tmp_path: Path) -> None:
     assert source.describe("t").field("id").type.value == "integer"
     for columns in (None, ("name",)):
         assert source.scan(Scan("t", columns)).read_all().num_rows == 30_001
-    kept = source.broken("t")
+    kept = source.broken(Scan("t"))
     assert [str(t) for t in kept.schema.types] == ["int64", "string", "string"]
     assert kept["line"].to_pylist() == [30_002, 30_003]
     assert kept["text"].to_pylist() == ["x,b,2024-01-02", "3,c,d,e"]
@@ -137,7 +137,7 @@ def test_broken_csv_rows_are_kept_with_line_and_reason(tmp_path: Path) -> None:
 def test_broken_json_lines_are_kept_and_not_read_as_nulls(tmp_path: Path) -> None:
     source = _files(tmp_path, t_jsonl='{"id": 1, "n": "a"}\n{"id": 2,\n{"id": 3, "n": null}\n{}\n')
     assert source.scan(Scan("t")).read_all()["id"].to_pylist() == [1, 3]
-    kept = source.broken("t").to_pylist()
+    kept = source.broken(Scan("t")).to_pylist()
     assert [(r["line"], r["reason"]) for r in kept] == [(2, "not JSON"), (4, "no values")]
 
 

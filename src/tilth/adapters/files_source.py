@@ -94,9 +94,9 @@ class FilesSource:
             raise _refused(error) from error
         return ";".join(f"{s.st_ino}:{s.st_size}:{s.st_mtime_ns}" for s in stats)
 
-    def broken(self, table: str) -> pa.Table:
+    def broken(self, scan: Scan) -> pa.Table:
         """Rows that could not be read, with their line and the reason; looked for once for as long as the files stay."""
-        opened = self._open(table)
+        opened = self._open(scan.table)
         if opened.broken is None:
             opened.broken = _broken(opened)
         return opened.broken

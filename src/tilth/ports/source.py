@@ -35,6 +35,21 @@ class Scan:
     where: tuple[Predicate, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A guess that could be wrong, or something that was left out. `kind`: guessed | left_out | added.
+
+    `text` says it with its numbers (48 of 48 values read day first fit month first as well) and shows no value of a
+    row; `option` is what to write to settle it, ready to paste.
+    """
+
+    kind: str
+    table: str
+    text: str
+    column: str | None = None
+    option: str | None = None
+
+
 class Source(Protocol):
     """Reads tables as Arrow. Made by `from_options(options, root)`; errors are SourceError without secrets or rows."""
 
@@ -62,8 +77,16 @@ class Source(Protocol):
 
 
 class BrokenRows(Protocol):
-    """What a source also offers when its files can hold rows that do not parse (CSV, JSON Lines)."""
+    """What a source also offers when its rows can fail to be what their table says (files, SQLite)."""
 
-    def broken(self, table: str) -> pa.Table:
-        """Rows that could not be read: columns `line` (int64), `text` (string), `reason` (string)."""
+    def broken(self, scan: Scan) -> pa.Table:
+        """Rows that the scan leaves out since they cannot be read: columns `line` (int64), `text`, `reason` (strings)."""
+        ...
+
+
+class Guessed(Protocol):
+    """What a source also offers when it has to guess how a table is to be read, or passes something over."""
+
+    def notices(self, table: str) -> tuple[Notice, ...]:
+        """What people should know of how the table is read; empty when nothing was guessed or left out."""
         ...

@@ -26,15 +26,15 @@ def broken_rows(sources: Mapping[str, Source], scans: Sequence[tuple[str, Scan]]
     import pyarrow as pa
 
     tables = [_schema().empty_table()]
-    for name, table in dict.fromkeys((name, scan.table) for name, scan in scans):
+    for name, scan in dict.fromkeys(scans):
         read: Any = getattr(_find(sources, name), "broken", None)
-        found = read(table) if read is not None else None
+        found = read(scan) if read is not None else None
         if found is not None and found.num_rows:
             lines = found["line"].to_pylist()
             columns = {
                 "row": found["text"].cast(pa.string()),
                 "reasons": pa.array([[r] for r in found["reason"].to_pylist()], pa.list_(pa.string())),
-                "origin": pa.array([f"{name}.{table}:{line}" for line in lines], pa.string()),
+                "origin": pa.array([f"{name}.{scan.table}:{line}" for line in lines], pa.string()),
             }
             tables.append(pa.table(columns, schema=_schema()))
     return pa.concat_tables(tables)
