@@ -87,7 +87,8 @@ def test_bad_data_shows_which_checks_catch_what(project: Project) -> None:
     assert found[("missing", "shop")]["stopped"]
     assert found[("missing", "shop")]["caught"] == ["shop IS NOT NULL"]
     assert found[("repeated", None)]["caught"] == ["KEY (id)"]
-    assert "missing price" in done.facts["unnoticed"]
+    assert "price BETWEEN 0 AND 1000" in found[("missing", "price")]["caught"]
+    assert "missing returned" in done.facts["unnoticed"]
     assert done.facts["rows"] > 10_000
 
 

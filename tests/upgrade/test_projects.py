@@ -1,4 +1,4 @@
-"""A project that the version before has applied: the new one goes on with it, and makes nothing anew."""
+"""A project that the version before has applied: the new one goes on with it, and makes anew only what its checks decide."""
 
 import tarfile
 from pathlib import Path
@@ -18,11 +18,12 @@ def recorded(tmp_path: Path) -> Path:
     return tmp_path / "shop"
 
 
-def test_an_upgrade_plans_nothing_and_serves_what_was_made(recorded: Path) -> None:
+def test_an_upgrade_reads_checks_anew_and_serves_what_was_made(recorded: Path) -> None:
     project = c.opened(recorded)
     plan = project.plan()
-    assert not plan.actions
+    assert [type(a).__name__ for a in plan.actions] == ["CollectDataset", *["TrainModel"] * 4]
     assert not plan.notes
+    assert plan.actions[0].reason.startswith("in its checks NULL and NaN do not hold any more")
     (answer,) = project.sql(
         "SELECT late, late_confidence FROM late WHERE carrier = 'slow' AND distance = 55 AND ordered_at = TIMESTAMP '2024-05-01 18:00'"
     ).rows()
@@ -34,10 +35,15 @@ def test_a_model_of_before_is_the_champion_of_the_next_candidate(recorded: Path)
     c.add(recorded, c.deliveries(c.DAYS, c.DAYS + 20))
     project.clock.set(c.NOW + c.timedelta(days=20))
     project.sql("REFRESH DATASET deliveries")
-    for model in ("late", "asked", "own"):
+    for model in ("late", "duration", "asked", "own"):
         project.sql(f"RETRAIN MODEL {model}")
     gates = project.sql(
         "SELECT model, candidate, champion, outcome, reason FROM tilth.gates WHERE candidate = 2 ORDER BY model"
     ).rows()
-    assert [(g["model"], g["champion"]) for g in gates] == [("asked", 1), ("late", 1), ("own", 1)]
+    assert [(g["model"], g["champion"]) for g in gates] == [
+        ("asked", 1),
+        ("duration", 1),
+        ("late", 1),
+        ("own", 1),
+    ]
     assert not project.plan().actions

@@ -81,7 +81,9 @@ def _changed(resource: Resource, pointer: Pointer) -> str:
     before, after = pointer.text.splitlines(), resource.text.splitlines()
     lines = [line.strip().rstrip(";") for line in after if line not in before]
     if pointer.text == resource.text:
-        return "something it is made from changed"
+        read_anew = isinstance(resource.declaration, CreateDataset) and resource.declaration.expect
+        rule = "in its checks NULL and NaN do not hold any more, or " if read_anew else ""
+        return f"{rule}something it is made from changed"
     return f"changed: {lines[0]}" if lines else "a clause was removed"
 
 

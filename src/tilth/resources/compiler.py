@@ -16,10 +16,12 @@ from tilth.core.names import did_you_mean
 from tilth.resources import rules
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import KIND_OF, Resource, TableRef
+from tilth.sql import gaps
 from tilth.sql.lineage import tables
 from tilth.sql.normal import normal
 from tilth.sql.printer import show
 from tilth.sql.statements import (
+    CheckKind,
     CreateDataset,
     CreateEndpoint,
     CreateModel,
@@ -213,8 +215,12 @@ def _dataset_recipe(d: CreateDataset) -> dict[str, object]:
 
 
 def _expectation(e: Expectation) -> list[object]:
+    """What the check says, and which rule of truth it is read by where that makes a difference: 2, NULL and NaN do not hold."""
     expression = normal(e.expression) if e.expression else ""
-    return [e.kind, e.on_fail, expression, e.table, e.columns, e.within]
+    said: list[object] = [e.kind, e.on_fail, expression, e.table, e.columns, e.within]
+    if e.expression and gaps.changed(e.expression, of_the_set=e.kind is CheckKind.SET):
+        said.append(2)
+    return said
 
 
 def _model_recipe(d: CreateModel, facts: Facts) -> dict[str, object]:

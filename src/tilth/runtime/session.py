@@ -175,8 +175,11 @@ class Session:
 
     def _refresh(self, statement: RefreshDataset) -> Result:
         pointer = self._pointer(Kind.DATASET, statement.name)
-        action = CollectDataset(statement.name, pointer.recipe, "asked for by REFRESH", pointer.target)
-        return self._only(action, self.deployed(self.environment))
+        graph = self.deployed(self.environment)
+        recipe = graph.get(statement.name).recipe
+        return self._only(
+            CollectDataset(statement.name, recipe, "asked for by REFRESH", pointer.target), graph
+        )
 
     def _retrain(self, statement: RetrainModel) -> Result:
         pointer = self._pointer(Kind.MODEL, statement.name)

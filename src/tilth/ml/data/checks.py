@@ -13,7 +13,7 @@ One pass counts what fails of all row checks; one more answers all set checks at
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -26,6 +26,7 @@ from tilth.ml.data import identity
 from tilth.ml.data.snapshots import Marks
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.snapshots import CheckResult
+from tilth.sql import gaps
 from tilth.sql.printer import show_check
 from tilth.sql.statements import CheckKind, CreateDataset, Expectation, OnFail
 
@@ -40,6 +41,7 @@ class Checks:
     key: tuple[str, ...] = ()
     event_time: str | None = None
     schema: Schema = field(default=Schema(()), compare=False)
+    expressions: tuple[str, ...] = field(default=(), compare=False)  # of the items, with NaN as NULL
 
     @property
     def row_items(self) -> tuple[int, ...]:
@@ -72,6 +74,7 @@ class RowCounts:
 
     rows: int
     failed: Mapping[int, int]
+    unknown: Mapping[int, int]  # of those, the rows for which the item is NULL: a value is missing
     missing: tuple[int, ...]
     bad: int  # rows that go into quarantine
 
@@ -94,7 +97,27 @@ def checks_of(spec: CreateDataset, schema: Schema, engine: QueryEngine) -> Check
     for item in spec.expect:
         _fits(item, checks)
     _bind(checks, engine)
-    return checks
+    return with_gaps(checks, engine)
+
+
+def with_gaps(checks: Checks, engine: QueryEngine) -> Checks:
+    """The checks with the expressions that are asked of rows: NaN is NULL in them, whether it is stored or computed."""
+    floats = tuple(f.name for f in checks.schema if f.type is DataType.FLOAT)
+    made = []
+    for item in checks.items:
+        parts = gaps.unsure(item.expression) if item.expression else ()
+        found = [part for part in parts if _is_float(part, checks.schema, engine)]
+        made.append(gaps.without_nan(item.expression, floats, found) if item.expression else "")
+    return replace(checks, expressions=tuple(made))
+
+
+def _is_float(part: str, schema: Schema, engine: QueryEngine) -> bool:
+    """Whether a part of an expression can be NaN; one that is nothing outside of it (of a lambda, say) cannot be asked."""
+    try:
+        (field_,) = engine.describe(f"SELECT {part} FROM {ROWS}", {ROWS: schema}).fields
+    except TilthError:
+        return False
+    return field_.type is DataType.FLOAT
 
 
 def _column(schema: Schema, name: str, clause: str) -> Any:
@@ -149,13 +172,20 @@ def _bind_one(item: Expectation, engine: QueryEngine, schemas: Mapping[str, Sche
 
 
 def fails(checks: Checks, index: int) -> str:
-    """SQL that is true for a row of ROWS that fails item `index`."""
+    """SQL that is true for a row of ROWS that fails item `index`: one for which it is false, or NULL."""
     item = checks.items[index]
     if item.kind is CheckKind.REFERENCES:
         found = " AND ".join(f"f.{quoted(c)} = {ROWS}.{quoted(c)}" for c in item.columns)
         known = " AND ".join(f"{ROWS}.{quoted(c)} IS NOT NULL" for c in item.columns)
         return f"({known} AND NOT EXISTS (SELECT 1 FROM {reference(index)} f WHERE {found}))"
-    return f"NOT coalesce(({item.expression})::BOOLEAN, true)"
+    return f"NOT coalesce(({checks.expressions[index]})::BOOLEAN, false)"
+
+
+def _unknown(checks: Checks, index: int) -> str:
+    """SQL that is true for a row of ROWS for which item `index` is NULL; a reference with a gap holds, as a foreign key does."""
+    if checks.items[index].kind is CheckKind.REFERENCES:
+        return "false"
+    return f"({checks.expressions[index]})::BOOLEAN IS NULL"
 
 
 def bad(checks: Checks) -> str:
@@ -172,12 +202,14 @@ def count_rows(
     listed = ["count(*)", _count(bad(checks))]
     listed += [_count(test) for test, _, _ in _needs(checks)]
     listed += [_count(fails(checks, i)) for i in checks.row_items]
+    listed += [_count(_unknown(checks, i)) for i in checks.row_items]
     sql = f"SELECT {', '.join(listed)} FROM {ROWS}"
     found = [int(n) for n in one_row(engine, sql, {ROWS: rows, **references})]
-    needed = len(_needs(checks))
-    missing = tuple(found[2 : 2 + needed])
-    failed = dict(zip(checks.row_items, found[2 + needed :], strict=True))
-    return RowCounts(found[0], failed, missing, found[1])
+    needed, items = len(_needs(checks)), checks.row_items
+    missing, rest = tuple(found[2 : 2 + needed]), found[2 + needed :]
+    failed = dict(zip(items, rest[: len(items)], strict=True))
+    unknown = dict(zip(items, rest[len(items) :], strict=True))
+    return RowCounts(found[0], failed, unknown, missing, found[1])
 
 
 def _count(test: str) -> str:
@@ -196,8 +228,8 @@ def reasons(checks: Checks) -> str:
 
 def _needs(checks: Checks) -> tuple[tuple[str, str, str], ...]:
     """What KEY and EVENT TIME need of a row: SQL that is true when it lacks that, the reason, and the check's name."""
-    clauses = [(quoted(c), _clause(checks, c)) for c in checks.needed]
-    needs = [(f"{column} IS NULL", f"{words} IS NULL", f"{words} IS NOT NULL") for column, words in clauses]
+    clauses = [(_missing(checks, c), _clause(checks, c)) for c in checks.needed]
+    needs = [(test, f"{words} IS NULL", f"{words} IS NOT NULL") for test, words in clauses]
     event = checks.schema.find(checks.event_time) if checks.event_time else None
     if event is not None and event.type in _CALENDAR:
         words = f"EVENT TIME {event.name}"
@@ -213,6 +245,13 @@ _CALENDAR = {
 }
 
 
+def _missing(checks: Checks, column: str) -> str:
+    """SQL that is true for a row of ROWS without a value in the column; NaN is none."""
+    name = quoted(column)
+    floats = checks.schema.field(column).type is DataType.FLOAT
+    return f"({name} IS NULL OR isnan({name}))" if floats else f"{name} IS NULL"
+
+
 def _clause(checks: Checks, column: str) -> str:
     return f"KEY {column}" if column in checks.key else f"EVENT TIME {column}"
 
@@ -221,10 +260,13 @@ def row_results(checks: Checks, counts: RowCounts) -> dict[int, CheckResult]:
     """The result of each row check, by the place of its item."""
     out = {}
     for i in checks.row_items:
-        failed = counts.failed[i]
+        failed, unknown = counts.failed[i], counts.unknown[i]
         observed = (
             f"{failed:,} of {counts.rows:,} rows fail" if failed else f"all of {counts.rows:,} rows hold"
         )
+        if unknown:
+            lack = "all" if unknown == failed else f"{unknown:,}"
+            observed += f", {lack} of them since a value is missing"
         out[i] = _result(
             checks.items[i], passed=failed == 0, failed=failed, rows=counts.rows, observed=observed
         )
@@ -254,8 +296,8 @@ def set_results(
     asked: list[int] = []
     for i, item in enumerate(checks.items):
         if item.kind is CheckKind.SET:
-            left, _ = split_comparison(item.expression)
-            listed += [f"({item.expression})::BOOLEAN", f"({left})"]
+            left, _ = split_comparison(checks.expressions[i])
+            listed += [f"({checks.expressions[i]})::BOOLEAN", f"({left})"]
             asked.append(i)
         elif item.kind is CheckKind.FRESH and checks.event_time:
             # A row from the future says nothing of how fresh the others are.

@@ -221,7 +221,8 @@ def _checks(run: _Run, schema: Schema, known: Schema | None) -> Checks:
     """The checks; over a schema that they bound to before, they are not bound again."""
     if known is not None and known == schema:
         event = schema.field(run.spec.event_time).name if run.spec.event_time else None
-        return Checks(run.spec.expect, tuple(schema.field(k).name for k in run.spec.key), event, schema)
+        key = tuple(schema.field(k).name for k in run.spec.key)
+        return checking.with_gaps(Checks(run.spec.expect, key, event, schema), run.engine)
     return checking.checks_of(run.spec, schema, run.engine)
 
 
