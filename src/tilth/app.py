@@ -108,15 +108,18 @@ class Project:
     def plan(self, environment: str | None = None) -> Plan:
         """What would change in the environment, and why. Reads files and state, and changes nothing.
 
-        Of the sources those of ON CHANGE datasets are asked whether they changed; one that cannot be asked is a note.
+        Of the sources those of ON CHANGE datasets are asked whether they changed, and files and SQLite databases that are
+        to be collected from what they guess; one that cannot be asked is a note.
         """
         from tilth.plan.planner import plan
-        from tilth.runtime import changes
+        from tilth.runtime import changes, notices
 
         graph, name = self.graph(), environment or self.settings.environment
-        if not self.applied:
-            return plan(graph, self.current(name), self.clock.now())
-        return changes.planned(self.work(), graph, name)
+        if self.applied:
+            found = changes.planned(self.work(), graph, name)
+        else:
+            found = plan(graph, self.current(name), self.clock.now())
+        return notices.foreseen(found, graph, self.root)
 
     def session(
         self,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from tilth.core.errors import LanguageError, Position, ProjectError, UnknownNameError
+from tilth.core.errors import LanguageError, Position, ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.ml.data.reading import find_source
@@ -40,6 +40,20 @@ def check(
         elif isinstance(action, DeployEndpoint):
             _outcomes(graph.get(action.name), known)
     return known
+
+
+def tables(declared: Iterable[str], graph: Graph, sources: Mapping[str, Source]) -> None:
+    """Each of these sources can be reached and lists its tables, and has those that datasets of the graph name."""
+    for name in declared:
+        source, place = sources[name], graph.get(name).declaration.position
+        try:
+            source.tables()
+            for resource in graph:
+                for table in (t.table for t in resource.tables if t.source == name):
+                    place = resource.declaration.position
+                    source.describe(table)
+        except TilthError as error:
+            raise error.at(place) if place else error from None
 
 
 def _dataset(

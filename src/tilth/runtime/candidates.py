@@ -29,7 +29,7 @@ from tilth.ports.snapshots import Manifest
 from tilth.ports.state import Row
 from tilth.resources.kinds import Resource
 from tilth.resources.rules import USING_DEFAULTS, duration_of
-from tilth.runtime import members
+from tilth.runtime import members, notices
 from tilth.runtime.binding import slices_of
 from tilth.runtime.workspace import Workspace, version_row
 from tilth.sql.statements import CreateDataset, CreateModel
@@ -185,6 +185,7 @@ def _sealed(
                 seconds=float(facts["seconds"]["total"]),
                 at=at,
             )
+            notices.record(change, "model", model, str(number), notices.of_training(facts), at)
             change.audit("train", model, {"version": number, "digest": sealed.digest, "key": sealed.key_id})
     return version_row(work.state, model, number)
 

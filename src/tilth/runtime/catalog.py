@@ -19,9 +19,9 @@ from tilth.ml.data.snapshots import file_rows, plain_schema, schema_of
 from tilth.plan.snapshot import Pointer
 from tilth.ports.source import Scan
 from tilth.ports.state import Row
-from tilth.runtime import generations
+from tilth.runtime import generations, notices
 from tilth.runtime.revisions import declaration
-from tilth.runtime.workspace import Workspace
+from tilth.runtime.workspace import Workspace, manifest_of, version_of
 from tilth.sql.parser import parse_one
 from tilth.sql.printer import show_check
 from tilth.sql.statements import CreateDataset, CreateSource, Kind
@@ -241,6 +241,36 @@ def _checks(work: Workspace, environment: str) -> list[dict[str, Any]]:
     return out
 
 
+def _columns(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    """The columns of each dataset; of each model its inputs, and what it was offered and does not use."""
+    out: list[dict[str, Any]] = []
+    for p in _pointed(work, environment, Kind.DATASET):
+        fields = manifest_of(work.state, p.target).schema if p.target else ()
+        said = {
+            "environment": environment,
+            "resource": "dataset",
+            "name": p.name,
+            "used": True,
+            "reason": None,
+        }
+        out += [{**said, "column_name": f.name, "type": f.type.value} for f in fields]
+    for p in _pointed(work, environment, Kind.MODEL):
+        said = {"environment": environment, "resource": "model", "name": p.name}
+        if p.target is None:
+            continue
+        signature = version_of(work, p.name, int(p.target)).signature
+        for i in signature.inputs:
+            out.append({**said, "column_name": i.name, "type": i.type.value, "used": True, "reason": None})
+        for told in notices.recorded(work.state, "model", p.name, p.target):
+            if told.kind == DROPPED:
+                out.append(
+                    {**said, "column_name": told.column, "type": None, "used": False, "reason": told.text}
+                )
+    return out
+
+
+DROPPED = "dropped"  # the kind of a notice of a column that a model does not use
+
 _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
     "sources": (dict.fromkeys(("environment", "name", "engine", "definition"), "text"), _sources),
     "datasets": (
@@ -282,6 +312,14 @@ _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
             "definition": "text",
         },
         _endpoints,
+    ),
+    "columns": (
+        {
+            **dict.fromkeys(("environment", "resource", "name", "column_name", "type"), "text"),
+            "used": "bool",
+            "reason": "text",
+        },
+        _columns,
     ),
     "checks": (dict.fromkeys(("environment", "dataset", "expectation", "kind", "on_fail"), "text"), _checks),
 }

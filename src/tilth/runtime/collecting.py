@@ -22,6 +22,7 @@ from tilth.ports.snapshots import CheckResult, Manifest
 from tilth.ports.source import Scan, Source
 from tilth.ports.state import Change
 from tilth.resources.kinds import Resource
+from tilth.runtime import notices
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workspace import Workspace, manifest_plain, read_manifest
 from tilth.sql.statements import CreateDataset, NativeQuery, Query
@@ -68,6 +69,8 @@ def refresh(
         number = _add(
             change, declared.name, resource.recipe, tokens, work, "published", found.results, found=found
         )
+        told = [notices.of_source(name, notice) for name, notice in found.notices]
+        notices.record(change, "dataset", declared.name, resource.recipe, told, show_instant(now))
         kept = found.quarantine
         if kept is not None and not _is_kept(change, declared.name, kept.blob):
             change.write(

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tilth.core.errors import ProjectError, TilthError
-from tilth.core.time import show_instant
 from tilth.ml.data import windows
+from tilth.ml.data.collect import VOLUME, Collected
 from tilth.plan.actions import (
     Action,
     CollectDataset,
@@ -35,7 +35,18 @@ from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.ports.state import Row
 from tilth.resources.graph import Graph
-from tilth.runtime import binding, candidates, changes, collecting, estimators, generations, judging, sources
+from tilth.runtime import (
+    binding,
+    candidates,
+    changes,
+    collecting,
+    estimators,
+    generations,
+    judging,
+    notices,
+    runs,
+    sources,
+)
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workers import Measured
 from tilth.runtime.workspace import Workspace, manifest_of, version_row
@@ -64,6 +75,7 @@ class Did:
     seconds: float
     target: str | None = None
     error: TilthError | None = None
+    notices: tuple[str, ...] = ()  # what people should know of how it was made
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,7 @@ class _Run:
     gates: bool  # whether a gate holds pointers back here
     jobs: Measured  # those of `work`
     made: dict[str, Manifest] = field(default_factory=dict)
+    told: tuple[str, ...] = ()  # of the action under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +149,7 @@ def apply(
         work.locks.hold(MAKING, wait, shared=True),
         work.locks.hold(f"apply-{environment}", wait),
     ):
-        _forget_abandoned(work, environment)
+        runs.forget_abandoned(work, environment)
         current = generations.current(work.state, environment, serving=work.serving)
         if plan is not None and plan.generation != current.generation:
             raise generations.moved(environment, current.generation, plan.generation)
@@ -167,21 +180,10 @@ def _check_bound(run: _Run, todo: Plan) -> None:
     """Every query and estimator of the plan is there to bind to, before anything is done."""
     trained = [a.name for a in todo.actions if isinstance(a, TrainModel)]
     estimators.require(run.graph, os.path.join(run.work.root, estimators.FOLDER), trained)
+    binding.tables([a.name for a in todo.actions if isinstance(a, DeclareSource)], run.graph, run.sources)
     shares = (a for a in todo.actions if isinstance(a, ShareSnapshot))
     shared = {a.name: manifest_of(run.work.state, a.snapshot) for a in shares}
     binding.check(todo, run.graph, run.sources, _datasets(run) | shared, run.work.engine)
-
-
-def _forget_abandoned(work: Workspace, environment: str) -> None:
-    """Runs of a process that died while it held the lock have ended."""
-    if not any(
-        r["status"] == "running" for r in work.state.read("recent_runs", environment=environment, limit=50)
-    ):
-        return
-    at = show_instant(work.clock.now())
-    with work.state.change("apply", at) as change:
-        count = change.write("abandoned_runs", environment=environment, at=at)
-        change.audit("abandon", environment, {"runs": count})
 
 
 def _source_names(graph: Graph, todo: Plan) -> set[str]:
@@ -190,6 +192,8 @@ def _source_names(graph: Graph, todo: Plan) -> set[str]:
     for action in todo.actions:
         if isinstance(action, CollectDataset | TrainModel):
             names |= {n for n in graph.get(action.name).depends if graph.get(n).kind is Kind.SOURCE}
+        if isinstance(action, DeclareSource):
+            names.add(action.name)
     return names
 
 
@@ -224,8 +228,10 @@ def _waits(run: _Run, action: Action, lost: dict[str, str]) -> str | None:
 
 def _one(run: _Run, action: Action, waits: str | None) -> Did:
     """Run one action with its row in `runs`; an error becomes part of the result."""
-    started, number = time.monotonic(), _start(run, action)
+    started = time.monotonic()
+    number = runs.start(run.work, run.environment, run.actor, action, _kind(action))
     run.jobs.restart()
+    run.told = ()
     try:
         status, text, target = (HELD, waits, None) if waits else HANDLERS[type(action)](run, action)
     except Exception as error:
@@ -237,39 +243,11 @@ def _one(run: _Run, action: Action, waits: str | None) -> Did:
         raise
     seconds = time.monotonic() - started
     _finish(run, number, status, seconds, None if status == DONE else text)
-    return Did(action, status, text, seconds, target)
-
-
-def _start(run: _Run, action: Action) -> int:
-    at = show_instant(run.work.clock.now())
-    with run.work.state.change(run.actor, at) as change:
-        number = change.insert(
-            "start_run",
-            environment=run.environment,
-            action=type(action).__name__,
-            kind=_kind(action).value,
-            name=action.name,
-            reason=action.reason,
-            pid=os.getpid(),
-            at=at,
-        )
-        change.audit("start", action.name, {"run": number, "action": type(action).__name__})
-    return number
+    return Did(action, status, text, seconds, target, notices=run.told)
 
 
 def _finish(run: _Run, number: int, status: str, seconds: float, error: str | None) -> None:
-    at = show_instant(run.work.clock.now())
-    with run.work.state.change(run.actor, at) as change:
-        change.write(
-            "finish_run",
-            id=number,
-            status=status,
-            error=error,
-            seconds=round(seconds, 3),
-            memory=run.jobs.peak,
-            at=at,
-        )
-        change.audit("finish", str(number), {"status": status})
+    runs.finish(run.work, run.actor, number, status, seconds, error, run.jobs.peak)
 
 
 def _kind(action: Action) -> Kind:
@@ -301,7 +279,9 @@ def _point(run: _Run, kind: Kind, name: str, recipe: str, target: str | None) ->
 def _declare(run: _Run, action: Action) -> Result:
     assert isinstance(action, DeclareSource)
     _point(run, Kind.SOURCE, action.name, action.recipe, None)
-    return DONE, "declared", None
+    tables = len(run.sources[action.name].tables())
+    run.told = () if tables else (f"{action.name} has no table that can be read",)
+    return DONE, f"declared, {tables:,} table{'' if tables == 1 else 's'} there", None
 
 
 def _collect(run: _Run, action: Action) -> Result:
@@ -313,12 +293,13 @@ def _collect(run: _Run, action: Action) -> Result:
         run.work, resource, declared, run.sources, _datasets(run), parent, run.actor, run.progress
     )
     run.made[action.name] = found.manifest
+    run.told = _lines(found)
     _point(run, Kind.DATASET, action.name, action.recipe, found.manifest.id)
     failed = sum(not r.passed for r in found.results)
     held = f", {found.rows_quarantined:,} in quarantine" if found.rows_quarantined else ""
     checks = f"{len(found.results)} checks" + (f" ({failed} with a warning or quarantine)" if failed else "")
-    future = "".join(f"; {r.observed}" for r in found.results if r.kind == windows.FUTURE)
-    text = f"{found.rows_read:,} rows read, {found.manifest.rows:,} in the snapshot{held}, {checks}{future}"
+    odd = "".join(f"; {r.observed}" for r in found.results if r.kind in (windows.FUTURE, VOLUME))
+    text = f"{found.rows_read:,} rows read, {found.manifest.rows:,} in the snapshot{held}, {checks}{odd}"
     return DONE, text, found.manifest.id
 
 
@@ -338,6 +319,8 @@ def _train(run: _Run, action: Action) -> Result:
     fresh = candidates.train(
         run.work, resource, data, manifest, champion, action.reason, run.actor, run.progress
     )
+    told = notices.recorded(run.work.state, "model", action.name, str(fresh["version"]))
+    run.told = (*run.told, *notices.lines(told))
     spec = candidates.spec_of(run.work, declared, data, manifest.schema, champion)
     run.progress.step(f"judge {action.name}", None)
     verdict = judging.gate(run.work, run.environment, declared, spec, manifest, fresh, champion, run.actor)
@@ -397,7 +380,12 @@ def _data(run: _Run, declared: CreateModel) -> tuple[CreateDataset | None, Manif
     found = collecting.refresh(
         run.work, resource, query, opened, _datasets(run), None, run.actor, run.progress
     )
+    run.told = _lines(found)
     return None, found.manifest
+
+
+def _lines(found: Collected) -> tuple[str, ...]:
+    return notices.lines([notices.of_source(name, notice) for name, notice in found.notices])
 
 
 def _manifest(run: _Run, name: str) -> Manifest:

@@ -15,11 +15,10 @@ from tilth.core.errors import LanguageError, ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.plan.actions import CollectDataset, Plan, TrainModel
 from tilth.plan.explain import facts, words
-from tilth.plan.planner import plan as planned
 from tilth.ports.limits import Limits
 from tilth.ports.progress import Progress
 from tilth.resources.graph import Graph
-from tilth.runtime import asking, executor, generations
+from tilth.runtime import asking, changes, executor, generations, notices
 from tilth.runtime.executor import Applied, Did
 from tilth.runtime.workspace import Workspace
 from tilth.sql.parser import parse
@@ -142,11 +141,8 @@ class Session:
 
     def _plan(self, statement: PlanStatement) -> Result:
         name = statement.environment or self.environment
-        found = planned(
-            self.declared(),
-            generations.current(self.work.state, name, serving=self.work.serving),
-            self.work.clock.now(),
-        )
+        graph = self.declared()
+        found = notices.foreseen(changes.planned(self.work, graph, name), graph, self.work.root)
         return Result(None, words(found), facts(found))
 
     def _apply(self, statement: ApplyStatement) -> Result:
@@ -280,7 +276,10 @@ def applied_words(done: Applied) -> str:
         executor.HELD: "held",
         executor.FAILED: "failed",
     }
-    rows = [f"{sign[d.status]:>7}  {d.action.name}: {d.text}  ({d.seconds:.1f} s)" for d in done.did]
+    rows = []
+    for d in done.did:
+        rows.append(f"{sign[d.status]:>7}  {d.action.name}: {d.text}  ({d.seconds:.1f} s)")
+        rows += [f"   note  {told}" for told in d.notices]
     rows += [f"         {n.name}: {n.text}" for n in done.plan.notes]
     if not done.did:
         rows.append("Nothing to do.")
@@ -302,6 +301,7 @@ def applied_facts(done: Applied) -> dict[str, Any]:
                 "text": d.text,
                 "target": d.target,
                 "seconds": round(d.seconds, 3),
+                "notices": list(d.notices),
             }
             for d in done.did
         ],

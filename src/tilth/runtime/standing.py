@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tilth.ports.state import Row
-from tilth.runtime import generations
+from tilth.runtime import generations, notices
 from tilth.runtime.workspace import Workspace
 from tilth.sql.statements import Kind
 
@@ -69,6 +69,7 @@ def _dataset(work: Workspace, name: str, recipe: str, target: str | None) -> dic
         "checks": checks.get("checks", 0),
         "checks_failed": checks.get("failed", 0),
         "quarantined": held.get("rows", 0),
+        "notices": notices.lines(notices.recorded(work.state, "dataset", name, recipe)),
     }
 
 
@@ -95,6 +96,7 @@ def _model(work: Workspace, environment: str, name: str, target: str | None) -> 
         "looked_at": look.get("at"),
         "last_gate": judged,
         "last_gate_reason": gate.get("reason"),
+        "notices": notices.lines(notices.recorded(work.state, "model", name, str(target))),
     }
 
 

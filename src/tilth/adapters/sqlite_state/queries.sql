@@ -277,3 +277,14 @@ DELETE FROM scrubs WHERE digest = :digest;
 
 -- name: audit_of_check
 SELECT detail FROM audit WHERE subject = :subject AND verb = 'check' ORDER BY sequence DESC LIMIT 1;
+
+-- name: notices_of
+SELECT kind, place, column_name, text, option, at FROM notices
+WHERE resource = :resource AND name = :name AND made = :made ORDER BY rowid;
+
+-- name: forget_notices
+DELETE FROM notices WHERE resource = :resource AND name = :name AND made = :made;
+
+-- name: add_notice
+INSERT INTO notices (resource, name, made, kind, place, column_name, text, option, at)
+VALUES (:resource, :name, :made, :kind, :place, :column_name, :text, :option, :at);

@@ -38,6 +38,9 @@ def words(found: dict[str, Any], asked: str | None = None) -> str:
             rows += ["", title.upper(), show.table([c.replace("_", " ") for c in columns], lines)]
     if found["damage"]:
         rows += ["", "DAMAGE", *(f"{_moment(r['at'])}  {r['damage']}" for r in found["damage"])]
+    told = [f"{r['name']}: {words}" for r in (*found["datasets"], *found["models"]) for words in r["notices"]]
+    if told:
+        rows += ["", "TO KNOW", *told]
     if unseen := [line for model in found["models"] for line in _unseen(model)]:
         rows += ["", "LEFT OUT", *unseen]
     return "\n".join(rows)

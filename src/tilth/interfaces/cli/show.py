@@ -215,6 +215,8 @@ def did(one: Did) -> None:
     clear = "\r\033[K" if sys.stderr.isatty() else ""
     mark = click.style(f"{word:>7}", fg=colour)
     click.echo(f"{clear}{mark}  {one.action.name}: {clean(one.text)}  ({one.seconds:.1f} s)", err=True)
+    for told in one.notices:
+        click.echo(f"{click.style('   note', fg='cyan')}  {clean(told)}", err=True)
 
 
 class Line:

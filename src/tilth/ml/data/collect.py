@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from tilth.core.errors import CheckFailedError, DamagedError, DataError, ProjectError
 from tilth.core.names import quoted
@@ -37,12 +37,16 @@ from tilth.ports.blobs import Blobs
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import CheckResult, Manifest, Part, QuarantineFile
-from tilth.ports.source import Scan, Source
+from tilth.ports.source import Notice, Scan, Source
 from tilth.sql.printer import show_check
 from tilth.sql.statements import CheckKind, CreateDataset, OnFail
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+VOLUME = "volume"  # the kind of the check that tells of rows that are suddenly few
+FEWER = 10  # times fewer than before
+FEWEST = 10  # rows before, below which nothing is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Collected:
     rows_read: int
     rows_quarantined: int
     schema: Schema
+    notices: tuple[tuple[str, Notice], ...] = ()  # what sources guessed or left out, with the source's name
 
 
 @dataclass(slots=True)
@@ -151,13 +156,23 @@ def _collected(run: _Run) -> Collected:
     if raw.rows == 0:
         _not_empty(run, sum(p.rows for p in parts))
     times = windows.times(parts, checks.event_time, run.now, run.engine, run.blobs)
-    results = _results(run, checks, counts, parts, (*key_results, *times.results(checks.event_time)))
+    told = (*key_results, *_volume(run, raw, good, parts), *times.results(checks.event_time))
+    results = _results(run, checks, counts, parts, told)
     _stop(run, results, sum(p.rows for p in parts))
     run.progress.step(f"publish {run.spec.name}", None, f"{sum(p.rows for p in parts):,} rows")
     held = _quarantined(run, raw, checks, counts)
     manifest = _publish(run, checks, parts, times.watermark, unchanged=unchanged)
     bad = held.rows if held else 0
-    return Collected(manifest, results, held, run.rows_read, bad, manifest.schema)
+    return Collected(manifest, results, held, run.rows_read, bad, manifest.schema, _notices(run))
+
+
+def _notices(run: _Run) -> tuple[tuple[str, Notice], ...]:
+    """What the sources say of the tables that were read."""
+    found: list[tuple[str, Notice]] = []
+    for name, table in dict.fromkeys((name, scan.table) for name, scan in run.scans):
+        say: Any = getattr(reading.find_source(name, run.sources), "notices", None)
+        found += [(name, notice) for notice in say(table)] if say is not None else []
+    return tuple(found)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -279,6 +294,19 @@ def _key_results(checks: Checks, rows: int, repeated: int) -> tuple[CheckResult,
         return (CheckResult(name, "key", OnFail.STOP.value, True, 0, rows, observed),)
     observed = f"{repeated:,} rows repeat a key, and without EVENT TIME none is the latest"
     return (CheckResult(name, "key", OnFail.STOP.value, False, repeated, rows + repeated, observed),)
+
+
+def _volume(run: _Run, raw: Rows, good: Rows, parts: tuple[Part | Written, ...]) -> tuple[CheckResult, ...]:
+    """A warning when the query returned a tenth of what it did before, or less: of all rows, or of the window's."""
+    if run.parent is None or run.parent.recipe != run.recipe:
+        return ()
+    total = sum(p.rows for p in parts)
+    before = run.parent.rows if run.low is None else run.parent.rows + good.rows - total
+    if before < FEWEST or raw.rows * FEWER > before:
+        return ()
+    where = "" if run.low is None else f" from {run.low:%Y-%m-%d %H:%M} on"
+    observed = f"{raw.rows:,} rows{where}, where the snapshot before has {before:,}"
+    return (CheckResult("ROWS ARE NOT SUDDENLY FEWER", VOLUME, OnFail.WARN.value, False, 1, total, observed),)
 
 
 def _results(
