@@ -149,6 +149,8 @@ def test_an_answer_that_is_not_taken_is_said_by_the_status(
 
 def test_promote_and_rollback_mean_where_models_serve(tmp_path: Path) -> None:
     (tmp_path / "tilth.toml").write_text('serving = "live"\n')
+    for folder in ("data", "other"):
+        (tmp_path / folder).mkdir()
     (tmp_path / "s.sql").write_text("CREATE SOURCE s ENGINE files WITH (path = 'data');")
     assert run(tmp_path, "apply", "--env", "dev").returncode == 0
     assert "run `tilth apply --env live`" in run(tmp_path, "status", "--env", "live").stdout
