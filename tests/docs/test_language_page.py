@@ -23,7 +23,9 @@ EXAMPLES = [
 ]
 DECLARING = (s.CreateSource, s.CreateDataset, s.CreateModel, s.CreateEndpoint)
 ACTS = [x for x in EXAMPLES if not isinstance(x, DECLARING)]
-WAREHOUSE = next(x for x in EXAMPLES if isinstance(x, s.CreateSource) and x.engine == "postgres")  # no host of ours
+WAREHOUSE = next(
+    x for x in EXAMPLES if isinstance(x, s.CreateSource) and x.engine == "postgres"
+)  # no host of ours
 OWN = """
 from sklearn.tree import DecisionTreeClassifier
 

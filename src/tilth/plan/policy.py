@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+from tilth.core.figures import figure
 from tilth.core.time import Instant, show_duration
 from tilth.plan.snapshot import Signals
 from tilth.sql.statements import Condition
@@ -75,4 +76,4 @@ def _signalled(
     firing = [v for v in known if _COMPARE[condition.op](v, condition.value)]
     if len(firing) < AGREE or not known or known[-1] not in firing:
         return None
-    return f"{condition.signal} {known[-1]:.3g} {condition.op} {condition.value:g} in {len(firing)} of the last {len(known)} looks"
+    return f"{condition.signal} {figure(known[-1], 3)} {condition.op} {condition.value:g} in {len(firing)} of the last {len(known)} looks"

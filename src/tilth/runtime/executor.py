@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tilth.core.errors import ProjectError, TilthError
+from tilth.core.figures import figure
 from tilth.ml.data import windows
 from tilth.ml.data.collect import VOLUME, Collected
 from tilth.plan.actions import (
@@ -349,10 +350,10 @@ def _figures(verdict: judging.Verdict) -> str:
     """The candidate's metric on the gate's rows, with what it must beat."""
     r = verdict.result
     known = (("champion", r.champion_metric), ("baseline", r.baseline_metric))
-    others = ", ".join(f"{name} {value:.4g}" for name, value in known if value is not None)
+    others = ", ".join(f"{name} {figure(value)}" for name, value in known if value is not None)
     if r.candidate_metric is None:
         return ""
-    return f" with {verdict.metric} {r.candidate_metric:.4g}" + (f" ({others})" if others else "")
+    return f" with {verdict.metric} {figure(r.candidate_metric)}" + (f" ({others})" if others else "")
 
 
 def _champion(run: _Run, model: str) -> Row | None:

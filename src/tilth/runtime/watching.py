@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
 from tilth.core.errors import TilthError
+from tilth.core.figures import figure
 from tilth.core.schema import Schema
 from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.ml.data.drift import WINDOW
@@ -375,7 +376,7 @@ def words(one: Look) -> str:
     """The look on one line."""
 
     def shown(name: str, value: float | None) -> str:
-        return f"{name} {'unknown' if value is None else f'{value:.3g}'}"
+        return f"{name} {'unknown' if value is None else figure(value, 3)}"
 
     parts = [
         shown("drift", one.drift),

@@ -1,7 +1,9 @@
 """What data can do to a terminal or a spreadsheet: nothing; and options that nobody can mean."""
 
+import json
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
@@ -52,7 +54,7 @@ def test_no_cell_and_no_name_commands_the_terminal(form: str, capsys: pytest.Cap
         ("a=1", "a=1"),
         (-1, -1),
         (-1.5, -1.5),
-        (True, True),
+        (True, "true"),
         (None, None),
     ],
 )
@@ -132,3 +134,38 @@ def test_a_value_that_does_not_fit_its_input_says_which(kind: DataType, value: o
 )
 def test_a_value_that_fits_is_kept(kind: DataType, value: object, kept: object) -> None:
     assert fitting("age", value, kind).to_pylist() == [kept]
+
+
+JSONS: list[tuple[str, str]] = [  # of one value by DuckDB
+    ("sum(x) FROM range(100) t(x)", "4950"),
+    ("12345678901234567890123::HUGEINT", "12345678901234567890123"),
+    ("1.50::DECIMAL(9, 2)", "1.50"),
+    ("map {'EV': 0.25::DOUBLE}", '{"EV": 0.25}'),
+    ("{'a': [1, NULL]}", '{"a": [1, null]}'),
+    ("'NaN'::DOUBLE", "null"),
+    ("true", "true"),
+    ("INTERVAL '1 day 2 hours'", '"1 day 02:00:00"'),
+    ("'ab\\x00'::BLOB", '"ab\\\\x00"'),
+    ("TIMESTAMP '2024-01-01 10:00:00.5'", '"2024-01-01T10:00:00.500000"'),
+    ("DATE '2024-01-01'", '"2024-01-01"'),
+    ("chr(27) || 'é'", '"\\u001b\\u00e9"'),
+    ("0.1::DOUBLE + 0.2::DOUBLE", "0.30000000000000004"),
+    ("2.049e5", "204900.0"),
+]
+
+
+@pytest.mark.parametrize(("expression", "right"), JSONS)
+def test_a_cell_in_json_keeps_its_value(
+    expression: str, right: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with duckdb.connect() as connection:
+        show.rows(
+            connection.sql(
+                f"SELECT {expression if ' FROM ' in expression else expression + ' AS v'}"
+            ).to_arrow_reader(10),
+            "json",
+            5,
+        )
+    written = capsys.readouterr().out
+    (name,) = json.loads(written)[0]
+    assert written == f"[{{{json.dumps(name)}: {right}}}]\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilth.core.errors import GateRefusedError, InputError, LanguageError, ResourceLimitError, TilthError
+from tilth.core.figures import figure, sql_text
 from tilth.core.time import parse_duration
 from tilth.interfaces.cli import ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, version_number
@@ -278,13 +278,12 @@ _EXAMPLE = {
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return json.dumps(value) if isinstance(value, dict | bool) else str(value)
+    """The value as a cell of a result; an object as JSON."""
+    return show.json_text(value) if isinstance(value, dict) else sql_text(value)
 
 
 def _explained(model: str, why: dict[str, Any]) -> str:
     head = f"{model} version {why['version']} says {_shown(why['value'])}, confidence {_shown(why['confidence'])}"
     parts = why.get("contributions", [])
-    rows = [(p["input"], p["given"], p["contribution"]) for p in parts]
+    rows = [(p["input"], p["given"], figure(p["contribution"])) for p in parts]
     return f"{head}\n{show.table(('input', 'given', 'contribution'), rows)}" if rows else head

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import textwrap
@@ -63,7 +62,7 @@ def _play(folder: str, as_json: bool) -> bool:
     finally:
         line.close()
     if as_json:
-        click.echo(json.dumps(figures, indent=2, default=show.plain))
+        click.echo(show.json_text(figures, 2))
     else:
         click.echo(f"\n{'Every step held' if held else 'NOT every step held'}, in {figures['seconds']} s.")
     return held

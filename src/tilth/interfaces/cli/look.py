@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from tilth.core.errors import UnknownNameError
+from tilth.core.figures import figure
 from tilth.interfaces.cli import show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, version_number
 
@@ -56,7 +57,9 @@ def _unseen(model: dict[str, Any]) -> list[str]:
 
 
 def _moment(value: Any) -> Any:
-    """An instant as the state keeps it, down to the second."""
+    """An instant as the state keeps it, down to the second; a number as a figure."""
+    if isinstance(value, float):
+        return figure(value)
     is_time = isinstance(value, str) and len(value) > 19 and value[10:11] == "T" and value[4:5] == "-"
     return value[:19].replace("T", " ") if is_time else value
 
@@ -92,12 +95,17 @@ def _version(text: str) -> tuple[str, int]:
     return name, found
 
 
+def _figure(value: float | None) -> str | None:
+    return None if value is None else figure(value)
+
+
 def _difference(found: dict[str, Any]) -> str:
     rows = [(what, a, b) for what, (a, b) in found["facts"].items()]
     out = [show.table(("", found["first"], found["second"]), rows)]
     if found["metrics"]:
         lines = [
-            (m, a, b, None if a is None or b is None else b - a) for m, (a, b) in found["metrics"].items()
+            (m, _figure(a), _figure(b), None if a is None or b is None else figure(b - a, signed=True))
+            for m, (a, b) in found["metrics"].items()
         ]
         out += ["", show.table(("metric (own judge rows)", found["first"], found["second"], "change"), lines)]
     for title in ("inputs_added", "inputs_removed"):

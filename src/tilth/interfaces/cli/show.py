@@ -8,18 +8,18 @@ would take for a formula gets an apostrophe in front. `--json` has every value a
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from datetime import date, datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tilth.core.figures import sql_text
 from tilth.interfaces.cli import ctrl_c
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tilth.runtime.executor import Did
 
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 WIDEST = 60  # of one column, in characters
@@ -48,29 +49,32 @@ def clean(text: str) -> str:
 
 def facts(value: Any, words: str, as_json: bool) -> None:
     """The facts as JSON, or the words."""
-    click.echo(_json(value, indent=2) if as_json else clean(words))
+    click.echo(json_text(value, indent=2) if as_json else clean(words))
 
 
-def _json(value: Any, indent: int | None = None) -> str:
-    """The value as JSON, where NaN and infinities, for which JSON has no form, are null."""
-    try:
-        return json.dumps(value, indent=indent, default=plain, allow_nan=False)
-    except ValueError:
-        return json.dumps(_finite(value), indent=indent, default=plain)
+def json_text(value: Any, indent: int = 0) -> str:
+    """The value as JSON in ASCII. Numbers keep all their digits; NaN and infinities, for which JSON has no form, are null."""
+    import msgspec
+
+    encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=sql_text)
+    text = msgspec.json.format(encoder.encode(_shown(value)), indent=indent).decode()
+    return text if text.isascii() else _BEYOND_ASCII.sub(_escaped, text)
 
 
-def _finite(value: Any) -> Any:
-    """The value with None in place of each number that is none."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {k: _finite(v) for k, v in value.items()}
-    return [_finite(v) for v in value] if isinstance(value, list | tuple) else value
+def _escaped(found: re.Match[str]) -> str:
+    """A character as JSON escapes it."""
+    return json.dumps(found[0])[1:-1]
 
 
-def plain(value: Any) -> Any:
-    """A value that JSON has no form for: times in ISO, the rest as text."""
-    return value.isoformat() if isinstance(value, date | datetime) else str(value)
+def _shown(value: Any) -> Any:
+    """The value with texts where msgspec has forms of its own: bytes and intervals as SQL writes them."""
+    if isinstance(value, bytes | timedelta) or hasattr(value, "nanoseconds"):
+        return sql_text(value)
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode() if not value.isascii() else value
+    if isinstance(value, Mapping):
+        return {k if isinstance(k, str) else sql_text(k): _shown(v) for k, v in value.items()}
+    return [_shown(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -93,11 +97,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
-    return _cut(clean(" ".join(str(value).split())), WIDEST)
+    return _cut(clean(" ".join(sql_text(value).split())), WIDEST)
 
 
 def _is_number(text: str) -> bool:
@@ -140,7 +140,7 @@ def _json_rows(reader: pa.RecordBatchReader) -> None:
     head, keys = "[", _distinct(reader.schema.names)
     for batch in reader:
         for row in zip(*(_values(c) for c in batch.columns), strict=True):
-            click.echo(f"{head}{_json(dict(zip(keys, row, strict=True)))}", nl=False)
+            click.echo(f"{head}{json_text(dict(zip(keys, row, strict=True)))}", nl=False)
             head = ",\n "
     click.echo("]" if head != "[" else "[]")
 
@@ -169,16 +169,16 @@ def _csv_rows(reader: pa.RecordBatchReader) -> None:
 
 def _csv_cell(value: Any) -> Any:
     """Numbers as they are; a text without what commands a terminal, and none that begins like a formula."""
-    if value is None or isinstance(value, int | float | Decimal):
+    if value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool)):
         return value
-    text = clean(str(value))
+    text = clean(sql_text(value))
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _values(column: pa.Array) -> list[Any]:
     """The column in Python's values; dates that Python has none for (BC, after 9999, infinity) as text."""
     try:
-        found: list[Any] = column.to_pylist()
+        found: list[Any] = column.to_pylist(maps_as_pydicts="lossy")
     except (OverflowError, ValueError):
         found = [_value(scalar) for scalar in column]
     return found

@@ -19,6 +19,7 @@ from decimal import Decimal
 from typing import Any
 
 from tilth.core.errors import ProjectError, TilthError, UnknownNameError
+from tilth.core.figures import figure
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.schema import TEMPORAL, DataType, Schema
 from tilth.core.time import Instant, naive, show_duration
@@ -353,7 +354,7 @@ def show(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return figure(value, 6)
     if isinstance(value, Decimal) and value == value.to_integral_value():
         value = int(value)
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import ProjectError
+from tilth.core.figures import figure
 from tilth.core.names import did_you_mean
 from tilth.ml.learning.evaluation import evaluate, higher_is_better
 from tilth.ml.learning.evidence import Evidence, Gain, numbered, sign_of
@@ -171,14 +172,14 @@ def _absolute(look: _Look, candidate: Array, baseline: Array | None, little: boo
     score = evaluate(rule.metric, holdout.truth, candidate)
     if rule.minimum is not None and (score - rule.minimum) * sign_of(rule.metric) < 0:
         bound = "minimum" if higher_is_better(rule.metric) else "maximum"
-        words = f"{rule.metric} is {score:.6g}; the {bound} is {rule.minimum:.6g}."
+        words = f"{rule.metric} is {figure(score, 6)}; the {bound} is {figure(rule.minimum, 6)}."
         return look.result(FAIL, words, candidate_metric=score)
     if baseline is None:
         return look.result(PASS, candidate_metric=score)
     base = evaluate(rule.metric, holdout.truth, baseline)
     gain = look.evidence.gain(candidate, baseline)
     if not (gain.value if little else gain.within((1.0 - rule.confidence) / 2)[0]) > 0:
-        words = f"{rule.metric} is {score:.6g}, not {'' if little else 'surely '}better than the baseline's {base:.6g}."
+        words = f"{rule.metric} is {figure(score, 6)}, not {'' if little else 'surely '}better than the baseline's {figure(base, 6)}."
         return look.result(FAIL, words, candidate_metric=score, baseline_metric=base)
     return look.result(PASS, candidate_metric=score, baseline_metric=base)
 
@@ -218,7 +219,7 @@ def _compared(look: _Look, absolute: GateResult, candidate: Array, champion: Arr
 
 
 def _decide(rule: Rule, gain: float, low: float, high: float, confidence: float) -> tuple[str, str]:
-    seen = f"gain in {rule.metric} {gain:+.6g}, {confidence:.2%} interval {low:+.6g} to {high:+.6g}"
+    seen = f"gain in {rule.metric} {figure(gain, 6, signed=True)}, {confidence:.2%} interval {figure(low, 6, signed=True)} to {figure(high, 6, signed=True)}"
     if low != low:  # noqa: PLR0124 - NaN: the resamples could not be measured
         return INCONCLUSIVE, f"The resampled blocks hold too few rows of a class; {seen}."
     if rule.kind == "manual":
@@ -262,7 +263,8 @@ def _by_slice(look: _Look, candidate: Array, champion: Array) -> tuple[str, list
     worse = _holm(judged)
     if worse:
         named = "; ".join(
-            f"{s.column} = {s.value} (gain {s.gain.value:+.6g} in {s.rows:,} rows)" for s in worse
+            f"{s.column} = {s.value} (gain {figure(s.gain.value, 6, signed=True)} in {s.rows:,} rows)"
+            for s in worse
         )
         return FAIL, [f"It is shown to be worse in {len(worse)} of {len(judged)} slices: {named}."]
     said = [f"In none of {len(judged)} slices is it shown to be worse."] if judged else []

@@ -1,5 +1,9 @@
 """One row of JSON to the numbers a model reads, without Arrow: a msgspec struct made from the signature, then packing.
 
+What is a value of an input is the same at every door. A whole number is one within 64 bits, however it is written (3, 3.0,
+3e0); a date counts as its midnight; NaN, an infinity, NaT and NULL are gaps. An input that never was a gap in training must
+be given, and may be a gap. What the fast decoder does not take is looked at once more in Python (`_Lenient`).
+
 The result is equal, bit for bit, to the same row in `ml.learning.prepare.Preparation.matrix`. No code is generated:
 the struct is defined by msgspec, values are fetched by `operator.attrgetter`. Errors name the input and the next step.
 """
@@ -10,8 +14,8 @@ import operator
 import re
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
-from typing import Any, NoReturn
+from datetime import date, datetime
+from typing import Annotated, Any, NoReturn
 
 import msgspec
 
@@ -20,21 +24,30 @@ from tilth.core.names import did_you_mean, nearest
 from tilth.core.schema import DataType
 from tilth.ml.bundles.signature import Input, Signature
 from tilth.ml.learning.prepare import Column, Preparation
+from tilth.ml.serving.values import Misfit, fitted, naive
 
 NAN = float("nan")
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - event times are naive, in UTC
+WHOLE = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 LEARNED = {
     DataType.BOOLEAN: bool,
-    DataType.INTEGER: float,
+    DataType.INTEGER: WHOLE,
     DataType.FLOAT: float,
     DataType.DECIMAL: float,
     DataType.STRING: str,
     DataType.DATE: date,
     DataType.TIMESTAMP: datetime,
 }
-WORDS = {"float": "a number", "str": "a text", "bool": "true or false", "int": "a whole number"}
+WORDS = {
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "int": "a whole number within 64 bits",
+    "datetime": "a date and time in ISO 8601 (2013-07-04T18:30:00Z)",
+    "date": "a date in ISO 8601 (2013-07-04)",
+}
 _ENCODE = msgspec.json.Encoder().encode
-_EXPECTED = re.compile(r"Expected `([^`]*)`, got `([^`]*)`")
+_EXPECTED = re.compile(r"Expected `([^`]*)`(?:, got `([^`]*)`| [<>]=)")
 _PLACE = re.compile(r" - at `\$\.?(.*)`\Z")
 
 Parts = tuple[Callable[[datetime, datetime | None], float], ...]
@@ -45,6 +58,7 @@ class Encoder:
 
     def __init__(self, signature: Signature, preparation: Preparation) -> None:
         self._signature = signature
+        self._types = {i.name: i.type for i in (*signature.inputs, *signature.carried)}
         fields = [_field(index, i, carried=False) for index, i in enumerate(signature.inputs)]
         start = len(fields)
         fields += [_field(start + index, i, carried=True) for index, i in enumerate(signature.carried)]
@@ -54,17 +68,40 @@ class Encoder:
             "Row", fields, rename=names, forbid_unknown_fields=True, kw_only=True, frozen=True, gc=False
         )
         self.decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self.row_type)
-        self.pack: Callable[[Any], bytearray] = _Packer(preparation, self._attribute).pack
-        """The row's numbers, packed as native float64s in the order of the matrix."""
+        self.packed: Callable[[Any], tuple[bytearray, bool]] = _Packer(preparation, self._attribute).packed
+        """The row's numbers, packed as native float64s in the order of the matrix, and whether any value is missing."""
+        self._needed = [(i.name, self._attribute[i.name]) for i in signature.inputs if i.required]
+
+    def pack(self, row: Any) -> bytearray:
+        """The numbers of `packed` alone."""
+        return self.packed(row)[0]
+
+    def gaps(self, row: Any) -> tuple[str, ...]:
+        """The inputs that are missing in the row and never were in training."""
+        return tuple(name for name, field in self._needed if getattr(row, field) is None)
 
     def decode(self, body: bytes) -> Any:
         """One JSON object as a row; InputError names what is wrong."""
         try:
             return self.decoder.decode(body)
         except msgspec.ValidationError as error:
-            self._refuse(error, self._any(body))
+            given = self._any(body)
+            fits = self._fitting(given) if isinstance(given, Mapping) else None
+            if fits is None or fits == given:
+                self._refuse(error, given)
+            return self._converted(fits, given)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._no_json(body, error) from error
+
+    def _fitting(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The values as their inputs' types have them; those that do not fit stay, to be refused."""
+        out = {}
+        for name, value in given.items():
+            try:
+                out[name] = fitted(value, self._types.get(name, DataType.OTHER))
+            except Misfit:
+                out[name] = value
+        return out
 
     def _any(self, body: bytes) -> Any:
         """Whatever the body says; InputError when it is no JSON at all."""
@@ -80,10 +117,13 @@ class Encoder:
 
     def convert(self, values: Mapping[str, Any]) -> Any:
         """A mapping of Python values as a row; the same errors."""
+        return self._converted(self._fitting(values), values)
+
+    def _converted(self, fits: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
         try:
-            return msgspec.convert(values, self.row_type)
+            return msgspec.convert(fits, self.row_type)
         except msgspec.ValidationError as error:
-            self._refuse(error, values)
+            self._refuse(error, given)
         except UnicodeEncodeError as error:  # half a character in a name
             listed = did_you_mean("", self._signature.names, f"inputs of {self._signature.model}")
             raise InputError("A name in the row is not valid Unicode.", hint=listed) from error
@@ -120,9 +160,9 @@ class Encoder:
                 f"The input `{place[1]}` cannot be read: {_first(error)}.", hint=listed
             ) from error
         wanted = expected[1].replace(" | null", "")
+        was = f"; {expected[2]} was given" if expected[2] else ""
         raise InputError(
-            f"The input `{place[1]}` must be {WORDS.get(wanted, wanted)}; {expected[2]} was given.",
-            hint=listed,
+            f"The input `{place[1]}` must be {WORDS.get(wanted, wanted)}{was}.", hint=listed
         ) from error
 
     def _refuse_unknown(self, given: Mapping[str, Any], listed: str) -> None:
@@ -151,13 +191,10 @@ def _first(error: Exception) -> str:
 
 
 def _field(index: int, what: Input, *, carried: bool) -> tuple[str, Any] | tuple[str, Any, Any]:
-    """The struct's field: optional ones default to None."""
+    """The struct's field: any may be null; what need not be given defaults to it."""
     known: Any = LEARNED.get(what.type, Any)
-    if carried and what.type is DataType.INTEGER:
-        known = int
-    if carried or not what.required:
-        return f"f{index}", known if known is Any else known | None, None
-    return f"f{index}", known
+    taken = known if known is Any else known | None
+    return (f"f{index}", taken, None) if carried or not what.required else (f"f{index}", taken)
 
 
 class _Codes(dict[Any, float]):
@@ -192,26 +229,32 @@ class _Packer:
         self._order = None if order == sorted(order) else operator.itemgetter(*order)
         self._struct = struct.Struct(f"{len(order)}d")
 
-    def pack(self, row: Any) -> bytearray:
-        cells = [*self._numbers(row)]
-        cells += map(operator.getitem, self._codes, self._texts(row))
+    def packed(self, row: Any) -> tuple[bytearray, bool]:
+        cells, texts = [*self._numbers(row)], self._texts(row)
+        gaps = None in cells or None in texts
+        cells += map(operator.getitem, self._codes, texts)
         if self._instants:
-            cells += self._times(row)
+            times, without = self._times(row)
+            cells += times
+            gaps = gaps or without
         buffer = bytearray(self._struct.size)
         ordered = cells if self._order is None else self._order(cells)
         try:
             self._struct.pack_into(buffer, 0, *ordered)
         except struct.error:  # a missing number
             self._struct.pack_into(buffer, 0, *(NAN if c is None else c for c in ordered))
-        return buffer
+        return buffer, gaps
 
-    def _times(self, row: Any) -> list[float]:
+    def _times(self, row: Any) -> tuple[list[float], bool]:
+        """The parts of all instants, and whether one is missing."""
         event = _naive(self._event(row)) if self._event is not None else None
         out: list[float] = []
+        without = False
         for get, parts in self._instants:
             value = _naive(get(row))
+            without = without or value is None
             out += [NAN] * len(parts) if value is None else [part(value, event) for part in parts]
-        return out
+        return out, without
 
 
 def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
@@ -223,12 +266,15 @@ def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
 
 
 def _naive(value: Any) -> datetime | None:
-    """A date or an instant as a naive one in UTC."""
+    """A date or an instant as a naive one in UTC; InputError where UTC has no year for it."""
     if value is None:
         return None
-    if not isinstance(value, datetime):
-        return datetime(value.year, value.month, value.day)  # noqa: DTZ001
-    return value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+    try:
+        return naive(value)
+    except Misfit as error:
+        raise InputError(
+            "A date and time lies outside the years 1 to 9999 in UTC.", hint="Send another, or null."
+        ) from error
 
 
 def _parts(column: Column) -> Parts:
