@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import DataError, ResourceLimitError, TrainingError, UnsupportedError
+from tilth.core.errors import DataError, ResourceLimitError, TargetError, TrainingError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
+from tilth.ml.bundles.signature import outputs
 from tilth.ml.data import snapshots
 from tilth.ml.learning import folding, judging, leaks, split, target
 from tilth.ml.learning.fitting import (
@@ -157,6 +158,7 @@ def _dealt(spec: TrainingSpec, files: Files) -> _Dealt:
     found = target.inspect(table.column(spec.target).filter(pa.array(known)), spec.target, spec.metric)
     check_metric(spec.metric, found.kind)
     found = target.with_positive(found, spec)
+    _apart(spec, found, _schema(files.rows).names)
     ids = (
         files.ids_of(spec.identity or spec.key or sorted(_schema(files.rows).names))
         if _has_ids(spec)
@@ -176,6 +178,19 @@ def _dealt(spec: TrainingSpec, files: Files) -> _Dealt:
         cuts = split.cut(values, spec.event_time, spec.judge_after)
     table = table.take(pa.array(index)).combine_chunks()
     return _Dealt(rows_of(spec, table, cuts, found, dropped), table)
+
+
+def _apart(spec: TrainingSpec, found: target.Target, names: Sequence[str]) -> None:
+    """TargetError when a column that the model takes is called as one of its outputs is: one would hide the other."""
+    made = {o.name.lower(): o.name for o in outputs(spec.output, found.kind, found.type)}
+    event = [spec.event_time] if spec.event_time else []
+    for name in (*inputs(spec, names), *spec.key, *event):
+        if name.lower() in made:
+            raise TargetError(
+                f"The column `{name}` is called as an output of the model `{spec.model}` is: one would hide the other.",
+                hint=f"Give the prediction another name: PREDICT {spec.target} AS {spec.output}_predicted; or leave the "
+                f"column out: FEATURES (* EXCEPT ({name})).",
+            )
 
 
 def _has_ids(spec: TrainingSpec) -> bool:

@@ -52,8 +52,9 @@ class Predictor:
         self._encoder = Encoder(signature, preparation)
         self._optional = frozenset(i.name for i in signature.inputs if not i.required)
         self._required = _required_floats(signature, preparation)
+        self._positive = any(o.name == f"{signature.output}_probability" for o in signature.outputs)
         self._explainer = Explainer(signature, preparation, scorer, version, digest)
-        self._render = _renderer(signature, curve)
+        self._render = _renderer(signature, curve, self._positive)
         self._score_json = _hot(self._encoder, scorer, curve, self._render)
 
     @classmethod
@@ -137,8 +138,8 @@ class Predictor:
     def predict(self, table: Table, outputs: Sequence[str] | None = None) -> pa.RecordBatch:
         """The outputs as columns, in the order asked; by default the answer, its confidence and its bounds.
 
-        Columns bind by name; others are passed over. `<y>_probabilities` and `<y>_explain` are JSON texts, made only
-        when asked for.
+        Columns bind by name; others are passed over. `<y>_probabilities`, a map, and `<y>_explain`, a JSON text, are
+        made only when asked for.
         """
         import pyarrow as pa
 
@@ -168,7 +169,7 @@ class Predictor:
         return tuple(outputs)
 
     def _column(self, what: str, scores: Array, x: Array, table: Table) -> pa.Array:
-        """One output: '' is the answer, else `_confidence`, `_lower`, `_upper`, `_probabilities`, `_explain`."""
+        """One output: '' is the answer, else `_confidence`, `_lower`, `_upper`, `_probability`, `_probabilities`, `_explain`."""
         import numpy as np
         import pyarrow as pa
 
@@ -176,7 +177,9 @@ class Predictor:
         if what == "_explain":
             return pa.array([json.dumps(e) for e in self._explanations(scores, x, table)], pa.string())
         if what == "_probabilities":
-            return pa.array([json.dumps(self._shares(row)) for row in _rows(scores)], pa.string())
+            return self._share_maps(scores)
+        if what == "_probability":
+            return pa.array(scores)
         if regression:
             c = self._curve.conformal
             if what == "":
@@ -191,6 +194,17 @@ class Predictor:
             return self._classes(code)
         return pa.array(np.where(code, scores, 1.0 - scores) if scores.ndim == 1 else scores.max(axis=1))
 
+    def _share_maps(self, scores: Array) -> pa.Array:
+        """How likely each class is, by the class as a text."""
+        import numpy as np
+        import pyarrow as pa
+
+        shares = np.stack([1.0 - scores, scores], axis=1) if scores.ndim == 1 else scores
+        rows, width = shares.shape
+        names = pa.array([_label(c) for c in self.signature.classes] * rows, pa.string())
+        ends = pa.array(np.arange(rows + 1, dtype=np.int32) * width)
+        return pa.MapArray.from_arrays(ends, names, pa.array(shares.ravel()))
+
     def _classes(self, code: Any) -> pa.Array:
         """Class indexes as values of the target's type."""
         import pyarrow as pa
@@ -198,6 +212,8 @@ class Predictor:
         return pa.array(list(self.signature.classes)).take(pa.array(code.astype("int64")))
 
     def _explanations(self, scores: Array, x: Array, table: Table) -> list[dict[str, Any]]:
+        if not len(x):
+            return []
         names = [n for n in self.signature.names if n in table.schema.names]
         given = table.select(names).to_pylist()
         answers = [self._outputs_of(row) for row in _rows(scores)]
@@ -292,11 +308,10 @@ class Predictor:
                 f"{y}_upper": bounds[1],
             }
         code, confidence = _decide(answer, self._curve.threshold)
-        return {
-            y: self.signature.classes[code],
-            f"{y}_confidence": confidence,
-            f"{y}_probabilities": self._shares(answer),
-        }
+        made = {y: self.signature.classes[code], f"{y}_confidence": confidence}
+        if self._positive:
+            made[f"{y}_probability"] = answer[0]
+        return {**made, f"{y}_probabilities": self._shares(answer)}
 
     def _shares(self, answer: Answer) -> dict[str, float]:
         shares = (1.0 - answer[0], answer[0]) if len(answer) == 1 else answer
@@ -362,8 +377,8 @@ def _label(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _renderer(signature: Signature, curve: Curve) -> Callable[[Answer], bytes]:
-    """A function that writes an answer as JSON with as little work as possible."""
+def _renderer(signature: Signature, curve: Curve, positive: bool) -> Callable[[Answer], bytes]:
+    """A function that writes an answer as JSON with as little work as possible; `positive`: with its `_probability`."""
     y = json.dumps(signature.output)[1:-1]
     if signature.kind == "regression":
         c = curve.conformal
@@ -379,7 +394,12 @@ def _renderer(signature: Signature, curve: Curve) -> Callable[[Answer], bytes]:
     limit = curve.threshold
     if len(heads) == 2:
         no, yes = heads
-        return lambda a: (f"{yes}{a[0]!r}" if a[0] > limit else f"{no}{1.0 - a[0]!r}").encode()
+        if not positive:
+            return lambda a: (f"{yes}{a[0]!r}" if a[0] > limit else f"{no}{1.0 - a[0]!r}").encode()
+        also = f',"{y}_probability":'
+        return lambda a: (
+            f"{yes}{a[0]!r}{also}{a[0]!r}" if a[0] > limit else f"{no}{1.0 - a[0]!r}{also}{a[0]!r}"
+        ).encode()
 
     def classes(a: Answer) -> bytes:
         code, confidence = _decide(a, limit)
