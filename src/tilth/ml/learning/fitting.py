@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import ResourceLimitError, TargetError, TrainingError
 from tilth.ml.learning import judging, split, target
 from tilth.ml.learning.curves import fit_curve
-from tilth.ml.learning.evaluation import higher_is_better
+from tilth.ml.learning.evaluation import DECISIONS, higher_is_better
 from tilth.ml.learning.prepare import Preparation
 from tilth.ml.learning.spec import TrainingSpec, check_metric
 from tilth.ml.serving.curve import Curve, threshold
@@ -35,12 +35,13 @@ MORE_MEMORY = "Give the model more: USING (memory = '8 GB'), or train on fewer r
 
 @dataclass(slots=True)
 class Member:
-    """A fitted engine with its scores on every row after the fit slice."""
+    """A fitted engine, with its metric and its loss on the stop slice."""
 
     engine: str
     fitted: Fitted
     scorer: Any
     stop_metric: float | None
+    stop_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,9 @@ class Made:
     members: dict[str, Member]
     chosen: Member
     curve: Curve
+    told_interval: str | None = (
+        None  # why a value's interval is the same width for all rows, or there is none
+    )
 
     def scores(self, x: Matrix) -> Matrix:
         """Calibrated scores of matrix rows."""
@@ -144,7 +148,7 @@ def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools) -> Made:
     """Fit the members, keep the best on the stop rows, refit it on small data, calibrate it."""
     members = _fit_members(spec, task, data, tools)
     free = spec.engine == "auto"
-    chosen = _choose(task.metric, members, "lightgbm" if free else spec.engine, free)
+    chosen = _choose(task, members, "lightgbm" if free else spec.engine, free, data.part("stop")[1])
     chosen = _refit(spec, task, data, chosen, tools)
     tools.report("calibrating", 0.9)
     return Made(members, chosen, _calibrate(spec, data, chosen))
@@ -204,7 +208,9 @@ def _fit(
 def _member(name: str, made: Fitted, task: Task, data: Rows, spec: TrainingSpec, scorers: Getter) -> Member:
     scorer = scorers(made.scorer).load(made.payload, task, spec.threads)
     x, y = data.part("stop")
-    return Member(name, made, scorer, judging.measured(task.metric, y, scorer.score(x), _limit(spec)))
+    scores = scorer.score(x)
+    loss = judging.measured("rmse" if task.kind == "regression" else "log_loss", y, scores)
+    return Member(name, made, scorer, judging.measured(task.metric, y, scores, _limit(spec)), loss)
 
 
 def _limit(spec: TrainingSpec) -> float:
@@ -212,16 +218,35 @@ def _limit(spec: TrainingSpec) -> float:
     return threshold(spec.cost_false_negative, spec.cost_false_positive)
 
 
-def _choose(metric: str, members: dict[str, Member], asked: str, free: bool) -> Member:
-    """The asked engine, or with `auto` the member that is best on the stop slice."""
+def _choose(task: Task, members: dict[str, Member], asked: str, free: bool, y: Matrix) -> Member:
+    """The asked engine, or with `auto` the member that is best on the stop slice.
+
+    A metric of ranks or decisions cannot tell members apart that order or decide alike; of those whose metric is within
+    a standard error of the best, the one with the least loss is best.
+    """
     if not free:
         return members[asked]
-    sign = 1.0 if higher_is_better(metric) else -1.0
+    sign = 1.0 if higher_is_better(task.metric) else -1.0
 
     def rank(member: Member) -> float:
         return float("-inf") if member.stop_metric is None else sign * member.stop_metric
 
-    return max(members.values(), key=rank)
+    best = max(members.values(), key=rank)
+    if task.metric not in (*DECISIONS, "roc_auc"):
+        return best
+    least = rank(best) - _noise(best.stop_metric, y, task.metric)
+    alike = [m for m in members.values() if rank(m) >= least and m.stop_loss is not None]
+    return min(alike, key=lambda m: m.stop_loss or 0.0, default=best)
+
+
+def _noise(value: float | None, y: Matrix, metric: str) -> float:
+    """About the standard error of a share over these rows; of ranks and of f1, over those of the rarer class."""
+    import numpy as np
+
+    if value is None:
+        return 0.0
+    rows = len(y) if metric == "accuracy" else int(np.unique(y, return_counts=True)[1].min())
+    return float(np.sqrt(max(value * (1.0 - value), 0.0) / max(rows, 1)))
 
 
 def _refit(spec: TrainingSpec, task: Task, data: Rows, chosen: Member, tools: Tools) -> Member:
@@ -244,7 +269,7 @@ def _refit(spec: TrainingSpec, task: Task, data: Rows, chosen: Member, tools: To
     learner, given = tools.learners(chosen.engine), {**options, **found}
     again = _fit(learner, task, data, spec, tools.deadline, given, lambda _w, _d: None, with_stop=True)
     scorer = tools.scorers(again.scorer).load(again.payload, task, spec.threads)
-    return Member(chosen.engine, again, scorer, chosen.stop_metric)
+    return Member(chosen.engine, again, scorer, chosen.stop_metric, chosen.stop_loss)
 
 
 def _calibrate(spec: TrainingSpec, data: Rows, chosen: Member) -> Curve:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError
+from tilth.core.names import literal
 from tilth.ml.learning.evaluation import evaluate, evaluate_all, higher_is_better
 from tilth.ml.learning.importance import importance
 
@@ -75,9 +76,26 @@ def metrics(
             name: by_slice(judged.table.column(name), y, judged.scores, task.metric, limit) for name in slices
         },
     }
+    if task.kind == "binary":
+        out["rare"] = rare(y, judged.scores, limit, data.target.classes)
     if made.curve.conformal is not None:
         out["coverage"] = float((abs(y - judged.scores) <= made.curve.conformal.radius).mean())
     return out
+
+
+def rare(y: Array, scores: Array, threshold: float, classes: tuple[Any, ...]) -> dict[str, Any]:
+    """Of the rarer of two classes: its rows, how many the model finds, of how many rows it says so, and its share of all."""
+    code = int(y.mean() < 0.5)
+    said, true = (scores > threshold) == bool(code), (y > 0.5) == bool(code)
+    name = classes[code]
+    return {
+        "label": literal(name) if isinstance(name, str) else str(name).lower(),
+        "rows": int(true.sum()),
+        "judged": len(y),
+        "share": float(true.mean()),
+        "found": int((said & true).sum()),
+        "called": int(said.sum()),
+    }
 
 
 def dummy(kind: str, classes: int, y_fit: Array, rows: int, metric: str = "") -> Array:

@@ -32,6 +32,7 @@ from tilth.ml.learning.fitting import (
 )
 from tilth.ml.learning.output import write
 from tilth.ml.learning.spec import ENGINES, TrainingSpec, check_metric
+from tilth.ml.learning.told import told
 from tilth.ml.serving.curve import threshold
 from tilth.ports.learning import learning_of
 
@@ -100,6 +101,7 @@ def train(
         "tuned_until": data.split.tuned_until,
         "judge_overlap": data.split.overlap,
         "dropped_columns": dict(data.preparation.dropped),
+        "told": told(inputs(spec, data.table.schema.names), data, made, metrics),
         "notes": {k: v for k, v in made.chosen.fitted.notes if k != "refit"},
         "seconds": {**clock.laps, "total": round(time.monotonic() - started, 3)},
     }
@@ -169,6 +171,7 @@ def _dealt(spec: TrainingSpec, files: Files) -> _Dealt:
     index = index[order]
     dropped, y = table.num_rows - len(index), target.encode(table.column(spec.target), found)[index]
     folding.check(y, found.kind, spec.target)
+    target.bounded(y, found, spec.metric)
     cuts = None if len(y) < folding.SHORT else split.cut(values, spec.event_time)
     if cuts is None or folding.needed(y, cuts, found.kind):
         whole = _read(files.rows, _schema(files.rows).names).take(pa.array(index)).combine_chunks()
