@@ -148,11 +148,12 @@ def test_the_interval_covers_about_nine_of_ten(trained: Callable) -> None:
 @pytest.mark.parametrize("engine", ENGINES)
 def test_two_versions_differ_in_a_class_or_by_more_than_the_interval(trained: Callable, engine: str) -> None:
     number = Predictor.load(trained("regression", engine), SCORERS, 3, "d1")
-    (row,) = number.predict_rows([json.loads(bodies(1)[0])])
-    half = row["answer_upper"] - row["answer"]
+    row = number.score_row(number.decode(bodies(1)[0]))
+    (said,) = number.predict_rows([json.loads(bodies(1)[0])])
+    half = said["answer_upper"] - said["answer"]
     assert half > 0
     for by, differs in [(0.0, False), (0.9, False), (-0.9, False), (1.1, True), (-1.1, True)]:
-        assert number.differs((row["answer"],), number, (row["answer"] + by * half,)) is differs, by
+        assert number.differs(row, number, (row[0] + by * half, *row[1:])) is differs, by
     for low, high, differs in [(0.1, 0.2, False), (0.45, 0.55, True), (0.6, 0.99, False)]:
         late = Predictor.load(trained("binary", engine), SCORERS, 3, "d1")
         assert late.differs((low,), late, (high,)) is differs

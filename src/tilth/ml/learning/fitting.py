@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import ResourceLimitError, TargetError, TrainingError
@@ -19,6 +19,9 @@ from tilth.ml.learning.prepare import Preparation
 from tilth.ml.learning.spec import TrainingSpec, check_metric
 from tilth.ml.serving.curve import Curve, threshold
 from tilth.ports.learning import Budget, Fitted, Learner, Task
+
+if TYPE_CHECKING:
+    from tilth.ml.learning.intervals import Interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,6 +123,8 @@ class Tools:
     scorers: Getter
     deadline: float
     report: Report
+    threads: int = 1
+    seed: int = 0
 
     @property
     def quiet(self) -> Tools:
@@ -134,9 +139,8 @@ class Made:
     members: dict[str, Member]
     chosen: Member
     curve: Curve
-    told_interval: str | None = (
-        None  # why a value's interval is the same width for all rows, or there is none
-    )
+    interval: Interval | None = None  # of a regression
+    options: Mapping[str, object] = field(default_factory=dict)  # what the chosen engine was given
 
     def scores(self, x: Matrix) -> Matrix:
         """Calibrated scores of matrix rows."""
@@ -151,7 +155,8 @@ def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools) -> Made:
     chosen = _choose(task, members, "lightgbm" if free else spec.engine, free, data.part("stop")[1])
     chosen = _refit(spec, task, data, chosen, tools)
     tools.report("calibrating", 0.9)
-    return Made(members, chosen, _calibrate(spec, data, chosen))
+    own = _fixed(spec) if chosen.engine == spec.engine or (free and chosen.engine == "lightgbm") else {}
+    return Made(members, chosen, _calibrate(spec, data, chosen), options=own)
 
 
 def _fit_members(spec: TrainingSpec, task: Task, data: Rows, tools: Tools) -> dict[str, Member]:
@@ -178,6 +183,11 @@ def _options(spec: TrainingSpec) -> dict[str, object]:
     if spec.estimator:
         given |= {"estimator": spec.estimator, "estimators": spec.estimators or ""}
     return given
+
+
+def _fixed(spec: TrainingSpec) -> dict[str, object]:
+    """The options without those that say when to stop: for a fit that knows it."""
+    return {k: v for k, v in _options(spec).items() if k not in {"rounds", "patience"}}
 
 
 def _fit(
@@ -260,11 +270,7 @@ def _refit(spec: TrainingSpec, task: Task, data: Rows, chosen: Member, tools: To
         or time.monotonic() > tools.deadline
     ):
         return chosen
-    options = (
-        {k: v for k, v in _options(spec).items() if k not in {"rounds", "patience"}}
-        if spec.engine != "auto"
-        else {}
-    )
+    options = _fixed(spec) if spec.engine != "auto" else {}
     tools.report(f"{chosen.engine}: refitting with the stop rows", 0.85)
     learner, given = tools.learners(chosen.engine), {**options, **found}
     again = _fit(learner, task, data, spec, tools.deadline, given, lambda _w, _d: None, with_stop=True)
@@ -274,4 +280,11 @@ def _refit(spec: TrainingSpec, task: Task, data: Rows, chosen: Member, tools: To
 
 def _calibrate(spec: TrainingSpec, data: Rows, chosen: Member) -> Curve:
     x, y = data.part("calibrate")
+    if data.target.kind == "regression":
+        return floored(data.y[: data.split.calibrate])
     return fit_curve(data.target.kind, y, chosen.scorer.score(x), _limit(spec))
+
+
+def floored(y: Matrix) -> Curve:
+    """The curve of a regression: where no target was below 0, no value is."""
+    return Curve(floor=0.0 if float(y.min()) >= 0.0 else None, rows=len(y))

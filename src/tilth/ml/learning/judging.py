@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tilth.ml.learning.fitting import Made, Rows
     from tilth.ml.learning.folding import Folds
+    from tilth.ml.learning.intervals import Interval
     from tilth.ports.learning import Task
 
     Array = npt.NDArray[np.float64]
@@ -48,7 +49,7 @@ def of_slice(data: Rows, made: Made) -> Judged:
 
 def of_folds(folds: Folds, data: Rows) -> Judged:
     """All rows, each answered by a model of the other parts."""
-    return Judged(folds.y, folds.scores, folds.table, data.x)
+    return Judged(folds.y, folds.scores, folds.table, data.preparation.matrix(folds.table))
 
 
 def metrics(
@@ -78,9 +79,18 @@ def metrics(
     }
     if task.kind == "binary":
         out["rare"] = rare(y, judged.scores, limit, data.target.classes)
-    if made.curve.conformal is not None:
-        out["coverage"] = float((abs(y - judged.scores) <= made.curve.conformal.radius).mean())
+    if made.interval is not None:
+        out |= _covered(made.interval, judged, made.curve.floor)
     return out
+
+
+def _covered(interval: Interval, judged: Judged, floor: float | None) -> dict[str, Any]:
+    """How many of the judged values lie in their interval, and how wide it is; by folds, as the widths were found."""
+    low, high = interval.conformal.ends(judged.scores, interval.half(judged.x), floor)
+    inside = (
+        interval.covered if judged.linear is None else float(((judged.y >= low) & (judged.y <= high)).mean())
+    )
+    return {"coverage": inside, "width": float((high - low).mean())}
 
 
 def rare(y: Array, scores: Array, threshold: float, classes: tuple[Any, ...]) -> dict[str, Any]:

@@ -49,11 +49,15 @@ def write(
     known = profile(data, scores, spec.output)
     weeks = usual(data, known, made.scores, spec.output, spec.event_time)
     member = f"member.{chosen.fitted.suffix}"
+    kept, spread = _spread(made)
     files: dict[str, bytes] = {
         "signature.json": text(signature.plain()),
         "prepare.json": text(data.preparation.plain()),
-        "calibration.json": text({**made.curve.plain(), "member": member, "scorer": chosen.fitted.scorer}),
+        "calibration.json": text(
+            {**made.curve.plain(), "member": member, "scorer": chosen.fitted.scorer, "spread": kept}
+        ),
         member: chosen.fitted.payload,
+        **spread,
         "metrics.json": text(metrics),
         "profile.json": text({**known.plain(), "usual": weeks}),
         "MLmodel": _mlmodel(signature, chosen, member).encode(),
@@ -64,6 +68,15 @@ def write(
         with open(os.path.join(out, name), "wb") as file:
             file.write(content)
     return digests(files)
+
+
+def _spread(made: Made) -> tuple[dict[str, str] | None, dict[str, bytes]]:
+    """The file of the model that says how wide a row's interval is, and how `calibration.json` names it."""
+    found = made.interval.spread if made.interval is not None else None
+    if found is None:
+        return None, {}
+    name = f"spread.{found.fitted.suffix}"
+    return {"member": name, "scorer": found.fitted.scorer}, {name: found.fitted.payload}
 
 
 def text(value: object) -> bytes:

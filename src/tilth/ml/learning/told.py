@@ -182,8 +182,8 @@ def _infinite(names: Sequence[str], table: pa.Table) -> Iterator[Told]:
 
 
 def _interval(data: Rows, made: Made) -> Iterator[Told]:
-    if data.target.kind == "regression" and made.told_interval:
-        yield _say("interval", data.target.name, made.told_interval, "Collect more rows.")
+    if made.interval is not None and made.interval.told:
+        yield _say("interval", data.target.name, made.interval.told, "Collect more rows.")
 
 
 def _cut_short(made: Made) -> Iterator[Told]:

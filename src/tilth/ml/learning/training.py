@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError, ResourceLimitError, TargetError, TrainingError, UnsupportedError
@@ -17,11 +17,10 @@ from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
 from tilth.ml.bundles.signature import outputs
 from tilth.ml.data import snapshots
-from tilth.ml.learning import folding, judging, leaks, split, target
+from tilth.ml.learning import folding, intervals, judging, leaks, split, target
 from tilth.ml.learning.fitting import (
     MORE_MEMORY,
     Getter,
-    Made,
     Report,
     Rows,
     Tools,
@@ -69,7 +68,7 @@ def train(
     _supported(spec)
     clock = _Clock()
     report("reading rows", 0.02)
-    tools = Tools(learners, scorers, started + spec.time_limit, report)
+    tools = Tools(learners, scorers, started + spec.time_limit, report, spec.threads, spec.seed)
     dealt = _dealt(spec, files)
     clock.lap("prepare")
     data, folds = dealt.rows, None
@@ -80,7 +79,11 @@ def train(
     made = fitted(spec, task, data, tools)
     if folds is not None:
         limit = threshold(spec.cost_false_negative, spec.cost_false_positive)
-        made = Made(made.members, made.chosen, folding.curve_of(folds, data.target.kind, limit))
+        made = replace(made, curve=folding.curve_of(folds, data.target.kind, limit))
+    if data.target.kind == "regression":
+        report("learning how sure each answer is", 0.91)
+        found_ends = intervals.fit(spec, task, data, made, folds, tools)
+        made = replace(made, interval=found_ends, curve=replace(made.curve, conformal=found_ends.conformal))
     clock.lap("fit")
     report("judging on the newest rows" if folds is None else "judging", 0.93)
     judged = judging.of_folds(folds, data) if folds is not None else judging.of_slice(data, made)
@@ -159,6 +162,7 @@ def _dealt(spec: TrainingSpec, files: Files) -> _Dealt:
     known = target.known_rows(table.column(spec.target), spec.target, mature)
     found = target.inspect(table.column(spec.target).filter(pa.array(known)), spec.target, spec.metric)
     check_metric(spec.metric, found.kind)
+    intervals.check(spec, found.kind)
     found = target.with_positive(found, spec)
     _apart(spec, found, _schema(files.rows).names)
     ids = (

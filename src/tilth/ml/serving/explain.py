@@ -62,7 +62,7 @@ class Explainer:
 
     def _contributions(self, parts: Array, score: tuple[float, ...], row: dict[str, Any]) -> dict[str, Any]:
         width = len(self._owners) + 1
-        block = 0 if len(score) == 1 else score.index(max(score))
+        block = 0 if len(parts) == width else score.index(max(score))
         own = parts[block * width : (block + 1) * width].tolist()
         total: dict[str, float] = {}
         for owner, part in zip(self._owners, own[:-1], strict=True):
