@@ -27,6 +27,7 @@ BENCHES = {
     "language": "The language",
     "data": "Collecting and vetting",
     "learning": "Learning",
+    "intervals": "Intervals",
     "batch": "Batch prediction by SQL",
     "serving": "Serving",
     "floods": "Serving under a flood",

@@ -15,6 +15,7 @@ SMALL: dict[str, dict[str, object]] = {
     "startup": {"TURNS": 1, "PLANS": 1},
     "data": {"ROWS": 20_000, "VETTED": 20_000, "TURNS": 1},
     "learning": {"ROWS": 4_000, "TURNS": 1},
+    "intervals": {"ROWS": 1_500, "SEEDS": (0,)},
     "batch": {"TURNS": 1, "FLIGHTS": False},
     "serving": {
         "ROWS": 4_000, "TURNS": 1, "SECONDS": 1, "WRK_TURNS": 1, "RATE": 200, "SWAPS": 1, "MIN_REQUESTS": 200,

@@ -45,7 +45,7 @@ def test_one_row_gives_one_answer_with_its_version(server: Up) -> None:
     found = server.predict()
     assert (found.status, found.headers["content-type"]) == (200, "application/json")
     answer = found.json
-    assert set(answer) == {"late", "late_confidence", "version", "digest", "id"}
+    assert set(answer) == {"late", "late_confidence", "late_probability", "version", "digest", "id"}
     assert answer["version"] == 1
     assert re.fullmatch(r"[0-9a-f]{12,}", answer["digest"])
 
@@ -91,7 +91,7 @@ def test_every_answered_row_is_in_the_log_first(server: Up) -> None:
     assert (record["endpoint"], record["model"], record["version"]) == ("late_api", "late", 1)
     assert (record["environment"], record["role"], record["digest"]) == ("prod", "champion", one["digest"])
     assert record["inputs"] == ROW
-    assert record["outputs"] == {k: one[k] for k in ("late", "late_confidence")}
+    assert record["outputs"] == {k: one[k] for k in ("late", "late_confidence", "late_probability")}
     assert 0 < record["score"] < 1
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", record["at"])
 

@@ -23,9 +23,12 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float64]
 
 OBJECTIVES = {"regression": "regression", "binary": "binary", "multiclass": "multiclass"}
-METRICS = {"roc_auc": "auc", "mae": "l1", "mape": "mape"}
+METRICS = {
+    "mae": "l1",
+    "mape": "mape",
+}  # of ranks and decisions the loss is watched: they peak by luck after few rounds
+MOST_BINS = 4095
 DEFAULT_METRIC = {"regression": "l2", "binary": "binary_logloss", "multiclass": "multi_logloss"}
-HIGHER = {"auc"}
 OPTIONS = {
     "rounds", "patience", "learning_rate", "num_leaves", "max_depth", "min_data_in_leaf", "lambda_l1", "lambda_l2",
     "bagging_fraction", "feature_fraction", "max_bin", "min_gain_to_split", "cat_smooth", "cat_l2",
@@ -36,7 +39,7 @@ OPTIONS = {
 class LightGBMLearner:
     """Implements `ports.learning.Learner`."""
 
-    learning = 1
+    learning = 2
 
     @staticmethod
     def warm() -> None:
@@ -59,14 +62,14 @@ class LightGBMLearner:
         given = {k: v for k, v in options.items() if k not in {"rounds", "patience", "refit_rounds"}}
         rounds = _whole(options, "rounds", 400)
         rounds = int(str(fixed)) if fixed is not None else rounds
-        params = c.parameters(_defaults(task, len(x), budget) | given)
+        params = c.parameters(_defaults(task, len(x), _rarest(task, y), budget) | given)
         report("binning", None)
         data = c.Data(x, y, params)
         booster = c.Booster(data, params)
         if fixed is None:
             booster.watch(c.Data(x_stop, y_stop, params, data))
         grown = _grow(
-            booster, task, rounds, _whole(options, "patience", 25), budget.deadline, fixed is None, report
+            booster, rounds, _whole(options, "patience", 25), budget.deadline, fixed is None, report
         )
         return Fitted("lightgbm", "txt", _neutral(booster.text(grown.best)), grown.notes())
 
@@ -86,8 +89,21 @@ def _whole(options: Mapping[str, object], name: str, default: int) -> int:
     return value
 
 
-def _defaults(task: Task, rows: int, budget: Budget) -> dict[str, object]:
-    """Tuned defaults: leaves of at least a hundredth of the rows, up to 200; categories held back on large data."""
+def _rarest(task: Task, y: Matrix) -> int:
+    """Rows of the rarest class that has some; all rows of a regression."""
+    import numpy as np
+
+    if task.kind == "regression":
+        return len(y)
+    counts = np.bincount(y.astype(np.int64))
+    return int(counts[counts > 0].min())
+
+
+def _defaults(task: Task, rows: int, rarest: int, budget: Budget) -> dict[str, object]:
+    """Tuned defaults: leaves of at least a hundredth of the rows, up to 200; categories held back on large data.
+
+    A rare class must fit into leaves and bins of its own: leaves of at most half of its rows, bins of a quarter.
+    """
     values: dict[str, object] = {
         "objective": OBJECTIVES[task.kind],
         "metric": METRICS.get(task.metric, DEFAULT_METRIC[task.kind])
@@ -95,7 +111,7 @@ def _defaults(task: Task, rows: int, budget: Budget) -> dict[str, object]:
         else DEFAULT_METRIC["multiclass"],
         "learning_rate": 0.08 if rows > 20_000 else 0.05,
         "num_leaves": 31,
-        "min_data_in_leaf": max(5, min(200, rows // 100)),
+        "min_data_in_leaf": max(5, min(200, rows // 100, rarest // 2)),
         "bagging_fraction": 0.75,
         "bagging_freq": 1,
         "feature_fraction": 0.8 if len(task.columns) < 10 else 0.7 if rows > 5_000 else 0.5,
@@ -103,7 +119,7 @@ def _defaults(task: Task, rows: int, budget: Budget) -> dict[str, object]:
         "cat_l2": 50 if rows > 20_000 else 10,
         "max_cat_threshold": 8,
         "min_sum_hessian_in_leaf": 1e-3,
-        "max_bin": 255,
+        "max_bin": max(255, min(MOST_BINS, 4 * rows // rarest)) if task.kind == "binary" else 255,
         "seed": budget.seed,
         "num_threads": budget.threads,
         "deterministic": True,
@@ -136,22 +152,20 @@ class _Grown:
 
 def _grow(
     booster: c.Booster,
-    task: Task,
     rounds: int,
     patience: int,
     deadline: float,
     watched: bool,
     report: Callable[[str, float | None], None],
 ) -> _Grown:
-    """Add rounds until they are used up, the metric has not risen for `patience` rounds, or the deadline."""
+    """Add rounds until they are used up, the loss has not fallen for `patience` rounds, or the deadline."""
     grown = _Grown()
-    sign = 1.0 if task.kind == "binary" and METRICS.get(task.metric) in HIGHER else -1.0
     for number in range(1, rounds + 1):
         finished = booster.grow()
         grown.rounds = number
         if watched:
-            value = sign * booster.metric()
-            if grown.value is None or value > grown.value + 1e-9:
+            value = booster.metric()
+            if grown.value is None or value < grown.value - 1e-9:
                 grown.value, grown.best = value, number
         else:
             grown.best = number

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 40_000
 MOST_LEVELS = 60
+VAST = 1e100  # numbers beyond it are scaled before they are squared
 RIDGES = (300.0, 30.0, 3.0)  # the strongest first: each solution starts the next
 DIGITS = (
     10  # coefficients are kept to so many significant digits: last-bit noise of BLAS does not reach the file
@@ -82,11 +83,20 @@ def _column(task: Task, x: Matrix, index: int) -> dict[str, object]:
         cardinality = task.cardinality[task.categorical.index(index)]
         return {"levels": min(cardinality, MOST_LEVELS) + 1}
     known = values[~np.isnan(values)]
-    center = float(np.mean(known)) if len(known) else 0.0
-    scale = float(np.std(known)) if len(known) else 1.0
+    center, scale = moments(known) if len(known) else (0.0, 1.0)
     fill = float(np.median(known)) if len(known) else 0.0
     gaps = len(known) < len(values)
     return {"center": center, "scale": scale if scale > 1e-12 else 1.0, "fill": fill, "gaps": gaps}
+
+
+def moments(values: Matrix) -> tuple[float, float]:
+    """Mean and standard deviation, also of numbers whose sum or squares are beyond what a float holds."""
+    import numpy as np
+
+    if (size := float(np.abs(values).max())) < VAST:
+        return float(np.mean(values)), float(np.std(values))
+    part = values / size
+    return float(np.mean(part) * size), float(np.std(part) * size)
 
 
 def _design(layout: list[dict[str, object]], x: Matrix) -> Matrix:
@@ -104,7 +114,8 @@ def _design(layout: list[dict[str, object]], x: Matrix) -> Matrix:
             block[np.arange(len(x)), code] = 1.0
         else:
             fill, center, scale = (float(str(column[name])) for name in ("fill", "center", "scale"))
-            standard = np.clip((np.where(gaps, fill, values) - center) / scale, -CLIP, CLIP)
+            with np.errstate(over="ignore"):
+                standard = np.clip((np.where(gaps, fill, values) - center) / scale, -CLIP, CLIP)
             block = (
                 np.stack([standard, gaps.astype(np.float64)], axis=1) if column["gaps"] else standard[:, None]
             )

@@ -99,7 +99,8 @@ class Term:
             last = len(self.levels) - 1
             code = np.where(gaps | (values < 0) | (values >= last), last, values).astype(np.int64)
             return self.levels[code]
-        standard = np.clip((values - self.center) / self.scale, -CLIP, CLIP)
+        with np.errstate(over="ignore"):
+            standard = np.clip((values - self.center) / self.scale, -CLIP, CLIP)
         return np.where(gaps[:, None], self.missing[None, :], standard[:, None] * self.weight[None, :])
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.own_modules import open_folder
-from tilth.adapters.skops_scorer import strangers
+from tilth.adapters.skops_scorer import narrow, strangers
 from tilth.core.errors import ResourceLimitError, TrainingError, UnsupportedError
 from tilth.ports.learning import Budget, Fitted, Task
 
@@ -63,7 +63,7 @@ class SklearnLearner:
         codes = y if task.kind == "regression" else y.astype("int64")
         report("fitting", None)
         try:
-            encoded = encoder.fit_transform(x)
+            encoded = encoder.fit_transform(narrow(x))
             if wanted:
                 model.fit(encoded, codes)
             else:

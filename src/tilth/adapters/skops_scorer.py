@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float64]
 
 
+WIDEST = 1e30  # of an input; scikit-learn adds up columns in 32 bits
+
+
 def strangers(payload: bytes) -> tuple[str, ...]:
     """What the file names and must not, sorted: types, and what would call them. TamperError for no skops file."""
     return read(payload).refused
@@ -56,6 +59,7 @@ class SkopsScorer:
     def score(self, x: Matrix) -> Matrix:
         import numpy as np
 
+        x = narrow(x)
         if self._task.kind == "regression":
             return np.asarray(self._estimator.predict(x), dtype=np.float64).reshape(len(x))
         known = np.asarray(self._estimator.predict_proba(x), dtype=np.float64)
@@ -72,6 +76,13 @@ class SkopsScorer:
 
     def contributions(self, x: Matrix) -> Matrix | None:  # noqa: ARG002  # the port has it
         return None
+
+
+def narrow(x: Matrix) -> Matrix:
+    """The numbers within what scikit-learn can add up in 32 bits, which is what its trees are grown and asked with."""
+    import numpy as np
+
+    return np.clip(x, -WIDEST, WIDEST)
 
 
 def _checked(found: Read) -> Any:

@@ -25,6 +25,7 @@ class DataType(StrEnum):
     INTERVAL = "interval"
     BINARY = "binary"
     JSON = "json"
+    SHARES = "map(string, float)"  # a number by name: how likely each class is
     UUID = "uuid"
     OTHER = "other"
 

@@ -36,7 +36,7 @@ from tilth.sql.statements import (
 
 METRICS = ("roc_auc", "log_loss", "accuracy", "f1", "brier", "rmse", "mae", "r2", "mape")
 OBJECTIVE = (
-    "metric", "minimum", "confidence", "cost_false_negative", "cost_false_positive", "label_delay", "slices",
+    "metric", "minimum", "confidence", "cost_false_negative", "cost_false_positive", "label_delay", "slices", "coverage",
 )  # fmt: skip
 GATING = (
     "confidence",
@@ -251,6 +251,10 @@ def _is_confidence(value: Value) -> bool:
     return _is_number(value) and isinstance(value, int | float) and 0.5 <= value <= 0.9999
 
 
+def _is_coverage(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0.5 <= value <= 0.99
+
+
 def _is_cost(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
 
@@ -278,6 +282,7 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "cost_false_negative": (_is_cost, "cost_false_negative = 500"),
     "cost_false_positive": (_is_cost, "cost_false_positive = 20"),
     "label_delay": (_is_duration, "label_delay = '1 day'"),
+    "coverage": (_is_coverage, "coverage = 0.9, a number from 0.5 to 0.99"),
     "slices": (_is_slices, "slices = ['origin', 'carrier']"),
     "engine": (lambda v: isinstance(v, str), "engine = 'auto'"),
     "estimator": (_matches(_ESTIMATOR), "estimator = 'module:function'"),

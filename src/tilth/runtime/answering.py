@@ -39,7 +39,7 @@ Scored = tuple[bytes, Any, Answer, bytes]  # the answer's inside, the row, its s
 class Side:
     """One version as an endpoint answers with it: the predictor, and what its answers and records have in common."""
 
-    __slots__ = ("_endpoint", "_heads", "_key_fields", "keys", "predictor", "stamp", "version")
+    __slots__ = ("_endpoint", "_heads", "_key_fields", "_several", "keys", "predictor", "stamp", "version")
 
     def __init__(
         self, predictor: Predictor, endpoint: str, environment: str, keys: tuple[str, ...] = ()
@@ -47,6 +47,7 @@ class Side:
         """`keys` are the columns that join what was asked with its outcome."""
         self.predictor, self.keys, self._endpoint = predictor, keys, endpoint
         self._key_fields = predictor.fields(keys)
+        self._several = predictor.signature.kind == "multiclass"
         self.version = predictor.version
         self.stamp = b',"version":%d,"digest":"%s"' % (predictor.version, predictor.digest.encode())
         self._heads = {
@@ -67,7 +68,7 @@ class Side:
     def record(self, at: bytes, ident: bytes, role: str, scored: Scored) -> bytes:
         """The line for the log."""
         inside, _, score, inputs = scored
-        number = (repr(score[0]) if len(score) == 1 else json.dumps(score)).encode()
+        number = (json.dumps(score) if self._several else repr(score[0])).encode()
         head = self._heads[role]
         return b"".join(
             (b'{"at":"', at, _ID, ident, head, inputs, b',"outputs":{', inside, b'},"score":', number, b"}")

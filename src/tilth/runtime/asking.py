@@ -173,7 +173,8 @@ class _Query:
         lowered = self.sql.lower()
         known = [o.name for o in found.signature.outputs]
         outputs = tuple(n for n in known if n in found.outputs or n.lower() in lowered)
-        return ModelShape(found.signature.names, outputs)
+        maps = tuple(o.name for o in found.signature.outputs if o.type is DataType.SHARES)
+        return ModelShape(found.signature.names, outputs, maps)
 
     def _schema(self, use: lineage.TableUse) -> tuple[str, Schema]:
         if use.schema is None:
@@ -198,7 +199,7 @@ class _Query:
         arrays = {i.name: fitting(i.name, given.get(i.name), i.type) for i in model.signature.inputs}
         outputs = one_row(model, given, split.wanted)
         types = {o.name: arrow_type(o.type) for o in model.signature.outputs}
-        arrays |= {name: pa.array([outputs[name]], types[name]) for name in split.wanted}
+        arrays |= {name: pa.array([_cell(outputs[name])], types[name]) for name in split.wanted}
         return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
 
     def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:
@@ -245,19 +246,20 @@ def fitting(name: str, value: Any, kind: DataType) -> pa.Array:
 
 
 def one_row(model: Predictor, given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
-    """The wanted outputs for one row of inputs by name; JSON outputs as text."""
+    """The wanted outputs for one row of inputs by name; the explanation as a JSON text."""
     import json
 
     answer = model.predict_rows([given])[0]
     y = model.signature.output
     out: dict[str, Any] = {}
     for name in wanted:
-        if name == f"{y}_explain":
-            out[name] = json.dumps(model.explain(given))
-        else:
-            value = answer[name]
-            out[name] = json.dumps(value) if isinstance(value, dict) else value
+        out[name] = json.dumps(model.explain(given)) if name == f"{y}_explain" else answer[name]
     return out
+
+
+def _cell(value: Any) -> Any:
+    """A value as Arrow takes it: a mapping as its pairs."""
+    return list(value.items()) if isinstance(value, dict) else value
 
 
 def models_of(work: Workspace, environment: str, loaded: Loaded) -> Models:

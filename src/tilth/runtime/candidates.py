@@ -104,6 +104,7 @@ def spec_of(
         now=show_instant(work.clock.now()),
         identity=columns_of(named(data.key) if data else (), schema.names),
         positive=declared.targets[0].positive,
+        coverage=objective.get("coverage"),
     )
 
 

@@ -121,20 +121,20 @@ def tried(folder: str) -> dict[str, object]:
     loaded: list[Any] = []
 
     class Kept:
-        """Loads as the format does and keeps what was loaded."""
+        """Loads as the format does and keeps what was loaded: the model, and what says how wide its intervals are."""
 
         def __init__(self, name: str) -> None:
             self._of = registry.load("tilth.scorers", name)
 
         def load(self, payload: bytes, task: Any, threads: int | None) -> Any:
-            loaded[:] = [self._of.load(payload, task, threads), task]
-            return loaded[0]
+            loaded.append((self._of.load(payload, task, threads), task))
+            return loaded[-1][0]
 
     files = read_folder(Path(folder))
     files.pop(ENVELOPE, None)  # beside the files of a sealed bundle
     try:
         predictor = Predictor.load(files, Kept, 0, "", 1)
-        rows = _scored(*loaded)
+        rows = max(_scored(*member) for member in loaded)
         predictor.warm()
     except (TilthError, MemoryError):
         raise

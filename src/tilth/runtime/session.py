@@ -69,7 +69,7 @@ class Result:
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows as mappings."""
-        found: list[dict[str, Any]] = self.arrow().to_pylist()
+        found: list[dict[str, Any]] = self.arrow().to_pylist(maps_as_pydicts="lossy")
         return found
 
 

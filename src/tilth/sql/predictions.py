@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tilth.core.errors import InputError, LanguageError, UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
+from tilth.sql.elements import elements
 from tilth.sql.joins import split_join
 from tilth.sql.pushdown import literal
 from tilth.sql.shapes import (
@@ -51,6 +52,7 @@ def predictions(
     if not used:
         return None
     select = _select_of(used, text)
+    elements(root, used, {o.lower() for t in used for o in known[t.key][1].maps})
     of_model = {id(t.node): (known[t.key], _version(t, pins)) for t in used}
     data = [r for r in relations(select) if id(r.node) not in of_model]
     if data:

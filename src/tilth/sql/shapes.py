@@ -22,10 +22,14 @@ PREDICTED = "__predicted"
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """A model as a query sees it: names of its inputs, and of its outputs in the order of `model.*`."""
+    """A model as a query sees it: names of its inputs, and of its outputs in the order of `model.*`.
+
+    `maps` are the outputs that hold a number a class.
+    """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    maps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,7 +100,7 @@ def served(predictor: Predictor, asked: pa.Table, every: int = 600) -> list[byte
         record = {
             "at": (START + timedelta(days=30, seconds=n * every)).isoformat(timespec="microseconds") + "Z", "id": f"{n}",
             "endpoint": "e", "model": "m", "version": 3, "digest": "d", "environment": "prod", "role": "champion",
-            "inputs": values, "outputs": {}, "score": score[0] if len(score) == 1 else list(score),
+            "inputs": values, "outputs": {}, "score": list(score) if predictor.signature.kind == "multiclass" else score[0],
         }  # fmt: skip
         out.append(json.dumps(record).encode())
     return out

@@ -177,8 +177,11 @@ def _csv_cell(value: Any) -> Any:
 
 def _values(column: pa.Array) -> list[Any]:
     """The column in Python's values; dates that Python has none for (BC, after 9999, infinity) as text."""
+    import pyarrow as pa
+
+    texts = pa.types.is_map(column.type) and pa.types.is_string(column.type.key_type)
     try:
-        found: list[Any] = column.to_pylist(maps_as_pydicts="lossy")
+        found: list[Any] = column.to_pylist(maps_as_pydicts="lossy" if texts else None)
     except (OverflowError, ValueError):
         found = [_value(scalar) for scalar in column]
     return found

@@ -171,7 +171,7 @@ def _described(name: str, kind: DataType) -> dict[str, object]:
 
 def _tensor(name: str, kind: DataType, rows: Sequence[Mapping[str, Any]]) -> dict[str, object]:
     values = [row[name] for row in rows]
-    if kind is DataType.JSON:
+    if kind in {DataType.JSON, DataType.SHARES}:
         values = [encode(value).decode() for value in values]
     return {
         "name": name,

@@ -43,8 +43,14 @@ class Signature:
 
     @property
     def outputs(self) -> tuple[Output, ...]:
-        """The columns that a prediction can have, the answer first."""
-        return outputs(self.output, self.kind, self.target_type)
+        """The columns that a prediction can have, the answer first.
+
+        A model of before there was `_probability` may have an input of that name, which then is the only one.
+        """
+        made = outputs(self.output, self.kind, self.target_type)
+        later = f"{self.output}_probability"
+        taken = any(i.name.lower() == later.lower() for i in (*self.inputs, *self.carried))
+        return tuple(o for o in made if not (taken and o.name == later))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -91,12 +97,16 @@ class Signature:
 
 
 def outputs(name: str, kind: str, target_type: DataType) -> tuple[Output, ...]:
-    """Outputs for target `name`: the answer, its confidence, bounds (regression) or probabilities, and why."""
+    """Outputs for target `name`: the answer, its confidence, bounds (regression) or probabilities, and why.
+
+    Of two classes, `_probability` is how likely the positive one is, whichever is the answer.
+    """
     float_, json_ = DataType.FLOAT, DataType.JSON
     why = Output(f"{name}_explain", json_)
     if kind == "regression":
         ends = (Output(f"{name}_lower", float_), Output(f"{name}_upper", float_))
         return (Output(name, float_), Output(f"{name}_confidence", float_), *ends, why)
     answer = float_ if target_type is DataType.DECIMAL else target_type
-    shares = Output(f"{name}_probabilities", json_)
-    return (Output(name, answer), Output(f"{name}_confidence", float_), shares, why)
+    positive = (Output(f"{name}_probability", float_),) if kind == "binary" else ()
+    shares = Output(f"{name}_probabilities", DataType.SHARES)
+    return (Output(name, answer), Output(f"{name}_confidence", float_), *positive, shares, why)

@@ -401,6 +401,7 @@ def arrow_type(kind: DataType) -> pa.DataType:
         DataType.TIME: pa.time64("us"),
         DataType.TIMESTAMP: pa.timestamp("us"),
         DataType.BINARY: pa.binary(),
+        DataType.SHARES: pa.map_(pa.string(), pa.float64()),
     }
     return kinds.get(kind, pa.string())
 

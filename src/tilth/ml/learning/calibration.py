@@ -56,14 +56,32 @@ class Temperature:
 
 @dataclass(frozen=True, slots=True)
 class Conformal:
-    """value -> value ± radius, which covers a new exchangeable row with at least this chance."""
+    """value -> value ± (radius + slope * spread), which covers a new exchangeable row with about this chance.
+
+    The spread is what another model says of the row, and counts as 0 below that. Without a slope all widths are equal.
+    """
 
     radius: float
     coverage: float
+    slope: float = 0.0
 
-    def apply(self, value: Array) -> tuple[Array, Array]:
-        """Lower and upper ends for each row."""
-        return value - self.radius, value + self.radius
+    def half(self, spread: Array) -> Array:
+        """Half the width for each row."""
+        import numpy as np
+
+        found: Array = self.radius + self.slope * np.maximum(spread, 0.0)
+        return found
+
+    def one(self, spread: float) -> float:
+        """The same for one row, to the last bit."""
+        return self.radius + self.slope * max(spread, 0.0)
+
+    def ends(self, value: Array, half: Array, floor: float | None = None) -> tuple[Array, Array]:
+        """Lower and upper ends for each row; none is below the floor, nor on the wrong side of its value."""
+        import numpy as np
+
+        low = value - half
+        return (low if floor is None else np.minimum(np.maximum(low, floor), value)), value + half
 
 
 def fit_platt(truth: Array, chance: Array) -> Platt:

@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from tilth.ml.learning.calibration import (
     Platt,
     Temperature,
-    fewest_rows,
-    fit_conformal,
     fit_platt,
     fit_temperature,
 )
@@ -30,18 +28,19 @@ if TYPE_CHECKING:
 
     Fit: TypeAlias = Callable[[Array, Array], Platt | Temperature]
 
-COVERAGE = 0.9
 LEAST_ROWS = 30
 PARTS = 4
 GAIN = 0.02  # by what share of the log loss a calibration must help on later rows
 
 
 def fit_curve(kind: str, y: Array, scores: Array, threshold: float) -> Curve:
-    """The curve of a task from the calibrate slice, oldest row first; parts that too few rows support are left out."""
+    """The curve of a task from the calibrate slice, oldest row first; parts that too few rows support are left out.
+
+    What a regression's intervals are made of is fitted in `intervals`.
+    """
     rows = len(y)
     if kind == "regression":
-        enough = rows >= fewest_rows(COVERAGE)
-        return Curve(conformal=fit_conformal(y, scores, COVERAGE) if enough else None, rows=rows)
+        return Curve(rows=rows)
     if kind == "multiclass":
         useful = rows >= LEAST_ROWS and helps(fit_temperature, y, scores)
         return Curve(temperature=fit_temperature(y, scores) if useful else None, rows=rows)

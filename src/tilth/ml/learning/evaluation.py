@@ -54,13 +54,14 @@ def evaluate(metric: str, truth: Array, output: Array, threshold: float = 0.5) -
 
 
 def evaluate_all(kind: str, truth: Array, output: Array, threshold: float = 0.5) -> dict[str, float]:
-    """Every metric of a kind of task that these rows allow."""
+    """Every metric of a kind of task that these rows allow: no roc_auc of one class, no mape where a truth is 0."""
     import numpy as np
 
-    one_class = kind == "binary" and len(np.unique(truth)) < 2
-    return {
-        m: evaluate(m, truth, output, threshold) for m in BY_KIND[kind] if not (one_class and m == "roc_auc")
+    undefined = {
+        "roc_auc": kind == "binary" and len(np.unique(truth)) < 2,
+        "mape": kind == "regression" and bool((truth == 0).any()),
     }
+    return {m: evaluate(m, truth, output, threshold) for m in BY_KIND[kind] if not undefined.get(m)}
 
 
 def decided(metric: str, output: Array, threshold: float = 0.5) -> Array:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import ResourceLimitError, TargetError, TrainingError
 from tilth.ml.learning import judging, split, target
 from tilth.ml.learning.curves import fit_curve
-from tilth.ml.learning.evaluation import higher_is_better
+from tilth.ml.learning.evaluation import DECISIONS, higher_is_better
 from tilth.ml.learning.prepare import Preparation
 from tilth.ml.learning.spec import TrainingSpec, check_metric
 from tilth.ml.serving.curve import Curve, threshold
 from tilth.ports.learning import Budget, Fitted, Learner, Task
+
+if TYPE_CHECKING:
+    from tilth.ml.learning.intervals import Interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,12 +38,13 @@ MORE_MEMORY = "Give the model more: USING (memory = '8 GB'), or train on fewer r
 
 @dataclass(slots=True)
 class Member:
-    """A fitted engine with its scores on every row after the fit slice."""
+    """A fitted engine, with its metric and its loss on the stop slice."""
 
     engine: str
     fitted: Fitted
     scorer: Any
     stop_metric: float | None
+    stop_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,8 @@ class Tools:
     scorers: Getter
     deadline: float
     report: Report
+    threads: int = 1
+    seed: int = 0
 
     @property
     def quiet(self) -> Tools:
@@ -133,6 +139,8 @@ class Made:
     members: dict[str, Member]
     chosen: Member
     curve: Curve
+    interval: Interval | None = None  # of a regression
+    options: Mapping[str, object] = field(default_factory=dict)  # what the chosen engine was given
 
     def scores(self, x: Matrix) -> Matrix:
         """Calibrated scores of matrix rows."""
@@ -144,10 +152,11 @@ def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools) -> Made:
     """Fit the members, keep the best on the stop rows, refit it on small data, calibrate it."""
     members = _fit_members(spec, task, data, tools)
     free = spec.engine == "auto"
-    chosen = _choose(task.metric, members, "lightgbm" if free else spec.engine, free)
+    chosen = _choose(task, members, "lightgbm" if free else spec.engine, free, data.part("stop")[1])
     chosen = _refit(spec, task, data, chosen, tools)
     tools.report("calibrating", 0.9)
-    return Made(members, chosen, _calibrate(spec, data, chosen))
+    own = _fixed(spec) if chosen.engine == spec.engine or (free and chosen.engine == "lightgbm") else {}
+    return Made(members, chosen, _calibrate(spec, data, chosen), options=own)
 
 
 def _fit_members(spec: TrainingSpec, task: Task, data: Rows, tools: Tools) -> dict[str, Member]:
@@ -174,6 +183,11 @@ def _options(spec: TrainingSpec) -> dict[str, object]:
     if spec.estimator:
         given |= {"estimator": spec.estimator, "estimators": spec.estimators or ""}
     return given
+
+
+def _fixed(spec: TrainingSpec) -> dict[str, object]:
+    """The options without those that say when to stop: for a fit that knows it."""
+    return {k: v for k, v in _options(spec).items() if k not in {"rounds", "patience"}}
 
 
 def _fit(
@@ -204,7 +218,9 @@ def _fit(
 def _member(name: str, made: Fitted, task: Task, data: Rows, spec: TrainingSpec, scorers: Getter) -> Member:
     scorer = scorers(made.scorer).load(made.payload, task, spec.threads)
     x, y = data.part("stop")
-    return Member(name, made, scorer, judging.measured(task.metric, y, scorer.score(x), _limit(spec)))
+    scores = scorer.score(x)
+    loss = judging.measured("rmse" if task.kind == "regression" else "log_loss", y, scores)
+    return Member(name, made, scorer, judging.measured(task.metric, y, scores, _limit(spec)), loss)
 
 
 def _limit(spec: TrainingSpec) -> float:
@@ -212,16 +228,35 @@ def _limit(spec: TrainingSpec) -> float:
     return threshold(spec.cost_false_negative, spec.cost_false_positive)
 
 
-def _choose(metric: str, members: dict[str, Member], asked: str, free: bool) -> Member:
-    """The asked engine, or with `auto` the member that is best on the stop slice."""
+def _choose(task: Task, members: dict[str, Member], asked: str, free: bool, y: Matrix) -> Member:
+    """The asked engine, or with `auto` the member that is best on the stop slice.
+
+    A metric of ranks or decisions cannot tell members apart that order or decide alike; of those whose metric is within
+    a standard error of the best, the one with the least loss is best.
+    """
     if not free:
         return members[asked]
-    sign = 1.0 if higher_is_better(metric) else -1.0
+    sign = 1.0 if higher_is_better(task.metric) else -1.0
 
     def rank(member: Member) -> float:
         return float("-inf") if member.stop_metric is None else sign * member.stop_metric
 
-    return max(members.values(), key=rank)
+    best = max(members.values(), key=rank)
+    if task.metric not in (*DECISIONS, "roc_auc"):
+        return best
+    least = rank(best) - _noise(best.stop_metric, y, task.metric)
+    alike = [m for m in members.values() if rank(m) >= least and m.stop_loss is not None]
+    return min(alike, key=lambda m: m.stop_loss or 0.0, default=best)
+
+
+def _noise(value: float | None, y: Matrix, metric: str) -> float:
+    """About the standard error of a share over these rows; of ranks and of f1, over those of the rarer class."""
+    import numpy as np
+
+    if value is None:
+        return 0.0
+    rows = len(y) if metric == "accuracy" else int(np.unique(y, return_counts=True)[1].min())
+    return float(np.sqrt(max(value * (1.0 - value), 0.0) / max(rows, 1)))
 
 
 def _refit(spec: TrainingSpec, task: Task, data: Rows, chosen: Member, tools: Tools) -> Member:
@@ -235,18 +270,21 @@ def _refit(spec: TrainingSpec, task: Task, data: Rows, chosen: Member, tools: To
         or time.monotonic() > tools.deadline
     ):
         return chosen
-    options = (
-        {k: v for k, v in _options(spec).items() if k not in {"rounds", "patience"}}
-        if spec.engine != "auto"
-        else {}
-    )
+    options = _fixed(spec) if spec.engine != "auto" else {}
     tools.report(f"{chosen.engine}: refitting with the stop rows", 0.85)
     learner, given = tools.learners(chosen.engine), {**options, **found}
     again = _fit(learner, task, data, spec, tools.deadline, given, lambda _w, _d: None, with_stop=True)
     scorer = tools.scorers(again.scorer).load(again.payload, task, spec.threads)
-    return Member(chosen.engine, again, scorer, chosen.stop_metric)
+    return Member(chosen.engine, again, scorer, chosen.stop_metric, chosen.stop_loss)
 
 
 def _calibrate(spec: TrainingSpec, data: Rows, chosen: Member) -> Curve:
     x, y = data.part("calibrate")
+    if data.target.kind == "regression":
+        return floored(data.y[: data.split.calibrate])
     return fit_curve(data.target.kind, y, chosen.scorer.score(x), _limit(spec))
+
+
+def floored(y: Matrix) -> Curve:
+    """The curve of a regression: where no target was below 0, no value is."""
+    return Curve(floor=0.0 if float(y.min()) >= 0.0 else None, rows=len(y))

@@ -14,7 +14,7 @@ from tilth.core.errors import TargetError
 from tilth.ml.data.identity import row_ids
 from tilth.ml.learning import split
 from tilth.ml.learning.curves import fit_curve
-from tilth.ml.learning.fitting import Rows, Tools, fitted, rows_of, task_of
+from tilth.ml.learning.fitting import Rows, Tools, fitted, floored, rows_of, task_of
 from tilth.ml.learning.gates import FEWEST, FIRST
 from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.target import Target, encode
@@ -115,7 +115,7 @@ def judged(spec: TrainingSpec, table: pa.Table, ends: tuple[int, ...], found: Ta
 
 def curve_of(folds: Folds, kind: str, limit: float) -> Curve:
     """The calibration of the model that serves: from the answers to all rows, each by a model that did not see it."""
-    return fit_curve(kind, folds.y, folds.raw, limit)
+    return floored(folds.y) if kind == "regression" else fit_curve(kind, folds.y, folds.raw, limit)
 
 
 def answers(kept: Any) -> dict[int, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError
+from tilth.core.names import literal
 from tilth.ml.learning.evaluation import evaluate, evaluate_all, higher_is_better
 from tilth.ml.learning.importance import importance
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from tilth.ml.learning.fitting import Made, Rows
     from tilth.ml.learning.folding import Folds
+    from tilth.ml.learning.intervals import Interval
     from tilth.ports.learning import Task
 
     Array = npt.NDArray[np.float64]
@@ -47,7 +49,7 @@ def of_slice(data: Rows, made: Made) -> Judged:
 
 def of_folds(folds: Folds, data: Rows) -> Judged:
     """All rows, each answered by a model of the other parts."""
-    return Judged(folds.y, folds.scores, folds.table, data.x)
+    return Judged(folds.y, folds.scores, folds.table, data.preparation.matrix(folds.table))
 
 
 def metrics(
@@ -75,9 +77,35 @@ def metrics(
             name: by_slice(judged.table.column(name), y, judged.scores, task.metric, limit) for name in slices
         },
     }
-    if made.curve.conformal is not None:
-        out["coverage"] = float((abs(y - judged.scores) <= made.curve.conformal.radius).mean())
+    if task.kind == "binary":
+        out["rare"] = rare(y, judged.scores, limit, data.target.classes)
+    if made.interval is not None:
+        out |= _covered(made.interval, judged, made.curve.floor)
     return out
+
+
+def _covered(interval: Interval, judged: Judged, floor: float | None) -> dict[str, Any]:
+    """How many of the judged values lie in their interval, and how wide it is; by folds, as the widths were found."""
+    low, high = interval.conformal.ends(judged.scores, interval.half(judged.x), floor)
+    inside = (
+        interval.covered if judged.linear is None else float(((judged.y >= low) & (judged.y <= high)).mean())
+    )
+    return {"coverage": inside, "width": float((high - low).mean())}
+
+
+def rare(y: Array, scores: Array, threshold: float, classes: tuple[Any, ...]) -> dict[str, Any]:
+    """Of the rarer of two classes: its rows, how many the model finds, of how many rows it says so, and its share of all."""
+    code = int(y.mean() < 0.5)
+    said, true = (scores > threshold) == bool(code), (y > 0.5) == bool(code)
+    name = classes[code]
+    return {
+        "label": literal(name) if isinstance(name, str) else str(name).lower(),
+        "rows": int(true.sum()),
+        "judged": len(y),
+        "share": float(true.mean()),
+        "found": int((said & true).sum()),
+        "called": int(said.sum()),
+    }
 
 
 def dummy(kind: str, classes: int, y_fit: Array, rows: int, metric: str = "") -> Array:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20_000  # looked at, spread over all that tuned the model
 BINS = 64
+VAST = 1e100
 LEAST_ROWS = 100  # with fewer, what one column alone reaches says little
 SURE = {"binary": 0.98, "multiclass": 0.95, "regression": 0.995}  # what one column alone should not reach
 COPY = 0.9999
@@ -149,7 +150,8 @@ def _correlations(values: Array, y: Array) -> tuple[float, float]:
     if known.mean() < 0.9 or len(np.unique(values[known])) < BINS:
         return 0.0, 0.0
     ranks = [np.unique(v[known], return_inverse=True)[1].astype(np.float64) for v in (values, y)]
-    pairs = ((values[known], y[known]), (ranks[0], ranks[1]))
+    vast = max(np.abs(values[known]).max(), np.abs(y[known]).max()) > VAST  # their squares are beyond a float
+    pairs = ((ranks[0], ranks[1]) if vast else (values[known], y[known]), (ranks[0], ranks[1]))
     if any(v.std() == 0 for pair in pairs for v in pair):
         return 0.0, 0.0
     first, second = (float(np.corrcoef(a, b)[0, 1]) ** 2 for a, b in pairs)

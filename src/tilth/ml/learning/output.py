@@ -7,10 +7,13 @@ Neighbours: `training` decides what goes in, `ml.bundles` seals it, `ml.serving.
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from tilth.core.errors import TrainingError
 from tilth.ml.bundles.manifest import digests
 from tilth.ml.bundles.signature import Input, Signature
 from tilth.ml.learning.prepare import data_type
@@ -46,11 +49,15 @@ def write(
     known = profile(data, scores, spec.output)
     weeks = usual(data, known, made.scores, spec.output, spec.event_time)
     member = f"member.{chosen.fitted.suffix}"
+    kept, spread = _spread(made)
     files: dict[str, bytes] = {
         "signature.json": text(signature.plain()),
         "prepare.json": text(data.preparation.plain()),
-        "calibration.json": text({**made.curve.plain(), "member": member, "scorer": chosen.fitted.scorer}),
+        "calibration.json": text(
+            {**made.curve.plain(), "member": member, "scorer": chosen.fitted.scorer, "spread": kept}
+        ),
         member: chosen.fitted.payload,
+        **spread,
         "metrics.json": text(metrics),
         "profile.json": text({**known.plain(), "usual": weeks}),
         "MLmodel": _mlmodel(signature, chosen, member).encode(),
@@ -63,12 +70,38 @@ def write(
     return digests(files)
 
 
+def _spread(made: Made) -> tuple[dict[str, str] | None, dict[str, bytes]]:
+    """The file of the model that says how wide a row's interval is, and how `calibration.json` names it."""
+    found = made.interval.spread if made.interval is not None else None
+    if found is None:
+        return None, {}
+    name = f"spread.{found.fitted.suffix}"
+    return {"member": name, "scorer": found.fitted.scorer}, {name: found.fitted.payload}
+
+
 def text(value: object) -> bytes:
-    """JSON that people can read and that is the same bytes for the same value."""
-    return (
-        json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False, default=str).encode()
-        + b"\n"
-    )
+    """JSON that people can read and that is the same bytes for the same value. TrainingError for numbers that are none."""
+    try:
+        made = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError as error:
+        place = next(_unending(value, ""), "")
+        raise TrainingError(
+            f"What was learned cannot be kept: {place.lstrip('.') or 'a number'} is not a finite number.",
+            hint="Look for values of extreme size in the dataset's columns, and filter or scale them in its query.",
+        ) from error
+    return made.encode() + b"\n"
+
+
+def _unending(value: object, at: str) -> Iterator[str]:
+    """Where in a JSON-able value there are numbers that are not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield at
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _unending(inner, f"{at}.{key}")
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _unending(inner, at)
 
 
 def _signature(spec: TrainingSpec, data: Rows) -> Signature:
@@ -104,7 +137,7 @@ def _gaps(values: Any) -> bool:
 
     if values.null_count:
         return True
-    return bool(pa.types.is_floating(values.type) and pc.any(pc.is_nan(values)).as_py())
+    return bool(pa.types.is_floating(values.type) and not pc.all(pc.is_finite(values)).as_py())
 
 
 def engine_versions(engine: str) -> dict[str, str]:

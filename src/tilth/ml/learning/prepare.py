@@ -184,6 +184,8 @@ def _learn(
     if values.null_count == len(values):
         return "every value is missing"
     if kind in (DataType.INTEGER, DataType.FLOAT, DataType.DECIMAL, DataType.BOOLEAN):
+        if kind is DataType.FLOAT and not _any_finite(values):
+            return "no value is a finite number"
         if _constant(values):
             return "it has one value only"
         return Column(name, kind, "boolean" if kind is DataType.BOOLEAN else "number")
@@ -193,6 +195,12 @@ def _learn(
         parts = _parts(name, kind, values, event_time, span, has_event)
         return Column(name, kind, "instant", parts=parts) if parts else "it has one value only"
     return f"values of type {kind.value} are not used for learning"
+
+
+def _any_finite(values: Any) -> bool:
+    import pyarrow.compute as pc
+
+    return bool(pc.any(pc.is_finite(values)).as_py())
 
 
 def _constant(values: Any) -> bool:
@@ -260,7 +268,7 @@ def _fill(out: Matrix, column: Column, values: Any, event: Matrix | None) -> Non
     elif column.kind == "category":
         out[:, 0] = _codes(_of(column, values), column.levels)
     else:
-        out[:, 0] = _floats(_of(column, values))
+        out[:, 0] = _finite(_floats(_of(column, values)))
 
 
 def _of(column: Column, values: Any) -> Any:
@@ -301,6 +309,14 @@ def _floats(values: Any) -> Matrix:
         values = pc.cast(values, pa.float64(), safe=False)
     found: Matrix = _numpy(values)
     return found
+
+
+def _finite(values: Matrix) -> Matrix:
+    """The values, with a gap in place of an infinity: it is what a division by nothing leaves, and no number."""
+    import numpy as np
+
+    endless = np.isinf(values)
+    return np.where(endless, np.nan, values) if endless.any() else values
 
 
 def _numpy(values: Any) -> Any:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LEAST_WINDOW_ROWS = 100  # a week with fewer rows says nothing about the usual
 USUAL = 0.9  # the share of weeks that differ no more than is usual
+VAST = 1e100
 SCORED = 20_000  # rows that are scored to learn how much the scores of weeks differ
 
 
@@ -123,6 +124,8 @@ def _numeric(name: str, values: Array) -> Numeric:
     known = values[np.isfinite(values)]
     if not len(known):
         return Numeric(name, len(values), len(values), (0.0,), (0, 0))
+    size = float(np.abs(known).max())
+    size = size if size > VAST else 1.0  # squares of such numbers are beyond what a float holds
     edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1], method="lower"))
     counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=len(edges) + 1)
     return Numeric(
@@ -133,8 +136,8 @@ def _numeric(name: str, values: Array) -> Numeric:
         counts=tuple(counts.tolist()),
         minimum=float(known.min()),
         maximum=float(known.max()),
-        mean=_rounded(float(known.mean())),
-        sd=_rounded(float(known.std())),
+        mean=_rounded(float((known / size).mean() * size)),
+        sd=_rounded(float((known / size).std() * size)),
     )
 
 

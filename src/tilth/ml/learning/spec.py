@@ -49,6 +49,7 @@ class TrainingSpec:
     now: str | None = None
     identity: tuple[str, ...] = ()  # the columns that rows' ids are made of where no file keeps them
     positive: Any = None  # the class that PREDICT ... POSITIVE names
+    coverage: float | None = None  # the share of values that are to lie in their interval; None: nine of ten
 
     @property
     def target(self) -> str:

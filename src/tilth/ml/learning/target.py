@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_CLASSES = 100
 FEW_NUMBERS = 10
 LEAST_ROWS = 30
+LARGEST = 1e30  # of a target that is a number; engines keep it in 32 bits, and its square is summed over rows
 NUMBERS = (DataType.INTEGER, DataType.FLOAT, DataType.DECIMAL)
 
 
@@ -111,6 +112,17 @@ def known_rows(values: Any, name: str, mature: npt.NDArray[np.bool_] | None) -> 
     nan_too = pa.types.is_floating(values.type)
     known = np.asarray(_numpy(pc.invert(pc.is_null(values, nan_is_null=nan_too))), dtype=np.bool_)
     due = np.ones(len(known), dtype=np.bool_) if mature is None else mature
+    endless = (
+        int((np.asarray(_numpy(pc.fill_null(pc.is_inf(values), False)), dtype=np.bool_) & due).sum())
+        if nan_too
+        else 0
+    )
+    if endless:
+        raise TargetError(
+            f"The target `{name}` is infinite in {endless:,} of {len(known):,} rows.",
+            hint=f"Filter them in the dataset's query (WHERE isfinite({name})), or divide by NULLIF(..., 0) where it comes of "
+            "a division.",
+        )
     bad = int((~known & due).sum())
     if bad:
         old = "" if mature is None else " older than the label delay"
@@ -120,6 +132,26 @@ def known_rows(values: Any, name: str, mature: npt.NDArray[np.bool_] | None) -> 
             "QUARANTINE), or say how late labels come: OBJECTIVE (label_delay = '1 day').",
         )
     return due
+
+
+def bounded(y: npt.NDArray[np.float64], found: Target, metric: str | None) -> None:
+    """Return when the numbers can be learned and measured; TargetError says how many cannot, and what to do."""
+    import numpy as np
+
+    if found.kind != "regression":
+        return
+    vast = int((np.abs(y) > LARGEST).sum())
+    if vast:
+        raise TargetError(
+            f"The target `{found.name}` is beyond {LARGEST:g} in {vast:,} of {len(y):,} rows: squares of its errors cannot be summed.",
+            hint="Filter such rows, or predict it in a larger unit or as a logarithm: derive such a column in the dataset's query.",
+        )
+    zeros = int((y == 0).sum())
+    if metric == "mape" and zeros:
+        raise TargetError(
+            f"mape divides by the target, and `{found.name}` is 0 in {zeros:,} of {len(y):,} rows.",
+            hint="Use OBJECTIVE (metric = 'mae'), or filter those rows in the dataset's query.",
+        )
 
 
 # --- the positive class ------------------------------------------------------------------------------------

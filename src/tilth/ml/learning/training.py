@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import DataError, ResourceLimitError, TrainingError, UnsupportedError
+from tilth.core.errors import DataError, ResourceLimitError, TargetError, TrainingError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
+from tilth.ml.bundles.signature import outputs
 from tilth.ml.data import snapshots
-from tilth.ml.learning import folding, judging, leaks, split, target
+from tilth.ml.learning import folding, intervals, judging, leaks, split, target
 from tilth.ml.learning.fitting import (
     MORE_MEMORY,
     Getter,
-    Made,
     Report,
     Rows,
     Tools,
@@ -31,6 +31,7 @@ from tilth.ml.learning.fitting import (
 )
 from tilth.ml.learning.output import write
 from tilth.ml.learning.spec import ENGINES, TrainingSpec, check_metric
+from tilth.ml.learning.told import told
 from tilth.ml.serving.curve import threshold
 from tilth.ports.learning import learning_of
 
@@ -67,7 +68,7 @@ def train(
     _supported(spec)
     clock = _Clock()
     report("reading rows", 0.02)
-    tools = Tools(learners, scorers, started + spec.time_limit, report)
+    tools = Tools(learners, scorers, started + spec.time_limit, report, spec.threads, spec.seed)
     dealt = _dealt(spec, files)
     clock.lap("prepare")
     data, folds = dealt.rows, None
@@ -78,7 +79,11 @@ def train(
     made = fitted(spec, task, data, tools)
     if folds is not None:
         limit = threshold(spec.cost_false_negative, spec.cost_false_positive)
-        made = Made(made.members, made.chosen, folding.curve_of(folds, data.target.kind, limit))
+        made = replace(made, curve=folding.curve_of(folds, data.target.kind, limit))
+    if data.target.kind == "regression":
+        report("learning how sure each answer is", 0.91)
+        found_ends = intervals.fit(spec, task, data, made, folds, tools)
+        made = replace(made, interval=found_ends, curve=replace(made.curve, conformal=found_ends.conformal))
     clock.lap("fit")
     report("judging on the newest rows" if folds is None else "judging", 0.93)
     judged = judging.of_folds(folds, data) if folds is not None else judging.of_slice(data, made)
@@ -99,6 +104,7 @@ def train(
         "tuned_until": data.split.tuned_until,
         "judge_overlap": data.split.overlap,
         "dropped_columns": dict(data.preparation.dropped),
+        "told": told(inputs(spec, data.table.schema.names), data, made, metrics),
         "notes": {k: v for k, v in made.chosen.fitted.notes if k != "refit"},
         "seconds": {**clock.laps, "total": round(time.monotonic() - started, 3)},
     }
@@ -156,7 +162,9 @@ def _dealt(spec: TrainingSpec, files: Files) -> _Dealt:
     known = target.known_rows(table.column(spec.target), spec.target, mature)
     found = target.inspect(table.column(spec.target).filter(pa.array(known)), spec.target, spec.metric)
     check_metric(spec.metric, found.kind)
+    intervals.check(spec, found.kind)
     found = target.with_positive(found, spec)
+    _apart(spec, found, _schema(files.rows).names)
     ids = (
         files.ids_of(spec.identity or spec.key or sorted(_schema(files.rows).names))
         if _has_ids(spec)
@@ -167,6 +175,7 @@ def _dealt(spec: TrainingSpec, files: Files) -> _Dealt:
     index = index[order]
     dropped, y = table.num_rows - len(index), target.encode(table.column(spec.target), found)[index]
     folding.check(y, found.kind, spec.target)
+    target.bounded(y, found, spec.metric)
     cuts = None if len(y) < folding.SHORT else split.cut(values, spec.event_time)
     if cuts is None or folding.needed(y, cuts, found.kind):
         whole = _read(files.rows, _schema(files.rows).names).take(pa.array(index)).combine_chunks()
@@ -176,6 +185,19 @@ def _dealt(spec: TrainingSpec, files: Files) -> _Dealt:
         cuts = split.cut(values, spec.event_time, spec.judge_after)
     table = table.take(pa.array(index)).combine_chunks()
     return _Dealt(rows_of(spec, table, cuts, found, dropped), table)
+
+
+def _apart(spec: TrainingSpec, found: target.Target, names: Sequence[str]) -> None:
+    """TargetError when a column that the model takes is called as one of its outputs is: one would hide the other."""
+    made = {o.name.lower(): o.name for o in outputs(spec.output, found.kind, found.type)}
+    event = [spec.event_time] if spec.event_time else []
+    for name in (*inputs(spec, names), *spec.key, *event):
+        if name.lower() in made:
+            raise TargetError(
+                f"The column `{name}` is called as an output of the model `{spec.model}` is: one would hide the other.",
+                hint=f"Give the prediction another name: PREDICT {spec.target} AS {spec.output}_predicted; or leave the "
+                f"column out: FEATURES (* EXCEPT ({name})).",
+            )
 
 
 def _has_ids(spec: TrainingSpec) -> bool:

@@ -26,6 +26,7 @@ class Curve:
     platt: Platt | None = None
     temperature: Temperature | None = None
     conformal: Conformal | None = None
+    floor: float | None = None  # what no value and no interval is below: no target of the training was
     threshold: float = 0.5  # a probability above it makes the positive class the answer
     rows: int = 0  # rows it was fitted on
 
@@ -33,17 +34,27 @@ class Curve:
         """Calibrated scores: P(1), class probabilities [rows, classes], or values as they are."""
         if self.platt is not None:
             return self.platt.apply(scores)
+        if self.floor is not None:
+            return self._above(scores, self.floor)
         return self.temperature.apply(scores) if self.temperature is not None else scores
 
     def one(self, scores: tuple[float, ...]) -> tuple[float, ...]:
         """The same for one row."""
         if self.platt is not None:
             return (self.platt.one(scores[0]),)
+        if self.floor is not None:
+            return (max(self.floor, scores[0]),)
         if self.temperature is None:
             return scores
         import numpy as np
 
         return tuple(self.temperature.apply(np.array([scores]))[0].tolist())
+
+    @staticmethod
+    def _above(scores: Array, floor: float) -> Array:
+        import numpy as np
+
+        return np.where(scores > floor, scores, floor)
 
     def plain(self) -> dict[str, object]:
         """JSON-able values; `from_plain` reads them back."""
@@ -55,6 +66,7 @@ class Curve:
             platt=Platt(**values["platt"]) if values["platt"] else None,
             temperature=Temperature(**values["temperature"]) if values["temperature"] else None,
             conformal=Conformal(**values["conformal"]) if values["conformal"] else None,
+            floor=values.get("floor"),
             threshold=values["threshold"],
             rows=values["rows"],
         )

@@ -48,6 +48,7 @@ WORDS = {
 }
 _ENCODE = msgspec.json.Encoder().encode
 _EXPECTED = re.compile(r"Expected `([^`]*)`(?:, got `([^`]*)`| [<>]=)")
+_REFUSED = re.compile(r'["\\\x00-\x1f]')
 _PLACE = re.compile(r" - at `\$\.?(.*)`\Z")
 
 Parts = tuple[Callable[[datetime, datetime | None], float], ...]
@@ -64,10 +65,14 @@ class Encoder:
         fields += [_field(start + index, i, carried=True) for index, i in enumerate(signature.carried)]
         names = {f"f{index}": i.name for index, i in enumerate((*signature.inputs, *signature.carried))}
         self._attribute = {name: field for field, name in names.items()}
+        self._stand_ins = _stand_ins(self._attribute)
+        plain = {field: self._stand_ins.get(name, name) for field, name in names.items()}
         self.row_type: type[msgspec.Struct] = msgspec.defstruct(
-            "Row", fields, rename=names, forbid_unknown_fields=True, kw_only=True, frozen=True, gc=False
+            "Row", fields, rename=plain, forbid_unknown_fields=True, kw_only=True, frozen=True, gc=False
         )
-        self.decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self.row_type)
+        self.decoder: Any = msgspec.json.Decoder(self.row_type)
+        if self._stand_ins:
+            self.decoder = _Renaming(self.row_type, self._stand_ins)
         self.packed: Callable[[Any], tuple[bytearray, bool]] = _Packer(preparation, self._attribute).packed
         """The row's numbers, packed as native float64s in the order of the matrix, and whether any value is missing."""
         self._needed = [(i.name, self._attribute[i.name]) for i in signature.inputs if i.required]
@@ -86,10 +91,9 @@ class Encoder:
             return self.decoder.decode(body)
         except msgspec.ValidationError as error:
             given = self._any(body)
-            fits = self._fitting(given) if isinstance(given, Mapping) else None
-            if fits is None or fits == given:
+            if not isinstance(given, Mapping):
                 self._refuse(error, given)
-            return self._converted(fits, given)
+            return self._converted(self._fitting(given), given)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._no_json(body, error) from error
 
@@ -121,7 +125,7 @@ class Encoder:
 
     def _converted(self, fits: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
         try:
-            return msgspec.convert(fits, self.row_type)
+            return msgspec.convert(_renamed(fits, self._stand_ins), self.row_type)
         except msgspec.ValidationError as error:
             self._refuse(error, given)
         except UnicodeEncodeError as error:  # half a character in a name
@@ -143,7 +147,7 @@ class Encoder:
 
     def record(self, row: Any) -> bytes:
         """The row as one JSON object by input name."""
-        return _ENCODE(row)
+        return _ENCODE(self.values(row)) if self._stand_ins else _ENCODE(row)
 
     def _refuse(self, error: msgspec.ValidationError, given: Any) -> NoReturn:
         listed = did_you_mean("", self._signature.names, f"inputs of {self._signature.model}")
@@ -153,16 +157,16 @@ class Encoder:
             if missing:
                 raise InputError(f"Missing: {', '.join(f'`{m}`' for m in missing)}.", hint=listed) from error
         place, expected = _PLACE.search(str(error)), _EXPECTED.match(str(error))
-        if place is None or not place[1]:
+        name = place[1] if place is not None else ""
+        name = next((n for n, stand_in in self._stand_ins.items() if stand_in == name), name)
+        if not name:
             raise InputError(f"A row must be a JSON object: {error}.", hint=listed) from error
         if expected is None:
-            raise InputError(
-                f"The input `{place[1]}` cannot be read: {_first(error)}.", hint=listed
-            ) from error
+            raise InputError(f"The input `{name}` cannot be read: {_first(error)}.", hint=listed) from error
         wanted = expected[1].replace(" | null", "")
         was = f"; {expected[2]} was given" if expected[2] else ""
         raise InputError(
-            f"The input `{place[1]}` must be {WORDS.get(wanted, wanted)}{was}.", hint=listed
+            f"The input `{name}` must be {WORDS.get(wanted, wanted)}{was}.", hint=listed
         ) from error
 
     def _refuse_unknown(self, given: Mapping[str, Any], listed: str) -> None:
@@ -184,6 +188,39 @@ class Encoder:
 
     def _example(self) -> str:
         return ", ".join(f'"{name}": ...' for name in self._signature.names[:3])
+
+
+# --- names that a msgspec struct cannot have ---------------------------------------------------------------
+
+
+class _Renaming:
+    """Decodes as `msgspec.json.Decoder` does, for inputs with a quote, a backslash or a control character in their names."""
+
+    def __init__(self, row_type: type[msgspec.Struct], stand_ins: Mapping[str, str]) -> None:
+        self._row_type, self._stand_ins = row_type, stand_ins
+
+    def decode(self, body: bytes) -> Any:
+        return msgspec.convert(_renamed(msgspec.json.decode(body), self._stand_ins), self._row_type)
+
+
+def _stand_ins(names: Mapping[str, Any]) -> dict[str, str]:
+    """For each name that msgspec refuses, one that it takes and no input has."""
+    out: dict[str, str] = {}
+    for name in names:
+        if _REFUSED.search(name):
+            found = _REFUSED.sub("\ufffd", name)
+            while found in names or found in out.values():
+                found += "\ufffd"
+            out[name] = found
+    return out
+
+
+def _renamed(values: Any, stand_ins: Mapping[str, str]) -> Any:
+    """The row under the names of the struct. A stand-in that is given itself stays unknown."""
+    if not stand_ins or not isinstance(values, Mapping):
+        return values
+    known = set(stand_ins.values())
+    return {stand_ins.get(n, f"{n}\ufffd" if n in known else n): v for n, v in values.items()}
 
 
 def _first(error: Exception) -> str:

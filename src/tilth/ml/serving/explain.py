@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 TOP = 10
+NONE: dict[str, Any] = {
+    "contributions": [],
+    "note": "The estimator of this version does not tell what each input added; engine = 'lightgbm' and 'linear' do.",
+}
 
 
 class Explainer:
@@ -42,14 +46,13 @@ class Explainer:
     ) -> list[dict[str, Any]]:
         """For each row of the matrix: its answer, the contributions of its inputs, and whose answer it is.
 
-        `scores` are calibrated, `answers` are outputs by name, `given` are the inputs as they came.
+        A model that cannot tell contributions says so in a `note`. `scores` are calibrated, `answers` are outputs by name, `given` are the inputs as they came.
         """
         parts = self._scorer.contributions(x)
         out = []
         for index, (score, answer, row) in enumerate(zip(scores, answers, given, strict=True)):
             named = {self._short(name): _plain(value) for name, value in answer.items()}
-            if parts is not None:
-                named |= self._contributions(parts[index], score, row)
+            named |= NONE if parts is None else self._contributions(parts[index], score, row)
             out.append(named | self._stamp)
         return out
 
@@ -59,7 +62,7 @@ class Explainer:
 
     def _contributions(self, parts: Array, score: tuple[float, ...], row: dict[str, Any]) -> dict[str, Any]:
         width = len(self._owners) + 1
-        block = 0 if len(score) == 1 else score.index(max(score))
+        block = 0 if len(parts) == width else score.index(max(score))
         own = parts[block * width : (block + 1) * width].tolist()
         total: dict[str, float] = {}
         for owner, part in zip(self._owners, own[:-1], strict=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import InputError, TamperError, UnknownNameError
@@ -42,7 +43,9 @@ class Predictor:
         scorer: Scorer,
         version: int,
         digest: str,
+        spread: Scorer | None = None,
     ) -> None:
+        """`spread` scores how wide a row's interval is; None where all are of one width, or there are none."""
         self.signature = signature
         self.version = version
         self.digest = digest
@@ -52,9 +55,12 @@ class Predictor:
         self._encoder = Encoder(signature, preparation)
         self._optional = frozenset(i.name for i in signature.inputs if not i.required)
         self._required = _required_floats(signature, preparation)
+        self._positive = any(o.name == f"{signature.output}_probability" for o in signature.outputs)
         self._explainer = Explainer(signature, preparation, scorer, version, digest)
-        self._render = _renderer(signature, curve)
-        self._score_json = _hot(self._encoder, scorer, curve, self._render)
+        self._render = _renderer(signature, curve, self._positive)
+        self._spread = spread
+        self._answer = _answering(scorer, curve, spread)
+        self._score_json = _hot(self._encoder, self._answer, self._render)
 
     @classmethod
     def load(
@@ -75,13 +81,21 @@ class Predictor:
             kept = json.loads(files["calibration.json"])
             curve = Curve.from_plain(kept)
             member, name = files[kept["member"]], str(kept["scorer"])
+            wide = kept.get("spread")
+            width = None if wide is None else (files[wide["member"]], str(wide["scorer"]))
         except (KeyError, TypeError, ValueError) as error:
             raise TamperError(
                 f"The bundle's files do not fit together: {type(error).__name__} {error}.",
                 hint="Train the model again, or roll back to another version.",
             ) from error
-        scorer = get_scorer(name).load(member, task(signature, preparation), threads)
-        return cls(signature, preparation, curve, scorer, version, digest)
+        asked = task(signature, preparation)
+        scorer = get_scorer(name).load(member, asked, threads)
+        spread = (
+            None
+            if width is None
+            else get_scorer(width[1]).load(width[0], replace(asked, kind="regression", classes=0), threads)
+        )
+        return cls(signature, preparation, curve, scorer, version, digest, spread)
 
     # --- many rows -----------------------------------------------------------------------------------------
 
@@ -137,8 +151,8 @@ class Predictor:
     def predict(self, table: Table, outputs: Sequence[str] | None = None) -> pa.RecordBatch:
         """The outputs as columns, in the order asked; by default the answer, its confidence and its bounds.
 
-        Columns bind by name; others are passed over. `<y>_probabilities` and `<y>_explain` are JSON texts, made only
-        when asked for.
+        Columns bind by name; others are passed over. `<y>_probabilities`, a map, and `<y>_explain`, a JSON text, are
+        made only when asked for.
         """
         import pyarrow as pa
 
@@ -168,7 +182,7 @@ class Predictor:
         return tuple(outputs)
 
     def _column(self, what: str, scores: Array, x: Array, table: Table) -> pa.Array:
-        """One output: '' is the answer, else `_confidence`, `_lower`, `_upper`, `_probabilities`, `_explain`."""
+        """One output: '' is the answer, else `_confidence`, `_lower`, `_upper`, `_probability`, `_probabilities`, `_explain`."""
         import numpy as np
         import pyarrow as pa
 
@@ -176,7 +190,9 @@ class Predictor:
         if what == "_explain":
             return pa.array([json.dumps(e) for e in self._explanations(scores, x, table)], pa.string())
         if what == "_probabilities":
-            return pa.array([json.dumps(self._shares(row)) for row in _rows(scores)], pa.string())
+            return self._share_maps(scores)
+        if what == "_probability":
+            return pa.array(scores)
         if regression:
             c = self._curve.conformal
             if what == "":
@@ -185,11 +201,33 @@ class Predictor:
                 return pa.nulls(len(scores), pa.float64())
             if what == "_confidence":
                 return pa.array(np.full(len(scores), c.coverage))
-            return pa.array(scores - c.radius if what == "_lower" else scores + c.radius)
+            low, high = c.ends(scores, self._halves(x), self._curve.floor)
+            return pa.array(low if what == "_lower" else high)
         code = scores > self._curve.threshold if scores.ndim == 1 else scores.argmax(axis=1)
         if what == "":
             return self._classes(code)
         return pa.array(np.where(code, scores, 1.0 - scores) if scores.ndim == 1 else scores.max(axis=1))
+
+    def _halves(self, x: Array) -> Array:
+        """Half the width of each row's interval."""
+        import numpy as np
+
+        conformal = self._curve.conformal
+        assert conformal is not None, "a value without an interval has no width"
+        if self._spread is None or not len(x):
+            return np.full(len(x), conformal.radius)
+        return conformal.half(self._spread.score(x))
+
+    def _share_maps(self, scores: Array) -> pa.Array:
+        """How likely each class is, by the class as a text."""
+        import numpy as np
+        import pyarrow as pa
+
+        shares = np.stack([1.0 - scores, scores], axis=1) if scores.ndim == 1 else scores
+        rows, width = shares.shape
+        names = pa.array([_label(c) for c in self.signature.classes] * rows, pa.string())
+        ends = pa.array(np.arange(rows + 1, dtype=np.int32) * width)
+        return pa.MapArray.from_arrays(ends, names, pa.array(shares.ravel()))
 
     def _classes(self, code: Any) -> pa.Array:
         """Class indexes as values of the target's type."""
@@ -198,10 +236,14 @@ class Predictor:
         return pa.array(list(self.signature.classes)).take(pa.array(code.astype("int64")))
 
     def _explanations(self, scores: Array, x: Array, table: Table) -> list[dict[str, Any]]:
+        if not len(x):
+            return []
         names = [n for n in self.signature.names if n in table.schema.names]
         given = table.select(names).to_pylist()
-        answers = [self._outputs_of(row) for row in _rows(scores)]
-        return self._explainer.explain(x, list(_rows(scores)), answers, given)
+        rows = _rows(scores)
+        if self._spread is not None:
+            rows = [(*row, half) for row, half in zip(rows, self._halves(x).tolist(), strict=True)]
+        return self._explainer.explain(x, rows, [self._outputs_of(row) for row in rows], given)
 
     # --- one row -------------------------------------------------------------------------------------------
 
@@ -227,8 +269,8 @@ class Predictor:
         return self._encoder.values(row)
 
     def score_row(self, row: Any) -> Answer:
-        """The calibrated score of a row: one number, or one a class."""
-        return self._curve.one(self._scorer.score_row(self._encoder.pack(row)))
+        """The calibrated score of a row: one number, or one a class; a value may have half its interval's width beside it."""
+        return self._answer(self._encoder.pack(row))
 
     def render(self, answer: Answer) -> bytes:
         """The outputs as the inside of a JSON object, without braces: `"y":true,"y_confidence":0.8`."""
@@ -258,8 +300,7 @@ class Predictor:
             mine, _ = _decide(answer, self._curve.threshold)
             theirs, _ = _decide(others, other._curve.threshold)
             return bool(self.signature.classes[mine] != other.signature.classes[theirs])
-        conformal = self._curve.conformal
-        return abs(answer[0] - others[0]) > (0.0 if conformal is None else conformal.radius)
+        return abs(answer[0] - others[0]) > (self._half(answer) or 0.0)
 
     def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Answers for rows as mappings, with the values of `predict`."""
@@ -270,20 +311,20 @@ class Predictor:
         import numpy as np
 
         packed = self._encoder.pack(self.convert(values))
-        answer = self._curve.one(self._scorer.score_row(packed))
+        answer = self._answer(packed)
         x = np.frombuffer(packed, dtype=np.float64)[None, :]
         return self._explainer.explain(x, [answer], [self._outputs_of(answer)], [dict(values)])[0]
 
     def warm(self) -> None:
         """Touch what the first request of this thread would otherwise wait for."""
         size = 8 * len(self._preparation.features)
-        self._curve.one(self._scorer.score_row(bytearray(size)))
+        self._answer(bytearray(size))
 
     def _outputs_of(self, answer: Answer) -> dict[str, Any]:
         y, c = self.signature.output, self._curve.conformal
         if self.signature.kind == "regression":
-            half = None if c is None else c.radius
-            bounds = (None, None) if half is None else (answer[0] - half, answer[0] + half)
+            half = self._half(answer)
+            bounds = (None, None) if half is None else _ends(answer[0], half, self._curve.floor)
             confidence = None if c is None else c.coverage
             return {
                 y: answer[0],
@@ -292,11 +333,16 @@ class Predictor:
                 f"{y}_upper": bounds[1],
             }
         code, confidence = _decide(answer, self._curve.threshold)
-        return {
-            y: self.signature.classes[code],
-            f"{y}_confidence": confidence,
-            f"{y}_probabilities": self._shares(answer),
-        }
+        made = {y: self.signature.classes[code], f"{y}_confidence": confidence}
+        if self._positive:
+            made[f"{y}_probability"] = answer[0]
+        return {**made, f"{y}_probabilities": self._shares(answer)}
+
+    def _half(self, answer: Answer) -> float | None:
+        """Half the width of a value's interval; None where it has none."""
+        if len(answer) > 1:
+            return answer[1]
+        return None if self._curve.conformal is None else self._curve.conformal.radius
 
     def _shares(self, answer: Answer) -> dict[str, float]:
         shares = (1.0 - answer[0], answer[0]) if len(answer) == 1 else answer
@@ -304,10 +350,10 @@ class Predictor:
 
 
 def _hot(
-    encoder: Encoder, scorer: Scorer, curve: Curve, render: Callable[[Answer], bytes]
+    encoder: Encoder, answer_of: Callable[[bytearray], Answer], render: Callable[[Answer], bytes]
 ) -> Callable[[bytes], tuple[bytes, Any, Answer]]:
     """`score_json` with all that it needs at hand."""
-    decode, pack, score, one = encoder.decoder.decode, encoder.pack, scorer.score_row, curve.one
+    decode, pack = encoder.decoder.decode, encoder.pack
 
     def score_json(body: bytes) -> tuple[bytes, Any, Answer]:
         try:
@@ -316,10 +362,25 @@ def _hot(
             row = encoder.decode(body)
         except RecursionError:
             row = encoder.decode(body)
-        answer = one(score(pack(row)))
+        answer = answer_of(pack(row))
         return render(answer), row, answer
 
     return score_json
+
+
+def _answering(scorer: Scorer, curve: Curve, spread: Scorer | None) -> Callable[[bytearray], Answer]:
+    """A function of one packed row: its calibrated score, and half its interval's width where rows differ in that."""
+    score, one = scorer.score_row, curve.one
+    if spread is None or curve.conformal is None:
+        return lambda packed: one(score(packed))
+    wide, half = spread.score_row, curve.conformal.one
+    return lambda packed: (*one(score(packed)), half(wide(packed)[0]))
+
+
+def _ends(value: float, half: float, floor: float | None) -> tuple[float, float]:
+    """`Conformal.ends` of one row, to the last bit."""
+    low = value - half
+    return (low if floor is None else min(max(low, floor), value)), value + half
 
 
 def task(signature: Signature, preparation: Preparation) -> Task:
@@ -362,8 +423,8 @@ def _label(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _renderer(signature: Signature, curve: Curve) -> Callable[[Answer], bytes]:
-    """A function that writes an answer as JSON with as little work as possible."""
+def _renderer(signature: Signature, curve: Curve, positive: bool) -> Callable[[Answer], bytes]:
+    """A function that writes an answer as JSON with as little work as possible; `positive`: with its `_probability`."""
     y = json.dumps(signature.output)[1:-1]
     if signature.kind == "regression":
         c = curve.conformal
@@ -371,15 +432,25 @@ def _renderer(signature: Signature, curve: Curve) -> Callable[[Answer], bytes]:
             return lambda a: (
                 f'"{y}":{a[0]!r},"{y}_confidence":null,"{y}_lower":null,"{y}_upper":null'.encode()
             )
-        half, share = c.radius, repr(c.coverage)
-        return lambda a: (
-            f'"{y}":{a[0]!r},"{y}_confidence":{share},"{y}_lower":{a[0] - half!r},"{y}_upper":{a[0] + half!r}'
-        ).encode()
+        radius, share, floor = c.radius, repr(c.coverage), curve.floor
+
+        def value(a: Answer) -> bytes:
+            low, high = _ends(a[0], a[1] if len(a) > 1 else radius, floor)
+            return (
+                f'"{y}":{a[0]!r},"{y}_confidence":{share},"{y}_lower":{low!r},"{y}_upper":{high!r}'.encode()
+            )
+
+        return value
     heads = [f'"{y}":{json.dumps(c)},"{y}_confidence":' for c in signature.classes]
     limit = curve.threshold
     if len(heads) == 2:
         no, yes = heads
-        return lambda a: (f"{yes}{a[0]!r}" if a[0] > limit else f"{no}{1.0 - a[0]!r}").encode()
+        if not positive:
+            return lambda a: (f"{yes}{a[0]!r}" if a[0] > limit else f"{no}{1.0 - a[0]!r}").encode()
+        also = f',"{y}_probability":'
+        return lambda a: (
+            f"{yes}{a[0]!r}{also}{a[0]!r}" if a[0] > limit else f"{no}{1.0 - a[0]!r}{also}{a[0]!r}"
+        ).encode()
 
     def classes(a: Answer) -> bytes:
         code, confidence = _decide(a, limit)

@@ -1,0 +1,192 @@
+"""What a training has to say that nobody asked for: columns left out and why, labels that look alike, a rare class, infinities.
+
+Each is a plain mapping: its `kind`, the `column` it is about (or None), the `text`, and an `option`: what to write if it
+was not meant so. They go with the training's facts; who shows them, and where, is decided elsewhere. Nothing here changes
+what is learned.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tilth.core.names import is_bare, quoted
+from tilth.ml.learning.prepare import MOST_LEVELS, _plain_strings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tilth.ml.learning.fitting import Made, Rows
+    from tilth.ml.learning.target import Target
+
+Told: TypeAlias = "dict[str, str | None]"
+
+MOSTLY = (
+    0.9  # the share of a text column's rows that are numbers, from which on it was probably meant to be one
+)
+LOOKED_AT = 10_000  # different texts of a column
+RARE = 0.1  # the share of rows below which a class is called rare
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*\Z")
+
+
+def told(names: Sequence[str], data: Rows, made: Made, metrics: dict[str, Any]) -> list[Told]:
+    """All of it, in an order that people read. `names` are the inputs as they were declared."""
+    return [
+        *labels(data.target),
+        *_dropped(data),
+        *_texts(data),
+        *_infinite(names, data.table),
+        *_rare(data.target, metrics.get("rare")),
+        *_interval(data, made),
+        *_cut_short(made),
+    ]
+
+
+def _say(kind: str, column: str | None, text: str, option: str) -> Told:
+    return {"kind": kind, "column": column, "text": text, "option": option}
+
+
+def _sql(name: str) -> str:
+    return name if is_bare(name) else quoted(name)
+
+
+# --- the target --------------------------------------------------------------------------------------------
+
+
+def labels(target: Target) -> Iterator[Told]:
+    """Classes that differ only in case, in spaces, or in how Unicode writes the same letters."""
+    texts = [c for c in target.classes if isinstance(c, str)]
+    alike: dict[str, list[str]] = defaultdict(list)
+    for one in texts:
+        alike[_spelled(one)].append(one)
+    several = [group for group in alike.values() if len(group) > 1]
+    if not several:
+        return
+    shown = "; ".join(" = ".join(f"'{c}'" for c in group) for group in several[:5])
+    more = f"; and {len(several) - 5} more" if len(several) > 5 else ""
+    name = _sql(target.name)
+    yield _say(
+        "labels", target.name,
+        f"`{target.name}` has {len(texts)} classes, and {len(alike)} when case and spaces do not count: {shown}{more}. "
+        "Each spelling is a class of its own.",
+        f"If they are the same, write lower(trim({name})) AS {name} in the dataset's query.",
+    )  # fmt: skip
+
+
+def _spelled(label: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+
+
+def _rare(target: Target, found: dict[str, Any] | None) -> Iterator[Told]:
+    """How many rows of a rare class the model finds, counted on the rows that judge it."""
+    if not found or found["share"] >= RARE:
+        return
+    lost = found["found"] < found["rows"] / 2
+    option = (
+        f"To find more of them at the price of more false alarms: PREDICT {_sql(target.name)} POSITIVE {found['label']} and "
+        "OBJECTIVE (cost_false_negative = 10, cost_false_positive = 1)."
+    )
+    yield _say(
+        "rare", target.name,
+        f"{found['label']} is rare in `{target.name}`: {found['rows']:,} of {found['judged']:,} judged rows. The model finds "
+        f"{found['found']:,} of them, and says so of {found['called']:,} rows.",
+        option if lost else "Look at both numbers, and not at accuracy, when you judge this model.",
+    )  # fmt: skip
+
+
+# --- inputs ------------------------------------------------------------------------------------------------
+
+
+def _dropped(data: Rows) -> Iterator[Told]:
+    for name, why in data.preparation.dropped:
+        found = _numbers(data, name)
+        option = (
+            _as_number(name)
+            if found
+            else f"To leave it out yourself, write FEATURES (* EXCEPT ({_sql(name)}))."
+        )
+        text = f"`{name}` is not learned from: {why}{f'; {found}' if found else ''}."
+        yield _say("dropped", name, text, option)
+
+
+def _texts(data: Rows) -> Iterator[Told]:
+    """Text columns that are learned from, but not as one might think: numbers among words, and more values than are kept."""
+    for column in data.preparation.columns:
+        if column.kind != "category":
+            continue
+        found = _numbers(data, column.name)
+        if found:
+            text = f"`{column.name}` is a text to the model, and its values have no order: {found}."
+            yield _say("text", column.name, text, _as_number(column.name))
+        if len(column.levels) == MOST_LEVELS:
+            yield _say(
+                "levels", column.name,
+                f"`{column.name}` has more than {MOST_LEVELS:,} different texts: the {MOST_LEVELS:,} most frequent are learned "
+                "from, and all others count as missing.",
+                "Group the rare ones in the dataset's query.",
+            )  # fmt: skip
+
+
+def _numbers(data: Rows, name: str) -> str:
+    """In words, how many rows of a text column are numbers, where most are and not all; else nothing."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = data.table.column(name).slice(0, data.split.fit)
+    kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        return ""
+    counted = pc.value_counts(_plain_strings(values)).slice(0, LOOKED_AT)
+    rows = numbers = 0
+    others: list[str] = []
+    for one, count in zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True):
+        if one is None:
+            continue
+        rows += count
+        if _NUMBER.match(one):
+            numbers += count
+        else:
+            others.append(one)
+    if not others or numbers < MOSTLY * rows:
+        return ""
+    rest = "one text is not" if len(others) == 1 else f"{len(others):,} different ones are not"
+    return f"{numbers / rows:.1%} of its texts are numbers, {rest}"
+
+
+def _as_number(name: str) -> str:
+    column = _sql(name)
+    return f"If it is a number, write TRY_CAST({column} AS DOUBLE) AS {column} in the dataset's query: what is no number is then missing."
+
+
+def _infinite(names: Sequence[str], table: pa.Table) -> Iterator[Told]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for name in names:
+        values = table.column(name)
+        if not pa.types.is_floating(values.type):
+            continue
+        count = pc.sum(pc.is_inf(values)).as_py() or 0
+        if count:
+            yield _say(
+                "infinite", name,
+                f"`{name}` is infinite in {count:,} of {len(values):,} rows; to the model these are missing values.",
+                "Where it comes of a division, write a / NULLIF(b, 0) in the dataset's query.",
+            )  # fmt: skip
+
+
+# --- the fit -----------------------------------------------------------------------------------------------
+
+
+def _interval(data: Rows, made: Made) -> Iterator[Told]:
+    if made.interval is not None and made.interval.told:
+        yield _say("interval", data.target.name, made.interval.told, "Collect more rows.")
+
+
+def _cut_short(made: Made) -> Iterator[Told]:
+    if dict(made.chosen.fitted.notes).get("stopped_by") == "time limit":
+        text = "The fit was cut short by the time limit: what was best by then is used."
+        yield _say("time", None, text, "Give it more: USING (time_limit = '5 minutes').")

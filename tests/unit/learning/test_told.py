@@ -1,0 +1,213 @@
+"""What a training says unasked: columns left out, spellings of one label, infinities, a rare class; and what it refuses."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tilth.core.errors import TargetError
+from tilth.ml.learning.spec import TrainingSpec
+from tilth.ml.learning.training import Files, train
+from tilth.ml.serving.predictor import Predictor
+from tilth.runtime.registry import load
+
+ROWS = 1500
+RNG = np.random.default_rng(12)
+X = RNG.normal(size=ROWS)
+Y = X + RNG.normal(0, 0.3, ROWS)
+ENGINES = ("linear", "lightgbm", "sklearn")
+Run = Callable[..., tuple[list[dict[str, Any]], Predictor, dict[str, Any]]]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    def go(columns: dict[str, Any], **changes: Any) -> tuple[list[dict[str, Any]], Predictor, dict[str, Any]]:
+        pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+        spec = TrainingSpec(**{"model": "m", "targets": ("y",), "engine": "linear", **changes})
+        scorers, out = partial(load, "tilth.scorers"), tmp_path / "out"
+        files = Files([str(tmp_path / "rows.parquet")])
+        facts: Any = train(spec, files, str(out), partial(load, "tilth.learners"), scorers, lambda *_: None)
+        found = Predictor.load({p.name: p.read_bytes() for p in out.iterdir()}, scorers, 1, "d")
+        return facts["told"], found, facts
+
+    return go
+
+
+def only(told: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    found = [t for t in told if t["kind"] == kind]
+    assert len(found) == 1, told
+    assert set(found[0]) == {"kind", "column", "text", "option"}
+    return found[0]
+
+
+def test_nothing_is_said_of_plain_rows(run: Run) -> None:
+    told, _, _ = run({"x": X, "place": [["a", "b", "c"][n % 3] for n in range(ROWS)], "y": Y})
+    assert told == []
+
+
+# --- columns -----------------------------------------------------------------------------------------------
+
+
+def test_a_number_column_that_is_text_for_its_na_is_told_with_the_way_out(run: Run) -> None:
+    texts = [f"{v:.6f}" if n % 50 else "NA" for n, v in enumerate(X)]
+    told, found, _ = run({"x": texts, "z": RNG.normal(size=ROWS), "y": Y > 0})
+    said = only(told, "dropped")
+    assert said["column"] == "x"
+    assert "different values" in said["text"]
+    assert "98.5% of its texts are numbers, one text is not" in said["text"]
+    assert "TRY_CAST(x AS DOUBLE) AS x" in said["option"]
+    assert found.signature.names == ("z",)
+
+
+def test_few_numbers_among_words_are_learned_from_as_texts_and_told(run: Run) -> None:
+    texts = [str(int(v * 3)) if n % 50 else "n/a" for n, v in enumerate(X)]
+    said = only(run({"my x": texts, "y": Y > 0})[0], "text")
+    assert said["column"] == "my x"
+    assert 'TRY_CAST("my x" AS DOUBLE) AS "my x"' in said["option"]
+
+
+@pytest.mark.parametrize("texts", [["00420", "01067"], ["a1", "b2"], ["1", "2", "x", "y"]])
+def test_codes_and_mixed_texts_are_no_numbers(run: Run, texts: list[str]) -> None:
+    told, _, _ = run({"code": [texts[n % len(texts)] for n in range(ROWS)], "x": X, "y": Y})
+    assert told == []
+
+
+def test_many_different_texts_are_told_with_their_number(run: Run) -> None:
+    told, _, _ = run({"note": [f"text {n}" for n in range(ROWS)], "x": X, "y": Y})
+    said = only(told, "dropped")
+    assert "different values in" in said["text"]
+    assert "EXCEPT (note)" in said["option"]
+    rows = 6 * ROWS
+    city = [f"c{n % 1500}" for n in range(rows)]
+    told, _, _ = run(
+        {"city": city, "x": np.tile(X, 6), "y": np.tile(Y, 6), "id": np.arange(rows)}, key=("id",)
+    )
+    assert "1,000 most frequent" in only(told, "levels")["text"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("target", [Y, Y > 0, np.digitize(Y, [-1, 1])], ids=["number", "two", "three"])
+def test_an_infinite_input_is_a_gap_and_told(run: Run, engine: str, target: Any) -> None:
+    ratio = np.where(np.arange(ROWS) % 100 == 0, np.where(X > 0, np.inf, -np.inf), X)
+    told, found, _ = run({"ratio": ratio, "z": RNG.normal(size=ROWS), "y": target}, engine=engine)
+    assert f"infinite in {ROWS // 100} of {ROWS:,} rows" in only(told, "infinite")["text"]
+    asked = pa.table({"ratio": [np.inf, -np.inf, np.nan, None], "z": [0.5] * 4})
+    answers = found.predict(asked).to_pylist()
+    assert answers == [answers[-1]] * 4
+    assert [i.required for i in found.signature.inputs] == [False, True]
+
+
+@pytest.mark.parametrize("values", [[np.inf] * ROWS, [np.nan] * ROWS, np.where(X > 0, np.inf, np.nan)])
+def test_a_column_without_a_finite_number_is_left_out(run: Run, values: Any) -> None:
+    told, _, _ = run({"a": values, "x": X, "y": Y})
+    assert "no value is a finite number" in only(told, "dropped")["text"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("target", [Y, Y > 0], ids=["number", "two"])
+@pytest.mark.parametrize("size", [1e39, 1e200, 1.7e308])
+def test_vast_inputs_are_learned_from(run: Run, engine: str, target: Any, size: float) -> None:
+    vast = np.where(np.arange(ROWS) % 7 == 0, np.sign(X) * size, X)
+    _, found, facts = run({"v": vast, "z": X + RNG.normal(0, 0.1, ROWS), "y": target}, engine=engine)
+    assert np.isfinite(facts["metrics"]["value"])
+    answers = found.predict(pa.table({"v": [size, -size, 0.0], "z": [0.0, 0.0, 0.0]}))
+    assert answers["y"].null_count == 0
+    for row in answers.to_pylist():
+        assert all(np.isfinite(v) for v in row.values() if isinstance(v, float))
+
+
+# --- the target --------------------------------------------------------------------------------------------
+
+
+def test_six_spellings_of_two_labels_are_told(run: Run) -> None:
+    spelled = {True: ["yes", "yes ", "Yes"], False: ["no", " no", "NO"]}
+    told, _, _ = run({"x": X, "y": [spelled[bool(v > 0)][n % 3] for n, v in enumerate(Y)]})
+    said = only(told, "labels")
+    assert "6 classes, and 2 when case and spaces do not count" in said["text"]
+    assert "'Yes' = 'yes' = 'yes '" in said["text"]
+    assert "lower(trim(y)) AS y" in said["option"]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "told"),
+    [("ﬁn", "fin", True), ("a  b", "a b", True), ("e\u0301", "é", True), ("a-b", "ab", False)],
+)
+def test_letters_that_are_the_same_are_one_spelling(run: Run, a: str, b: str, told: bool) -> None:
+    found, _, _ = run({"x": X, "y": [(a, b, "other")[n % 3] for n in range(ROWS)]})
+    assert any(t["kind"] == "labels" for t in found) is told
+
+
+@pytest.mark.parametrize("count", [1, 15])
+def test_an_infinite_target_is_refused_with_how_many(run: Run, count: int) -> None:
+    with pytest.raises(TargetError, match=f"`y` is infinite in {count} of 1,500 rows") as error:
+        run({"x": X, "y": np.where(np.arange(ROWS) < count, np.inf, Y)})
+    assert "isfinite(y)" in error.value.hint
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("size", [1e31, 1e150, 1.7e308])
+def test_a_vast_target_is_refused_with_how_many(run: Run, engine: str, size: float) -> None:
+    with pytest.raises(TargetError, match=r"`y` is beyond 1e\+30 in 2 of 1,500 rows"):
+        run({"x": X, "y": np.where(np.arange(ROWS) < 2, size, Y)}, engine=engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_large_target_is_learned(run: Run, engine: str) -> None:
+    _, _, facts = run({"x": X, "y": Y * 1e29}, engine=engine)
+    assert facts["metrics"]["metrics"]["r2"] > 0.8
+
+
+def test_mape_is_refused_where_the_target_has_zeros_and_not_shown(run: Run) -> None:
+    zeros = np.where(np.arange(ROWS) % 10 == 0, 0.0, np.abs(Y))
+    with pytest.raises(TargetError, match="is 0 in 150 of 1,500 rows"):
+        run({"x": X, "y": zeros}, metric="mape")
+    _, _, facts = run({"x": X, "y": zeros})
+    assert "mape" not in facts["metrics"]["metrics"]
+    assert "mape" in run({"x": X, "y": np.abs(Y) + 1})[2]["metrics"]["metrics"]
+
+
+# --- a rare class ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["auto", "lightgbm"])
+@pytest.mark.parametrize(("bound", "noise"), [(0.998, 0), (0.998, 3), (0.99, 0)])
+def test_a_rare_class_that_can_be_told_apart_is_predicted(
+    run: Run, engine: str, bound: float, noise: int
+) -> None:
+    rng = np.random.default_rng(3)
+    many = 20_000
+    x = rng.random(many)
+    others = {f"n{i}": rng.normal(size=many) for i in range(noise)}
+    told, found, facts = run(
+        {"id": np.arange(many), "x": x, **others, "y": (x > bound).astype(np.int64)},
+        key=("id",),
+        engine=engine,
+    )
+    new = rng.random(60_000)
+    asked = pa.table({"x": new, **{f"n{i}": rng.normal(size=60_000) for i in range(noise)}})
+    said = found.predict(asked)["y"].to_numpy() == 1
+    truth = new > bound
+    assert (said & truth).sum() >= 0.7 * truth.sum()
+    assert (said & ~truth).sum() <= 0.4 * truth.sum()
+    seen = only(told, "rare")
+    counted = facts["metrics"]["rare"]
+    assert f"finds {counted['found']:,} of them" in seen["text"]
+    assert counted["label"] == "1"
+    assert counted["found"] >= 0.7 * counted["rows"]
+
+
+def test_a_rare_class_that_cannot_be_found_is_said_so(run: Run) -> None:
+    rare = np.random.default_rng(6).random(ROWS) < 0.03
+    told, _, facts = run({"x": X, "y": [["fraud", "ok"][int(not r)] for r in rare]})
+    said = only(told, "rare")
+    assert "'fraud' is rare" in said["text"]
+    assert "finds 0 of them" in said["text"]
+    assert "POSITIVE 'fraud'" in said["option"]
+    counted = facts["metrics"]["rare"]
+    assert counted["found"] == 0
+    assert abs(counted["rows"] / counted["judged"] - rare.mean()) < 0.02
