@@ -37,6 +37,7 @@ from tilth.sql.statements import (
 METRICS = ("roc_auc", "log_loss", "accuracy", "f1", "brier", "rmse", "mae", "r2", "mape")
 OBJECTIVE = (
     "metric", "minimum", "confidence", "cost_false_negative", "cost_false_positive", "label_delay", "slices", "coverage",
+    "strict",
 )  # fmt: skip
 GATING = (
     "confidence",
@@ -283,6 +284,7 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "cost_false_positive": (_is_cost, "cost_false_positive = 20"),
     "label_delay": (_is_duration, "label_delay = '1 day'"),
     "coverage": (_is_coverage, "coverage = 0.9, a number from 0.5 to 0.99"),
+    "strict": (lambda v: isinstance(v, bool), "strict = true"),
     "slices": (_is_slices, "slices = ['origin', 'carrier']"),
     "engine": (lambda v: isinstance(v, str), "engine = 'auto'"),
     "estimator": (_matches(_ESTIMATOR), "estimator = 'module:function'"),

@@ -20,6 +20,7 @@ import msgspec
 
 from tilth.core.errors import InputError, TilthError
 from tilth.core.time import show_instant
+from tilth.ml.serving.gaps import refusal
 from tilth.ml.serving.once import once
 from tilth.ml.serving.predictor import Answer, Predictor
 from tilth.ml.serving.rollout import Observation, Progress, Stage, observe, takes
@@ -242,15 +243,16 @@ class Answering:
         pause, ident, at = _Pause(), self._ident(), self._now()
         lines = []
         for number, one in enumerate(scored):
-            name = ident if alone else b"%b.%d" % (ident, number)
-            lines.append(side.record(at, name, role, one.scored))
+            if one.scored is not None:
+                name = ident if alone else b"%b.%d" % (ident, number)
+                lines.append(side.record(at, name, role, one.scored))
             await pause.here()
         if lines:
             self.log.append(b"\n".join(lines))
         if route.rolling is not None and pinned is None:
-            few = scored[:SHADOWED_ROWS]
-            self._show(route, rows[:SHADOWED_ROWS], [s.scored[2] for s in few], ident)
-        lacking = sum(side.lacks(one.scored[1]) for one in scored)
+            few, answers = _answered(rows, scored)
+            self._show(route, few, answers, ident)
+        lacking = sum(side.lacks(one.scored[1]) for one in scored if one.scored is not None)
         return Reply(tuple(one.said for one in scored), ident, side, lacking)
 
     async def _score(self, route: Route, asked: _Asked, pinned: Side | None) -> tuple[Side, str, list[_Said]]:
@@ -272,7 +274,7 @@ class Answering:
             return self._failed(route, error), CHAMPION, await _said(lead, decoded, names)
         if role is CANARY:
             took = (perf_counter() - began) / len(asked.rows)
-            _worked(route, took, asked.rows[:SHADOWED_ROWS], [s.scored[2] for s in said[:SHADOWED_ROWS]])
+            _worked(route, took, *_answered(asked.rows, said))
         return side, role, said
 
     def _failed(self, route: Route, error: Exception) -> Side:
@@ -395,10 +397,10 @@ class _Pause:
 
 
 class _Said(NamedTuple):
-    """One row's answer: the inside of its JSON object, and what goes to the log."""
+    """One row's answer: the inside of its JSON object, and what goes to the log; nothing of a row that was refused."""
 
     said: bytes
-    scored: Scored
+    scored: Scored | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,6 +426,10 @@ class _Asked:
                 once(body, written)
                 if self.require_key:
                     side.require(row)
+                if predictor.strict and (lacking := predictor.gaps(row)):
+                    row = refusal(predictor.signature.model, lacking)
+                    if self.alone:
+                        raise row
             except InputError as error:
                 if self.alone:
                     raise
@@ -436,12 +442,23 @@ class _Asked:
 async def _said(side: Side, decoded: Sequence[tuple[Any, bytes]], names: Sequence[str] | None) -> list[_Said]:
     pause, out, predictor = _Pause(), [], side.predictor
     for row, written in decoded:
+        if isinstance(row, InputError):
+            out.append(_Said(b'"error":' + msgspec.json.encode(row.fields()), None))
+            continue
         score = predictor.score_row(row)
+        remark = predictor.remark(row)
         inside = predictor.render(score)
         said = inside if names is None else _chosen(predictor, row, score, names)
-        out.append(_Said(said, (inside, row, score, written)))
+        out.append(_Said(said + remark, (inside + remark, row, score, written)))
         await pause.here()
     return out
+
+
+def _answered(rows: Sequence[bytes], said: Sequence[_Said]) -> tuple[list[bytes], list[Answer]]:
+    """The first rows and their scores, without those that were refused."""
+    few = zip(rows[:SHADOWED_ROWS], said[:SHADOWED_ROWS], strict=True)
+    kept = [(row, one.scored[2]) for row, one in few if one.scored is not None]
+    return [row for row, _ in kept], [score for _, score in kept]
 
 
 def _chosen(predictor: Predictor, row: Any, score: Answer, names: Sequence[str]) -> bytes:

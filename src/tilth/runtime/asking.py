@@ -7,23 +7,25 @@ with the number of rows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tilth.core.errors import InputError, LanguageError, Position, TilthError, UnknownNameError
+from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.schema import DataType, Schema
 from tilth.ml.data import reading
 from tilth.ml.data.snapshots import arrow_type
+from tilth.ml.serving.gaps import Gaps, notice
 from tilth.ports.limits import Limits
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.ports.streams import closing
 from tilth.resources.graph import Graph
 from tilth.runtime import catalog, generations, sources
-from tilth.runtime.scoring import Through, honest, predicted, through
+from tilth.runtime.scoring import Through, fitting, honest, predicted, through
 from tilth.runtime.workspace import Workspace, manifest_of, version_of, version_row
 from tilth.sql import lineage
 from tilth.sql.rewrite import (
@@ -77,8 +79,12 @@ def select(
     models: Models,
     statement: Select,
     limits: Limits | None = None,
+    told: list[str] | None = None,
 ) -> pa.RecordBatchReader:
-    """The result of the query; errors are placed in the statement. What it holds open ends with its last batch."""
+    """The result of the query; errors are placed in the statement. What it holds open ends with its last batch.
+
+    `told` gets what people should know of the answer once it is read: rows answered with gaps where training had none.
+    """
     sql = statement.sql.rstrip().rstrip(";")
     text, pins = time_travel(sql)
     stack = ExitStack()
@@ -88,8 +94,9 @@ def select(
         opened[catalog.NAME] = catalog.SystemTables(work)
         datasets = _datasets(work, environment, pins)
         reader = _Query(
-            work, models, opened, datasets, sql, text, statement.position, limits or Limits()
-        ).run()
+            work, models, opened, datasets, sql, text, statement.position, limits or Limits(),
+            told if told is not None else [],
+        ).run()  # fmt: skip
         return closing(reader, stack.close)
     except TilthError as error:
         stack.close()
@@ -138,6 +145,7 @@ class _Query:
     text: str  # without FOR VERSION and FOR SNAPSHOT
     at: Position | None
     limits: Limits
+    told: list[str]  # what people should know of the answer, once it is read
 
     def run(self) -> pa.RecordBatchReader:
         uses = lineage.tables(self.text, self.at)
@@ -197,16 +205,21 @@ class _Query:
         model = self.models.get(split.model, split.version)
         given = dict(split.inputs)
         arrays = {i.name: fitting(i.name, given.get(i.name), i.type) for i in model.signature.inputs}
-        outputs = one_row(model, given, split.wanted)
+        row = model.taken(given)
+        outputs = model.choose(row, model.score_row(row), split.wanted)
+        self.told.extend(f"{split.model}: {words}" for words in notice(model.gaps(row)))
         types = {o.name: arrow_type(o.type) for o in model.signature.outputs}
-        arrays |= {name: pa.array([_cell(outputs[name])], types[name]) for name in split.wanted}
+        arrays |= {o: pa.array([_cell(outputs[o], types[o])], types[o]) for o in split.wanted}
         return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
 
     def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:
         rows = self._rows(split.inner)
 
+        seen = {u.name: Gaps(u.name, self.models.get(u.name, u.version).strict) for u in split.models}
+
         def chain(threads: int | None) -> Through:
-            return through([(u, self.models.get(u.name, u.version, threads)) for u in split.models])
+            uses = [(u, self.models.get(u.name, u.version, threads)) for u in split.models]
+            return through(uses, seen)
 
         others = self._others(split.outer)
         failed: list[TilthError] = []
@@ -216,7 +229,12 @@ class _Query:
         except TilthError as error:
             others.close()
             raise failed[0] if failed else error from None
-        return closing(honest(answer, failed), others.close)
+
+        def close() -> None:
+            others.close()
+            self.told.extend(words for gaps in seen.values() for words in gaps.words())
+
+        return closing(honest(answer, failed), close)
 
     def _others(self, outer: str) -> reading.Reading:
         """The tables that the rest of the query names besides the predicted rows: in a subquery, say."""
@@ -225,41 +243,13 @@ class _Query:
         return reading.open_inputs(outer, schemas, self.sources, self.datasets, self.work.blobs, hold=True)
 
 
-def fitting(name: str, value: Any, kind: DataType) -> pa.Array:
-    """The value in the input's type; InputError when it does not fit, exactly."""
+def _cell(value: Any, kind: pa.DataType) -> Any:
+    """An output as Arrow takes it: probabilities as pairs, an explanation as a JSON text."""
     import pyarrow as pa
 
-    try:
-        if (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and kind in {DataType.FLOAT, DataType.DECIMAL}
-        ):
-            value = float(value)
-        return pa.array([value]).cast(arrow_type(kind))
-    except (pa.ArrowException, OverflowError, ValueError, TypeError):
-        shown = repr(value)
-        raise InputError(
-            f"The input `{name}` cannot be {shown if len(shown) <= 60 else shown[:59] + '…'}: it is {kind}.",
-            hint=f"Give `{name}` a value of that type; a moment has no offset here, and is in UTC.",
-        ) from None
-
-
-def one_row(model: Predictor, given: Mapping[str, Any], wanted: tuple[str, ...]) -> dict[str, Any]:
-    """The wanted outputs for one row of inputs by name; the explanation as a JSON text."""
-    import json
-
-    answer = model.predict_rows([given])[0]
-    y = model.signature.output
-    out: dict[str, Any] = {}
-    for name in wanted:
-        out[name] = json.dumps(model.explain(given)) if name == f"{y}_explain" else answer[name]
-    return out
-
-
-def _cell(value: Any) -> Any:
-    """A value as Arrow takes it: a mapping as its pairs."""
-    return list(value.items()) if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    return list(value.items()) if pa.types.is_map(kind) else json.dumps(value)
 
 
 def models_of(work: Workspace, environment: str, loaded: Loaded) -> Models:

@@ -105,6 +105,7 @@ def spec_of(
         identity=columns_of(named(data.key) if data else (), schema.names),
         positive=declared.targets[0].positive,
         coverage=objective.get("coverage"),
+        strict=bool(objective.get("strict", False)),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from tilth.core.errors import InputError
+from tilth.ml.serving.gaps import Gaps, refusal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,10 +49,12 @@ class Model:
         """The rows with their predictions: for one mapping a mapping, for a list a list, for a table a table.
 
         A table is an Arrow table, or anything that gives one through `__arrow_c_stream__` (polars, pandas, DuckDB).
-        InputError names an input that is missing, unknown (in mappings) or of another type.
+        InputError names an input that is not given, unknown (in mappings) or of another type. One that is given as None or
+        NaN and never was missing in training is answered as a gap, with a GapWarning; a strict model raises InputError for
+        such a mapping, and leaves such a row of a list or table without outputs.
         """
         if isinstance(rows, Mapping):
-            return self._rows([rows])[0]
+            return self._one(rows)
         if hasattr(rows, "__arrow_c_stream__"):
             return self._table(rows, outputs)
         if isinstance(rows, Iterable) and not isinstance(rows, str | bytes):
@@ -65,17 +68,32 @@ class Model:
         """Why: value, confidence, the strongest contributions, and the version and digest that say so."""
         return self._predictor.explain(row)
 
+    def _one(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        seen = self._seen()
+        (answer,) = self._predictor.predict_rows([row], seen)
+        if seen.refused:
+            raise refusal(self.name, tuple(seen.lacking))
+        seen.warn()
+        return {**row, **answer}
+
     def _rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        answers = self._predictor.predict_rows(rows)
+        seen = self._seen()
+        answers = self._predictor.predict_rows(rows, seen)
+        seen.warn()
         return [{**row, **answer} for row, answer in zip(rows, answers, strict=True)]
+
+    def _seen(self) -> Gaps:
+        return Gaps(self.name, self._predictor.strict)
 
     def _table(self, rows: Any, outputs: Sequence[str] | None) -> pa.Table:
         import pyarrow as pa
 
         table = rows if isinstance(rows, pa.Table) else pa.table(rows)
-        made = [self._predictor.predict(batch, outputs) for batch in table.to_batches(65_536)]
+        seen = self._seen()
+        made = [self._predictor.predict(batch, outputs, seen) for batch in table.to_batches(65_536)]
         if not made:
             made = [self._predictor.predict(table, outputs)]
+        seen.warn()
         answers = pa.Table.from_batches(made)
         for name in answers.schema.names:
             table = table.append_column(name, answers.column(name))

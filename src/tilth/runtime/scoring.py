@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tilth.core.errors import TilthError
+from tilth.core.errors import InputError, TilthError
+from tilth.core.schema import DataType
 from tilth.ml.data.snapshots import arrow_type
+from tilth.ml.serving.gaps import Gaps
+from tilth.ml.serving.values import Misfit, fitted
 from tilth.sql.rewrite import ModelUse
 
 if TYPE_CHECKING:
@@ -26,9 +29,9 @@ MOST_CORES = 8
 AT_ONCE = 32_768  # rows that a core scores at a time
 
 
-def through(uses: Sequence[tuple[ModelUse, Predictor]]) -> Through:
-    """A function that adds the outputs of each model in turn, under their flat names."""
-    steps = [_applied(use, model) for use, model in uses]
+def through(uses: Sequence[tuple[ModelUse, Predictor]], seen: Mapping[str, Gaps]) -> Through:
+    """A function that adds the outputs of each model in turn, under their flat names. `seen` counts gaps by model."""
+    steps = [_applied(use, model, seen[use.name]) for use, model in uses]
 
     def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
         for step in steps:
@@ -99,11 +102,14 @@ def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, AT_ONCE)
 
 
-def _applied(use: ModelUse, model: Predictor) -> Through:
+def _applied(use: ModelUse, model: Predictor, seen: Gaps) -> Through:
     """A function that adds the model's outputs to a batch under their flat names."""
     import pyarrow as pa
 
-    types = {i.name: arrow_type(i.type) for i in model.signature.inputs}
+    types = {i.name: i.type for i in model.signature.inputs}
+    constants = {
+        b.input: fitting(b.input, b.value, types[b.input])[0] for b in use.inputs if b.column is None
+    }
     asked = [output for output, _ in use.outputs]
     flat = [name for _, name in use.outputs]
 
@@ -112,14 +118,29 @@ def _applied(use: ModelUse, model: Predictor) -> Through:
         for b in use.inputs:
             names.append(b.input)
             if b.column is None:
-                columns.append(pa.repeat(pa.scalar(b.value), batch.num_rows).cast(types[b.input]))
+                columns.append(pa.repeat(constants[b.input], batch.num_rows))
             else:
                 columns.append(batch.column(b.column))
         inputs = pa.RecordBatch.from_arrays(columns, names=names) if columns else batch
-        made = model.predict(inputs, asked)
+        made = model.predict(inputs, asked, seen)
         return pa.RecordBatch.from_arrays([*batch.columns, *made.columns], names=[*batch.schema.names, *flat])
 
     return apply
+
+
+def fitting(name: str, value: Any, kind: DataType) -> pa.Array:
+    """The value in the input's type, as every door has it; InputError when it does not fit, exactly."""
+    import pyarrow as pa
+
+    try:
+        held = fitted(value, kind)
+        return pa.array([held], pa.float64() if kind is DataType.DECIMAL else arrow_type(kind))
+    except (Misfit, pa.ArrowException, OverflowError, ValueError, TypeError):
+        shown = repr(value)
+        raise InputError(
+            f"The input `{name}` cannot be {shown if len(shown) <= 60 else shown[:59] + '…'}: it is {kind}.",
+            hint=f"Give `{name}` a value of that type; a moment without an offset is in UTC.",
+        ) from None
 
 
 def honest(reader: pa.RecordBatchReader, failed: list[TilthError]) -> pa.RecordBatchReader:

@@ -55,6 +55,7 @@ class Result:
     text: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     refused: bool = False  # a candidate did not pass its gate
+    told: list[str] = field(default_factory=list)  # what to know of the rows, once they are read
 
     def arrow(self) -> pa.Table:
         """The rows as an Arrow table; a result can be read once."""
@@ -115,7 +116,9 @@ class Session:
     def _select(self, statement: Select) -> Result:
         models = asking.models_of(self.work, self.environment, self.loaded)
         graph = self.deployed(self.environment)
-        return Result(asking.select(self.work, graph, self.environment, models, statement, self.limits))
+        told: list[str] = []
+        reader = asking.select(self.work, graph, self.environment, models, statement, self.limits, told)
+        return Result(reader, told=told)
 
     def _explain(self, statement: ExplainPredict) -> Result:
         import pyarrow as pa

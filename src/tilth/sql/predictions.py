@@ -15,7 +15,7 @@ from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.sql.elements import elements
 from tilth.sql.joins import split_join
-from tilth.sql.pushdown import literal
+from tilth.sql.pushdown import has_offset, literal
 from tilth.sql.shapes import (
     PREDICTION,
     Binding,
@@ -51,6 +51,7 @@ def predictions(
     _check_pins(text, used, pins)
     if not used:
         return None
+    _check_offsets(root)
     select = _select_of(used, text)
     elements(root, used, {o.lower() for t in used for o in known[t.key][1].maps})
     of_model = {id(t.node): (known[t.key], _version(t, pins)) for t in used}
@@ -65,6 +66,18 @@ def predictions(
         )
     (name, shape), version = of_model[id(used[0].node)]
     return _Row(text, root, select, used[0], name, shape).split(version)
+
+
+def _check_offsets(root: exp.Expr) -> None:
+    """A moment with an offset is the same everywhere, or refused: it would be UTC over HTTP, and local time here."""
+    from sqlglot import exp
+
+    for node in root.find_all(exp.Cast):
+        if has_offset(node):
+            raise InputError(
+                f"TIMESTAMP '{node.this.this}' has an offset, and TIMESTAMP has none: it would be dropped.",
+                hint=f"Write TIMESTAMPTZ '{node.this.this}', which is read in UTC.",
+            )
 
 
 def _select_of(used: list[Named], text: str) -> exp.Select:
@@ -157,7 +170,7 @@ class _Row:
         if found is None and not isinstance(value, exp.Null | None):
             raise InputError(
                 f"Input `{self.inputs[key]}` of model `{self.name}` needs a plain value.",
-                hint="Write a number, a 'string', TRUE, FALSE, NULL, DATE '...' or TIMESTAMP '...'.",
+                hint="Write a number, a 'string', TRUE, FALSE, NULL, DATE '...', TIMESTAMP '...' or TIMESTAMPTZ '...'.",
                 where=position_of(self.text, column),
             )
         name = self.inputs[key]

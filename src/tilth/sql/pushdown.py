@@ -8,7 +8,7 @@ that depend on a collation or on a float's width are left to DuckDB.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, TypeAlias
 
 from tilth.core.schema import DataType, Field, Schema
@@ -141,7 +141,10 @@ def _null_test(part: exp.Expr) -> list[tuple[exp.Expr, str, object]]:
 
 
 def literal(node: exp.Expr) -> Literal | None:
-    """The value of a literal, negative number, boolean, DATE '...' or TIMESTAMP '...'; None for anything else."""
+    """The value of a literal, negative number, boolean, DATE '...', TIMESTAMP '...' or TIMESTAMPTZ '...' (naive, in UTC).
+
+    None for anything else.
+    """
     from sqlglot import exp
 
     while isinstance(node, exp.Paren):
@@ -159,6 +162,8 @@ def literal(node: exp.Expr) -> Literal | None:
             return _date(str(node.this.this))
         if kind in ("TIMESTAMP", "TIMESTAMPNTZ", "DATETIME"):
             return _instant(str(node.this.this))
+        if kind == "TIMESTAMPTZ":
+            return _zoned(str(node.this.this))
     return None
 
 
@@ -186,6 +191,28 @@ def _instant(text: str) -> datetime | None:
     except ValueError:
         return None
     return found if found is not None and found.tzinfo is None else None
+
+
+def _zoned(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text.strip()) if len(text.strip()) >= 10 else None
+        return found if found is None or found.tzinfo is None else found.astimezone(UTC).replace(tzinfo=None)
+    except (ValueError, OverflowError):
+        return None
+
+
+def has_offset(node: exp.Expr) -> bool:
+    """Whether this is a text with an offset made a TIMESTAMP: DuckDB drops the offset, and the moment is another."""
+    from sqlglot import exp
+
+    if not (isinstance(node, exp.Cast) and isinstance(node.this, exp.Literal) and node.this.is_string):
+        return False
+    if node.args["to"].this.name not in ("TIMESTAMP", "TIMESTAMPNTZ", "DATETIME"):
+        return False
+    try:
+        return datetime.fromisoformat(str(node.this.this).strip()).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _converted(field: Field, op: str, value: object) -> Filter | None:

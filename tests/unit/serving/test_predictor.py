@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tilth.core.errors import InputError, TamperError, UnknownNameError
 from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
+from tilth.ml.serving.gaps import Gaps
 from tilth.ml.serving.predictor import Predictor
 from tilth.runtime.registry import load
 
@@ -197,11 +198,24 @@ def test_an_explanation_adds_up_and_names_its_version(predictor: Predictor) -> N
 
 BAD = {
     "unknown": ({"plcae": "JFK"}, "no input `plcae`", "Did you mean `place`?"),
-    "text for a number": ({"count": "3"}, "`count` must be a number; str was given", "Inputs of late"),
+    "text for a number": (
+        {"count": "3"},
+        "`count` must be a whole number within 64 bits; str was given",
+        "Inputs of late",
+    ),
     "number for a text": ({"place": 3}, "`place` must be a text; int was given", "Inputs of late"),
     "number for a truth": ({"flag": 1}, "`flag` must be true or false; int was given", "Inputs of late"),
     "no instant": ({"at": "yesterday"}, "`at` cannot be read", "Inputs of late"),
-    "null where none was": ({"count": None}, "`count` must be a number; null was given", "Inputs of late"),
+    "half a whole number": (
+        {"count": 3.5},
+        "`count` must be a whole number within 64 bits; float",
+        "Inputs of late",
+    ),
+    "more than 64 bits": (
+        {"count": 2**63},
+        "`count` must be a whole number within 64 bits",
+        "Inputs of late",
+    ),
 }
 
 
@@ -229,7 +243,7 @@ def test_half_a_character_in_a_name_is_refused(late: Predictor) -> None:
     assert "Inputs of late" in str(caught.value.hint)
 
 
-def test_a_missing_input_is_refused_unless_training_saw_gaps(late: Predictor) -> None:
+def test_an_input_that_is_not_given_is_refused_unless_training_saw_gaps(late: Predictor) -> None:
     row = json.loads(bodies(1)[0])
     assert late.predict_rows([{k: v for k, v in row.items() if k not in {"z", "place"}}])
     assert {i.name for i in late.signature.inputs if not i.required} == {"z", "place"}
@@ -237,12 +251,39 @@ def test_a_missing_input_is_refused_unless_training_saw_gaps(late: Predictor) ->
         late.predict_rows([{k: v for k, v in row.items() if k not in {"x y", "count"}}])
     with pytest.raises(InputError, match="`count` is missing"):
         late.predict(TABLE.drop_columns(["count"]))
+
+
+def test_a_gap_where_training_had_none_is_answered_and_counted(late: Predictor) -> None:
     holes = TABLE.set_column(4, "count", pa.array([None, *range(ROWS - 1)]))
-    with pytest.raises(InputError, match="`count` is missing in 1 of 3,000 rows"):
-        late.predict(holes)
-    nan = TABLE.set_column(2, "x y", pa.array([math.nan] * 2 + [0.0] * (ROWS - 2)))
-    with pytest.raises(InputError, match="`x y` is missing in 2 of 3,000 rows"):
-        late.predict(nan)
+    nan = holes.set_column(2, "x y", pa.array([math.nan, math.inf] + [0.0] * (ROWS - 2)))
+    seen = Gaps("late")
+    made = late.predict(nan, None, seen)
+    assert made.num_rows == ROWS
+    assert made.column("answer").null_count == 0
+    assert (seen.rows, seen.lacking, seen.refused) == (ROWS, {"x y": 2, "count": 1}, 0)
+    assert (
+        seen.words()[1]
+        == "late: `count` is missing in 1 of 3,000 rows, never was in training, and was answered as a gap"
+    )
+
+
+def test_a_gap_where_training_had_none_counts_as_the_median(late: Predictor) -> None:
+    """An engine that saw no gap takes one for a zero: 1970, or a distance of none."""
+    row = json.loads(bodies(1)[0])
+    fills = {c.name: c.fills for c in late._preparation.columns}
+    assert fills["z"] == fills["place"] == ()  # training saw gaps there
+    for name, span in {"x y": 0.1, "count": 2}.items():
+        (fill,) = fills[name]
+        assert abs(fill - float(np.median(TABLE[name]))) < span
+    (gap,), (near,) = (
+        late.predict_rows([{**row, "x y": None}]),
+        late.predict_rows([{**row, "x y": fills["x y"][0]}]),
+    )
+    assert gap == near
+    assert (
+        late.score_json(json.dumps({**row, "x y": None}).encode())[2]
+        == late.score_json(json.dumps({**row, "x y": fills["x y"][0]}).encode())[2]
+    )
 
 
 def test_carried_columns_are_taken_and_change_nothing(late: Predictor) -> None:

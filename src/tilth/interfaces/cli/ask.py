@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
+import warnings
 from dataclasses import replace
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tilth.core.errors import GateRefusedError, InputError, LanguageError, ResourceLimitError, TilthError
 from tilth.core.figures import figure, sql_text
+from tilth.core.schema import DataType
 from tilth.core.time import parse_duration
 from tilth.interfaces.cli import ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, version_number
@@ -119,6 +119,8 @@ def _print(done: Result, line: show.Line, form: str, limit: int) -> None:
     if done.text:
         click.echo(show.clean(done.text), err=form != "table")
     show.rows(done.reader, form, limit)
+    for words in done.told:
+        show.note(words)
 
 
 def _prompt(session: Session, line: show.Line, form: str, limit: int) -> None:
@@ -176,12 +178,14 @@ def predict(
     version: int | None,
     clock: str | None,
 ) -> None:
-    """One prediction of MODEL from inputs by name; an input left out is missing.
+    """One prediction of MODEL from inputs by name; `input=` without a value is missing.
 
     \b
     MODEL may carry a version: late@3.
     Example: tilth predict late origin=JFK dest=LAX carrier=DL distance=2475 --explain
     """
+    from tilth.ml.serving.gaps import GapWarning
+
     name, _, pinned = model.partition("@")
     if pinned and version_number(pinned) is None:
         raise click.BadParameter(f"{pinned!r} is not a version's number; write {name}@3.", param_hint="MODEL")
@@ -191,7 +195,11 @@ def predict(
         why = found.explain(given)
         show.facts(why, _explained(name, why), as_json)
         return
-    answer = {k: v for k, v in found.predict(given).items() if k not in given}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", GapWarning)
+        answer = {k: v for k, v in found.predict(given).items() if k not in given}
+    for warning in told:
+        show.note(str(warning.message))
     said = {**answer, "model": name, "version": found.version}
     show.facts(said, "\n".join(f"{k}: {_shown(v)}" for k, v in said.items()), as_json)
 
@@ -210,6 +218,7 @@ def _given(pairs: tuple[str, ...], types: dict[str, str], model: str) -> dict[st
 def _typed(pair: str, types: dict[str, str], model: str) -> tuple[str, Any]:
     """`name=value` with the value in the input's type."""
     from tilth.core.names import did_you_mean
+    from tilth.ml.serving.values import fitted
 
     key, sep, text = pair.partition("=")
     if not sep:
@@ -222,7 +231,7 @@ def _typed(pair: str, types: dict[str, str], model: str) -> tuple[str, Any]:
         raise InputError(f"Model `{model}` has no input `{key}`.", hint=did_you_mean(key, types, "inputs"))
     kind = types[name].removesuffix("?")
     try:
-        return name, None if text == "" else _PARSE.get(kind, str)(text)
+        return name, None if text == "" else fitted(_PARSE.get(kind, str)(text), DataType(kind))
     except ValueError as error:
         raise InputError(
             f"{text!r} does not fit the input `{name}`: it is {kind}.",
@@ -246,27 +255,15 @@ def _boolean(text: str) -> bool:
     return words[text.lower()]
 
 
-def _integer(text: str) -> int:
-    found = int(text)
-    if not -(2**63) <= found < 2**63:
-        raise ValueError(text)
-    return found
+def _number(text: str) -> int | float:
+    """The number; `nan` and `inf` are gaps, as at every door."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
-def _number(text: str) -> float | None:
-    """The number; None for nan, which is how a missing one is written."""
-    found = float(text)
-    return None if math.isnan(found) else found
-
-
-_PARSE: dict[str, Any] = {
-    "integer": _integer,
-    "float": _number,
-    "decimal": _number,
-    "boolean": _boolean,
-    "timestamp": datetime.fromisoformat,
-    "date": date.fromisoformat,
-}
+_PARSE: dict[str, Any] = {"integer": _number, "float": _number, "decimal": _number, "boolean": _boolean}
 _EXAMPLE = {
     "integer": "7",
     "float": "1.5",

@@ -222,6 +222,11 @@ def did(one: Did) -> None:
         click.echo(f"{click.style('   note', fg='cyan')}  {clean(told)}", err=True)
 
 
+def note(words: str) -> None:
+    """A line on standard error that says what to know of what was answered."""
+    click.echo(f"{click.style('note', fg='cyan')}  {clean(words)}", err=True)
+
+
 class Line:
     """Progress on one line of the terminal, redrawn at most ten times a second; nothing when there is none.
 

@@ -111,14 +111,21 @@ async def infer(answering: Answering, route: Route, version: str | None, body: b
     reply = await answering.many(route, rows, names, side)
     found = [msgspec.json.decode(b"{%b}" % row) for row in reply.rows]
     types = {o.name: o.type for o in reply.side.predictor.signature.outputs}
+    told = [f"Row {n + 1}: {words}" for n, row in enumerate(found) for words in _told(row)]
     answer = {
         "model_name": route.endpoint,
         "model_version": str(reply.side.version),
         "id": request.id or reply.ident.decode(),
-        "parameters": {"digest": reply.side.predictor.digest},
+        "parameters": {"digest": reply.side.predictor.digest, **({"notices": told} if told else {})},
         "outputs": [_tensor(name, types[name], found) for name in names],
     }
     return encode(answer), reply
+
+
+def _told(row: Mapping[str, Any]) -> list[str]:
+    """What is to be known of a row's answer: of its gaps, or why it has none."""
+    error = row.get("error")
+    return [*row.get("notices", []), *([error["message"]] if error else [])]
 
 
 def _decoded(body: bytes) -> Request:
@@ -170,7 +177,7 @@ def _described(name: str, kind: DataType) -> dict[str, object]:
 
 
 def _tensor(name: str, kind: DataType, rows: Sequence[Mapping[str, Any]]) -> dict[str, object]:
-    values = [row[name] for row in rows]
+    values = [row.get(name) for row in rows]  # a row that was refused has none
     if kind in {DataType.JSON, DataType.SHARES}:
         values = [encode(value).decode() for value in values]
     return {

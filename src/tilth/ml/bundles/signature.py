@@ -40,6 +40,7 @@ class Signature:
     classes: tuple[Any, ...] = ()
     key: tuple[str, ...] = ()
     event_time: str | None = None
+    strict: bool = False  # a row without an input that never was missing in training is refused
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -72,6 +73,7 @@ class Signature:
             "classes": list(self.classes),
             "key": list(self.key),
             "event_time": self.event_time,
+            "strict": self.strict,
             "inputs": rows(self.inputs),
             "carried": rows(self.carried),
             "outputs": [{"name": o.name, "type": o.type.value} for o in self.outputs],
@@ -93,6 +95,7 @@ class Signature:
             classes=tuple(values["classes"]),
             key=tuple(values["key"]),
             event_time=values["event_time"],
+            strict=bool(values.get("strict", False)),
         )
 
 

@@ -128,6 +128,7 @@ def _signature(spec: TrainingSpec, data: Rows) -> Signature:
         classes=data.target.classes,
         key=spec.key,
         event_time=spec.event_time,
+        strict=spec.strict,
     )
 
 

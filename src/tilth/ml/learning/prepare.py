@@ -7,7 +7,7 @@ type; their order never matters. One row of JSON takes the faster way in `ml.ser
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import InputError
@@ -32,7 +32,8 @@ DAY_US, HOUR_US, MINUTE_US = 86_400_000_000, 3_600_000_000, 60_000_000
 class Column:
     """One input. `kind`: number | boolean | category | instant; `parts` are what an instant gives.
 
-    `levels` of a category are in the order of their codes, the most frequent first.
+    `levels` of a category are in the order of their codes, the most frequent first. `fills` are what a gap counts as, one a
+    feature, where the fit rows had none: engines learned nothing of gaps then, and would take one for a zero.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Column:
     kind: str
     levels: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    fills: tuple[float, ...] = ()
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -73,8 +75,13 @@ class Preparation:
         """For each matrix column, the input it was made of."""
         return tuple(c.name for c in self.columns for _ in c.features)
 
-    def matrix(self, table: Table, optional: frozenset[str] = frozenset()) -> Matrix:
-        """float64, C-contiguous, [rows, features], NaN for missing.
+    def matrix(
+        self,
+        table: Table,
+        optional: frozenset[str] = frozenset(),
+        gaps: dict[str, npt.NDArray[np.bool_]] | None = None,
+    ) -> Matrix:
+        """float64, C-contiguous, [rows, features], NaN for missing; `gaps` gets the rows without a value by column.
 
         Raises InputError for a missing column that is not `optional`, and for one of another type.
         """
@@ -88,7 +95,9 @@ class Preparation:
             width = len(column.features)
             index = known.get(column.name)
             if index is not None:
-                _fill(out[:, at : at + width], column, table.column(index), event)
+                part = out[:, at : at + width]
+                _fill(part, column, table.column(index), event)
+                _mend(part, column, table.column(index), gaps)
             elif column.name in optional:
                 out[:, at : at + width] = np.nan
             else:
@@ -122,6 +131,7 @@ class Preparation:
                 "kind": c.kind,
                 "levels": list(c.levels),
                 "parts": list(c.parts),
+                "fills": list(c.fills),
             }
             for c in self.columns
         ]
@@ -131,7 +141,14 @@ class Preparation:
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> Preparation:
         columns = tuple(
-            Column(c["name"], DataType(c["type"]), c["kind"], tuple(c["levels"]), tuple(c["parts"]))
+            Column(
+                c["name"],
+                DataType(c["type"]),
+                c["kind"],
+                tuple(c["levels"]),
+                tuple(c["parts"]),
+                tuple(c.get("fills", ())),
+            )
             for c in values["columns"]
         )
         dropped = tuple((d["name"], d["why"]) for d in values["dropped"])
@@ -148,7 +165,8 @@ class Preparation:
                 columns.append(found)
             else:
                 dropped.append((name, found))
-        return cls(tuple(columns), tuple(dropped), event_time)
+        bare = cls(tuple(columns), tuple(dropped), event_time)
+        return replace(bare, columns=_with_fills(bare, table))
 
 
 def data_type(arrow: pa.DataType) -> DataType:
@@ -256,6 +274,25 @@ def _span_days(table: Table, event_time: str | None) -> float | None:
     return float(micros[known].max() - micros[known].min()) / DAY_US if known.any() else None
 
 
+def _with_fills(bare: Preparation, table: Table) -> tuple[Column, ...]:
+    """The columns; those without a gap in these rows know the medians of their features."""
+    import numpy as np
+
+    gaps: dict[str, npt.NDArray[np.bool_]] = {}
+    x = bare.matrix(table, gaps=gaps)
+    out, at = [], 0
+    for column in bare.columns:
+        width = len(column.features)
+        whole = column.kind != "category" and column.name not in gaps and len(x) > 0
+        known = x[:, at : at + width]
+        fills = tuple(map(float, np.median(known, axis=0))) if whole and not np.isnan(known).any() else ()
+        if column.kind == "boolean":
+            fills = tuple(float(fill > 0.5) for fill in fills)
+        out.append(replace(column, fills=fills))
+        at += width
+    return tuple(out)
+
+
 # --- filling -----------------------------------------------------------------------------------------------
 
 
@@ -271,8 +308,24 @@ def _fill(out: Matrix, column: Column, values: Any, event: Matrix | None) -> Non
         out[:, 0] = _finite(_floats(_of(column, values)))
 
 
+def _mend(out: Matrix, column: Column, values: Any, gaps: dict[str, npt.NDArray[np.bool_]] | None) -> None:
+    """Note which rows have no value, and put what that counts as in its place."""
+    import numpy as np
+
+    if column.kind in {"category", "instant"}:
+        lacking = np.asarray(_numpy(values.is_null()), dtype=np.bool_) if values.null_count else None
+    else:
+        lacking = np.isnan(out[:, 0])
+    if lacking is None or not lacking.any():
+        return
+    if gaps is not None:
+        gaps[column.name] = lacking
+    if column.fills:
+        out[lacking] = column.fills
+
+
 def _of(column: Column, values: Any) -> Any:
-    """The values, known to be of a type that the column takes."""
+    """The values, known to be of a type that the column takes; a whole number's are whole."""
     given = data_type(values.type)
     fits = {
         "number": given in (DataType.INTEGER, DataType.FLOAT, DataType.DECIMAL),
@@ -285,7 +338,59 @@ def _of(column: Column, values: Any) -> Any:
             f"The input `{column.name}` is {column.type.value}; {given.value} was given.",
             hint=f"Cast it: CAST({column.name} AS {SQL_TYPE[column.type]}).",
         )
+    if column.type is DataType.INTEGER and str(values.type) not in SMALL_INTEGERS:
+        _whole(column, values, given)
+    if column.type is DataType.DATE and given is DataType.TIMESTAMP:
+        micros, known = _micros(values)
+        _refuse_row(column, known & (micros % DAY_US != 0), "dates", f"{column.name}::DATE")
     return values
+
+
+SMALL_INTEGERS = frozenset(
+    {"int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"}
+)  # all within int64
+
+
+def _refuse_row(column: Column, wrong: npt.NDArray[np.bool_], takes: str, instead: str) -> None:
+    """InputError naming the first row that is wrong, if any is."""
+    if wrong.any():
+        raise InputError(
+            f"The input `{column.name}` takes {takes}, and row {int(wrong.argmax()) + 1:,} has another value.",
+            hint=f"Give it what it takes, for example {instead}, or leave such rows out.",
+        )
+
+
+def _whole(column: Column, values: Any, given: DataType) -> None:
+    """InputError with the row for a value that is no whole number within 64 bits; NaN and infinities are gaps."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if given is not DataType.FLOAT:
+        try:
+            pc.cast(values, pa.int64())
+        except pa.ArrowInvalid:
+            least, most = (pa.scalar(v, values.type) for v in _ends_of(values.type))
+            out = pc.or_(pc.less(values, least), pc.greater(values, most))
+            odd = out if given is DataType.INTEGER else pc.or_(out, pc.not_equal(values, pc.round(values)))
+            wrong = np.asarray(_numpy(pc.fill_null(odd, False)), dtype=np.bool_)
+            _refuse_row(column, wrong, "whole numbers within 64 bits", f"CAST({column.name} AS BIGINT)")
+        return
+    known = _floats(values)
+    with np.errstate(invalid="ignore"):
+        fits = (known == np.floor(known)) & (known >= -(2.0**63)) & (known < 2.0**63)
+    wrong = ~fits & np.isfinite(known)
+    _refuse_row(column, wrong, "whole numbers within 64 bits", f"CAST({column.name} AS BIGINT)")
+
+
+def _ends_of(kind: Any) -> tuple[Any, Any]:
+    """The least and the greatest 64-bit integer that a type of numbers can compare with."""
+    from decimal import Decimal
+
+    if "uint" in str(kind):
+        return 0, 2**63 - 1
+    most = min(2**63 - 1, 10 ** (kind.precision - kind.scale) - 1)
+    return Decimal(-most - (most == 2**63 - 1)), Decimal(most)
 
 
 SQL_TYPE = {

@@ -253,7 +253,10 @@ class _Packer:
         self._codes = [
             _Codes((level, float(code)) for code, level in enumerate(c.levels)) for c in by_kind["category"]
         ]
-        self._instants = [(operator.attrgetter(attribute[c.name]), _parts(c)) for c in by_kind["instant"]]
+        self._instants = [
+            (operator.attrgetter(attribute[c.name]), _parts(c), list(c.fills or (NAN,) * len(c.parts)))
+            for c in by_kind["instant"]
+        ]
         event = preparation.event_time
         since = any("since_event" in c.parts for c in by_kind["instant"])
         self._event = (
@@ -264,6 +267,8 @@ class _Packer:
         fetched = [f for group in by_kind.values() for c in group for f in c.features]
         order = [fetched.index(f) for f in preparation.features]
         self._order = None if order == sorted(order) else operator.itemgetter(*order)
+        self._fills = [fill for c in preparation.columns for fill in (c.fills or (NAN,) * len(c.features))]
+        """What stands for a gap, in the order of the matrix."""
         self._struct = struct.Struct(f"{len(order)}d")
 
     def packed(self, row: Any) -> tuple[bytearray, bool]:
@@ -279,7 +284,8 @@ class _Packer:
         try:
             self._struct.pack_into(buffer, 0, *ordered)
         except struct.error:  # a missing number
-            self._struct.pack_into(buffer, 0, *(NAN if c is None else c for c in ordered))
+            filled = (fill if c is None else c for c, fill in zip(ordered, self._fills, strict=True))
+            self._struct.pack_into(buffer, 0, *filled)
         return buffer, gaps
 
     def _times(self, row: Any) -> tuple[list[float], bool]:
@@ -287,10 +293,10 @@ class _Packer:
         event = _naive(self._event(row)) if self._event is not None else None
         out: list[float] = []
         without = False
-        for get, parts in self._instants:
+        for get, parts, fills in self._instants:
             value = _naive(get(row))
             without = without or value is None
-            out += [NAN] * len(parts) if value is None else [part(value, event) for part in parts]
+            out += fills if value is None else [part(value, event) for part in parts]
         return out, without
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tilth.core.errors import InputError, TamperError, UnknownNameError
+from tilth.core.errors import TamperError, UnknownNameError
 from tilth.core.names import did_you_mean
-from tilth.core.schema import DataType
 from tilth.ml.bundles.signature import Signature
 from tilth.ml.learning.prepare import Preparation
 from tilth.ml.serving.curve import Curve
 from tilth.ml.serving.encode import Encoder
 from tilth.ml.serving.explain import Explainer
+from tilth.ml.serving.gaps import Gaps, blank, notice, refusal
 from tilth.ports.learning import Scorer, Task
 
 if TYPE_CHECKING:
@@ -54,13 +55,12 @@ class Predictor:
         self._scorer = scorer
         self._encoder = Encoder(signature, preparation)
         self._optional = frozenset(i.name for i in signature.inputs if not i.required)
-        self._required = _required_floats(signature, preparation)
         self._positive = any(o.name == f"{signature.output}_probability" for o in signature.outputs)
         self._explainer = Explainer(signature, preparation, scorer, version, digest)
         self._render = _renderer(signature, curve, self._positive)
         self._spread = spread
         self._answer = _answering(scorer, curve, spread)
-        self._score_json = _hot(self._encoder, self._answer, self._render)
+        self._score_json = _hot(self._encoder, self._answer, self._render, signature)
 
     @classmethod
     def load(
@@ -104,17 +104,15 @@ class Predictor:
         return self._scored(self.matrix(table))
 
     def answers(self, table: Table) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Calibrated scores, and which rows have one: those without a gap in an input that never had one in training.
+        """Calibrated scores, and which rows have one: all, but those that a strict model refuses. The others hold NaN.
 
-        The others hold NaN. InputError where no row can be answered, since a column is missing or of another type.
+        InputError where no row can be answered, since a column is missing or of another type.
         """
         import numpy as np
 
-        x = self._preparation.matrix(table, self._optional)
-        can = np.ones(len(x), dtype=np.bool_)
-        for name, index in self._required:
-            gaps = np.isnan(x[:, index]) if index is not None else np.asarray(table.column(name).is_null())
-            can &= ~gaps
+        seen = Gaps(self.signature.model, self.signature.strict)
+        x, refused = self._prepared(table, seen)
+        can = np.ones(len(x), dtype=np.bool_) if refused is None else ~refused
         scores = self._scored(np.ascontiguousarray(x[can]))
         out = np.full((len(x), *scores.shape[1:]), np.nan)
         out[can] = scores
@@ -135,32 +133,40 @@ class Predictor:
         return self._curve.apply(self._scorer.score(x))
 
     def matrix(self, table: Table) -> Array:
-        """The prepared rows; InputError for a missing or wrongly typed column, or a gap where none may be."""
-        import numpy as np
+        """The prepared rows; InputError for a missing or wrongly typed column."""
+        return self._preparation.matrix(table, self._optional)
 
-        x = self._preparation.matrix(table, self._optional)
-        for name, index in self._required:
-            gaps = int(np.isnan(x[:, index]).sum()) if index is not None else table.column(name).null_count
-            if gaps:
-                raise InputError(
-                    f"The input `{name}` is missing in {gaps:,} of {len(x):,} rows; it never was in training.",
-                    hint=f"Filter them (WHERE {name} IS NOT NULL), or train on rows with such gaps.",
-                )
-        return x
+    def _prepared(self, table: Table, seen: Gaps) -> tuple[Array, npt.NDArray[np.bool_] | None]:
+        """The prepared rows, and which of them a strict model refuses; gaps where training had none are counted."""
+        gaps: dict[str, npt.NDArray[np.bool_]] = {}
+        x = self._preparation.matrix(table, self._optional, gaps)
+        odd = {name: mask for name, mask in gaps.items() if name not in self._optional}
+        return x, seen.see(len(x), odd)
 
-    def predict(self, table: Table, outputs: Sequence[str] | None = None) -> pa.RecordBatch:
+    @property
+    def strict(self) -> bool:
+        """Whether a row is refused that lacks an input which never was missing in training."""
+        return self.signature.strict
+
+    def gaps(self, row: Any) -> tuple[str, ...]:
+        """The inputs that a decoded row lacks and that never were missing in training."""
+        return self._encoder.gaps(row)
+
+    def predict(
+        self, table: Table, outputs: Sequence[str] | None = None, seen: Gaps | None = None
+    ) -> pa.RecordBatch:
         """The outputs as columns, in the order asked; by default the answer, its confidence and its bounds.
 
         Columns bind by name; others are passed over. `<y>_probabilities`, a map, and `<y>_explain`, a JSON text, are
-        made only when asked for.
+        made only when asked for. `seen` counts the gaps where training had none; rows that are refused for them are NULL.
         """
         import pyarrow as pa
 
         wanted = self.wanted(outputs)
-        x = self.matrix(table)
+        x, refused = self._prepared(table, seen or Gaps(self.signature.model, self.strict))
         scores = self._scored(x)
         made = [self._column(name.removeprefix(self.signature.output), scores, x, table) for name in wanted]
-        return pa.RecordBatch.from_arrays(made, names=list(wanted))
+        return blank(pa.RecordBatch.from_arrays(made, names=list(wanted)), refused)
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -276,6 +282,10 @@ class Predictor:
         """The outputs as the inside of a JSON object, without braces: `"y":true,"y_confidence":0.8`."""
         return self._render(answer)
 
+    def remark(self, row: Any) -> bytes:
+        """What follows the outputs where an input is missing that never was in training: `,"notices":[...]`."""
+        return _remark(self.gaps(row))
+
     def score_json(self, body: bytes) -> tuple[bytes, Any, Answer]:
         """The hot path: a JSON object to the inside of the answer's object, the row, and the calibrated score."""
         return self._score_json(body)
@@ -302,15 +312,36 @@ class Predictor:
             return bool(self.signature.classes[mine] != other.signature.classes[theirs])
         return abs(answer[0] - others[0]) > (self._half(answer) or 0.0)
 
-    def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Answers for rows as mappings, with the values of `predict`."""
-        return [self._outputs_of(self.score_row(self.convert(row))) for row in rows]
+    def predict_rows(
+        self, rows: Sequence[Mapping[str, Any]], seen: Gaps | None = None
+    ) -> list[dict[str, Any]]:
+        """Answers for rows as mappings, with the values of `predict`; a row that is refused has None for each output."""
+        import numpy as np
+
+        seen = seen or Gaps(self.signature.model, self.strict)
+        taken = [self.convert(row) for row in rows]
+        lacking = [self.gaps(row) for row in taken]
+        masks = {
+            name: np.array([name in names for names in lacking]) for name in dict.fromkeys(chain(*lacking))
+        }
+        refused = seen.see(len(taken), masks)
+        answers = [self._outputs_of(self.score_row(row)) for row in taken]
+        if refused is None:
+            return answers
+        return [dict.fromkeys(a) if gone else a for a, gone in zip(answers, refused.tolist(), strict=True)]
+
+    def taken(self, values: Mapping[str, Any]) -> Any:
+        """The mapping as a row that is answered; InputError for one that a strict model refuses."""
+        row = self.convert(values)
+        if self.strict and (names := self.gaps(row)):
+            raise refusal(self.signature.model, names)
+        return row
 
     def explain(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Why this answer: value, confidence, bounds, the strongest contributions, the model's version and digest."""
         import numpy as np
 
-        packed = self._encoder.pack(self.convert(values))
+        packed = self._encoder.pack(self.taken(values))
         answer = self._answer(packed)
         x = np.frombuffer(packed, dtype=np.float64)[None, :]
         return self._explainer.explain(x, [answer], [self._outputs_of(answer)], [dict(values)])[0]
@@ -350,10 +381,13 @@ class Predictor:
 
 
 def _hot(
-    encoder: Encoder, answer_of: Callable[[bytearray], Answer], render: Callable[[Answer], bytes]
+    encoder: Encoder,
+    answer_of: Callable[[bytearray], Answer],
+    render: Callable[[Answer], bytes],
+    signature: Signature,
 ) -> Callable[[bytes], tuple[bytes, Any, Answer]]:
     """`score_json` with all that it needs at hand."""
-    decode, pack = encoder.decoder.decode, encoder.pack
+    decode, packed, strict = encoder.decoder.decode, encoder.packed, signature.strict
 
     def score_json(body: bytes) -> tuple[bytes, Any, Answer]:
         try:
@@ -362,10 +396,18 @@ def _hot(
             row = encoder.decode(body)
         except RecursionError:
             row = encoder.decode(body)
-        answer = answer_of(pack(row))
-        return render(answer), row, answer
+        numbers, gaps = packed(row)
+        names = encoder.gaps(row) if gaps else ()
+        if strict and names:
+            raise refusal(signature.model, names)
+        answer = answer_of(numbers)
+        return (render(answer) + _remark(names) if names else render(answer)), row, answer
 
     return score_json
+
+
+def _remark(names: Sequence[str]) -> bytes:
+    return b',"notices":' + json.dumps(notice(names)).encode() if names else b""
 
 
 def _answering(scorer: Scorer, curve: Curve, spread: Scorer | None) -> Callable[[bytearray], Answer]:
@@ -393,17 +435,6 @@ def task(signature: Signature, preparation: Preparation) -> Task:
         categorical=tuple(i for i, _ in categorical),
         cardinality=tuple(n for _, n in categorical),
     )
-
-
-def _required_floats(signature: Signature, preparation: Preparation) -> tuple[tuple[str, int | None], ...]:
-    """Required inputs; with their matrix column where a gap can also be a NaN, which Arrow does not count."""
-    required = {i.name for i in signature.inputs if i.required}
-    at, out = 0, []
-    for column in preparation.columns:
-        if column.name in required:
-            out.append((column.name, at if column.type is DataType.FLOAT else None))
-        at += len(column.features)
-    return tuple(out)
 
 
 def _rows(scores: Array) -> list[Answer]:

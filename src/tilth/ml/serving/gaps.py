@@ -1,0 +1,87 @@
+"""Gaps where training had none: what is said of them, and counted. One rule at every door.
+
+An input that never was missing in training must be given; where it is given as NULL or NaN it is answered as a gap (a number
+counts as the median of training, a text as one never seen), and that is told. `OBJECTIVE (strict = true)` refuses such a
+row and no other.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Mask = npt.NDArray[np.bool_]
+
+
+class GapWarning(UserWarning):
+    """Rows were answered although an input was missing that never was in training; or refused, by a strict model."""
+
+
+@dataclass(slots=True)
+class Gaps:
+    """Of the rows that a model was asked: how many lacked which input, and how many it refused. Threads may share it."""
+
+    model: str
+    strict: bool = False
+    rows: int = 0
+    lacking: dict[str, int] = field(default_factory=dict)
+    refused: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def see(self, rows: int, masks: Mapping[str, Mask]) -> Mask | None:
+        """Count these rows; which of them a strict model refuses, None when none."""
+        import numpy as np
+
+        hit = np.logical_or.reduce(list(masks.values())) if masks and self.strict else None
+        with self._lock:
+            self.rows += rows
+            for name, mask in masks.items():
+                self.lacking[name] = self.lacking.get(name, 0) + int(mask.sum())
+            self.refused += int(hit.sum()) if hit is not None else 0
+        return hit
+
+    def words(self) -> tuple[str, ...]:
+        """What people should know, a line for each input."""
+        end = "and was refused" if self.strict else "and was answered as a gap"
+        return tuple(
+            f"{self.model}: `{name}` is missing in {count:,} of {self.rows:,} rows, never was in training, {end}"
+            for name, count in self.lacking.items()
+        )
+
+    def warn(self) -> None:
+        """The same as Python's warnings."""
+        for words in self.words():
+            warnings.warn(words, GapWarning, stacklevel=4)
+
+
+def notice(names: Sequence[str]) -> list[str]:
+    """What stands beside the answer to one row."""
+    return [f"`{name}` is missing, which it never was in training: answered as a gap" for name in names]
+
+
+def refusal(model: str, names: Sequence[str]) -> InputError:
+    """The error for a row that a strict model does not answer."""
+    listed = ", ".join(f"`{n}`" for n in names)
+    return InputError(
+        f"{listed} is missing, which it never was in training, and `{model}` is strict.",
+        hint="Give a value, or train on rows with such gaps; OBJECTIVE (strict = false) answers them as gaps.",
+    )
+
+
+def blank(made: Any, refused: Mask | None) -> Any:
+    """The outputs with NULL in the rows that were refused."""
+    if refused is None or not refused.any():
+        return made
+    import pyarrow as pa
+
+    places = pa.array([None if gone else i for i, gone in enumerate(refused.tolist())], pa.int64())
+    return made.take(places)
