@@ -147,7 +147,7 @@ def test_looks_go_when_they_are_old_but_for_the_newest(project: Project) -> None
             span = {"window_start": at, "window_end": at}
             change.write(
                 "add_quality", **common, **span, drift=0.1, prediction_drift=0.1, metric="mae", value=1.0,
-                outcomes=1, predictions=1, new_rows=0.0, left_out=0, without_key=0,
+                outcomes=1, predictions=1, new_rows=0.0, left_out=0, without_key=0, gaps=0,
             )  # fmt: skip
             change.write("add_drift", **common, **span, column="x", psi=0.1, js=0.1, score=0.1, rows=1)
         change.audit("look", "m", {})

@@ -93,6 +93,7 @@ def _model(work: Workspace, environment: str, name: str, target: str | None) -> 
         "quality": look.get("value"),
         "left_out": look.get("left_out"),
         "without_key": look.get("without_key"),
+        "gaps": look.get("gaps"),
         "looked_at": look.get("at"),
         "last_gate": judged,
         "last_gate_reason": gate.get("reason"),

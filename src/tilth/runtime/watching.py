@@ -330,7 +330,7 @@ def record(work: Workspace, environment: str, looks: Sequence[Look], now: Instan
                 "predictions": one.predictions,
                 "outcomes": one.outcomes,
             }
-            for what in ("left_out", "without_key"):
+            for what in ("left_out", "without_key", "gaps"):
                 if count := getattr(one, what):
                     detail[what] = count
             change.audit("look", one.model, detail)
@@ -366,6 +366,7 @@ def _write(change: Change, environment: str, one: Look) -> None:
         new_rows=one.new_rows,
         left_out=one.left_out,
         without_key=one.without_key,
+        gaps=one.gaps,
         window_start=one.window_start,
         window_end=one.window_end,
         at=one.at,
@@ -386,6 +387,8 @@ def words(one: Look) -> str:
     rows = f"{one.predictions:,} answers, {one.outcomes:,} outcomes"
     if one.left_out:
         rows += f", {one.left_out:,} left out: they are not what the version takes"
+    if one.gaps:
+        rows += f", {one.gaps:,} without an input that never was missing in training"
     if one.without_key:
         rows += (
             f", {one.without_key:,} without the key of OUTCOMES: nothing will tell whether they were right"

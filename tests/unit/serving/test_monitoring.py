@@ -225,6 +225,16 @@ def test_records_that_do_not_fit_are_left_out(binary: Any) -> None:
     assert found.predictions == 19
 
 
+def test_answers_without_an_input_that_never_was_missing_are_counted(binary: Any) -> None:
+    files, predictor = binary
+    asked = rows(20, seed=6)
+    x, place = asked["x"].to_pylist(), asked["place"].to_pylist()
+    x[2], x[5], place[5], place[9] = None, None, None, None
+    asked = asked.set_column(2, "x", pa.array(x)).set_column(3, "place", pa.array(place))
+    found = looked(files, served(predictor, asked))
+    assert (found.predictions, found.gaps, found.left_out) == (20, 3, 0)
+
+
 GOOD = 20
 UNFIT: dict[str, dict[str, Any]] = {
     "a number for a text": {"place": 7},

@@ -186,9 +186,9 @@ VALUES (:model, :version, :environment, :column, :psi, :js, :score, :rows, :wind
 
 -- name: add_quality
 INSERT INTO quality (model, version, environment, drift, prediction_drift, metric, value, outcomes, predictions, new_rows,
-                     left_out, without_key, window_start, window_end, at)
+                     left_out, without_key, gaps, window_start, window_end, at)
 VALUES (:model, :version, :environment, :drift, :prediction_drift, :metric, :value, :outcomes, :predictions, :new_rows,
-        :left_out, :without_key, :window_start, :window_end, :at);
+        :left_out, :without_key, :gaps, :window_start, :window_end, :at);
 
 -- name: recent_quality
 SELECT * FROM quality WHERE environment = :environment AND at >= :since ORDER BY at;

@@ -51,6 +51,7 @@ class Look:
     window_end: str | None = None
     left_out: int = 0  # records of the window that do not fit the version
     without_key: int = 0  # answers of the window that no outcome can be joined with
+    gaps: int = 0  # answers of the window without an input that never was missing in training
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,7 @@ def look(
         window_end=ends[1],
         left_out=len(answers.left_out),
         without_key=keyless(answers, watched.keys),
+        gaps=gaps(answers, watched),
     )
 
 
@@ -172,6 +174,25 @@ def keyless(answers: Answers, keys: Sequence[str]) -> int:
         return 0
     texts = key_texts(answers.inputs, keys)
     return len(answers) if texts is None else int(texts.null_count)
+
+
+def gaps(answers: Answers, watched: Watched) -> int:
+    """How many of the answers lack an input that never was missing in training."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    needed = {i.name for i in watched.signature.inputs if i.required}
+    missing = [
+        c.is_null()
+        for n, c in zip(answers.inputs.column_names, answers.inputs.columns, strict=True)
+        if n in needed and c.null_count
+    ]
+    if not missing:
+        return 0
+    hit = missing[0]
+    for more in missing[1:]:
+        hit = pc.or_(hit, more)
+    return int(pc.sum(hit.cast(pa.int64())).as_py() or 0)
 
 
 def _texts(values: pa.Array) -> pa.Array:

@@ -14,3 +14,5 @@ CREATE TABLE notices (
     at          TEXT NOT NULL               -- when it was first said
 ) STRICT;
 CREATE INDEX notices_of ON notices (resource, name, made);
+
+ALTER TABLE quality ADD COLUMN gaps INTEGER;          -- answers without an input that never was missing in training
