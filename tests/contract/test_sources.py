@@ -27,7 +27,7 @@ def test_tables_are_listed_and_described(made: Any) -> None:
     kinds = {f.name: f.type.value for f in source.describe("visits")}
     assert kinds == {
         "id": "integer",
-        "price": "float",
+        "price": "decimal" if isinstance(source, PostgresSource) else "float",
         "name": "string",
         "seen": "timestamp",
         "day": "date",
@@ -50,7 +50,7 @@ def test_a_scan_gives_values_and_types(made: Any) -> None:
     table = source.scan(Scan("visits")).read_all()
     assert [str(t) for t in table.schema.types] == [
         "int64",
-        "double",
+        "decimal128(9, 2)" if isinstance(source, PostgresSource) else "double",
         "string",
         "timestamp[us]",
         "date32[day]",
