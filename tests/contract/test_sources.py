@@ -15,7 +15,7 @@ import pytest
 from tilth.adapters.files_source import FilesSource
 from tilth.adapters.postgres_source import PostgresSource
 from tilth.adapters.sqlite_source import SqliteSource
-from tilth.core.errors import DataError, ProjectError, SourceError, UnknownNameError, UnsupportedError
+from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
 from tilth.ports.source import Predicate, Scan
 
 P = Predicate
@@ -187,9 +187,7 @@ def test_sqlite_reads_the_ways_people_write_times(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", ["1704412800", "2460314.5"])
 def test_sqlite_rules_out_times_only_where_it_can_tell(tmp_path: Path, op: str, number: str) -> None:
     texts = [f"2024-01-0{d}" for d in range(1, 10)] + ["2024-1-4", " 2024-01-09", "2024-10-5", "2024-2-3", "12024-01-05", "2023/12/31", "2024-01-05T23:30:00-11:00", "2024-01-05T00:30+13:00"]  # fmt: skip
-    values = ", ".join(
-        [*(f"('{t}')" for t in texts), "('0044-03-15 (BC)')", f"({number})", "(NULL)"]
-    )
+    values = ", ".join([*(f"('{t}')" for t in texts), "('0044-03-15 (BC)')", f"({number})", "(NULL)"])
     source = _sqlite(tmp_path, f"CREATE TABLE t (at TIMESTAMP); INSERT INTO t VALUES {values}")
     everything = source.scan(Scan("t")).read_all()["at"]
     edge = datetime(2024, 1, 5, 12)

@@ -86,7 +86,7 @@ class DuckDBEngine:
                 reader = relation.to_arrow_reader(BATCH)
         except BaseException as error:
             task.close()
-            raise watch.told(said.told(error)) from error
+            raise watch.told(unquoted(said.told(error), sql, _columns(inputs))) from error
         return _guarded(task, watch, said, reader, kinds)
 
     def describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
@@ -98,7 +98,7 @@ class DuckDBEngine:
             pairs = zip(relation.columns, relation.types, strict=True)
             return Schema(tuple(Field(name, from_duckdb(str(kind))) for name, kind in pairs))
         except Exception as error:
-            raise translated(error) from error
+            raise unquoted(translated(error), sql, {n for s in schemas.values() for n in s.names}) from error
         finally:
             task.close()
 
@@ -325,6 +325,34 @@ def translated(error: BaseException) -> BaseException:
             hint="Use TRY_CAST where values may not convert, and filter NULLs.",
         )
     return LanguageError(f"{said}.", detail=_line(rest))
+
+
+_WORD_AT = re.compile(r"([A-Za-z_]\w*)(?:\W*)\Z")
+
+
+def unquoted(error: BaseException, sql: str, columns: set[str]) -> BaseException:
+    """The error, with a hint where SQL took the name of a column for a word of its own."""
+    if not isinstance(error, LanguageError) or error.hint or len(error.detail) < 2:
+        return error
+    line, at = error.detail[0], error.detail[1].find("^")
+    number, colon, _ = line.partition(": ")
+    start = len(number) + len(colon)
+    earlier = sql.split("\n")[: int(number.removeprefix("LINE ")) - 1] if number.startswith("LINE ") else []
+    before = _WORD_AT.search("\n".join([*earlier, line[start:at]]))
+    here = re.match(r"\w+", line[at:])
+    known = {c.lower() for c in columns} | {"at"}  # `at` is a word of DuckDB's alone
+    for found in (here and here[0], before and before[1]):
+        if at >= 0 and found and found.lower() in known:
+            error.hint = (
+                f'`{found}` is a word of SQL: write "{found}" in double quotes where the column is meant.'
+            )
+            break
+    return error
+
+
+def _columns(inputs: Mapping[str, Relation]) -> set[str]:
+    """The columns of the inputs that are no files."""
+    return {n for v in inputs.values() if not isinstance(v, Sequence) for n in v.schema.names}
 
 
 def _unread(rest: str) -> TilthError:

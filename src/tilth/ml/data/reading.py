@@ -27,6 +27,7 @@ from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Predicate, Scan, Source
 from tilth.ports.streams import closing
 from tilth.sql import lineage
+from tilth.sql.twins import settled
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -86,7 +87,7 @@ def schemas_of(
             out[name] = _schema(use, sources, datasets)
         except UnknownNameError as error:
             raise error.at(use.position) if use.position else error from None
-    return out
+    return settled(sql, out, at)
 
 
 def _schema(use: lineage.TableUse, sources: Mapping[str, Source], datasets: Mapping[str, Manifest]) -> Schema:
