@@ -37,7 +37,7 @@ _WORDS = {
     DataType.DATE: "a date",
     DataType.TIMESTAMP: "a time",
 }
-_FIRST_US, _LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # the years 1 to 9999
+_FIRST_US, _END_US = -62_135_596_800_000_000, 253_402_300_800_000_000  # the years 1 to 9999
 _DAY_US = 86_400_000_000
 _JULIAN_US = 210_866_760_000_000_000  # from noon of 24 November 4714 BC to 1970
 _SCALES = {"seconds": 1_000_000, "milliseconds": 1_000, "microseconds": 1, "days": _DAY_US, "julian": _DAY_US}
@@ -145,13 +145,13 @@ class Cell:
             made = f"CASE WHEN {x} % 1000 = 0 THEN CAST({x} / 1000 AS INTEGER) END"
             return self._whole_day(made)
         scale, less = _SCALES[unit], _JULIAN_US if unit == "julian" else 0
-        low, high = (_FIRST_US + less) / scale, (_LAST_US + less) / scale
+        low, end = (_FIRST_US + less) / scale, (_END_US + less) / scale
         step = (
             1_000 if unit == "julian" else 1
         )  # of SQLite's own Julian days, which are kept to the millisecond
         real = f"CAST(round(({x} - {less / scale!r}) * {scale / step!r}) AS INTEGER) * {step}"
         whole = f"CASE typeof({x}) WHEN 'integer' THEN {x} * {scale} - {less} ELSE {real} END"
-        return self._whole_day(f"CASE WHEN {x} BETWEEN {low!r} AND {high!r} THEN {whole} END")
+        return self._whole_day(f"CASE WHEN {x} >= {low!r} AND {x} < {end!r} THEN {whole} END")
 
     def _whole_day(self, micros: str) -> str:
         if self.type is not DataType.DATE:

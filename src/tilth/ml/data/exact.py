@@ -107,6 +107,11 @@ def _words(kind: pa.DataType) -> tuple[str, str]:
             "The dataset kept {0} as DOUBLE so far. Write CAST({0} AS VARCHAR) AS {0} or CAST({0} AS DOUBLE) AS {0} in the"
             " query, which declares it anew."
         )
+    if t.is_time(kind):
+        return (
+            "a time with digits beyond microseconds",
+            "Write CAST({0} AS TIME) AS {0} in the query, which cuts them off.",
+        )
     return f"a value that {kind} cannot keep", "Write CAST({0} AS VARCHAR) AS {0} in the query."
 
 

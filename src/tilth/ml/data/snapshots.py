@@ -311,7 +311,7 @@ def _plain(kind: pa.DataType) -> pa.DataType:
         return pa.float64()
     if t.is_decimal(kind):
         return pa.decimal128(kind.precision, kind.scale)
-    if t.is_boolean(kind) or t.is_date32(kind) or t.is_time64(kind):
+    if t.is_boolean(kind) or t.is_date32(kind):
         return kind
     if t.is_date(kind):
         return pa.date32()
