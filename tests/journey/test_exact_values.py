@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -45,10 +46,13 @@ def rows(project: Project, sql: str = "SELECT * FROM d") -> list[dict[str, Any]]
 
 
 def postgres(folder: Path, query: str, options: str = "", key: str = "") -> Project:
-    url = servers.postgres_url()
+    parts = urlsplit(servers.postgres_url())
+    (folder / "word").write_text(parts.password or "")
+    url = parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}").geturl()
+    secret = ", password = SECRET 'file:word'" if parts.password else ""
     return opened(
         folder,
-        f"CREATE SOURCE s ENGINE postgres WITH (url = '{url}', schema = 'exact_values'{options});\n"
+        f"CREATE SOURCE s ENGINE postgres WITH (url = '{url}', schema = 'exact_values'{secret}{options});\n"
         f"CREATE DATASET d {key} AS {query};",
     )
 
@@ -86,6 +90,28 @@ def test_ids_beyond_53_bits_stay_apart(run: Any, tmp_path: Path, kind: str) -> N
     assert [int(r["id"]) for r in rows(project, "SELECT id FROM d ORDER BY id")] == [
         2**53 + 1 + n for n in range(100)
     ]
+
+
+def test_such_ids_are_refreshed_one_by_one(run: Any, tmp_path: Path) -> None:
+    run(
+        "CREATE TABLE t AS SELECT (18446744073709551616 + n)::numeric(20,0) AS id, timestamp '2024-01-01' + n * interval '1 hour' AS at"
+        " FROM generate_series(0, 99) n"
+    )
+    project = postgres(
+        tmp_path,
+        "SELECT * FROM s.t",
+        key="KEY (id) EVENT TIME at REFRESH EVERY '1 day' INCREMENTAL LOOKBACK '1 day'",
+    )
+    project.apply()
+    run(
+        "INSERT INTO t SELECT (18446744073709551616 + n)::numeric(20,0), timestamp '2024-01-01' + n * interval '1 hour'"
+        " FROM generate_series(100, 149) n"
+    )
+    project.sql("REFRESH DATASET d")
+    assert [int(r["id"]) for r in rows(project, "SELECT id FROM d ORDER BY id")] == [
+        2**64 + n for n in range(150)
+    ]
+    assert rows(project, "SELECT count(*) AS n FROM d WHERE id = 18446744073709551700") == [{"n": 1}]
 
 
 def test_a_free_numeric_beyond_a_double_is_refused_and_the_hint_works(run: Any, tmp_path: Path) -> None:

@@ -320,11 +320,17 @@ def translated(error: BaseException) -> BaseException:
             "A file of the query's inputs could not be read.", hint="Check that it exists and is Parquet."
         )
     if kind in ("Conversion", "Out of Range", "Invalid Input", "Mismatch Type", "Invalid Type", "Constraint"):
-        return DataError(
-            f"{_VALUES.sub('...', said)}.",
-            hint="Use TRY_CAST where values may not convert, and filter NULLs.",
-        )
+        return DataError(f"{_VALUES.sub('...', said)}.", hint=_helps(said))
     return LanguageError(f"{said}.", detail=_line(rest))
+
+
+def _helps(said: str) -> str:
+    """What helps against a value that a query stumbles over."""
+    if said.startswith("Overflow") or "out of range" in said.lower():
+        return "CAST the numbers to DECIMAL(38,0) or DOUBLE before they grow too large."
+    if "format specifier" in said:
+        return "Use try_strptime, which gives NULL where a text has another form."
+    return "Use TRY_CAST where values may not convert, and filter NULLs."
 
 
 _WORD_AT = re.compile(r"([A-Za-z_]\w*)(?:\W*)\Z")
