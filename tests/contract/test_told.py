@@ -152,3 +152,19 @@ def test_postgres_refuses_options_that_it_cannot_follow(
         described({"tt": {"types": {"n": "VARCHAR"}}})
     with pytest.raises(UnknownNameError, match="no `times`"):
         described({"t": {"times": {"n": "seconds"}}})
+
+
+def test_an_interval_that_arrow_cannot_hold_is_named_with_its_row(
+    postgres_schema: str, postgres_url: str, postgres_run: Any
+) -> None:
+    postgres_run(
+        f"CREATE TABLE {postgres_schema}.t AS SELECT n, (CASE WHEN n = 30000 THEN '3000000 hours' ELSE '1 hour' END)::interval AS w"
+        " FROM generate_series(1, 40000) n"
+    )
+    options = {"url": postgres_url, "schema": postgres_schema}
+    with pytest.raises(
+        DataError, match="`w` of table `t` holds an interval longer than 292 years in its hours in row 30,000"
+    ):
+        PostgresSource.from_options(options, "").scan(Scan("t")).read_all()
+    told = PostgresSource.from_options({**options, "tables": {"t": {"types": {"w": "VARCHAR"}}}}, "")
+    assert told.scan(Scan("t", ("w",))).read_all()["w"][29_999].as_py() == "3000000:00:00"

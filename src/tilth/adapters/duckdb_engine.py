@@ -326,7 +326,7 @@ def translated(error: BaseException) -> BaseException:
 
 def _helps(said: str) -> str:
     """What helps against a value that a query stumbles over."""
-    if said.startswith("Overflow") or "out of range" in said.lower():
+    if said.startswith("Overflow"):
         return "CAST the numbers to DECIMAL(38,0) or DOUBLE before they grow too large."
     if "format specifier" in said:
         return "Use try_strptime, which gives NULL where a text has another form."

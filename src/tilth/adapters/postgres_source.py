@@ -7,6 +7,7 @@ There is no change token: PostgreSQL's counters lag behind its commits.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,15 +17,16 @@ from tilth.adapters import table_options
 from tilth.adapters.native import reading
 from tilth.adapters.postgres_types import TYPES, Column, Place
 from tilth.adapters.table_options import Tables
-from tilth.core.errors import DataError, ProjectError, SourceError, TilthError, UnknownNameError
+from tilth.core.errors import ProjectError, SourceError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
 from tilth.core.schema import Field, Schema
 from tilth.ports.source import Notice, Scan
-from tilth.ports.streams import closing
+from tilth.ports.streams import Told, closing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LONG = re.compile(r"at row (\d+): .*Interval with time value")
 _OPTIONS = ("url", "password", "schema", "tables")
 
 
@@ -76,7 +78,7 @@ class PostgresSource:
         except BaseException:
             connection.close()
             raise
-        return self._exact(_stream(connection, sql), wanted, scan.table)
+        return self._exact(_stream(connection, sql, told=_unread(wanted, scan.table)), wanted, scan.table)
 
     def _select(self, scan: Scan, columns: Sequence[Column]) -> tuple[list[Column], str]:
         """The columns wanted, and the query that reads them."""
@@ -99,11 +101,11 @@ class PostgresSource:
             connection.close()
             raise
         if all(c.sent("c") == "c" for c in columns):
-            return self._exact(_stream(connection, asked), columns, None)
+            return self._exact(_stream(connection, asked, told=_unread(columns, None)), columns, None)
         inner = [quoted(f"c{i}") for i in range(len(columns))]
         listed = ", ".join(f"{c.sent(i)} AS {quoted(c.name)}" for c, i in zip(columns, inner, strict=True))
         query = f"SELECT {listed} FROM (\n{asked}\n) AS q({', '.join(inner)})"
-        return self._exact(_stream(connection, query), columns, None)
+        return self._exact(_stream(connection, query, told=_unread(columns, None)), columns, None)
 
     def notices(self, table: str) -> tuple[Notice, ...]:
         """What became NULL in the scans of the table so far."""
@@ -219,7 +221,9 @@ class PostgresSource:
         return connection
 
 
-def _stream(connection: Any, sql: str, *, keep: bool = False) -> pa.RecordBatchReader:
+def _stream(
+    connection: Any, sql: str, *, keep: bool = False, told: Told | None = None
+) -> pa.RecordBatchReader:
     """The result; the connection ends with its last batch, or with an error, unless it is to be kept."""
     cursor = connection.cursor()
 
@@ -239,7 +243,7 @@ def _stream(connection: Any, sql: str, *, keep: bool = False) -> pa.RecordBatchR
         reader.close()
         close()
 
-    return closing(reader, end, _refused)
+    return closing(reader, end, told or _refused)
 
 
 def _schema(columns: Sequence[Column]) -> Schema:
@@ -259,6 +263,22 @@ def _result_columns(connection: Any, sql: str) -> list[Column]:
         kind = noted.get(b"POSTGRESQL:type", b"").decode()
         columns.append(Column(found.name, kind, int(noted.get(b"POSTGRESQL:typmod", b"-1"))))
     return columns
+
+
+def _unread(columns: Sequence[Column], table: str | None) -> Told:
+    """What makes our errors of those that come while rows arrive: an interval that Arrow cannot hold is named."""
+
+    def told(error: Exception) -> BaseException:
+        found = _LONG.search(str(error))
+        if found is None:
+            return _refused(error)
+        names = [c.name for c in columns if c.kind == "interval" and c.declared is None]
+        others = f" (or of {', '.join(f'`{n}`' for n in names[1:])})" if names[1:] else ""
+        column = next((c for c in columns if c.name in names[:1]), Column("?", "interval"))
+        place = Place(column, table, 0)
+        return place.refused(int(found[1]), f"an interval{others} longer than 292 years in its hours")
+
+    return told
 
 
 def _unreachable(said: str, url: str) -> SourceError:
@@ -285,11 +305,6 @@ def _unreachable(said: str, url: str) -> SourceError:
 
 def _refused(error: Exception) -> TilthError:
     """Only errors of SQL itself are repeated: those of values would show data."""
-    if "Interval with time value" in str(error):
-        return DataError(
-            "An interval is longer than 292 years in its hours, which cannot be read.",
-            hint="Have the source read it as text: WITH (..., tables = {t: {types: {the_column: 'VARCHAR'}}}).",
-        )
     state = str(getattr(error, "sqlstate", None) or "")
     said = str(error).partition("ERROR:")[2].partition("\n")[0].strip()
     if state in {"42703", "42P01", "3F000", "42883"}:

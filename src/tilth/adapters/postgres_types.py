@@ -155,13 +155,13 @@ class Place:
         name, row = self.column.name, self.first + at + 1
         if self.table is None:
             hint = f"Write {quoted(name)}::text in the native query (::float8 rounds, ::bigint keeps whole numbers)."
-            return DataError(f"Column `{name}` of the native query holds {what} in row {row}.", hint=hint)
+            return DataError(f"Column `{name}` of the native query holds {what} in row {row:,}.", hint=hint)
         kept, others = (
             option(self.table, "types", name, "VARCHAR"),
             "'DOUBLE' rounds; 'BIGINT' and 'DECIMAL(38,10)' keep digits",
         )
         return DataError(
-            f"Column `{name}` of table `{self.table}` holds {what} in row {row} of those read.",
+            f"Column `{name}` of table `{self.table}` holds {what} in row {row:,} of those read.",
             hint=f"Write in the source: WITH (..., {kept})   ({others}).",
         )
 

@@ -133,3 +133,10 @@ def test_a_dataset_kept_as_double_does_not_merge_ids_that_come_as_decimals() -> 
     reader = pa.RecordBatchReader.from_batches(batch.schema, [batch])
     with pytest.raises(DataError, match="more digits than a DOUBLE keeps in row 2"):
         list(snapshots.plain_batches(reader, pa.schema({"a": pa.float64()})))
+
+
+def test_a_column_with_braces_in_its_name_is_named_as_it_is() -> None:
+    with pytest.raises(DataError) as caught:
+        kept(f'SELECT {BIG}::UBIGINT AS "{{0}}"')
+    assert "Column `{0}`" in caught.value.message
+    assert 'CAST("{0}" AS DECIMAL(38,0)) AS "{0}"' in (caught.value.hint or "")

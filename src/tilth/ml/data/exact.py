@@ -31,7 +31,7 @@ class Place:
         """The error for row `row` of the array; in `instead`, {0} is the column."""
         return DataError(
             f"Column `{self.column}` of the query's result holds {what} in row {self.before + row + 1:,}.",
-            hint=instead.format(quoted(self.column).replace("{", "{{").replace("}", "}}")),
+            hint=instead.format(quoted(self.column)),
         )
 
 
