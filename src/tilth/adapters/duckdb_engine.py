@@ -16,7 +16,7 @@ import os
 import re
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters import duckdb_process
@@ -35,7 +35,7 @@ from tilth.core.errors import (
 )
 from tilth.core.names import literal, quoted
 from tilth.core.schema import Field, Schema
-from tilth.ports.engine import Relation
+from tilth.ports.engine import SQL_TYPE, Relation
 from tilth.ports.limits import Limits
 from tilth.ports.streams import closing
 
@@ -76,17 +76,18 @@ class DuckDBEngine:
             return duckdb_process.stream(sql, given, limits, self._threads, self._temp, translated)
         memory = self._memory if limits is None else f"{limits.memory}B"
         task = self._task([p for paths in files.values() for p in paths], memory)
-        watch = Watch(task.connection, limits)
+        watch, said = Watch(task.connection, limits), _Said()
         try:
             for name, value in inputs.items():
-                task.view(name, files.get(name), value)
+                task.view(name, files.get(name), said.heard(value))
             with watch:
                 relation = _only_select(task.connection, sql, parameters or {})
+                kinds = [str(kind) for kind in relation.types]
                 reader = relation.to_arrow_reader(BATCH)
         except BaseException as error:
             task.close()
-            raise watch.told(translated(error)) from error
-        return _guarded(task, watch, reader)
+            raise watch.told(unquoted(said.told(error), sql, _columns(inputs))) from error
+        return _guarded(task, watch, said, reader, kinds)
 
     def describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
         task = self._task([], self._memory)
@@ -97,7 +98,7 @@ class DuckDBEngine:
             pairs = zip(relation.columns, relation.types, strict=True)
             return Schema(tuple(Field(name, from_duckdb(str(kind))) for name, kind in pairs))
         except Exception as error:
-            raise translated(error) from error
+            raise unquoted(translated(error), sql, {n for s in schemas.values() for n in s.names}) from error
         finally:
             task.close()
 
@@ -200,6 +201,35 @@ class _Task:
             self.connection.close()
 
 
+class _Said:
+    """What an input said when it broke off: DuckDB hands on its first line only."""
+
+    def __init__(self) -> None:
+        self._error: TilthError | None = None
+
+    def heard(self, value: Relation) -> Relation:
+        """The input, listened to if it is a stream."""
+        import pyarrow as pa
+
+        if not isinstance(value, pa.RecordBatchReader):
+            return value
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            try:
+                yield from value
+            except TilthError as error:
+                self._error = error
+                raise
+
+        return pa.RecordBatchReader.from_batches(value.schema, batches())
+
+    def told(self, error: BaseException) -> BaseException:
+        """The input's own error if it had one, else ours for DuckDB's."""
+        if self._error is not None and isinstance(error, Exception):
+            return self._error
+        return translated(error)
+
+
 def _is_paths(value: Relation) -> bool:
     return isinstance(value, Sequence)
 
@@ -222,8 +252,13 @@ def _only_select(connection: Any, sql: str, parameters: Mapping[str, object] | N
     return connection.sql(sql, params=given) if given else connection.sql(sql)
 
 
-def _guarded(task: _Task, watch: Watch, reader: Any) -> pa.RecordBatchReader:
-    """The same batches with our errors, keeping the connection alive until the last."""
+_UNTOLD = frozenset({"HUGEINT", "UHUGEINT", "BIGNUM", "BIT", "TIME WITH TIME ZONE"})  # by their Arrow types
+
+
+def _guarded(
+    task: _Task, watch: Watch, said: _Said, reader: Any, kinds: Sequence[str]
+) -> pa.RecordBatchReader:
+    """The same batches with our errors, keeping the connection alive until the last; `kinds` are DuckDB's types."""
     import pyarrow as pa
 
     def close() -> None:
@@ -231,9 +266,13 @@ def _guarded(task: _Task, watch: Watch, reader: Any) -> pa.RecordBatchReader:
         task.close()
 
     def told(error: Exception) -> BaseException:
-        return watch.told(translated(error))
+        return watch.told(said.told(error))
 
-    watched = pa.RecordBatchReader.from_batches(reader.schema, watch.each(reader))
+    fields = [
+        f.with_metadata({SQL_TYPE: kind}) if kind in _UNTOLD else f
+        for f, kind in zip(reader.schema, kinds, strict=True)
+    ]
+    watched = pa.RecordBatchReader.from_batches(pa.schema(fields), watch.each(reader))
     return closing(watched, close, told)
 
 
@@ -281,11 +320,45 @@ def translated(error: BaseException) -> BaseException:
             "A file of the query's inputs could not be read.", hint="Check that it exists and is Parquet."
         )
     if kind in ("Conversion", "Out of Range", "Invalid Input", "Mismatch Type", "Invalid Type", "Constraint"):
-        return DataError(
-            f"{_VALUES.sub('...', said)}.",
-            hint="Use TRY_CAST where values may not convert, and filter NULLs.",
-        )
+        return DataError(f"{_VALUES.sub('...', said)}.", hint=_helps(said))
     return LanguageError(f"{said}.", detail=_line(rest))
+
+
+def _helps(said: str) -> str:
+    """What helps against a value that a query stumbles over."""
+    if said.startswith("Overflow"):
+        return "CAST the numbers to DECIMAL(38,0) or DOUBLE before they grow too large."
+    if "format specifier" in said:
+        return "Use try_strptime, which gives NULL where a text has another form."
+    return "Use TRY_CAST where values may not convert, and filter NULLs."
+
+
+_WORD_AT = re.compile(r"([A-Za-z_]\w*)(?:\W*)\Z")
+
+
+def unquoted(error: BaseException, sql: str, columns: set[str]) -> BaseException:
+    """The error, with a hint where SQL took the name of a column for a word of its own."""
+    if not isinstance(error, LanguageError) or error.hint or len(error.detail) < 2:
+        return error
+    line, at = error.detail[0], error.detail[1].find("^")
+    number, colon, _ = line.partition(": ")
+    start = len(number) + len(colon)
+    earlier = sql.split("\n")[: int(number.removeprefix("LINE ")) - 1] if number.startswith("LINE ") else []
+    before = _WORD_AT.search("\n".join([*earlier, line[start:at]]))
+    here = re.match(r"\w+", line[at:])
+    known = {c.lower() for c in columns} | {"at"}  # `at` is a word of DuckDB's alone
+    for found in (here and here[0], before and before[1]):
+        if at >= 0 and found and found.lower() in known:
+            error.hint = (
+                f'`{found}` is a word of SQL: write "{found}" in double quotes where the column is meant.'
+            )
+            break
+    return error
+
+
+def _columns(inputs: Mapping[str, Relation]) -> set[str]:
+    """The columns of the inputs that are no files."""
+    return {n for v in inputs.values() if not isinstance(v, Sequence) for n in v.schema.names}
 
 
 def _unread(rest: str) -> TilthError:

@@ -1,50 +1,44 @@
 """PostgreSQL as Arrow by ADBC; every cast and every predicate is part of the SQL that is sent.
 
-Numerics become floats, what Arrow has no type for (uuid, json, inet, arrays, enums) becomes text, a timestamptz
-becomes naive UTC and an infinite time becomes NULL. Sessions are read-only by default; what the role may read is
-the wall. There is no change token: PostgreSQL's counters lag behind its commits.
+What each type becomes, and what of it is refused, is in `postgres_types`. An infinite time and the NaN of a whole or
+fixed number become NULL, which a notice counts. Sessions are read-only by default; what the role may read is the wall.
+There is no change token: PostgreSQL's counters lag behind its commits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from tilth.adapters import table_options
 from tilth.adapters.native import reading
-from tilth.adapters.predicates import condition
-from tilth.core.errors import ProjectError, SourceError, UnknownNameError
+from tilth.adapters.postgres_types import TYPES, Column, Place
+from tilth.adapters.table_options import Tables
+from tilth.core.errors import ProjectError, SourceError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
-from tilth.core.schema import DataType, Field, Schema
-from tilth.ports.source import Scan
-from tilth.ports.streams import closing
+from tilth.core.schema import Field, Schema
+from tilth.ports.source import Notice, Scan
+from tilth.ports.streams import Told, closing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_OPTIONS = ("url", "password", "schema")
-_FINITE = "CASE WHEN isfinite({0}) THEN {1} END"
-_TYPES: dict[str, tuple[DataType, str]] = {
-    "bool": (DataType.BOOLEAN, "{0}"),
-    **dict.fromkeys(("int2", "int4", "int8"), (DataType.INTEGER, "{0}")),
-    "oid": (DataType.INTEGER, "{0}::int8"),
-    **dict.fromkeys(("float4", "float8"), (DataType.FLOAT, "{0}")),
-    "numeric": (DataType.FLOAT, "{0}::float8"),
-    "date": (DataType.DATE, _FINITE.format("{0}", "{0}")),
-    "time": (DataType.TIME, "{0}"),
-    "interval": (DataType.INTERVAL, "{0}"),
-    "timestamp": (DataType.TIMESTAMP, _FINITE.format("{0}", "{0}")),
-    "timestamptz": (DataType.TIMESTAMP, _FINITE.format("{0}", "({0} AT TIME ZONE 'UTC')")),
-    "bytea": (DataType.BINARY, "{0}"),
-}
-_TEXT = (DataType.STRING, "{0}::text")
+_LONG = re.compile(r"at row (\d+): .*Interval with time value")
+_OPTIONS = ("url", "password", "schema", "tables")
 
 
 class PostgresSource:
-    def __init__(self, url: str, schema: str = "public", password: str | None = None) -> None:
+    def __init__(
+        self, url: str, schema: str = "public", password: str | None = None, tables: Tables | None = None
+    ) -> None:
         self._url = url
         self._schema = schema
         self._password = password
+        self._told = tables or Tables()
+        self._gone: dict[tuple[str, str], Counter[str]] = {}  # what became NULL, by table and column
 
     @classmethod
     def from_options(cls, options: Mapping[str, object], root: str) -> PostgresSource:
@@ -60,7 +54,9 @@ class PostgresSource:
                 "A postgres source needs a url.",
                 hint="Write WITH (url = 'postgresql://reader@host/database').",
             )
-        return cls(url, str(options.get("schema", "public")), None if password is None else str(password))
+        tables = table_options.read(options, ("types",), TYPES)
+        schema = str(options.get("schema", "public"))
+        return cls(url, schema, None if password is None else str(password), tables)
 
     def tables(self) -> tuple[str, ...]:
         sql = (
@@ -71,38 +67,88 @@ class PostgresSource:
         return tuple(sorted(self._arrow(sql).read_all()["name"].to_pylist()))
 
     def describe(self, table: str) -> Schema:
-        return Schema(
-            tuple(
-                Field(str(c["name"]), _TYPES.get(str(c["kind"]), _TEXT)[0], not c["required"])
-                for c in self._columns(table)
-            )
-        )
+        self._told.check(self.tables() if self._told.named else ())
+        return _schema(self._columns(table))
 
     def scan(self, scan: Scan) -> pa.RecordBatchReader:
         connection = self._session()
         try:
-            sql = self._select(scan, self._columns(scan.table, connection))
+            columns = self._columns(scan.table, connection)
+            wanted, sql = self._select(scan, columns)
         except BaseException:
             connection.close()
             raise
-        return _stream(connection, sql)
+        return self._exact(_stream(connection, sql, told=_unread(wanted, scan.table)), wanted, scan.table)
 
-    def _select(self, scan: Scan, columns: list[dict[str, object]]) -> str:
-        kinds = {str(c["name"]): str(c["kind"]) for c in columns}
-        schema = Schema(tuple(Field(n, _TYPES.get(k, _TEXT)[0]) for n, k in kinds.items()))
-        wanted = [schema.field(c).name for c in (schema.names if scan.columns is None else scan.columns)]
-        listed = ", ".join(f"{_sent(n, kinds[n])} AS {quoted(n)}" for n in wanted)
-        tests = []
-        for where in scan.where:
-            name = schema.field(where.column).name
-            tests.append(condition(where, _compared(name, kinds[name])))
-        return (
+    def _select(self, scan: Scan, columns: Sequence[Column]) -> tuple[list[Column], str]:
+        """The columns wanted, and the query that reads them."""
+        schema, by_name = _schema(columns), {c.name: c for c in columns}
+        names = schema.names if scan.columns is None else scan.columns
+        wanted = [by_name[schema.field(n).name] for n in names]
+        listed = ", ".join(f"{c.sent()} AS {quoted(c.name)}" for c in wanted)
+        tests = [by_name[schema.field(w.column).name].test(w) for w in scan.where]
+        return wanted, (
             f"SELECT {listed or 'NULL AS none'} FROM {quoted(self._schema)}.{quoted(scan.table)}"
             f" WHERE {' AND '.join(tests) or 'true'}"
         )
 
     def native(self, sql: str) -> pa.RecordBatchReader:
-        return self._arrow(reading(sql, "postgres"))
+        asked = reading(sql, "postgres")
+        connection = self._session()
+        try:
+            columns = _result_columns(connection, asked)
+        except BaseException:
+            connection.close()
+            raise
+        if all(c.sent("c") == "c" for c in columns):
+            return self._exact(_stream(connection, asked, told=_unread(columns, None)), columns, None)
+        inner = [quoted(f"c{i}") for i in range(len(columns))]
+        listed = ", ".join(f"{c.sent(i)} AS {quoted(c.name)}" for c, i in zip(columns, inner, strict=True))
+        query = f"SELECT {listed} FROM (\n{asked}\n) AS q({', '.join(inner)})"
+        return self._exact(_stream(connection, query, told=_unread(columns, None)), columns, None)
+
+    def notices(self, table: str) -> tuple[Notice, ...]:
+        """What became NULL in the scans of the table so far."""
+        found = []
+        for (name, column), gone in self._gone.items():
+            found += [
+                Notice("left_out", table, f"{count:,} value{'s' * (count > 1)} of `{column}` {'are' if count > 1 else 'is'} {what}, read as NULL", column,
+                       table_options.option(table, "types", column, "VARCHAR"))
+                for what, count in gone.items()
+                if name == table and count
+            ]  # fmt: skip
+        return tuple(found)
+
+    def _exact(
+        self, reader: pa.RecordBatchReader, columns: Sequence[Column], table: str | None
+    ) -> pa.RecordBatchReader:
+        """The batches with each column as what its type says."""
+        import pyarrow as pa
+
+        decodes = [c.decode() for c in columns]
+        if not columns or not any(decodes):
+            return reader
+        names = reader.schema.names
+        fields = [
+            f.remove_metadata() if d is None else pa.field(n, d.arrow)
+            for f, n, d in zip(reader.schema, names, decodes, strict=True)
+        ]
+        schema = pa.schema(fields)
+        places = [Place(c, table, 0) for c in columns]
+        for place in places if table is not None else ():
+            self._gone[table or "", place.column.name] = place.gone
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            rows = 0
+            for batch in reader:
+                arrays = []
+                for array, decode, place in zip(batch.columns, decodes, places, strict=True):
+                    place.first = rows
+                    arrays.append(array if decode is None else decode.convert(array, place))
+                rows += batch.num_rows
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+        return closing(pa.RecordBatchReader.from_batches(schema, batches()), reader.close)
 
     def change_token(self, table: str) -> str | None:
         del table
@@ -111,21 +157,35 @@ class PostgresSource:
     def close(self) -> None:
         """Nothing is kept open between calls."""
 
-    def _columns(self, table: str, connection: Any = None) -> list[dict[str, object]]:
+    def _columns(self, table: str, connection: Any = None) -> list[Column]:
+        """The table's columns with the base types of their domains, however deep."""
         sql = (
-            "SELECT a.attname::text AS name, coalesce(b.typname, t.typname)::text AS kind, a.attnotnull AS required"
-            " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
-            " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = a.atttypid"
-            " LEFT JOIN pg_type b ON b.oid = t.typbasetype"
+            "WITH RECURSIVE base(num, oid, typmod) AS ("
+            "SELECT a.attnum, a.atttypid, a.atttypmod FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+            " JOIN pg_namespace n ON n.oid = c.relnamespace"
             f" WHERE n.nspname = {literal(self._schema)} AND c.relname = {literal(table)}"
-            " AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+            " AND a.attnum > 0 AND NOT a.attisdropped"
+            " UNION ALL SELECT b.num, t.typbasetype, CASE WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE b.typmod END"
+            " FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typbasetype <> 0)"
+            " SELECT a.attname::text AS name, t.typname::text AS kind, b.typmod, a.attnotnull AS required"
+            " FROM base b JOIN pg_type t ON t.oid = b.oid AND t.typbasetype = 0"
+            " JOIN pg_class c ON true JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = b.num"
+            f" WHERE n.nspname = {literal(self._schema)} AND c.relname = {literal(table)} ORDER BY a.attnum"
         )
         reader = self._arrow(sql) if connection is None else _stream(connection, sql, keep=True)
-        rows: list[dict[str, object]] = reader.read_all().to_pylist()
+        rows = reader.read_all().to_pylist()
         if not rows:
             names = self.tables()
             raise UnknownNameError(f"There is no table `{table}`.", hint=did_you_mean(table, names, "tables"))
-        return rows
+        told = self._told.of(table)
+        told.check(r["name"] for r in rows)
+        columns = [
+            Column(r["name"], r["kind"], r["typmod"], r["required"], told.type_of(r["name"])) for r in rows
+        ]
+        for column in columns:
+            column.check()
+        return columns
 
     def _connect(self) -> Any:
         from adbc_driver_postgresql import dbapi
@@ -161,7 +221,9 @@ class PostgresSource:
         return connection
 
 
-def _stream(connection: Any, sql: str, *, keep: bool = False) -> pa.RecordBatchReader:
+def _stream(
+    connection: Any, sql: str, *, keep: bool = False, told: Told | None = None
+) -> pa.RecordBatchReader:
     """The result; the connection ends with its last batch, or with an error, unless it is to be kept."""
     cursor = connection.cursor()
 
@@ -181,16 +243,42 @@ def _stream(connection: Any, sql: str, *, keep: bool = False) -> pa.RecordBatchR
         reader.close()
         close()
 
-    return closing(reader, end, _refused)
+    return closing(reader, end, told or _refused)
 
 
-def _sent(name: str, kind: str) -> str:
-    return _TYPES.get(kind, _TEXT)[1].format(quoted(name))
+def _schema(columns: Sequence[Column]) -> Schema:
+    return Schema(tuple(Field(c.name, c.type, c.nullable) for c in columns))
 
 
-def _compared(name: str, kind: str) -> str:
-    """The column as predicates see it: bare where an index can help, text in the order of its bytes."""
-    return quoted(name) if kind in _TYPES else f'{quoted(name)}::text COLLATE "C"'
+def _result_columns(connection: Any, sql: str) -> list[Column]:
+    """The columns that a query returns, by what the driver notes of their types."""
+    try:
+        with connection.cursor() as cursor:
+            schema = cursor.adbc_execute_schema(sql)
+    except Exception as error:
+        raise _refused(error) from None
+    columns = []
+    for found in schema:
+        noted = found.metadata or {}
+        kind = noted.get(b"POSTGRESQL:type", b"").decode()
+        columns.append(Column(found.name, kind, int(noted.get(b"POSTGRESQL:typmod", b"-1"))))
+    return columns
+
+
+def _unread(columns: Sequence[Column], table: str | None) -> Told:
+    """What makes our errors of those that come while rows arrive: an interval that Arrow cannot hold is named."""
+
+    def told(error: Exception) -> BaseException:
+        found = _LONG.search(str(error))
+        if found is None:
+            return _refused(error)
+        names = [c.name for c in columns if c.kind == "interval" and c.declared is None]
+        others = f" (or of {', '.join(f'`{n}`' for n in names[1:])})" if names[1:] else ""
+        column = next((c for c in columns if c.name in names[:1]), Column("?", "interval"))
+        place = Place(column, table, 0)
+        return place.refused(int(found[1]), f"an interval{others} longer than 292 years in its hours")
+
+    return told
 
 
 def _unreachable(said: str, url: str) -> SourceError:
@@ -215,7 +303,7 @@ def _unreachable(said: str, url: str) -> SourceError:
     )
 
 
-def _refused(error: Exception) -> SourceError | UnknownNameError:
+def _refused(error: Exception) -> TilthError:
     """Only errors of SQL itself are repeated: those of values would show data."""
     state = str(getattr(error, "sqlstate", None) or "")
     said = str(error).partition("ERROR:")[2].partition("\n")[0].strip()

@@ -1,53 +1,56 @@
 """SQLite databases, opened read-only, as Arrow by ADBC; declared TIMESTAMP, DATE and BOOLEAN become real types.
 
-SQLite types values and not columns, so a first row of known types leads every scan and is dropped again, and
-times are kept as text until DuckDB makes them real. Predicates on such columns are tested after that.
+SQLite types values and not columns: rows with a cell that is not of its column's type are left out of a scan and given
+by `broken`, or such cells become NULL where `misfits = 'null'` says so. How cells are read is in `sqlite_cells`, the
+queries are in `sqlite_query`, and what numbers of a time count is in `sqlite_times`.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from tilth.adapters import sqlite_times, table_options
 from tilth.adapters.duckdb_engine import DuckDBEngine
 from tilth.adapters.native import reading
-from tilth.adapters.predicates import condition
-from tilth.core.errors import DataError, ProjectError, SourceError, UnknownNameError
+from tilth.adapters.sqlite_cells import DECLARED, TIMES, TYPES, Cell
+from tilth.adapters.sqlite_query import Queries
+from tilth.adapters.table_options import TableOptions, Tables
+from tilth.core.errors import DataError, ProjectError, SourceError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.schema import DataType, Field, Schema
 from tilth.ports import places
-from tilth.ports.source import Predicate, Scan
+from tilth.ports.source import Notice, Scan
 from tilth.ports.streams import closing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_REAL = {
-    DataType.BOOLEAN: "BOOLEAN",
-    DataType.DATE: "DATE",
-    DataType.TIMESTAMP: "TIMESTAMP",
-    DataType.FLOAT: "DOUBLE",
-}
-_FIRST = {DataType.INTEGER: "0", DataType.FLOAT: "0.5", DataType.BINARY: "x'00'"}
-_DATED = "'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9]*[0-9zZ]'"  # not `0044-03-15 (BC)`, and no number
-_SIMPLE = {DataType.INTEGER, DataType.FLOAT, DataType.STRING}
+_OPTIONS = ("path", "tables", "misfits")
+_LINES = 500  # rows that do not fit, fetched at once
+_TEXTS = ("CHAR", "CLOB", "TEXT", "JSON", "UUID", "TIME", "INTERVAL", "POINT")
+_NUMBERS = ("REAL", "FLOA", "DOUB", "NUM", "DEC", "MONEY", "CURRENCY", "FIXED")
+_SIZED = re.compile(r"(?:NUMERIC|DECIMAL|DEC|NUMBER)\s*\(\s*\d+\s*(?:,\s*0\s*)?\)")
 
 
 class SqliteSource:
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, tables: Tables | None = None) -> None:
         self._path = path
+        self._told = tables or Tables()
+        self._units: dict[tuple[str, str | None], dict[str, tuple[str | None, Notice | None]]] = {}
 
     @classmethod
     def from_options(cls, options: Mapping[str, object], root: str) -> SqliteSource:
-        if unknown := sorted(set(options) - {"path"}):
+        if unknown := sorted(set(options) - set(_OPTIONS)):
             raise UnknownNameError(
                 f"A sqlite source has no option `{unknown[0]}`.",
-                hint=did_you_mean(unknown[0], ["path"], "options"),
+                hint=did_you_mean(unknown[0], _OPTIONS, "options"),
             )
         path = options.get("path")
         if not isinstance(path, str) or not path:
@@ -55,7 +58,7 @@ class SqliteSource:
         full = os.path.join(root, path)
         if os.path.lexists(full):
             places.regular(full, places.bound(path, root), shown=path)
-        return cls(full)
+        return cls(full, table_options.read(options, ("types", "times", "misfits"), TYPES))
 
     def tables(self) -> tuple[str, ...]:
         sql = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
@@ -63,33 +66,123 @@ class SqliteSource:
 
     def describe(self, table: str) -> Schema:
         names = self.tables()
+        self._told.check(names)
         if table not in names:
             raise UnknownNameError(f"There is no table `{table}`.", hint=did_you_mean(table, names, "tables"))
-        rows = self._rows(f'SELECT name, type, "notnull", pk FROM pragma_table_info({_text(table)})')
+        rows = self._rows(
+            f'SELECT name, type, "notnull", pk FROM pragma_table_xinfo({_text(table)}) WHERE hidden <> 1'
+        )
+        told = self._told.of(table)
+        told.check(str(row[0]) for row in rows)
         return Schema(
             tuple(
-                Field(str(name), self._type(table, str(name), str(kind)), not (required or key))
+                Field(str(name), self._type(table, str(name), str(kind), told), not (required or key))
                 for name, kind, required, key in rows
             )
         )
 
     def scan(self, scan: Scan) -> pa.RecordBatchReader:
+        queries = self._queries(scan)
+        sent = _texts_checked(_without_first(self._arrow(queries.sent())), queries)
+        return _engine().stream(queries.made(), {"rows": sent})
+
+    def broken(self, scan: Scan) -> pa.Table:
+        """Rows that the scan leaves out since a cell is not of its column's type; `text` is the row as JSON."""
+        import pyarrow as pa
+
+        queries = self._queries(scan)
+        kept = pa.schema({"line": pa.int64(), "text": pa.string(), "reason": pa.string()})
+        if not queries.cells or queries.cells[0].null:
+            return kept.empty_table()
+        line = self._line(scan.table)
+        found = self._looked(queries, queries.found(), line)
+        lines = found["line"].to_pylist()
+        texts = self._texts(queries, line, lines)
+        return pa.table([lines, [texts[n] for n in lines], found["reason"]], schema=kept).sort_by("line")
+
+    def notices(self, table: str) -> tuple[Notice, ...]:
+        """What the numbers of its times were taken for, and how many cells became NULL."""
+        schema = self.describe(table)
+        guessed = tuple(n for _, n in self._found_units(table, schema).values() if n is not None)
+        if self._told.of(table).misfits != "null":
+            return guessed
+        queries = self._queries(Scan(table))
+        counts = self._looked(queries, queries.counted(), "0").to_pylist()[0].values()
+        return guessed + tuple(
+            Notice("left_out", table, f"{count:,} cell{'s' * (count > 1)} of `{cell.name}` did not fit and became NULL",
+                   cell.name)
+            for cell, count in zip(queries.cells, counts, strict=True)
+            if count
+        )  # fmt: skip
+
+    def _queries(self, scan: Scan) -> Queries:
         schema = self.describe(scan.table)
         wanted = [schema.field(c) for c in (schema.names if scan.columns is None else scan.columns)]
         tests = [(schema.field(w.column), w) for w in scan.where]
-        read = list(dict.fromkeys([*wanted, *(f for f, _ in tests if f.type not in _SIMPLE)]))
-        # A string is what DuckDB casts to a number, SQLite would not: such tests wait, too.
-        first = [condition(w, _compared(f)) for f, w in tests if _pushed(f, w.value)]
-        later = [condition(w, _real(f)) for f, w in tests if not _pushed(f, w.value)]
-        read += [f for f, w in tests if not _pushed(f, w.value) and f not in read]
-        sql = (
-            f"SELECT {', '.join(f'{_leading(f)} AS {quoted(f.name)}' for f in read) or '0 AS none'} UNION ALL"
-            f" SELECT {', '.join(_fetched(f) for f in read) or '0'} FROM {quoted(scan.table)}"
-            f" WHERE {' AND '.join([*first, *_likely(tests)]) or '1 = 1'}"
+        fields = [*wanted, *dict.fromkeys(f for f, _ in tests if f not in wanted)]
+        units = self._found_units(scan.table, schema, {f.name for f in fields})
+        told, plain = self._told.of(scan.table), self._plain(scan.table)
+        cells = tuple(
+            Cell(scan.table, f.name, f.type, units.get(f.name, (None, None))[0], told.misfits == "null",
+                 f.name in plain and told.type_of(f.name) is None)
+            for f in fields
+        )  # fmt: skip
+        return Queries(scan.table, cells, len(wanted), tuple((fields.index(f), w) for f, w in tests))
+
+    def _plain(self, table: str) -> set[str]:
+        """Columns that SQLite compares by the affinity of what they are read as."""
+        rows = self._rows(f"SELECT name, type FROM pragma_table_xinfo({_text(table)})")
+        view = self._rows(f"SELECT 1 FROM sqlite_schema WHERE type = 'view' AND name = {_text(table)}")
+        return set() if view else {str(n) for n, kind in rows if _declared(str(kind).upper()) is not None}
+
+    def _found_units(
+        self, table: str, schema: Schema, names: set[str] | None = None
+    ) -> dict[str, tuple[str | None, Notice | None]]:
+        """The units of the table's times (of these: `names`), looked up once for each state of the database."""
+        told = self._told.of(table)
+        found = self._units.setdefault((table, self.change_token(table)), {})
+        asked = [f.name for f in schema if f.type in TIMES and (names is None or f.name in names)]
+        found |= {n: (u, None) for n in asked if (u := told.unit_of(n)) is not None}
+        new = [n for n in asked if n not in found]
+        if new:
+            counted = self._rows(
+                f"SELECT {', '.join(c for n in new for c in sqlite_times.counts(n))} FROM {quoted(table)}"
+            )
+            numbers = [int(str(v)) for v in counted[0]]
+            size = sqlite_times.width()
+            for i, name in enumerate(new):
+                found[name] = sqlite_times.unit(table, name, numbers[i * size : (i + 1) * size])
+        return found
+
+    def _looked(self, queries: Queries, made: str, line: str) -> pa.Table:
+        reader = _without_first(self._arrow(queries.looked(line)))
+        return _engine().stream(made, {"rows": reader}).read_all()
+
+    def _line(self, table: str) -> str:
+        """What numbers the rows: SQLite's rowid, or their order where there is none."""
+        columns = {
+            str(r[0]).lower() for r in self._rows(f"SELECT name FROM pragma_table_xinfo({_text(table)})")
+        }
+        with_ids = self._rows(
+            f"SELECT 1 FROM pragma_table_list WHERE name = {_text(table)} AND type = 'table' AND wr = 0"
         )
-        listed = ", ".join(f"{_real(f)} AS {quoted(f.name)}" for f in wanted) or "none"
-        query = f"SELECT {listed} FROM rows WHERE {' AND '.join(later) or 'true'}"
-        return _engine().stream(query, {"rows": _without_first(self._arrow(sql))})
+        name = next((n for n in ("rowid", "_rowid_", "oid") if n not in columns), None)
+        return name if name and with_ids else "row_number() OVER ()"
+
+    def _texts(self, queries: Queries, line: str, lines: list[int]) -> dict[int, str]:
+        """Rows as JSON, by their lines."""
+        names = list(dict.fromkeys(c.name for c in queries.cells))
+        listed = ", ".join(quoted(n) for n in names)
+        out: dict[int, str] = {}
+        for at in range(0, len(lines), _LINES):
+            some = ", ".join(map(str, lines[at : at + _LINES]))
+            rows = self._rows(
+                f"SELECT tilth_line, {listed} FROM (SELECT {line} AS tilth_line, * FROM {quoted(queries.table)})"
+                f" WHERE tilth_line IN ({some})"
+            )
+            for number, *values in rows:
+                out[int(str(number))] = json.dumps(dict(zip(names, map(_shown, values), strict=True)))
+        return out
 
     def native(self, sql: str) -> pa.RecordBatchReader:
         return self._arrow(reading(sql, "sqlite"))
@@ -113,6 +206,7 @@ class SqliteSource:
     def _rows(self, sql: str) -> list[tuple[object, ...]]:
         try:
             connection = sqlite3.connect(self._uri(), uri=True)
+            connection.text_factory = _decoded
             try:
                 return connection.execute(sql).fetchall()
             finally:
@@ -120,9 +214,16 @@ class SqliteSource:
         except sqlite3.Error as error:
             raise _refused(error) from error
 
-    def _type(self, table: str, column: str, declared: str) -> DataType:
-        if declared:
-            return _declared(declared.upper())
+    def _type(self, table: str, column: str, declared: str, told: TableOptions) -> DataType:
+        if (kind := told.type_of(column)) is not None:
+            return DECLARED[kind]
+        found = _declared(declared.upper())
+        if told.unit_of(column) is not None:
+            return found if found in TIMES else DataType.TIMESTAMP
+        return found or self._held(table, column)
+
+    def _held(self, table: str, column: str) -> DataType:
+        """The type of a column that declares none, or one that SQLite does not know, by the values there are."""
         name = quoted(column)
         sql = f"SELECT DISTINCT typeof({name}) FROM {quoted(table)} WHERE {name} IS NOT NULL"
         kinds = {str(row[0]) for row in self._rows(sql)}
@@ -153,14 +254,24 @@ class SqliteSource:
             cursor.close()
             connection.close()
 
-        return closing(reader, close, _mistyped)
+        return closing(reader, close, _broke_off)
 
 
-def _mistyped(error: Exception) -> DataError:
+def _broke_off(error: Exception) -> TilthError:
+    if isinstance(error, TilthError):
+        return error
     return DataError(
-        f"A column of the SQLite table holds values of another type than it declares ({type(error).__name__}).",
-        hint="Declare it as TEXT, or correct the values.",
+        f"The SQLite query returns values of several types in one column ({type(error).__name__}).",
+        hint="CAST the column in the query: CAST(x AS TEXT), CAST(x AS REAL) or CAST(x AS INTEGER).",
     )
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode(errors="replace")
+
+
+def _shown(value: Any) -> Any:
+    return {"blob": value.hex()} if isinstance(value, bytes) else value
 
 
 @cache
@@ -181,87 +292,60 @@ def _without_first(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
 
-def _declared(kind: str) -> DataType:
-    """SQLite's own affinity rules, after the types that it has no word for."""
+def _texts_checked(reader: pa.RecordBatchReader, queries: Queries) -> pa.RecordBatchReader:
+    """The same batches; DataError for a text that is not UTF-8, which SQLite does not look for."""
+    import pyarrow as pa
+
+    texts = [i for i, c in enumerate(queries.cells) if c.type is DataType.STRING]
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        rows = 0
+        for batch in reader:
+            for i in texts:
+                try:
+                    batch.column(i).validate(full=True)
+                except pa.ArrowInvalid:
+                    raise _not_utf8(queries, i, batch.column(i), rows) from None
+            rows += batch.num_rows
+            yield batch
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+def _not_utf8(queries: Queries, i: int, array: pa.Array, rows: int) -> DataError:
+    import pyarrow as pa
+
+    for at, value in enumerate(array.cast(pa.binary())):
+        try:
+            (value.as_py() or b"").decode()
+        except UnicodeDecodeError:
+            rows += at + 1
+            break
+    name = queries.cells[i].name
+    hint = table_options.option(queries.table, "types", name, "BLOB")
+    return DataError(
+        f"Column `{name}` of table `{queries.table}` holds a text that is not UTF-8 in row {rows:,} of those read.",
+        hint=f"Correct it, or have its bytes read: WITH (..., {hint}).",
+    )
+
+
+def _declared(kind: str) -> DataType | None:
+    """SQLite's own affinity rules, after the types that it has no word for; None where they know no better than numbers."""
     if "BOOL" in kind:
         return DataType.BOOLEAN
     if "TIMESTAMP" in kind or "DATETIME" in kind:
         return DataType.TIMESTAMP
     if kind == "DATE":
         return DataType.DATE
-    if "INT" in kind:
-        return DataType.INTEGER
-    if any(word in kind for word in ("CHAR", "CLOB", "TEXT", "JSON", "UUID", "TIME")):
+    if kind.startswith(("INTERVAL", "POINT")):
         return DataType.STRING
-    return DataType.BINARY if "BLOB" in kind else DataType.FLOAT
-
-
-def _leading(field: Field) -> str:
-    return _FIRST.get(field.type, "''")
-
-
-def _fetched(field: Field) -> str:
-    """The column as SQLite sends it: numbers that stand for a moment are seconds or Julian days."""
-    name = quoted(field.name)
-    if field.type in {DataType.DATE, DataType.TIMESTAMP}:
-        form = "'%Y-%m-%d'" if field.type is DataType.DATE else "'%Y-%m-%d %H:%M:%f'"
-        return (
-            f"CASE typeof({name}) WHEN 'integer' THEN strftime({form}, {name}, 'unixepoch')"
-            f" WHEN 'real' THEN strftime({form}, {name}) ELSE {name} END"
-        )
-    if field.type is DataType.FLOAT:
-        return f"CASE typeof({name}) WHEN 'integer' THEN CAST({name} AS REAL) ELSE {name} END"
-    return f"CAST({name} AS TEXT)" if field.type in {DataType.STRING, DataType.BOOLEAN} else name
-
-
-def _real(field: Field) -> str:
-    """The column as DuckDB makes it real; a moment with a zone becomes naive UTC."""
-    name = quoted(field.name)
-    if field.type is DataType.TIMESTAMP:
-        zoned = rf"regexp_matches({name}, ':.*([zZ]|[+-]\d\d(:?\d\d)?)$')"
-        return (
-            f"CASE WHEN {zoned} THEN CAST({name} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
-            f" ELSE CAST({name} AS TIMESTAMP) END"
-        )
-    if field.type is DataType.INTEGER:
-        whole = f"CAST({name} AS BIGINT)"
-        wrong = "error('An INTEGER column of the SQLite table holds a fraction: declare it as REAL')"
-        return f"CASE WHEN {whole} = CAST({name} AS DOUBLE) THEN {whole} WHEN {name} IS NOT NULL THEN {wrong} END"
-    return f"CAST({name} AS {_REAL[field.type]})" if field.type in _REAL else name
-
-
-def _compared(field: Field) -> str:
-    return f"{quoted(field.name)} COLLATE BINARY" if field.type is DataType.STRING else quoted(field.name)
-
-
-def _pushed(field: Field, value: object) -> bool:
-    values = value if isinstance(value, tuple) else (value,)
-    if field.type is DataType.STRING:
-        return all(v is None or isinstance(v, str) for v in values)
-    numbers = all(v is None or (isinstance(v, int | float) and abs(v) < 1e300) for v in values)
-    return field.type in {DataType.INTEGER, DataType.FLOAT} and numbers
-
-
-def _likely(tests: list[tuple[Field, Predicate]]) -> list[str]:
-    """What SQLite can rule out of comparisons that wait: texts that begin with a date which is a day too early or late.
-
-    Whatever else stands in such a column passes, and is compared when it is real; a zone moves a day by one at most.
-    """
-    found = []
-    for field, where in tests:
-        if field.type not in {DataType.DATE, DataType.TIMESTAMP} or not isinstance(where.value, date):
-            continue
-        slack = timedelta(days=2 if where.op in {">", ">="} else -2)
-        try:
-            edge = _text((where.value - slack).isoformat()[:10])
-        except OverflowError:
-            continue
-        if where.op in {">", ">=", "<", "<="}:
-            name = quoted(field.name)
-            # Of texts with a four-digit year, what sorts below an early edge is early, however it goes on.
-            other = f"substr({name}, 5, 1) <> '-'" if where.op[0] == ">" else f"{name} NOT GLOB {_DATED}"
-            found.append(f"({name} {where.op[0]}= {edge} OR {other})")
-    return found
+    if "INT" in kind or _SIZED.fullmatch(kind):
+        return DataType.INTEGER
+    if any(word in kind for word in _TEXTS):
+        return DataType.STRING
+    if "BLOB" in kind:
+        return DataType.BINARY
+    return DataType.FLOAT if any(word in kind for word in _NUMBERS) else None
 
 
 def _text(value: str) -> str:

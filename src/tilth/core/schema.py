@@ -63,9 +63,10 @@ class Schema:
         return isinstance(name, str) and self.find(name) is not None
 
     def find(self, name: str) -> Field | None:
-        """The field of that name, without regard to case."""
+        """The field of exactly that name, else the first without regard to case."""
         low = name.lower()
-        return next((f for f in self.fields if f.name.lower() == low), None)
+        exact = (f for f in self.fields if f.name == name)
+        return next(exact, None) or next((f for f in self.fields if f.name.lower() == low), None)
 
     def field(self, name: str) -> Field:
         """The field of that name; raises UnknownNameError with the nearest."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 Relation: TypeAlias = "pa.RecordBatchReader | pa.Table | Sequence[str]"
 """An input: a stream (scanned once), a table, or paths of Parquet files (a non-empty sequence)."""
+SQL_TYPE = b"tilth.sql"
+"""A result's field carries its SQL type under this key where Arrow has no type of its own for it (HUGEINT, BIT, TIMETZ)."""
 
 
 class QueryEngine(Protocol):

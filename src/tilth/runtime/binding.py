@@ -20,6 +20,7 @@ from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.sql import lineage
 from tilth.sql.statements import CreateDataset, CreateEndpoint, CreateModel, DatasetRef, Query
+from tilth.sql.twins import settled
 
 
 def check(
@@ -82,7 +83,7 @@ def _described(
             raise error.at(use.position) if use.position else error from None
         schemas[f"{use.schema}.{use.name}" if use.schema else use.name] = found
     try:
-        return engine.describe(query.sql, schemas)
+        return engine.describe(query.sql, settled(query.sql, schemas, query.position))
     except (ProjectError, LanguageError) as error:
         raise error.at(query.position) if query.position else error from None
 

@@ -149,8 +149,9 @@ def _unreadable(sql: str, problem: Any) -> LanguageError:
         "",
     )
     what = f"`{word}` was not expected here" if word else "it ends too early"
+    quote = f' If it is a column, write "{word}" in double quotes.' if word.upper() in _KEYWORDS else ""
     return LanguageError(
-        f"The query cannot be read: {what}.", hint=f"{guess}Queries are DuckDB SQL.", where=where
+        f"The query cannot be read: {what}.", hint=f"{guess}Queries are DuckDB SQL.{quote}", where=where
     )
 
 

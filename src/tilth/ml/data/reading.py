@@ -19,6 +19,7 @@ from tilth.core.errors import Position, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.ml.data import snapshots
+from tilth.ml.data.exact import Place, plain_array
 from tilth.ports.blobs import Blobs
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.limits import Limits
@@ -26,6 +27,7 @@ from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Predicate, Scan, Source
 from tilth.ports.streams import closing
 from tilth.sql import lineage
+from tilth.sql.twins import settled
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,7 +87,7 @@ def schemas_of(
             out[name] = _schema(use, sources, datasets)
         except UnknownNameError as error:
             raise error.at(use.position) if use.position else error from None
-    return out
+    return settled(sql, out, at)
 
 
 def _schema(use: lineage.TableUse, sources: Mapping[str, Source], datasets: Mapping[str, Manifest]) -> Schema:
@@ -172,14 +174,12 @@ def _held(reader: pa.RecordBatchReader, reading: Reading, blobs: Blobs) -> Relat
 
 
 def _spilled(first: list[pa.RecordBatch], rest: pa.RecordBatchReader, path: str) -> str:
-    """A Parquet file of all batches; lists and structs stay what they are, other types become plain."""
+    """A Parquet file of all batches; what Parquet has types for stays what it is, others become plain."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     plain = snapshots.plain_schema(rest.schema)
-    schema = pa.schema(
-        [f if pa.types.is_nested(f.type) else p for f, p in zip(rest.schema, plain, strict=True)]
-    )
+    schema = pa.schema([f if _lasts(f.type) else p for f, p in zip(rest.schema, plain, strict=True)])
     with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as file:
         while first:
             file.write_batch(_as(first.pop(0), schema))
@@ -188,10 +188,16 @@ def _spilled(first: list[pa.RecordBatch], rest: pa.RecordBatchReader, path: str)
     return path
 
 
+def _lasts(kind: pa.DataType) -> bool:
+    import pyarrow.types as t
+
+    return bool(t.is_nested(kind) or t.is_timestamp(kind) or t.is_integer(kind))
+
+
 def _as(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
-    columns = [snapshots.plain_array(c, f.type) for c, f in zip(batch.columns, schema, strict=True)]
+    columns = [plain_array(c, f.type, Place(f.name)) for c, f in zip(batch.columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 

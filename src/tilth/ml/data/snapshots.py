@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import DamagedError
 from tilth.core.schema import DataType, Field, Schema
 from tilth.ml.data.content import ContentDigest
+from tilth.ml.data.exact import Place, plain_array, unkept
 from tilth.ml.data.identity import row_ids
 from tilth.ports.blobs import Blobs
+from tilth.ports.engine import SQL_TYPE
 from tilth.ports.snapshots import Manifest, Part
 
 if TYPE_CHECKING:
@@ -272,11 +274,25 @@ def file_ids(rows: str, ids: str | None, columns: Sequence[str]) -> npt.NDArray[
 def plain_schema(schema: pa.Schema) -> pa.Schema:
     """The schema as snapshots keep it: naive UTC microseconds, plain text, no extension, nothing but values.
 
-    Lists and structs become JSON text, intervals seconds: Parquet readers and models agree on these.
+    Lists and structs become JSON text, intervals seconds, whole numbers 64 bits: Parquet readers and models agree on
+    these. A type whose values would not stay what they are is a DataError.
     """
     import pyarrow as pa
 
-    return pa.schema([pa.field(f.name, _plain(f.type)) for f in schema])
+    return pa.schema([pa.field(f.name, _kept(f)) for f in schema])
+
+
+def _kept(field: pa.Field) -> pa.DataType:
+    import pyarrow as pa
+
+    noted = (field.metadata or {}).get(SQL_TYPE, b"").decode()
+    if noted in ("HUGEINT", "UHUGEINT"):  # SUM of whole numbers, for one
+        return pa.int64()
+    if noted:
+        raise unkept(field.name, noted)
+    if pa.types.is_decimal(field.type) and field.type.precision > 38:
+        raise unkept(field.name, f"DECIMAL({field.type.precision},{field.type.scale})")
+    return _plain(field.type)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -294,11 +310,8 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     if t.is_floating(kind) or t.is_duration(kind) or t.is_interval(kind):
         return pa.float64()
     if t.is_decimal(kind):
-        if kind.precision > 38:
-            return pa.float64()
-        # SUM of integers is DuckDB's HUGEINT, which arrives as a decimal without digits after the point.
-        return pa.int64() if (kind.precision, kind.scale) == (38, 0) else kind
-    if t.is_boolean(kind) or t.is_date32(kind) or t.is_time64(kind):
+        return pa.decimal128(kind.precision, kind.scale)
+    if t.is_boolean(kind) or t.is_date32(kind):
         return kind
     if t.is_date(kind):
         return pa.date32()
@@ -313,57 +326,15 @@ def plain_batches(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[p
     """The reader's batches with columns in the types of `schema` (one of `plain_schema`)."""
     import pyarrow as pa
 
+    unsigned = [(f.metadata or {}).get(SQL_TYPE) == b"UHUGEINT" for f in reader.schema]
+    rows = 0
     for batch in reader:
-        if batch.schema.equals(schema):
-            yield batch
-        else:
-            columns = [plain_array(c, f.type) for c, f in zip(batch.columns, schema, strict=True)]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def plain_array(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The array in a plain type."""
-    import json
-
-    import pyarrow as pa
-    import pyarrow.types as t
-
-    if array.type.equals(kind):
-        return array
-    if isinstance(array.type, pa.BaseExtensionType):
-        return plain_array(array.storage, kind)
-    if t.is_dictionary(array.type):
-        return plain_array(array.dictionary_decode(), kind)
-    if t.is_timestamp(array.type):
-        return (
-            _floored(array, kind.unit).cast(pa.timestamp(kind.unit, tz=array.type.tz), safe=False).cast(kind)
-        )
-    if t.is_duration(array.type):
-        return pa.array([None if v is None else v.total_seconds() for v in array.to_pylist()], kind)
-    if t.is_interval(array.type):
-        return pa.array([_seconds(v) for v in array.to_pylist()], kind)
-    if t.is_nested(array.type):
-        values = [None if v is None else json.dumps(v, default=str) for v in array.to_pylist()]
-        return pa.array(values, kind)
-    return array.cast(kind)
-
-
-def _floored(array: pa.Array, unit: str) -> pa.Array:
-    """Times as the engine compares them: a cast alone would round those before 1970 up."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if array.type.unit != "ns" or unit != "us":
-        return array
-    first = pc.min(array.cast(pa.int64())).as_py()
-    return array if first is None or first >= 0 else pc.floor_temporal(array, unit="microsecond")
-
-
-def _seconds(value: Any) -> float | None:
-    """A month-day-nanosecond interval in seconds, a month counted as 30 days (as PostgreSQL and DuckDB do)."""
-    if value is None:
-        return None
-    return float((value.months * 30 + value.days) * 86_400 + value.nanoseconds / 1e9)
+        columns = [
+            plain_array(c, f.type, Place(f.name, rows, u))
+            for c, f, u in zip(batch.columns, schema, unsigned, strict=True)
+        ]
+        rows += batch.num_rows
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def schema_of(schema: pa.Schema) -> Schema:

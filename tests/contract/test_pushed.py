@@ -1,0 +1,147 @@
+"""A scan's predicates agree with DuckDB's over the whole table, whatever the cells are: none is lost, none wrongly kept."""
+
+import sqlite3
+from contextlib import closing
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tilth.adapters.duckdb_engine import DuckDBEngine
+from tilth.adapters.postgres_source import PostgresSource
+from tilth.adapters.predicates import condition
+from tilth.adapters.sqlite_source import SqliteSource
+from tilth.ports.source import Predicate, Scan
+
+OPS = ("=", "<>", "<", "<=", ">", ">=")
+NUMBERS: tuple[Any, ...] = (0, 1, -5, 2.5, 2**53, 2**53 + 1, 1e10, float("inf"))
+TIMES: tuple[Any, ...] = (
+    datetime(2024, 1, 1),
+    datetime(2024, 1, 1, 10),
+    date(2024, 1, 1),
+    datetime(1970, 1, 1),
+    datetime(9999, 12, 31),
+)
+VALUES: dict[str, tuple[Any, ...]] = {
+    "n": NUMBERS,
+    "f": NUMBERS,
+    "d": NUMBERS,
+    "s": ("", "a", "B", "10"),
+    "b": (True, False),
+    "at": TIMES,
+    "day": (date(2024, 1, 1), date(1970, 1, 1), date(9999, 12, 31)),
+}
+SQLITE = """
+CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, f REAL, d NUMERIC, s TEXT, b BOOLEAN, at TIMESTAMP, day DATE, w TEXT);
+INSERT INTO t (n, f, d, s, b, at, day, w) VALUES
+  (1, 1.0, 1, 'a', 1, '2024-01-01', '2024-01-01', '1'),
+  (NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+  (9007199254740993, 9e999, 2.5, '', 0, '2024-01-01 10:00:00', '1970-01-01', '9007199254740993'),
+  (-5, -9e999, -5, 'B', 'yes', '2024-01-01 10:00:00+02:00', '9999-12-31', '-5'),
+  ('', 2.5, 0, 'a', 1, '2024-01-01', '2024-01-01', '2'),
+  (2, '', 0, 'a', 1, '2024-01-01', '2024-01-01', '2'),
+  (2, 2, 'x', 'a', 1, '2024-01-01', '2024-01-01', '2'),
+  (2, 2, 9007199254740993, 'a', 1, '2024-01-01', '2024-01-01', '2'),
+  (2, 2, 2, x'61', 1, '2024-01-01', '2024-01-01', '2'),
+  (2, 2, 2, 'a', 'maybe', '2024-01-01', '2024-01-01', '2'),
+  (2, 2, 2, 'a', 1, 'soon', '2024-01-01', '2'),
+  (2, 2, 2, 'a', 1, '', '2024-01-01', '2'),
+  (2, 2, 2, 'a', 1, '2024-01-01', '2024-01-01 10:00', '2'),
+  (1.5, 0, 0, '10', 0, '9999-12-31 00:00:00', '2024-01-02', 'x'),
+  (0, 0, 0, '10', 0, '9999-12-31 00:00:00', '2024-01-02', '10');
+"""
+POSTGRES = """
+CREATE TABLE $.t (id int, n numeric(18,0), f float8, d numeric(9,2), s text, b boolean, at timestamp, day date, w timestamptz, free numeric);
+INSERT INTO $.t VALUES
+  (1, 1, 1.0, 1, 'a', true, '2024-01-01', '2024-01-01', '2024-01-01', 1),
+  (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+  (3, 'NaN', 'NaN', 'NaN', '', false, 'infinity', 'infinity', 'infinity', 'NaN'),
+  (4, 9007199254740993, 'infinity', 2.5, 'B', true, '-infinity', '-infinity', '-infinity', 'infinity'),
+  (5, -5, '-infinity', -5, '10', true, '2024-01-01 10:00', '1970-01-01', '2024-01-01 12:00+02', '-infinity'),
+  (6, 0, 0, 0, 'a', false, '9999-12-31', '9999-12-31', '1970-01-01', 2.5)
+"""
+
+
+def predicates(columns: dict[str, tuple[Any, ...]]) -> list[Predicate]:
+    out = []
+    for name, values in columns.items():
+        out += [Predicate(name, "is_null"), Predicate(name, "is_not_null"), Predicate(name, "in", values)]
+        out += [Predicate(name, op, v) for v in values for op in (OPS if name != "b" else OPS[:2])]
+    return out
+
+
+def agrees(source: Any, wheres: list[Predicate]) -> None:
+    whole = source.scan(Scan("t")).read_all()
+    tests = ", ".join(f"list(id ORDER BY id) FILTER ({condition(w)}) AS w{i}" for i, w in enumerate(wheres))
+    (expected,) = DuckDBEngine().stream(f"SELECT {tests} FROM t", {"t": whole}).read_all().to_pylist()
+    for i, where in enumerate(wheres):
+        found = source.scan(Scan("t", ("id",), (where,))).read_all()
+        assert (where, sorted(found["id"].to_pylist())) == (where, expected[f"w{i}"] or [])
+
+
+class _Whole:
+    """The source, of which every scan reads all columns."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+
+    def scan(self, scan: Scan) -> Any:
+        return self._source.scan(Scan(scan.table, None, scan.where))
+
+
+@pytest.mark.parametrize("misfits", ["quarantine", "null"])
+def test_sqlite(tmp_path: Path, misfits: str) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db:
+        db.executescript(SQLITE)
+    options = {"path": "x.db", "misfits": misfits, "tables": {"t": {"types": {"w": "BIGINT"}}}}
+    source = SqliteSource.from_options(options, str(tmp_path))
+    wheres = predicates({**VALUES, "w": NUMBERS})
+    assert len(wheres) > 200
+    if (
+        misfits == "quarantine"
+    ):  # a scan leaves out only rows with a misfit in what it reads: have it read all
+        source = _Whole(source)
+    agrees(source, wheres)
+
+
+@pytest.mark.parametrize("misfits", ["quarantine", "null"])
+def test_sqlite_reads_and_tells_each_row_once(tmp_path: Path, misfits: str) -> None:
+    """Rows that a scan leaves out are exactly those that `broken` gives, column by column."""
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db:
+        db.executescript(SQLITE)
+        ids = [r[0] for r in db.execute("SELECT id FROM t")]
+    source = SqliteSource.from_options({"path": "x.db", "misfits": misfits}, str(tmp_path))
+    for name in VALUES:
+        scan = Scan("t", ("id", name))
+        read = source.scan(scan).read_all()["id"].to_pylist()
+        told = source.broken(scan)["line"].to_pylist()
+        assert sorted([*read, *told]) == ids
+        assert bool(told) == (misfits == "quarantine")
+
+
+@pytest.mark.parametrize(
+    ("where", "lines"),
+    [
+        ((), [5, 14]),
+        ((Predicate("id", "<", 10),), [5]),
+        ((Predicate("n", ">", 100),), [5, 14]),  # what does not fit is not compared
+        ((Predicate("at", ">=", datetime(2025, 1, 1)),), [11, 12, 14]),
+        ((Predicate("at", "is_null"),), [11, 12]),
+        ((Predicate("at", "is_null"), Predicate("id", "=", 12)), [12]),
+    ],
+)
+def test_broken_rows_are_those_that_the_predicates_let_through(
+    tmp_path: Path, where: tuple[Predicate, ...], lines: list[int]
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db:
+        db.executescript(SQLITE)
+    source = SqliteSource.from_options({"path": "x.db"}, str(tmp_path))
+    columns = ("id", "n") if not any(w.op == "is_null" for w in where) else ("id",)
+    assert source.broken(Scan("t", columns, where))["line"].to_pylist() == lines
+
+
+def test_postgres(postgres_schema: str, postgres_url: str, postgres_run: Any) -> None:
+    postgres_run(*POSTGRES.replace("$", postgres_schema).split(";\n"))
+    source = PostgresSource.from_options({"url": postgres_url, "schema": postgres_schema}, "")
+    agrees(source, predicates({**VALUES, "w": TIMES, "free": NUMBERS}))
