@@ -129,7 +129,7 @@ def _defaults(task: Task, rows: int, rarest: int, budget: Budget) -> dict[str, o
         "cat_l2": 50 if rows > 20_000 else 10,
         "max_cat_threshold": 8,
         "min_sum_hessian_in_leaf": 1e-3,
-        "max_bin": max(255, min(MOST_BINS, 4 * rows // rarest)) if task.kind == "binary" else 255,
+        "max_bin": max(255, min(MOST_BINS, 4 * rows // max(rarest, 10))),
         "seed": budget.seed,
         "num_threads": budget.threads,
         "deterministic": True,
