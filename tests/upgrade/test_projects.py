@@ -47,3 +47,22 @@ def test_a_model_of_before_is_the_champion_of_the_next_candidate(recorded: Path)
         ("own", 1),
     ]
     assert not project.plan().actions
+
+
+def test_a_model_of_before_has_the_new_outputs_and_keeps_its_interval(recorded: Path) -> None:
+    project = c.opened(recorded)
+    (row,) = project.sql(
+        "SELECT late, late_confidence, late_probability, late_probabilities, late_probabilities->>'true' AS t FROM late"
+        " WHERE carrier = 'slow' AND distance = 55 AND ordered_at = TIMESTAMP '2024-05-01 18:00'"
+    ).rows()
+    assert (
+        row["late_probability"]
+        == row["late_probabilities"]["true"]
+        == float(row["t"])
+        == row["late_confidence"]
+    )
+    widths = project.sql(
+        "SELECT DISTINCT round(m.minutes_upper - m.minutes_lower, 9) AS w FROM deliveries d JOIN duration m"
+    ).rows()
+    assert len(widths) == 1
+    assert widths[0]["w"] > 0

@@ -28,6 +28,11 @@ METRICS = {
     "mape": "mape",
 }  # of ranks and decisions the loss is watched: they peak by luck after few rounds
 MOST_BINS = 4095
+PATIENCE, LONG_PATIENCE, FEW_ROWS = (
+    25,
+    60,
+    5_000,
+)  # on few rows the loss of the stop slice wavers, and its first dip is luck
 DEFAULT_METRIC = {"regression": "l2", "binary": "binary_logloss", "multiclass": "multi_logloss"}
 OPTIONS = {
     "rounds", "patience", "learning_rate", "num_leaves", "max_depth", "min_data_in_leaf", "lambda_l1", "lambda_l2",
@@ -69,7 +74,12 @@ class LightGBMLearner:
         if fixed is None:
             booster.watch(c.Data(x_stop, y_stop, params, data))
         grown = _grow(
-            booster, rounds, _whole(options, "patience", 25), budget.deadline, fixed is None, report
+            booster,
+            rounds,
+            _whole(options, "patience", PATIENCE if len(x) > FEW_ROWS else LONG_PATIENCE),
+            budget.deadline,
+            fixed is None,
+            report,
         )
         return Fitted("lightgbm", "txt", _neutral(booster.text(grown.best)), grown.notes())
 
@@ -119,7 +129,7 @@ def _defaults(task: Task, rows: int, rarest: int, budget: Budget) -> dict[str, o
         "cat_l2": 50 if rows > 20_000 else 10,
         "max_cat_threshold": 8,
         "min_sum_hessian_in_leaf": 1e-3,
-        "max_bin": max(255, min(MOST_BINS, 4 * rows // rarest)) if task.kind == "binary" else 255,
+        "max_bin": max(255, min(MOST_BINS, 4 * rows // max(rarest, 10))),
         "seed": budget.seed,
         "num_threads": budget.threads,
         "deterministic": True,

@@ -87,7 +87,28 @@ def test_many_different_texts_are_told_with_their_number(run: Run) -> None:
     told, _, _ = run(
         {"city": city, "x": np.tile(X, 6), "y": np.tile(Y, 6), "id": np.arange(rows)}, key=("id",)
     )
-    assert "1,000 most frequent" in only(told, "levels")["text"]
+    said = only(told, "levels")["text"]
+    assert "has 1,5" in said or "has 1,4" in said
+    assert "The 1,000 most frequent" in said
+
+
+def test_texts_that_mostly_occur_once_are_told(run: Run) -> None:
+    texts = [f"t{n}" if n % 2 else f"u{n % 20}" for n in range(ROWS)]
+    told, _, _ = run(
+        {"note": texts + texts[::2] * 2, "x": np.tile(X, 2), "y": np.tile(Y, 2), "id": np.arange(2 * ROWS)},
+        key=("id",),
+    )
+    said = only(told, "levels")
+    assert said["column"] == "note"
+    assert "all others count as missing" in said["text"]
+
+
+@pytest.mark.parametrize("gap", ["", "NA", " n/a", "NULL", "?"])
+def test_a_class_that_may_be_a_gap_is_told(run: Run, gap: str) -> None:
+    told, _, _ = run({"x": X, "y": [("yes", "no", gap)[n % 3] for n in range(ROWS)]})
+    said = only(told, "labels")
+    assert f"'{gap}' of `y` is learned as any other class" in said["text"]
+    assert f"y <> '{gap}'" in said["option"]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -135,7 +156,14 @@ def test_six_spellings_of_two_labels_are_told(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("a", "b", "told"),
-    [("ﬁn", "fin", True), ("a  b", "a b", True), ("e\u0301", "é", True), ("a-b", "ab", False)],
+    [
+        ("ﬁn", "fin", True),
+        ("a  b", "a b", True),
+        ("e\u0301", "é", True),
+        ("a-b", "ab", False),
+        ("1", "1.0", True),
+        ("1", "2", False),
+    ],
 )
 def test_letters_that_are_the_same_are_one_spelling(run: Run, a: str, b: str, told: bool) -> None:
     found, _, _ = run({"x": X, "y": [(a, b, "other")[n % 3] for n in range(ROWS)]})
@@ -211,3 +239,27 @@ def test_a_rare_class_that_cannot_be_found_is_said_so(run: Run) -> None:
     counted = facts["metrics"]["rare"]
     assert counted["found"] == 0
     assert abs(counted["rows"] / counted["judged"] - rare.mean()) < 0.02
+
+
+@pytest.mark.parametrize("kind", ["three", "wide"])
+def test_a_rare_one_of_several_classes_is_predicted_and_counted(run: Run, kind: str) -> None:
+    rng = np.random.default_rng(5)
+    many, classes = 20_000, 3 if kind == "three" else 6
+    x, z = rng.random(many), rng.integers(0, classes - 1, many)
+    y = np.where(x > 0.998, "rare", np.char.add("c", z.astype(str)))
+    told, found, facts = run(
+        {"id": np.arange(many), "x": x, "z": z + 0.0, "y": y}, key=("id",), engine="auto"
+    )
+    new = rng.random(60_000)
+    said = (
+        np.array(
+            found.predict(pa.table({"x": new, "z": rng.integers(0, classes - 1, 60_000) + 0.0}))[
+                "y"
+            ].to_pylist()
+        )
+        == "rare"
+    )
+    assert (said & (new > 0.998)).sum() >= 0.7 * (new > 0.998).sum()
+    assert (said & (new <= 0.998)).sum() <= 0.4 * (new > 0.998).sum()
+    assert facts["metrics"]["rare"]["label"] == "'rare'"
+    assert "'rare' is rare in `y`" in only(told, "rare")["text"]

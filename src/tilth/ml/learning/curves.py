@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Fit: TypeAlias = Callable[[Array, Array], Platt | Temperature]
 
 LEAST_ROWS = 30
+LEAST_OF_TWO = 500  # two numbers from fewer rows do more harm than good
 PARTS = 4
 GAIN = 0.02  # by what share of the log loss a calibration must help on later rows
 
@@ -44,7 +45,7 @@ def fit_curve(kind: str, y: Array, scores: Array, threshold: float) -> Curve:
     if kind == "multiclass":
         useful = rows >= LEAST_ROWS and helps(fit_temperature, y, scores)
         return Curve(temperature=fit_temperature(y, scores) if useful else None, rows=rows)
-    useful = rows >= LEAST_ROWS and 0 < y.sum() < rows and helps(fit_platt, y, scores)
+    useful = rows >= LEAST_OF_TWO and 0 < y.sum() < rows and helps(fit_platt, y, scores)
     platt = fit_platt(y, scores) if useful else None
     keeps_order = platt is not None and platt.slope > 0
     return Curve(platt=platt if keeps_order else None, threshold=threshold, rows=rows)

@@ -77,7 +77,7 @@ def metrics(
             name: by_slice(judged.table.column(name), y, judged.scores, task.metric, limit) for name in slices
         },
     }
-    if task.kind == "binary":
+    if task.kind != "regression":
         out["rare"] = rare(y, judged.scores, limit, data.target.classes)
     if made.interval is not None:
         out |= _covered(made.interval, judged, made.curve.floor)
@@ -94,9 +94,12 @@ def _covered(interval: Interval, judged: Judged, floor: float | None) -> dict[st
 
 
 def rare(y: Array, scores: Array, threshold: float, classes: tuple[Any, ...]) -> dict[str, Any]:
-    """Of the rarer of two classes: its rows, how many the model finds, of how many rows it says so, and its share of all."""
-    code = int(y.mean() < 0.5)
-    said, true = (scores > threshold) == bool(code), (y > 0.5) == bool(code)
+    """Of the rarest class: its rows, how many the model finds, of how many rows it says so, and its share of all."""
+    import numpy as np
+
+    answers = scores.argmax(axis=1) if scores.ndim > 1 else scores > threshold
+    code = int(np.bincount(y.astype(np.int64), minlength=len(classes)).argmin())
+    said, true = answers == code, y == code
     name = classes[code]
     return {
         "label": literal(name) if isinstance(name, str) else str(name).lower(),

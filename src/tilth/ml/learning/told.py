@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.names import is_bare, quoted
-from tilth.ml.learning.prepare import MOST_LEVELS, _plain_strings
+from tilth.ml.learning.prepare import MOST_LEVELS, Column, _plain_strings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +28,11 @@ MOSTLY = (
     0.9  # the share of a text column's rows that are numbers, from which on it was probably meant to be one
 )
 LOOKED_AT = 10_000  # different texts of a column
-RARE = 0.1  # the share of rows below which a class is called rare
+RARE = 0.1  # the share of rows below which one of two classes is called rare; of more, accordingly less
+KEPT = 0.8  # the share of a text column's rows whose texts are learned from, below which it is told
+GAPS = frozenset(
+    ("", "na", "n/a", "#n/a", "nan", "null", "?", "-", "--", "nil")
+)  # texts that often mean a missing value
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*\Z")
 
 
@@ -59,6 +63,7 @@ def _sql(name: str) -> str:
 def labels(target: Target) -> Iterator[Told]:
     """Classes that differ only in case, in spaces, or in how Unicode writes the same letters."""
     texts = [c for c in target.classes if isinstance(c, str)]
+    yield from _gaps(target, [c for c in texts if _spelled(c) in GAPS])
     alike: dict[str, list[str]] = defaultdict(list)
     for one in texts:
         alike[_spelled(one)].append(one)
@@ -76,15 +81,27 @@ def labels(target: Target) -> Iterator[Told]:
     )  # fmt: skip
 
 
+def _gaps(target: Target, found: Sequence[str]) -> Iterator[Told]:
+    if found:
+        shown = " and ".join(f"'{c}'" for c in found)
+        name = _sql(target.name)
+        yield _say(
+            "labels", target.name, f"{shown} of `{target.name}` {'is' if len(found) == 1 else 'are'} learned as any other class.",
+            f"If it means that the value is missing, filter such rows in the dataset's query: WHERE {name} <> '{found[0]}'.",
+        )  # fmt: skip
+
+
 def _spelled(label: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+    """The label without what may differ between two writings of it: case, spaces, forms of letters, zeros of a number."""
+    text = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+    return repr(float(text)) if _NUMBER.match(text) else text
 
 
 def _rare(target: Target, found: dict[str, Any] | None) -> Iterator[Told]:
     """How many rows of a rare class the model finds, counted on the rows that judge it."""
-    if not found or found["share"] >= RARE:
+    if not found or found["share"] >= 2 * RARE / len(target.classes):
         return
-    lost = found["found"] < found["rows"] / 2
+    lost = found["found"] < found["rows"] / 2 and target.kind == "binary"
     option = (
         f"To find more of them at the price of more false alarms: PREDICT {_sql(target.name)} POSITIVE {found['label']} and "
         "OBJECTIVE (cost_false_negative = 10, cost_false_positive = 1)."
@@ -121,13 +138,24 @@ def _texts(data: Rows) -> Iterator[Told]:
         if found:
             text = f"`{column.name}` is a text to the model, and its values have no order: {found}."
             yield _say("text", column.name, text, _as_number(column.name))
-        if len(column.levels) == MOST_LEVELS:
-            yield _say(
-                "levels", column.name,
-                f"`{column.name}` has more than {MOST_LEVELS:,} different texts: the {MOST_LEVELS:,} most frequent are learned "
-                "from, and all others count as missing.",
-                "Group the rare ones in the dataset's query.",
-            )  # fmt: skip
+        yield from _levels(data, column)
+
+
+def _levels(data: Rows, column: Column) -> Iterator[Told]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = _plain_strings(data.table.column(column.name).slice(0, data.split.fit))
+    known = len(values) - values.null_count
+    kept = pc.sum(pc.is_in(values, value_set=pa.array(column.levels))).as_py() or 0
+    if kept < KEPT * known or len(column.levels) == MOST_LEVELS:
+        different = pc.count_distinct(values).as_py()
+        yield _say(
+            "levels", column.name,
+            f"`{column.name}` has {different:,} different texts. The {len(column.levels):,} most frequent are learned from, which are "
+            f"{kept / known:.0%} of its rows; all others count as missing.",
+            "Group the rare ones in the dataset's query.",
+        )  # fmt: skip
 
 
 def _numbers(data: Rows, name: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -165,7 +166,10 @@ class Predictor:
         wanted = self.wanted(outputs)
         x, refused = self._prepared(table, seen or Gaps(self.signature.model, self.strict))
         scores = self._scored(x)
-        made = [self._column(name.removeprefix(self.signature.output), scores, x, table) for name in wanted]
+        ends = cache(lambda: self._ends(scores, x))
+        made = [
+            self._column(name.removeprefix(self.signature.output), scores, x, table, ends) for name in wanted
+        ]
         return blank(pa.RecordBatch.from_arrays(made, names=list(wanted)), refused)
 
     @property
@@ -187,7 +191,9 @@ class Predictor:
                 )
         return tuple(outputs)
 
-    def _column(self, what: str, scores: Array, x: Array, table: Table) -> pa.Array:
+    def _column(
+        self, what: str, scores: Array, x: Array, table: Table, ends: Callable[[], tuple[Array, Array]]
+    ) -> pa.Array:
         """One output: '' is the answer, else `_confidence`, `_lower`, `_upper`, `_probability`, `_probabilities`, `_explain`."""
         import numpy as np
         import pyarrow as pa
@@ -207,12 +213,17 @@ class Predictor:
                 return pa.nulls(len(scores), pa.float64())
             if what == "_confidence":
                 return pa.array(np.full(len(scores), c.coverage))
-            low, high = c.ends(scores, self._halves(x), self._curve.floor)
-            return pa.array(low if what == "_lower" else high)
+            return pa.array(ends()[0 if what == "_lower" else 1])
         code = scores > self._curve.threshold if scores.ndim == 1 else scores.argmax(axis=1)
         if what == "":
             return self._classes(code)
         return pa.array(np.where(code, scores, 1.0 - scores) if scores.ndim == 1 else scores.max(axis=1))
+
+    def _ends(self, scores: Array, x: Array) -> tuple[Array, Array]:
+        """Both ends of each row's interval."""
+        conformal = self._curve.conformal
+        assert conformal is not None, "a value without an interval has no ends"
+        return conformal.ends(scores, self._halves(x), self._curve.floor)
 
     def _halves(self, x: Array) -> Array:
         """Half the width of each row's interval."""
