@@ -358,6 +358,6 @@ def _read(
     return (
         f"read_csv({duck.listed([f.read_at for f in files])}, auto_detect = false, columns = {{{columns}}},"
         f" delim = {literal(dialect.delimiter)}, quote = {literal(dialect.quote)}, escape = {literal(dialect.escape)},"
-        f" header = {str(dialect.header).lower()}, skip = {dialect.skip}, nullstr = '', allow_quoted_nulls = false,"
+        f" header = {str(dialect.header).lower()}, skip = {dialect.passed}, nullstr = '', allow_quoted_nulls = false,"
         f" max_line_size = {LINE}{packed}{comment}, {errors})"
     )

@@ -37,7 +37,9 @@ _YEAR = re.compile(r"\s*(?:19|20)\d\d\s*\Z")
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How the cells of a file are told apart. `skip` counts lines of the file that stand before the header."""
+    """How the cells of a file are told apart. `skip` counts the lines before the header, `passed` those of them that
+    are no comments: DuckDB counts so.
+    """
 
     delimiter: str
     quote: str
@@ -45,6 +47,7 @@ class Dialect:
     comment: str
     header: bool
     skip: int
+    passed: int
     names: tuple[str, ...]  # as written, or made when there is no header
 
 
@@ -141,7 +144,11 @@ def _dialect(
         _same_width(len(cells), rest, shown)
     elif rest:
         _fits_header(cells, rest, skip + at, shown)
-    made = Dialect(delimiter, quote, escape, form.comment or "", header, skip + at, names)
+    before = lines[: skip + at]
+    comments = sum(line.startswith(form.comment) for line in before) if form.comment else 0
+    made = Dialect(
+        delimiter, quote, escape, form.comment or "", header, len(before), len(before) - comments, names
+    )
     return made, tuple(guesses), tuple(left)
 
 

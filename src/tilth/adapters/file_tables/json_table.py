@@ -92,8 +92,10 @@ class JsonTable:
             for i, n in enumerate(self.names)
         ]
         self.notices += decision.notices
-        told = {n.column for n in self.notices}
-        self.notices += [n for n in self._mixed if n.column not in told]
+        mixed = {n.column for n in self._mixed}
+        texts = {r.name for r in self.readings if r.type == "VARCHAR"}
+        self.notices = [n for n in self.notices if n.column not in mixed & texts]
+        self.notices += [n for n in self._mixed if n.column in texts]
         self.columns = [(r.name, r.type) for r in self.readings]
 
     def _sniffed(self) -> dict[str, str]:
@@ -168,7 +170,7 @@ class JsonTable:
                 f"{nested} of {n} values are lists or objects, and the others are not: all are text of JSON."
             )
             self._mixed.append(Notice("guessed", self.table, text, name))
-        elif texts and others and texts * 100 > n:
+        elif texts and others:
             text = f"{texts} of {n} values are in quotes and {others} are not, so all were read as text."
             self._mixed.append(Notice("guessed", self.table, text, name))
 

@@ -127,8 +127,9 @@ def kind_sql(cell: str, form: Format, layouts: Layouts) -> str:
     whole, *numbers = _numbers(number)
     rest = f"{' '.join((*numbers, *_commas(cell)))} {dates} {words} ELSE {Kind.TEXT:d}"
     listed = f"WHEN {is_word(cell, form)} THEN {Kind.WORD:d} " if form.nulls else ""
+    given = f"{dates} " if form.dateformat or form.timestampformat else ""
     return (
-        f"CASE WHEN {cell} IS NULL THEN {Kind.NULL:d} WHEN {cell} = '' THEN {Kind.EMPTY:d} {listed}"
+        f"CASE WHEN {cell} IS NULL THEN {Kind.NULL:d} WHEN {cell} = '' THEN {Kind.EMPTY:d} {listed}{given}"
         f"WHEN {cell} >= ':' THEN {letters} {whole}"
         f" WHEN {cell}[5] IN ('-', '/') OR {cell}[2:3] LIKE '%:%' OR {cell} < '!' THEN CASE {iso} {rest} END"
         f" ELSE CASE {rest} END END"
@@ -212,7 +213,7 @@ def _iso(cell: str) -> tuple[str, ...]:
         of(f"{day}[T ]{clock}", Kind.STAMP, stamp),
         of(f"{day}[T ]{fine}", Kind.FINE, stamp),
         of(f"{day}[T ]{clock}{zone}", Kind.ZONE, f"TRY_CAST({zoned(cell)} AS TIMESTAMPTZ)"),
-        of(clock, Kind.CLOCK, f"TRY_CAST(trim({cell}) AS TIME)"),
+        of(clock, Kind.CLOCK, f"nullif(TRY_CAST(trim({cell}) AS TIME), TIME '24:00:00')"),
     )
 
 

@@ -142,7 +142,11 @@ class Decision:
         return Reading(column.name, column.key, kind, value)
 
     def _converted(self, column: Counted, family: str) -> tuple[str, str] | None:
-        """The type and the SQL for a cell that fits; None when no type keeps all of them, which is said."""
+        """The type and the SQL for a cell that fits; None when no type keeps all of them, which is said.
+
+        No cell is cast as it stands, but trimmed: DuckDB would have its CSV reader do the cast, and drop the line of
+        a cell that does not fit.
+        """
         key = column.key
         if family == "number":
             return self._number(column)
@@ -159,7 +163,7 @@ class Decision:
             )
         value = {
             "BOOLEAN": f"CASE lower(trim({key})) WHEN 'true' THEN true WHEN 'false' THEN false END",
-            "DATE": f"TRY_CAST({key} AS DATE)",
+            "DATE": f"TRY_CAST(trim({key}) AS DATE)",
             "TIMESTAMP": f"TRY_CAST(trim({key}) AS TIMESTAMP)",
             "TIME": f"TRY_CAST(trim({key}) AS TIME)",
         }[family]
@@ -169,7 +173,7 @@ class Decision:
         cell = number_of(column.key, self.form)
         fractions = column.of(Kind.DEC, Kind.LONG, Kind.EXP, Kind.INF)
         if not fractions:
-            return "BIGINT", f"TRY_CAST({cell} AS BIGINT)"
+            return "BIGINT", f"TRY_CAST(trim({cell}) AS BIGINT)"
         if column.of(Kind.LONG, Kind.WIDE):
             kind = self._decimal(column, cell)
             return None if kind is None else (kind, f"TRY_CAST(trim({cell}) AS {kind})")
@@ -178,7 +182,7 @@ class Decision:
                 "guessed", column, f"{column.of(Kind.INF)} of {column.values} values are infinite.", "VARCHAR"
             )
         self._say_thousands(column, cell)
-        return "DOUBLE", f"TRY_CAST({cell} AS DOUBLE)"
+        return "DOUBLE", f"TRY_CAST(trim({cell}) AS DOUBLE)"
 
     def _decimal(self, column: Counted, cell: str) -> str | None:
         """The DECIMAL that holds all of a column's digits, if there is one."""
@@ -302,7 +306,7 @@ class Decision:
         """A date or a time in the given formats, the formats it was seen in, or ISO."""
         key, layouts = column.key, column.layouts
         tried = [parsed(key, layouts.named)] if layouts.named else []
-        if layouts.dmy and not column.of(*STAMPS):
+        if layouts.dmy and column.of(Kind.BOTH, Kind.DMY, Kind.MDY):
             family = max(("dmy", "mdy"), key=lambda f: column.of(*_FAMILIES[f]))
             order = self._order(column, family)
             tried.append(parsed(key, layouts.dmy if order == "dmy" else layouts.mdy))
@@ -426,7 +430,7 @@ class Decision:
             self.form.decimal
             or self.form.thousands
             or column.of(Kind.EXP, Kind.INF)
-            or column.of(Kind.DEC) < 3
+            or column.of(Kind.DEC) < 2
         ):
             return
         shape = f"regexp_full_match(trim({cell}), '[+-]?([1-9][0-9]{{0,2}}([.][0-9]{{3}})?|0)')"
