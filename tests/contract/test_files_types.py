@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as t
 import pytest
+
 from fixtures.types import csv as csv_edges
 from fixtures.types import json as json_edges
 from fixtures.types import parquet as parquet_edges
-
 from tilth.adapters.files_source import FilesSource
 from tilth.ports.source import Scan
 

@@ -42,16 +42,14 @@ def broken(
     """All of them in order; of several files, the reason says in which."""
     found: list[Line] = []
     for file in files:
-        lines = [
-            (n, text, _REASONS.get(kind, kind.lower()))
+        bad = {
+            n: (text, _REASONS.get(kind, kind.lower()))
             for path, n, text, kind in rejects
             if path == file.read_at
-        ]
-        skipped = {n for n, _, _ in lines}
-        if misfits:
-            lines += _lines(file, misfit_rows(connection, misfits, rows_of(file)), skipped)
+        }
+        wanted = misfit_rows(connection, misfits, rows_of(file)) if misfits else {}
         where = f" (in {file.shown})" if len(files) > 1 else ""
-        found += [(n, text, reason + where) for n, text, reason in sorted(lines)]
+        found += [(n, text, reason + where) for n, text, reason in sorted(_lines(file, bad, wanted))]
     return table_of(found)
 
 
@@ -78,17 +76,23 @@ def misfit_rows(connection: Any, misfits: Sequence[Reading], rows: str) -> dict[
     }
 
 
-def _lines(file: File, wanted: Mapping[int, str], skipped: set[int]) -> Iterator[Line]:
-    """The lines at these places among the rows (the first is 1)."""
-    last, at = max(wanted, default=0), 0
-    for line, cells, text in _records(file):
-        if line in skipped or _blank(cells, file):
-            continue
-        at += 1
-        if at in wanted:
-            yield line, text[:LONGEST], wanted[at]
-        if at >= last:
-            return
+def _lines(file: File, bad: Mapping[int, tuple[str, str]], wanted: Mapping[int, str]) -> Iterator[Line]:
+    """The lines of records that are no rows, and of those at the wanted places among the rows (the first is 1).
+
+    DuckDB counts records, of which one can be several lines long. What cannot be found again keeps its number.
+    """
+    left, last, row = dict(bad), max(wanted, default=0), 0
+    for nth, line, cells, text in _records(file) if bad or wanted else ():
+        if nth in left:
+            yield line, text[:LONGEST], left.pop(nth)[1]
+        elif not _blank(cells, file):
+            row += 1
+            if row in wanted:
+                yield line, text[:LONGEST], wanted[row]
+        if not left and row >= last:
+            break
+    for nth, (text, reason) in left.items():
+        yield nth, text[:LONGEST], reason
 
 
 def _blank(cells: Sequence[str], file: File) -> bool:
@@ -99,8 +103,8 @@ def _blank(cells: Sequence[str], file: File) -> bool:
     return not cells and len(file.names) > 1
 
 
-def _records(file: File) -> Iterator[tuple[int, list[str], str]]:
-    """(first line, cells, text) of every record after the header."""
+def _records(file: File) -> Iterator[tuple[int, int, list[str], str]]:
+    """(place, first line, cells, text) of every record after the header."""
     dialect = file.head.dialect
     seen: list[str] = []
     doubled = dialect.escape == dialect.quote
@@ -122,7 +126,7 @@ def _records(file: File) -> Iterator[tuple[int, list[str], str]]:
         seen.clear()
         before = read.line_num
         if i or not dialect.header:
-            yield line, cells, text
+            yield dialect.skip + i + 1, line, cells, text
 
 
 def _remembering(file: File, seen: list[str]) -> Iterator[str]:

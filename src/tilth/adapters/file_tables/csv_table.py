@@ -6,15 +6,17 @@ reads all lines once, to decide the types; a scan reads them once more.
 
 from __future__ import annotations
 
+import re
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from tilth.adapters.file_tables import csv_lines, dates, duck
-from tilth.adapters.file_tables.head import Dialect, Head, look
+from tilth.adapters.file_tables.head import Dialect, Head, look, not_in
 from tilth.adapters.file_tables.kinds import STAMPS, Kind, Layouts, kind_sql
 from tilth.adapters.file_tables.options import Format, paste
-from tilth.adapters.file_tables.spool import line_ends, path_of, spooled
+from tilth.adapters.file_tables.spool import closed, line_ends, path_of, spooled
 from tilth.adapters.file_tables.types import Counted, Decision, no_such_columns, with_words
 from tilth.core.errors import SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
@@ -23,9 +25,11 @@ from tilth.ports.source import Notice
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SAMPLE = 2_000  # lines whose dates are looked at before all are counted
+SAMPLE = 500  # lines whose dates are looked at before all are counted
+WIDE = 16  # columns that are counted with an expression for each
 ROUNDS = 3  # of looking again for dates written otherwise
 LINE = 64 << 20  # bytes of a line that is read
+_LIKE_THOUSANDS = re.compile(r"\s*(?:[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})?|0)|[A-Za-z#/?.-]*)\s*\Z")
 _DATE_LIKE = (
     " *([0-9]{1,2}[-/. ]([0-9]{1,2}|[A-Za-z]{3,9})[-/. ]([0-9]{4}|[0-9]{2})|[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}"
     "|[A-Za-z]{3,9} [0-9]{1,2},? [0-9]{4})([T ,].*)?"
@@ -51,6 +55,8 @@ class CsvTable:
     def __init__(self, table: str, paths: Sequence[str], shown: Sequence[str], form: Format) -> None:
         self.table, self.form = table, form
         self.notices: list[Notice] = []
+        self._copies: list[IO[bytes]] = []
+        weakref.finalize(self, closed, self._copies)
         self._files = self._looked_at(paths, shown)
         self.names = self._union()
         self._check_types()
@@ -107,9 +113,7 @@ class CsvTable:
     def _spool(self, file: File, *, mixed: bool = False) -> None:
         """A copy that DuckDB can read, where it cannot read the file itself."""
         head = file.head
-        plain = head.encoding in ("utf-8", "ascii", "utf-8-sig") and not (
-            head.marked and not head.dialect.header
-        )
+        plain = head.encoding in ("utf-8", "utf-8-sig") and not (head.marked and not head.dialect.header)
         if head.mixed or mixed:
             self._note(
                 "guessed", f"{file.shown} has lines that end in different ways; all were read as line ends."
@@ -119,6 +123,7 @@ class CsvTable:
         encoding = "utf-8-sig" if plain else head.encoding
         file.copy = spooled(file.path, self.form.compression, encoding, file.shown)
         file.read_at = path_of(file.copy)
+        self._copies.append(file.copy)
 
     def _mend_line_ends(self) -> bool:
         """Copies of the files whose lines end in several ways; whether there were any."""
@@ -198,7 +203,7 @@ class CsvTable:
             if not (wanted := self._unseen_dates(counted, layouts)):
                 break
             counted.update(self._counts(wanted, layouts)[0])
-        return with_words([counted[k] for k in keys], self._ask), rows
+        return with_words([counted[k] for k in keys], self.form, self._ask), rows
 
     def _sampled(self, keys: Sequence[str]) -> dict[str, Layouts]:
         """The formats of the dates in the first lines; those that the format gives come in their place."""
@@ -208,10 +213,13 @@ class CsvTable:
         declared = {n.lower() for n, kind in self.form.types if kind in ("DATE", "TIMESTAMP")}
         out = {}
         self._unsampled: set[str] = set()
+        self._like_thousands: set[str] = set()
         for key, name, column in zip(keys, self.names, columns, strict=True):
             seen = [c for c in column if c]
             if not seen:
                 self._unsampled.add(key)
+            if all(_LIKE_THOUSANDS.match(c) for c in seen):
+                self._like_thousands.add(key)
             if given:
                 fits = name.lower() in declared or (bool(seen) and self._all_fit(seen, given))
                 out[key] = Layouts(named=given) if fits else Layouts()
@@ -238,15 +246,38 @@ class CsvTable:
         self, keys: Sequence[str], layouts: dict[str, Layouts], *, rejects: bool = False
     ) -> tuple[dict[str, Counted], int]:
         """Counts by kind, and the number of rows."""
-        kinds = {k: kind_sql(k, self.form, layouts[k]) for k in keys}
-        asked = ", ".join(f"histogram(({kind})::UTINYINT)" for kind in kinds.values())
+        if len(keys) <= WIDE:
+            return self._counts_beside(keys, layouts, rejects=rejects)
+        counts: dict[str, dict[Kind, int]] = {k: {} for k in keys}
+        kind = kind_sql("cell", self.form, Layouts())
+        cells = f"SELECT unnest([{', '.join(keys)}]) AS cell, unnest(range({len(keys)})) AS nth FROM ({self._cells(rejects=rejects)})"
+        grouped = f"SELECT nth, kind, count(*) FROM (SELECT nth, ({kind})::UTINYINT AS kind FROM ({cells})) GROUP BY ALL"
+        for nth, k, n in duck.fetched(self.connection, grouped):
+            counts[keys[int(nth)]][Kind(int(k))] = int(n)
+        out = {k: self._counted(k, counts[k], Layouts()) for k in keys}
+        dated = [k for k in keys if layouts[k]]
+        for at in range(0, len(dated), WIDE):
+            out.update(self._counts_beside(dated[at : at + WIDE], layouts)[0])
+        return out, sum(counts[keys[0]].values())
+
+    def _counts_beside(
+        self, keys: Sequence[str], layouts: dict[str, Layouts], *, rejects: bool = False
+    ) -> tuple[dict[str, Counted], int]:
+        """The same with an expression for each column, which is quicker for few: planning takes its time for many."""
+        kinds = (kind_sql(k, self.form, layouts[k]) for k in keys)
+        asked = ", ".join(f"histogram(({kind})::UTINYINT)" for kind in kinds)
         cells = self._cells(rejects=rejects)
         ((rows, *found),) = duck.fetched(self.connection, f"SELECT count(*), {asked} FROM ({cells})")
-        out = {}
-        for key, counts in zip(keys, found, strict=True):
-            by_kind = {Kind(int(k)): int(n) for k, n in (counts or {}).items()}
-            out[key] = Counted(key, self.names[int(key[1:])], by_kind, kinds[key], layouts[key])
+        out = {
+            key: self._counted(key, {Kind(int(k)): int(n) for k, n in (counts or {}).items()}, layouts[key])
+            for key, counts in zip(keys, found, strict=True)
+        }
         return out, int(rows)
+
+    def _counted(self, key: str, counts: Mapping[Kind, int], layouts: Layouts) -> Counted:
+        name = self.names[int(key[1:])]
+        kind = kind_sql(key, self.form, layouts)
+        return Counted(key, name, counts, kind, layouts, like_thousands=key in self._like_thousands)
 
     def _unseen_dates(self, counted: Mapping[str, Counted], layouts: dict[str, Layouts]) -> list[str]:
         """Columns with dates in formats that the first lines do not show; `layouts` has them then."""
@@ -256,6 +287,7 @@ class CsvTable:
         ]
         if not asked or self.form.dateformat or self.form.timestampformat:
             return []
+        asked = asked[:WIDE]
         like = {c.key: f"FILTER (({c.kind}) = {Kind.TEXT:d} AND {_date_like(c.key)})" for c in asked}
         examples = ", ".join(f"[min({key}) {which}, max({key}) {which}]" for key, which in like.items())
         (found,) = self._ask(f"SELECT {examples} FROM {{cells}}")
@@ -319,10 +351,7 @@ class CsvTable:
         coded = [r for r in self._rejects if r[3] == "INVALID ENCODING"]
         shown = {f.read_at: f.shown for f in self._files}
         if coded and len(coded) * 100 > rows + len(coded):
-            raise SourceError(
-                f"{shown[coded[0][0]]} is not UTF-8 text (line {coded[0][1]} is the first that is not).",
-                hint=f"Write its encoding, for example {paste(self.table, 'encoding', literal('cp1252'))}.",
-            )
+            raise not_in("utf-8", shown[coded[0][0]], coded[0][1])
         if coded:
             self._note(
                 "left_out",

@@ -23,6 +23,7 @@ _DAY_NAME = re.compile(
     rf"\s*\d{{1,2}}(?P<s>[-/. ])(?P<month>[A-Za-z]{{3,9}})(?P=s)(?P<year>\d{{4}}|\d{{2}}){_CLOCK}\s*\Z"
 )
 _NAME_DAY = re.compile(rf"\s*(?P<month>[A-Za-z]{{3,9}}) \d{{1,2}}(?P<s>,? )\d{{4}}{_CLOCK}\s*\Z")
+_PERHAPS = re.compile(r"\s*(?:\d{1,4}[-/. ]\s*(?:\d{1,2}|[A-Za-z]{3,9})[-/. ]|[A-Za-z]{3,9} \d)")
 MOST = 12  # formats of one column
 EVEN = (
     2.0  # steps count as even when the widest is less than so many times the narrowest: days, weeks, months
@@ -42,7 +43,7 @@ def layouts_of(cells: Iterable[str], known: Layouts | None = None) -> Layouts:
     dmy = dict.fromkeys(known.dmy if known else ())
     mdy = dict.fromkeys(known.mdy if known else ())
     named = dict.fromkeys(known.named if known else ())
-    for cell in cells:
+    for cell in filter(_PERHAPS.match, cells):
         if match := _NUMERIC.match(cell):
             year, mark, clock = "%Y" if len(match["year"]) == 4 else "%y", match["s"], _clock(match)
             dmy[f"%d{mark}%m{mark}{year}{clock}"] = None

@@ -26,6 +26,13 @@ _MARKS = (
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
+_PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+}
 _TYPED = re.compile(
     r"\s*(?:[-+]?[\d.,]*\d[\d.,]*(?:[eE][-+]?\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*|\d{1,2}:\d\d.*"
     r"|true|false)\s*",
@@ -68,6 +75,7 @@ def look(path: str, form: Format, shown: str) -> Head | None:
     with unpacked(path, form.compression) as file:
         data = file.read(HEAD)
         whole = len(data) < HEAD
+    _check_packing(data, shown)
     encoding, guessed = _encoding(data, form, shown)
     text = data.decode(encoding, "replace").removeprefix("\ufeff")
     ends = Counter(re.findall(r"\r\n|\n|\r", text))
@@ -77,6 +85,8 @@ def look(path: str, form: Format, shown: str) -> Head | None:
     if not any(line.strip() for line in lines):
         return None
     dialect, guesses, left = _dialect(lines, form, shown)
+    if any("\ufffd" in name for name in dialect.names):
+        raise not_in(encoding, shown, dialect.skip + 1)
     return Head(
         dialect,
         encoding,
@@ -84,6 +94,27 @@ def look(path: str, form: Format, shown: str) -> Head | None:
         len(ends) > 1 and _mixed(text),
         (*guessed, *guesses),
         left,
+    )
+
+
+def not_in(encoding: str, shown: str, line: int) -> SourceError:
+    """The error of a file with a line in another encoding."""
+    return SourceError(
+        f"{shown} is not {encoding.upper()} text (line {line} is the first that is not).",
+        hint="Write its encoding, for example format = {encoding: 'cp1252'}.",
+    )
+
+
+def _check_packing(data: bytes, shown: str) -> None:
+    what = next((name for start, name in _PACKED.items() if data.startswith(start)), None)
+    if what is None:
+        return
+    known = what in ("gzip", "zstd")
+    raise SourceError(
+        f"{shown} is compressed ({what}), and its name does not say so.",
+        hint=f"Write format = {{compression: '{what}'}}, or call it {shown}.{'gz' if what == 'gzip' else 'zst'}."
+        if known
+        else "Unpack it, or put what is inside there as CSV.",
     )
 
 
@@ -243,7 +274,7 @@ def _fits_header(names: Sequence[str], rest: Sequence[Sequence[str]], line: int,
     if 2 * len(wrong) <= len(rest):
         return
     width = Counter(len(r) for r in wrong).most_common(1)[0][0]
-    named = width == len(names) + 1
+    named = width == len(names) + 1 and len(names) > 1
     raise SourceError(
         f"{shown}: line {line + 1} has {_cells(len(names))}, and {len(wrong)} of the {len(rest)} lines after it have"
         f" another number, most of them {width}.",

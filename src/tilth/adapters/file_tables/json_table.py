@@ -7,6 +7,7 @@ are DOUBLE, as JSON says; whole numbers are exact. Nested values keep DuckDB's t
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from tilth.adapters.file_tables import dates, duck
 from tilth.adapters.file_tables.csv_lines import LONGEST, Line, misfit_rows, table_of
 from tilth.adapters.file_tables.kinds import Kind, Layouts, json_kind_sql
 from tilth.adapters.file_tables.options import JSON_KEYS, Format
-from tilth.adapters.file_tables.spool import path_of, spooled, unpacked
+from tilth.adapters.file_tables.spool import closed, path_of, spooled, unpacked
 from tilth.adapters.file_tables.types import Counted, Decision, Reading, no_such_columns, with_words
 from tilth.core.errors import ProjectError, SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
@@ -23,6 +24,7 @@ from tilth.ports.source import Notice
 if TYPE_CHECKING:
     import pyarrow as pa
 
+WIDE = 16  # columns that are counted together: planning takes its time for more
 LARGEST = 64 << 20  # bytes of one line
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _NESTED = ("STRUCT", "MAP", "UNION")
@@ -42,6 +44,7 @@ class JsonTable:
         self._mixed: list[Notice] = []
         self._paths = tuple(paths)
         self._copies: list[IO[bytes]] = []
+        weakref.finalize(self, closed, self._copies)
         self._read_at = [self._readable(p, name) for p, name in zip(paths, shown, strict=True)]
         self.connection = duck.connected(self._read_at)
         try:
@@ -143,25 +146,26 @@ class JsonTable:
         """The columns that are not nested, with their values by kind."""
         keys = [(f"k{i}", n) for i, n in enumerate(self.names) if n not in self._nested]
         layouts = self._sampled([k for k, _ in keys])
+        valueless = f"SELECT count(*) FILTER ({self._no_values()}) FROM {self._cells()}"
+        ((self._valueless,),) = duck.rows(self.connection, valueless)
+        out = [c for at in range(0, len(keys), WIDE) for c in self._counts(keys[at : at + WIDE], layouts)]
+        return with_words(out, self.form, self._ask)
+
+    def _counts(self, keys: Sequence[tuple[str, str]], layouts: dict[str, Layouts]) -> list[Counted]:
         kinds = {k: json_kind_sql(k, f"m{k}", self.form, layouts[k]) for k, _ in keys}
-        marks = ", ".join(f"t{k}, m{k}" for k, _ in keys)
-        asked = "".join(
-            f", histogram(t{k}), count(*) FILTER (m{k} IN ('{{', '[')), count(*) FILTER (m{k} = '\"'), count({k})"
+        asked = ", ".join(
+            f"histogram(({kinds[k]})::UTINYINT), count(*) FILTER (m{k} IN ('{{', '[')),"
+            f" count(*) FILTER (m{k} = '\"'), count({k})"
             for k, _ in keys
         )
-        made = ", ".join(f"({kinds[k]})::UTINYINT AS t{k}" for k, _ in keys)
-        inner = f"SELECT *, {made} FROM {self._cells()}" if marks else f"SELECT * FROM {self._cells()}"
-        (row,) = duck.rows(
-            self.connection, f"SELECT count(*) FILTER ({self._no_values()}){asked} FROM ({inner})"
-        )
-        self._valueless = int(row[0])
+        (row,) = duck.rows(self.connection, f"SELECT {asked} FROM {self._cells()}")
         out = []
         for i, (key, name) in enumerate(keys):
-            counts, nested, texts, n = row[1 + 4 * i : 5 + 4 * i]
+            counts, nested, texts, n = row[4 * i : 4 * i + 4]
             by_kind = {Kind(int(k)): int(c) for k, c in (counts or {}).items()}
             out.append(Counted(key, name, by_kind, kinds[key], layouts[key]))
             self._say_mixed(name, int(nested), int(texts), int(n))
-        return with_words(out, self._ask)
+        return out
 
     def _say_mixed(self, name: str, nested: int, texts: int, n: int) -> None:
         others = n - nested - texts

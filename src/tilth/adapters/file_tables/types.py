@@ -58,6 +58,7 @@ class Counted:
     kind: str  # SQL for a cell's kind
     layouts: Layouts = field(default_factory=Layouts)
     words: tuple[str, ...] = ()  # those that stand for missing values
+    like_thousands: bool = False  # the first fractions could be thousands with a point
 
     def of(self, *kinds: Kind) -> int:
         return sum(self.counts.get(k, 0) for k in kinds)
@@ -426,12 +427,8 @@ class Decision:
 
     def _say_thousands(self, column: Counted, cell: str) -> None:
         """Fractions that all have three digits may be thousands with a point."""
-        if (
-            self.form.decimal
-            or self.form.thousands
-            or column.of(Kind.EXP, Kind.INF)
-            or column.of(Kind.DEC) < 2
-        ):
+        settled = self.form.decimal or self.form.thousands
+        if settled or not column.like_thousands or column.of(Kind.DEC) < 2 or column.of(Kind.EXP, Kind.INF):
             return
         shape = f"regexp_full_match(trim({cell}), '[+-]?([1-9][0-9]{{0,2}}([.][0-9]{{3}})?|0)')"
         unlike = self.ask(
@@ -450,13 +447,13 @@ def no_such_columns(form: Format, names: Sequence[str]) -> str | None:
     return next((key_of(n) for n, _ in form.types if n.lower() not in low), None)
 
 
-def with_words(counted: Sequence[Counted], ask: Ask) -> list[Counted]:
+def with_words(counted: Sequence[Counted], form: Format, ask: Ask) -> list[Counted]:
     """The columns with the words that stand for missing values in them."""
     asked = [c for c in counted if c.of(Kind.WORD)]
     if not asked:
         return list(counted)
     lists = ", ".join(
-        f"list_sort(list(DISTINCT trim({c.key})) FILTER (({c.kind}) = {Kind.WORD:d}))[:10]" for c in asked
+        f"list_sort(list(DISTINCT trim({c.key})) FILTER ({is_word(c.key, form)}))[:10]" for c in asked
     )
     (found,) = ask(f"SELECT {lists} FROM {{cells}}")
     words = {c.key: tuple(w or ()) for c, w in zip(asked, found, strict=True)}
