@@ -38,7 +38,7 @@ def test_a_file_that_leads_elsewhere_is_refused_by_name(project: Path, path: str
         source.describe,
         source.change_token,
         lambda t: source.scan(Scan(t)).read_all(),
-        source.broken,
+        lambda t: source.broken(Scan(t)),
     ):
         with pytest.raises(TilthError) as caught:
             ask("x")

@@ -1,0 +1,157 @@
+"""One table of Parquet files: the types are in the files. What pandas adds of its own is left out, and said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tilth.adapters.file_tables import duck
+from tilth.adapters.file_tables.csv_lines import table_of
+from tilth.adapters.file_tables.options import Format
+from tilth.core.errors import ProjectError, SourceError
+from tilth.core.names import literal, quoted
+from tilth.ports.source import Notice
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BIG = {"UBIGINT", "HUGEINT", "UHUGEINT"}
+
+
+class ParquetTable:
+    """The files of one table; `columns` are (name, DuckDB type)."""
+
+    def __init__(self, table: str, paths: Sequence[str], shown: Sequence[str], form: Format) -> None:
+        if form.given:
+            raise ProjectError(
+                f"Table `{table}` is Parquet, which has its types in the file: `{form.given[0]}` says nothing there.",
+                hint="Remove it, or write it for the other tables alone: tables = {name: {...}}.",
+            )
+        self.table = table
+        self.notices: list[Notice] = []
+        self.connection = duck.connected(paths)
+        self._origin = f"read_parquet({duck.listed(paths)}, union_by_name = true)"
+        try:
+            self._describe(paths, shown)
+        except BaseException as error:
+            self.connection.close()
+            if isinstance(error, Exception):
+                raise duck.refused(error) from error
+            raise
+
+    def scan_sql(self, wanted: Sequence[str], where: str) -> str:
+        """SQL for these columns of the rows where the condition over columns by name holds."""
+        listed = ", ".join(quoted(n) for n in wanted) or "NULL AS none"
+        values = ", ".join(f"{v} AS {quoted(n)}" for n, v in self._values.items()) or "NULL AS none"
+        return f"SELECT {listed} FROM (SELECT {values} FROM {self._origin}) WHERE {where}"
+
+    def broken(self) -> pa.Table:
+        """None: a Parquet file is read whole or not at all."""
+        return table_of([])
+
+    def _describe(self, paths: Sequence[str], shown: Sequence[str]) -> None:
+        relation = self.connection.sql(f"SELECT * FROM {self._origin}")
+        kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
+        made = self._pandas_index(paths)
+        if len(paths) > 1:
+            self._compare(paths, shown, kinds)
+        wide = self._too_wide([n for n, kind in kinds.items() if kind in _BIG])
+        self.columns: list[tuple[str, str]] = []
+        self._values: dict[str, str] = {}
+        for name, kind in kinds.items():
+            if name in made:
+                self.notices.append(
+                    Notice("left_out", self.table, f"`{name}` is the row number that pandas adds.", name)
+                )
+                continue
+            self._values[name], as_ = _value(name, kind, name in wide)
+            self.columns.append((name, as_))
+            if name in wide:
+                text = "It has whole numbers of more than 64 bits, so all were read as text."
+                self.notices.append(Notice("guessed", self.table, text, name))
+
+    def _pandas_index(self, paths: Sequence[str]) -> set[str]:
+        """Names of the columns that pandas made of an index without a name."""
+        listed = duck.listed(paths)
+        found = duck.rows(
+            self.connection,
+            f"SELECT DISTINCT decode(value) FROM parquet_kv_metadata({listed}) WHERE decode(key) = 'pandas'",
+        )
+        return {n for (text,) in found for n in _index_columns(str(text))}
+
+    def _too_wide(self, names: Sequence[str]) -> set[str]:
+        if not names:
+            return set()
+        tests = ", ".join(f"bool_or({quoted(n)} NOT BETWEEN {-(2**63)} AND {2**63 - 1})" for n in names)
+        ((*found,),) = duck.rows(self.connection, f"SELECT {tests} FROM {self._origin}")
+        return {n for n, wide in zip(names, found, strict=True) if wide}
+
+    def _compare(self, paths: Sequence[str], shown: Sequence[str], kinds: dict[str, str]) -> None:
+        """What differs between the files: a column that some lack is said, another kind of type is refused."""
+        owners: dict[str, list[str]] = {}
+        types: dict[str, dict[str, str]] = {}
+        for path, name in zip(paths, shown, strict=True):
+            relation = self.connection.sql(f"SELECT * FROM read_parquet({literal(path)})")
+            for column, kind in zip(relation.columns, map(str, relation.types), strict=True):
+                owners.setdefault(column.lower(), []).append(name)
+                types.setdefault(column.lower(), {}).setdefault(_family(kind), name)
+        for column, kind in kinds.items():
+            low = column.lower()
+            types[low].pop("always missing", None)
+            self._one_type(column, types[low], kind)
+            if len(owners[low]) < len(paths):
+                text = f"`{column}` is in {len(owners[low])} of {len(paths)} files, first in {owners[low][0]}: missing in the others."
+                self.notices.append(Notice("added", self.table, text, column))
+
+    def _one_type(self, column: str, types: dict[str, str], kind: str) -> None:
+        """SourceError when the files' types for a column have no type that keeps all values; a word when they have."""
+        if len(types) < 2:
+            return
+        (a, first), (b, second) = list(types.items())[:2]
+        differ = f"Column `{column}` of table `{self.table}` is {a} in {first} and {b} in {second}"
+        if set(types) == {"a whole number", "a fraction"} and not self._beyond_double(column):
+            text = f"It is {a} in {first} and {b} in {second}: all were read as {kind}."
+            self.notices.append(Notice("guessed", self.table, text, column))
+            return
+        raise SourceError(
+            f"{differ}.",
+            hint="Write the files with one type, or put them into folders of their own and cast in the query.",
+        )
+
+    def _beyond_double(self, column: str) -> bool:
+        test = f"bool_or(isfinite({quoted(column)}::DOUBLE) AND abs({quoted(column)}) > {2**53})"
+        ((beyond,),) = duck.rows(self.connection, f"SELECT {test} FROM {self._origin}")
+        return bool(beyond)
+
+
+def _value(name: str, kind: str, wide: bool) -> tuple[str, str]:
+    """SQL for a column, and its type then."""
+    column = quoted(name)
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return f"({column} AT TIME ZONE 'UTC')", "TIMESTAMP"
+    if kind in _BIG:
+        return (f"{column}::VARCHAR", "VARCHAR") if wide else (f"{column}::BIGINT", "BIGINT")
+    if kind == '"NULL"':
+        return f"{column}::VARCHAR", "VARCHAR"
+    return column, kind
+
+
+def _index_columns(text: str) -> list[str]:
+    import json
+
+    try:
+        listed = json.loads(text).get("index_columns", [])
+    except (ValueError, AttributeError):
+        return []
+    return [n for n in listed if isinstance(n, str) and n.startswith("__index_level_")]
+
+
+def _family(kind: str) -> str:
+    """What types can be read together without changing a value."""
+    if kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"):
+        return "a whole number"
+    if kind in ("FLOAT", "DOUBLE"):
+        return "a fraction"
+    if kind.startswith(("TIMESTAMP", "DECIMAL", "STRUCT", "ENUM")):
+        return kind.partition("(")[0].partition("_")[0].lower()
+    return {"VARCHAR": "text", "BOOLEAN": "true or false", '"NULL"': "always missing"}.get(kind, kind.lower())
