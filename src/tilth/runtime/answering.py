@@ -22,8 +22,9 @@ from tilth.core.errors import InputError, TilthError
 from tilth.core.time import show_instant
 from tilth.ml.serving.gaps import refusal
 from tilth.ml.serving.once import once
-from tilth.ml.serving.predictor import Answer, Predictor
+from tilth.ml.serving.predictor import Predictor
 from tilth.ml.serving.rollout import Observation, Progress, Stage, observe, takes
+from tilth.ml.serving.single import Answer
 from tilth.ports.clock import Clock
 from tilth.ports.predictions import PredictionLog
 from tilth.sql.statements import Rollout

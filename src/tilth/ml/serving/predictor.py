@@ -20,7 +20,8 @@ from tilth.ml.learning.prepare import Preparation
 from tilth.ml.serving.curve import Curve
 from tilth.ml.serving.encode import Encoder
 from tilth.ml.serving.explain import Explainer
-from tilth.ml.serving.gaps import Gaps, blank, notice, refusal
+from tilth.ml.serving.gaps import Gaps, blank, refusal
+from tilth.ml.serving.single import Answer, answering, decide, ends, hot, label, remark, renderer
 from tilth.ports.learning import Scorer, Task
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
     Table: TypeAlias = pa.Table | pa.RecordBatch
-
-Answer = tuple[float, ...]
 
 
 class Predictor:
@@ -58,10 +57,10 @@ class Predictor:
         self._optional = frozenset(i.name for i in signature.inputs if not i.required)
         self._positive = any(o.name == f"{signature.output}_probability" for o in signature.outputs)
         self._explainer = Explainer(signature, preparation, scorer, version, digest)
-        self._render = _renderer(signature, curve, self._positive)
+        self._render = renderer(signature, curve, self._positive)
         self._spread = spread
-        self._answer = _answering(scorer, curve, spread)
-        self._score_json = _hot(self._encoder, self._answer, self._render, signature)
+        self._answer = answering(scorer, curve, spread)
+        self._score_json = hot(self._encoder, self._answer, self._render, signature)
 
     @classmethod
     def load(
@@ -242,7 +241,7 @@ class Predictor:
 
         shares = np.stack([1.0 - scores, scores], axis=1) if scores.ndim == 1 else scores
         rows, width = shares.shape
-        names = pa.array([_label(c) for c in self.signature.classes] * rows, pa.string())
+        names = pa.array([label(c) for c in self.signature.classes] * rows, pa.string())
         ends = pa.array(np.arange(rows + 1, dtype=np.int32) * width)
         return pa.MapArray.from_arrays(ends, names, pa.array(shares.ravel()))
 
@@ -295,7 +294,7 @@ class Predictor:
 
     def remark(self, row: Any) -> bytes:
         """What follows the outputs where an input is missing that never was in training: `,"notices":[...]`."""
-        return _remark(self.gaps(row))
+        return remark(self.gaps(row))
 
     def score_json(self, body: bytes) -> tuple[bytes, Any, Answer]:
         """The hot path: a JSON object to the inside of the answer's object, the row, and the calibrated score."""
@@ -318,8 +317,8 @@ class Predictor:
         if self.signature.kind != other.signature.kind:
             return True
         if self.signature.kind != "regression":
-            mine, _ = _decide(answer, self._curve.threshold)
-            theirs, _ = _decide(others, other._curve.threshold)
+            mine, _ = decide(answer, self._curve.threshold)
+            theirs, _ = decide(others, other._curve.threshold)
             return bool(self.signature.classes[mine] != other.signature.classes[theirs])
         return abs(answer[0] - others[0]) > (self._half(answer) or 0.0)
 
@@ -366,7 +365,7 @@ class Predictor:
         y, c = self.signature.output, self._curve.conformal
         if self.signature.kind == "regression":
             half = self._half(answer)
-            bounds = (None, None) if half is None else _ends(answer[0], half, self._curve.floor)
+            bounds = (None, None) if half is None else ends(answer[0], half, self._curve.floor)
             confidence = None if c is None else c.coverage
             return {
                 y: answer[0],
@@ -374,7 +373,7 @@ class Predictor:
                 f"{y}_lower": bounds[0],
                 f"{y}_upper": bounds[1],
             }
-        code, confidence = _decide(answer, self._curve.threshold)
+        code, confidence = decide(answer, self._curve.threshold)
         made = {y: self.signature.classes[code], f"{y}_confidence": confidence}
         if self._positive:
             made[f"{y}_probability"] = answer[0]
@@ -388,52 +387,7 @@ class Predictor:
 
     def _shares(self, answer: Answer) -> dict[str, float]:
         shares = (1.0 - answer[0], answer[0]) if len(answer) == 1 else answer
-        return dict(zip(map(_label, self.signature.classes), shares, strict=True))
-
-
-def _hot(
-    encoder: Encoder,
-    answer_of: Callable[[bytearray], Answer],
-    render: Callable[[Answer], bytes],
-    signature: Signature,
-) -> Callable[[bytes], tuple[bytes, Any, Answer]]:
-    """`score_json` with all that it needs at hand."""
-    decode, packed, strict = encoder.decoder.decode, encoder.packed, signature.strict
-
-    def score_json(body: bytes) -> tuple[bytes, Any, Answer]:
-        try:
-            row = decode(body)
-        except ValueError:  # msgspec's errors, and of texts that are not UTF-8
-            row = encoder.decode(body)
-        except RecursionError:
-            row = encoder.decode(body)
-        numbers, gaps = packed(row)
-        names = encoder.gaps(row) if gaps else ()
-        if strict and names:
-            raise refusal(signature.model, names)
-        answer = answer_of(numbers)
-        return (render(answer) + _remark(names) if names else render(answer)), row, answer
-
-    return score_json
-
-
-def _remark(names: Sequence[str]) -> bytes:
-    return b',"notices":' + json.dumps(notice(names)).encode() if names else b""
-
-
-def _answering(scorer: Scorer, curve: Curve, spread: Scorer | None) -> Callable[[bytearray], Answer]:
-    """A function of one packed row: its calibrated score, and half its interval's width where rows differ in that."""
-    score, one = scorer.score_row, curve.one
-    if spread is None or curve.conformal is None:
-        return lambda packed: one(score(packed))
-    wide, half = spread.score_row, curve.conformal.one
-    return lambda packed: (*one(score(packed)), half(wide(packed)[0]))
-
-
-def _ends(value: float, half: float, floor: float | None) -> tuple[float, float]:
-    """`Conformal.ends` of one row, to the last bit."""
-    low = value - half
-    return (low if floor is None else min(max(low, floor), value)), value + half
+        return dict(zip(map(label, self.signature.classes), shares, strict=True))
 
 
 def task(signature: Signature, preparation: Preparation) -> Task:
@@ -450,52 +404,3 @@ def task(signature: Signature, preparation: Preparation) -> Task:
 
 def _rows(scores: Array) -> list[Answer]:
     return [(s,) for s in scores.tolist()] if scores.ndim == 1 else [tuple(s) for s in scores.tolist()]
-
-
-def _decide(answer: Answer, threshold: float) -> tuple[int, float]:
-    """The class and the probability of it."""
-    if len(answer) == 1:
-        return (1, answer[0]) if answer[0] > threshold else (0, 1.0 - answer[0])
-    best = max(answer)
-    return answer.index(best), best
-
-
-def _label(value: Any) -> str:
-    """A class as a JSON key: true, 3, text."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _renderer(signature: Signature, curve: Curve, positive: bool) -> Callable[[Answer], bytes]:
-    """A function that writes an answer as JSON with as little work as possible; `positive`: with its `_probability`."""
-    y = json.dumps(signature.output)[1:-1]
-    if signature.kind == "regression":
-        c = curve.conformal
-        if c is None:
-            return lambda a: (
-                f'"{y}":{a[0]!r},"{y}_confidence":null,"{y}_lower":null,"{y}_upper":null'.encode()
-            )
-        radius, share, floor = c.radius, repr(c.coverage), curve.floor
-
-        def value(a: Answer) -> bytes:
-            low, high = _ends(a[0], a[1] if len(a) > 1 else radius, floor)
-            return (
-                f'"{y}":{a[0]!r},"{y}_confidence":{share},"{y}_lower":{low!r},"{y}_upper":{high!r}'.encode()
-            )
-
-        return value
-    heads = [f'"{y}":{json.dumps(c)},"{y}_confidence":' for c in signature.classes]
-    limit = curve.threshold
-    if len(heads) == 2:
-        no, yes = heads
-        if not positive:
-            return lambda a: (f"{yes}{a[0]!r}" if a[0] > limit else f"{no}{1.0 - a[0]!r}").encode()
-        also = f',"{y}_probability":'
-        return lambda a: (
-            f"{yes}{a[0]!r}{also}{a[0]!r}" if a[0] > limit else f"{no}{1.0 - a[0]!r}{also}{a[0]!r}"
-        ).encode()
-
-    def classes(a: Answer) -> bytes:
-        code, confidence = _decide(a, limit)
-        return f"{heads[code]}{confidence!r}".encode()
-
-    return classes
