@@ -1,4 +1,4 @@
-"""Writes docs/reference.md from the code: commands, settings, errors, tables of the schema tilth, extension points.
+"""Writes docs/reference.md from the code (commands, settings, errors, tables of the schema tilth, extension points) and docs/types.md.
 
 `make docs` runs it; a test compares what it would write with what is checked in.
 """
@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import click
+from types_page import page
 
 HERE = Path(__file__).parent
 
@@ -119,8 +120,8 @@ def _extensions() -> str:
 
 
 if __name__ == "__main__":
-    path = HERE / "reference.md"
-    made = reference()
-    if "--check" in sys.argv and path.read_text("utf-8") != made:
-        sys.exit("docs/reference.md is not what `make docs` writes: run it, and commit the page.")
-    path.write_text(made, "utf-8")
+    for name, write in {"reference.md": reference, "types.md": page}.items():
+        path, made = HERE / name, write()
+        if "--check" in sys.argv and (not path.exists() or path.read_text("utf-8") != made):
+            sys.exit(f"docs/{name} is not what `make docs` writes: run it, and commit the page.")
+        path.write_text(made, "utf-8")

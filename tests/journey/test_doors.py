@@ -8,7 +8,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,8 @@ from click.testing import CliRunner
 
 import http_server
 import tilth
+from fixtures.types.inputs import BASE, GAP, REFUSED
+from fixtures.types.inputs import ROWS as CASES
 from tilth.core.errors import InputError, TilthError
 from tilth.interfaces.cli.commands import tilth as command
 from tilth.ml.serving.gaps import GapWarning
@@ -32,37 +34,6 @@ CREATE MODEL strict_m PREDICT y FROM d OBJECTIVE (strict = true) USING (engine =
 CREATE ENDPOINT api FOR MODEL m;
 CREATE ENDPOINT strict_api FOR MODEL strict_m;
 """
-GAP, REFUSED = "gap", "refused"
-BASE: dict[str, Any] = {
-    "n": 40,
-    "x": 1.5,
-    "t": "b",
-    "b": True,
-    "d": date(2024, 2, 3),
-    "s": datetime(2024, 2, 3, 4, 5),
-}
-CET = timezone(timedelta(hours=2))
-
-CASES: list[tuple[str, Any, Any]] = [  # the input, what is given, and what it counts as
-    ("n", 3, 3), ("n", 3.0, 3), ("n", -0.0, 0), ("n", 2.0**53, 2**53), ("n", 2**53 + 1, 2**53 + 1),
-    ("n", 2**63 - 1, 2**63 - 1), ("n", -(2**63), -(2**63)),
-    ("n", 3.7, REFUSED), ("n", 2**63, REFUSED), ("n", -(2**63) - 1, REFUSED), ("n", 2**64, REFUSED),
-    ("n", 1e300, REFUSED), ("n", "3", REFUSED), ("n", True, REFUSED), ("n", None, GAP), ("n", math.nan, GAP),
-    ("n", math.inf, GAP), ("n", -math.inf, GAP),
-    ("x", 2, 2.0), ("x", -0.0, -0.0), ("x", 5e-324, 5e-324), ("x", 1e308, 1e308), ("x", 2**60, float(2**60)),
-    ("x", 0.1, 0.1), ("x", "2", REFUSED), ("x", True, REFUSED), ("x", None, GAP), ("x", math.nan, GAP),
-    ("x", math.inf, GAP), ("x", -math.inf, GAP),
-    ("t", "a", "a"), ("t", "", ""), ("t", "never seen", "never seen"), ("t", "é🎈\n\"'\\", "é🎈\n\"'\\"), ("t", "NULL", "NULL"),
-    ("t", "x" * 100_000, "x" * 100_000), ("t", 3, REFUSED), ("t", False, REFUSED), ("t", None, GAP),
-    ("b", False, False), ("b", 1, REFUSED), ("b", "true", REFUSED), ("b", None, GAP),
-    ("d", date(2024, 1, 1), date(2024, 1, 1)), ("d", datetime(2024, 1, 1), date(2024, 1, 1)), ("d", date(1, 1, 1), date(1, 1, 1)),
-    ("d", date(9999, 12, 31), date(9999, 12, 31)), ("d", datetime(2024, 1, 1, 5), REFUSED), ("d", 19_700, REFUSED), ("d", None, GAP),
-    ("s", datetime(2024, 1, 1, 10), datetime(2024, 1, 1, 10)), ("s", date(2024, 1, 1), datetime(2024, 1, 1)),
-    ("s", datetime(2024, 1, 1, 10, tzinfo=CET), datetime(2024, 1, 1, 8)), ("s", datetime(1, 1, 1), datetime(1, 1, 1)),
-    ("s", datetime(9999, 12, 31, 23, 59, 59, 999_999), datetime(9999, 12, 31, 23, 59, 59, 999_999)),
-    ("s", datetime(2024, 3, 31, 2, 30), datetime(2024, 3, 31, 2, 30)),  # not there where clocks are put forward
-    ("s", 1_700_000_000, REFUSED), ("s", "yesterday", REFUSED), ("s", None, GAP),
-]  # fmt: skip
 
 
 def rows() -> pa.Table:
