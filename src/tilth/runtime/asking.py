@@ -196,7 +196,7 @@ class _Query:
 
     def _rows(self, sql: str) -> pa.RecordBatchReader:
         return reading.query_rows(
-            sql, self.datasets, self.sources, self.work.engine, self.work.blobs, self.limits
+            sql, self.datasets, self.sources, self.work.engine, self.work.blobs, self.limits, self.told
         )
 
     def _one(self, split: RowPrediction) -> pa.RecordBatchReader:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import Position, UnknownNameError
 from tilth.core.names import did_you_mean
@@ -43,6 +43,7 @@ class Reading:
     inputs: dict[str, Relation] = field(default_factory=dict)
     scans: list[tuple[str, Scan]] = field(default_factory=list)
     rows: int = 0
+    whole: list[tuple[str, Scan]] = field(default_factory=list)  # scans that were read to their end
     _folders: list[str] = field(default_factory=list)
 
     def folder(self, blobs: Blobs) -> str:
@@ -54,14 +55,15 @@ class Reading:
         while self._folders:
             shutil.rmtree(self._folders.pop(), ignore_errors=True)
 
-    def counted(self, reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
-        """The reader, counting its rows."""
+    def counted(self, reader: pa.RecordBatchReader, source: str, scan: Scan) -> pa.RecordBatchReader:
+        """The reader, counting its rows, and noting its end."""
         import pyarrow as pa
 
         def batches() -> Iterator[pa.RecordBatch]:
             for batch in reader:
                 self.rows += batch.num_rows
                 yield batch
+            self.whole.append((source, scan))
 
         return pa.RecordBatchReader.from_batches(reader.schema, batches())
 
@@ -133,7 +135,7 @@ def open_inputs(
             extra = (bound[1],) if bound and bound[0] == name.lower() else ()
             scan = _scan(table, wanted.get(name.lower()), extra)
             reading.scans.append((space, scan))
-            reader = reading.counted(find_source(space, sources).scan(scan))
+            reader = reading.counted(find_source(space, sources).scan(scan), space, scan)
             reading.inputs[name] = reader if alone and not hold else _held(reader, reading, blobs)
     except BaseException:
         reading.close()
@@ -208,12 +210,33 @@ def query_rows(
     engine: QueryEngine,
     blobs: Blobs,
     limits: Limits | None = None,
+    told: list[str] | None = None,
 ) -> pa.RecordBatchReader:
-    """The result of a SELECT over datasets and tables of sources, as a stream, with the same pushdown as collecting."""
+    """The result of a SELECT over datasets and tables of sources, as a stream, with the same pushdown as collecting.
+
+    `told` gets, once the rows are read, what was left out of tables that were read to their end.
+    """
     reading = open_inputs(sql, schemas_of(sql, sources, datasets), sources, datasets, blobs)
     try:
         reader = engine.stream(sql, reading.inputs, limits=limits)
     except BaseException:
         reading.close()
         raise
-    return closing(reader, reading.close)
+
+    def close() -> None:
+        reading.close()
+        if told is not None:
+            told.extend(_left_out(reading.whole, sources))
+
+    return closing(reader, close)
+
+
+def _left_out(scans: Sequence[tuple[str, Scan]], sources: Mapping[str, Source]) -> Iterator[str]:
+    """How many rows could not be read, with the first line and why."""
+    for name, scan in dict.fromkeys(scans):
+        look: Any = getattr(find_source(name, sources), "broken", None)
+        found = look(scan) if look is not None else None
+        if found is not None and found.num_rows:
+            rows = "1 row" if found.num_rows == 1 else f"{found.num_rows:,} rows"
+            first = found.slice(0, 1).to_pylist()[0]
+            yield f"{name}.{scan.table}: {rows} could not be read and are left out; line {first['line']:,}: {first['reason']}"
