@@ -194,9 +194,35 @@ def _recipe(
     own["kind"] = KIND_OF[type(d)]
     own["upstream"] = [recipes[n] for n in draft.datasets]
     own["sources"] = [
-        (n, s.engine) for n in sorted(set(draft.sources)) if isinstance(s := known[n], CreateSource)
+        (n, s.engine, *_read_as(s, draft))
+        for n in sorted(set(draft.sources))
+        if isinstance(s := known[n], CreateSource)
     ]
     return own
+
+
+READING = ("format", "misfits", "tables")
+"""Options of a source that say what its rows are, where the others say where it lies."""
+
+
+def _read_as(source: CreateSource, draft: _Draft) -> tuple[object, ...]:
+    """How the source reads the tables that the declaration names, if it says so."""
+    named = {t.table.lower() for t in draft.tables if t.source == source.name}
+    said: list[tuple[str, object]] = []
+    for key in READING:
+        value = source.options.get(key)
+        if key == "tables" and isinstance(value, Options):
+            value = Options(tuple((t, v) for t, v in value.items if t.lower() in named)) or None
+        if value is not None:
+            said.append((key, _by_key(value)))
+    return (said,) if said else ()
+
+
+def _by_key(value: object) -> object:
+    """Options in braces whatever their order."""
+    if isinstance(value, Options):
+        return sorted((k, _by_key(v)) for k, v in value.items)
+    return value
 
 
 def _source_recipe(d: CreateSource) -> dict[str, object]:

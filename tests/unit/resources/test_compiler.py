@@ -181,6 +181,14 @@ CHANGES = [
     ("memory and threads", "'1 minute'", "'1 minute', memory = '1 GB', threads = 1", ""),
     ("tags and refresh", "EVENT TIME t", "TAG (x = 'pii') EVENT TIME t REFRESH ON CHANGE", ""),
     ("a source on another host", "'ops.db'", "'other.db'", "ops"),
+    ("how a source reads its tables", "'ops.db'", "'ops.db', misfits = 'null'", "ops d e m n"),
+    (
+        "how it reads this table",
+        "'ops.db'",
+        "'ops.db', tables = {T: {types: {id: 'VARCHAR'}}}",
+        "ops d e m n",
+    ),
+    ("how it reads another table", "'ops.db'", "'ops.db', tables = {u: {misfits: 'null'}}", "ops"),
     ("a source of another engine", "ENGINE sqlite", "ENGINE postgres", "ops d e m n"),
     ("an upstream query", "SELECT * FROM ops.t", "SELECT *, 1 AS one FROM ops.t", "d e m n"),
     ("what a check does", "ON FAIL WARN", "ON FAIL STOP", "d e m n"),
@@ -315,3 +323,15 @@ def test_two_hundred_resources_compile() -> None:
     graph = compile(statements, FACTS)
     assert len(graph) == 200
     assert len({r.recipe for r in graph}) == 200
+
+
+def test_the_order_of_what_is_said_of_tables_changes_nothing() -> None:
+    one = PROJECT.replace(
+        "'ops.db'", "'ops.db', tables = {t: {types: {id: 'VARCHAR', x: 'DOUBLE'}, misfits: 'null'}}"
+    )
+    two = PROJECT.replace(
+        "'ops.db'", "'ops.db', tables = {t: {misfits: 'null', types: {x: 'DOUBLE', id: 'VARCHAR'}}}"
+    )
+    assert {n: r for n, r in recipes(one).items() if n != "ops"} == {
+        n: r for n, r in recipes(two).items() if n != "ops"
+    }

@@ -91,7 +91,7 @@ def number_of(cell: str, form: Format) -> str:
     """SQL for the cell with a point and no thousands; NULL where the format's characters are not used as it says."""
     if form.decimal is None and form.thousands is None:
         return cell
-    point, group = re.escape(form.decimal or "."), form.thousands
+    point, group = re.escape(form.decimal or ("," if form.thousands == "." else ".")), form.thousands
     whole = f"([0-9]{{1,3}}({re.escape(group)}[0-9]{{3}})+|[0-9]+)" if group else "[0-9]+"
     pattern = f" *[+-]?({whole}({point}[0-9]*)?|{point}[0-9]+)([eE][+-]?[0-9]+)? *"
     plain = cell if group is None else f"replace({cell}, {literal(group)}, '')"

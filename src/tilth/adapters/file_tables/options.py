@@ -70,6 +70,8 @@ class Formats:
             return self.common
         types = {name.lower(): (name, kind) for name, kind in (*self.common.types, *own.types)}
         said = {key: getattr(own, key) for key in own.given if key != "types"}
+        if "thousands" not in said and said.get("decimal") == self.common.thousands:
+            said["thousands"] = None  # it is the decimal sign of this table
         return replace(self.common, **said, types=tuple(types.values()))
 
     def check_tables(self, known: tuple[str, ...]) -> None:
