@@ -140,7 +140,9 @@ class Cell:
 
     def _micros(self) -> str:
         """Microseconds since 1970 of a number, NULL when no year from 1 to 9999 has it."""
-        x, unit = quoted(self.name), self.unit or "seconds"
+        x, unit = quoted(self.name), self.unit
+        if unit is None:  # there were no numbers when they were looked at
+            return "NULL"
         if unit == "nanoseconds":
             made = f"CASE WHEN {x} % 1000 = 0 THEN CAST({x} / 1000 AS INTEGER) END"
             return self._whole_day(made)
@@ -175,10 +177,11 @@ class Cell:
         """What DuckDB makes of `x`, the cell as it was sent; a moment with a zone becomes naive UTC."""
         if self.type not in TIMES:
             return f"CAST({x} AS BOOLEAN)" if self.type is DataType.BOOLEAN else x
+        close = rf"regexp_replace({x}, '\s+({_ZONE})\s*$', '\1')"  # DuckDB reads no blank before a zone
         return (
             f"CASE WHEN {x} LIKE '____-__-__ __:__:__' THEN TRY_CAST({x} AS TIMESTAMP)"  # by far the most, without a pattern
             f" WHEN {x}[1] = '#' THEN make_timestamp(TRY_CAST({x}[2:] AS BIGINT))"
-            f" WHEN regexp_full_match({x}, {literal(_ZONED)}) THEN TRY_CAST({x} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
+            f" WHEN regexp_full_match({x}, {literal(_ZONED)}) THEN TRY_CAST({close} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
             f" WHEN regexp_full_match({x}, {literal(_SHAPE)}) THEN TRY_CAST({x} AS TIMESTAMP) END"
         )
 
