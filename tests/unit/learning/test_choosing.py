@@ -18,6 +18,7 @@ def member(name: str, metric: float | None, loss: float | None) -> Member:
     [
         ("roc_auc", (1.0, 0.05), (1.0, 0.001), "lightgbm"),  # a tie
         ("roc_auc", (1.0, 0.001), (1.0, 0.05), "linear"),
+        ("roc_auc", (1.0, 0.05), (0.9999, 0.001), "lightgbm"),  # as good as a tie
         ("roc_auc", (0.91, 0.30), (0.90, 0.25), "lightgbm"),  # 0.03 is a standard error here
         ("roc_auc", (0.80, 0.20), (0.90, 0.25), "lightgbm"),  # told apart: the metric decides
         ("roc_auc", (0.90, 0.25), (0.80, 0.20), "linear"),

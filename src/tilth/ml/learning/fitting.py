@@ -250,13 +250,17 @@ def _choose(task: Task, members: dict[str, Member], asked: str, free: bool, y: M
 
 
 def _noise(value: float | None, y: Matrix, metric: str) -> float:
-    """About the standard error of a share over these rows; of ranks and of f1, over those of the rarer class."""
+    """About the standard error of a share over these rows; of ranks and of f1, over those of the rarer class.
+
+    Of few rows, all found do not prove that all are: one more is counted as found and one as not.
+    """
     import numpy as np
 
     if value is None:
         return 0.0
     rows = len(y) if metric == "accuracy" else int(np.unique(y, return_counts=True)[1].min())
-    return float(np.sqrt(max(value * (1.0 - value), 0.0) / max(rows, 1)))
+    share = (value * rows + 1.0) / (rows + 2.0)
+    return float(np.sqrt(share * (1.0 - share) / rows))
 
 
 def _refit(spec: TrainingSpec, task: Task, data: Rows, chosen: Member, tools: Tools) -> Member:
