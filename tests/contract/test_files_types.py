@@ -35,9 +35,7 @@ NAMES = (
 
 def _shown(column: pa.ChunkedArray) -> str:
     """A column's type and its values in order; of equal ones that follow each other, where many do, the first."""
-    values = [
-        "missing" if v is None else repr(v) if isinstance(v, str) else str(v) for v in column.to_pylist()
-    ]
+    values = [_value(v) for v in column.to_pylist()]
     if len(values) > MANY:
         values = [v for v, _ in itertools.groupby(values)]
     return f"{_name(column.type)} {', '.join(values)}"
