@@ -137,12 +137,36 @@ def test_a_guess_about_the_shape_is_said(tmp_path: Path, content: str | bytes, r
         ("a,b\n1,caf\xe9\n2,b\n".encode("latin-1"), r"not UTF-8 text \(line 2 is the first"),
         ("n\xe9,b\n1,2\n".encode("latin-1"), "not UTF-8 text"),
         (gzip.compress(b"a,b\n1,2\n"), "is compressed"),
+        ('id,x\n1,"a\n2,b\n3,c\n', "No line of t.csv could be read as a row; line 2 is the first: a quote that does not end"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused_in_words(tmp_path: Path, content: str | bytes, says: str) -> None:
     source = _source(tmp_path, {"t.csv": content})
     with pytest.raises(SourceError, match=says):
         source.describe("t")
+
+
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    whole = gzip.compress(b"".join(b"%d,%d\n" % (i, i * i % 9973) for i in range(90_000)))
+    for content in (whole[: len(whole) // 2], whole[:2000] + b"x" * 40 + whole[2040:], b"no archive"):
+        with pytest.raises(SourceError, match="could not be read"):
+            source = _source(tmp_path, {"t.csv.gz": content})
+            source.scan(Scan("t")).read_all()
+
+
+def test_a_table_of_many_columns_is_typed_like_one_of_few(tmp_path: Path) -> None:
+    lines = [
+        (i * 7, f"{i / 7:.4f}", f"{i % 28 + 1:02d}/03/2024", "NA" if i % 5 else i, f"x{i}") for i in range(60)
+    ]
+    few = pd.DataFrame(lines, columns=["a", "b", "c", "d", "e"])
+    many = pd.concat([few.add_suffix(str(k)) for k in range(40)], axis=1)
+    source = _source(tmp_path, {"few.csv": few.to_csv(index=False), "many.csv": many.to_csv(index=False)})
+    types = [f.type.value for f in source.describe("few")]
+    assert types == ["integer", "float", "date", "integer", "string"]
+    assert [f.type.value for f in source.describe("many")] == types * 40
+    one, all_ = (source.scan(Scan(t)).read_all() for t in ("few", "many"))
+    assert all(all_[f"{c}39"].to_pylist() == one[c].to_pylist() for c in few)
+    assert {n.column for n in source.notices("many")} == {f"d{k}" for k in range(40)}
 
 
 def test_broken_lines_have_their_line_text_and_reason(tmp_path: Path) -> None:

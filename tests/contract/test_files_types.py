@@ -15,6 +15,7 @@ from fixtures.types import csv as csv_edges
 from fixtures.types import json as json_edges
 from fixtures.types import parquet as parquet_edges
 from tilth.adapters.files_source import FilesSource
+from tilth.core.errors import SourceError
 from tilth.ports.source import Scan
 
 MANY = 40
@@ -28,17 +29,22 @@ NAMES = (
     (t.is_time, "TIME"),
     (t.is_list, "LIST"),
     (t.is_struct, "STRUCT"),
+    (t.is_interval, "INTERVAL"),
 )
 
 
 def _shown(column: pa.ChunkedArray) -> str:
     """A column's type and its values in order; of equal ones that follow each other, where many do, the first."""
-    values = [
-        "missing" if v is None else repr(v) if isinstance(v, str) else str(v) for v in column.to_pylist()
-    ]
+    values = [_value(v) for v in column.to_pylist()]
     if len(values) > MANY:
         values = [v for v, _ in itertools.groupby(values)]
     return f"{_name(column.type)} {', '.join(values)}"
+
+
+def _value(value: Any) -> str:
+    if hasattr(value, "nanoseconds"):
+        return f"{value.nanoseconds / 1e9} s"
+    return "missing" if value is None else repr(value) if isinstance(value, str) else str(value)
 
 
 def _name(kind: pa.DataType) -> str:
@@ -54,6 +60,10 @@ def _cells(given: Iterable[Any]) -> list[str]:
 
 
 def _check(source: FilesSource, row: dict[str, Any]) -> None:
+    if row["becomes"].startswith("refused: "):
+        with pytest.raises(SourceError, match=row["becomes"].removeprefix("refused: ")):
+            source.describe("t")
+        return
     told = source.notices("t")
     table = source.scan(Scan("t", ("x",))).read_all()
     assert _shown(table["x"]) == row["becomes"]

@@ -20,7 +20,7 @@ from tilth.adapters.file_tables.found import Found, find, kind_of
 from tilth.adapters.file_tables.json_table import JsonTable
 from tilth.adapters.file_tables.parquet_table import ParquetTable
 from tilth.adapters.predicates import condition
-from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
+from tilth.core.errors import ProjectError, UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.schema import Field, Schema
 from tilth.ports import places
@@ -113,7 +113,7 @@ class FilesSource:
         if opened.broken is None:
             try:
                 opened.broken = opened.files.broken()
-            except Exception as error:
+            except duck.failures() as error:
                 raise duck.refused(error) from error
         return opened.broken
 
@@ -162,9 +162,7 @@ class FilesSource:
         shown = [os.path.relpath(path, base) for path in found]
         try:
             made: _Table = _TABLES[kind_of(found[0])](table, paths, shown, form)
-        except (ProjectError, SourceError):
-            raise
-        except Exception as error:
+        except duck.failures() as error:
             raise duck.refused(error) from error
         return made
 

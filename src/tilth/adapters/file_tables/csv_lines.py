@@ -42,15 +42,16 @@ def broken(
     """All of them in order; of several files, the reason says in which."""
     found: list[Line] = []
     for file in files:
-        bad = {
-            n: (text, _REASONS.get(kind, kind.lower()))
-            for path, n, text, kind in rejects
-            if path == file.read_at
-        }
+        bad = {n: (text, reason(kind)) for path, n, text, kind in rejects if path == file.read_at}
         wanted = misfit_rows(connection, misfits, rows_of(file)) if misfits else {}
         where = f" (in {file.shown})" if len(files) > 1 else ""
-        found += [(n, text, reason + where) for n, text, reason in sorted(_lines(file, bad, wanted))]
+        found += [(n, text, why + where) for n, text, why in sorted(_lines(file, bad, wanted))]
     return table_of(found)
+
+
+def reason(kind: str) -> str:
+    """DuckDB's word for what is wrong with a line, in ours."""
+    return _REASONS.get(kind, kind.lower())
 
 
 def table_of(lines: Sequence[Line]) -> pa.Table:
@@ -91,8 +92,8 @@ def _lines(file: File, bad: Mapping[int, tuple[str, str]], wanted: Mapping[int, 
                 yield line, text[:LONGEST], wanted[row]
         if not left and row >= last:
             break
-    for nth, (text, reason) in left.items():
-        yield nth, text[:LONGEST], reason
+    for nth, (text, why) in left.items():
+        yield nth, text[:LONGEST], why
 
 
 def _blank(cells: Sequence[str], file: File) -> bool:

@@ -352,6 +352,12 @@ class CsvTable:
         shown = {f.read_at: f.shown for f in self._files}
         if coded and len(coded) * 100 > rows + len(coded):
             raise not_in("utf-8", shown[coded[0][0]], coded[0][1])
+        if rows == 0 and self._rejects:
+            path, line, _, kind = self._rejects[0]
+            raise SourceError(
+                f"No line of {shown[path]} could be read as a row; line {line} is the first: {csv_lines.reason(kind)}.",
+                hint='Correct it, or say how the file is written, for example format = {quote: "\'", skip: 1}.',
+            )
         if coded:
             self._note(
                 "left_out",

@@ -66,6 +66,16 @@ def fetched(cursor: Any, sql: str) -> list[tuple[Any, ...]]:
         raise refused(error) from error
 
 
+def failures() -> tuple[type[Exception], ...]:
+    """What reading a file can end with, beside errors in our words."""
+    import zlib
+
+    import duckdb
+    import pyarrow as pa
+
+    return OSError, EOFError, zlib.error, duckdb.Error, pa.ArrowException
+
+
 def refused(error: Exception) -> TilthError:
     """What is told of an error of the system's or DuckDB's, without what a row holds."""
     if isinstance(error, TilthError):

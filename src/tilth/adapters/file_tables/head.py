@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tilth.adapters.file_tables.options import Format
-from tilth.adapters.file_tables.spool import unpacked
+from tilth.adapters.file_tables.spool import start_of
 from tilth.core.errors import SourceError
 
 HEAD = 256 << 10
@@ -72,9 +72,8 @@ class Head:
 
 def look(path: str, form: Format, shown: str) -> Head | None:
     """What the file's first lines say; None when it holds nothing but blank lines."""
-    with unpacked(path, form.compression) as file:
-        data = file.read(HEAD)
-        whole = len(data) < HEAD
+    data = start_of(path, form.compression, HEAD)
+    whole = len(data) < HEAD
     _check_packing(data, shown)
     encoding, guessed = _encoding(data, form, shown)
     text = data.decode(encoding, "replace").removeprefix("\ufeff")

@@ -15,7 +15,7 @@ from tilth.adapters.file_tables import dates, duck
 from tilth.adapters.file_tables.csv_lines import LONGEST, Line, misfit_rows, table_of
 from tilth.adapters.file_tables.kinds import Kind, Layouts, json_kind_sql
 from tilth.adapters.file_tables.options import JSON_KEYS, Format
-from tilth.adapters.file_tables.spool import closed, path_of, spooled, unpacked
+from tilth.adapters.file_tables.spool import closed, path_of, spooled, start_of, unpacked
 from tilth.adapters.file_tables.types import Counted, Decision, Reading, no_such_columns, with_words
 from tilth.core.errors import ProjectError, SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
@@ -74,8 +74,7 @@ class JsonTable:
         return table_of(found)
 
     def _readable(self, path: str, shown: str) -> str:
-        with unpacked(path, self.form.compression) as file:
-            start = file.read(3)
+        start = start_of(path, self.form.compression, 3)
         encoding = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
         if encoding is None:
             return path

@@ -53,6 +53,8 @@ class ParquetTable:
         relation = self.connection.sql(f"SELECT * FROM {self._origin}")
         kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
         made = self._pandas_index(paths)
+        self._check_digits(paths)
+        durations = _durations(paths)
         if len(paths) > 1:
             self._compare(paths, shown, kinds)
         wide = self._too_wide([n for n, kind in kinds.items() if kind in _BIG])
@@ -64,7 +66,7 @@ class ParquetTable:
                     Notice("left_out", self.table, f"`{name}` is the row number that pandas adds.", name)
                 )
                 continue
-            self._values[name], as_ = _value(name, kind, name in wide)
+            self._values[name], as_ = _value(name, kind, name in wide, durations.get(name))
             self.columns.append((name, as_))
             if name in wide:
                 text = "It has whole numbers of more than 64 bits, so all were read as text."
@@ -78,6 +80,19 @@ class ParquetTable:
             f"SELECT DISTINCT decode(value) FROM parquet_kv_metadata({listed}) WHERE decode(key) = 'pandas'",
         )
         return {n for (text,) in found for n in _index_columns(str(text))}
+
+    def _check_digits(self, paths: Sequence[str]) -> None:
+        """SourceError when a DECIMAL has more digits than DuckDB's, which would make a DOUBLE of it."""
+        listed = duck.listed(paths)
+        found = duck.rows(
+            self.connection,
+            f"SELECT name, precision FROM parquet_schema({listed}) WHERE precision > 38 LIMIT 1",
+        )
+        if found:
+            raise SourceError(
+                f"Column `{found[0][0]}` of table `{self.table}` is a DECIMAL of {found[0][1]} digits; 38 are the most.",
+                hint="Write the files with fewer digits, or with the column as text.",
+            )
 
     def _too_wide(self, names: Sequence[str]) -> set[str]:
         if not names:
@@ -124,9 +139,25 @@ class ParquetTable:
         return bool(beyond)
 
 
-def _value(name: str, kind: str, wide: bool) -> tuple[str, str]:
+def _durations(paths: Sequence[str]) -> dict[str, str]:
+    """Columns that Arrow and pandas wrote as spans of time, and their unit; Parquet itself has only numbers for them."""
+    import pyarrow.parquet as pq
+    import pyarrow.types as t
+
+    return {f.name: f.type.unit for path in paths for f in pq.read_schema(path) if t.is_duration(f.type)}
+
+
+def _value(name: str, kind: str, wide: bool, duration: str | None) -> tuple[str, str]:
     """SQL for a column, and its type then."""
     column = quoted(name)
+    if duration is not None:
+        micros = {
+            "s": f"{column} * 1000000",
+            "ms": f"{column} * 1000",
+            "us": column,
+            "ns": f"{column} // 1000",
+        }
+        return f"to_microseconds({micros[duration]})", "INTERVAL"
     if kind == "TIMESTAMP WITH TIME ZONE":
         return f"({column} AT TIME ZONE 'UTC')", "TIMESTAMP"
     if kind in _BIG:

@@ -39,6 +39,15 @@ def unpacked(path: str, compression: str | None) -> IO[bytes]:
     return open(path, "rb")
 
 
+def start_of(path: str, compression: str | None, size: int) -> bytes:
+    """The first bytes; an archive is read to its end, since DuckDB does not look at its checksum."""
+    with unpacked(path, compression) as file:
+        start = file.read(size)
+        while packing(path, compression) != "none" and file.read(CHUNK):
+            pass
+    return start
+
+
 def lines_of(path: str, compression: str | None, encoding: str) -> IO[str]:
     """The lines with their ends as they are; what cannot be decoded is replaced, for showing it only."""
     return io.TextIOWrapper(unpacked(path, compression), encoding, "replace", newline="")
