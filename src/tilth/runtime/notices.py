@@ -23,7 +23,7 @@ LOCAL = frozenset({"files", "sqlite"})  # engines whose tables a plan looks at: 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One thing to know. `place` is source.table; `option` what to write to settle it."""
+    """One thing to know. `place` is source.table; `option` what to write to settle it, or a sentence of advice."""
 
     kind: str
     text: str
@@ -35,8 +35,10 @@ class Told:
     def words(self) -> str:
         """It as a line for people."""
         at = ".".join(p for p in (self.place, self.column) if p)
-        todo = f" Write {self.option}." if self.option else ""
-        return f"{at}: {self.text}{todo}" if at else f"{self.text}{todo}"
+        text = self.text if self.text.endswith(".") else f"{self.text}."
+        advice = self.option or ""
+        todo = "" if not advice else f" {advice}" if advice.endswith(".") else f" Write {advice}."
+        return f"{at}: {text}{todo}" if at else f"{text}{todo}"
 
 
 def of_source(source: str, notice: Notice) -> Told:
