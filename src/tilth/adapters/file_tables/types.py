@@ -421,6 +421,8 @@ class Decision:
         decimal, groups = column.of(Kind.COMMA), column.of(Kind.GROUP)
         options = [("decimal", "','")] if decimal or not groups else []
         options += [("thousands", "','")] if groups or not decimal else []
+        if self.form.decimal == ",":
+            options = [("thousands", "'.'")]
         written = " or ".join(paste(self.table, key, value) for key, value in options)
         text = f"{commas} of {n} values are numbers with a comma, so all were read as text."
         self.notices.append(Notice("guessed", self.table, text, column.name, written))
