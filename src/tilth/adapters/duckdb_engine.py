@@ -374,6 +374,11 @@ def _unread(rest: str) -> TilthError:
 def _unbound(said: str, rest: str) -> TilthError:
     found = _CANDIDATES.search(rest)
     hint = None if found is None else "Did you mean: " + " ".join(found[1].replace("?", "").split()) + "?"
+    if said.startswith("No function matches") and "VARCHAR" in said:
+        hint = (
+            "An argument is text (VARCHAR). Why a file's column was read as text says"
+            " SELECT * FROM tilth.notices; TRY_CAST(x AS DOUBLE) makes numbers of it."
+        )
     unknown = "not found" in said or "does not exist" in said
     cls = UnknownNameError if unknown else LanguageError
     return cls(f"{said.rstrip('!.')}.", hint=hint, detail=_line(rest))

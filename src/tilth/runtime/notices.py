@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tilth.core.errors import TilthError
+from tilth.ml.data.reading import notices_of
 from tilth.plan.actions import CollectDataset, Note, Plan
-from tilth.ports.source import Notice, Source
+from tilth.ports.source import Notice
 from tilth.ports.state import Change, Row, State
 from tilth.resources.graph import Graph
 from tilth.runtime import sources as opening
@@ -81,15 +82,6 @@ def record(change: Change, resource: str, name: str, made: str, told: Iterable[T
         )  # fmt: skip
 
 
-def ask(sources: Mapping[str, Source], tables: Iterable[tuple[str, str]]) -> tuple[Told, ...]:
-    """What the sources say of these (source, table)."""
-    out: list[Told] = []
-    for name, table in dict.fromkeys(tables):
-        say: Any = getattr(sources.get(name), "notices", None)
-        out += [of_source(name, n) for n in say(table)] if say is not None else []
-    return tuple(out)
-
-
 def foreseen(plan: Plan, graph: Graph, root: str) -> Plan:
     """The plan with notes on what local sources guess of the tables it collects from; one that cannot be read is a note too."""
     notes: list[Note] = []
@@ -99,7 +91,10 @@ def foreseen(plan: Plan, graph: Graph, root: str) -> Plan:
         tables = [(t.source, t.table) for t in graph.get(action.name).tables if _is_local(graph, t.source)]
         try:
             with opening.opened(graph, root, {source for source, _ in tables}) as sources:
-                notes += [Note(action.name, told.words) for told in ask(sources, tables)]
+                notes += [
+                    Note(action.name, told.words)
+                    for told in (of_source(*found) for found in notices_of(sources, tables))
+                ]
         except TilthError as error:
             notes.append(Note(action.name, f"its source cannot be read now: {error.message}"))
     return replace(plan, notes=(*plan.notes, *notes))

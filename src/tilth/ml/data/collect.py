@@ -20,7 +20,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from tilth.core.errors import CheckFailedError, DamagedError, DataError, ProjectError
 from tilth.core.names import quoted
@@ -163,16 +163,9 @@ def _collected(run: _Run) -> Collected:
     held = _quarantined(run, raw, checks, counts)
     manifest = _publish(run, checks, parts, times.watermark, unchanged=unchanged)
     bad = held.rows if held else 0
-    return Collected(manifest, results, held, run.rows_read, bad, manifest.schema, _notices(run))
-
-
-def _notices(run: _Run) -> tuple[tuple[str, Notice], ...]:
-    """What the sources say of the tables that were read."""
-    found: list[tuple[str, Notice]] = []
-    for name, table in dict.fromkeys((name, scan.table) for name, scan in run.scans):
-        say: Any = getattr(reading.find_source(name, run.sources), "notices", None)
-        found += [(name, notice) for notice in say(table)] if say is not None else []
-    return tuple(found)
+    tables = [(name, scan.table) for name, scan in run.scans]
+    said = reading.notices_of(run.sources, tables)
+    return Collected(manifest, results, held, run.rows_read, bad, manifest.schema, said)
 
 
 # --- reading -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from tilth.ports.blobs import Blobs
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.limits import Limits
 from tilth.ports.snapshots import Manifest
-from tilth.ports.source import Predicate, Scan, Source
+from tilth.ports.source import Notice, Predicate, Scan, Source
 from tilth.ports.streams import closing
 from tilth.sql import lineage
 from tilth.sql.twins import settled
@@ -108,6 +108,19 @@ def find_source(name: str, sources: Mapping[str, Source]) -> Source:
     if found is None:
         raise UnknownNameError(f"There is no source `{name}`.", hint=did_you_mean(name, sources, "sources"))
     return found
+
+
+def notices_of(
+    sources: Mapping[str, Source], tables: Iterable[tuple[str, str]]
+) -> tuple[tuple[str, Notice], ...]:
+    """What the sources say of these (source, table), with the source's name; of what lies beside several tables, once."""
+    found: dict[tuple[str | None, ...], tuple[str, Notice]] = {}
+    for name, table in dict.fromkeys(tables):
+        say: Any = getattr(find_source(name, sources), "notices", None)
+        for notice in say(table) if say is not None else ():
+            of = notice.table if notice.column or notice.option else None
+            found.setdefault((name, of, notice.column, notice.text), (name, notice))
+    return tuple(found.values())
 
 
 def open_inputs(
