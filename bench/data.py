@@ -47,10 +47,10 @@ AS SELECT * FROM ops.flights
 VETTING = """
 CREATE DATASET flights EVENT TIME due EXPECT (
   id IS NOT NULL, due IS NOT NULL, carrier IN ('C0', 'C1', 'C2', 'C3', 'C4', 'C5', 'C6', 'C7', 'C8', 'C9'),
-  origin IN ('JFK', 'LGA', 'EWR') ON FAIL QUARANTINE, delay BETWEEN -5000 AND 5000 ON FAIL QUARANTINE,
+  origin IN ('JFK', 'LGA', 'EWR') ON FAIL QUARANTINE, delay IS NULL OR delay BETWEEN -5000 AND 5000 ON FAIL QUARANTINE,
   distance >= 0 ON FAIL QUARANTINE, price > 0 ON FAIL QUARANTINE, length(tail) = 6 ON FAIL QUARANTINE,
   regexp_matches(tail, '^N[0-9]{5}$') ON FAIL QUARANTINE, price < 100000 ON FAIL WARN, dest LIKE 'D%' ON FAIL WARN,
-  late IS NOT NULL ON FAIL WARN, delay < price * 1000 ON FAIL WARN,
+  late IS NOT NULL ON FAIL WARN, delay IS NULL OR delay < price * 1000 ON FAIL WARN,
   COUNT(*) >= 10000, AVG(delay) BETWEEN -100 AND 100 ON FAIL WARN, MAX(distance) < 5000 ON FAIL WARN,
   STDDEV(price) > 1 ON FAIL WARN, approx_count_distinct(carrier) = 10 ON FAIL WARN,
   COUNT(remark) >= 0.5 * COUNT(*) ON FAIL WARN, FRESH WITHIN '20000 days' ON FAIL WARN

@@ -1,8 +1,10 @@
 """What the README shows is what happens."""
 
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -10,6 +12,10 @@ README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
 
 def _plan(folder: Path, text: str) -> subprocess.CompletedProcess[str]:
     (folder / "models.sql").write_text(text)
+    with closing(sqlite3.connect(folder / "ops.db")) as db:
+        db.execute(
+            "CREATE TABLE flights (flight_id INTEGER, sched_dep TIMESTAMP, dep_delay REAL, carrier TEXT)"
+        )
     command = [sys.executable, "-m", "tilth", "plan"]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
 

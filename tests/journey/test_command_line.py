@@ -35,6 +35,7 @@ def test_a_plan_of_a_new_project_says_what_and_why_and_writes_nothing(project: P
         "+ source ops: declare (new)",
         "~ dataset departures: collect and vet (new)",
         "~ model late: train (new)",
+        f"  departures: its source cannot be read now: There is no database at {project}/ops.db.",
     ]
     assert (done.returncode, done.stderr) == (0, "")
     assert [p.name for p in project.iterdir()] == ["all.sql"]

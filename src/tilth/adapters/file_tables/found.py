@@ -117,5 +117,8 @@ def _names(folder: str) -> list[str]:
 
 
 def _silent(name: str) -> bool:
-    """What nobody takes for data: hidden files, marks such as _SUCCESS, and checksums."""
-    return name.startswith((".", "_")) or name.endswith((".crc", "~"))
+    """What nobody takes for a table: hidden files, marks such as _SUCCESS, checksums, and databases, which are sources."""
+    ours = name.lower().endswith(
+        (".crc", "~", ".db", ".sqlite", ".sqlite3", ".duckdb", "-wal", "-shm", "-journal")
+    )
+    return name.startswith((".", "_")) or ours

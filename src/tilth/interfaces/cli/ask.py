@@ -279,8 +279,12 @@ def _shown(value: Any) -> str:
     return show.json_text(value) if isinstance(value, dict) else sql_text(value)
 
 
+def _shown_figure(value: float | None) -> str:
+    return "unknown" if value is None else figure(value)
+
+
 def _explained(model: str, why: dict[str, Any]) -> str:
-    head = f"{model} version {why['version']} says {_shown(why['value'])}, confidence {_shown(why['confidence'])}"
+    head = f"{model} version {why['version']} says {_shown(why['value'])}, confidence {_shown_figure(why['confidence'])}"
     parts = why.get("contributions", [])
     rows = [(p["input"], p["given"], figure(p["contribution"])) for p in parts]
     return f"{head}\n{show.table(('input', 'given', 'contribution'), rows)}" if rows else head
