@@ -35,7 +35,7 @@ class Told:
     @property
     def words(self) -> str:
         """It as a line for people."""
-        at = ".".join(p for p in (self.place, self.column) if p)
+        at = ".".join(p for p in (self.place, self.column) if p) if self.place else ""
         text = self.text if self.text.endswith(".") else f"{self.text}."
         advice = self.option or ""
         todo = "" if not advice else f" {advice}" if advice.endswith(".") else f" Write {advice}."
