@@ -52,6 +52,18 @@ def test_one_gap_does_not_take_the_champion_out_of_the_comparison(project: Any) 
     assert project.model("late").version == 1
 
 
+def test_a_row_that_a_strict_champion_refuses_does_not_judge(project: Any) -> None:
+    strict = POOR.replace("(carrier)", "(carrier, distance)").replace("'roc_auc'", "'roc_auc', strict = true")
+    project.sql(strict.replace("PROMOTE IF better", "PROMOTE IF not_worse_by(0.2)"))
+    assert project.model("late").version == 2
+    change(project, f"UPDATE deliveries SET distance = NULL WHERE id IN {NEWEST}")
+    project.sql(POOR)
+    found = gate(project, 3)
+    assert (found["outcome"], found["champion"]) == ("fail", 2)
+    assert "1 of" in found["reason"]
+    assert "an input is missing that never was in training" in found["reason"]
+
+
 def test_one_gap_in_the_newest_rows_does_not_end_retraining(project: Any) -> None:
     change(project, f"UPDATE deliveries SET distance = NULL WHERE id IN {NEWEST}")
     project.sql("RETRAIN MODEL late")
