@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import TrainingError
 from tilth.ml.bundles.manifest import digests
 from tilth.ml.bundles.signature import Input, Signature
-from tilth.ml.learning.prepare import data_type
+from tilth.ml.learning.columns import data_type
 
 if TYPE_CHECKING:
     import numpy as np

@@ -76,9 +76,9 @@ def order(
 
 def micros(table: Any, event_time: str) -> npt.NDArray[np.int64]:
     """Event times in microseconds since 1970; DataError when there are gaps."""
-    from tilth.ml.learning.prepare import _micros
+    from tilth.ml.learning.columns import micros_of
 
-    when, known = _micros(table.column(event_time))
+    when, known = micros_of(table.column(event_time))
     if not known.all():
         raise DataError(
             f"The event time `{event_time}` is missing in {int((~known).sum())} rows.",

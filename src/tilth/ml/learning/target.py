@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import TargetError
 from tilth.core.names import literal
 from tilth.core.schema import DataType
+from tilth.ml.learning.columns import data_type
 from tilth.ml.learning.evaluation import BY_KIND
-from tilth.ml.learning.prepare import data_type
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,15 +87,15 @@ def encode(values: Any, target: Target) -> npt.NDArray[np.float64]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from tilth.ml.learning.prepare import _floats, _numpy
+    from tilth.ml.learning.columns import floats, numpy_of
 
     if target.kind == "regression":
-        return np.ascontiguousarray(_floats(values))
+        return np.ascontiguousarray(floats(values))
     if target.type is DataType.DECIMAL:
         values = pc.cast(values, pa.float64())
     plain = pc.cast(values, values.type.value_type) if pa.types.is_dictionary(values.type) else values
     index = pc.index_in(plain, value_set=pa.array(list(target.classes)).cast(plain.type))
-    return np.ascontiguousarray(_numpy(pc.cast(index, pa.float64())))
+    return np.ascontiguousarray(numpy_of(pc.cast(index, pa.float64())))
 
 
 def known_rows(values: Any, name: str, mature: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
@@ -107,13 +107,13 @@ def known_rows(values: Any, name: str, mature: npt.NDArray[np.bool_] | None) -> 
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from tilth.ml.learning.prepare import _numpy
+    from tilth.ml.learning.columns import numpy_of
 
     nan_too = pa.types.is_floating(values.type)
-    known = np.asarray(_numpy(pc.invert(pc.is_null(values, nan_is_null=nan_too))), dtype=np.bool_)
+    known = np.asarray(numpy_of(pc.invert(pc.is_null(values, nan_is_null=nan_too))), dtype=np.bool_)
     due = np.ones(len(known), dtype=np.bool_) if mature is None else mature
     endless = (
-        int((np.asarray(_numpy(pc.fill_null(pc.is_inf(values), False)), dtype=np.bool_) & due).sum())
+        int((np.asarray(numpy_of(pc.fill_null(pc.is_inf(values), False)), dtype=np.bool_) & due).sum())
         if nan_too
         else 0
     )

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.names import is_bare, quoted
-from tilth.ml.learning.prepare import MOST_LEVELS, Column, _plain_strings
+from tilth.ml.learning.columns import Column, plain_strings
+from tilth.ml.learning.prepare import MOST_LEVELS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -145,7 +146,7 @@ def _levels(data: Rows, column: Column) -> Iterator[Told]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = _plain_strings(data.table.column(column.name).slice(0, data.split.fit))
+    values = plain_strings(data.table.column(column.name).slice(0, data.split.fit))
     known = len(values) - values.null_count
     kept = pc.sum(pc.is_in(values, value_set=pa.array(column.levels))).as_py() or 0
     if kept < KEPT * known or len(column.levels) == MOST_LEVELS:
@@ -167,7 +168,7 @@ def _numbers(data: Rows, name: str) -> str:
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         return ""
-    counted = pc.value_counts(_plain_strings(values)).slice(0, LOOKED_AT)
+    counted = pc.value_counts(plain_strings(values)).slice(0, LOOKED_AT)
     rows = numbers = 0
     others: list[str] = []
     for one, count in zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True):

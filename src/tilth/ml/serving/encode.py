@@ -23,7 +23,8 @@ from tilth.core.errors import InputError
 from tilth.core.names import did_you_mean, nearest
 from tilth.core.schema import DataType
 from tilth.ml.bundles.signature import Input, Signature
-from tilth.ml.learning.prepare import Column, Preparation
+from tilth.ml.learning.columns import Column
+from tilth.ml.learning.prepare import Preparation
 from tilth.ml.serving.values import Misfit, fitted, naive
 
 NAN = float("nan")
