@@ -1,0 +1,106 @@
+"""Files and tables as other tools write them: exact, or told, or refused by name."""
+
+import datetime as dt
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import servers
+from tilth.adapters.files_source import FilesSource
+from tilth.adapters.postgres_source import PostgresSource
+from tilth.core.errors import SourceError
+from tilth.ports.source import Scan
+
+
+def _read(folder: Path, table: str = "t", **options: Any) -> tuple[dict[str, list[Any]], str]:
+    """The rows, and all that is said of the table."""
+    source = FilesSource.from_options({"path": str(folder), **options}, str(folder))
+    rows = source.scan(Scan(table)).read_all()
+    said = " ".join(f"{n.column}: {n.text} {n.option or ''}" for n in source.notices(table))
+    return {f: rows[f].to_pylist() for f in rows.column_names}, said
+
+
+# --- Parquet -----------------------------------------------------------------------------------------------
+
+
+def _with_index(folder: Path, index: pa.Array) -> None:
+    meta = {b"pandas": json.dumps({"index_columns": ["__index_level_0__"]}).encode()}
+    table = pa.table({"v": [1, 2], "__index_level_0__": index}).replace_schema_metadata(meta)
+    pq.write_table(table, folder / "t.parquet")
+
+
+def test_an_index_of_days_without_a_name_is_data(tmp_path: Path) -> None:
+    days = [dt.date(2024, 1, 1), dt.date(2024, 1, 2)]
+    _with_index(tmp_path, pa.array(days))
+    rows, said = _read(tmp_path)
+    assert rows == {"v": [1, 2], "__index_level_0__": days}
+    assert "an index that pandas kept" in said
+
+
+def test_row_numbers_of_pandas_are_left_out(tmp_path: Path) -> None:
+    _with_index(tmp_path, pa.array([1, 0]))
+    rows, said = _read(tmp_path)
+    assert rows == {"v": [1, 2]}
+    assert "row number that pandas adds" in said
+
+
+def _two_files(folder: Path, *columns: pa.Array) -> None:
+    (folder / "t").mkdir()
+    for i, column in enumerate(columns):
+        pq.write_table(pa.table({"x": column}), folder / "t" / f"{i}.parquet")
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ((pa.array([5], pa.duration("s")), pa.array([5], pa.duration("us"))), "a span of time in s in .* and a span of time in us in"),
+        ((pa.array([5], pa.duration("s")), pa.array([5])), "a span of time in s in .* and no span of time in"),
+        ((pa.array([{"a": 2**53 + 1}]), pa.array([{"a": 0.5, "b": "x"}])), "`x.a` of table `t` is a whole number in .* and a fraction in"),
+        ((pa.array([[2**53 + 1]]), pa.array([[0.5]])), "is a whole number in .* and a fraction in"),
+    ],
+)  # fmt: skip
+def test_files_whose_values_have_no_common_type_are_refused(
+    tmp_path: Path, columns: tuple[pa.Array, ...], said: str
+) -> None:
+    _two_files(tmp_path, *columns)
+    with pytest.raises(SourceError, match=said):
+        _read(tmp_path)
+
+
+def test_structs_with_more_fields_in_a_later_file_are_read(tmp_path: Path) -> None:
+    _two_files(tmp_path, pa.array([{"a": 1}]), pa.array([{"a": 2**53 + 1, "b": "x"}]))
+    assert _read(tmp_path)[0] == {"x": [{"a": 1, "b": None}, {"a": 2**53 + 1, "b": "x"}]}
+
+
+def test_nanoseconds_of_spans_are_told(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": pa.array([1_000, 1_001, None], pa.duration("ns"))}), tmp_path / "t.parquet")
+    assert "1 of 2 spans of time have more than six digits" in _read(tmp_path)[1]
+
+
+# --- PostgreSQL --------------------------------------------------------------------------------------------
+
+
+def test_what_a_session_is_given_changes_no_value() -> None:
+    from adbc_driver_postgresql import dbapi
+
+    url, name = servers.postgres_url(), f"awkward_{secrets.token_hex(4)}"
+    given = ("datestyle=German", "extra_float_digits=-5", "bytea_output=escape", "intervalstyle=iso_8601")
+    options = quote(" ".join(f"-c {g}" for g in given), safe="")
+    with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE SCHEMA {name}")
+        try:
+            cursor.execute(
+                f"CREATE TABLE {name}.t AS SELECT ARRAY[0.30000000000000004::float8] AS f, ARRAY[interval '1 day'] AS i,"
+                " daterange('2024-01-05', '2024-02-01') AS r, ARRAY['\\x00ff'::bytea] AS b"
+            )
+            rows = PostgresSource(f"{url}&options={options}", name).scan(Scan("t")).read_all().to_pylist()
+        finally:
+            cursor.execute(f"DROP SCHEMA {name} CASCADE")
+    f, i, r, b = "{0.30000000000000004}", '{"1 day"}', "[2024-01-05,2024-02-01)", '{"\\\\x00ff"}'
+    assert rows == [{"f": f, "i": i, "r": r, "b": b}]
