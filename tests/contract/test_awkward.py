@@ -104,3 +104,34 @@ def test_what_a_session_is_given_changes_no_value() -> None:
             cursor.execute(f"DROP SCHEMA {name} CASCADE")
     f, i, r, b = "{0.30000000000000004}", '{"1 day"}', "[2024-01-05,2024-02-01)", '{"\\\\x00ff"}'
     assert rows == [{"f": f, "i": i, "r": r, "b": b}]
+
+
+# --- JSON Lines --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("lines", "becomes", "said"),
+    [
+        (['{"x": {"u": "00000000-0000-0000-0000-00000000000A"}}'], [{"u": "00000000-0000-0000-0000-00000000000A"}], ""),
+        (['{"x": {"DATE": "03-04-2024", "UUID": "9:5"}}'], [{"DATE": "03-04-2024", "UUID": "9:5"}], ""),
+        (['{"x": [["2024-01-05T10:00:00+02:00"]]}'], [[["2024-01-05T10:00:00+02:00"]]], ""),
+        (['{"x": [9007199254740993, 0.5]}'], ["[9007199254740993,0.5]"], "1 of 1 values have numbers within that a DOUBLE does not keep"),
+        (['{"x": {"n": 123456789012345678901234567890}}'], ['{"n":123456789012345678901234567890}'], "that a DOUBLE does not keep"),
+        (['{"x": {"l": [{"n": 1e400}]}}'], ['{"l":[{"n":1e400}]}'], "that a DOUBLE does not keep"),
+        (['{"x": {"id": 9007199254740993, "s": "1e400", "p": 0.5}}'], [{"id": 9007199254740993, "s": "1e400", "p": 0.5}], ""),
+        (['{"x": [9007199254740992, 0.5, null]}'], [[9007199254740992.0, 0.5, None]], ""),
+        (['{"x": 1, "x": 2}', '{"x": 3}'], [1, 3], "1 of 2 lines have a key more than once: its first value was taken"),
+    ],
+)  # fmt: skip
+def test_values_within_values_are_kept(
+    tmp_path: Path, lines: list[str], becomes: list[Any], said: str
+) -> None:
+    (tmp_path / "t.jsonl").write_text("\n".join(lines) + "\n")
+    rows, told = _read(tmp_path)
+    assert rows["x"] == becomes
+    assert said in told if said else not told
+
+
+def test_a_nested_value_is_read_as_text_when_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"x": {"a": 1}}\n')
+    assert _read(tmp_path, format={"types": {"x": "VARCHAR"}})[0] == {"x": ['{"a":1}']}
