@@ -14,7 +14,7 @@ import pytest
 import servers
 from tilth.adapters.files_source import FilesSource
 from tilth.adapters.postgres_source import PostgresSource
-from tilth.core.errors import SourceError
+from tilth.core.errors import SourceError, TilthError
 from tilth.ports.source import Scan
 
 
@@ -135,3 +135,92 @@ def test_values_within_values_are_kept(
 def test_a_nested_value_is_read_as_text_when_that_is_said(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"x": {"a": 1}}\n')
     assert _read(tmp_path, format={"types": {"x": "VARCHAR"}})[0] == {"x": ['{"a":1}']}
+
+
+# --- CSV ---------------------------------------------------------------------------------------------------
+
+BANK = '"Konto:";"DE02"\n"Zeitraum:";"2024"\n\n"Tag";"Text";"Betrag";\n' + '"01.02.2024";"x";"1";\n' * 9
+LABELS = "EXTF;1;2;3;4\nx\ny;z\n" + "a;b;c\n" + "1;2;3\n" * 9
+
+
+@pytest.mark.parametrize(
+    ("cells", "options", "becomes", "said"),
+    [
+        (["2,20,100.50", "1,234"], {}, None, "tables = {t: {thousands: ','}}"),
+        (["2,20,100.50", "1,234", "12,34,56,789", "5"], {"thousands": ","}, [220100.5, 1234.0, 123456789.0, 5.0], ""),
+        (["1’234.50", "12"], {}, None, "with apostrophes (’) between thousands; all 2 were read as text. tables = {t: {thousands: '’'}}"),
+        (["1’234.50", "12"], {"thousands": "’"}, [1234.5, 12.0], ""),
+        (["11\u202f100,50", "7"], {}, None, "tables = {t: {thousands: '\u202f', decimal: ','}}"),
+        (["11\u202f100,50", "7"], {"thousands": "\u202f", "decimal": ","}, [11100.5, 7.0], ""),
+        (["1’234", "x"], {}, None, ""),
+        (["30.12.24", "31.12.2024", "29.12.2024"], {}, None, "1 years have two digits: 69 to 99 were read as 1969 to 1999, others as 2000 to 2068. tables = {t: {types: {x: 'VARCHAR'}}}"),
+        (["1-Jan-2024", "2-Feb-2024", "3-Mrz-2024"], {}, None, "1 of 3 values are not dates in one form, so all were read as text. tables = {t: {types: {x: 'DATE'}}}"),
+    ],
+)  # fmt: skip
+def test_cells_of_other_countries(
+    tmp_path: Path, cells: list[str], options: dict[str, Any], becomes: list[Any] | None, said: str
+) -> None:
+    (tmp_path / "t.csv").write_text("nr;x\n" + "".join(f"{i};{c}\n" for i, c in enumerate(cells)))
+    rows, told = _read(tmp_path, format=options)
+    if becomes is not None:
+        assert rows["x"] == becomes
+    assert said in told if said else not told
+
+
+def test_a_format_that_is_said_for_one_column_leaves_the_others(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(
+        "a;b;c\n" + "".join(f"{d}.3.24;2024.03.{d};{d}.03.2024\n" for d in range(10, 12))
+    )
+    rows, told = _read(tmp_path, format={"dateformat": "%d.%m.%y"})
+    days = [dt.date(2024, 3, 10), dt.date(2024, 3, 11)]
+    assert rows == {"a": days, "b": days, "c": days}
+    assert "c: 2 of 2 dates fit day first and month first; read day first" in told
+    assert "tables = {t: {types: {c: 'VARCHAR'}}}" in told
+
+
+def test_title_lines_before_a_header_that_ends_in_a_separator(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(BANK)
+    rows, told = _read(tmp_path)
+    assert list(rows) == ["Tag", "Text", "Betrag"]
+    assert "3 lines before the header of t.csv were left out" in told
+
+
+def test_a_header_further_down_is_pointed_at(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(LABELS)
+    with pytest.raises(SourceError) as error:
+        _read(tmp_path)
+    assert "{skip: 3}" in str(error.value)
+    assert list(_read(tmp_path, format={"skip": 3})[0]) == ["a", "b", "c"]
+
+
+def test_folders_within_folders_are_passed_over_and_named(tmp_path: Path) -> None:
+    (tmp_path / "t" / "year=2024").mkdir(parents=True)
+    (tmp_path / "t" / "year=2024" / "a.csv").write_text("x\n1\n")
+    with pytest.raises(TilthError, match="t/ is passed over: its files lie in folders within it"):
+        _read(tmp_path)
+
+
+def test_an_array_is_no_json_lines(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('[{"x": 1},{"x": 2}]')
+    with pytest.raises(SourceError, match="begins with"):
+        _read(tmp_path)
+
+
+def test_a_folder_of_folders_beside_a_table_is_told(tmp_path: Path) -> None:
+    (tmp_path / "hive" / "year=2024").mkdir(parents=True)
+    (tmp_path / "t.csv").write_text("x\n1\n")
+    assert "and those in folders within a folder, are not read: hive/." in _read(tmp_path)[1]
+
+
+def test_a_table_without_columns_is_named() -> None:
+    from adbc_driver_postgresql import dbapi
+
+    url, name = servers.postgres_url(), f"awkward_{secrets.token_hex(4)}"
+    with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE SCHEMA {name}")
+        try:
+            cursor.execute(f"CREATE TABLE {name}.t ()")
+            with pytest.raises(SourceError, match="Table `t` has no columns"):
+                PostgresSource(url, name).describe("t")
+        finally:
+            cursor.execute(f"DROP SCHEMA {name} CASCADE")

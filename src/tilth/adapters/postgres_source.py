@@ -177,6 +177,8 @@ class PostgresSource:
         rows = reader.read_all().to_pylist()
         if not rows:
             names = self.tables()
+            if table in names:
+                raise SourceError(f"Table `{table}` has no columns.", hint="Leave it out of the query.")
             raise UnknownNameError(f"There is no table `{table}`.", hint=did_you_mean(table, names, "tables"))
         told = self._told.of(table)
         told.check(r["name"] for r in rows)

@@ -52,8 +52,13 @@ class Found:
         return paths
 
     def _perhaps(self, table: str) -> str:
-        same = [n for n in self.passed.get("", ()) if stem(n).lower() == table.lower()]
-        return f" {same[0]} is passed over: {_WHY}." if same else ""
+        same = [
+            n for n in self.passed.get("", ()) if table.lower() in (n.rstrip("/").lower(), stem(n).lower())
+        ]
+        if not same:
+            return ""
+        why = "its files lie in folders within it" if same[0].endswith("/") else _WHY
+        return f" {same[0]} is passed over: {why}."
 
 
 _WHY = "files that are read end in " + ", ".join([*KINDS]) + ", and .gz or .zst after .csv or .jsonl"
@@ -79,6 +84,8 @@ def _collected(entries: Iterable[tuple[str, str]], *, folders: bool) -> Found:
         if folders and os.path.isdir(path):
             inner = _names(path)
             table, members = name, tuple(os.path.join(path, n) for n in inner if kind_of(n))
+            if not members and any(os.path.isdir(os.path.join(path, n)) for n in inner if not _silent(n)):
+                beside.append(f"{name}/")
             if members:
                 passed[name] = tuple(n for n in inner if not kind_of(n) and not _silent(n))
         elif not kind_of(name):

@@ -123,9 +123,17 @@ class JsonTable:
             why = "has a key without a name" if found else "holds no JSON object with a value"
             raise SourceError(
                 f"Table `{self.table}` ({self._shown[0]}) {why}.",
-                hint='A JSON Lines file has one object on each line: {"id": 1, "name": "..."}.',
+                hint='A JSON Lines file has one object on each line: {"id": 1, "name": "..."}.'
+                + (" It begins with [, as one array does." if self._is_array() else ""),
             )
         return found
+
+    def _is_array(self) -> bool:
+        return (
+            start_of(self._paths[0], self.form.compression, 64)
+            .lstrip(b"\xef\xbb\xbf \t\r\n")
+            .startswith(b"[")
+        )
 
     def _check_names(self) -> None:
         keys = (

@@ -93,6 +93,8 @@ def number_of(cell: str, form: Format) -> str:
         return cell
     point, group = re.escape(form.decimal or ("," if form.thousands == "." else ".")), form.thousands
     whole = f"([0-9]{{1,3}}({re.escape(group)}[0-9]{{3}})+|[0-9]+)" if group else "[0-9]+"
+    if group == ",":  # lakhs and crores: 1,00,000
+        whole = f"([0-9]{{1,2}}(,[0-9]{{2}})+,[0-9]{{3}}|{whole})"
     pattern = f" *[+-]?({whole}({point}[0-9]*)?|{point}[0-9]+)([eE][+-]?[0-9]+)? *"
     plain = cell if group is None else f"replace({cell}, {literal(group)}, '')"
     if form.decimal is not None:
@@ -228,7 +230,7 @@ def _commas(cell: str) -> tuple[str, ...]:
 
     return (
         of("[1-9][0-9]{0,2},[0-9]{3}", Kind.EITHER),
-        of("[1-9][0-9]{0,2}(,[0-9]{3})+([.][0-9]*)?", Kind.GROUP),
+        of("([1-9][0-9]{0,2}(,[0-9]{3})+|[1-9][0-9]?(,[0-9]{2})+,[0-9]{3})([.][0-9]*)?", Kind.GROUP),
         of("([0-9]+|[1-9][0-9]{0,2}([.][0-9]{3})+),[0-9]+", Kind.COMMA),
     )
 
