@@ -206,12 +206,6 @@ def test_an_array_is_no_json_lines(tmp_path: Path) -> None:
         _read(tmp_path)
 
 
-def test_a_folder_of_folders_beside_a_table_is_told(tmp_path: Path) -> None:
-    (tmp_path / "hive" / "year=2024").mkdir(parents=True)
-    (tmp_path / "t.csv").write_text("x\n1\n")
-    assert "and those in folders within a folder, are not read: hive/." in _read(tmp_path)[1]
-
-
 def test_a_table_without_columns_is_named() -> None:
     from adbc_driver_postgresql import dbapi
 

@@ -202,7 +202,6 @@ def _passed(found: Found, table: str) -> Iterator[Notice]:
             listed = ", ".join(f"{where}{n}" for n in names[:5]) + (
                 f" and {len(names) - 5} more" if len(names) > 5 else ""
             )
-            why = "files of other kinds"
-            if any(n.endswith("/") for n in names):
-                why += ", and those in folders within a folder,"
-            yield Notice("left_out", table, f"Passed over, since {why} are not read: {listed}.")
+            yield Notice(
+                "left_out", table, f"Passed over, since files of other kinds are not read: {listed}."
+            )
