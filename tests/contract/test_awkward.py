@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import secrets
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -150,8 +151,9 @@ LABELS = "EXTF;1;2;3;4\nx\ny;z\n" + "a;b;c\n" + "1;2;3\n" * 9
         (["2,20,100.50", "1,234", "12,34,56,789", "5"], {"thousands": ","}, [220100.5, 1234.0, 123456789.0, 5.0], ""),
         (["1’234.50", "12"], {}, None, "with apostrophes (’) between thousands; all 2 were read as text. tables = {t: {thousands: '’'}}"),
         (["1’234.50", "12"], {"thousands": "’"}, [1234.5, 12.0], ""),
-        (["11\u202f100,50", "7"], {}, None, "tables = {t: {thousands: '\u202f', decimal: ','}}"),
-        (["11\u202f100,50", "7"], {"thousands": "\u202f", "decimal": ","}, [11100.5, 7.0], ""),
+        (["11\u202f100,50", "7"], {}, None, "with blanks between thousands; all 2 were read as text. tables = {t: {thousands: ' ', decimal: ','}}"),
+        (["11\u202f100,50", "7"], {"thousands": " ", "decimal": ","}, [11100.5, 7.0], ""),
+        (["1 000 100", "1\u00a0000", "7"], {"thousands": " "}, [1000100, 1000, 7], ""),
         (["1’234", "x"], {}, None, ""),
         (["30.12.24", "31.12.2024", "29.12.2024"], {}, None, "1 years have two digits: 69 to 99 were read as 1969 to 1999, others as 2000 to 2068. tables = {t: {types: {x: 'VARCHAR'}}}"),
         (["1-Jan-2024", "2-Feb-2024", "3-Mrz-2024"], {}, None, "1 of 3 values are not dates in one form, so all were read as text. tables = {t: {types: {x: 'DATE'}}}"),
@@ -218,3 +220,10 @@ def test_a_table_without_columns_is_named() -> None:
                 PostgresSource(url, name).describe("t")
         finally:
             cursor.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+def test_bytes_within_values_are_written_as_duckdb_writes_them() -> None:
+    from tilth.ml.data.exact import plain_array
+
+    array = pa.array([{"b": b"a\xff\\'", "d": Decimal("1.10")}])
+    assert plain_array(array, pa.string()).to_pylist() == [r'{"b": "a\\xFF\\x5C\\x27", "d": "1.10"}']

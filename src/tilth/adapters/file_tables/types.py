@@ -13,6 +13,7 @@ from typing import Any
 
 from tilth.adapters.file_tables import dates
 from tilth.adapters.file_tables.kinds import (
+    BLANKS,
     CODES,
     COMMAS,
     NUMBERS,
@@ -449,14 +450,13 @@ class Decision:
 
     def _say_groups(self, column: Counted) -> None:
         """Numbers with a mark between thousands that is no comma and no point."""
-        told = {"'": "apostrophes", "’": "apostrophes (’)", " ": "blanks"}.get(
-            column.groups, "blanks that do not break"
-        )
+        told = {"'": "apostrophes", "’": "apostrophes (’)"}.get(column.groups, "blanks")
         ((commas,),) = self.ask(
             f"SELECT count(*) FILTER (regexp_matches({column.key}, ',[0-9]+ *$')) FROM {{cells}}"
         )
         text = f"Its first values could be numbers with {told} between thousands; all {column.values} were read as text."
-        keys = f"thousands: {literal(column.groups)}" + (
+        mark = " " if column.groups in BLANKS else column.groups
+        keys = f"thousands: {literal(mark)}" + (
             ", decimal: ','" if commas and self.form.decimal is None else ""
         )
         self.notices.append(

@@ -205,9 +205,16 @@ def _readable(value: pa.Scalar) -> bool:
 def _json(value: Any) -> str:
     """JSON, which has no word for what is no number: that becomes a text."""
     try:
-        return json.dumps(value, default=str, allow_nan=False)
+        return json.dumps(value, default=_word, allow_nan=False)
     except ValueError:
-        return json.dumps(_worded(value), default=str, allow_nan=False)
+        return json.dumps(_worded(value), default=_word, allow_nan=False)
+
+
+def _word(value: Any) -> str:
+    """What JSON has no word for, as text: bytes as DuckDB writes them."""
+    if not isinstance(value, bytes):
+        return str(value)
+    return "".join(chr(b) if 32 <= b < 127 and chr(b) not in "\\'\"" else f"\\x{b:02X}" for b in value)
 
 
 def _worded(value: Any) -> Any:
