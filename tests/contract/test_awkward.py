@@ -84,6 +84,14 @@ def test_nanoseconds_of_spans_are_told(tmp_path: Path) -> None:
     assert "1 of 2 spans of time have more than six digits" in _read(tmp_path)[1]
 
 
+def test_periods_of_pandas_are_told(tmp_path: Path) -> None:
+    field = pa.field("x", pa.int64(), metadata={"ARROW:extension:name": "pandas.period"})
+    pq.write_table(pa.table([[648]], schema=pa.schema([field])), tmp_path / "t.parquet")
+    rows, said = _read(tmp_path)
+    assert rows == {"x": [648]}
+    assert "of the type pandas.period" in said
+
+
 # --- PostgreSQL --------------------------------------------------------------------------------------------
 
 

@@ -61,6 +61,7 @@ class ParquetTable:
             self._compare_insides(paths, shown)
             self._compare(paths, shown, kinds)
         self._say_cut(durations)
+        self._say_periods(paths)
         wide = self._too_wide([n for n, kind in kinds.items() if kind in _BIG])
         self.columns: list[tuple[str, str]] = []
         self._values: dict[str, str] = {}
@@ -131,6 +132,18 @@ class ParquetTable:
                     f"{cut} of {n} spans of time have more than six digits of a second; the rest was cut off."
                 )
                 self.notices.append(Notice("guessed", self.table, text, name))
+
+    def _say_periods(self, paths: Sequence[str]) -> None:
+        """A word where pandas wrote periods and intervals, of which other programs see the numbers alone."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        for field in pq.read_schema(paths[0]):
+            noted = (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()
+            kind = field.type.extension_name if isinstance(field.type, pa.ExtensionType) else noted
+            if kind.startswith("pandas."):
+                text = f"It is of the type {kind}, of which only what is stored was read: write it as text or dates."
+                self.notices.append(Notice("guessed", self.table, text, field.name))
 
     def _compare_insides(self, paths: Sequence[str], shown: Sequence[str]) -> None:
         """SourceError when a number within a struct or a list is whole in one file and a fraction in another."""

@@ -110,7 +110,7 @@ def _words(kind: pa.DataType) -> tuple[str, str]:
     if t.is_time(kind):
         return (
             "a time with digits beyond microseconds",
-            "Write CAST({0} AS TIME) AS {0} in the query, which cuts them off.",
+            "Write CAST({0} AS TIME) AS {0} in the query, which rounds them.",
         )
     return f"a value that {kind} cannot keep", "Write CAST({0} AS VARCHAR) AS {0} in the query."
 
@@ -144,7 +144,7 @@ def _timestamps(array: pa.Array, kind: pa.DataType, at: Place) -> pa.Array:
         row = _first(array, lambda part: part.cast(wanted))
         fine = array.type.unit == "ns"
         what = "a time with digits beyond microseconds" if fine else "a time beyond the year 294246"
-        instead = "Write CAST({0} AS TIMESTAMP) AS {0} in the query, which cuts them off, or CAST({0} AS VARCHAR) AS {0}."
+        instead = "Write CAST({0} AS TIMESTAMP) AS {0} in the query, which rounds them, or CAST({0} AS VARCHAR) AS {0}."
         raise at.refused(
             row, what, instead if fine else "Leave the row out: WHERE {0} < TIMESTAMP '9999-12-31'."
         ) from None
