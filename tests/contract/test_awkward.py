@@ -129,6 +129,8 @@ def test_what_a_session_is_given_changes_no_value() -> None:
         (['{"x": {"l": [{"n": 1e400}]}}'], ['{"l":[{"n":1e400}]}'], "that a DOUBLE does not keep"),
         (['{"x": {"id": 9007199254740993, "s": "1e400", "p": 0.5}}'], [{"id": 9007199254740993, "s": "1e400", "p": 0.5}], ""),
         (['{"x": [9007199254740992, 0.5, null]}'], [[9007199254740992.0, 0.5, None]], ""),
+        (['{"x": NaN}', '{"x": 1.5}', '{"x": -Infinity}'], [None, 1.5, float("-inf")], "1 of 3 values are words for a missing one ('NaN') among values of type DOUBLE"),
+        (['{"x": "NaN"}', '{"x": "a"}'], ["NaN", "a"], "kept as text"),
         (['{"x": 1, "x": 2}', '{"x": 3}'], [1, 3], "1 of 2 lines have a key more than once: its first value was taken"),
     ],
 )  # fmt: skip

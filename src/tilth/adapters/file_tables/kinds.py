@@ -158,10 +158,12 @@ def json_kind_sql(cell: str, mark: str, form: Format, layouts: Layouts) -> str:
     """The same for a JSON value as text, whose first character in the file was `mark`: what is in quotes is no number."""
     texts = (f"WHEN {is_word(cell, form)} THEN {Kind.WORD:d}", *_iso(cell), *_dates(cell, layouts))
     number = f"CASE {' '.join(_numbers(cell))} ELSE {Kind.TEXT:d} END"
+    nan = Kind.WORD if form.nulls is None else Kind.INF
+    endless = f" WHEN {cell} = 'NaN' THEN {nan:d} WHEN {cell} IN ('Infinity', '-Infinity') THEN {Kind.INF:d}"
     return (
         f"CASE WHEN {cell} IS NULL THEN {Kind.NULL:d} WHEN {mark} = '\"' THEN"
         f" CASE WHEN {cell} = '' THEN {Kind.EMPTY:d} {' '.join(texts)} ELSE {Kind.TEXT:d} END"
-        f" WHEN {mark} IN ('t', 'f') THEN {Kind.BOOL:d} WHEN {mark} IN ('{{', '[') THEN {Kind.TEXT:d}"
+        f" WHEN {mark} IN ('t', 'f') THEN {Kind.BOOL:d}{endless} WHEN {mark} IN ('{{', '[') THEN {Kind.TEXT:d}"
         f" ELSE CASE {number} WHEN {Kind.CODE:d} THEN {Kind.EXP:d} ELSE {number} END END"
     )
 

@@ -363,12 +363,12 @@ class Decision:
         return set(formats) <= {self.form.dateformat, self.form.timestampformat}
 
     def _say_format(self, column: Counted, text: str, formats: Sequence[str]) -> None:
-        """A guess of how dates are written. One format is settled by an option; several are not, nor a second one."""
+        """A guess of how dates are written. One format is settled by an option that is free; several are not."""
         if self._settled(formats):
             return
         option = paste_type(self.table, column.name, "VARCHAR")
         key = "timestampformat" if dates.has_clock(formats) else "dateformat"
-        if len(formats) == 1 and not (self.form.dateformat or self.form.timestampformat):
+        if len(formats) == 1 and getattr(self.form, key) is None:
             option = paste(self.table, key, literal(formats[0]))
         self.notices.append(Notice("guessed", self.table, f"{text}.", column.name, option))
 
