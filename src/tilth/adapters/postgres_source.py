@@ -177,6 +177,8 @@ class PostgresSource:
         rows = reader.read_all().to_pylist()
         if not rows:
             names = self.tables()
+            if table in names:
+                raise SourceError(f"Table `{table}` has no columns.", hint="Leave it out of the query.")
             raise UnknownNameError(f"There is no table `{table}`.", hint=did_you_mean(table, names, "tables"))
         told = self._told.of(table)
         told.check(r["name"] for r in rows)
@@ -204,7 +206,7 @@ class PostgresSource:
         return _stream(self._session(), sql)
 
     def _session(self) -> Any:
-        """A connection that only reads, with times in UTC."""
+        """A connection that only reads, with times in UTC and texts as PostgreSQL writes them by default."""
         connection = self._connect()
         try:
             with connection.cursor() as cursor:
@@ -212,6 +214,11 @@ class PostgresSource:
                     "default_transaction_read_only = on",
                     "standard_conforming_strings = on",  # as `native` reads texts
                     "timezone = 'UTC'",
+                    # what is read as text, such as an array or a range, is written one way whatever a database or role sets
+                    "datestyle = 'ISO, YMD'",
+                    "intervalstyle = 'postgres'",
+                    "extra_float_digits = 1",
+                    "bytea_output = 'hex'",
                 ):
                     cursor.execute(f"SET {setting}")
                 cursor.execute(f"SET search_path = {quoted(self._schema)}")

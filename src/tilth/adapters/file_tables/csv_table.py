@@ -30,6 +30,10 @@ WIDE = 16  # columns that are counted with an expression for each
 ROUNDS = 3  # of looking again for dates written otherwise
 LINE = 64 << 20  # bytes of a line that is read
 _LIKE_THOUSANDS = re.compile(r"\s*(?:[+-]?(?:[1-9]\d{0,2}(?:\.\d{3})?|0)|[A-Za-z#/?.-]*)\s*\Z")
+_GROUPED = re.compile(
+    r"\s*[+-]?\d{1,3}(?P<mark>['’ \u00a0\u2009\u202f])\d{3}(?:(?P=mark)\d{3})*(?:[.,]\d+)?\s*\Z"
+)
+_UNGROUPED = re.compile(r"\s*[+-]?\d{1,3}(?:[.,]\d+)?\s*\Z")
 _DATE_LIKE = (
     " *([0-9]{1,2}[-/. ]([0-9]{1,2}|[A-Za-z]{3,9})[-/. ]([0-9]{4}|[0-9]{2})|[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}"
     "|[A-Za-z]{3,9} [0-9]{1,2},? [0-9]{4})([T ,].*)?"
@@ -214,15 +218,17 @@ class CsvTable:
         out = {}
         self._unsampled: set[str] = set()
         self._like_thousands: set[str] = set()
+        self._groups: dict[str, str] = {}
         for key, name, column in zip(keys, self.names, columns, strict=True):
             seen = [c for c in column if c]
             if not seen:
                 self._unsampled.add(key)
             if all(_LIKE_THOUSANDS.match(c) for c in seen):
                 self._like_thousands.add(key)
+            self._groups[key] = _grouped_by(seen)
             if given:
                 fits = name.lower() in declared or (bool(seen) and self._all_fit(seen, given))
-                out[key] = Layouts(named=given) if fits else Layouts()
+                out[key] = Layouts(named=given) if fits else dates.layouts_of(seen)
             else:
                 out[key] = dates.layouts_of(seen)
         return out
@@ -277,7 +283,8 @@ class CsvTable:
     def _counted(self, key: str, counts: Mapping[Kind, int], layouts: Layouts) -> Counted:
         name = self.names[int(key[1:])]
         kind = kind_sql(key, self.form, layouts)
-        return Counted(key, name, counts, kind, layouts, like_thousands=key in self._like_thousands)
+        thousands, groups = key in self._like_thousands, self._groups.get(key, "")
+        return Counted(key, name, counts, kind, layouts, like_thousands=thousands, groups=groups)
 
     def _unseen_dates(self, counted: Mapping[str, Counted], layouts: dict[str, Layouts]) -> list[str]:
         """Columns with dates in formats that the first lines do not show; `layouts` has them then."""
@@ -396,3 +403,10 @@ def _read(
         f" header = {str(dialect.header).lower()}, skip = {dialect.passed}, nullstr = '', allow_quoted_nulls = false,"
         f" max_line_size = {LINE}{packed}{comment}, {errors})"
     )
+
+
+def _grouped_by(cells: Sequence[str]) -> str:
+    """The mark between thousands where all of these are numbers, some of them with one that is no comma and no point."""
+    marks = {m["mark"] if (m := _GROUPED.match(c)) else "" if _UNGROUPED.match(c) else None for c in cells}
+    found = marks - {""}
+    return (found.pop() or "") if len(found) == 1 else ""

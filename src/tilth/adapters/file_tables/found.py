@@ -27,7 +27,7 @@ class Found:
     """Files by table, and the names of what was passed over: beside the tables, and in the folders of tables."""
 
     tables: Mapping[str, tuple[str, ...]]
-    passed: Mapping[str, tuple[str, ...]]  # '' for those beside the tables
+    passed: Mapping[str, tuple[str, ...]]  # '' for those beside the tables, '/' for folders of folders
     twins: Mapping[str, str]  # tables that two things would be, and which
 
     def of(self, table: str) -> tuple[str, ...]:
@@ -52,6 +52,8 @@ class Found:
         return paths
 
     def _perhaps(self, table: str) -> str:
+        if table in self.passed.get("/", ()):
+            return f" {table}/ is passed over: its files lie in folders within it."
         same = [n for n in self.passed.get("", ()) if stem(n).lower() == table.lower()]
         return f" {same[0]} is passed over: {_WHY}." if same else ""
 
@@ -74,11 +76,14 @@ def _collected(entries: Iterable[tuple[str, str]], *, folders: bool) -> Found:
     passed: dict[str, tuple[str, ...]] = {}
     twins: dict[str, str] = {}
     beside: list[str] = []
+    deeper: list[str] = []
     for path, name in entries:
         table, members = stem(name), _one(path)
         if folders and os.path.isdir(path):
             inner = _names(path)
             table, members = name, tuple(os.path.join(path, n) for n in inner if kind_of(n))
+            if not members and any(os.path.isdir(os.path.join(path, n)) for n in inner if not _silent(n)):
+                deeper.append(name)
             if members:
                 passed[name] = tuple(n for n in inner if not kind_of(n) and not _silent(n))
         elif not kind_of(name):
@@ -88,7 +93,7 @@ def _collected(entries: Iterable[tuple[str, str]], *, folders: bool) -> Found:
             twins[table] = f"{twins.get(table) or os.path.basename(tables[table][0])} and {name}"
         if members:
             tables[table] = (*tables.get(table, ()), *members)
-    return Found(tables, {**passed, "": tuple(beside)}, twins)
+    return Found(tables, {**passed, "": tuple(beside), "/": tuple(deeper)}, twins)
 
 
 def kind_of(path: str) -> str:

@@ -173,7 +173,7 @@ def _dialect(
     if not header and rest:
         _same_width(len(cells), rest, shown)
     elif rest:
-        _fits_header(cells, rest, skip + at, shown)
+        _fits_header(cells, records[first + 1 :], skip, at, shown)
     before = lines[: skip + at]
     comments = sum(line.startswith(form.comment) for line in before) if form.comment else 0
     made = Dialect(
@@ -238,6 +238,8 @@ def _title_lines(records: Sequence[tuple[int, list[str]]]) -> int:
         return 0
     first = next(i for i, (_, c) in enumerate(records) if len(c) == width)
     cells = records[first][1]
+    if not cells[-1].strip():  # a separator at the end of each line
+        cells = cells[:-1]
     names = all(c.strip() and not _TYPED.fullmatch(c) for c in cells) and len(set(cells)) == len(cells)
     narrow = any(len(c) == width - 1 and width > 2 for _, c in records[:first])
     return first if names and not narrow else 0
@@ -267,19 +269,23 @@ def _is_typed(column: int, rest: Sequence[Sequence[str]]) -> bool:
     return bool(cells) and all(_TYPED.fullmatch(c) for c in cells)
 
 
-def _fits_header(names: Sequence[str], rest: Sequence[Sequence[str]], line: int, shown: str) -> None:
+def _fits_header(
+    names: Sequence[str], records: Sequence[tuple[int, list[str]]], skip: int, at: int, shown: str
+) -> None:
     """SourceError when most lines have more or fewer cells than the header: no row of theirs could be read."""
+    rest, line = [c for _, c in records], skip + at
     wrong = [r for r in rest if len(r) != len(names) and not (len(r) == len(names) + 1 and not r[-1])]
     if 2 * len(wrong) <= len(rest):
         return
     width = Counter(len(r) for r in wrong).most_common(1)[0][0]
     named = width == len(names) + 1 and len(names) > 1
+    further = skip + next(before for before, c in records if len(c) == width)
     raise SourceError(
         f"{shown}: line {line + 1} has {_cells(len(names))}, and {len(wrong)} of the {len(rest)} lines after it have"
         f" another number, most of them {width}.",
         hint="Give the first column a name in the header."
         if named
-        else f"If the header is further down, say how many lines to leave out: format = {{skip: {line + 1}}}."
+        else f"If the header is further down, say how many lines to leave out: format = {{skip: {further}}}."
         " If another character divides the cells: format = {delimiter: ';'}.",
     )
 

@@ -7,6 +7,7 @@ are DOUBLE, as JSON says; whole numbers are exact. Nested values keep DuckDB's t
 from __future__ import annotations
 
 import json
+import re
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 WIDE = 16  # columns that are counted together: planning takes its time for more
 LARGEST = 64 << 20  # bytes of one line
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+_AT = r"(?=[],)[]|\Z)"  # what follows a type, and not the name of a field
+_GUESSED = re.compile(
+    rf'"(?:[^"]|"")*"|\b(TIMESTAMP WITH TIME ZONE|TIMESTAMP(?:_S|_MS|_NS)?|DATE|TIME|UUID){_AT}'
+)
+_FRACTIONS = re.compile(rf'"(?:[^"]|"")*"|\b(DOUBLE){_AT}')
 _NESTED = ("STRUCT", "MAP", "UNION")
 
 
@@ -85,8 +91,12 @@ class JsonTable:
         sniffed = self._sniffed()
         self.names = tuple(sniffed)
         self._check_names()
-        self._nested = {n: kind for n, kind in sniffed.items() if _is_nested(kind)}
+        declared = {n.lower() for n, _ in self.form.types}
+        # DuckDB makes times and UUIDs of texts; within a value nothing would say what was guessed, so they stay texts.
+        nested = {n: k for n, k in sniffed.items() if _is_nested(k) and n.lower() not in declared}
+        self._nested = self._kept_inside({n: _with_texts(kind, _GUESSED) for n, kind in nested.items()})
         counted = self._count()
+        self._say_twice()
         decision = Decision(self.table, self.form, self._ask)
         typed = iter(decision.readings(counted))
         self.readings = [
@@ -105,16 +115,25 @@ class JsonTable:
         try:
             read = self._read(range(len(self._read_at)), "union_by_name = true, sample_size = -1")
             relation = self.connection.sql(f"SELECT * FROM {read}")
-            found = dict(zip(relation.columns, map(str, relation.types), strict=True))
+            self._types = dict(zip(relation.columns, relation.types, strict=True))
+            found = {n: str(kind) for n, kind in self._types.items()}
         except Exception:  # lines that are no objects are told as broken rows, if there are others
             found = {str(k): "JSON" for (k,) in self._keys()}
         if not found or "" in found:
             why = "has a key without a name" if found else "holds no JSON object with a value"
             raise SourceError(
                 f"Table `{self.table}` ({self._shown[0]}) {why}.",
-                hint='A JSON Lines file has one object on each line: {"id": 1, "name": "..."}.',
+                hint='A JSON Lines file has one object on each line: {"id": 1, "name": "..."}.'
+                + (" It begins with [, as one array does." if self._is_array() else ""),
             )
         return found
+
+    def _is_array(self) -> bool:
+        return (
+            start_of(self._paths[0], self.form.compression, 64)
+            .lstrip(b"\xef\xbb\xbf \t\r\n")
+            .startswith(b"[")
+        )
 
     def _check_names(self) -> None:
         keys = (
@@ -149,6 +168,34 @@ class JsonTable:
         ((self._valueless,),) = duck.rows(self.connection, valueless)
         out = [c for at in range(0, len(keys), WIDE) for c in self._counts(keys[at : at + WIDE], layouts)]
         return with_words(out, self.form, self._ask)
+
+    def _kept_inside(self, nested: dict[str, str]) -> dict[str, str]:
+        """Those whose numbers are all kept by their types; of the others, which become text, a word is said."""
+        tests = {n: t for n in nested if (t := _lossy(quoted(n), self._types[n], 0))}
+        if not tests:
+            return nested
+        kinds = ", ".join(f"{literal(n)}: {literal(_with_texts(nested[n], _FRACTIONS))}" for n in tests)
+        asked = ", ".join(f"count(*) FILTER ({test}), count({quoted(n)})" for n, test in tests.items())
+        read = self._read(range(len(self._read_at)), f"columns = {{{kinds}}}")
+        (row,) = duck.rows(self.connection, f"SELECT {asked} FROM {read}")
+        for name, lossy, n in zip(tests, row[::2], row[1::2], strict=True):
+            if lossy:
+                del nested[name]
+                text = f"{lossy} of {n} values have numbers within that a DOUBLE does not keep, so all are text of JSON."
+                self.notices.append(Notice("guessed", self.table, text, name))
+        return nested
+
+    def _say_twice(self) -> None:
+        keys = "json_keys(json)"
+        objects = f"read_ndjson_objects({duck.listed(self._read_at)}, ignore_errors = true{self._packed()})"
+        ((twice, n),) = duck.rows(
+            self.connection,
+            f"SELECT count(*) FILTER (len({keys}) > len(list_distinct({keys}))), count(*) FROM {objects}"
+            " WHERE json_type(json) = 'OBJECT'",
+        )
+        if twice:
+            text = f"{twice} of {n} lines have a key more than once: its first value was taken."
+            self.notices.append(Notice("guessed", self.table, text))
 
     def _counts(self, keys: Sequence[tuple[str, str]], layouts: dict[str, Layouts]) -> list[Counted]:
         kinds = {k: json_kind_sql(k, f"m{k}", self.form, layouts[k]) for k, _ in keys}
@@ -249,3 +296,24 @@ def _fault(data: bytes) -> str | None:
 
 def _is_nested(kind: str) -> bool:
     return kind.endswith("]") or kind.startswith(_NESTED)
+
+
+def _with_texts(kind: str, which: re.Pattern[str]) -> str:
+    """The type with texts in place of these types."""
+    return which.sub(lambda m: "VARCHAR" if m[1] else m[0], kind)
+
+
+def _lossy(value: str, kind: Any, depth: int) -> str:
+    """SQL: whether the value, whose fractions were read as texts, has a number that becomes another one as a DOUBLE."""
+    if kind.id == "struct":
+        tests = (_lossy(f"struct_extract({value}, {literal(n)})", k, depth) for n, k in kind.children)
+        return " OR ".join(filter(None, tests))
+    if kind.id in ("list", "map"):
+        item, listed = f"x{depth}", value if kind.id == "list" else f"map_values({value})"
+        test = _lossy(item, kind.children[-1][1], depth + 1)
+        return f"coalesce(len(list_filter({listed}, lambda {item}: {test})) > 0, false)" if test else ""
+    if kind.id != "double":
+        return ""
+    double = f"TRY_CAST({value} AS DOUBLE)"
+    whole = f"regexp_full_match({value}, '-?[0-9]{{16,}}')"
+    return f"coalesce(NOT isfinite({double}) OR ({whole} AND TRY_CAST({double} AS HUGEINT)::VARCHAR IS DISTINCT FROM {value}), false)"

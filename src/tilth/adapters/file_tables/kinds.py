@@ -69,6 +69,8 @@ _INF = ("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
 _BOOL = ("true", "false")
 LONGEST_WORD = 20  # with blanks around it
 
+BLANKS = " \u00a0\u2009\u202f"  # between thousands: those that do not break, and thin ones, look like a blank
+
 NUMBERS = (Kind.INT, Kind.WIDE, Kind.DEC, Kind.LONG, Kind.EXP, Kind.INF)
 CODES = (Kind.BIG, Kind.ZERO, Kind.PLUS, Kind.CODE)
 COMMAS = (Kind.COMMA, Kind.GROUP, Kind.EITHER)
@@ -92,9 +94,13 @@ def number_of(cell: str, form: Format) -> str:
     if form.decimal is None and form.thousands is None:
         return cell
     point, group = re.escape(form.decimal or ("," if form.thousands == "." else ".")), form.thousands
-    whole = f"([0-9]{{1,3}}({re.escape(group)}[0-9]{{3}})+|[0-9]+)" if group else "[0-9]+"
+    between = f"[{BLANKS}]" if group == " " else re.escape(group or "")
+    whole = f"([0-9]{{1,3}}({between}[0-9]{{3}})+|[0-9]+)" if group else "[0-9]+"
+    if group == ",":  # lakhs and crores: 1,00,000
+        whole = f"([0-9]{{1,2}}(,[0-9]{{2}})+,[0-9]{{3}}|{whole})"
     pattern = f" *[+-]?({whole}({point}[0-9]*)?|{point}[0-9]+)([eE][+-]?[0-9]+)? *"
-    plain = cell if group is None else f"replace({cell}, {literal(group)}, '')"
+    marks = BLANKS if group == " " else group
+    plain = cell if marks is None else f"translate({cell}, {literal(marks)}, '')"
     if form.decimal is not None:
         plain = f"replace({plain}, {literal(form.decimal)}, '.')"
     return f"CASE WHEN regexp_full_match({cell}, {literal(pattern)}) THEN {plain} END"
@@ -152,10 +158,12 @@ def json_kind_sql(cell: str, mark: str, form: Format, layouts: Layouts) -> str:
     """The same for a JSON value as text, whose first character in the file was `mark`: what is in quotes is no number."""
     texts = (f"WHEN {is_word(cell, form)} THEN {Kind.WORD:d}", *_iso(cell), *_dates(cell, layouts))
     number = f"CASE {' '.join(_numbers(cell))} ELSE {Kind.TEXT:d} END"
+    nan = Kind.WORD if form.nulls is None else Kind.INF
+    endless = f" WHEN {cell} = 'NaN' THEN {nan:d} WHEN {cell} IN ('Infinity', '-Infinity') THEN {Kind.INF:d}"
     return (
         f"CASE WHEN {cell} IS NULL THEN {Kind.NULL:d} WHEN {mark} = '\"' THEN"
         f" CASE WHEN {cell} = '' THEN {Kind.EMPTY:d} {' '.join(texts)} ELSE {Kind.TEXT:d} END"
-        f" WHEN {mark} IN ('t', 'f') THEN {Kind.BOOL:d} WHEN {mark} IN ('{{', '[') THEN {Kind.TEXT:d}"
+        f" WHEN {mark} IN ('t', 'f') THEN {Kind.BOOL:d}{endless} WHEN {mark} IN ('{{', '[') THEN {Kind.TEXT:d}"
         f" ELSE CASE {number} WHEN {Kind.CODE:d} THEN {Kind.EXP:d} ELSE {number} END END"
     )
 
@@ -228,7 +236,7 @@ def _commas(cell: str) -> tuple[str, ...]:
 
     return (
         of("[1-9][0-9]{0,2},[0-9]{3}", Kind.EITHER),
-        of("[1-9][0-9]{0,2}(,[0-9]{3})+([.][0-9]*)?", Kind.GROUP),
+        of("([1-9][0-9]{0,2}(,[0-9]{3})+|[1-9][0-9]?(,[0-9]{2})+,[0-9]{3})([.][0-9]*)?", Kind.GROUP),
         of("([0-9]+|[1-9][0-9]{0,2}([.][0-9]{3})+),[0-9]+", Kind.COMMA),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tilth.adapters.file_tables import duck
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BIG = {"UBIGINT", "HUGEINT", "UHUGEINT"}
+_WHOLE = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 
 
 class ParquetTable:
@@ -52,11 +53,15 @@ class ParquetTable:
     def _describe(self, paths: Sequence[str], shown: Sequence[str]) -> None:
         relation = self.connection.sql(f"SELECT * FROM {self._origin}")
         kinds = dict(zip(relation.columns, map(str, relation.types), strict=True))
-        made = self._pandas_index(paths)
+        indexes = self._pandas_index(paths)
+        made = {n for n in indexes if kinds.get(n) in _WHOLE}
         self._check_digits(paths)
-        durations = _durations(paths)
+        durations = self._durations(paths, shown)
         if len(paths) > 1:
+            self._compare_insides(paths, shown)
             self._compare(paths, shown, kinds)
+        self._say_cut(durations)
+        self._say_periods(paths)
         wide = self._too_wide([n for n, kind in kinds.items() if kind in _BIG])
         self.columns: list[tuple[str, str]] = []
         self._values: dict[str, str] = {}
@@ -66,6 +71,9 @@ class ParquetTable:
                     Notice("left_out", self.table, f"`{name}` is the row number that pandas adds.", name)
                 )
                 continue
+            if name in indexes:
+                text = "It is an index that pandas kept, and it has no name."
+                self.notices.append(Notice("guessed", self.table, text, name))
             self._values[name], as_ = _value(name, kind, name in wide, durations.get(name))
             self.columns.append((name, as_))
             if name in wide:
@@ -93,6 +101,66 @@ class ParquetTable:
                 f"Column `{found[0][0]}` of table `{self.table}` is a DECIMAL of {found[0][1]} digits; 38 are the most.",
                 hint="Write the files with fewer digits, or with the column as text.",
             )
+
+    def _durations(self, paths: Sequence[str], shown: Sequence[str]) -> dict[str, str]:
+        """Columns that Arrow and pandas wrote as spans of time, and their unit; Parquet itself has only numbers for them."""
+        import pyarrow.parquet as pq
+        import pyarrow.types as t
+
+        found: dict[str, dict[str, str]] = {}
+        for path, name in zip(paths, shown, strict=True):
+            for f in pq.read_schema(path):
+                unit = f.type.unit if t.is_duration(f.type) else ""
+                found.setdefault(f.name, {}).setdefault(unit, name)
+        spans = {n: units for n, units in found.items() if set(units) != {""}}
+        for column, units in spans.items():
+            if len(units) > 1:
+                (a, first), (b, second) = list(units.items())[:2]
+                raise SourceError(
+                    f"Column `{column}` of table `{self.table}` is {_span(a)} in {first} and {_span(b)} in {second}.",
+                    hint="Write the files with one unit, or put them into folders of their own.",
+                )
+        return {column: next(iter(units)) for column, units in spans.items()}
+
+    def _say_cut(self, durations: dict[str, str]) -> None:
+        """A word where spans of nanoseconds lose digits: an INTERVAL has microseconds."""
+        for name in (n for n, unit in durations.items() if unit == "ns"):
+            asked = f"count(*) FILTER ({quoted(name)} % 1000 <> 0), count({quoted(name)})"
+            ((cut, n),) = duck.rows(self.connection, f"SELECT {asked} FROM {self._origin}")
+            if cut:
+                text = (
+                    f"{cut} of {n} spans of time have more than six digits of a second; the rest was cut off."
+                )
+                self.notices.append(Notice("guessed", self.table, text, name))
+
+    def _say_periods(self, paths: Sequence[str]) -> None:
+        """A word where pandas wrote periods and intervals, of which other programs see the numbers alone."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        for field in pq.read_schema(paths[0]):
+            noted = (field.metadata or {}).get(b"ARROW:extension:name", b"").decode()
+            kind = field.type.extension_name if isinstance(field.type, pa.ExtensionType) else noted
+            if kind.startswith("pandas."):
+                text = f"It is of the type {kind}, of which only what is stored was read: write it as text or dates."
+                self.notices.append(Notice("guessed", self.table, text, field.name))
+
+    def _compare_insides(self, paths: Sequence[str], shown: Sequence[str]) -> None:
+        """SourceError when a number within a struct or a list is whole in one file and a fraction in another."""
+        import pyarrow.parquet as pq
+
+        seen: dict[str, dict[str, str]] = {}
+        for path, name in zip(paths, shown, strict=True):
+            for field in pq.read_schema(path):
+                for leaf, kind in _leaves(field.name, field.type):
+                    seen.setdefault(leaf, {}).setdefault(kind, name)
+        for leaf, kinds in seen.items():
+            if len(kinds) > 1:
+                (a, first), (b, second) = list(kinds.items())[:2]
+                raise SourceError(
+                    f"`{leaf}` of table `{self.table}` is {a} in {first} and {b} in {second}.",
+                    hint="Write the files with one type, or put them into folders of their own and cast in the query.",
+                )
 
     def _too_wide(self, names: Sequence[str]) -> set[str]:
         if not names:
@@ -139,12 +207,25 @@ class ParquetTable:
         return bool(beyond)
 
 
-def _durations(paths: Sequence[str]) -> dict[str, str]:
-    """Columns that Arrow and pandas wrote as spans of time, and their unit; Parquet itself has only numbers for them."""
-    import pyarrow.parquet as pq
+def _span(unit: str) -> str:
+    return f"a span of time in {unit}" if unit else "no span of time"
+
+
+def _leaves(path: str, kind: pa.DataType, *, inside: bool = False) -> Iterator[tuple[str, str]]:
+    """The numbers within a nested column, and whether each is whole."""
     import pyarrow.types as t
 
-    return {f.name: f.type.unit for path in paths for f in pq.read_schema(path) if t.is_duration(f.type)}
+    if t.is_struct(kind):
+        for field in kind:
+            yield from _leaves(f"{path}.{field.name}", field.type, inside=True)
+    elif t.is_map(kind):
+        yield from _leaves(f"{path}.value", kind.item_type, inside=True)
+    elif t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind):
+        yield from _leaves(f"{path}[]", kind.value_type, inside=True)
+    elif inside and t.is_integer(kind):
+        yield path, "a whole number"
+    elif inside and t.is_floating(kind):
+        yield path, "a fraction"
 
 
 def _value(name: str, kind: str, wide: bool, duration: str | None) -> tuple[str, str]:
@@ -179,7 +260,7 @@ def _index_columns(text: str) -> list[str]:
 
 def _family(kind: str) -> str:
     """What types can be read together without changing a value."""
-    if kind in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"):
+    if kind in _WHOLE:
         return "a whole number"
     if kind in ("FLOAT", "DOUBLE"):
         return "a fraction"

@@ -13,6 +13,7 @@ from typing import Any
 
 from tilth.adapters.file_tables import dates
 from tilth.adapters.file_tables.kinds import (
+    BLANKS,
     CODES,
     COMMAS,
     NUMBERS,
@@ -59,6 +60,9 @@ class Counted:
     layouts: Layouts = field(default_factory=Layouts)
     words: tuple[str, ...] = ()  # those that stand for missing values
     like_thousands: bool = False  # the first fractions could be thousands with a point
+    groups: str = (
+        ""  # what stands between the thousands of the first values, when that is no comma and no point
+    )
 
     def of(self, *kinds: Kind) -> int:
         return sum(self.counts.get(k, 0) for k in kinds)
@@ -107,7 +111,8 @@ class Decision:
     def readings(self, columns: Sequence[Counted]) -> list[Reading]:
         """One reading for each column."""
         orders = {c.of(Kind.DMY) > c.of(Kind.MDY) for c in columns if c.of(Kind.DMY) != c.of(Kind.MDY)}
-        self.day_first = orders.pop() if len(orders) == 1 else None
+        said = [f.find("%d") < f.find("%m") for f in (self.form.dateformat, self.form.timestampformat) if f]
+        self.day_first = orders.pop() if len(orders) == 1 else said[0] if said and not orders else None
         declared = {name.lower(): kind for name, kind in self.form.types}
         return [self._one(c, declared.get(c.name.lower())) for c in columns]
 
@@ -209,10 +214,12 @@ class Decision:
         if family != "named":
             family = self._order(column, family)
         formats = {"dmy": layouts.dmy, "mdy": layouts.mdy, "named": layouts.named}[family]
-        if dates.short_years(formats) and self.form.dateformat is None:
+        if dates.short_years(formats) and not self._settled(formats):
+            short = parsed(column.key, [f for f in formats if dates.short_years([f])])
+            ((n,),) = self.ask(f"SELECT count(*) FILTER ({short} IS NOT NULL) FROM {{cells}}")
             self._say_format(
                 column,
-                f"{column.values} years have two digits: 69 to 99 were read as 1969 to 1999, others as 2000 to 2068",
+                f"{n} years have two digits: 69 to 99 were read as 1969 to 1999, others as 2000 to 2068",
                 formats,
             )
         kind = "TIMESTAMP" if dates.has_clock(formats) else "DATE"
@@ -351,11 +358,18 @@ class Decision:
             Notice(what, self.table, text, column.name, paste_type(self.table, column.name, kind) + more)
         )
 
+    def _settled(self, formats: Sequence[str]) -> bool:
+        """Whether the source itself says that dates are written so."""
+        return set(formats) <= {self.form.dateformat, self.form.timestampformat}
+
     def _say_format(self, column: Counted, text: str, formats: Sequence[str]) -> None:
-        clock = dates.has_clock(formats)
-        if self.form.dateformat or self.form.timestampformat:
+        """A guess of how dates are written. One format is settled by an option that is free; several are not."""
+        if self._settled(formats):
             return
-        option = paste(self.table, "timestampformat" if clock else "dateformat", literal(formats[0]))
+        option = paste_type(self.table, column.name, "VARCHAR")
+        key = "timestampformat" if dates.has_clock(formats) else "dateformat"
+        if len(formats) == 1 and getattr(self.form, key) is None:
+            option = paste(self.table, key, literal(formats[0]))
         self.notices.append(Notice("guessed", self.table, f"{text}.", column.name, option))
 
     def _say_words(self, column: Counted, kind: str) -> None:
@@ -404,12 +418,19 @@ class Decision:
         if commas and 2 * (commas + column.of(*NUMBERS)) >= n:
             self._say_commas(column, commas, n)
             return
+        if column.groups and self.form.thousands is None:
+            self._say_groups(column)
+            return
         best = max(_FAMILIES, key=lambda f: column.of(*_FAMILIES[f]))
         fits = column.of(*_FAMILIES[best])
         if 2 * fits >= n and fits < n:
             kind = {"number": "DOUBLE", "BOOLEAN": "BOOLEAN", "TIME": "TIME", "DATE": "DATE"}.get(
                 best, "TIMESTAMP"
             )
+            if best in ("dmy", "mdy", "named"):
+                layouts = column.layouts
+                clock = dates.has_clock((*layouts.dmy, *layouts.mdy, *layouts.named))
+                kind = "TIMESTAMP" if clock else "DATE"
             what = {"number": "numbers", "BOOLEAN": "true or false", "TIME": "times"}.get(
                 best, "dates in one form"
             )
@@ -426,6 +447,21 @@ class Decision:
         written = " or ".join(paste(self.table, key, value) for key, value in options)
         text = f"{commas} of {n} values are numbers with a comma, so all were read as text."
         self.notices.append(Notice("guessed", self.table, text, column.name, written))
+
+    def _say_groups(self, column: Counted) -> None:
+        """Numbers with a mark between thousands that is no comma and no point."""
+        told = {"'": "apostrophes", "’": "apostrophes (’)"}.get(column.groups, "blanks")
+        ((commas,),) = self.ask(
+            f"SELECT count(*) FILTER (regexp_matches({column.key}, ',[0-9]+ *$')) FROM {{cells}}"
+        )
+        text = f"Its first values could be numbers with {told} between thousands; all {column.values} were read as text."
+        mark = " " if column.groups in BLANKS else column.groups
+        keys = f"thousands: {literal(mark)}" + (
+            ", decimal: ','" if commas and self.form.decimal is None else ""
+        )
+        self.notices.append(
+            Notice("guessed", self.table, text, column.name, f"tables = {{{key_of(self.table)}: {{{keys}}}}}")
+        )
 
     def _say_thousands(self, column: Counted, cell: str) -> None:
         """Fractions that all have three digits may be thousands with a point."""

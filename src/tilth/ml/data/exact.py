@@ -110,7 +110,7 @@ def _words(kind: pa.DataType) -> tuple[str, str]:
     if t.is_time(kind):
         return (
             "a time with digits beyond microseconds",
-            "Write CAST({0} AS TIME) AS {0} in the query, which cuts them off.",
+            "Write CAST({0} AS TIME) AS {0} in the query, which rounds them.",
         )
     return f"a value that {kind} cannot keep", "Write CAST({0} AS VARCHAR) AS {0} in the query."
 
@@ -144,7 +144,7 @@ def _timestamps(array: pa.Array, kind: pa.DataType, at: Place) -> pa.Array:
         row = _first(array, lambda part: part.cast(wanted))
         fine = array.type.unit == "ns"
         what = "a time with digits beyond microseconds" if fine else "a time beyond the year 294246"
-        instead = "Write CAST({0} AS TIMESTAMP) AS {0} in the query, which cuts them off, or CAST({0} AS VARCHAR) AS {0}."
+        instead = "Write CAST({0} AS TIMESTAMP) AS {0} in the query, which rounds them, or CAST({0} AS VARCHAR) AS {0}."
         raise at.refused(
             row, what, instead if fine else "Leave the row out: WHERE {0} < TIMESTAMP '9999-12-31'."
         ) from None
@@ -205,9 +205,16 @@ def _readable(value: pa.Scalar) -> bool:
 def _json(value: Any) -> str:
     """JSON, which has no word for what is no number: that becomes a text."""
     try:
-        return json.dumps(value, default=str, allow_nan=False)
+        return json.dumps(value, default=_word, allow_nan=False)
     except ValueError:
-        return json.dumps(_worded(value), default=str, allow_nan=False)
+        return json.dumps(_worded(value), default=_word, allow_nan=False)
+
+
+def _word(value: Any) -> str:
+    """What JSON has no word for, as text: bytes as DuckDB writes them."""
+    if not isinstance(value, bytes):
+        return str(value)
+    return "".join(chr(b) if 32 <= b < 127 and chr(b) not in "\\'\"" else f"\\x{b:02X}" for b in value)
 
 
 def _worded(value: Any) -> Any:
