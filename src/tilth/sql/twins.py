@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tilth.core.errors import Position, ProjectError
-from tilth.core.names import quoted
+from tilth.core.names import is_bare, quoted
 from tilth.core.schema import Schema
 from tilth.sql import lineage
 from tilth.sql.trees import parts_of
@@ -59,9 +59,13 @@ def _named(table: str, low: str, names: list[str], spelled: set[str], at: Positi
     return meant.pop()
 
 
+def _alias(name: str) -> str:
+    return name if is_bare(name) else quoted(name)
+
+
 def _mixed(table: str, names: list[str], at: Position | None) -> ProjectError:
     source, _, bare = table.partition(".")
-    listed = ", ".join(f"{quoted(n)} AS {n.lower()}_{i}" for i, n in enumerate(names, 1))
+    listed = ", ".join(f"{quoted(n)} AS {_alias(f'{n.lower()}_{i}')}" for i, n in enumerate(names, 1))
     return ProjectError(
         f"Table `{table}` has columns whose names differ only in case: {', '.join(map(quoted, names))}.",
         hint=f"Name one of them exactly so, without *: SELECT {quoted(names[0])}. To have both, rename them in a view of the"
