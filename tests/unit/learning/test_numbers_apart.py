@@ -78,3 +78,22 @@ def test_answers_of_another_engine_do_not_calibrate_the_one_that_serves() -> Non
     assert curve_of(folds, "binary", 0.5, "linear") == fit_curve("binary", truth[mine], raw[mine], 0.5)
     assert curve_of(folds, "binary", 0.5, "linear").platt is None
     assert curve_of(folds, "binary", 0.5, "lightgbm").platt is not None
+
+
+def test_an_interval_covers_where_values_are_unsure_too(tmp_path: Path) -> None:
+    """Nine of ten of all rows, and not many fewer of the quarter whose values spread most."""
+
+    def drawn(count: int, seed: int) -> pa.Table:
+        random = np.random.default_rng(seed)
+        x, z = random.normal(size=count), random.random(count)
+        y = 3 * x + 2 * np.sin(5 * z) + random.normal(size=count) * (0.2 + 3 * z)
+        return pa.table({"x": x, "z": z, "y": y})
+
+    found = predictor(drawn(4000, 1), tmp_path)
+    fresh = drawn(10_000, 500)
+    said = found.predict(fresh.drop(["y"]).combine_chunks().to_batches()[0])
+    low, high = (said.column(f"y_{end}").to_numpy() for end in ("lower", "upper"))
+    inside = (fresh["y"].to_numpy() >= low) & (fresh["y"].to_numpy() <= high)
+    assert 0.86 < inside.mean() < 0.94
+    assert inside[fresh["z"].to_numpy() > 0.75].mean() > 0.84
+    assert (high - low).max() > 4 * (high - low).min()
