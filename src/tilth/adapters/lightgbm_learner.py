@@ -28,6 +28,7 @@ METRICS = {
     "mape": "mape",
 }  # of ranks and decisions the loss is watched: they peak by luck after few rounds
 MOST_BINS = 4095
+RARE = 0.05  # the share of rows below which a class is rare
 PATIENCE, LONG_PATIENCE, FEW_ROWS = (
     25,
     60,
@@ -44,7 +45,7 @@ OPTIONS = {
 class LightGBMLearner:
     """Implements `ports.learning.Learner`."""
 
-    learning = 2
+    learning = 3
 
     @staticmethod
     def warm() -> None:
@@ -112,7 +113,9 @@ def _rarest(task: Task, y: Matrix) -> int:
 def _defaults(task: Task, rows: int, rarest: int, budget: Budget) -> dict[str, object]:
     """Tuned defaults: leaves of at least a hundredth of the rows, up to 200; categories held back on large data.
 
-    A rare class must fit into leaves and bins of its own: leaves of at most half of its rows, bins of a quarter.
+    A rare class must fit into leaves, bins and groups of categories of its own: leaves and groups of at most half of its
+    rows, bins of a quarter. Where all is one class but a few rows, a step of Newton's is too far, and the next one too far
+    back, until probabilities are 0 and 1 side by side: a ridge on leaves holds the steps.
     """
     values: dict[str, object] = {
         "objective": OBJECTIVES[task.kind],
@@ -140,6 +143,8 @@ def _defaults(task: Task, rows: int, rarest: int, budget: Budget) -> dict[str, o
         values["num_class"] = task.classes
     if task.categorical:
         values["categorical_feature"] = list(task.categorical)
+    if rarest < RARE * rows:
+        values |= {"lambda_l2": 1.0, "min_data_per_group": max(5, min(100, rarest // 2))}
     return values
 
 

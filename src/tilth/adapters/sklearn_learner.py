@@ -32,7 +32,7 @@ MOST_LEVELS = 60
 class SklearnLearner:
     """Implements `ports.learning.Learner`; options `estimator` ('module:function') and `estimators` (a folder)."""
 
-    learning = 1
+    learning = 2
 
     @staticmethod
     def warm() -> None:

@@ -29,7 +29,7 @@ def test_a_short_history_calibrates_scores_as_the_engine_gives_them() -> None:
     """Those of the parts are calibrated already; the model that serves gives bare ones."""
     raw = chance(3 * LOGIT + 1)
     parts = Folds(pa.table({}), TRUTH, fit_curve("binary", TRUTH, raw, 0.5).apply(raw), raw)
-    assert curve_of(parts, "binary", 0.5) == fit_curve("binary", TRUTH, raw, 0.5)
+    assert curve_of(parts, "binary", 0.5, "linear") == fit_curve("binary", TRUTH, raw, 0.5)
 
 
 def test_a_share_that_swings_is_not_chased() -> None:

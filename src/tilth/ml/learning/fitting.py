@@ -7,6 +7,7 @@ in `training`; how short histories are judged in `folding`.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -148,11 +149,16 @@ class Made:
         return found
 
 
-def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools) -> Made:
-    """Fit the members, keep the best on the stop rows, refit it on small data, calibrate it."""
+def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, votes: Sequence[str] = ()) -> Made:
+    """Fit the members, keep the best on the stop rows, refit it on small data, calibrate it.
+
+    `votes` are the engines that were best on other parts of a short history: where the engine is free, most of them decide.
+    """
     members = _fit_members(spec, task, data, tools)
     free = spec.engine == "auto"
     chosen = _choose(task, members, "lightgbm" if free else spec.engine, free, data.part("stop")[1])
+    if free:
+        chosen = members[agreed(chosen.engine, votes)]
     chosen = _refit(spec, task, data, chosen, tools)
     tools.report("calibrating", 0.9)
     own = _fixed(spec) if chosen.engine == spec.engine or (free and chosen.engine == "lightgbm") else {}
@@ -247,6 +253,16 @@ def _choose(task: Task, members: dict[str, Member], asked: str, free: bool, y: M
     least = rank(best) - _noise(best.stop_metric, y, task.metric)
     alike = [m for m in members.values() if rank(m) >= least and m.stop_loss is not None]
     return min(alike, key=lambda m: m.stop_loss or 0.0, default=best)
+
+
+def agreed(own: str, votes: Sequence[str]) -> str:
+    """The engine with most votes, one of them its own, which breaks a tie: the stop rows of a short history are few.
+
+    >>> agreed("linear", ["lightgbm", "lightgbm", "linear", "lightgbm", "lightgbm"]), agreed("linear", [])
+    ('lightgbm', 'linear')
+    """
+    counted = Counter([own, *votes])
+    return own if counted[own] == max(counted.values()) else counted.most_common(1)[0][0]
 
 
 def _noise(value: float | None, y: Matrix, metric: str) -> float:

@@ -34,12 +34,25 @@ SLOTS = 10  # eight of them fit, one stops, one calibrates
 
 @dataclass(frozen=True, slots=True)
 class Folds:
-    """The rows in their order with the answer of a model that did not see each, calibrated and as it came."""
+    """The rows in their order with the answer of a model that did not see each, calibrated and as it came.
+
+    `engines` is that of each part's model, and `part` the part of each row.
+    """
 
     table: pa.Table
     y: Array
     scores: Array
     raw: Array
+    engines: tuple[str, ...] = ()
+    part: npt.NDArray[np.int64] | None = None
+
+    def of(self, engine: str) -> npt.NDArray[np.bool_]:
+        """Which rows a model of this engine has answered."""
+        import numpy as np
+
+        if self.part is None:
+            return np.ones(len(self.y), dtype=np.bool_)
+        return np.array([e == engine for e in self.engines])[self.part]
 
     def plain(self) -> dict[str, object]:
         """JSON-able: the answers by the id that all columns of a row give."""
@@ -99,6 +112,7 @@ def judged(spec: TrainingSpec, table: pa.Table, ends: tuple[int, ...], found: Ta
 
     y = encode(table.column(spec.target), found)
     scores = raw = np.empty(0)
+    engines, part = [], np.zeros(len(y), dtype=np.int64)
     for number, (start, end) in enumerate(zip((0, *ends), ends, strict=False)):
         tools.report(f"judging part {number + 1} of {len(ends)} by the others", 0.1 + 0.1 * number)
         mine = np.zeros(table.num_rows, dtype=np.bool_)
@@ -107,15 +121,20 @@ def judged(spec: TrainingSpec, table: pa.Table, ends: tuple[int, ...], found: Ta
         made = fitted(spec, task_of(spec, data), data, tools.quiet)
         x = data.preparation.matrix(table.filter(pa.array(mine)))
         bare = made.chosen.scorer.score(x)
+        engines.append(made.chosen.engine)
+        part[mine] = number
         if number == 0:
             raw, scores = np.empty((len(y), *bare.shape[1:])), np.empty((len(y), *bare.shape[1:]))
         raw[mine], scores[mine] = bare, made.curve.apply(bare)
-    return Folds(table, y, scores, raw)
+    return Folds(table, y, scores, raw, tuple(engines), part)
 
 
-def curve_of(folds: Folds, kind: str, limit: float) -> Curve:
-    """The calibration of the model that serves: from the answers to all rows, each by a model that did not see it."""
-    return floored(folds.y) if kind == "regression" else fit_curve(kind, folds.y, folds.raw, limit)
+def curve_of(folds: Folds, kind: str, limit: float, engine: str) -> Curve:
+    """The calibration of the model that serves: from the answers of its engine, each by a model that did not see the row."""
+    mine = folds.of(engine)
+    return (
+        floored(folds.y) if kind == "regression" else fit_curve(kind, folds.y[mine], folds.raw[mine], limit)
+    )
 
 
 def answers(kept: Any) -> dict[int, Any]:

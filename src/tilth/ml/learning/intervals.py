@@ -35,7 +35,7 @@ MOST = 10_000  # errors of a slice that are looked at, spread over all
 LEAST = 100  # errors that can tell rows apart
 ENOUGH = 1_000  # of the calibrate slice, from which on it alone says how wide an interval must be
 ENOUGH_NEWEST = 200  # the same where slices follow time: the newest rows know best
-SHARED = 0.3  # of the mean error goes into every width; the rest follows the row
+SHARED = 0.1  # of the mean error goes into every width; the rest follows the row
 TREES: dict[str, object] = {"num_leaves": 8, "learning_rate": 0.05, "feature_fraction": 1.0}
 ROUNDS: dict[str, object] = {"rounds": 300, "patience": 20}
 

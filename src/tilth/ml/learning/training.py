@@ -76,10 +76,10 @@ def train(
         folds = folding.judged(spec, dealt.table, dealt.ends, data.target, tools)
         clock.lap("judge by parts")
     task = task_of(spec, data)
-    made = fitted(spec, task, data, tools)
+    made = fitted(spec, task, data, tools, folds.engines if folds else ())
     if folds is not None:
         limit = threshold(spec.cost_false_negative, spec.cost_false_positive)
-        made = replace(made, curve=folding.curve_of(folds, data.target.kind, limit))
+        made = replace(made, curve=folding.curve_of(folds, data.target.kind, limit, made.chosen.engine))
     if data.target.kind == "regression":
         report("learning how sure each answer is", 0.91)
         found_ends = intervals.fit(spec, task, data, made, folds, tools)
