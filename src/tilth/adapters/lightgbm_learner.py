@@ -28,7 +28,7 @@ METRICS = {
     "mape": "mape",
 }  # of ranks and decisions the loss is watched: they peak by luck after few rounds
 MOST_BINS = 4095
-RARE = 0.05  # the share of rows below which a class is rare
+RARE = 0.02  # the share of rows below which a class is rare
 PATIENCE, LONG_PATIENCE, FEW_ROWS = (
     25,
     60,

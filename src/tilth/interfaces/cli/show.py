@@ -171,7 +171,7 @@ def _csv_cell(value: Any) -> Any:
     """Numbers as they are; a text without what commands a terminal, and none that begins like a formula."""
     if value is None or (isinstance(value, int | float | Decimal) and not isinstance(value, bool)):
         return value
-    text = clean(sql_text(value))
+    text = clean(json_text(value) if isinstance(value, dict | list) else sql_text(value))
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 

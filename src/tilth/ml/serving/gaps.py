@@ -72,7 +72,7 @@ def refusal(model: str, names: Sequence[str]) -> InputError:
     """The error for a row that a strict model does not answer."""
     listed = ", ".join(f"`{n}`" for n in names)
     return InputError(
-        f"{listed} is missing, which it never was in training, and `{model}` is strict.",
+        f"{listed} {'is' if len(names) == 1 else 'are'} missing, which never was so in training, and `{model}` is strict.",
         hint="Give a value, or train on rows with such gaps; OBJECTIVE (strict = false) answers them as gaps.",
     )
 
