@@ -112,13 +112,15 @@ class _Run:
         )  # fmt: skip
         while self._ends:
             os.close(self._ends.pop())
-        for end, reader in feeds:
-            threading.Thread(target=self._feed, args=(end, reader), name="tilth-feed", daemon=True).start()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({**spec, "inputs": given}).encode())
-        self._process.stdin.close()
         try:
+            # Before any input is fed: one that fails at once ends the process.
+            self._process.stdin.write(json.dumps({**spec, "inputs": given}).encode())
+            self._process.stdin.close()
+            for end, reader in feeds:
+                args = (end, reader)
+                threading.Thread(target=self._feed, args=args, name="tilth-feed", daemon=True).start()
             with self._watched():
                 reader = pa.ipc.open_stream(self._process.stdout)
         except Exception as error:
