@@ -274,19 +274,18 @@ class _Packer:
 
     def packed(self, row: Any) -> tuple[bytearray, bool]:
         cells, texts = [*self._numbers(row)], self._texts(row)
-        gaps = None in cells or None in texts
+        without = None in cells
+        gaps = without or None in texts
         cells += map(operator.getitem, self._codes, texts)
         if self._instants:
-            times, without = self._times(row)
+            times, missing = self._times(row)
             cells += times
-            gaps = gaps or without
+            gaps = gaps or missing
         buffer = bytearray(self._struct.size)
         ordered = cells if self._order is None else self._order(cells)
-        try:
-            self._struct.pack_into(buffer, 0, *ordered)
-        except struct.error:  # a missing number
-            filled = (fill if c is None else c for c, fill in zip(ordered, self._fills, strict=True))
-            self._struct.pack_into(buffer, 0, *filled)
+        if without:
+            ordered = [fill if c is None else c for c, fill in zip(ordered, self._fills, strict=True)]
+        self._struct.pack_into(buffer, 0, *ordered)
         return buffer, gaps
 
     def _times(self, row: Any) -> tuple[list[float], bool]:
