@@ -173,6 +173,14 @@ class Cell:
         """Whether DuckDB looks at the cells, too."""
         return self.type in TIMES
 
+    @property
+    def surely(self) -> str:
+        """Whether a text is a time for sure, as SQLite can tell fast: written in full, and of a day that there is."""
+        x = quoted(self.name)
+        day = f"{x} IS date({x})"
+        forms = [day] if self.type is DataType.DATE else [f"{x} IS strftime('%Y-%m-%d %H:%M:%S', {x})", day]
+        return f"(substr({x}, 1, 4) >= '0001' AND ({' OR '.join(forms)}))"
+
     def moment(self, x: str) -> str:
         """What DuckDB makes of `x`, the cell as it was sent; a moment with a zone becomes naive UTC."""
         if self.type not in TIMES:

@@ -53,12 +53,15 @@ class Queries:
         """What SQLite runs to find rows that do not fit; `line` is the expression that numbers them."""
         values = [c.sent for c in self.cells]
         words = [f"CASE WHEN {c.misfit} THEN {c.words} ELSE '' END" for c in self.cells]
-        texts = [f"typeof({quoted(c.name)}) = 'text'" for c in self.cells if c.later]
+        texts = [f"(typeof({quoted(c.name)}) = 'text' AND NOT {c.surely})" for c in self.cells if c.later]
+        likely = [
+            t for i, w in self.tests if (t := _likely(self.cells[i], w))
+        ]  # what is too early for sure is not looked at
         source = f"SELECT {line} AS tilth_line, * FROM {quoted(self.table)}"
         suspects = " OR ".join([*(c.misfit for c in self.cells), *texts]) or "0"
         return (
             f"{self._leading(told=True)} UNION ALL SELECT {', '.join(['tilth_line', *values, *words])}"
-            f" FROM ({source}) WHERE {suspects}"
+            f" FROM ({source}) WHERE {' AND '.join([*likely, f'({suspects})'])}"
         )
 
     def found(self) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -144,6 +144,9 @@ class SqliteSource:
         asked = [f.name for f in schema if f.type in TIMES and (names is None or f.name in names)]
         found |= {n: (u, None) for n in asked if (u := told.unit_of(n)) is not None}
         new = [n for n in asked if n not in found]
+        if new and not self._has_numbers(table, new):
+            found |= dict.fromkeys(new, (None, None))
+            new = []
         if new:
             counted = self._rows(
                 f"SELECT {', '.join(c for n in new for c in sqlite_times.counts(n))} FROM {quoted(table)}"
@@ -153,6 +156,11 @@ class SqliteSource:
             for i, name in enumerate(new):
                 found[name] = sqlite_times.unit(table, name, numbers[i * size : (i + 1) * size])
         return found
+
+    def _has_numbers(self, table: str, columns: Sequence[str]) -> bool:
+        """Whether a time is kept as a number in any of the columns."""
+        some = " OR ".join(f"typeof({quoted(c)}) IN ('integer', 'real')" for c in columns)
+        return bool(self._rows(f"SELECT 1 FROM {quoted(table)} WHERE {some} LIMIT 1"))
 
     def _looked(self, queries: Queries, made: str, line: str) -> pa.Table:
         reader = _without_first(self._arrow(queries.looked(line)))
