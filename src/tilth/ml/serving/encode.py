@@ -273,6 +273,7 @@ class _Packer:
         self._struct = struct.Struct(f"{len(order)}d")
 
     def packed(self, row: Any) -> tuple[bytearray, bool]:
+        """The row's numbers, and whether any value is missing."""
         cells, texts = [*self._numbers(row)], self._texts(row)
         without = None in cells
         gaps = without or None in texts
