@@ -98,6 +98,7 @@ class _Run:
         spec: dict[str, Any] = {"sql": sql, "threads": threads, "temp": temp, "memory": self._limits.memory}
         given: dict[str, Any] = {}
         feeds: list[tuple[int, Any]] = []
+        fed = 0
         for name, value in inputs.items():
             if isinstance(value, Sequence):
                 given[name] = list(value)
@@ -118,12 +119,13 @@ class _Run:
             # Before any input is fed: one that fails at once ends the process.
             self._process.stdin.write(json.dumps({**spec, "inputs": given}).encode())
             self._process.stdin.close()
-            for end, reader in feeds:
-                args = (end, reader)
+            for fed, args in enumerate(feeds, 1):  # noqa: B007 - what is not fed is closed here
                 threading.Thread(target=self._feed, args=args, name="tilth-feed", daemon=True).start()
             with self._watched():
                 reader = pa.ipc.open_stream(self._process.stdout)
         except Exception as error:
+            for end, _ in feeds[fed:]:
+                os.close(end)
             raise self._told(error) from error
         answer = pa.RecordBatchReader.from_batches(reader.schema, self._each(reader))
         return closing(answer, self.close, self._told)

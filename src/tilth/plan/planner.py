@@ -26,7 +26,9 @@ from tilth.plan.actions import (
 from tilth.plan.policy import retrain_reason
 from tilth.plan.snapshot import Current, Pointer, SnapshotFacts, VersionFacts
 from tilth.resources.kinds import Resource
+from tilth.sql import gaps
 from tilth.sql.statements import (
+    CheckKind,
     Condition,
     CreateDataset,
     CreateEndpoint,
@@ -81,7 +83,10 @@ def _changed(resource: Resource, pointer: Pointer) -> str:
     before, after = pointer.text.splitlines(), resource.text.splitlines()
     lines = [line.strip().rstrip(";") for line in after if line not in before]
     if pointer.text == resource.text:
-        read_anew = isinstance(resource.declaration, CreateDataset) and resource.declaration.expect
+        read_anew = isinstance(resource.declaration, CreateDataset) and any(
+            e.expression and gaps.changed(e.expression, of_the_set=e.kind is CheckKind.SET)
+            for e in resource.declaration.expect
+        )
         rule = "in its checks NULL and NaN do not hold any more, or " if read_anew else ""
         return f"{rule}something it is made from changed"
     return f"changed: {lines[0]}" if lines else "a clause was removed"
