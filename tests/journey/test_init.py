@@ -1,7 +1,10 @@
 """`tilth init`: a folder from a template, with the real flights; what it refuses writes nothing."""
 
 import json
+import shlex
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import datetime
 
@@ -33,6 +36,19 @@ def test_the_flights_template_is_a_project_that_plans(tmp_path):
         "late_api",
         "planned",
     ]
+
+
+def test_the_commands_in_the_flights_templates_own_page_work(tmp_path):
+    folder = tmp_path / "flights"
+    create(str(folder), "flights", datetime(2013, 3, 1))
+    page = (folder / "README.md").read_text()
+    lines = [line.strip() for line in page.splitlines() if line.startswith("    tilth ")]
+    assert lines.pop() == "tilth up"  # serves until it is ended
+    assert len(lines) == 4
+    for line in lines:
+        command = [sys.executable, "-m", *shlex.split(line)]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, (line, done.stderr)
 
 
 def test_the_blank_template_is_a_project_with_nothing_in_it(tmp_path):
