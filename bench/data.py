@@ -137,12 +137,12 @@ def collect_rows(folder: str, url: str, rows: str, turns: str) -> dict:
     """Collect the rows, in turns with raw COPY; peak memory of the first time."""
     from dataclasses import replace
 
-    from tilth.adapters.duckdb_engine import DuckDBEngine
-    from tilth.adapters.file_blobs import FileBlobs
-    from tilth.adapters.postgres_source import PostgresSource
+    from tilth.adapters.engines.duckdb_engine import DuckDBEngine
+    from tilth.adapters.files.blobs import FileBlobs
+    from tilth.adapters.sources.postgres.source import PostgresSource
     from tilth.ml.data.collect import collect
     from tilth.ports.progress import Silent
-    from tilth.sql.parser import parse_one
+    from tilth.sql.language.parser import parse_one
 
     engine, source, spec = DuckDBEngine([folder]), PostgresSource(url, "bench"), parse_one(DATASET)
     few = replace(spec, query=replace(spec.query, sql="SELECT * FROM ops.few"), expect=spec.expect[:2])
@@ -182,7 +182,7 @@ def _shares(source) -> str:
 
 def make_rows(folder: str, rows: str) -> dict:
     """So many rows as parts of a snapshot."""
-    from tilth.adapters.duckdb_engine import DuckDBEngine
+    from tilth.adapters.engines.duckdb_engine import DuckDBEngine
     from tilth.ml.data.snapshots import Marks, plain_batches, plain_schema, write_parts
 
     sql = f"""
@@ -203,11 +203,11 @@ def vet(folder: str, rows: str) -> dict:
     """All checks over the rows, as a collection runs them; then the check of a key, by itself."""
     import pyarrow.parquet as pq
 
-    from tilth.adapters.duckdb_engine import DuckDBEngine
+    from tilth.adapters.engines.duckdb_engine import DuckDBEngine
     from tilth.ml.data import checks as checking
     from tilth.ml.data.rows import Rows, may_repeat
     from tilth.ml.data.snapshots import schema_of
-    from tilth.sql.parser import parse_one
+    from tilth.sql.language.parser import parse_one
 
     files = sorted(str(p) for p in Path(folder).glob("vetted-*.parquet"))
     count = int(rows)
@@ -235,8 +235,8 @@ def vet(folder: str, rows: str) -> dict:
 
 def read(folder: str) -> dict:
     """CPU of the check before a read, of a small read, and of hashing what is read; medians."""
-    from tilth.adapters.duckdb_engine import DuckDBEngine
-    from tilth.adapters.file_blobs import FileBlobs
+    from tilth.adapters.engines.duckdb_engine import DuckDBEngine
+    from tilth.adapters.files.blobs import FileBlobs
 
     blobs = FileBlobs(f"{folder}/blobs")
     digests = [blobs.put_file(str(p)) for p in sorted(Path(folder).glob("vetted-*.parquet"))]

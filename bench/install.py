@@ -54,7 +54,7 @@ def made(folder: Path) -> str:
     _run(
         python,
         "-c",
-        "import tilth.app, tilth.interfaces.cli.up, tilth.ml.learning.training, duckdb, sklearn, skops",
+        "import tilth.app.project, tilth.interfaces.cli.up, tilth.ml.learning.training, duckdb, sklearn, skops",
     )
     return python
 

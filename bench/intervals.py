@@ -70,10 +70,10 @@ def measured(rows, asked, target: str) -> dict[str, float]:
     import numpy as np
     import pyarrow.parquet as pq
 
-    from tilth.ml.learning.spec import TrainingSpec
     from tilth.ml.learning.training import Files, train
-    from tilth.ml.serving.predictor import Predictor
-    from tilth.runtime.registry import load
+    from tilth.ml.model.predictor import Predictor
+    from tilth.ml.model.spec import TrainingSpec
+    from tilth.ports.registry import load
 
     scorers = partial(load, "tilth.scorers")
     with tempfile.TemporaryDirectory() as name:

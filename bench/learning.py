@@ -52,7 +52,7 @@ def rows(count: int | None = None):
 
 
 def spec(**changes: object):
-    from tilth.ml.learning.spec import TrainingSpec
+    from tilth.ml.model.spec import TrainingSpec
 
     given: dict = {
         "model": "late", "targets": ("late",), "key": ("id",), "event_time": "at", "engine": "lightgbm",
@@ -66,7 +66,7 @@ def trained(folder: Path, table) -> dict[str, bytes]:
     import pyarrow.parquet as pq
 
     from tilth.ml.learning.training import Files, train
-    from tilth.runtime.registry import load
+    from tilth.ports.registry import load
 
     pq.write_table(table, folder / "rows.parquet")
     out = folder / "out"
@@ -76,8 +76,8 @@ def trained(folder: Path, table) -> dict[str, bytes]:
 
 
 def predictor(files: dict[str, bytes]):
-    from tilth.ml.serving.predictor import Predictor
-    from tilth.runtime.registry import load
+    from tilth.ml.model.predictor import Predictor
+    from tilth.ports.registry import load
 
     return Predictor.load(files, partial(load, "tilth.scorers"), 1, "bench")
 

@@ -366,8 +366,8 @@ def _at_rate(server: Server, body: bytes) -> dict:
 def swapping(opened, server: Server, body: bytes) -> dict:
     """Promotions and rollbacks in turn under load: times to commit and until served, and failed requests."""
     from tilth.plan.snapshot import SERVING
-    from tilth.runtime import generations
-    from tilth.sql.statements import Kind
+    from tilth.runtime.record import generations
+    from tilth.sql.language.statements import Kind
 
     state, clock = opened.work().state, opened.work().clock
     driver = _driver(server, body, RATE, MIN_REQUESTS, until_told=True)

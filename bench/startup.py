@@ -23,7 +23,7 @@ def run() -> list[Result]:
     version = cpu_of([TILTH, "--version"], TURNS)
     imported = cpu_of([sys.executable, "-c", "import tilth"], TURNS)
     bare = cpu_of([sys.executable, "-c", "pass"], TURNS)
-    everything = "import tilth.app, tilth.runtime.session, tilth.plan.planner"
+    everything = "import tilth.app.project, tilth.runtime.asking.session, tilth.plan.planner"
     whole = cpu_of([sys.executable, "-c", everything], TURNS)
     note = f"CPU seconds of the process; the bare interpreter is {bare:.3f} of them"
     return [
@@ -46,7 +46,7 @@ def plan_of_200() -> Result:
 def applied(folder: Path) -> None:
     """The project, and its state as after an apply; refuses to go on when there is something left to do."""
     import tilth
-    from tilth.runtime.generations import publish
+    from tilth.runtime.record.generations import publish
 
     (folder / "sources.sql").write_text("CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');\n")
     for n in range(100):
@@ -83,7 +83,7 @@ def _model(n: int) -> str:
 def _recorded(change, resource):
     """The pointer of a resource, with the rows that stand behind it."""
     from tilth.plan.snapshot import Pointer
-    from tilth.sql.statements import Kind
+    from tilth.sql.language.statements import Kind
 
     target = None
     if resource.kind is Kind.DATASET:

@@ -47,7 +47,7 @@ def _commands() -> str:
 
 
 def _settings() -> str:
-    from tilth.runtime.settings import KEYS
+    from tilth.runtime.project.settings import KEYS
 
     rows = []
     for key in KEYS:
@@ -89,7 +89,7 @@ def _family(cls: type) -> list[type]:
 
 def _tables() -> str:
     import tilth
-    from tilth.runtime.catalog import SystemTables
+    from tilth.runtime.asking.catalog import SystemTables
 
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "tilth.toml").touch()
@@ -104,7 +104,7 @@ def _tables() -> str:
 
 
 def _extensions() -> str:
-    from tilth.runtime import registry
+    from tilth.ports import registry
 
     rows = [
         f"| `{group}` | {what} | {', '.join(registry.names(group))} |"

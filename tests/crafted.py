@@ -162,7 +162,7 @@ def resized(text: bytes) -> bytes:
 
 
 def lightgbm(count: int = 200) -> Iterator[tuple[str, str, bytes]]:
-    from tilth.adapters.lightgbm_learner import LightGBMLearner
+    from tilth.adapters.learners.lightgbm_learner import LightGBMLearner
 
     r = random.Random(7)
     real = {kind: fitted(LightGBMLearner, kind, rounds=3, min_data_in_leaf=5) for kind in KINDS}
@@ -417,7 +417,7 @@ def widened(model: Any) -> None:
 
 
 def linear(count: int = 60) -> Iterator[tuple[str, str, bytes]]:
-    from tilth.adapters.linear_learner import LinearLearner
+    from tilth.adapters.learners.linear_learner import LinearLearner
 
     r = random.Random(11)
     bad = (
@@ -456,7 +456,7 @@ def linear(count: int = 60) -> Iterator[tuple[str, str, bytes]]:
 
 def outcome(name: str, kind: str, payload: bytes) -> str:
     """`refused`, `answers` or the exception that came out."""
-    from tilth.runtime import registry
+    from tilth.ports import registry
 
     wanted = task(kind)
     x = np.nan_to_num(rows()) if name == "skops" else rows()

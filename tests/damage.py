@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import tilth
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.ports.clock import ManualClock
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -45,7 +45,7 @@ def applied(folder: Path, refresh: str = "") -> Project:
 
 def part(project: Project, name: str = "d") -> str:
     """The path of the dataset's newest file."""
-    from tilth.runtime.generations import pointers_of
+    from tilth.runtime.record.generations import pointers_of
     from tilth.runtime.workspace import manifest_of
 
     target = next(p.target for p in pointers_of(project.state(), "prod")[1] if p.name == name)

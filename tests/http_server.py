@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import shop_project
-from tilth.app import Project
+from tilth.app.project import Project
 
 ROW = {"id": 7, "ordered_at": "2024-04-30T20:00:00", "carrier": "slow", "distance": 50.5}
 STAGES = "ROLLOUT (shadow = '20 requests', canary = '50% for 20 requests')"

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import tilth
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.ports.clock import ManualClock
 
 START = datetime(2024, 1, 1)

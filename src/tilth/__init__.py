@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tilth.app import Project
+    from tilth.app.project import Project
 
 __version__ = "0.1.0"
 
 
 def open(path: str = ".") -> Project:  # noqa: A001  # `tilth.open` is what people expect
-    """The project in that folder; see `tilth.app.Project`."""
-    from tilth.app import Project
+    """The project in that folder; see `tilth.app.project.Project`."""
+    from tilth.app.project import Project
 
     return Project(path)

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import servers
-from tilth.adapters.files_source import FilesSource
-from tilth.adapters.postgres_source import PostgresSource
-from tilth.adapters.sqlite_source import SqliteSource
+from tilth.adapters.sources.files.source import FilesSource
+from tilth.adapters.sources.postgres.source import PostgresSource
+from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.names import literal
 
 ROWS = pa.table(

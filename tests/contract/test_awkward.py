@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import servers
-from tilth.adapters.files_source import FilesSource
-from tilth.adapters.postgres_source import PostgresSource
+from tilth.adapters.sources.files.source import FilesSource
+from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.core.errors import SourceError, TilthError
 from tilth.ports.source import Scan
 

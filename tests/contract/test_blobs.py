@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tilth.adapters import file_blobs
-from tilth.adapters.file_blobs import FileBlobs
+from tilth.adapters.files import blobs as file_blobs
+from tilth.adapters.files.blobs import FileBlobs
 from tilth.core.errors import DamagedError, StorageError
 
 

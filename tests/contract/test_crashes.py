@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 from crashes import Recorder, states
-from tilth.adapters import durable
-from tilth.adapters.file_blobs import FileBlobs
-from tilth.adapters.file_bundles import FileBundles
-from tilth.adapters.local_keys import LocalKeys
+from tilth.adapters.files import durable
+from tilth.adapters.files.blobs import FileBlobs
+from tilth.adapters.files.bundles import FileBundles
+from tilth.adapters.files.keys import LocalKeys
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import seal, verify
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tilth.adapters.duckdb_engine import DuckDBEngine
+from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.core.errors import (
     DataError,
     InputError,

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 
 import http_server
-from tilth.adapters.duckdb_engine import DuckDBEngine
-from tilth.adapters.duckdb_process import needs_one
+from tilth.adapters.engines.duckdb_engine import DuckDBEngine
+from tilth.adapters.engines.duckdb_process import needs_one
 from tilth.core.errors import DataError, ResourceLimitError, SourceError, UnknownNameError
 from tilth.ports.limits import Limits
 
@@ -121,7 +121,7 @@ def test_time_that_rows_wait_for_their_reader_does_not_count(engine: DuckDBEngin
 
 def test_ctrl_c_ends_what_hears_no_interrupt(tmp_path: Path) -> None:
     code = (
-        "from tilth.adapters.duckdb_engine import DuckDBEngine; from tilth.ports.limits import Limits;"
+        "from tilth.adapters.engines.duckdb_engine import DuckDBEngine; from tilth.ports.limits import Limits;"
         "print('ready', flush=True);"
         "DuckDBEngine().stream(\"SELECT length(repeat('x', 2000000000))\", {}, limits=Limits(50, 9_000_000_000))"
     )

@@ -9,8 +9,8 @@ from tilth.core.errors import ProjectError, TilthError, UnknownNameError
 from tilth.resources.compiler import Facts
 from tilth.resources.compiler import compile as compiled
 from tilth.resources.graph import Graph
-from tilth.runtime.estimators import hashes, require
-from tilth.sql.parser import parse
+from tilth.runtime.project.estimators import hashes, require
+from tilth.sql.language.parser import parse
 
 FILES = {
     "mine.py": "from . import near\nfrom pkg import deep\nmake = deep.make\nclass Own: ...\nlevel: int = 3\n",
@@ -172,10 +172,10 @@ def test_links_are_followed_once_and_other_files_are_refused(folder: Path, tmp_p
 
 
 def test_a_folder_that_is_no_folder_of_code_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tilth.runtime.estimators.MOST_FILES", 4)
+    monkeypatch.setattr("tilth.runtime.project.estimators.MOST_FILES", 4)
     with pytest.raises(TilthError, match="more than 4 files"):
         hashes(str(folder))
-    monkeypatch.setattr("tilth.runtime.estimators.MOST_FILES", 100)
-    monkeypatch.setattr("tilth.runtime.estimators.MOST_BYTES", 10)
+    monkeypatch.setattr("tilth.runtime.project.estimators.MOST_FILES", 100)
+    monkeypatch.setattr("tilth.runtime.project.estimators.MOST_BYTES", 10)
     with pytest.raises(TilthError, match="more than 0 MB"):
         hashes(str(folder))

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tilth.adapters.clocks import FileClock
-from tilth.adapters.file_bundles import FileBundles
-from tilth.adapters.file_locks import FileLocks
+from tilth.adapters.files.bundles import FileBundles
+from tilth.adapters.files.locks import FileLocks
 from tilth.core.errors import BusyError, StorageError
 
 

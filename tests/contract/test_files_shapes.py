@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tilth.adapters.files_source import FilesSource
+from tilth.adapters.sources.files.source import FilesSource
 from tilth.core.errors import ProjectError, SourceError, TilthError, UnknownNameError
 from tilth.ports.source import Predicate, Scan
 
@@ -432,9 +432,9 @@ def test_two_sources_read_one_file_each_in_its_own_way(tmp_path: Path) -> None:
 
 
 def test_what_a_notice_offers_can_be_pasted(tmp_path: Path) -> None:
-    from tilth.sql.parser import parse_one
-    from tilth.sql.printer import show
-    from tilth.sql.statements import CreateSource, Options
+    from tilth.sql.language.parser import parse_one
+    from tilth.sql.language.printer import show
+    from tilth.sql.language.statements import CreateSource, Options
 
     def plain(value: Any) -> Any:
         if isinstance(value, Options):

@@ -14,7 +14,7 @@ import pytest
 from fixtures.types import csv as csv_edges
 from fixtures.types import json as json_edges
 from fixtures.types import parquet as parquet_edges
-from tilth.adapters.files_source import FilesSource
+from tilth.adapters.sources.files.source import FilesSource
 from tilth.core.errors import SourceError
 from tilth.ports.source import Scan
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tilth.adapters.sqlite_state.state import SqliteState
+from tilth.adapters.state.sqlite.state import SqliteState
 from tilth.core.errors import GateRefusedError, ProjectError, StateChangedError, UnknownNameError
 from tilth.plan.snapshot import Pointer
-from tilth.runtime.generations import current, pointers_of, promote, publish, rollback
-from tilth.sql.statements import Kind
+from tilth.runtime.record.generations import current, pointers_of, promote, publish, rollback
+from tilth.sql.language.statements import Kind
 
 AT = datetime(2013, 5, 1, tzinfo=UTC)
 

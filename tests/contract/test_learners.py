@@ -8,12 +8,12 @@ import time
 import numpy as np
 import pytest
 
-from tilth.adapters.lightgbm_learner import LightGBMLearner
-from tilth.adapters.lightgbm_scorer import LightGBMScorer
-from tilth.adapters.linear_learner import LinearLearner
-from tilth.adapters.linear_scorer import LinearScorer
+from tilth.adapters.learners.lightgbm_learner import LightGBMLearner
+from tilth.adapters.learners.linear_learner import LinearLearner
+from tilth.adapters.scorers.lightgbm_scorer import LightGBMScorer
+from tilth.adapters.scorers.linear_scorer import LinearScorer
 from tilth.core.errors import TrainingError
-from tilth.ml.learning.evaluation import evaluate
+from tilth.ml.model.metrics import evaluate
 from tilth.ports.learning import Budget, Fitted, Task
 
 PAIRS = {"lightgbm": (LightGBMLearner, LightGBMScorer), "linear": (LinearLearner, LinearScorer)}
@@ -161,8 +161,8 @@ def test_scores_equal_lightgbms_own_predict(kind: str) -> None:
 def test_fitting_and_scoring_do_not_import_lightgbms_package() -> None:
     code = """
 import sys, time, numpy as np
-from tilth.adapters.lightgbm_learner import LightGBMLearner
-from tilth.adapters.lightgbm_scorer import LightGBMScorer
+from tilth.adapters.learners.lightgbm_learner import LightGBMLearner
+from tilth.adapters.scorers.lightgbm_scorer import LightGBMScorer
 from tilth.ports.learning import Budget, Task
 task, x = Task("regression", columns=("a",)), np.arange(400.0)[:, None]
 budget = Budget(time.monotonic() + 60)

@@ -52,13 +52,13 @@ from sklearn.svm import SVC, SVR, LinearSVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 import crafted
-from tilth.adapters import skops_types
-from tilth.adapters.lightgbm_learner import LightGBMLearner
-from tilth.adapters.lightgbm_scorer import LightGBMScorer
-from tilth.adapters.linear_learner import LinearLearner
-from tilth.adapters.linear_scorer import LinearScorer
-from tilth.adapters.sklearn_learner import SklearnLearner, _encoder
-from tilth.adapters.skops_scorer import SkopsScorer, strangers
+from tilth.adapters.learners.lightgbm_learner import LightGBMLearner
+from tilth.adapters.learners.linear_learner import LinearLearner
+from tilth.adapters.learners.sklearn_learner import SklearnLearner, _encoder
+from tilth.adapters.scorers import skops_types
+from tilth.adapters.scorers.lightgbm_scorer import LightGBMScorer
+from tilth.adapters.scorers.linear_scorer import LinearScorer
+from tilth.adapters.scorers.skops_scorer import SkopsScorer, strangers
 from tilth.core.errors import TamperError, TrainingError
 from tilth.ports.learning import Budget
 
@@ -153,7 +153,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
 
 def fitted(made: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> tuple[bytes, Any]:
     """The member of a user's own estimator, and the estimator that was fitted."""
-    monkeypatch.setattr("tilth.adapters.sklearn_learner._made", lambda _path, _folder: made)
+    monkeypatch.setattr("tilth.adapters.learners.sklearn_learner._made", lambda _path, _folder: made)
     x = crafted.rows()
     y = crafted.answers(kind, x) + (10 if kind == "regression" else 0)
     with warnings.catch_warnings():

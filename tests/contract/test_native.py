@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from servers import postgres_url
-from tilth.adapters.native import reading
-from tilth.adapters.postgres_source import PostgresSource
-from tilth.adapters.sqlite_source import SqliteSource
+from tilth.adapters.sources.native import reading
+from tilth.adapters.sources.postgres.source import PostgresSource
+from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import SourceError
 
 READ = [

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tilth.adapters import own
-from tilth.adapters.file_blobs import FileBlobs
-from tilth.adapters.file_locks import FileLocks
+from tilth.adapters.files import own
+from tilth.adapters.files.blobs import FileBlobs
+from tilth.adapters.files.locks import FileLocks
 from tilth.core.errors import StorageError
 
 LINKS: list[tuple[str, Callable[[Path], object], str]] = [

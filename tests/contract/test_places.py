@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tilth.adapters.files_source import FilesSource
-from tilth.adapters.sqlite_source import SqliteSource
+from tilth.adapters.sources.files.source import FilesSource
+from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import TilthError
 from tilth.ports.source import Scan
 

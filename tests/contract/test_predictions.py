@@ -16,14 +16,14 @@ from typing import Any
 import pytest
 
 from http_server import wait
-from tilth.adapters import prediction_files
-from tilth.adapters.file_predictions import FilePredictions
+from tilth.adapters.files import prediction_files
+from tilth.adapters.files.predictions import FilePredictions
 from tilth.core.errors import DamagedError, StorageError
 from tilth.ports.predictions import START, MemoryLog, PredictionLog
 
 WRITER = """
 import sys
-from tilth.adapters.file_predictions import FilePredictions
+from tilth.adapters.files.predictions import FilePredictions
 log = FilePredictions(sys.argv[1])
 n = 0
 while True:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tilth.adapters.duckdb_engine import DuckDBEngine
-from tilth.adapters.postgres_source import PostgresSource
-from tilth.adapters.predicates import condition
-from tilth.adapters.sqlite_source import SqliteSource
+from tilth.adapters.engines.duckdb_engine import DuckDBEngine
+from tilth.adapters.sources.postgres.source import PostgresSource
+from tilth.adapters.sources.predicates import condition
+from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.ports.source import Predicate, Scan
 
 OPS = ("=", "<>", "<", "<=", ">", ">=")

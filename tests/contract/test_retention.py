@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import shop_project as c
-from tilth.adapters.file_predictions import FilePredictions
-from tilth.app import Project
+from tilth.adapters.files.predictions import FilePredictions
+from tilth.app.project import Project
 from tilth.core.time import show_instant
-from tilth.runtime import garbage
-from tilth.runtime.reconciler import Reconciler
+from tilth.runtime.applying import garbage
+from tilth.runtime.keeping.reconciler import Reconciler
 
 DATA = """
 CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');

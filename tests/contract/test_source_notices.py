@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tilth.adapters.postgres_source import PostgresSource
-from tilth.adapters.sqlite_source import SqliteSource
+from tilth.adapters.sources.postgres.source import PostgresSource
+from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import DataError, ProjectError, UnknownNameError
 from tilth.ports.source import Scan
 

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from tilth.adapters.files_source import FilesSource
-from tilth.adapters.postgres_source import PostgresSource
-from tilth.adapters.sqlite_source import SqliteSource
+from tilth.adapters.sources.files.source import FilesSource
+from tilth.adapters.sources.postgres.source import PostgresSource
+from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
 from tilth.ports.source import Predicate, Scan
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tilth.adapters.sqlite_state import state as state_module
-from tilth.adapters.sqlite_state.state import SqliteState, migrations, pending, queries, statements
+from tilth.adapters.state.sqlite import state as state_module
+from tilth.adapters.state.sqlite.state import SqliteState, migrations, pending, queries, statements
 from tilth.core.errors import (
     InputError,
     StateChangedError,
@@ -137,7 +137,7 @@ def test_two_that_open_a_new_state_at_once_both_get_it(
 
 
 def test_many_processes_open_a_new_state_at_once(tmp_path: Path) -> None:
-    code = "import sys; from tilth.adapters.sqlite_state.state import SqliteState; sys.stdin.read(1); SqliteState(sys.argv[1])"
+    code = "import sys; from tilth.adapters.state.sqlite.state import SqliteState; sys.stdin.read(1); SqliteState(sys.argv[1])"
     begun = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path / "state.db")],

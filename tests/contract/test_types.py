@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tilth.adapters.duckdb_engine import DuckDBEngine
-from tilth.adapters.file_blobs import FileBlobs
-from tilth.adapters.postgres_source import PostgresSource
-from tilth.adapters.sqlite_source import SqliteSource
+from tilth.adapters.engines.duckdb_engine import DuckDBEngine
+from tilth.adapters.files.blobs import FileBlobs
+from tilth.adapters.sources.postgres.source import PostgresSource
+from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import DataError
 from tilth.ml.data import reading, snapshots
 from tilth.ports.source import Scan

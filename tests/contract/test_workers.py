@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tilth.core.errors import ResourceLimitError, TargetError, TrainingError, UnsupportedError
-from tilth.ml.learning.spec import TrainingSpec
+from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.jobs import Job
 from tilth.ports.progress import Silent
 from tilth.runtime.workers import LocalJobs

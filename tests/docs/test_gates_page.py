@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from tilth.ml.learning.evidence import POWER, student
-from tilth.ml.learning.gates import ENOUGH, FEWEST, FIRST, IN_A_SLICE, spent
+from tilth.ml.judging.evidence import POWER, student
+from tilth.ml.judging.gates import ENOUGH, FEWEST, FIRST, IN_A_SLICE, spent
 from tilth.ml.learning.leaks import SURE
 
 PAGE = (Path(__file__).parents[2] / "docs" / "gates.md").read_text("utf-8")

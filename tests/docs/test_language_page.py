@@ -11,9 +11,9 @@ import tilth
 from tilth.core.time import parse_instant
 from tilth.interfaces.demo import data
 from tilth.ports.clock import ManualClock
-from tilth.sql import statements as s
-from tilth.sql.parser import parse
-from tilth.sql.printer import show
+from tilth.sql.language import statements as s
+from tilth.sql.language.parser import parse
+from tilth.sql.language.printer import show
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text("utf-8")
 EXAMPLES = [

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.core.time import show_instant
 from tilth.ports.clock import ManualClock
 from tilth.runtime.workspace import version_of

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 import shop_project as c
-from tilth.adapters.file_locks import FileLocks
+from tilth.adapters.files.locks import FileLocks
 from tilth.core.errors import BusyError, GateRefusedError, StateChangedError, TamperError, TilthError
 from tilth.plan.actions import ACTION_TYPES, TrainModel
 from tilth.ports.progress import Silent
-from tilth.runtime import executor
-from tilth.runtime.executor import HANDLERS
+from tilth.runtime.applying import executor
+from tilth.runtime.applying.executor import HANDLERS
 
 
 def statuses(done: Any) -> dict[str, str]:
@@ -209,7 +209,7 @@ def test_an_error_that_nobody_foresaw_is_told_with_its_place(
 
     project = c.opened(shop)
     project.apply()
-    monkeypatch.setattr("tilth.runtime.collecting.collect", broken)
+    monkeypatch.setattr("tilth.runtime.applying.collecting.collect", broken)
     with pytest.raises(TilthError, match="ValueError: a value of another planet") as caught:
         project.sql("REFRESH DATASET deliveries")
     assert "in refresh, runtime/collecting.py:" in str(caught.value)
@@ -318,9 +318,9 @@ def test_an_edited_state_file_is_refused(shop: Path) -> None:
 
 @pytest.mark.parametrize("name", ["we ird", "../../elsewhere", "Prod", "", "a/b", "x" * 64])
 def test_an_environment_needs_a_plain_name(shop: Path, name: str) -> None:
-    from tilth.app import Project
+    from tilth.app.project import Project
     from tilth.ports.progress import Silent
-    from tilth.runtime import executor
+    from tilth.runtime.applying import executor
 
     project: Project = c.opened(shop)
     with pytest.raises(TilthError, match="cannot be the name of an environment"):
@@ -332,7 +332,7 @@ def test_an_environment_needs_a_plain_name(shop: Path, name: str) -> None:
 def test_an_edit_that_makes_the_digest_fit_is_found_by_the_audit_chain(shop: Path) -> None:
     from dataclasses import replace as changed
 
-    from tilth.runtime import generations
+    from tilth.runtime.record import generations
 
     project = c.opened(shop)
     project.apply()

@@ -12,10 +12,10 @@ import pytest
 
 import damage as d
 import shop_project as c
-from tilth import keeping
+from tilth.app import backups
 from tilth.core.errors import BusyError, DamagedError, ProjectError, StorageError, TilthError
 from tilth.interfaces.cli.commands import run
-from tilth.runtime.node import SERVED
+from tilth.runtime.serving.node import SERVED
 
 QUESTION = "SELECT count(*) AS n, sum(v) AS s FROM d"
 
@@ -43,13 +43,13 @@ def test_what_was_backed_up_is_restored_elsewhere_and_answers_the_same(
 ) -> None:
     project = c.opened(shop)
     file = tmp_path / "shop.tilth"
-    made = keeping.backup(project, str(file), with_keys=with_keys)
+    made = backups.backup(project, str(file), with_keys=with_keys)
     assert file.stat().st_mode & 0o077 == 0
     assert any("signing_key.pem" in n for n in zipfile.ZipFile(file).namelist()) is with_keys
     assert not any("token" in n for n in zipfile.ZipFile(file).namelist())
     goal = tmp_path / "elsewhere"
     goal.mkdir()
-    done = keeping.restore(str(goal), str(file))
+    done = backups.restore(str(goal), str(file))
     assert (done.blobs, done.bundles, done.can_sign) == (made.blobs, made.bundles, with_keys)
     assert asked(goal) == asked(shop)
     checked = c.opened(goal).verify()
@@ -82,9 +82,9 @@ def test_a_backup_while_another_applies_is_whole(tmp_path: Path) -> None:
     try:
         for number in range(4):
             file = tmp_path / f"{number}.tilth"
-            keeping.backup(project, str(file))
+            backups.backup(project, str(file))
             (tmp_path / str(number)).mkdir()
-            keeping.restore(str(tmp_path / str(number)), str(file))
+            backups.restore(str(tmp_path / str(number)), str(file))
             assert d.opened(tmp_path / str(number)).sql(QUESTION).rows()[0]["n"] == d.ROWS
     finally:
         stop.set()
@@ -96,13 +96,13 @@ def test_a_restore_mends_what_was_lost_and_deletes_nothing(tmp_path: Path) -> No
     project = d.applied(tmp_path / "p")
     answer = project.sql(QUESTION).rows()
     file, home = tmp_path / "p.tilth", tmp_path / "p" / ".tilth"
-    keeping.backup(project, str(file))
+    backups.backup(project, str(file))
     project.close()
     (home / "state.db").unlink()
     with pytest.raises(ProjectError, match="holds a state already") as caught:
-        keeping.restore(str(tmp_path / "p"), str(file))
+        backups.restore(str(tmp_path / "p"), str(file))
     assert "--force" in str(caught.value.hint)
-    done = keeping.restore(str(tmp_path / "p"), str(file), force=True)
+    done = backups.restore(str(tmp_path / "p"), str(file), force=True)
     assert done.can_sign, "the private key of the folder that was moved aside is of the same pair"
     assert done.aside is not None
     assert (Path(done.aside) / "keys" / "signing_key.pem").exists()
@@ -116,16 +116,16 @@ def test_a_restore_mends_what_was_lost_and_deletes_nothing(tmp_path: Path) -> No
 def test_what_a_server_writes_to_is_not_moved_aside(tmp_path: Path) -> None:
     project = d.applied(tmp_path / "p")
     file = tmp_path / "p.tilth"
-    keeping.backup(project, str(file))
+    backups.backup(project, str(file))
     before = sorted(os.listdir(tmp_path / "p"))
     with (
         project.work().locks.hold(SERVED, shared=True),
         pytest.raises(BusyError, match="A server of this project") as caught,
     ):
-        keeping.restore(str(tmp_path / "p"), str(file), force=True)
+        backups.restore(str(tmp_path / "p"), str(file), force=True)
     assert "End `tilth up`" in str(caught.value.hint)
     assert sorted(os.listdir(tmp_path / "p")) == before
-    assert keeping.restore(str(tmp_path / "p"), str(file), force=True).aside is not None
+    assert backups.restore(str(tmp_path / "p"), str(file), force=True).aside is not None
 
 
 @pytest.mark.parametrize("harm", d.HARM.values(), ids=d.HARM)
@@ -133,7 +133,7 @@ def test_damaged_data_gets_into_no_backup(tmp_path: Path, harm) -> None:
     project = d.applied(tmp_path / "p")
     harm(d.part(project))
     with pytest.raises(DamagedError):
-        keeping.backup(project, str(tmp_path / "x.tilth"))
+        backups.backup(project, str(tmp_path / "x.tilth"))
     assert [p.name for p in tmp_path.iterdir()] == ["p"]
 
 
@@ -151,7 +151,7 @@ def test_a_damaged_bundle_gets_into_no_backup(shop: Path, tmp_path: Path, harm: 
         (member.parent / {"add": "more.txt", "hide": ".more"}[harm]).touch()
     project = c.opened(folder)
     with pytest.raises(TilthError, match="model late, version 1: ") as caught:
-        keeping.backup(project, str(tmp_path / "x.tilth"))
+        backups.backup(project, str(tmp_path / "x.tilth"))
     assert "RETRAIN MODEL late" in str(caught.value.hint)
     assert [p.name for p in tmp_path.iterdir()] == ["p"]
 
@@ -227,7 +227,7 @@ CRAFTED = {
 @pytest.fixture(scope="module")
 def backed_up(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("backed")
-    keeping.backup(d.applied(folder / "p"), str(folder / "p.tilth"))
+    backups.backup(d.applied(folder / "p"), str(folder / "p.tilth"))
     return folder / "p.tilth"
 
 
@@ -237,7 +237,7 @@ def test_a_crafted_backup_changes_nothing(backed_up: Path, tmp_path: Path, chang
     goal = tmp_path / "in" / "goal"
     goal.mkdir(parents=True)
     with pytest.raises(TilthError):
-        keeping.restore(str(goal), str(file))
+        backups.restore(str(goal), str(file))
     assert list(goal.iterdir()) == []
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["crafted.tilth", "goal", "in"]
 
@@ -247,7 +247,7 @@ def test_a_backup_that_was_cut_short_changes_nothing(backed_up: Path, tmp_path: 
     (tmp_path / "cut.tilth").write_bytes(backed_up.read_bytes()[:size])
     (tmp_path / "goal").mkdir()
     with pytest.raises(StorageError):
-        keeping.restore(str(tmp_path / "goal"), str(tmp_path / "cut.tilth"))
+        backups.restore(str(tmp_path / "goal"), str(tmp_path / "cut.tilth"))
     assert list((tmp_path / "goal").iterdir()) == []
 
 

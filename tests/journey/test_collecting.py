@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import tilth
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.ports.clock import ManualClock
-from tilth.runtime.reconciler import Reconciler
+from tilth.runtime.keeping.reconciler import Reconciler
 
 DAY = timedelta(days=1)
 START = datetime(2024, 1, 10, tzinfo=UTC)

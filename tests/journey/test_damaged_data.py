@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import damage as d
-from tilth import keeping
+from tilth.app import backups
 from tilth.core.errors import DamagedError
 
 QUESTION = "SELECT count(*) AS n, sum(v) AS s FROM d"
@@ -58,7 +58,7 @@ def test_a_new_row_beside_a_damaged_file_is_collected_with_the_rest(tmp_path: Pa
 
 def test_a_question_to_a_model_alone_hashes_no_data(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shop_project
-    from tilth.adapters import file_blobs
+    from tilth.adapters.files import blobs as file_blobs
 
     project = shop_project.opened(shop)
     project.apply()
@@ -101,7 +101,7 @@ def test_a_prediction_that_rotted_is_in_no_answer_and_no_backup(tmp_path: Path) 
     for act in (
         lambda: project.sql("SELECT count(*) AS n FROM tilth.predictions").rows(),
         project.verify,
-        lambda: keeping.backup(project, str(tmp_path / "x.tilth")),
+        lambda: backups.backup(project, str(tmp_path / "x.tilth")),
     ):
         with pytest.raises(DamagedError, match="1 line is not what was written") as caught:
             act()

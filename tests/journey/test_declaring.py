@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import shop_project as c
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.core.errors import DataError, ProjectError, UnknownNameError
 from tilth.ports.progress import Silent
-from tilth.runtime import executor
+from tilth.runtime.applying import executor
 
 DATA = """
 CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pytest
 
 from tilth.adapters.clocks import FileClock
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.core.errors import TamperError
 from tilth.interfaces.demo import data, mishaps, story
 from tilth.interfaces.demo.airline import SHARE, Airline

@@ -23,7 +23,7 @@ from fixtures.types.inputs import BASE, GAP, REFUSED
 from fixtures.types.inputs import ROWS as CASES
 from tilth.core.errors import InputError, TilthError
 from tilth.interfaces.cli.commands import tilth as command
-from tilth.ml.serving.gaps import GapWarning
+from tilth.ml.model.gaps import GapWarning
 
 ROWS = 900
 DECLARED = """

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import returns
 
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.core.errors import UnknownNameError
 from tilth.resources.graph import Graph
-from tilth.runtime import drills
-from tilth.runtime.drills import drill
-from tilth.sql.statements import DrillKind
+from tilth.runtime.drills import drill as drills
+from tilth.runtime.drills.drill import drill
+from tilth.sql.language.statements import DrillKind
 
 LEFT = {"runs": 1, "audit": 1}  # the rows that a drill leaves
 
@@ -43,7 +43,7 @@ def counted(project: Project) -> dict[str, int]:
 
 def drilled(
     project: Project, kind: DrillKind, more: dict[str, int] = LEFT, graph: Graph | None = None
-) -> drills.Drilled:
+) -> drill.Drilled:
     """The drill, after which nothing is different but what a drill leaves."""
     before, pointers = counted(project), project.current("prod").pointers
     done = drill(project.work(), "prod", graph or project.deployed("prod"), "returns", kind)

@@ -13,7 +13,7 @@ import pytest
 
 import servers
 import tilth
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.core.errors import DataError, ProjectError, TilthError
 from tilth.ports.clock import ManualClock
 

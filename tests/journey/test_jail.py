@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import shop_project as c
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.core.errors import TilthError
 from tilth.ml.bundles.signing import seal
 from tilth.runtime import members
@@ -203,7 +203,7 @@ def test_a_bundle_that_fails_when_it_is_tried_is_not_loaded(
     def refuse(*_: object) -> None:
         raise AssertionError("loaded before it was tried")
 
-    monkeypatch.setattr("tilth.ml.serving.predictor.Predictor.load", refuse)
+    monkeypatch.setattr("tilth.ml.model.predictor.Predictor.load", refuse)
     monkeypatch.setattr(members, "SECONDS", 0.01)
     with pytest.raises(TilthError, match="cannot be tried") as caught:
         project.model("duration")

@@ -100,7 +100,7 @@ def test_one_row_and_many_rows_agree(asked: tuple[Any, Any]) -> None:
 
 
 def test_every_column_of_the_schema_tilth_can_be_named_without_quotes(asked: tuple[Any, Any]) -> None:
-    from tilth.runtime.catalog import SystemTables
+    from tilth.runtime.asking.catalog import SystemTables
 
     project, _ = asked
     tables = SystemTables(project.work())

@@ -15,13 +15,13 @@ import pytest
 import returns
 
 from tilth.adapters.clocks import FileClock
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.core.errors import BusyError
 from tilth.core.time import show_instant
 from tilth.ports.clock import ManualClock
 from tilth.resources.graph import Graph
-from tilth.runtime import executor
-from tilth.runtime.reconciler import Reconciler
+from tilth.runtime.applying import executor
+from tilth.runtime.keeping.reconciler import Reconciler
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +279,7 @@ def _wait(project: Project, instant: str) -> None:
 
 
 def test_what_fails_rests_longer_each_time_by_the_clock_and_on_the_wall() -> None:
-    from tilth.runtime.backoff import Backoff
+    from tilth.runtime.keeping.backoff import Backoff
 
     rest, now = Backoff(), returns.at(0)
     assert rest.ready("a", now, 0.0)

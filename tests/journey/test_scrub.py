@@ -5,7 +5,7 @@ from pathlib import Path
 
 import damage as d
 from tilth.interfaces.cli.look import words
-from tilth.runtime.reconciler import Reconciler
+from tilth.runtime.keeping.reconciler import Reconciler
 
 
 def test_what_rots_is_told_within_thirty_days_until_it_is_mended(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 import http_server
 import shop_project
 from http_server import ROW, Up, alive, up, wait
-from tilth.app import Project
-from tilth.runtime import generations
-from tilth.sql.statements import Kind
+from tilth.app.project import Project
+from tilth.runtime.record import generations
+from tilth.sql.language.statements import Kind
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +273,7 @@ def test_answers_are_logged_at_the_instant_of_the_clock_that_is_given(
 def test_a_request_that_fills_the_disk_leaves_nothing_in_the_log(tmp_path: Path) -> None:
     import resource
 
-    from tilth.adapters.file_predictions import FilePredictions
+    from tilth.adapters.files.predictions import FilePredictions
     from tilth.core.errors import StorageError
 
     log = FilePredictions(str(tmp_path / "log"))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tilth.adapters.local_keys import LocalKeys
+from tilth.adapters.files.keys import LocalKeys
 from tilth.core.errors import DataError, TamperError, TargetError
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import seal, verify
-from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
-from tilth.runtime.registry import load
+from tilth.ml.model.spec import TrainingSpec
+from tilth.ports.registry import load
 
 LEARNERS, SCORERS = partial(load, "tilth.learners"), partial(load, "tilth.scorers")
 SUBJECT = Subject("tumour", 1, "1:abc", "s1")
@@ -99,7 +99,7 @@ def test_a_verified_bundle_predicts_alike_by_row_and_by_table(rows: str, tmp_pat
     import pyarrow.parquet as pq
 
     from tilth.core.errors import InputError
-    from tilth.ml.serving.predictor import Predictor
+    from tilth.ml.model.predictor import Predictor
 
     made(spec(), rows, tmp_path / "bundle")
     keys = LocalKeys(tmp_path / "keys")

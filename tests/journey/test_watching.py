@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import returns
 
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.interfaces.cli.look import words
 from tilth.ports.clock import ManualClock
-from tilth.runtime import watching
-from tilth.runtime.watching import Watcher, served
+from tilth.runtime.keeping import watching
+from tilth.runtime.keeping.watching import Watcher, served
 
 
 @pytest.fixture(scope="module")

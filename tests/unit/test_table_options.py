@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from tilth.adapters import table_options
-from tilth.adapters.table_options import TableOptions
+from tilth.adapters.sources import table_options
+from tilth.adapters.sources.table_options import TableOptions
 from tilth.core.errors import ProjectError, UnknownNameError
 
 TYPES = ("VARCHAR", "BIGINT", "DOUBLE", "DECIMAL(p, s)")
@@ -92,7 +92,7 @@ def test_tables_and_columns_must_be_there() -> None:
     ],
 )
 def test_an_option_is_written_to_be_pasted(table: str, column: str, written: str) -> None:
-    from tilth.sql.parser import parse_one
+    from tilth.sql.language.parser import parse_one
 
     assert table_options.option(table, "types", column, "VARCHAR") == written
     made = parse_one(f"CREATE SOURCE s ENGINE sqlite WITH (path = 'x', {written})")

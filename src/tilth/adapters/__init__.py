@@ -1,1 +1,1 @@
-"""Floor 6: one module for each thing outside. Adapters see only `ports` and `core`."""
+"""Floor 6: a folder for each kind of thing outside. Adapters see only `ports` and `core`."""

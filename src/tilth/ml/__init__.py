@@ -1,1 +1,1 @@
-"""Floor 5: data, learning, bundles and serving: what tilth knows about machine learning."""
+"""Floor 5: what tilth knows about machine learning: data, models, their bundles, learning, judging, watching."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias, get_args
 
-from tilth.sql.statements import Kind
+from tilth.sql.language.statements import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from tilth.plan.actions import Plan
 from tilth.plan.snapshot import Current
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
-from tilth.sql.statements import Kind
+from tilth.sql.language.statements import Kind
 
 
 def alone(whole: Plan, name: str, graph: Graph, current: Current) -> Plan:

@@ -26,8 +26,7 @@ from tilth.plan.actions import (
 from tilth.plan.policy import retrain_reason
 from tilth.plan.snapshot import Current, Pointer, SnapshotFacts, VersionFacts
 from tilth.resources.kinds import Resource
-from tilth.sql import gaps
-from tilth.sql.statements import (
+from tilth.sql.language.statements import (
     CheckKind,
     Condition,
     CreateDataset,
@@ -38,6 +37,7 @@ from tilth.sql.statements import (
     Promote,
     PromoteRule,
 )
+from tilth.sql.queries import gaps
 
 Outcome = tuple[tuple[Action, ...], tuple[Note, ...]]
 NOTHING: Outcome = ((), ())

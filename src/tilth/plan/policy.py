@@ -15,7 +15,7 @@ from typing import Any
 from tilth.core.figures import figure
 from tilth.core.time import Instant, show_duration
 from tilth.plan.snapshot import Signals
-from tilth.sql.statements import Condition
+from tilth.sql.language.statements import Condition
 
 AGREE, WINDOWS = 2, 3
 COOL_DOWN = timedelta(days=7)

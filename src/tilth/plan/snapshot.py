@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tilth.core.time import Instant
-from tilth.sql.statements import Kind
+from tilth.sql.language.statements import Kind
 
 SERVING = "prod"  # where models serve if nobody says otherwise
 

@@ -16,11 +16,9 @@ from tilth.core.names import did_you_mean
 from tilth.resources import rules
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import KIND_OF, Resource, TableRef
-from tilth.sql import gaps
-from tilth.sql.lineage import tables
-from tilth.sql.normal import normal
-from tilth.sql.printer import show
-from tilth.sql.statements import (
+from tilth.sql.language.normal import normal
+from tilth.sql.language.printer import show
+from tilth.sql.language.statements import (
     CheckKind,
     CreateDataset,
     CreateEndpoint,
@@ -35,6 +33,8 @@ from tilth.sql.statements import (
     Query,
     Statement,
 )
+from tilth.sql.queries import gaps
+from tilth.sql.queries.lineage import tables
 
 MODEL_RECIPE = 2
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tilth.core.errors import CycleError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.resources.kinds import Resource
-from tilth.sql.statements import Kind
+from tilth.sql.language.statements import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tilth.sql.statements import (
+from tilth.sql.language.statements import (
     CreateDataset,
     CreateEndpoint,
     CreateModel,

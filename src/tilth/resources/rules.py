@@ -20,8 +20,7 @@ from tilth.core.errors import (
 )
 from tilth.core.names import did_you_mean, is_resource_name
 from tilth.core.time import parse_duration
-from tilth.sql.lineage import parsed
-from tilth.sql.statements import (
+from tilth.sql.language.statements import (
     CheckKind,
     CreateDataset,
     CreateEndpoint,
@@ -33,6 +32,7 @@ from tilth.sql.statements import (
     Options,
     Value,
 )
+from tilth.sql.queries.lineage import parsed
 
 METRICS = ("roc_auc", "log_loss", "accuracy", "f1", "brier", "rmse", "mae", "r2", "mape")
 OBJECTIVE = (

@@ -1,1 +1,1 @@
-"""Floor 6: the loop that acts. Names no adapter: it is handed ports, or asks the registry."""
+"""Floor 6: the loop that acts, room by room. Names no adapter: it is handed ports, or asks the registry."""

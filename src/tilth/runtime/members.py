@@ -23,9 +23,9 @@ from tilth.core.errors import (
 )
 from tilth.core.time import show_instant
 from tilth.ml.bundles.manifest import ENVELOPE, digests, read_folder
+from tilth.ports import registry
 from tilth.ports.jobs import Job
 from tilth.ports.progress import Silent
-from tilth.runtime import registry
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,7 +116,7 @@ def _scorer(folder: str) -> str:
 
 def tried(folder: str) -> dict[str, object]:
     """Load the bundle in this process and score rows; how many, and the sha256 of what was read."""
-    from tilth.ml.serving.predictor import Predictor
+    from tilth.ml.model.predictor import Predictor
 
     loaded: list[Any] = []
 

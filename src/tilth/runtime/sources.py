@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from tilth.core.errors import SourceError
+from tilth.ports import registry
 from tilth.ports.source import Source
 from tilth.resources.graph import Graph
-from tilth.runtime import registry
-from tilth.sql.statements import CreateSource, Kind, Options, Secret, Value
+from tilth.sql.language.statements import CreateSource, Kind, Options, Secret, Value
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from tilth.core.errors import ResourceLimitError, TilthError, TrainingError
-from tilth.runtime import registry
+from tilth.ports import registry
 from tilth.runtime.jail import enter
 from tilth.runtime.warden import guard
 
@@ -104,8 +104,8 @@ def _prepare_training(spec: Mapping[str, Any]) -> None:
 
 def _train(spec: Mapping[str, Any], out: str, report: Report) -> dict[str, object]:
     """A TrainingSpec's fields; `rows`, the paths of its Parquet files; `ids`, those of their rows' ids or None."""
-    from tilth.ml.learning.spec import TrainingSpec
     from tilth.ml.learning.training import Files, train
+    from tilth.ml.model.spec import TrainingSpec
 
     files = Files([str(path) for path in spec["rows"]], spec.get("ids", ()))
     wanted = TrainingSpec.from_plain({k: v for k, v in spec.items() if k not in ("rows", "ids")})
@@ -125,7 +125,7 @@ def _train(spec: Mapping[str, Any], out: str, report: Report) -> dict[str, objec
 def _prepare_checking(spec: Mapping[str, Any]) -> None:
     """Load what the member's format needs while memory is not counted yet."""
     _lean((spec["scorer"],))
-    importlib.import_module("tilth.ml.serving.predictor")
+    importlib.import_module("tilth.ml.model.predictor")
     importlib.import_module("tilth.runtime.members")
     warm = getattr(registry.load("tilth.scorers", spec["scorer"]), "warm", None)
     if warm is not None:

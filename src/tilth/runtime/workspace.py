@@ -1,6 +1,6 @@
 """What the runtime works with: the ports of one opened project, as one frozen value.
 
-`tilth.app` makes it from adapters; nothing in the runtime names one. `version_of` is how every part gets a model:
+`tilth.app.project` makes it from adapters; nothing in the runtime names one. `version_of` is how every part gets a model:
 verified, tried in a jail at least once (`members`), and then loaded from the bytes that were verified.
 """
 
@@ -18,6 +18,7 @@ from tilth.core.schema import Schema
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import Verified, verify
 from tilth.plan.snapshot import SERVING
+from tilth.ports import registry
 from tilth.ports.blobs import Blobs
 from tilth.ports.bundles import BundleStore
 from tilth.ports.clock import Clock
@@ -28,11 +29,10 @@ from tilth.ports.predictions import PredictionLog
 from tilth.ports.signing import Signer, Verifier
 from tilth.ports.snapshots import Manifest, Part
 from tilth.ports.state import Row, State
-from tilth.runtime import registry
-from tilth.runtime.settings import KEEP, Keep
+from tilth.runtime.project.settings import KEEP, Keep
 
 if TYPE_CHECKING:
-    from tilth.ml.serving.predictor import Predictor
+    from tilth.ml.model.predictor import Predictor
 
 
 class Keys(Signer, Verifier, Protocol):
@@ -71,7 +71,7 @@ class Workspace:
 
 def version_of(work: Workspace, model: str, version: int, threads: int | None = None) -> Predictor:
     """The version, verified and loaded; TamperError when its bundle is not the one that was sealed for it."""
-    from tilth.ml.serving.predictor import Predictor
+    from tilth.ml.model.predictor import Predictor
     from tilth.runtime.members import require_checked
 
     row = version_row(work.state, model, version)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tilth.adapters.local_keys import LocalKeys, PublicKey
+from tilth.adapters.files.keys import LocalKeys, PublicKey
 from tilth.core.errors import StateChangedError, StorageError, TamperError
 from tilth.ml.bundles.manifest import ENVELOPE
 from tilth.ml.bundles.provenance import Subject

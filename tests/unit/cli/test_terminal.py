@@ -13,7 +13,7 @@ from tilth.core.schema import DataType
 from tilth.interfaces.cli import show
 from tilth.interfaces.cli.ask import Span
 from tilth.interfaces.cli.commands import tilth
-from tilth.runtime.scoring import fitting
+from tilth.runtime.asking.scoring import fitting
 
 
 @pytest.mark.parametrize(

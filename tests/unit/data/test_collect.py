@@ -21,7 +21,7 @@ from tilth.core.errors import (
 from tilth.ml.data import merge, reading, rows, snapshots
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Predicate
-from tilth.sql.statements import CheckKind, Expectation, OnFail
+from tilth.sql.language.statements import CheckKind, Expectation, OnFail
 
 START = datetime(2024, 1, 1)
 SCHEMA = pa.schema({"id": pa.int64(), "at": pa.timestamp("us"), "x": pa.float64()})

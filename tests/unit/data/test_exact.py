@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tilth.adapters.duckdb_engine import DuckDBEngine
+from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.core.errors import DataError, TilthError
 from tilth.ml.data import snapshots
 from tilth.ports.limits import Limits

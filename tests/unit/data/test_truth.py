@@ -8,14 +8,14 @@ import pyarrow as pa
 import pytest
 
 from fixtures.types.checks import HOLDS, ROWS
-from tilth.adapters.duckdb_engine import DuckDBEngine
+from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.core.canonical import fingerprint
 from tilth.ml.data import checks as checking
 from tilth.ml.data.snapshots import schema_of
 from tilth.resources import compiler
-from tilth.sql.gaps import without_nan
-from tilth.sql.parser import parse, parse_one
-from tilth.sql.statements import CreateDataset, Kind
+from tilth.sql.language.parser import parse, parse_one
+from tilth.sql.language.statements import CreateDataset, Kind
+from tilth.sql.queries.gaps import without_nan
 
 TABLE = pa.table(
     {

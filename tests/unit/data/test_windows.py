@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tilth.ml.data import merge, rows
 from tilth.ports.snapshots import Manifest
-from tilth.sql.statements import CheckKind, CreateDataset, Expectation, OnFail
+from tilth.sql.language.statements import CheckKind, CreateDataset, Expectation, OnFail
 
 START = datetime(2024, 1, 1)
 DAY = 24 * 60
@@ -217,10 +217,12 @@ def lines(draw: st.DrawFn) -> list[Line]:
     out: list[Line] = []
     taken: set[tuple[int, int]] = set()  # of a key one row a time: "latest" is never a tie
 
-    def add(line: Line) -> None:
-        if (line.key, line.at // DAY) not in taken:
+    def add(line: Line) -> bool:
+        free = (line.key, line.at // DAY) not in taken
+        if free:
             taken.add((line.key, line.at // DAY))
             out.append(line)
+        return free
 
     for _ in range(draw(st.integers(1, 40))):
         key, x = draw(st.integers(0, 12)), float(draw(st.integers(0, 9)))
@@ -235,8 +237,7 @@ def lines(draw: st.DrawFn) -> list[Line]:
             add(Line(key, at + draw(st.integers(0, 3)) * DAY, x, come))
         elif kind.startswith("typo"):
             fixed = come + draw(st.integers(1, 3))
-            add(Line(key, at + FAR, min(x, 8.0), come, fixed))
-            if kind == "typo":
+            if add(Line(key, at + FAR, min(x, 8.0), come, fixed)) and kind == "typo":
                 add(Line(key, at, min(x, 8.0), fixed))
         else:
             add(Line(key, at, x, come))

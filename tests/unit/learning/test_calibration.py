@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tilth.core.errors import DataError
-from tilth.ml.learning.calibration import Platt, Temperature, fit_conformal, fit_platt, fit_temperature
-from tilth.ml.learning.evaluation import log_loss, roc_auc
+from tilth.ml.model.calibration import Platt, Temperature, fit_conformal, fit_platt, fit_temperature
+from tilth.ml.model.metrics import log_loss, roc_auc
 
 RNG = np.random.default_rng(9)
 RAW = RNG.normal(-1, 1.5, 20_000)

@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from tilth.ml.learning.curves import fit_curve
 from tilth.ml.learning.folding import Folds, curve_of
-from tilth.ml.serving.curve import Curve, threshold
+from tilth.ml.model.curve import Curve, threshold
 
 RNG = np.random.default_rng(0)
 LOGIT = RNG.normal(0, 1.5, 8000)

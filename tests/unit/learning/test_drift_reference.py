@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
-from tilth.runtime.registry import load
+from tilth.ml.model.spec import TrainingSpec
+from tilth.ports.registry import load
 
 
 def usual(folder: Path, event_time: str | None) -> dict[str, float]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tilth.core.errors import DataError, ProjectError
-from tilth.ml.learning.evaluation import BY_KIND, evaluate, evaluate_all, higher_is_better
+from tilth.ml.model.metrics import BY_KIND, evaluate, evaluate_all, higher_is_better
 
 RNG = np.random.default_rng(3)
 VALUE = RNG.normal(3, 2, 500)

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tilth.adapters.file_blobs import FileBlobs
+from tilth.adapters.files.blobs import FileBlobs
 from tilth.core.errors import TilthError
 from tilth.ml.data import identity, snapshots
-from tilth.ml.learning import holdout, split
-from tilth.ml.learning.holdout import Tuned
-from tilth.ml.learning.spec import TrainingSpec
+from tilth.ml.judging import holdout, split
+from tilth.ml.judging.holdout import Tuned
 from tilth.ml.learning.training import Files, _dealt
+from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.snapshots import Manifest
 
 START = datetime(2024, 1, 1)

@@ -7,7 +7,7 @@ import pytest
 
 from tilth.ml.learning.importance import importance
 from tilth.ports.learning import Budget, Task
-from tilth.runtime.registry import load
+from tilth.ports.registry import load
 
 
 def fitted(engine: str, seed: int = 3):

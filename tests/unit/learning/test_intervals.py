@@ -13,11 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from tilth.core.errors import DataError, TamperError, TargetError
-from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
-from tilth.ml.serving.curve import Curve
-from tilth.ml.serving.predictor import Predictor
-from tilth.runtime.registry import load
+from tilth.ml.model.curve import Curve
+from tilth.ml.model.predictor import Predictor
+from tilth.ml.model.spec import TrainingSpec
+from tilth.ports.registry import load
 
 SCORERS = partial(load, "tilth.scorers")
 Run = Callable[..., tuple[dict[str, Any], dict[str, bytes]]]

@@ -11,10 +11,10 @@ import pytest
 from tilth.ml.learning.curves import fit_curve
 from tilth.ml.learning.fitting import agreed
 from tilth.ml.learning.folding import Folds, curve_of
-from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
-from tilth.ml.serving.predictor import Predictor
-from tilth.runtime.registry import load
+from tilth.ml.model.predictor import Predictor
+from tilth.ml.model.spec import TrainingSpec
+from tilth.ports.registry import load
 
 
 def rows(shape: str, count: int, share: float, seed: int) -> pa.Table:

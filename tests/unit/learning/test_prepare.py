@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tilth.core.errors import InputError
 from tilth.core.schema import DataType
-from tilth.ml.learning.prepare import MOST_LEVELS, Preparation
+from tilth.ml.model.preparation import MOST_LEVELS, Preparation
 
 START = datetime(2013, 1, 30, 22, 15)
 ROWS = 600

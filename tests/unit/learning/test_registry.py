@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from tilth.core.errors import MissingExtraError, UnknownNameError
-from tilth.runtime import registry
+from tilth.ports import registry
 
 BROKEN = EntryPoint("broken", "no_such_module:Thing", "tilth.learners")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tilth.core.errors import DataError
 from tilth.ml.data.identity import row_ids
-from tilth.ml.learning import split
+from tilth.ml.judging import split
 
 START = datetime(2013, 1, 1)
 

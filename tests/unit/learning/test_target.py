@@ -8,8 +8,8 @@ import pytest
 
 from tilth.core.errors import TargetError
 from tilth.core.schema import DataType
-from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.target import Target, encode, inspect, known_rows, with_positive
+from tilth.ml.model.spec import TrainingSpec
 
 KINDS = {
     "boolean": ([True, False], None, "binary", (False, True)),

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tilth.core.errors import TargetError
-from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
-from tilth.ml.serving.predictor import Predictor
-from tilth.runtime.registry import load
+from tilth.ml.model.predictor import Predictor
+from tilth.ml.model.spec import TrainingSpec
+from tilth.ports.registry import load
 
 ROWS = 1500
 RNG = np.random.default_rng(12)

@@ -14,9 +14,9 @@ import pytest
 from tilth.core.errors import DataError, ProjectError, TargetError, TrainingError, UnsupportedError
 from tilth.ml.data.profile import Categorical, Numeric, Profile
 from tilth.ml.learning import leaks
-from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
-from tilth.runtime.registry import load
+from tilth.ml.model.spec import TrainingSpec
+from tilth.ports.registry import load
 
 ROWS = 2400
 START = datetime(2013, 1, 1)

@@ -24,7 +24,7 @@ from tilth.plan.planner import _DECIDE, plan
 from tilth.plan.policy import COOL_DOWN, retrain_reason
 from tilth.plan.snapshot import Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
 from tilth.resources.kinds import Resource
-from tilth.sql.statements import (
+from tilth.sql.language.statements import (
     Condition,
     CreateDataset,
     CreateEndpoint,

@@ -7,7 +7,7 @@ import pytest
 from tilth.core.errors import CycleError, UnknownNameError
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
-from tilth.sql.statements import CreateDataset, Kind, Query
+from tilth.sql.language.statements import CreateDataset, Kind, Query
 
 
 def resource(name: str, *depends: str, recipe: str = "1:x") -> Resource:

@@ -5,8 +5,8 @@ import pytest
 from tilth.core.errors import CycleError, TilthError
 from tilth.resources.compiler import Facts, compile  # noqa: A004
 from tilth.resources.graph import Graph
-from tilth.sql.parser import parse
-from tilth.sql.statements import Kind
+from tilth.sql.language.parser import parse
+from tilth.sql.language.statements import Kind
 
 FACTS = Facts(("auto", "lightgbm", "sklearn"), {}, ("sqlite", "files", "postgres"))
 PROJECT = """

@@ -9,9 +9,9 @@ from tilth.plan.snapshot import Pointer
 from tilth.ports.progress import Silent
 from tilth.resources.compiler import Facts
 from tilth.resources.compiler import compile as compiled
-from tilth.runtime.executor import DONE, HELD, _deploy, _Run
-from tilth.sql.parser import parse
-from tilth.sql.statements import Kind
+from tilth.runtime.applying.executor import DONE, HELD, _deploy, _Run
+from tilth.sql.language.parser import parse
+from tilth.sql.language.statements import Kind
 
 GRAPH = compiled(
     parse(

@@ -8,7 +8,7 @@ import pytest
 import tilth
 from tilth.core.errors import TilthError
 from tilth.interfaces.cli.commands import run
-from tilth.runtime import loader
+from tilth.runtime.project import loader
 
 SOURCE = "CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');"
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tilth.core.time import show_instant
-from tilth.runtime.scrubbing import EVERY, due
-from tilth.runtime.verifying import BLOB, Item
+from tilth.runtime.keeping.scrubbing import EVERY, due
+from tilth.runtime.showing.verifying import BLOB, Item
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tilth.core.errors import TilthError
-from tilth.runtime.settings import KEYS, Keep, Limits, Settings, settings
+from tilth.runtime.project.settings import KEYS, Keep, Limits, Settings, settings
 
 
 def given(folder: Path, text: str | bytes) -> Settings:

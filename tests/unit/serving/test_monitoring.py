@@ -11,18 +11,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tilth.adapters.duckdb_engine import DuckDBEngine
+from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.core.errors import TamperError
 from tilth.core.schema import DataType
-from tilth.ml.learning.evaluation import evaluate
-from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
-from tilth.ml.serving import monitoring
-from tilth.ml.serving.logged import Watched, decode
-from tilth.ml.serving.monitoring import Tuned
-from tilth.ml.serving.predictor import Predictor
+from tilth.ml.model.metrics import evaluate
+from tilth.ml.model.predictor import Predictor
+from tilth.ml.model.spec import TrainingSpec
+from tilth.ml.watching import monitoring
+from tilth.ml.watching.logged import Watched, decode
+from tilth.ml.watching.monitoring import Tuned
 from tilth.ports.predictions import arrow
-from tilth.runtime.registry import load
+from tilth.ports.registry import load
 
 START = datetime(2024, 1, 1)
 LEARNERS, SCORERS = partial(load, "tilth.learners"), partial(load, "tilth.scorers")

@@ -11,12 +11,12 @@ import pytest
 
 from tilth.core.errors import InputError, TargetError
 from tilth.core.schema import DataType
-from tilth.ml.bundles.signature import Input, Signature
-from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
-from tilth.ml.serving.once import once
-from tilth.ml.serving.predictor import Predictor
-from tilth.runtime.registry import load
+from tilth.ml.model.once import once
+from tilth.ml.model.predictor import Predictor
+from tilth.ml.model.signature import Input, Signature
+from tilth.ml.model.spec import TrainingSpec
+from tilth.ports.registry import load
 
 ROWS = 400
 RNG = np.random.default_rng(4)

@@ -15,19 +15,20 @@ import pytest
 import http_server
 import shop_project
 from http_server import ROW
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.core.errors import InputError, UnknownNameError
 from tilth.core.time import parse_instant
 from tilth.interfaces.http.door import Door
 from tilth.interfaces.http.predictions import predict
-from tilth.ml.serving.rollout import Progress, Stage
+from tilth.ml.watching.rollout import Progress, Stage
 from tilth.ports.predictions import MemoryLog
-from tilth.runtime import generations, rollouts
-from tilth.runtime.answering import WAITING, Answering, Route, Side
-from tilth.runtime.node import Node, NotServingError
-from tilth.runtime.reconciler import Reconciler
+from tilth.runtime.keeping.reconciler import Reconciler
+from tilth.runtime.record import generations
+from tilth.runtime.serving import rollouts
+from tilth.runtime.serving.answering import WAITING, Answering, Route, Side
+from tilth.runtime.serving.node import Node, NotServingError
 from tilth.runtime.workspace import version_of
-from tilth.sql.statements import Kind
+from tilth.sql.language.statements import Kind
 
 BODY = json.dumps(ROW).encode()
 

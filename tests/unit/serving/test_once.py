@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tilth.core.errors import InputError
-from tilth.ml.serving.once import apart, once
+from tilth.ml.model.once import apart, once
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True):

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.core.errors import InputError, TamperError, UnknownNameError
-from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.training import Files, train
-from tilth.ml.serving.gaps import Gaps
-from tilth.ml.serving.predictor import Predictor
-from tilth.runtime.registry import load
+from tilth.ml.model.gaps import Gaps
+from tilth.ml.model.predictor import Predictor
+from tilth.ml.model.spec import TrainingSpec
+from tilth.ports.registry import load
 
 SCORERS = partial(load, "tilth.scorers")
 START = datetime(2013, 1, 1)

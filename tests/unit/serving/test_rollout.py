@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tilth.ml.serving.rollout import Observation, Progress, Stage, late, observe, start, takes
-from tilth.sql.statements import Rollout
+from tilth.ml.watching.rollout import Observation, Progress, Stage, late, observe, start, takes
+from tilth.sql.language.statements import Rollout
 
 BOTH = Rollout(shadow_requests=100, canary_share=0.1, canary_requests=200, max_error_rate=0.01)
 FAST = Rollout(canary_share=0.5, canary_requests=200, max_p99=timedelta(milliseconds=20))

@@ -3,7 +3,7 @@
 import pytest
 
 from tilth.core.schema import DataType, Field, Schema
-from tilth.sql.rewrite import JoinPrediction, ModelShape, RowPrediction, predictions
+from tilth.sql.queries.rewrite import JoinPrediction, ModelShape, RowPrediction, predictions
 
 SHAPE = ModelShape(("x",), ("y", "y_probabilities"), ("y_probabilities",))
 SCHEMAS = {"d": Schema((Field("x", DataType.FLOAT), Field("extra", DataType.JSON)))}

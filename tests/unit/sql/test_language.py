@@ -4,9 +4,9 @@ import pytest
 from cases import pairs
 
 from tilth.core.errors import LanguageError, TilthError
-from tilth.sql import statements as s
-from tilth.sql.parser import parse, parse_one
-from tilth.sql.printer import show
+from tilth.sql.language import statements as s
+from tilth.sql.language.parser import parse, parse_one
+from tilth.sql.language.printer import show
 
 CANONICAL = pairs("canonical.txt")
 ERRORS = pairs("errors.txt")

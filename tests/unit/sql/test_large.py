@@ -6,9 +6,10 @@ import pytest
 
 from tilth.core.errors import LanguageError
 from tilth.core.schema import DataType, Field, Schema
-from tilth.sql import lineage, trees
-from tilth.sql.parser import parse
-from tilth.sql.rewrite import ModelShape, predictions
+from tilth.sql.language import trees
+from tilth.sql.language.parser import parse
+from tilth.sql.queries import lineage
+from tilth.sql.queries.rewrite import ModelShape, predictions
 
 SCHEMAS = {"d": Schema((Field("a", DataType.INTEGER), Field("x", DataType.INTEGER)))}
 SHAPES = {"late": ModelShape(("x",), ("late",))}

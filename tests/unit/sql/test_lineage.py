@@ -6,8 +6,8 @@ import pytest
 
 from tilth.core.errors import LanguageError, Position, UnknownNameError
 from tilth.core.schema import DataType, Field, Schema
-from tilth.sql.lineage import TableScan, origin, output_names, scans, tables
-from tilth.sql.pushdown import Filter
+from tilth.sql.queries.lineage import TableScan, origin, output_names, scans, tables
+from tilth.sql.queries.pushdown import Filter
 
 
 def schema(**columns: str) -> Schema:

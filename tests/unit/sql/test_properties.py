@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.core.errors import TilthError
-from tilth.sql import statements as s
-from tilth.sql.normal import normal
-from tilth.sql.parse_models import SIGNALS
-from tilth.sql.parser import parse, parse_one
-from tilth.sql.printer import show
-from tilth.sql.tokens import RESERVED, Cursor
+from tilth.sql.language import statements as s
+from tilth.sql.language.models import SIGNALS
+from tilth.sql.language.normal import normal
+from tilth.sql.language.parser import parse, parse_one
+from tilth.sql.language.printer import show
+from tilth.sql.language.tokens import RESERVED, Cursor
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
 BARE = st.text(string.ascii_lowercase + "_", min_size=1, max_size=8)

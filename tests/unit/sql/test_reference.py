@@ -7,10 +7,10 @@ import pytest
 
 from tilth.core.errors import UnsupportedError
 from tilth.resources.compiler import Facts, compile  # noqa: A004
-from tilth.sql import parse_actions, parser
-from tilth.sql import statements as s
-from tilth.sql.parser import parse
-from tilth.sql.printer import show
+from tilth.sql.language import actions, parser
+from tilth.sql.language import statements as s
+from tilth.sql.language.parser import parse
+from tilth.sql.language.printer import show
 
 TEXT = (Path(__file__).parents[3] / "docs" / "language.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```sql\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
@@ -24,7 +24,7 @@ def test_every_statement_has_an_example() -> None:
 
 def test_every_verb_and_kind_has_a_heading() -> None:
     headings = " ".join(re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE))
-    for word in {*parser.VERBS, *parse_actions.KINDS} - {"WITH", "FROM", "VALUES", "CREATE"}:
+    for word in {*parser.VERBS, *actions.KINDS} - {"WITH", "FROM", "VALUES", "CREATE"}:
         assert word in headings, word
 
 
@@ -38,7 +38,7 @@ def test_the_declarations_are_a_project() -> None:
     assert [r.name for r in graph.upstream("late_api")] == ["ops", "wx", "departures", "late"]
 
 
-@pytest.mark.parametrize("word", sorted(parse_actions.LATER))
+@pytest.mark.parametrize("word", sorted(actions.LATER))
 def test_what_comes_later_is_named(word: str) -> None:
     if word != "ANOMALY":
         assert f"`{word}`" in TEXT.replace("`CREATE ", "`")

@@ -7,7 +7,7 @@ import pytest
 
 from tilth.core.errors import TilthError
 from tilth.core.schema import DataType, Field, Schema
-from tilth.sql.rewrite import (
+from tilth.sql.queries.rewrite import (
     JoinPrediction,
     ModelShape,
     RowPrediction,

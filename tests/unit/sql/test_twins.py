@@ -4,7 +4,7 @@ import pytest
 
 from tilth.core.errors import ProjectError
 from tilth.core.schema import DataType, Field, Schema
-from tilth.sql.twins import settled
+from tilth.sql.queries.twins import settled
 
 TWINS = Schema(tuple(Field(n, DataType.INTEGER) for n in ("id", "Amount", "amount", "Id2")))
 ALONE = Schema((Field("id", DataType.INTEGER), Field("x", DataType.INTEGER)))

@@ -18,7 +18,7 @@ from tilth.interfaces.cli import ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, version_number
 
 if TYPE_CHECKING:
-    from tilth.runtime.session import Result, Session
+    from tilth.runtime.asking.session import Result, Session
 
 PROMPT, MORE = "tilth> ", "  ...> "
 
@@ -98,7 +98,7 @@ def _give_up() -> None:
 
 def _answer(session: Session, line: show.Line, text: str, form: str, limit: int) -> bool:
     """Perform the text's statements and print what each answers; whether a candidate was refused."""
-    from tilth.sql.parser import parse, parse_one
+    from tilth.sql.language.parser import parse, parse_one
 
     refused = False
     for one in parse(text) or (parse_one(text),):
@@ -184,7 +184,7 @@ def predict(
     MODEL may carry a version: late@3.
     Example: tilth predict late origin=JFK dest=LAX carrier=DL distance=2475 --explain
     """
-    from tilth.ml.serving.gaps import GapWarning
+    from tilth.ml.model.gaps import GapWarning
 
     name, _, pinned = model.partition("@")
     if pinned and version_number(pinned) is None:
@@ -218,7 +218,7 @@ def _given(pairs: tuple[str, ...], types: dict[str, str], model: str) -> dict[st
 def _typed(pair: str, types: dict[str, str], model: str) -> tuple[str, Any]:
     """`name=value` with the value in the input's type."""
     from tilth.core.names import did_you_mean
-    from tilth.ml.serving.values import fitted
+    from tilth.ml.model.values import fitted
 
     key, sep, text = pair.partition("=")
     if not sep:

@@ -91,7 +91,7 @@ def plan(project: str, environment: str | None, as_json: bool, clock: str | None
     Example: tilth plan --env dev
     """
     from tilth.plan.explain import facts, words
-    from tilth.runtime.generations import check_name
+    from tilth.runtime.record.generations import check_name
 
     if environment is not None:
         check_name(environment)
@@ -111,7 +111,7 @@ def apply(project: str, environment: str | None, as_json: bool, clock: str | Non
     Exit status 8 when a candidate did not pass its gate: the rest is done, and the champion stays.
     Example: tilth apply --env dev
     """
-    from tilth.runtime.session import applied_facts
+    from tilth.runtime.asking.session import applied_facts
 
     line = show.Line()
     try:
@@ -196,7 +196,7 @@ def drill(
     Exit status 1 when the drill shows that something would have gone unnoticed.
     Example: tilth drill late drift
     """
-    from tilth.sql.statements import Drill, DrillKind
+    from tilth.sql.language.statements import Drill, DrillKind
 
     done = opened(project, clock).session(environment).perform(Drill(model, DrillKind(kind)))
     show.facts(done.facts, done.text, as_json)

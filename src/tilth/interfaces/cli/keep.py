@@ -62,11 +62,11 @@ def backup(file: str, with_keys: bool, project: str, as_json: bool, clock: str |
     Sources, *.sql files and the token are not in it, and the private key only with --with-keys.
     Example: tilth backup flights-2026-11-28.tilth --with-keys
     """
-    from tilth import keeping
+    from tilth.app import backups
 
     line = show.Line()
     try:
-        made = keeping.backup(opened(project, clock), file, with_keys=with_keys, progress=line)
+        made = backups.backup(opened(project, clock), file, with_keys=with_keys, progress=line)
     finally:
         line.close()
     key = "with the private key" if made.keys else "without the private key: keep that elsewhere"
@@ -74,7 +74,7 @@ def backup(file: str, with_keys: bool, project: str, as_json: bool, clock: str |
         f"{file} holds {made.blobs} blobs, {made.bundles} bundles, {made.predictions} files of predictions and a state "
         f"of {made.audit_rows} audit rows in {show_size(made.bytes)}, {key}."
     )
-    show.facts(keeping.facts(made), words, as_json)
+    show.facts(backups.facts(made), words, as_json)
 
 
 @click.command()
@@ -94,17 +94,17 @@ def restore(
     \b
     Example: tilth restore flights-2026-11-28.tilth --project flights --force
     """
-    from tilth import keeping
+    from tilth.app import backups
 
     if new_head == (file is not None):
         raise ProjectError("Name one backup, or give --new-head.", hint="Example: tilth restore FILE")
     if file is None:
-        length = keeping.new_head(opened(project, clock))
+        length = backups.new_head(opened(project, clock))
         show.facts({"audit_rows": length}, f"The head of {length} audit rows is signed.", as_json)
         return
     line = show.Line()
     try:
-        done = keeping.restore(project, file, force=force, progress=line, clock=_clock(clock))
+        done = backups.restore(project, file, force=force, progress=line, clock=_clock(clock))
     finally:
         line.close()
     what = f"{done.audit_rows} audit rows, {done.blobs} blobs, {done.bundles} bundles"
@@ -116,7 +116,7 @@ def restore(
             "Its private key is not there: what was signed is served, and nothing new can be signed. "
             "Put signing_key.pem into .tilth/keys (chmod 600) to go on."
         )
-    show.facts(keeping.facts(done), "\n".join(rows), as_json)
+    show.facts(backups.facts(done), "\n".join(rows), as_json)
 
 
 def _clock(path: str | None) -> FileClock | None:

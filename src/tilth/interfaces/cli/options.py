@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.core.names import is_environment_name
 
 MOST = 2**53  # of versions, generations and rows

@@ -25,7 +25,7 @@ from tilth.interfaces.cli import ctrl_c
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tilth.runtime.executor import Did
+    from tilth.runtime.applying.executor import Did
 
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import click
 
-from tilth.app import Project
+from tilth.app.project import Project
 from tilth.core.errors import StateChangedError
 from tilth.interfaces.cli import show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
@@ -46,7 +46,7 @@ def up(
     """
     from tilth.interfaces.http.guard import token
     from tilth.interfaces.http.server import HOST, listen, serve
-    from tilth.runtime.node import SERVED, Node
+    from tilth.runtime.serving.node import SERVED, Node
 
     found = opened(project, clock)
     if not found.applied:
@@ -89,7 +89,7 @@ def up(
 
 def words(node: object, url: str) -> list[str]:
     """What is served, and where to look."""
-    from tilth.runtime.node import Node
+    from tilth.runtime.serving.node import Node
 
     assert isinstance(node, Node)
     health, table = node.health(), node.table

@@ -68,7 +68,7 @@ def _planned(query: str, since: datetime, until: datetime) -> pa.Table:
     """What the dataset's query makes of the flights, as if all of them had arrived."""
     import pyarrow.compute as pc
 
-    from tilth.adapters.duckdb_engine import DuckDBEngine
+    from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 
     flights = data.flights(since, until)
     place = flights.schema.get_field_index("arr_delay")

@@ -212,7 +212,7 @@ def _single_rows(scene: Scene, inputs: list[str]) -> list[bytes]:
 
 def flipped_bit(scene: Scene) -> str:
     """One bit of the served bundle is turned over on the disk."""
-    from tilth.app import Project
+    from tilth.app.project import Project
 
     version = scene.state("version", model=MODEL, version=int(scene.target("model", MODEL) or 0))[0]
     folder = scene.project.work().bundles.path(str(version["digest"]))

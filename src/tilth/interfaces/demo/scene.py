@@ -16,11 +16,11 @@ from tilth.interfaces.demo.serving import Answers, Client, DemoError, Server, to
 
 if TYPE_CHECKING:
     from tilth.adapters.clocks import FileClock
-    from tilth.app import Project
+    from tilth.app.project import Project
     from tilth.interfaces.demo.airline import Airline
     from tilth.ports.progress import Progress
     from tilth.ports.state import Row
-    from tilth.runtime.executor import Applied
+    from tilth.runtime.applying.executor import Applied
 
 START = datetime(2013, 5, 1)  # noqa: DTZ001  (local time)
 END = datetime(2013, 10, 1)  # noqa: DTZ001

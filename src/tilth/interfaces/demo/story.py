@@ -72,10 +72,10 @@ def _play(scene: Scene, number: int, title: str, play: Callable[[Scene], str]) -
 def setting(root: str, progress: Progress) -> Scene:
     """The project as `tilth init` makes it, on the morning of the first of May, with the airline's systems around it."""
     from tilth.adapters.clocks import FileClock
-    from tilth.app import Project
+    from tilth.app.project import Project
     from tilth.interfaces.cli.init import create
     from tilth.interfaces.demo.airline import Airline
-    from tilth.sql.statements import CreateDataset
+    from tilth.sql.language.statements import CreateDataset
 
     progress.step("read the flights of 2013")
     create(root, "flights", START)

@@ -29,8 +29,8 @@ from tilth.interfaces.http.bodies import (
 )
 from tilth.interfaces.http.guard import Guard
 from tilth.interfaces.http.predictions import predict
-from tilth.runtime.answering import Answering, Route, Side
-from tilth.runtime.node import Node
+from tilth.runtime.serving.answering import Answering, Route, Side
+from tilth.runtime.serving.node import Node
 
 TEXT = b"text/plain; charset=utf-8"
 PREDICT = "/predict/"

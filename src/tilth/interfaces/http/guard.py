@@ -11,7 +11,7 @@ import os
 import re
 import secrets
 
-from tilth.adapters import own
+from tilth.adapters.files import own
 from tilth.core.errors import AuthError, InputError, StorageError
 
 _LOOPBACK = re.compile(rb"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?\Z", re.IGNORECASE)

@@ -19,8 +19,8 @@ from tilth.core.names import did_you_mean
 from tilth.core.schema import DataType
 from tilth.interfaces.http.bodies import encode
 from tilth.interfaces.http.predictions import checked
-from tilth.ml.serving.once import apart
-from tilth.runtime.answering import Answering, Reply, Route, Side
+from tilth.ml.model.once import apart
+from tilth.runtime.serving.answering import Answering, Reply, Route, Side
 
 DATATYPES = {
     DataType.BOOLEAN: "BOOL",

@@ -14,8 +14,8 @@ import msgspec
 
 from tilth.core.errors import InputError, UnknownNameError
 from tilth.core.names import did_you_mean
-from tilth.ml.serving.once import whole
-from tilth.runtime.answering import Answering, Reply, Route
+from tilth.ml.model.once import whole
+from tilth.runtime.serving.answering import Answering, Reply, Route
 
 MOST_ROWS = 20_000  # in one request
 MOST_EXPLAINED = 200

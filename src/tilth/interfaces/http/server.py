@@ -1,6 +1,6 @@
 """Runs a node and its door on uvicorn until a signal: the serving process of `tilth up`.
 
-It listens on the loopback address only. The thread of the event loop answers, one thread polls the state (`runtime.node`),
+It listens on the loopback address only. The thread of the event loop answers, one thread polls the state (`runtime.serving.node`),
 and one reads it for the console.
 """
 
@@ -23,8 +23,8 @@ from tilth.interfaces.http.connection import connection
 from tilth.interfaces.http.crowd import Crowd, descriptors
 from tilth.interfaces.http.door import Door
 from tilth.interfaces.http.status import status
-from tilth.runtime.answering import Answering
-from tilth.runtime.node import Node
+from tilth.runtime.serving.answering import Answering
+from tilth.runtime.serving.node import Node
 from tilth.runtime.workspace import Workspace
 
 if TYPE_CHECKING:

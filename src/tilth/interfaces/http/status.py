@@ -7,8 +7,8 @@ from typing import Any
 
 from tilth.interfaces.http.metrics import Metrics
 from tilth.ports.state import Row
-from tilth.runtime.node import Node
-from tilth.runtime.standing import standing
+from tilth.runtime.serving.node import Node
+from tilth.runtime.showing.standing import standing
 from tilth.runtime.workspace import Workspace
 
 LOOKS = 400  # points of a chart

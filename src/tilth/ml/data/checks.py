@@ -27,9 +27,9 @@ from tilth.ml.data import identity
 from tilth.ml.data.snapshots import Marks
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.snapshots import CheckResult
-from tilth.sql import gaps
-from tilth.sql.printer import show_check
-from tilth.sql.statements import CheckKind, CreateDataset, Expectation, OnFail
+from tilth.sql.language.printer import show_check
+from tilth.sql.language.statements import CheckKind, CreateDataset, Expectation, OnFail
+from tilth.sql.queries import gaps
 
 ROWS = "rows"  # what the rows under test are called in every query made here
 
@@ -387,7 +387,7 @@ def split_comparison(expression: str) -> tuple[str, bool]:
 
 def _top_level(expression: str) -> Iterable[tuple[int, str]]:
     """Words and signs outside brackets and quotes, upper-cased, with their places."""
-    from tilth.sql.tokens import tokens_of
+    from tilth.sql.language.tokens import tokens_of
 
     depth = 0
     for token in tokens_of(expression):

@@ -38,8 +38,8 @@ from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import CheckResult, Manifest, Part, QuarantineFile
 from tilth.ports.source import Notice, Scan, Source
-from tilth.sql.printer import show_check
-from tilth.sql.statements import CheckKind, CreateDataset, OnFail
+from tilth.sql.language.printer import show_check
+from tilth.sql.language.statements import CheckKind, CreateDataset, OnFail
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -2,7 +2,7 @@
 
 The bits come from the KEY or, where there is none, from all columns of the snapshot, whatever a model uses of them. So
 training and gate deal the same rows into the same slices, a row keeps its slice from one training to the next, and a
-corrected row of a key does not change sides. How rows are dealt is in `ml.learning.split`.
+corrected row of a key does not change sides. How rows are dealt is in `ml.judging.split`.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ from tilth.ports.limits import Limits
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Notice, Predicate, Scan, Source
 from tilth.ports.streams import closing
-from tilth.sql import lineage
-from tilth.sql.twins import settled
+from tilth.sql.queries import lineage
+from tilth.sql.queries.twins import settled
 
 if TYPE_CHECKING:
     import pyarrow as pa

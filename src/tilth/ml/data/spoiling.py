@@ -16,7 +16,7 @@ from tilth.ml.data import checks as checking
 from tilth.ml.data.checks import ROWS, Checks
 from tilth.ports.engine import QueryEngine
 from tilth.ports.snapshots import CheckResult
-from tilth.sql.statements import CheckKind, OnFail
+from tilth.sql.language.statements import CheckKind, OnFail
 
 if TYPE_CHECKING:
     import pyarrow as pa

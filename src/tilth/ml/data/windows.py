@@ -20,7 +20,7 @@ from tilth.ml.data.snapshots import Written, event_text
 from tilth.ports.blobs import Blobs
 from tilth.ports.engine import QueryEngine
 from tilth.ports.snapshots import CheckResult, Manifest, Part
-from tilth.sql.statements import CreateDataset, OnFail
+from tilth.sql.language.statements import CreateDataset, OnFail
 
 FUTURE = "future"  # the kind of the check that tells of rows from the future
 FIRST = datetime.min  # noqa: DTZ901 - data holds naive UTC times; the first that a calendar holds

@@ -11,14 +11,14 @@ import itertools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from tilth.ml.learning.calibration import (
+from tilth.ml.model.calibration import (
     Platt,
     Temperature,
     fit_platt,
     fit_temperature,
 )
-from tilth.ml.learning.evaluation import log_loss
-from tilth.ml.serving.curve import Curve
+from tilth.ml.model.curve import Curve
+from tilth.ml.model.metrics import log_loss
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import ResourceLimitError, TargetError, TrainingError
-from tilth.ml.learning import judging, split, target
+from tilth.ml.judging import split
+from tilth.ml.learning import evaluation, target
 from tilth.ml.learning.curves import fit_curve
-from tilth.ml.learning.evaluation import DECISIONS, higher_is_better
-from tilth.ml.learning.prepare import Preparation
-from tilth.ml.learning.spec import TrainingSpec, check_metric
-from tilth.ml.serving.curve import Curve, threshold
+from tilth.ml.model.curve import Curve, threshold
+from tilth.ml.model.metrics import DECISIONS, higher_is_better
+from tilth.ml.model.preparation import Preparation
+from tilth.ml.model.spec import TrainingSpec, check_metric
 from tilth.ports.learning import Budget, Fitted, Learner, Task
 
 if TYPE_CHECKING:
@@ -225,8 +226,8 @@ def _member(name: str, made: Fitted, task: Task, data: Rows, spec: TrainingSpec,
     scorer = scorers(made.scorer).load(made.payload, task, spec.threads)
     x, y = data.part("stop")
     scores = scorer.score(x)
-    loss = judging.measured("rmse" if task.kind == "regression" else "log_loss", y, scores)
-    return Member(name, made, scorer, judging.measured(task.metric, y, scores, _limit(spec)), loss)
+    loss = evaluation.measured("rmse" if task.kind == "regression" else "log_loss", y, scores)
+    return Member(name, made, scorer, evaluation.measured(task.metric, y, scores, _limit(spec)), loss)
 
 
 def _limit(spec: TrainingSpec) -> float:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import TargetError
 from tilth.ml.data.identity import row_ids
-from tilth.ml.learning import split
+from tilth.ml.judging import split
+from tilth.ml.judging.gates import FEWEST, FIRST
 from tilth.ml.learning.curves import fit_curve
 from tilth.ml.learning.fitting import Rows, Tools, fitted, floored, rows_of, task_of
-from tilth.ml.learning.gates import FEWEST, FIRST
-from tilth.ml.learning.spec import TrainingSpec
 from tilth.ml.learning.target import Target, encode
-from tilth.ml.serving.curve import Curve
+from tilth.ml.model.curve import Curve
+from tilth.ml.model.spec import TrainingSpec
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError, TargetError
-from tilth.ml.learning import split
-from tilth.ml.learning.calibration import Conformal, fewest_rows, fit_conformal
+from tilth.ml.judging import split
+from tilth.ml.model.calibration import Conformal, fewest_rows, fit_conformal
 from tilth.ports.learning import Budget, Fitted, Task
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tilth.ml.learning.fitting import Made, Rows, Tools
     from tilth.ml.learning.folding import Folds
-    from tilth.ml.learning.spec import TrainingSpec
+    from tilth.ml.model.spec import TrainingSpec
 
     Array = npt.NDArray[np.float64]
 

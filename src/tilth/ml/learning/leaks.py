@@ -86,7 +86,7 @@ def alone(values: Array, y: Array, kind: str) -> float:
     import numpy as np
 
     from tilth.ml.data.identity import mixed
-    from tilth.ml.learning.evaluation import roc_auc
+    from tilth.ml.model.metrics import roc_auc
 
     half = (
         mixed(np.arange(len(y), dtype=np.uint64)) % np.uint64(2) == 0

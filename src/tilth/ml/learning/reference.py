@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.ml.data.drift import WINDOW, compare
 from tilth.ml.data.profile import BINS, TOP, Categorical, Numeric, Profile
-from tilth.ml.learning.split import micros
+from tilth.ml.judging.split import micros
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import TargetError
 from tilth.core.names import literal
 from tilth.core.schema import DataType
-from tilth.ml.learning.columns import data_type
-from tilth.ml.learning.evaluation import BY_KIND
+from tilth.ml.model.columns import data_type
+from tilth.ml.model.metrics import BY_KIND
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from tilth.ml.learning.spec import TrainingSpec
+    from tilth.ml.model.spec import TrainingSpec
 
 MOST_CLASSES = 100
 FEW_NUMBERS = 10
@@ -87,7 +87,7 @@ def encode(values: Any, target: Target) -> npt.NDArray[np.float64]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from tilth.ml.learning.columns import floats, numpy_of
+    from tilth.ml.model.columns import floats, numpy_of
 
     if target.kind == "regression":
         return np.ascontiguousarray(floats(values))
@@ -107,7 +107,7 @@ def known_rows(values: Any, name: str, mature: npt.NDArray[np.bool_] | None) -> 
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from tilth.ml.learning.columns import numpy_of
+    from tilth.ml.model.columns import numpy_of
 
     nan_too = pa.types.is_floating(values.type)
     known = np.asarray(numpy_of(pc.invert(pc.is_null(values, nan_is_null=nan_too))), dtype=np.bool_)

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.names import is_bare, quoted
-from tilth.ml.learning.columns import Column, plain_strings
-from tilth.ml.learning.prepare import MOST_LEVELS
+from tilth.ml.model.columns import Column, plain_strings
+from tilth.ml.model.preparation import MOST_LEVELS
 
 if TYPE_CHECKING:
     import pyarrow as pa

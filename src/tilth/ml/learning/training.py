@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import DataError, ResourceLimitError, TargetError, TrainingError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
-from tilth.ml.bundles.signature import outputs
 from tilth.ml.data import snapshots
-from tilth.ml.learning import folding, intervals, judging, leaks, split, target
+from tilth.ml.judging import split
+from tilth.ml.learning import evaluation, folding, intervals, leaks, target
 from tilth.ml.learning.fitting import (
     MORE_MEMORY,
     Getter,
@@ -29,10 +29,11 @@ from tilth.ml.learning.fitting import (
     rows_of,
     task_of,
 )
-from tilth.ml.learning.output import write
-from tilth.ml.learning.spec import ENGINES, TrainingSpec, check_metric
 from tilth.ml.learning.told import told
-from tilth.ml.serving.curve import threshold
+from tilth.ml.learning.write import write
+from tilth.ml.model.curve import threshold
+from tilth.ml.model.signature import outputs
+from tilth.ml.model.spec import ENGINES, TrainingSpec, check_metric
 from tilth.ports.learning import learning_of
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def train(
         made = replace(made, interval=found_ends, curve=replace(made.curve, conformal=found_ends.conformal))
     clock.lap("fit")
     report("judging on the newest rows" if folds is None else "judging", 0.93)
-    judged = judging.of_folds(folds, data) if folds is not None else judging.of_slice(data, made)
-    metrics = judging.metrics(task, data, made, judged, spec.slices, spec.minimum)
+    judged = evaluation.of_folds(folds, data) if folds is not None else evaluation.of_slice(data, made)
+    metrics = evaluation.metrics(task, data, made, judged, spec.slices, spec.minimum)
     metrics["leaks"] = [leak.plain() for leak in leaks.find(data)]
     report("writing the bundle", 0.97)
     os.makedirs(out, exist_ok=True)

@@ -1,0 +1,1 @@
+"""Formats of fitted members: each reads bytes that execute nothing, and scores."""

@@ -1,0 +1,1 @@
+"""Places outside that hold tables, a folder each, and what they share."""

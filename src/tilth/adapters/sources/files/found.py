@@ -1,0 +1,129 @@
+"""Which files are which table of a folder, a glob or one path, and which files are passed over.
+
+A table is one file, or all files of one kind in a folder of that name. Where files really lie is for `ports.places`.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tilth.adapters.sources.files.duck import refused
+from tilth.core.errors import SourceError, UnknownNameError
+from tilth.core.names import did_you_mean
+
+KINDS = {
+    **dict.fromkeys((".csv", ".tsv", ".tab"), "csv"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    ".parquet": "parquet",
+}
+PACKED = (".gz", ".zst")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Files by table, and the names of what was passed over: beside the tables, and in the folders of tables."""
+
+    tables: Mapping[str, tuple[str, ...]]
+    passed: Mapping[str, tuple[str, ...]]  # '' for those beside the tables, '/' for folders of folders
+    twins: Mapping[str, str]  # tables that two things would be, and which
+
+    def of(self, table: str) -> tuple[str, ...]:
+        """The table's files; an error when there is none, or they are not of one kind."""
+        if table not in self.tables:
+            raise UnknownNameError(
+                f"There is no table `{table}`.{self._perhaps(table)}",
+                hint=did_you_mean(table, self.tables, "tables"),
+            )
+        paths = self.tables[table]
+        several = len({kind_of(p) for p in paths}) > 1
+        if several or table in self.twins:
+            what = (
+                f"Table `{table}` has files of several kinds"
+                if several
+                else f"Two things would be table `{table}`"
+            )
+            raise SourceError(
+                f"{what}: {self.twins.get(table) or ', '.join(map(os.path.basename, paths[:5]))}.",
+                hint="Keep one, rename the others, or put files that are one table into a folder of its name.",
+            )
+        return paths
+
+    def _perhaps(self, table: str) -> str:
+        if table in self.passed.get("/", ()):
+            return f" {table}/ is passed over: its files lie in folders within it."
+        same = [n for n in self.passed.get("", ()) if stem(n).lower() == table.lower()]
+        return f" {same[0]} is passed over: {_WHY}." if same else ""
+
+
+_WHY = "files that are read end in " + ", ".join([*KINDS]) + ", and .gz or .zst after .csv or .jsonl"
+
+
+def find(path: str) -> Found:
+    """What there is at the path now."""
+    if not os.path.isdir(path):
+        paths = sorted(glob.glob(path))
+        if not paths:
+            raise SourceError(f"There is nothing at {path}.", hint="Correct the source's path.")
+        return _collected([(p, os.path.basename(p)) for p in paths], folders=False)
+    return _collected([(os.path.join(path, n), n) for n in _names(path)], folders=True)
+
+
+def _collected(entries: Iterable[tuple[str, str]], *, folders: bool) -> Found:
+    tables: dict[str, tuple[str, ...]] = {}
+    passed: dict[str, tuple[str, ...]] = {}
+    twins: dict[str, str] = {}
+    beside: list[str] = []
+    deeper: list[str] = []
+    for path, name in entries:
+        table, members = stem(name), _one(path)
+        if folders and os.path.isdir(path):
+            inner = _names(path)
+            table, members = name, tuple(os.path.join(path, n) for n in inner if kind_of(n))
+            if not members and any(os.path.isdir(os.path.join(path, n)) for n in inner if not _silent(n)):
+                deeper.append(name)
+            if members:
+                passed[name] = tuple(n for n in inner if not kind_of(n) and not _silent(n))
+        elif not kind_of(name):
+            members = ()
+            beside += [] if _silent(name) else [name]
+        if members and table in tables:
+            twins[table] = f"{twins.get(table) or os.path.basename(tables[table][0])} and {name}"
+        if members:
+            tables[table] = (*tables.get(table, ()), *members)
+    return Found(tables, {**passed, "": tuple(beside), "/": tuple(deeper)}, twins)
+
+
+def kind_of(path: str) -> str:
+    """csv, jsonl or parquet by the name's ending; empty for what is not read."""
+    base, ending = os.path.splitext(path.lower())
+    packed = ending in PACKED
+    kind = KINDS.get(os.path.splitext(base)[1] if packed else ending, "")
+    return "" if packed and kind == "parquet" else kind
+
+
+def stem(path: str) -> str:
+    """The file's name without its endings."""
+    base, ending = os.path.splitext(os.path.basename(path))
+    return os.path.splitext(base)[0] if ending.lower() in PACKED else base
+
+
+def _one(path: str) -> tuple[str, ...]:
+    return (path,)
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise refused(error) from error
+
+
+def _silent(name: str) -> bool:
+    """What nobody takes for a table: hidden files, marks such as _SUCCESS, checksums, and databases, which are sources."""
+    ours = name.lower().endswith(
+        (".crc", "~", ".db", ".sqlite", ".sqlite3", ".duckdb", "-wal", "-shm", "-journal")
+    )
+    return name.startswith((".", "_")) or ours

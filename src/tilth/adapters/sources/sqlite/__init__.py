@@ -1,0 +1,1 @@
+"""SQLite files, whose cells need not be what their column says."""

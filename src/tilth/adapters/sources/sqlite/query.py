@@ -1,0 +1,129 @@
+"""The queries of a scan over a SQLite table: what SQLite sends, what DuckDB makes of it, and which rows do not fit.
+
+Cells travel as `v0`, `v1`, ...; a first row of known types leads them and is dropped again. A predicate is tested by
+SQLite where it means the same there, by DuckDB otherwise. `sqlite_cells` knows how one column is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from tilth.adapters.sources.predicates import condition
+from tilth.adapters.sources.sqlite.cells import TIMES, Cell
+from tilth.core.names import literal, quoted
+from tilth.core.schema import DataType
+from tilth.ports.source import Predicate
+
+_DATED = "'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9]*[0-9zZ]'"  # not `0044-03-15 (BC)`, and no number
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """The queries of one scan. `cells` are those wanted, in order, then those that only predicates need."""
+
+    table: str
+    cells: tuple[Cell, ...]
+    wanted: int
+    tests: tuple[tuple[int, Predicate], ...]
+
+    # --- the rows that fit ---------------------------------------------------------------------------------
+
+    def sent(self) -> str:
+        """What SQLite runs for the scan."""
+        first = [condition(w, self.cells[i].compared) for i, w in self.tests if _pushed(self.cells[i], w)]
+        likely = [t for i, w in self.tests if (t := _likely(self.cells[i], w))]
+        fits = [f"NOT {c.misfit}" for c in self.cells if not c.null]
+        values = ", ".join(c.sent if c.null else c.fitting for c in self.cells)
+        return (
+            f"{self._leading()} UNION ALL SELECT {values or '0'} FROM {quoted(self.table)}"
+            f" WHERE {' AND '.join([*first, *likely, *fits]) or '1 = 1'}"
+        )
+
+    def made(self) -> str:
+        """What DuckDB makes of it (`rows`)."""
+        listed = ", ".join(f"r{i} AS {quoted(c.name)}" for i, c in enumerate(self.cells[: self.wanted]))
+        later = [condition(w, f"r{i}") for i, w in self.tests if not _pushed(self.cells[i], w)]
+        fits = [f"NOT {self._late(i)}" for i, c in enumerate(self.cells) if c.later and not c.null]
+        return f"{self._real()} SELECT {listed or 'none'} FROM made WHERE {' AND '.join([*fits, *later]) or 'true'}"
+
+    # --- the rows that do not ------------------------------------------------------------------------------
+
+    def looked(self, line: str) -> str:
+        """What SQLite runs to find rows that do not fit; `line` is the expression that numbers them."""
+        values = [c.sent for c in self.cells]
+        words = [f"CASE WHEN {c.misfit} THEN {c.words} ELSE '' END" for c in self.cells]
+        texts = [f"(typeof({quoted(c.name)}) = 'text' AND NOT {c.surely})" for c in self.cells if c.later]
+        likely = [
+            t for i, w in self.tests if (t := _likely(self.cells[i], w))
+        ]  # what is too early for sure is not looked at
+        source = f"SELECT {line} AS tilth_line, * FROM {quoted(self.table)}"
+        suspects = " OR ".join([*(c.misfit for c in self.cells), *texts]) or "0"
+        return (
+            f"{self._leading(told=True)} UNION ALL SELECT {', '.join(['tilth_line', *values, *words])}"
+            f" FROM ({source}) WHERE {' AND '.join([*likely, f'({suspects})'])}"
+        )
+
+    def found(self) -> str:
+        """What DuckDB makes of that: the lines and the reasons of rows that do not fit, as far as the predicates let them."""
+        spans = range(len(self.cells))
+        why = ", ".join(f"CASE WHEN w{i} <> '' THEN w{i}{self._late_why(i)} END" for i in spans)
+        bad = {i: f"(w{i} <> '' OR {self._late(i)})" for i in spans}
+        tests = [f"({bad[i]} OR coalesce({condition(w, f'r{i}')}, false))" for i, w in self.tests]
+        return (
+            f"{self._real()} SELECT line, concat_ws('; ', {why}) AS reason FROM made"
+            f" WHERE {' AND '.join(['(' + ' OR '.join(bad.values()) + ')', *tests])}"
+        )
+
+    def counted(self) -> str:
+        """What DuckDB makes of `looked` to count the misfits of each cell."""
+        counts = [f"count(*) FILTER (w{i} <> '' OR {self._late(i)})" for i in range(len(self.cells))]
+        return f"{self._real()} SELECT {', '.join(counts)} FROM made"
+
+    # --- shared --------------------------------------------------------------------------------------------
+
+    def _leading(self, *, told: bool = False) -> str:
+        """A first row of known types; `told`: with a line before the cells, and the reasons after."""
+        values = [f"{c.leading} AS v{i}" for i, c in enumerate(self.cells)]
+        if told:
+            values = ["0 AS line", *values, *(f"'' AS w{i}" for i in range(len(self.cells)))]
+        return f"SELECT {', '.join(values) or '0 AS none'}"
+
+    def _real(self) -> str:
+        spans = range(len(self.cells))
+        moments = "".join(f", {self.cells[i].moment(f'v{i}')} AS m{i}" for i in spans)
+        reals = "".join(f", {self.cells[i].real(f'm{i}')} AS r{i}" for i in spans)
+        return f"WITH moments AS (SELECT *{moments} FROM rows), made AS (SELECT *{reals} FROM moments)"
+
+    def _late_why(self, i: int) -> str:
+        return f" WHEN {self._late(i)} THEN {self.cells[i].why(f'v{i}')}" if self.cells[i].later else ""
+
+    def _late(self, i: int) -> str:
+        return f"(v{i} IS NOT NULL AND r{i} IS NULL)" if self.cells[i].later else "false"
+
+
+def _pushed(cell: Cell, where: Predicate) -> bool:
+    """Whether SQLite decides the predicate as DuckDB does: texts against texts, numbers against numbers."""
+    values = where.value if isinstance(where.value, tuple) else (where.value,)
+    if cell.type is DataType.STRING:
+        return all(v is None or isinstance(v, str) for v in values)
+    numbers = all(v is None or (isinstance(v, int | float) and abs(v) < 1e300) for v in values)
+    return cell.type in {DataType.INTEGER, DataType.FLOAT} and numbers
+
+
+def _likely(cell: Cell, where: Predicate) -> str | None:
+    """What SQLite can rule out of comparisons that wait: texts that begin with a date which is a day too early or late.
+
+    Whatever else stands in such a column passes, and is compared when it is real; a zone moves a day by one at most.
+    """
+    if cell.type not in TIMES or not isinstance(where.value, date) or where.op not in {">", ">=", "<", "<="}:
+        return None
+    slack = timedelta(days=2 if where.op in {">", ">="} else -2)
+    try:
+        edge = literal((where.value - slack).isoformat()[:10])
+    except OverflowError:
+        return None
+    name = quoted(cell.name)
+    # Of texts with a four-digit year, what sorts below an early edge is early, however it goes on.
+    other = f"substr({name}, 5, 1) <> '-'" if where.op[0] == ">" else f"{name} NOT GLOB {_DATED}"
+    return f"({name} {where.op[0]}= {edge} OR {other})"

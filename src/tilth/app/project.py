@@ -1,0 +1,334 @@
+"""The composition root: a folder becomes a project with its adapters. What `tilth.open` gives.
+
+The one module that names adapters; everything below is handed ports.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import ProjectError, StateChangedError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tilth.adapters.state.sqlite.state import SqliteState
+    from tilth.plan.actions import Plan
+    from tilth.plan.snapshot import Current
+    from tilth.ports.clock import Clock
+    from tilth.ports.engine import QueryEngine
+    from tilth.ports.limits import Limits
+    from tilth.ports.predictions import PredictionLog
+    from tilth.ports.progress import Progress
+    from tilth.ports.state import Row
+    from tilth.resources.compiler import Facts
+    from tilth.resources.graph import Graph
+    from tilth.runtime.applying.executor import Applied, Did
+    from tilth.runtime.applying.garbage import Freed
+    from tilth.runtime.asking.model import Model
+    from tilth.runtime.asking.select import Loaded
+    from tilth.runtime.asking.session import Result, Session
+    from tilth.runtime.project.settings import Settings
+    from tilth.runtime.showing.verifying import Checked
+    from tilth.runtime.workspace import Keys, Workspace
+    from tilth.sql.language.statements import Statement
+
+
+class Project:
+    """A project folder, opened. Nothing is written until something is changed."""
+
+    def __init__(self, root: str, clock: Clock | None = None, *, home: str | None = None) -> None:
+        """`home` is where its state is, when that is not (yet) the folder's `.tilth`."""
+        from tilth.adapters.clocks import SystemClock
+        from tilth.runtime.project.loader import find_project
+        from tilth.runtime.project.settings import settings
+
+        if not root:
+            raise ProjectError("No folder is named.", hint="Name the project's folder; `.` is this one.")
+        self.root = os.path.abspath(root)
+        if home is None:
+            find_project(self.root)
+        self.home = home or os.path.join(self.root, ".tilth")  # where state, blobs, bundles and keys are kept
+        self.settings: Settings = settings(self.root)
+        self.clock: Clock = clock or SystemClock()
+        self._state: SqliteState | None = None
+        self._work: Workspace | None = None
+        self._loaded: Loaded = {}
+        self._keys_once = cache(self._keys)
+        self._deployed: tuple[Facts, tuple[str, ...], Graph] | None = None  # the last one asked for
+
+    @property
+    def applied(self) -> bool:
+        """Whether the project has a state at all; StateChangedError when it had one that is gone."""
+        from tilth.adapters.files import own
+
+        own.check_home(self.home)
+        path = os.path.join(self.home, "state.db")
+        if os.path.exists(path) and os.path.getsize(path):
+            return True
+        beside = [
+            n
+            for n in ("bundles", "blobs", "keys", "head.json")
+            if own.holds_something(os.path.join(self.home, n))
+        ]
+        if beside and not (os.path.exists(path) and os.path.getsize(path)):  # nobody has made it just now
+            raise StateChangedError(
+                f"The state file {path} is {'empty' if os.path.exists(path) else 'missing'}, though {', '.join(beside)} "
+                f"{'is' if len(beside) == 1 else 'are'} there.",
+                hint="Put it back from a backup, or run: tilth restore FILE. "
+                f"To begin anew without what was made, move {self.home} away.",
+            )
+        return False
+
+    def graph(self) -> Graph:
+        """What the project's files declare, with estimators that are there."""
+        from tilth.runtime.project import estimators
+        from tilth.runtime.project.loader import declarations
+
+        graph = self._compiled(declarations(self.root))
+        estimators.require(graph, os.path.join(self.root, estimators.FOLDER))
+        return graph
+
+    def _compiled(self, statements: Sequence[Statement]) -> Graph:
+        from tilth.resources.compiler import compile as compiled
+
+        return compiled(statements, self._facts())
+
+    def current(self, environment: str) -> Current:
+        """What is recorded of an environment; empty when the project was never applied."""
+        from tilth.plan.snapshot import Current
+        from tilth.runtime.record.generations import current
+
+        if not self.applied:
+            return Current(environment, serving=self.settings.serving)
+        return current(self.state(), environment, serving=self.settings.serving)
+
+    def plan(self, environment: str | None = None) -> Plan:
+        """What would change in the environment, and why. Reads files and state, and changes nothing.
+
+        Of the sources those of ON CHANGE datasets are asked whether they changed, and files and SQLite databases that are
+        to be collected from what they guess; one that cannot be asked is a note.
+        """
+        from tilth.plan.planner import plan
+        from tilth.runtime.applying import changes, notices
+
+        graph, name = self.graph(), environment or self.settings.environment
+        if self.applied:
+            found = changes.planned(self.work(), graph, name)
+        else:
+            found = plan(graph, self.current(name), self.clock.now())
+        return notices.foreseen(found, graph, self.root)
+
+    def session(
+        self,
+        environment: str | None = None,
+        progress: Progress | None = None,
+        tell: Callable[[Did], None] | None = None,
+    ) -> Session:
+        """Performs statements in an environment; see `runtime.asking.session`."""
+        from tilth.ports.progress import Silent
+        from tilth.runtime.asking.session import Session
+
+        name = environment or self.settings.environment
+        return Session(
+            self.work(),
+            name,
+            self.graph,
+            self.deployed,
+            self._compiled,
+            progress or Silent(),
+            tell,
+            self._loaded,
+            limits=self._limits(),
+        )
+
+    def _limits(self) -> Limits:
+        """What a statement may use: `statement_timeout` and `statement_memory` under [limits] of tilth.toml."""
+        from tilth.ports.limits import Limits
+
+        said = self.settings.limits
+        return Limits(said.statement_timeout.total_seconds(), said.statement_memory)
+
+    def apply(
+        self,
+        environment: str | None = None,
+        progress: Progress | None = None,
+        tell: Callable[[Did], None] | None = None,
+    ) -> Applied:
+        """Make the environment as the files declare it; see `runtime.applying.executor.apply`."""
+        from tilth.ports.progress import Silent
+        from tilth.runtime.applying.executor import apply
+
+        name = environment or self.settings.environment
+        return apply(self.work(), self.graph(), name, progress or Silent(), tell=tell)
+
+    def sql(self, text: str, environment: str | None = None) -> Result:
+        """Perform statements of the tilth language; the last one's result (`.arrow()`, `.rows()`, `.text`)."""
+        return self.session(environment).run(text)
+
+    def model(self, name: str, version: int | None = None, environment: str | None = None) -> Model:
+        """A model as a function: the version that the environment serves, or the one asked for."""
+        from tilth.runtime.asking.model import Model
+        from tilth.runtime.asking.select import models_of
+
+        models = models_of(self.work(), environment or self.settings.environment, self._loaded)
+        return Model(models.get(name, version))
+
+    def promote(self, source: str, target: str | None = None) -> int:
+        """Give `target` (by default where models serve) all pointers of `source` in one transaction; the new generation's number."""
+        from tilth.runtime.record.generations import promote
+
+        serving = self.settings.serving
+        return promote(
+            self.work().state,
+            source,
+            serving if target is None else target,
+            "promote",
+            self.clock.now(),
+            serving,
+        )
+
+    def rollback(self, environment: str | None = None, generation: int | None = None) -> int:
+        """Point back at an earlier generation (by default the one before, where models serve); the new generation's number."""
+        from tilth.runtime.record.generations import rollback
+
+        name = self.settings.serving if environment is None else environment
+        return rollback(self.work().state, name, generation, "rollback", self.clock.now())
+
+    def gc(self, keep: int = 10) -> Freed:
+        """Free what no environment's newest `keep` generations need; see `runtime.applying.garbage`."""
+        from tilth.runtime.applying.garbage import collect
+
+        return collect(self.work(), keep)
+
+    def deployed(self, environment: str | None = None) -> Graph:
+        """What was applied: the graph of the declarations that the environment's pointers hold."""
+        from tilth.runtime.record.generations import pointers_of
+        from tilth.sql.language.parser import parse_one
+
+        name = environment or self.settings.environment
+        _, pointers = pointers_of(self.state(), name) if self.applied else (0, ())
+        facts, texts = self._facts(), tuple(p.text for p in pointers)
+        if self._deployed is None or self._deployed[:2] != (facts, texts):
+            self._deployed = (facts, texts, self._compiled([parse_one(t) for t in texts]))
+        return self._deployed[2]
+
+    def verify(self, progress: Progress | None = None, *, quick: bool = False) -> Checked:
+        """Check the state, its audit chain and signed head, and every file that it names; see `runtime.showing.verifying`."""
+        from tilth.runtime.showing.verifying import Checked, check
+
+        if not self.applied:
+            return Checked()
+        self.state(trusted=True)  # what is wrong with its head is told with all the rest
+        return check(self.work(), progress, quick=quick)
+
+    def status(self, environment: str | None = None) -> dict[str, Any]:
+        """Where the environment stands, as plain facts; see `runtime.showing.standing`."""
+        from tilth.runtime.showing.standing import NEVER, standing
+
+        name = environment or self.settings.environment
+        return standing(self.work(), name) if self.applied else {**NEVER, "environment": name}
+
+    def diff(self, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
+        """How two versions, each (model, number), differ; see `runtime.showing.comparing`."""
+        from tilth.runtime.showing.comparing import compare
+
+        return compare(self.work(), first, second)
+
+    def generations(self, environment: str | None = None, limit: int = 20) -> tuple[Row, ...]:
+        """The newest generations of an environment, newest first."""
+        return self.state().read(
+            "generations", environment=environment or self.settings.environment, limit=limit
+        )
+
+    def state(self, *, trusted: bool = False) -> SqliteState:
+        """The project's state; made at first use. `trusted`: it is opened whatever its signed head says."""
+        if self._state is None:
+            from tilth.adapters.files import durable, own
+            from tilth.adapters.state.sqlite.state import open_state
+
+            try:
+                durable.make_folder(self.home)
+                own.check_home(self.home)
+            except OSError as error:
+                raise StorageError(
+                    f"{self.home} cannot be made ({error.strerror}).",
+                    hint="Give this user write access to the project's folder.",
+                ) from error
+            _ = self.applied  # a state that was lost is not begun anew
+            self._state = open_state(self.settings.state, self.home, self._keys_once, trusted=trusted)
+        return self._state
+
+    def work(self) -> Workspace:
+        """The ports that the runtime works with; folders are made, the heavy parts wait until they are asked for."""
+        if self._work is None:
+            from tilth.adapters.files.blobs import FileBlobs
+            from tilth.adapters.files.bundles import FileBundles
+            from tilth.adapters.files.locks import FileLocks
+            from tilth.runtime.workers import LocalJobs
+            from tilth.runtime.workspace import Workspace
+
+            self._work = Workspace(
+                self.root,
+                self.state(),
+                FileBlobs(os.path.join(self.home, "blobs")),
+                FileBundles(os.path.join(self.home, "bundles")),
+                FileLocks(self.home),
+                LocalJobs(folder=os.path.join(self.home, "bundles")),
+                self.clock,
+                cache(self._engine),
+                self._keys_once,
+                cache(self._log),
+                self.settings.serving,
+                self.settings.keep,
+            )
+        return self._work
+
+    def _facts(self) -> Facts:
+        """Versions of engines, sources that are installed, hashes of own estimators; nothing of it is imported."""
+        from tilth.resources.compiler import Facts
+        from tilth.runtime.project.estimators import FOLDER, hashes
+        from tilth.runtime.project.recipe_1 import hashes_1
+
+        engines, sources = _installed()
+        folder = os.path.join(self.root, FOLDER)
+        return Facts(engines, hashes(folder), sources, hashes_1(folder))
+
+    def _engine(self) -> QueryEngine:
+        from tilth.adapters.engines.duckdb_engine import DuckDBEngine
+        from tilth.adapters.files import durable, own
+
+        temp = os.path.join(self.home, "temp")
+        own.check(temp, folder=True)
+        try:
+            durable.make_folder(temp)
+        except OSError as error:
+            raise durable.refused(f"{temp} cannot be made", self.home, error) from error
+        return DuckDBEngine([self.home], temp=temp)
+
+    def _keys(self) -> Keys:
+        from tilth.adapters.files.keys import LocalKeys
+
+        signed = [os.path.join(self.home, name) for name in ("bundles", "head.json")]
+        return LocalKeys(os.path.join(self.home, "keys"), signed)
+
+    def _log(self) -> PredictionLog:
+        from tilth.adapters.files.predictions import FilePredictions
+
+        return FilePredictions(os.path.join(self.home, "predictions"))
+
+    def close(self) -> None:
+        if self._state is not None:
+            self._state.close()
+            self._state = None
+        self._work = None
+
+
+@cache
+def _installed() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The engines of models and of sources, as this process finds them installed."""
+    from tilth.ports.registry import names
+
+    return ("auto", *names("tilth.learners")), names("tilth.sources")

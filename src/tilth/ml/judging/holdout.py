@@ -1,0 +1,221 @@
+"""The rows that judge a candidate: due, labelled, and known to neither model when it was fitted, stopped or calibrated.
+
+Which rows a version was tuned on follows from its snapshot and how that was dealt (`split`). Where both models' rows
+were dealt alike the slices part them; else, and where a corrected row came again with a later time, rows are looked up
+by their ids. A version whose history was too short to keep rows aside answers those it saw by its folds, the answers of
+models of the other parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tilth.ml.data import identity, snapshots
+from tilth.ml.judging import split
+from tilth.ml.model.spec import TrainingSpec
+from tilth.ports.blobs import Blobs
+from tilth.ports.snapshots import Manifest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Ids = npt.NDArray[np.uint64]
+    Mask = npt.NDArray[np.bool_]
+    Array = npt.NDArray[np.float64]
+
+SKETCHED = 512  # hashes kept of a look's rows: shares of them are known to within 5 %
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What a version was tuned on: rows of a snapshot (None: it is gone), dealt `by` time, ids or folds.
+
+    `folds`: its answers by the id of all columns to rows that it saw, of models that did not.
+    """
+
+    version: int
+    manifest: Manifest | None
+    by: str
+    until: str | None
+    key: tuple[str, ...] = ()
+    event_time: str | None = None
+    how: int = identity.HOW
+    folds: Mapping[int, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that may judge, with their ids and times, and how many newer ones wait for their labels."""
+
+    table: pa.Table
+    ids: Ids
+    exact: Ids  # of all columns
+    when: npt.NDArray[np.int64] | None
+    immature: int = 0
+
+    def where(self, mask: Mask) -> Rows:
+        """Some of them."""
+        import pyarrow as pa
+
+        when = None if self.when is None else self.when[mask]
+        table = self.table.filter(pa.array(mask))
+        return Rows(table, self.ids[mask], self.exact[mask], when, self.immature)
+
+
+def rows_of(manifest: Manifest, blobs: Blobs, spec: TrainingSpec, versions: Sequence[Tuned]) -> Rows:
+    """The snapshot's rows after all slices that tuned one of the versions (the candidate first), as far as labels are due."""
+    import numpy as np
+    import pyarrow as pa
+
+    folded = versions[0].by == split.BY_FOLDS
+    until = [v.until for v in versions if v.by == split.BY_TIME and v.until is not None]
+    after = max(until, default=None) if spec.event_time and not folded else None
+    tables, ids, times, immature = [], [], [], 0
+    for table, own in _parts(manifest, blobs, spec, after):
+        when = split.micros(table, spec.event_time) if spec.event_time else None
+        mask = np.ones(table.num_rows, dtype=np.bool_) if folded else split.judge_mask(own, when, after)
+        mature = split.mature(when, spec.label_delay, spec.now)
+        if mature is not None:
+            immature += int((mask & ~mature).sum())
+            mask &= mature
+        tables.append(table.filter(pa.array(mask)))
+        ids.append(own[mask])
+        if when is not None:
+            times.append(when[mask])
+    if not tables:
+        tables = [snapshots.empty(manifest.schema)]
+    found = pa.concat_tables(tables)
+    exact = identity.row_ids(found, sorted(manifest.schema.names))
+    return Rows(
+        found, np.concatenate([np.empty(0, np.uint64), *ids]), exact,
+        np.concatenate([np.empty(0, np.int64), *times]) if spec.event_time else None, immature,
+    )  # fmt: skip
+
+
+def _parts(
+    manifest: Manifest, blobs: Blobs, spec: TrainingSpec, after: str | None
+) -> Iterator[tuple[pa.Table, Ids]]:
+    """Each part that may hold rows later than `after`, with their ids."""
+    import pyarrow as pa
+
+    columns = identity.columns_of(spec.key, manifest.schema.names)
+    late = None if after is None else after.removesuffix("Z")
+    for part in manifest.parts:
+        if late is not None and part.event_max is not None and part.event_max <= late:
+            continue
+        batches = list(snapshots.file_batches(blobs.path(part.blob)))
+        if batches:
+            yield pa.Table.from_batches(batches), snapshots.part_ids(part, blobs, columns)
+
+
+def labels(manifest: Manifest, blobs: Blobs, spec: TrainingSpec) -> pa.ChunkedArray:
+    """The target of all rows of a snapshot whose label is due: those that come quickly are of one kind."""
+    import pyarrow as pa
+
+    event = [spec.event_time] if spec.event_time and spec.label_delay else []
+    table = snapshots.read(manifest, blobs, list(dict.fromkeys([spec.target, *event]))).read_all()
+    when = split.micros(table, event[0]) if event else None
+    due = split.mature(when, spec.label_delay, spec.now)
+    found = table.column(spec.target)
+    return found if due is None else found.filter(pa.array(due))
+
+
+def seen(rows: Rows, version: Tuned, manifest: Manifest, blobs: Blobs, spec: TrainingSpec) -> Mask:
+    """Which of the rows the version was tuned on, or may have been."""
+    import numpy as np
+
+    none = np.zeros(len(rows.ids), dtype=np.bool_)
+    own = version.manifest
+    if own is None or not len(rows.ids) or _parted(version, manifest, spec):
+        return none
+    shared = tuple(sorted(set(own.schema.names) & set(manifest.schema.names)))
+    keyed = [k for k in (spec.key, version.key) if k and set(k) <= set(shared)]
+    columns = keyed[0] if keyed else shared
+    if not columns:
+        return none
+    plain = any(own.schema.field(c).type is not manifest.schema.field(c).type for c in columns)
+    mine = identity.row_ids(rows.table, columns, plain=plain)
+    known = np.concatenate([np.empty(0, np.uint64), *_tuned_ids(version, own, blobs, columns, plain)])
+    found: Mask = np.isin(mine, known)
+    return found
+
+
+def _parted(version: Tuned, manifest: Manifest, spec: TrainingSpec) -> bool:
+    """Whether the slices alone keep its rows from those that judge."""
+    assert version.manifest is not None
+    if version.by == split.BY_FOLDS:
+        return False
+    if version.by == split.BY_TIME:
+        same_time = version.event_time == spec.event_time is not None
+        return same_time and (version.manifest.id == manifest.id or not (spec.key or version.key))
+    if spec.event_time is not None:
+        return False
+    if spec.key or version.key:
+        return spec.key == version.key and _alike(version.manifest, manifest, spec.key)
+    names = tuple(sorted(manifest.schema.names))
+    same = names == tuple(sorted(version.manifest.schema.names))
+    return version.how != identity.HOW or (same and _alike(version.manifest, manifest, names))
+
+
+def _alike(own: Manifest, manifest: Manifest, columns: Sequence[str]) -> bool:
+    """Whether the columns have the same types in both."""
+    return all(
+        (found := own.schema.find(c)) is not None and found.type is manifest.schema.field(c).type
+        for c in columns
+    )
+
+
+def _tuned_ids(
+    version: Tuned, own: Manifest, blobs: Blobs, columns: Sequence[str], plain: bool
+) -> Iterator[Ids]:
+    """The ids, made of `columns`, of the rows that the version was tuned on."""
+    late = None if version.by != split.BY_TIME or version.until is None else split.as_micros(version.until)
+    dealt = identity.columns_of(version.key, own.schema.names)
+    for part in own.parts:
+        read = list(
+            dict.fromkeys(
+                [*columns, *([version.event_time] if late is not None and version.event_time else [])]
+            )
+        )
+        slices = snapshots.part_ids(part, blobs, dealt) if version.by == split.BY_ID else None
+        start = 0
+        for batch in snapshots.file_batches(blobs.path(part.blob), read):
+            ids = identity.row_ids(batch, columns, plain=plain)
+            if late is not None and version.event_time is not None:
+                ids = ids[split.micros(batch, version.event_time) <= late]
+            elif slices is not None:
+                ids = ids[~split.judge_mask(slices[start : start + batch.num_rows], None, None)]
+            start += batch.num_rows
+            yield ids
+
+
+# --- looks -------------------------------------------------------------------------------------------------
+
+
+def sketch(ids: Ids) -> bytes:
+    """What is kept of the rows of a look: how many differ, and the least of their hashes (Cohen and Kaplan 2007), little-endian."""
+    import numpy as np
+
+    mixed = np.unique(identity.mixed(ids))
+    return np.concatenate([np.array([len(mixed)], np.uint64), mixed[:SKETCHED]]).astype("<u8").tobytes()
+
+
+def shared(first: bytes, second: bytes) -> float:
+    """The share of the smaller look's rows that judged in both, estimated from their sketches."""
+    import numpy as np
+
+    (count, a), (others, b) = (
+        (int(s[0]), s[1:]) for s in (np.frombuffer(x, dtype="<u8") for x in (first, second))
+    )
+    if not count or not others:
+        return 0.0
+    full = [s[-1] for s, n in ((a, count), (b, others)) if n > SKETCHED]
+    if full:
+        a, b = a[a <= min(full)], b[b <= min(full)]
+    both, either = len(np.intersect1d(a, b)), len(np.union1d(a, b))
+    alike = both / either if either else 0.0
+    return min(1.0, alike / (1.0 + alike) * (count + others) / min(count, others))

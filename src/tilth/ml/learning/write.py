@@ -1,0 +1,186 @@
+"""Writes the files of a bundle: text, JSON and the member's own format, none of them executable.
+
+Bytes depend on what was learned only: keys are sorted, numbers are as they are, and no time, path or duration is said.
+Neighbours: `training` decides what goes in, `ml.bundles` seals it, `ml.model.predictor` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import TrainingError
+from tilth.ml.bundles.manifest import digests
+from tilth.ml.model.columns import data_type
+from tilth.ml.model.signature import Input, Signature
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from tilth.ml.learning.fitting import Made, Member, Rows
+    from tilth.ml.model.spec import TrainingSpec
+
+    Array = npt.NDArray[np.float64]
+
+ENGINE_PACKAGE = {"lightgbm": "lightgbm", "linear": "numpy", "sklearn": "scikit-learn"}
+MLFLOW_TYPE = {
+    "boolean": "boolean",
+    "integer": "long",
+    "float": "double",
+    "decimal": "double",
+    "date": "datetime",
+    "timestamp": "datetime",
+}
+
+
+def write(
+    out: str, spec: TrainingSpec, data: Rows, made: Made, scores: Array, metrics: dict[str, Any],
+    folds: dict[str, object] | None = None,
+) -> dict[str, str]:  # fmt: skip
+    """Write all files of the bundle; the sha256 of each by name. `scores` are those of the judged rows."""
+    from tilth.ml.learning.reference import profile, usual
+
+    signature, chosen = _signature(spec, data), made.chosen
+    known = profile(data, scores, spec.output)
+    weeks = usual(data, known, made.scores, spec.output, spec.event_time)
+    member = f"member.{chosen.fitted.suffix}"
+    kept, spread = _spread(made)
+    files: dict[str, bytes] = {
+        "signature.json": text(signature.plain()),
+        "prepare.json": text(data.preparation.plain()),
+        "calibration.json": text(
+            {**made.curve.plain(), "member": member, "scorer": chosen.fitted.scorer, "spread": kept}
+        ),
+        member: chosen.fitted.payload,
+        **spread,
+        "metrics.json": text(metrics),
+        "profile.json": text({**known.plain(), "usual": weeks}),
+        "MLmodel": _mlmodel(signature, chosen, member).encode(),
+    }
+    if folds is not None:
+        files["folds.json"] = text(folds)
+    for name, content in files.items():
+        with open(os.path.join(out, name), "wb") as file:
+            file.write(content)
+    return digests(files)
+
+
+def _spread(made: Made) -> tuple[dict[str, str] | None, dict[str, bytes]]:
+    """The file of the model that says how wide a row's interval is, and how `calibration.json` names it."""
+    found = made.interval.spread if made.interval is not None else None
+    if found is None:
+        return None, {}
+    name = f"spread.{found.fitted.suffix}"
+    return {"member": name, "scorer": found.fitted.scorer}, {name: found.fitted.payload}
+
+
+def text(value: object) -> bytes:
+    """JSON that people can read and that is the same bytes for the same value. TrainingError for numbers that are none."""
+    try:
+        made = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError as error:
+        place = next(_unending(value, ""), "")
+        raise TrainingError(
+            f"What was learned cannot be kept: {place.lstrip('.') or 'a number'} is not a finite number.",
+            hint="Look for values of extreme size in the dataset's columns, and filter or scale them in its query.",
+        ) from error
+    return made.encode() + b"\n"
+
+
+def _unending(value: object, at: str) -> Iterator[str]:
+    """Where in a JSON-able value there are numbers that are not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield at
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _unending(inner, f"{at}.{key}")
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _unending(inner, at)
+
+
+def _signature(spec: TrainingSpec, data: Rows) -> Signature:
+    """Inputs in the order of preparation; one that had a gap in any training row may be missing."""
+    tuned = data.table.slice(0, data.split.calibrate)
+    used = {c.name for c in data.preparation.columns}
+    inputs = tuple(
+        Input(c.name, c.type, required=not _gaps(tuned.column(c.name))) for c in data.preparation.columns
+    )
+    extra = [*spec.key, *([spec.event_time] if spec.event_time else [])]
+    carried = tuple(
+        Input(name, data_type(data.table.column(name).type), required=False)
+        for name in dict.fromkeys(extra)
+        if name not in used
+    )
+    return Signature(
+        model=spec.model,
+        target=spec.target,
+        output=spec.output,
+        kind=data.target.kind,
+        target_type=data.target.type,
+        inputs=inputs,
+        carried=carried,
+        classes=data.target.classes,
+        key=spec.key,
+        event_time=spec.event_time,
+        strict=spec.strict,
+    )
+
+
+def _gaps(values: Any) -> bool:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if values.null_count:
+        return True
+    return bool(pa.types.is_floating(values.type) and not pc.all(pc.is_finite(values)).as_py())
+
+
+def engine_versions(engine: str) -> dict[str, str]:
+    """The versions that decide what comes out: of tilth, of the engine's package, of numpy."""
+    out = {}
+    for package in ("tilth", "numpy", ENGINE_PACKAGE.get(engine, engine)):
+        try:
+            out[package] = version(package)
+        except PackageNotFoundError:
+            out[package] = "unknown"
+    return dict(sorted(out.items()))
+
+
+def _mlmodel(signature: Signature, chosen: Member, member: str) -> str:
+    """MLflow's description of a model folder, as YAML; flavors say which file is what."""
+    scorer = chosen.fitted.scorer
+    versions = engine_versions(chosen.engine)
+    rows = [
+        "flavors:",
+        "  tilth:",
+        f"    data: {member}",
+        f"    scorer: {scorer}",
+        f"    tilth_version: {versions['tilth']}",
+    ]
+    if scorer == "lightgbm":
+        rows += ["  lightgbm:", f"    data: {member}", f"    lgb_version: {versions['lightgbm']}"]
+        rows += ["    model_class: lightgbm.basic.Booster"]
+    if scorer == "skops":
+        rows += ["  sklearn:", f"    pickled_model: {member}", "    serialization_format: skops"]
+        rows += [f"    sklearn_version: {versions['scikit-learn']}"]
+    inputs = [
+        {"name": i.name, "type": MLFLOW_TYPE.get(i.type.value, "string"), "required": i.required}
+        for i in signature.inputs
+    ]
+    outs = [
+        {"name": o.name, "type": MLFLOW_TYPE.get(o.type.value, "string"), "required": True}
+        for o in signature.outputs
+    ]
+    rows += ["signature:", f"  inputs: {_yaml(inputs)}", f"  outputs: {_yaml(outs)}", "  params: null"]
+    return "\n".join(rows) + "\n"
+
+
+def _yaml(value: object) -> str:
+    """A JSON text as a single-quoted YAML scalar, as MLflow writes signatures."""
+    return "'" + json.dumps(value, ensure_ascii=False).replace("'", "''") + "'"

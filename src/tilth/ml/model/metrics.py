@@ -1,0 +1,203 @@
+"""The metrics that models are judged by, over numpy arrays, with nothing else needed.
+
+Each takes the truth and the model's output; labels are made from probabilities here and nowhere else.
+How two models are compared is in `gates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from tilth.core.errors import DataError, ProjectError
+from tilth.core.names import did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array: TypeAlias = "npt.NDArray[np.float64]"
+    Metric: TypeAlias = Callable[[Array, Array], float]
+
+SMALLEST = 1e-15
+DECISIONS = frozenset({"accuracy", "f1"})  # metrics of classes, not of probabilities
+HIGHER = frozenset({"roc_auc", "accuracy", "f1", "r2"})
+BY_KIND = {
+    "binary": ("roc_auc", "log_loss", "accuracy", "f1", "brier"),
+    "multiclass": ("log_loss", "accuracy", "f1", "brier"),
+    "regression": ("rmse", "mae", "r2", "mape"),
+}
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether more of this metric is better.
+
+    >>> higher_is_better("roc_auc"), higher_is_better("rmse")
+    (True, False)
+    """
+    _known(metric)
+    return metric in HIGHER
+
+
+def evaluate(metric: str, truth: Array, output: Array, threshold: float = 0.5) -> float:
+    """One metric by name; `output` is a value or P(1) per row, or one column a class.
+
+    Metrics of decisions take the decision that is served: yes where P(1) is above `threshold`.
+    """
+    _known(metric)
+    if len(truth) == 0 or len(truth) != len(output):
+        raise DataError(
+            f"{metric} needs as many outputs as rows, and at least one; got {len(output)} for {len(truth)}.",
+            hint="Widen the holdout so that it holds rows.",
+        )
+    return _metrics()[metric](truth, decided(metric, output, threshold))
+
+
+def evaluate_all(kind: str, truth: Array, output: Array, threshold: float = 0.5) -> dict[str, float]:
+    """Every metric of a kind of task that these rows allow: no roc_auc of one class, no mape where a truth is 0."""
+    import numpy as np
+
+    undefined = {
+        "roc_auc": kind == "binary" and len(np.unique(truth)) < 2,
+        "mape": kind == "regression" and bool((truth == 0).any()),
+    }
+    return {m: evaluate(m, truth, output, threshold) for m in BY_KIND[kind] if not undefined.get(m)}
+
+
+def decided(metric: str, output: Array, threshold: float = 0.5) -> Array:
+    """The output as the metric looks at it: those of decisions see 0 and 1 in place of P(1); a gap stays one."""
+    import numpy as np
+
+    if metric not in DECISIONS or output.ndim > 1 or threshold == 0.5:
+        return output
+    made: Array = np.where(np.isnan(output), np.nan, output > threshold)
+    return made
+
+
+def roc_auc(truth: Array, score: Array) -> float:
+    """The chance that a positive row scores above a negative one; a tie counts half."""
+    import numpy as np
+
+    positive = truth > 0.5
+    n_pos = int(positive.sum())
+    n_neg = len(truth) - n_pos
+    if n_pos == 0 or n_neg == 0:
+        raise DataError(
+            "roc_auc needs rows of both classes.", hint="Widen the holdout or gate on log_loss instead."
+        )
+    _, where, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2.0
+    above = float(ranks[where.reshape(-1)][positive].sum()) - n_pos * (n_pos + 1) / 2.0
+    return above / (n_pos * n_neg)
+
+
+def log_loss(truth: Array, output: Array) -> float:
+    """Mean of minus the log of the probability given to what happened."""
+    return float(log_losses(truth, output).mean())
+
+
+def log_losses(truth: Array, output: Array) -> Array:
+    """The log loss of each row."""
+    import numpy as np
+
+    chosen = np.where(truth > 0.5, output, 1.0 - output) if output.ndim == 1 else _of_truth(truth, output)
+    losses: Array = -np.log(np.clip(chosen, SMALLEST, 1.0))
+    return losses
+
+
+def accuracy(truth: Array, output: Array) -> float:
+    """The share of rows whose most likely class is the true one."""
+    return float((labels(output) == truth).mean())
+
+
+def f1(truth: Array, output: Array) -> float:
+    """F1 of the positive class; for several classes their plain mean. 0 where nothing was found."""
+    import numpy as np
+
+    found = labels(output)
+    if output.ndim == 1:
+        return _f1_of(truth, found, 1.0)
+    classes = np.union1d(truth, found)
+    return float(np.mean([_f1_of(truth, found, float(c)) for c in classes]))
+
+
+def brier(truth: Array, output: Array) -> float:
+    """Mean squared distance of the probabilities from what happened, summed over classes."""
+    import numpy as np
+
+    if output.ndim == 1:
+        return float(np.mean((output - truth) ** 2))
+    hot = np.arange(output.shape[1]) == truth[:, None]
+    return float(np.mean(((output - hot) ** 2).sum(axis=1)))
+
+
+def rmse(truth: Array, output: Array) -> float:
+    """Root of the mean squared error, in the target's unit."""
+    import numpy as np
+
+    return float(np.sqrt(np.mean((truth - output) ** 2)))
+
+
+def mae(truth: Array, output: Array) -> float:
+    """Mean absolute error, in the target's unit."""
+    import numpy as np
+
+    return float(np.mean(np.abs(truth - output)))
+
+
+def r2(truth: Array, output: Array) -> float:
+    """The share of the target's variance that is explained; 0 for a constant target unless it is hit."""
+    import numpy as np
+
+    rest = float(((truth - output) ** 2).sum())
+    whole = float(((truth - np.mean(truth)) ** 2).sum())
+    if whole == 0.0:
+        return 1.0 if rest == 0.0 else 0.0
+    return 1.0 - rest / whole
+
+
+def mape(truth: Array, output: Array) -> float:
+    """Mean absolute error as a share of the truth; a truth of nought makes it very large."""
+    import numpy as np
+
+    return float(np.mean(np.abs(truth - output) / np.maximum(np.abs(truth), np.finfo(np.float64).eps)))
+
+
+def labels(output: Array) -> Array:
+    """The class code of each row: the likelier of two, or the likeliest of several."""
+    import numpy as np
+
+    found = output > 0.5 if output.ndim == 1 else np.argmax(output, axis=1)
+    return found.astype(np.float64)
+
+
+def _metrics() -> dict[str, Metric]:
+    return {
+        "roc_auc": roc_auc,
+        "log_loss": log_loss,
+        "accuracy": accuracy,
+        "f1": f1,
+        "brier": brier,
+        "rmse": rmse,
+        "mae": mae,
+        "r2": r2,
+        "mape": mape,
+    }
+
+
+def _known(metric: str) -> None:
+    known = {m for metrics in BY_KIND.values() for m in metrics}
+    if metric not in known:
+        raise ProjectError(f"There is no metric `{metric}`.", hint=did_you_mean(metric, known, "metrics"))
+
+
+def _of_truth(truth: Array, output: Array) -> Array:
+    import numpy as np
+
+    return output[np.arange(len(truth)), truth.astype(np.intp)]
+
+
+def _f1_of(truth: Array, found: Array, label: float) -> float:
+    hits = float(((truth == label) & (found == label)).sum())
+    both = float((truth == label).sum() + (found == label).sum())
+    return 2.0 * hits / both if both else 0.0

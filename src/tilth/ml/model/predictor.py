@@ -1,0 +1,406 @@
+"""A model version in memory: a typed function from named inputs to outputs, the same at every door.
+
+Loaded from bytes that were verified, never from a folder; immutable, so a swap is one rebound name. Batches go through
+Arrow, one JSON row goes without it; both give the same bits. Explanations are in `explain`, packing in `encode`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tilth.core.errors import TamperError, UnknownNameError
+from tilth.core.names import did_you_mean
+from tilth.ml.model.curve import Curve
+from tilth.ml.model.encode import Encoder
+from tilth.ml.model.explain import Explainer
+from tilth.ml.model.gaps import Gaps, blank, refusal
+from tilth.ml.model.preparation import Preparation
+from tilth.ml.model.signature import Signature
+from tilth.ml.model.single import Answer, answering, decide, ends, hot, label, remark, renderer
+from tilth.ports.learning import Scorer, Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Array = npt.NDArray[np.float64]
+    Table: TypeAlias = pa.Table | pa.RecordBatch
+
+
+class Predictor:
+    """One version, ready to answer. Made by `load`."""
+
+    def __init__(
+        self,
+        signature: Signature,
+        preparation: Preparation,
+        curve: Curve,
+        scorer: Scorer,
+        version: int,
+        digest: str,
+        spread: Scorer | None = None,
+    ) -> None:
+        """`spread` scores how wide a row's interval is; None where all are of one width, or there are none."""
+        self.signature = signature
+        self.version = version
+        self.digest = digest
+        self._preparation = preparation
+        self._curve = curve
+        self._scorer = scorer
+        self._encoder = Encoder(signature, preparation)
+        self._optional = frozenset(i.name for i in signature.inputs if not i.required)
+        self._positive = any(o.name == f"{signature.output}_probability" for o in signature.outputs)
+        self._explainer = Explainer(signature, preparation, scorer, version, digest)
+        self._render = renderer(signature, curve, self._positive)
+        self._spread = spread
+        self._answer = answering(scorer, curve, spread)
+        self._score_json = hot(self._encoder, self._answer, self._render, signature)
+
+    @classmethod
+    def load(
+        cls,
+        files: Mapping[str, bytes],
+        get_scorer: Callable[[str], Any],
+        version: int,
+        digest: str,
+        threads: int | None = None,
+    ) -> Predictor:
+        """From the bundle's files. `get_scorer(name)` gives the class that reads the member.
+
+        `threads` limits batches; None takes all cores. TamperError when the files do not fit together.
+        """
+        try:
+            signature = Signature.from_plain(json.loads(files["signature.json"]))
+            preparation = Preparation.from_plain(json.loads(files["prepare.json"]))
+            kept = json.loads(files["calibration.json"])
+            curve = Curve.from_plain(kept)
+            member, name = files[kept["member"]], str(kept["scorer"])
+            wide = kept.get("spread")
+            width = None if wide is None else (files[wide["member"]], str(wide["scorer"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise TamperError(
+                f"The bundle's files do not fit together: {type(error).__name__} {error}.",
+                hint="Train the model again, or roll back to another version.",
+            ) from error
+        asked = task(signature, preparation)
+        scorer = get_scorer(name).load(member, asked, threads)
+        spread = (
+            None
+            if width is None
+            else get_scorer(width[1]).load(width[0], replace(asked, kind="regression", classes=0), threads)
+        )
+        return cls(signature, preparation, curve, scorer, version, digest, spread)
+
+    # --- many rows -----------------------------------------------------------------------------------------
+
+    def scores(self, table: Table) -> Array:
+        """Calibrated scores: [rows] of values or of P(positive class), or [rows, classes]. What gates compare."""
+        return self._scored(self.matrix(table))
+
+    def answers(self, table: Table) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """Calibrated scores, and which rows have one: all, but those that a strict model refuses. The others hold NaN.
+
+        InputError where no row can be answered, since a column is missing or of another type.
+        """
+        import numpy as np
+
+        seen = Gaps(self.signature.model, self.signature.strict)
+        x, refused = self._prepared(table, seen)
+        can = np.ones(len(x), dtype=np.bool_) if refused is None else ~refused
+        scores = self._scored(np.ascontiguousarray(x[can]))
+        out = np.full((len(x), *scores.shape[1:]), np.nan)
+        out[can] = scores
+        return out, can
+
+    @property
+    def threshold(self) -> float:
+        """The probability above which the positive class is the answer."""
+        return self._curve.threshold
+
+    def _scored(self, x: Array) -> Array:
+        """Calibrated scores of prepared rows; some members cannot score none."""
+        import numpy as np
+
+        if len(x) == 0:
+            classes = len(self.signature.classes)
+            return np.empty((0, classes) if self.signature.kind == "multiclass" else 0)
+        return self._curve.apply(self._scorer.score(x))
+
+    def matrix(self, table: Table) -> Array:
+        """The prepared rows; InputError for a missing or wrongly typed column."""
+        return self._preparation.matrix(table, self._optional)
+
+    def _prepared(self, table: Table, seen: Gaps) -> tuple[Array, npt.NDArray[np.bool_] | None]:
+        """The prepared rows, and which of them a strict model refuses; gaps where training had none are counted."""
+        gaps: dict[str, npt.NDArray[np.bool_]] = {}
+        x = self._preparation.matrix(table, self._optional, gaps)
+        odd = {name: mask for name, mask in gaps.items() if name not in self._optional}
+        return x, seen.see(len(x), odd)
+
+    @property
+    def strict(self) -> bool:
+        """Whether a row is refused that lacks an input which never was missing in training."""
+        return self.signature.strict
+
+    def gaps(self, row: Any) -> tuple[str, ...]:
+        """The inputs that a decoded row lacks and that never were missing in training."""
+        return self._encoder.gaps(row)
+
+    def predict(
+        self, table: Table, outputs: Sequence[str] | None = None, seen: Gaps | None = None
+    ) -> pa.RecordBatch:
+        """The outputs as columns, in the order asked; by default the answer, its confidence and its bounds.
+
+        Columns bind by name; others are passed over. `<y>_probabilities`, a map, and `<y>_explain`, a JSON text, are
+        made only when asked for. `seen` counts the gaps where training had none; rows that are refused for them are NULL.
+        """
+        import pyarrow as pa
+
+        wanted = self.wanted(outputs)
+        x, refused = self._prepared(table, seen or Gaps(self.signature.model, self.strict))
+        scores = self._scored(x)
+        ends = cache(lambda: self._ends(scores, x))
+        made = [
+            self._column(name.removeprefix(self.signature.output), scores, x, table, ends) for name in wanted
+        ]
+        return blank(pa.RecordBatch.from_arrays(made, names=list(wanted)), refused)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names that `predict` gives when none are asked for."""
+        heavy = (f"{self.signature.output}_probabilities", f"{self.signature.output}_explain")
+        return tuple(o.name for o in self.signature.outputs if o.name not in heavy)
+
+    def wanted(self, outputs: Sequence[str] | None) -> tuple[str, ...]:
+        """These output names, or the default ones; UnknownNameError with the nearest for one there is not."""
+        if outputs is None:
+            return self.outputs
+        known = [o.name for o in self.signature.outputs]
+        for name in outputs:
+            if name not in known:
+                raise UnknownNameError(
+                    f"The model `{self.signature.model}` has no output `{name}`.",
+                    hint=did_you_mean(name, known, "outputs"),
+                )
+        return tuple(outputs)
+
+    def _column(
+        self, what: str, scores: Array, x: Array, table: Table, ends: Callable[[], tuple[Array, Array]]
+    ) -> pa.Array:
+        """One output: '' is the answer, else `_confidence`, `_lower`, `_upper`, `_probability`, `_probabilities`, `_explain`."""
+        import numpy as np
+        import pyarrow as pa
+
+        regression = self.signature.kind == "regression"
+        if what == "_explain":
+            return pa.array([json.dumps(e) for e in self._explanations(scores, x, table)], pa.string())
+        if what == "_probabilities":
+            return self._share_maps(scores)
+        if what == "_probability":
+            return pa.array(scores)
+        if regression:
+            c = self._curve.conformal
+            if what == "":
+                return pa.array(scores)
+            if c is None:
+                return pa.nulls(len(scores), pa.float64())
+            if what == "_confidence":
+                return pa.array(np.full(len(scores), c.coverage))
+            return pa.array(ends()[0 if what == "_lower" else 1])
+        code = scores > self._curve.threshold if scores.ndim == 1 else scores.argmax(axis=1)
+        if what == "":
+            return self._classes(code)
+        return pa.array(np.where(code, scores, 1.0 - scores) if scores.ndim == 1 else scores.max(axis=1))
+
+    def _ends(self, scores: Array, x: Array) -> tuple[Array, Array]:
+        """Both ends of each row's interval."""
+        conformal = self._curve.conformal
+        assert conformal is not None, "a value without an interval has no ends"
+        return conformal.ends(scores, self._halves(x), self._curve.floor)
+
+    def _halves(self, x: Array) -> Array:
+        """Half the width of each row's interval."""
+        import numpy as np
+
+        conformal = self._curve.conformal
+        assert conformal is not None, "a value without an interval has no width"
+        if self._spread is None or not len(x):
+            return np.full(len(x), conformal.radius)
+        return conformal.half(self._spread.score(x))
+
+    def _share_maps(self, scores: Array) -> pa.Array:
+        """How likely each class is, by the class as a text."""
+        import numpy as np
+        import pyarrow as pa
+
+        shares = np.stack([1.0 - scores, scores], axis=1) if scores.ndim == 1 else scores
+        rows, width = shares.shape
+        names = pa.array([label(c) for c in self.signature.classes] * rows, pa.string())
+        ends = pa.array(np.arange(rows + 1, dtype=np.int32) * width)
+        return pa.MapArray.from_arrays(ends, names, pa.array(shares.ravel()))
+
+    def _classes(self, code: Any) -> pa.Array:
+        """Class indexes as values of the target's type."""
+        import pyarrow as pa
+
+        return pa.array(list(self.signature.classes)).take(pa.array(code.astype("int64")))
+
+    def _explanations(self, scores: Array, x: Array, table: Table) -> list[dict[str, Any]]:
+        if not len(x):
+            return []
+        names = [n for n in self.signature.names if n in table.schema.names]
+        given = table.select(names).to_pylist()
+        rows = _rows(scores)
+        if self._spread is not None:
+            rows = [(*row, half) for row, half in zip(rows, self._halves(x).tolist(), strict=True)]
+        return self._explainer.explain(x, rows, [self._outputs_of(row) for row in rows], given)
+
+    # --- one row -------------------------------------------------------------------------------------------
+
+    @property
+    def decoder(self) -> Any:
+        """The msgspec decoder of one JSON row; its rows go to `score_row`."""
+        return self._encoder.decoder
+
+    def decode(self, body: bytes) -> Any:
+        """One JSON object as a row; InputError names the input that is unknown, missing or of another type."""
+        return self._encoder.decode(body)
+
+    def convert(self, values: Mapping[str, Any]) -> Any:
+        """A mapping as a row; the same errors."""
+        return self._encoder.convert(values)
+
+    def fields(self, names: Sequence[str]) -> tuple[str | None, ...]:
+        """The attributes of a decoded row that hold these columns; None for one that the model does not take."""
+        return self._encoder.fields(names)
+
+    def values(self, row: Any) -> dict[str, Any]:
+        """A row as a mapping, carried columns included: what is logged."""
+        return self._encoder.values(row)
+
+    def score_row(self, row: Any) -> Answer:
+        """The calibrated score of a row: one number, or one a class; a value may have half its interval's width beside it."""
+        return self._answer(self._encoder.pack(row))
+
+    def render(self, answer: Answer) -> bytes:
+        """The outputs as the inside of a JSON object, without braces: `"y":true,"y_confidence":0.8`."""
+        return self._render(answer)
+
+    def remark(self, row: Any) -> bytes:
+        """What follows the outputs where an input is missing that never was in training: `,"notices":[...]`."""
+        return remark(self.gaps(row))
+
+    def score_json(self, body: bytes) -> tuple[bytes, Any, Answer]:
+        """The hot path: a JSON object to the inside of the answer's object, the row, and the calibrated score."""
+        return self._score_json(body)
+
+    def record(self, row: Any) -> bytes:
+        """The row as a JSON object by input name, carried columns included; `values` as it stands in the log."""
+        return self._encoder.record(row)
+
+    def choose(self, row: Any, answer: Answer, names: Sequence[str]) -> dict[str, Any]:
+        """The named outputs of a decoded row's answer; probabilities and the explanation as objects."""
+        made = self._outputs_of(answer)
+        why = f"{self.signature.output}_explain"
+        if why in names:
+            made[why] = self.explain(self._encoder.given(row))
+        return {name: made[name] for name in names}
+
+    def differs(self, answer: Answer, other: Predictor, others: Answer) -> bool:
+        """Whether another version says something else of a row: another class, or a number outside this one's interval."""
+        if self.signature.kind != other.signature.kind:
+            return True
+        if self.signature.kind != "regression":
+            mine, _ = decide(answer, self._curve.threshold)
+            theirs, _ = decide(others, other._curve.threshold)
+            return bool(self.signature.classes[mine] != other.signature.classes[theirs])
+        return abs(answer[0] - others[0]) > (self._half(answer) or 0.0)
+
+    def predict_rows(
+        self, rows: Sequence[Mapping[str, Any]], seen: Gaps | None = None
+    ) -> list[dict[str, Any]]:
+        """Answers for rows as mappings, with the values of `predict`; a row that is refused has None for each output."""
+        import numpy as np
+
+        seen = seen or Gaps(self.signature.model, self.strict)
+        taken = [self.convert(row) for row in rows]
+        lacking = [self.gaps(row) for row in taken]
+        masks = {
+            name: np.array([name in names for names in lacking]) for name in dict.fromkeys(chain(*lacking))
+        }
+        refused = seen.see(len(taken), masks)
+        answers = [self._outputs_of(self.score_row(row)) for row in taken]
+        if refused is None:
+            return answers
+        return [dict.fromkeys(a) if gone else a for a, gone in zip(answers, refused.tolist(), strict=True)]
+
+    def taken(self, values: Mapping[str, Any]) -> Any:
+        """The mapping as a row that is answered; InputError for one that a strict model refuses."""
+        row = self.convert(values)
+        if self.strict and (names := self.gaps(row)):
+            raise refusal(self.signature.model, names)
+        return row
+
+    def explain(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Why this answer: value, confidence, bounds, the strongest contributions, the model's version and digest."""
+        import numpy as np
+
+        packed = self._encoder.pack(self.taken(values))
+        answer = self._answer(packed)
+        x = np.frombuffer(packed, dtype=np.float64)[None, :]
+        return self._explainer.explain(x, [answer], [self._outputs_of(answer)], [dict(values)])[0]
+
+    def warm(self) -> None:
+        """Touch what the first request of this thread would otherwise wait for."""
+        size = 8 * len(self._preparation.features)
+        self._answer(bytearray(size))
+
+    def _outputs_of(self, answer: Answer) -> dict[str, Any]:
+        y, c = self.signature.output, self._curve.conformal
+        if self.signature.kind == "regression":
+            half = self._half(answer)
+            bounds = (None, None) if half is None else ends(answer[0], half, self._curve.floor)
+            confidence = None if c is None else c.coverage
+            return {
+                y: answer[0],
+                f"{y}_confidence": confidence,
+                f"{y}_lower": bounds[0],
+                f"{y}_upper": bounds[1],
+            }
+        code, confidence = decide(answer, self._curve.threshold)
+        made = {y: self.signature.classes[code], f"{y}_confidence": confidence}
+        if self._positive:
+            made[f"{y}_probability"] = answer[0]
+        return {**made, f"{y}_probabilities": self._shares(answer)}
+
+    def _half(self, answer: Answer) -> float | None:
+        """Half the width of a value's interval; None where it has none."""
+        if len(answer) > 1:
+            return answer[1]
+        return None if self._curve.conformal is None else self._curve.conformal.radius
+
+    def _shares(self, answer: Answer) -> dict[str, float]:
+        shares = (1.0 - answer[0], answer[0]) if len(answer) == 1 else answer
+        return dict(zip(map(label, self.signature.classes), shares, strict=True))
+
+
+def task(signature: Signature, preparation: Preparation) -> Task:
+    """What a scorer needs to know to read its file."""
+    categorical = preparation.categorical
+    return Task(
+        kind=signature.kind,
+        classes=len(signature.classes),
+        columns=preparation.features,
+        categorical=tuple(i for i, _ in categorical),
+        cardinality=tuple(n for _, n in categorical),
+    )
+
+
+def _rows(scores: Array) -> list[Answer]:
+    return [(s,) for s in scores.tolist()] if scores.ndim == 1 else [tuple(s) for s in scores.tolist()]

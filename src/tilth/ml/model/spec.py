@@ -1,0 +1,103 @@
+"""What to train, as one frozen value that travels to the worker as JSON.
+
+It says everything that decides what comes out, except the rows. Neighbours: `training` performs it, `resources`
+makes the declaration it is built from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tilth.core.errors import ProjectError
+from tilth.core.names import did_you_mean
+from tilth.ml.model.metrics import BY_KIND
+
+ENGINES = ("auto", "lightgbm", "linear", "sklearn")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSpec:
+    """A training. Times are ISO 8601 texts in UTC; `label_delay` and `time_limit` are seconds.
+
+    `include` empty means every column but target, key and `exclude`. `judge_after`: rows at or before it were used to
+    tune the champion, so the judge slice starts later. `options` go to the engine (rounds, num_leaves, ...).
+    """
+
+    model: str
+    targets: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    event_time: str | None = None
+    metric: str | None = None
+    minimum: float | None = None
+    label_delay: float = 0.0
+    slices: tuple[str, ...] = ()
+    cost_false_negative: float | None = None
+    cost_false_positive: float | None = None
+    engine: str = "auto"
+    estimator: str | None = None
+    estimators: str | None = None  # the project's folder of own estimators
+    time_limit: float = 60.0
+    seed: int = 7
+    threads: int = 2
+    options: tuple[tuple[str, Any], ...] = ()
+    judge_after: str | None = None
+    now: str | None = None
+    identity: tuple[str, ...] = ()  # the columns that rows' ids are made of where no file keeps them
+    positive: Any = None  # the class that PREDICT ... POSITIVE names
+    coverage: float | None = None  # the share of values that are to lie in their interval; None: nine of ten
+    strict: bool = False  # what is served refuses a row without an input that never was missing in training
+
+    @property
+    def target(self) -> str:
+        return self.targets[0]
+
+    @property
+    def output(self) -> str:
+        """What the prediction is called."""
+        return self.outputs[0] if self.outputs else self.targets[0]
+
+    def plain(self) -> dict[str, object]:
+        """JSON-able values; `from_plain` reads them back."""
+        out: dict[str, object] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            out[f.name] = (
+                [list(v) if isinstance(v, tuple) else v for v in value] if isinstance(value, tuple) else value
+            )
+        return out
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> TrainingSpec:
+        known = {f.name: f for f in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise ProjectError(
+                    f"A training has no field `{name}`.", hint=did_you_mean(name, known, "fields")
+                )
+        given: dict[str, Any] = {
+            name: tuple(tuple(v) if isinstance(v, list) else v for v in value)
+            if isinstance(value, list)
+            else value
+            for name, value in values.items()
+        }
+        return cls(**given)
+
+
+def check_metric(metric: str | None, kind: str) -> str:
+    """The metric to optimise: the given one if it fits the kind of task, else the kind's first."""
+    if metric is None:
+        return BY_KIND[kind][0]
+    if metric not in BY_KIND[kind]:
+        known = sorted({m for group in BY_KIND.values() for m in group})
+        if metric in known:
+            hint = f"Metrics for {kind}: {', '.join(BY_KIND[kind])}."
+            raise ProjectError(f"The metric `{metric}` does not fit a {kind} target.", hint=hint)
+        raise ProjectError(
+            f"There is no metric `{metric}`.", hint=did_you_mean(metric, BY_KIND[kind], "metrics")
+        )
+    return metric

@@ -1,0 +1,1 @@
+"""Performs plans: binding, collecting, training, the gate, garbage."""

@@ -1,0 +1,201 @@
+"""From a declaration and a snapshot to a sealed candidate: the spec for the worker, the bundle, the row of `versions`.
+
+Training happens in a jailed worker that holds no key; what it made is sealed here, where the key is. Whether the
+candidate may serve is asked in `judging`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tilth.core.errors import TamperError, TilthError
+from tilth.core.schema import Schema
+from tilth.core.time import show_instant
+from tilth.ml.bundles.provenance import Subject
+from tilth.ml.bundles.signing import seal
+from tilth.ml.data import snapshots
+from tilth.ml.data.identity import columns_of
+from tilth.ml.judging.split import BY_FOLDS
+from tilth.ml.model.spec import TrainingSpec
+from tilth.ports.jobs import Job
+from tilth.ports.progress import Progress
+from tilth.ports.snapshots import Manifest
+from tilth.ports.state import Row
+from tilth.resources.kinds import Resource
+from tilth.resources.rules import USING_DEFAULTS, duration_of
+from tilth.runtime import members
+from tilth.runtime.applying import notices
+from tilth.runtime.applying.binding import slices_of
+from tilth.runtime.workspace import Workspace, version_row
+from tilth.sql.language.statements import CreateDataset, CreateModel
+
+MOST_THREADS = 4  # of one training, unless USING says otherwise
+MEMORY = "4 GB"
+GRACE = 120.0  # seconds a worker may take beyond its time limit to start, read, judge and write
+_UNITS = {"k": 10, "m": 20, "g": 30, "t": 40}
+
+
+def train(
+    work: Workspace,
+    resource: Resource,
+    data: CreateDataset | None,
+    manifest: Manifest,
+    champion: Row | None,
+    reason: str,
+    actor: str,
+    progress: Progress,
+) -> Row:
+    """The row of a sealed candidate; one that was sealed for this recipe and snapshot and not yet judged is taken up again."""
+    waiting = _unjudged(work, resource, manifest)
+    if waiting is not None:
+        return waiting
+    declared = resource.as_(CreateModel)
+    spec = spec_of(work, declared, data, manifest.schema, champion)
+    folder = work.bundles.scratch()
+    try:
+        facts = work.jobs.run(_job(work, declared, spec, manifest, folder), progress)
+        return _sealed(work, resource, manifest, folder, facts, reason, actor)
+    except TilthError as error:
+        raise error.at(declared.targets[0].position) if declared.targets[0].position else error from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def spec_of(
+    work: Workspace, declared: CreateModel, data: CreateDataset | None, schema: Schema, champion: Row | None
+) -> TrainingSpec:
+    """Everything that decides what training makes, except the rows. Columns are named as the snapshot spells them."""
+
+    def named(columns: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(schema.field(c).name for c in columns)
+
+    using: dict[str, Any] = dict(USING_DEFAULTS) | dict(declared.using.items)
+    objective: dict[str, Any] = dict(declared.objective.items)
+    engine = str(using["engine"])
+    delay, limit = duration_of(objective.get("label_delay")), duration_of(using["time_limit"])
+    estimators = os.path.join(work.root, "estimators")
+    return TrainingSpec(
+        model=declared.name,
+        targets=named(tuple(t.column for t in declared.targets)),
+        outputs=tuple(t.output for t in declared.targets),
+        include=named(declared.features.include),
+        exclude=named(declared.features.exclude),
+        key=named(data.key) if data else (),
+        event_time=schema.field(data.event_time).name if data and data.event_time else None,
+        metric=objective.get("metric"),
+        minimum=objective.get("minimum"),
+        label_delay=delay.total_seconds() if delay else 0.0,
+        slices=named(slices_of(declared)),
+        cost_false_negative=objective.get("cost_false_negative"),
+        cost_false_positive=objective.get("cost_false_positive"),
+        engine=engine,
+        estimator=using.get("estimator"),
+        estimators=estimators if "estimator" in using else None,
+        time_limit=limit.total_seconds() if limit else 60.0,
+        seed=int(using["seed"]),
+        threads=int(using.get("threads") or min(os.cpu_count() or 1, MOST_THREADS)),
+        options=_engine_options(using, engine),
+        judge_after=_judge_after(champion),
+        now=show_instant(work.clock.now()),
+        identity=columns_of(named(data.key) if data else (), schema.names),
+        positive=declared.targets[0].positive,
+        coverage=objective.get("coverage"),
+        strict=bool(objective.get("strict", False)),
+    )
+
+
+def _judge_after(champion: Row | None) -> str | None:
+    """Until when the champion was tuned; nothing for one that was judged by its folds, which answer for what it saw."""
+    if champion is None or not champion["tuned_until"]:
+        return None
+    dealt = json.loads(str(champion["metrics"])).get("split", {})
+    return None if dealt.get("by") == BY_FOLDS else str(champion["tuned_until"])
+
+
+def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, Any], ...]:
+    """`lightgbm.num_leaves = 31` as an option of that engine; `auto` takes those of lightgbm."""
+    own = {"auto": "lightgbm", "sklearn": "estimator"}.get(engine, engine)
+    found = ((k.split(".", 1), v) for k, v in using.items() if "." in k)
+    return tuple((name, value) for (prefix, name), value in found if prefix in (own, engine))
+
+
+def _job(work: Workspace, declared: CreateModel, spec: TrainingSpec, manifest: Manifest, folder: str) -> Job:
+    rows = snapshots.paths(manifest, work.blobs, whole=True)  # nothing is learned from damaged bytes
+    read = (*rows, *([spec.estimators] if spec.estimators and os.path.isdir(spec.estimators) else ()))
+    memory = _bytes(str(declared.using.get("memory", MEMORY)))
+    ids = [work.blobs.verified(p.ids) if p.ids else None for p in manifest.parts]
+    read = (*read, *(path for path in ids if path is not None))
+    return Job(
+        "train", {**spec.plain(), "rows": rows, "ids": ids}, read, folder, memory, spec.time_limit + GRACE
+    )
+
+
+def _bytes(size: str) -> int:
+    """'4 GB' as bytes; units count in steps of 1,024.
+
+    >>> _bytes("1.5 KB")
+    1536
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt])i?b\s*", size.lower())
+    assert found is not None, "the compiler has checked this"
+    return int(float(found[1]) * (1 << _UNITS[found[2]]))
+
+
+def _sealed(
+    work: Workspace,
+    resource: Resource,
+    manifest: Manifest,
+    folder: str,
+    facts: Mapping[str, Any],
+    reason: str,
+    actor: str,
+) -> Row:
+    """Try, number, sign and store the candidate. The lock keeps two environments from taking one number."""
+    model, at = resource.name, show_instant(work.clock.now())
+    said = {k: facts[k] for k in ("engine", "artifact", "rows", "tuned_until")}
+    checked = members.check(work, folder)
+    files = checked.pop("files")
+    with work.locks.hold("versions", wait=60):
+        number = int(work.state.read("next_version", model=model)[0]["version"] or 1)
+        subject = Subject(model, number, resource.recipe, manifest.id)
+        sealed = seal(Path(folder), subject, work.keys, {**said, "checked": checked})
+        if dict(sealed.files) != files:
+            raise TamperError(
+                "The model's files changed while they were tried.", hint="Run the command again."
+            )
+        work.bundles.put(sealed.digest, folder)
+        with work.state.change(actor, at) as change:
+            change.write(
+                "add_version",
+                model=model,
+                version=number,
+                recipe=resource.recipe,
+                snapshot=manifest.id,
+                digest=sealed.digest,
+                status="candidate",
+                engine=str(facts["engine"]),
+                learning=int(facts["learning"]),
+                rows=int(facts["rows"]),
+                tuned_until=facts["tuned_until"],
+                metrics=json.dumps(facts["metrics"]),
+                reason=reason,
+                seconds=float(facts["seconds"]["total"]),
+                at=at,
+            )
+            notices.record(change, "model", model, str(number), notices.of_training(facts), at)
+            change.audit("train", model, {"version": number, "digest": sealed.digest, "key": sealed.key_id})
+    return version_row(work.state, model, number)
+
+
+def _unjudged(work: Workspace, resource: Resource, manifest: Manifest) -> Row | None:
+    for row in work.state.read("versions"):
+        same = row["model"] == resource.name and row["recipe"] in resource.recipes
+        if same and row["snapshot"] == manifest.id and row["status"] == "candidate":
+            return row
+    return None

@@ -1,0 +1,476 @@
+"""Performs a plan: one handler an action, one generation an apply.
+
+Handlers make content (snapshots, versions), which is recorded as it is made and is worth keeping whatever happens next;
+pointers move only at the end, all in one transaction. So after a crash, or an error that stops an apply, the
+environment is what it was, and the next plan finds what was made and shares it instead of making it again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from tilth.core.errors import ProjectError, TilthError
+from tilth.core.figures import figure
+from tilth.ml.data import windows
+from tilth.ml.data.collect import VOLUME, Collected
+from tilth.plan.actions import (
+    Action,
+    CollectDataset,
+    DeclareSource,
+    DeployEndpoint,
+    DropResource,
+    Plan,
+    Redeclare,
+    ShareSnapshot,
+    ShareVersion,
+    TrainModel,
+)
+from tilth.plan.alone import alone
+from tilth.plan.planner import plan as planned
+from tilth.plan.snapshot import Pointer
+from tilth.ports.progress import Progress
+from tilth.ports.snapshots import Manifest
+from tilth.ports.source import Source
+from tilth.ports.state import Row
+from tilth.resources.graph import Graph
+from tilth.runtime import sources
+from tilth.runtime.applying import binding, candidates, changes, collecting, gate, notices
+from tilth.runtime.project import estimators
+from tilth.runtime.record import generations, runs
+from tilth.runtime.unforeseen import known
+from tilth.runtime.workers import Measured
+from tilth.runtime.workspace import Workspace, manifest_of, version_row
+from tilth.sql.language.statements import (
+    CreateDataset,
+    CreateEndpoint,
+    CreateModel,
+    DatasetRef,
+    Kind,
+    NativeQuery,
+    Query,
+)
+
+GATES = 1_000  # of a model that are looked at, the newest
+MAKING = "the project"  # the lock that all who make content share, and that whoever removes it holds alone
+DONE, REFUSED, HELD, FAILED = "done", "refused", "held", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Did:
+    """What became of one action: `status` is done | refused | held | failed, `text` says it for people."""
+
+    action: Action
+    status: str
+    text: str
+    seconds: float
+    target: str | None = None
+    error: TilthError | None = None
+    notices: tuple[str, ...] = ()  # what people should know of how it was made
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """A finished apply; `generation` is the environment's now, whether it moved or not."""
+
+    plan: Plan
+    generation: int
+    did: tuple[Did, ...] = ()
+
+    @property
+    def refusals(self) -> tuple[Did, ...]:
+        """Candidates that did not pass their gate, and what waits for one that does."""
+        return tuple(d for d in self.did if d.status in (REFUSED, HELD))
+
+    @property
+    def errors(self) -> tuple[Did, ...]:
+        return tuple(d for d in self.did if d.status == FAILED)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One apply under way."""
+
+    work: Workspace
+    graph: Graph
+    environment: str
+    actor: str
+    progress: Progress
+    sources: Mapping[str, Source]
+    pointers: dict[tuple[Kind, str], Pointer]
+    gates: bool  # whether a gate holds pointers back here
+    jobs: Measured  # those of `work`
+    made: dict[str, Manifest] = field(default_factory=dict)
+    told: tuple[str, ...] = ()  # of the action under way
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One resource declared or dropped at a prompt. `graph_of` makes what is wanted of what is deployed, None when that
+    is so already; it is called while nobody else can publish, so that what another session declares is not undone.
+    """
+
+    name: str
+    graph_of: Callable[[], Graph | None]
+
+
+PROMPT_WAIT = 10.0  # seconds that a declaration at a prompt waits for an apply under way
+Tell = Callable[[Did], None]
+
+
+def apply(
+    work: Workspace,
+    wanted: Graph | Change,
+    environment: str,
+    progress: Progress,
+    actor: str = "apply",
+    *,
+    plan: Plan | None = None,
+    go_on: bool = False,
+    tell: Tell | None = None,
+) -> Applied:
+    """Plan against what is recorded (or take the given plan) and perform it. Of a Change its resource alone is planned.
+
+    The first failing action ends it and raises, and no pointer moves; with `go_on` (the reconciler) the others are
+    done and published, and the error is in the result. BusyError when another apply of this environment is under way.
+    """
+    generations.check_name(environment)
+    wait = PROMPT_WAIT if isinstance(wanted, Change) else 0.0
+    with (
+        work.locks.hold(MAKING, wait, shared=True),
+        work.locks.hold(f"apply-{environment}", wait),
+    ):
+        runs.forget_abandoned(work, environment)
+        current = generations.current(work.state, environment, serving=work.serving)
+        if plan is not None and plan.generation != current.generation:
+            raise generations.moved(environment, current.generation, plan.generation)
+        graph = wanted.graph_of() if isinstance(wanted, Change) else wanted
+        if graph is None:
+            return Applied(Plan(environment, current.generation, ()), current.generation)
+        if isinstance(wanted, Change):
+            todo = alone(planned(graph, current, work.clock.now()), wanted.name, graph, current)
+        else:
+            todo = plan if plan is not None else changes.planned(work, graph, environment)
+        if not todo.actions:
+            return Applied(todo, current.generation)
+        with sources.opened(graph, work.root, _source_names(graph, todo)) as opened:
+            jobs = Measured(work.jobs)
+            pointers = {(p.kind, p.name): p for p in current.pointers}
+            run = _Run(
+                replace(work, jobs=jobs), graph, environment, actor, progress, opened, pointers,
+                environment == work.serving, jobs,
+            )  # fmt: skip
+            if not go_on:
+                _check_bound(run, todo)
+            did = _perform(run, todo, go_on, tell or (lambda _: None))
+        generation = _publish(run, current.pointers, todo, did)
+        return Applied(todo, generation, did)
+
+
+def _check_bound(run: _Run, todo: Plan) -> None:
+    """Every query and estimator of the plan is there to bind to, before anything is done."""
+    trained = [a.name for a in todo.actions if isinstance(a, TrainModel)]
+    estimators.require(run.graph, os.path.join(run.work.root, estimators.FOLDER), trained)
+    binding.tables([a.name for a in todo.actions if isinstance(a, DeclareSource)], run.graph, run.sources)
+    shares = (a for a in todo.actions if isinstance(a, ShareSnapshot))
+    shared = {a.name: manifest_of(run.work.state, a.snapshot) for a in shares}
+    binding.check(todo, run.graph, run.sources, _datasets(run) | shared, run.work.engine)
+
+
+def _source_names(graph: Graph, todo: Plan) -> set[str]:
+    """The sources that the plan's actions read, directly or through a check."""
+    names: set[str] = set()
+    for action in todo.actions:
+        if isinstance(action, CollectDataset | TrainModel):
+            names |= {n for n in graph.get(action.name).depends if graph.get(n).kind is Kind.SOURCE}
+        if isinstance(action, DeclareSource):
+            names.add(action.name)
+    return names
+
+
+def _perform(run: _Run, todo: Plan, go_on: bool, tell: Tell) -> tuple[Did, ...]:
+    did: list[Did] = []
+    lost: dict[str, str] = {}  # what was not made, and why
+    for action in todo.actions:
+        waits = _waits(run, action, lost)
+        one = _one(run, action, waits)
+        did.append(one)
+        tell(one)
+        if one.error is not None and not go_on:
+            raise one.error
+        if one.status == FAILED or waits:
+            lost[action.name] = one.text
+    return tuple(did)
+
+
+def _waits(run: _Run, action: Action, lost: dict[str, str]) -> str | None:
+    """Why the action cannot be done now: what it is made from failed, or is still that of an earlier declaration."""
+    resource = run.graph.find(action.name)
+    if resource is None or isinstance(action, DropResource):
+        return None
+    for need in map(run.graph.get, resource.depends):
+        if need.name in lost:
+            return f"waits for `{need.name}`, which was not made: {lost[need.name]}"
+        pointer = run.pointers.get((Kind.DATASET, need.name))
+        if need.kind is Kind.DATASET and pointer is not None and pointer.recipe not in need.recipes:
+            return f"waits for `{need.name}`, which is not yet collected as it is declared now"
+    return None
+
+
+def _one(run: _Run, action: Action, waits: str | None) -> Did:
+    """Run one action with its row in `runs`; an error becomes part of the result."""
+    started = time.monotonic()
+    number = runs.start(run.work, run.environment, run.actor, action, _kind(action))
+    run.jobs.restart()
+    run.told = ()
+    try:
+        status, text, target = (HELD, waits, None) if waits else HANDLERS[type(action)](run, action)
+    except Exception as error:
+        seconds, failure = time.monotonic() - started, known(error)
+        _finish(run, number, FAILED, seconds, failure.message)
+        return Did(action, FAILED, failure.message, seconds, None, failure)
+    except BaseException as error:
+        _finish(run, number, FAILED, time.monotonic() - started, type(error).__name__)
+        raise
+    seconds = time.monotonic() - started
+    _finish(run, number, status, seconds, None if status == DONE else text)
+    return Did(action, status, text, seconds, target, notices=run.told)
+
+
+def _finish(run: _Run, number: int, status: str, seconds: float, error: str | None) -> None:
+    runs.finish(run.work, run.actor, number, status, seconds, error, run.jobs.peak)
+
+
+def _kind(action: Action) -> Kind:
+    return action.kind if isinstance(action, DropResource | Redeclare) else _KINDS[type(action)]
+
+
+def _publish(run: _Run, before: Iterable[Pointer], todo: Plan, did: tuple[Did, ...]) -> int:
+    """The generation that holds what stands now; the old number when nothing moved."""
+    order = list(Kind)
+    pointers = tuple(sorted(run.pointers.values(), key=lambda p: (order.index(p.kind), p.name)))
+    if set(pointers) == set(before):
+        return todo.generation
+    done = [d.action for d in did if d.status == DONE]
+    reason = "; ".join(f"{a.name}: {a.reason}" for a in done[:5]) + ("; ..." if len(done) > 5 else "")
+    return generations.publish(
+        run.work.state, run.environment, todo.generation, pointers, reason, run.actor, run.work.clock.now()
+    )
+
+
+# --- handlers ----------------------------------------------------------------------------------------------
+
+Result = tuple[str, str, str | None]
+
+
+def _point(run: _Run, kind: Kind, name: str, recipe: str, target: str | None) -> None:
+    run.pointers[(kind, name)] = Pointer(kind, name, recipe, target, run.graph.get(name).text)
+
+
+def _declare(run: _Run, action: Action) -> Result:
+    assert isinstance(action, DeclareSource)
+    _point(run, Kind.SOURCE, action.name, action.recipe, None)
+    tables = len(run.sources[action.name].tables())
+    run.told = () if tables else (f"{action.name} has no table that can be read",)
+    return DONE, f"declared, {tables:,} table{'' if tables == 1 else 's'} there", None
+
+
+def _collect(run: _Run, action: Action) -> Result:
+    assert isinstance(action, CollectDataset)
+    resource = run.graph.get(action.name)
+    parent = manifest_of(run.work.state, action.parent) if action.parent else None
+    declared = resource.as_(CreateDataset)
+    found = collecting.refresh(
+        run.work, resource, declared, run.sources, _datasets(run), parent, run.actor, run.progress
+    )
+    run.made[action.name] = found.manifest
+    run.told = _lines(found)
+    _point(run, Kind.DATASET, action.name, action.recipe, found.manifest.id)
+    failed = sum(not r.passed for r in found.results)
+    held = f", {found.rows_quarantined:,} in quarantine" if found.rows_quarantined else ""
+    checks = f"{len(found.results)} checks" + (f" ({failed} with a warning or quarantine)" if failed else "")
+    odd = "".join(f"; {r.observed}" for r in found.results if r.kind in (windows.FUTURE, VOLUME))
+    text = f"{found.rows_read:,} rows read, {found.manifest.rows:,} in the snapshot{held}, {checks}{odd}"
+    return DONE, text, found.manifest.id
+
+
+def _share_snapshot(run: _Run, action: Action) -> Result:
+    assert isinstance(action, ShareSnapshot)
+    manifest = manifest_of(run.work.state, action.snapshot)
+    _point(run, Kind.DATASET, action.name, action.recipe, action.snapshot)
+    return DONE, f"shares a snapshot of {manifest.rows:,} rows, 0 bytes copied", action.snapshot
+
+
+def _train(run: _Run, action: Action) -> Result:
+    assert isinstance(action, TrainModel)
+    resource = run.graph.get(action.name)
+    declared = resource.as_(CreateModel)
+    data, manifest = _data(run, declared)
+    champion = _champion(run, action.name)
+    fresh = candidates.train(
+        run.work, resource, data, manifest, champion, action.reason, run.actor, run.progress
+    )
+    told = notices.recorded(run.work.state, "model", action.name, str(fresh["version"]))
+    run.told = (*run.told, *notices.lines(told))
+    spec = candidates.spec_of(run.work, declared, data, manifest.schema, champion)
+    run.progress.step(f"judge {action.name}", None)
+    verdict = gate.gate(run.work, run.environment, declared, spec, manifest, fresh, champion, run.actor)
+    seen = (
+        f"version {verdict.version} ({fresh['engine']!s}, {int(fresh['rows'] or 0):,} rows){_figures(verdict)}: "
+        f"{verdict.reason}"
+    )
+    return _as_judged(run, action, verdict, seen)
+
+
+def _as_judged(run: _Run, action: TrainModel | ShareVersion, verdict: gate.Verdict, seen: str) -> Result:
+    """Point at the version if its gate lets it in, or where gates hold nothing back."""
+    number = str(verdict.version)
+    if verdict.status == "promoted" or not run.gates:
+        _point(run, Kind.MODEL, action.name, action.recipe, number)
+        taken = (
+            ""
+            if verdict.status == "promoted"
+            else f" Gates hold in `{run.work.serving}`; here it is taken all the same."
+        )
+        return DONE, seen + taken, number
+    return (REFUSED if verdict.status == "refused" else HELD), seen, number
+
+
+def _figures(verdict: gate.Verdict) -> str:
+    """The candidate's metric on the gate's rows, with what it must beat."""
+    r = verdict.result
+    known = (("champion", r.champion_metric), ("baseline", r.baseline_metric))
+    others = ", ".join(f"{name} {figure(value)}" for name, value in known if value is not None)
+    if r.candidate_metric is None:
+        return ""
+    return f" with {verdict.metric} {figure(r.candidate_metric)}" + (f" ({others})" if others else "")
+
+
+def _champion(run: _Run, model: str) -> Row | None:
+    """The version that the candidate must beat: the serving environment's; this one's own where none serves yet."""
+    pointer = run.pointers.get((Kind.MODEL, model))
+    if run.environment != run.work.serving:
+        _, serving = generations.pointers_of(run.work.state, run.work.serving)
+        pointer = next((p for p in serving if p.kind is Kind.MODEL and p.name == model), pointer)
+    if pointer is None or pointer.target is None:
+        return None
+    return version_row(run.work.state, model, int(pointer.target))
+
+
+def _data(run: _Run, declared: CreateModel) -> tuple[CreateDataset | None, Manifest]:
+    """The rows of a model: its dataset's snapshot, or its own query, collected now."""
+    if isinstance(declared.source, DatasetRef):
+        data = run.graph.get(declared.source.name).as_(CreateDataset)
+        return data, _manifest(run, declared.source.name)
+    resource = run.graph.get(declared.name)
+    sql, opened = declared.source, run.sources
+    if isinstance(sql, NativeQuery):
+        opened, sql = collecting.native(sql, run.sources)
+    assert isinstance(sql, Query)
+    query = CreateDataset(declared.name, sql, position=declared.position)
+    found = collecting.refresh(
+        run.work, resource, query, opened, _datasets(run), None, run.actor, run.progress
+    )
+    run.told = _lines(found)
+    return None, found.manifest
+
+
+def _lines(found: Collected) -> tuple[str, ...]:
+    return notices.lines([notices.of_source(name, notice) for name, notice in found.notices])
+
+
+def _manifest(run: _Run, name: str) -> Manifest:
+    found = _datasets(run).get(name)
+    if found is None:
+        raise ProjectError(
+            f"Dataset `{name}` has no snapshot yet.",
+            hint=f"REFRESH DATASET {name} first; its error says why.",
+        )
+    return found
+
+
+def _datasets(run: _Run) -> dict[str, Manifest]:
+    """The manifest of every dataset that the environment points at by now."""
+    for (kind, name), pointer in run.pointers.items():
+        if kind is Kind.DATASET and pointer.target is not None:
+            known = run.made.get(name)
+            if known is None or known.id != pointer.target:
+                run.made[name] = manifest_of(run.work.state, pointer.target)
+    return run.made
+
+
+def _share_version(run: _Run, action: Action) -> Result:
+    assert isinstance(action, ShareVersion)
+    version = version_row(run.work.state, action.name, action.version)
+    champion = _champion(run, action.name)
+    if run.gates and not _has_won(run, version, champion):
+        return _judged_anew(run, action, version, champion)
+    _point(run, Kind.MODEL, action.name, action.recipe, str(action.version))
+    return DONE, f"shares version {action.version}", str(action.version)
+
+
+def _has_won(run: _Run, version: Row, champion: Row | None) -> bool:
+    """Whether the version is the champion, or passed what is declared now: against this champion, or with none to beat."""
+    if champion is not None and version["version"] == champion["version"]:
+        return True
+    if version["status"] != "promoted" or champion is None:
+        return version["status"] == "promoted"
+    rule = run.graph.get(str(version["model"])).as_(CreateModel).promote
+    found = run.work.state.read("gates_of", model=version["model"], limit=GATES)
+    return generations.has_won(found, int(version["version"] or 0), int(champion["version"] or 0), rule)
+
+
+def _judged_anew(run: _Run, action: ShareVersion, version: Row, champion: Row | None) -> Result:
+    """The version passed another gate, or by another rule: here it must pass what is declared, against the one that serves."""
+    declared = run.graph.get(action.name).as_(CreateModel)
+    data, manifest = _data(run, declared)
+    spec = candidates.spec_of(run.work, declared, data, manifest.schema, champion)
+    verdict = gate.gate(run.work, run.environment, declared, spec, manifest, version, champion, run.actor)
+    seen = f"version {action.version}, judged anew{_figures(verdict)}: {verdict.reason}"
+    return _as_judged(run, action, verdict, seen)
+
+
+def _deploy(run: _Run, action: Action) -> Result:
+    """Point at the endpoint; its revision is made with the generation (`revisions`)."""
+    assert isinstance(action, DeployEndpoint)
+    model = run.graph.get(action.name).as_(CreateEndpoint).model
+    version = run.pointers.get((Kind.MODEL, model))
+    if version is None:
+        return HELD, f"waits for a version of `{model}` that passes its gate", None
+    _point(run, Kind.ENDPOINT, action.name, action.recipe, None)
+    return DONE, f"serves version {version.target} of {model}", version.target
+
+
+def _redeclare(run: _Run, action: Action) -> Result:
+    assert isinstance(action, Redeclare)
+    target = run.pointers[(action.kind, action.name)].target
+    _point(run, action.kind, action.name, action.recipe, target)
+    return DONE, "takes the changed declaration; nothing is made anew", target
+
+
+def _drop(run: _Run, action: Action) -> Result:
+    assert isinstance(action, DropResource)
+    run.pointers.pop((action.kind, action.name), None)
+    return DONE, "dropped; its data and versions stay until `tilth gc`", None
+
+
+HANDLERS: Mapping[type, Callable[[_Run, Action], Result]] = {
+    DeclareSource: _declare,
+    CollectDataset: _collect,
+    ShareSnapshot: _share_snapshot,
+    TrainModel: _train,
+    ShareVersion: _share_version,
+    DeployEndpoint: _deploy,
+    Redeclare: _redeclare,
+    DropResource: _drop,
+}
+_KINDS: Mapping[type, Kind] = {
+    DeclareSource: Kind.SOURCE,
+    CollectDataset: Kind.DATASET,
+    ShareSnapshot: Kind.DATASET,
+    TrainModel: Kind.MODEL,
+    ShareVersion: Kind.MODEL,
+    DeployEndpoint: Kind.ENDPOINT,
+}

@@ -1,0 +1,405 @@
+"""A candidate before its gate: the rows that neither it nor the champion was tuned on, both models' answers, the verdict.
+
+The rows are `ml.judging.holdout`'s, the comparison is `ml.judging.gates`'; here are the answers, how often these rows
+were looked at, and the record. A champion is named in the record only where it was compared.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import UnknownNameError
+from tilth.core.time import show_instant
+from tilth.ml.data import identity
+from tilth.ml.judging import holdout, split
+from tilth.ml.judging.gates import INCONCLUSIVE, GateResult, Holdout, Rule, judge
+from tilth.ml.judging.holdout import Rows, Tuned
+from tilth.ml.learning import folding, target
+from tilth.ml.learning.evaluation import dummy
+from tilth.ml.model.metrics import decided
+from tilth.ml.model.spec import TrainingSpec, check_metric
+from tilth.ports.snapshots import Manifest
+from tilth.ports.state import Cell, Row
+from tilth.runtime.applying.answers import Answers, adverse, given, realigned
+from tilth.runtime.workspace import Workspace, manifest_of, verified, version_of
+from tilth.sql.language.statements import CreateModel, PromoteRule
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from tilth.ml.model.predictor import Predictor
+
+    Array = npt.NDArray[np.float64]
+    Mask = npt.NDArray[np.bool_]
+
+STATUS = {"pass": "promoted", "fail": "refused", "inconclusive": "held"}
+MOSTLY = 0.5  # looks that share more of their rows than this spend of one error
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The gate's result, the status that the version has now, and the number of the version it was compared with."""
+
+    version: int
+    champion: int | None
+    status: str
+    metric: str
+    reason: str
+    result: GateResult
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """One of the two: its row, the model, and what it was tuned on."""
+
+    row: Row
+    model: Predictor
+    tuned: Tuned
+
+    @property
+    def number(self) -> int:
+        return self.model.version
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What is put before the gate: rows with their truth, both models' scores on them, and what is to be said of that."""
+
+    rows: Rows
+    truth: Array
+    known: Array  # the target of all rows, which is what a baseline knows
+    fresh: Array
+    held: Array | None
+    remarks: tuple[str, ...]
+    stop: str | None = None  # why the two cannot be compared at all
+
+
+def gate(
+    work: Workspace,
+    environment: str,
+    declared: CreateModel,
+    spec: TrainingSpec,
+    manifest: Manifest,
+    candidate: Row,
+    champion: Row | None,
+    actor: str,
+) -> Verdict:
+    """Judge the candidate and record it in `gates`; the version's status says what came out."""
+    fresh = _version(work, candidate)
+    held = _version(work, champion) if champion is not None else None
+    metric = check_metric(spec.metric, fresh.model.signature.kind)
+    first = held is not None and _other_task(fresh, held)
+    case = _case(work, spec, manifest, fresh, None if first else held, metric)
+    marks = tuple(identity.columns_of(spec.key, manifest.schema.names))
+    sketch = holdout.sketch(case.rows.ids)
+    uses = _earlier(work, declared.name, _named(fresh, held, manifest), sketch, ",".join(marks))
+    rule = Rule(
+        metric, declared.promote.rule.value, declared.promote.margin, spec.minimum,
+        float(str(declared.objective.get("confidence", 0.95))),
+    )  # fmt: skip
+    result = _judged(rule, spec, fresh, case, uses)
+    leaks = _leaks(candidate, declared)
+    if leaks:
+        result = GateResult(
+            INCONCLUSIVE, (leaks,), result.rows, result.blocks, result.uses, result.confidence, result.spent
+        )
+    said = [*result.reasons, *case.remarks]
+    if first and held is not None:
+        said.append(
+            f"Version {held.number} predicts something else: the target was changed, so this passes as the first."
+        )
+    if result.outcome == INCONCLUSIVE and not leaks and environment == work.serving:
+        said += _by_hand(declared, fresh, held, case, work.serving)
+    compared = held.number if held is not None and result.champion_metric is not None else None
+    verdict = Verdict(fresh.number, compared, STATUS[result.outcome], metric, " ".join(said), result)
+    _record(
+        work, environment, declared, verdict, _named(fresh, held, manifest), sketch, ",".join(marks), actor
+    )
+    return verdict
+
+
+def _version(work: Workspace, row: Row) -> _Version:
+    """The version with what it was tuned on, as its row and its bundle say."""
+    number = int(row["version"] or 0)
+    model = version_of(work, str(row["model"]), number)
+    dealt = json.loads(str(row["metrics"])).get("split", {})
+    by = str(dealt.get("by") or (split.BY_TIME if row["tuned_until"] else split.BY_ID))
+    folds = None
+    if by == split.BY_FOLDS:
+        folds = folding.answers(json.loads(verified(work, row).files[folding.FILE]))
+    try:
+        manifest = manifest_of(work.state, str(row["snapshot"]))
+    except UnknownNameError:
+        manifest = None
+    until = None if row["tuned_until"] is None else str(row["tuned_until"])
+    signature = model.signature
+    tuned = Tuned(
+        number, manifest, by, until, signature.key, signature.event_time, int(dealt.get("ids", 1)), folds
+    )
+    return _Version(row, model, tuned)
+
+
+def _other_task(fresh: _Version, held: _Version) -> bool:
+    """Whether the declaration asks for another target: another column, or numbers where there were classes."""
+    new, old = fresh.model.signature, held.model.signature
+    if new.target != old.target:
+        return True
+    other = (new.kind == "regression") != (old.kind == "regression")
+    return other and fresh.row["recipe"] != held.row["recipe"]
+
+
+def _named(fresh: _Version, held: _Version | None, manifest: Manifest) -> str:
+    """How people call the rows: the dataset, and after what, or by what, they were dealt."""
+    if fresh.tuned.by == split.BY_FOLDS:
+        return f"{manifest.dataset} by folds"
+    until = [
+        v.tuned.until
+        for v in (fresh, held)
+        if v is not None and v.tuned.by == split.BY_TIME and v.tuned.until
+    ]
+    return f"{manifest.dataset} after {max(until)}" if until else f"{manifest.dataset} by hash of key"
+
+
+# --- the case ----------------------------------------------------------------------------------------------
+
+
+def _case(
+    work: Workspace,
+    spec: TrainingSpec,
+    manifest: Manifest,
+    fresh: _Version,
+    held: _Version | None,
+    metric: str,
+) -> _Case:
+    """The rows that both can answer without having seen them; what only the candidate cannot answer counts against it."""
+    import numpy as np
+
+    versions = [fresh.tuned, *([held.tuned] if held else [])]
+    rows = holdout.rows_of(manifest, work.blobs, spec, versions)
+    remarks = [f"{rows.immature:,} newer rows wait for their labels."] if rows.immature else []
+    classes = _classes(fresh, held)
+    truth = _truth(rows, fresh, classes)
+
+    def asked(version: _Version) -> Answers:
+        return _answers(work, spec, manifest, version, rows, classes, metric)
+
+    ours, theirs = asked(fresh), asked(held) if held is not None else None
+    remarks += [r for a in (ours, theirs) if a is not None for r in a.remarks]
+    unseen = ~ours.seen & ~np.isnan(truth)
+    if theirs is not None:
+        unseen &= ~theirs.seen & theirs.can
+        if theirs.why is not None:
+            none = unseen & False
+            return _Case(
+                rows.where(none), truth[none], truth, ours.scores[none], None, tuple(remarks), theirs.why
+            )
+    known = target.encode(holdout.labels(manifest, work.blobs, spec), _meant(fresh, classes))
+    fair = unseen if theirs is not None else unseen & ours.can
+    if theirs is not None and (gaps := int((fair & ~ours.can).sum())):
+        remarks.append(f"{gaps:,} rows that only version {fresh.number} cannot answer count against it.")
+    scores = adverse(ours.scores[fair], ours.can[fair], truth[fair])
+    return _Case(
+        rows.where(fair), truth[fair], known[~np.isnan(known)], scores, theirs.scores[fair] if theirs else None,
+        (*remarks, *_left_out(ours, theirs, rows, truth)), ours.why,
+    )  # fmt: skip
+
+
+def _left_out(ours: Answers, theirs: Answers | None, rows: Rows, truth: Array) -> tuple[str, ...]:
+    """What the rows that do not judge have in common."""
+    import numpy as np
+
+    out = []
+    known = ~np.isnan(truth)
+    seen = ours.seen | (theirs.seen if theirs is not None else False)
+    if count := int((seen & known).sum()):
+        out.append(
+            f"{count:,} rows are left out: a version had learned from them, or from what stood there before."
+        )
+    cannot = (~ours.can if theirs is None else ~theirs.can) & ~seen & known
+    if count := int(cannot.sum()):
+        out.append(
+            f"{count:,} of {len(rows.ids):,} rows are left out: an input is missing that never was in training."
+        )
+    if count := int((~known).sum()):
+        out.append(f"{count:,} rows have no label, or one that neither version knows.")
+    return tuple(out)
+
+
+def _classes(fresh: _Version, held: _Version | None) -> tuple[Any, ...]:
+    """The candidate's classes, then those that only the champion knows."""
+    mine = fresh.model.signature.classes
+    others = held.model.signature.classes if held is not None and mine else ()
+    return (*mine, *(c for c in others if c not in mine))
+
+
+def _truth(rows: Rows, fresh: _Version, classes: tuple[Any, ...]) -> Array:
+    """The target as numbers, over all classes that a version knows; NaN where it is missing or new to both."""
+    return target.encode(rows.table.column(fresh.model.signature.target), _meant(fresh, classes))
+
+
+def _meant(fresh: _Version, classes: tuple[Any, ...]) -> target.Target:
+    signature = fresh.model.signature
+    kind = "multiclass" if len(classes) > 2 else signature.kind
+    return target.Target(signature.target, signature.target_type, kind, classes)
+
+
+def _answers(
+    work: Workspace,
+    spec: TrainingSpec,
+    manifest: Manifest,
+    version: _Version,
+    rows: Rows,
+    classes: tuple[Any, ...],
+    metric: str,
+) -> Answers:
+    """What the version says of the rows, in the terms of all classes; for metrics of decisions what it would have answered.
+
+    Its threshold is about its own positive class, so that it decides before classes are put in order.
+    """
+    found = given(
+        version.model, version.tuned, rows, holdout.seen(rows, version.tuned, manifest, work.blobs, spec)
+    )
+    signature = version.model.signature
+    if found.why is None and (signature.kind == "regression") != (not classes):
+        found = found.refused(
+            f"Version {version.number} predicts another kind of target and cannot be compared."
+        )
+    if found.why is not None:
+        return found
+    threshold = version.model.threshold
+    return found.in_terms(lambda s: realigned(decided(metric, s, threshold), signature.classes, classes))
+
+
+def _judged(rule: Rule, spec: TrainingSpec, fresh: _Version, case: _Case, uses: int) -> GateResult:
+    signature, truth = fresh.model.signature, case.truth
+    slices = {c: _labels(case.rows.table.column(c)) for c in spec.slices if c in case.rows.table.schema.names}
+    kind = "multiclass" if case.fresh.ndim > 1 else signature.kind
+    blocks = _blocks(case.rows, fresh.tuned.by == split.BY_FOLDS)
+    asked = Holdout(kind, truth, blocks, uses, fresh.tuned.by == split.BY_FOLDS, slices)
+    if case.stop is not None:
+        return GateResult(INCONCLUSIVE, (case.stop,), len(truth), 0, uses)
+    classes = case.fresh.shape[1] if case.fresh.ndim > 1 else len(signature.classes)
+    blind = dummy(kind, classes, case.known, len(truth), rule.metric) if len(truth) else truth
+    return judge(
+        rule,
+        asked,
+        case.fresh,
+        case.held,
+        decided(rule.metric, blind, fresh.model.threshold),
+        seed=spec.seed,
+    )
+
+
+def _blocks(rows: Rows, folds: bool) -> npt.NDArray[np.int64] | None:
+    """Days, or groups of ids; rows of few days that are judged by folds are blocks of neighbours."""
+    import numpy as np
+
+    if not len(rows.ids):
+        return None
+    found = split.blocks(rows.ids, rows.when)
+    if folds and rows.when is not None and len(np.unique(found)) < split.FOLDS:
+        return np.argsort(np.argsort(rows.when, kind="stable")) * (2 * split.FOLDS) // len(rows.when)
+    return found
+
+
+def _labels(column: Any) -> npt.NDArray[Any]:
+    """The values of a slice's column as texts; a gap is a slice of its own."""
+    import numpy as np
+
+    return np.array(["(missing)" if v is None else str(v) for v in column.to_pylist()], dtype=object).astype(
+        str
+    )
+
+
+def _by_hand(
+    declared: CreateModel, fresh: _Version, held: _Version | None, case: _Case, serving: str
+) -> list[str]:
+    """How a person decides, where the gate leaves it to one, or can never tell."""
+    manual = declared.promote.rule is PromoteRule.MANUAL
+    if not manual and case.stop is None:
+        return []
+    first = "" if manual else "To decide by hand, write PROMOTE IF manual: "
+    again = held is not None and held.row["recipe"] == fresh.row["recipe"]
+    then = f' and `tilth sql --env dev "RETRAIN MODEL {declared.name}"`' if again else ""
+    return [
+        f"{first}`tilth apply --env dev`{then} {'make' if again else 'takes'} it there, `tilth promote dev {serving}` brings it here."
+    ]
+
+
+def _leaks(candidate: Row, declared: CreateModel) -> str:
+    """What holds a version whose columns tell its target too well, with the statement that lets it pass."""
+    accepted = {c.lower() for c in declared.accept.columns} if declared.accept else set()
+    found = [
+        leak for leak in json.loads(str(candidate["metrics"])).get("leaks", [])
+        if str(leak["column"]).lower() not in accepted
+    ]  # fmt: skip
+    if not found:
+        return ""
+    named = "; ".join(f"`{leak['column']}`: {leak['seen']}" for leak in found)
+    listed = ", ".join(str(leak["column"]) for leak in found)
+    return (
+        f"It may know its target beforehand. {named}. Leave such columns out with FEATURES (* EXCEPT ({listed})), or say why they "
+        f"are known when a prediction is made: ACCEPT LEAK ({listed}) BECAUSE '...'."
+    )
+
+
+# --- the record --------------------------------------------------------------------------------------------
+
+
+def _earlier(work: Workspace, model: str, named: str, sketch: bytes, marks: str) -> int:
+    """How many looks there were at mostly these rows, whatever the holdout was called."""
+    count = 0
+    for look in work.state.read("looks", model=model):
+        kept = look["judged"]
+        if not isinstance(kept, bytes):
+            count += look["holdout"] == named
+        elif look["identity"] != marks:  # rows that are told apart by other columns: they may be the same
+            count += 1
+        else:
+            count += holdout.shared(kept, sketch) > MOSTLY
+    return count
+
+
+def _record(
+    work: Workspace, environment: str, declared: CreateModel, verdict: Verdict, named: str, sketch: bytes,
+    marks: str, actor: str,
+) -> None:  # fmt: skip
+    r, at = verdict.result, show_instant(work.clock.now())
+    figures: dict[str, Cell] = {
+        "candidate_metric": r.candidate_metric,
+        "champion_metric": r.champion_metric,
+        "baseline_metric": r.baseline_metric,
+        "delta": r.delta,
+        "lower": r.lower,
+        "upper": r.upper,
+        "confidence": r.confidence,
+        "spent": r.spent,
+        "detectable": r.detectable,
+    }
+    with work.state.change(actor, at) as change:
+        change.write(
+            "add_gate",
+            model=declared.name,
+            candidate=verdict.version,
+            champion=verdict.champion,
+            environment=environment,
+            rule=declared.promote.text,
+            metric=verdict.metric,
+            outcome=r.outcome,
+            reason=verdict.reason,
+            rows=r.rows,
+            blocks=r.blocks,
+            holdout=named,
+            uses=r.uses,
+            at=at,
+            **{k: None if v is None or v != v else v for k, v in figures.items()},  # noqa: PLR0124 - NaN
+        )
+        change.write("add_look", judged=sketch, identity=marks)
+        change.write(
+            "set_version_status", model=declared.name, version=verdict.version, status=verdict.status
+        )
+        detail = {"version": verdict.version, "outcome": r.outcome, "reason": verdict.reason}
+        change.audit("gate", declared.name, detail)

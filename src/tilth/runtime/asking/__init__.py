@@ -1,0 +1,1 @@
+"""Answers statements: sessions, SELECT, scoring, and the schema `tilth`."""

@@ -1,0 +1,326 @@
+"""The schema `tilth`: all that the system knows, as tables that a query can read like those of any source.
+
+Most are the state's own tables. `sources`, `datasets`, `models` and `endpoints` say what each environment points at now,
+`checks` what is expected of the datasets, `quarantined_rows` holds the rows that were held back, and `predictions` is the
+prediction log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import UnknownNameError, UnsupportedError
+from tilth.core.names import did_you_mean
+from tilth.core.schema import Schema
+from tilth.core.time import naive, parse_instant
+from tilth.ml.data.snapshots import file_rows, plain_schema, schema_of
+from tilth.plan.snapshot import Pointer
+from tilth.ports.source import Scan
+from tilth.ports.state import Row
+from tilth.runtime.applying import notices
+from tilth.runtime.record import generations
+from tilth.runtime.record.revisions import declaration
+from tilth.runtime.workspace import Workspace, manifest_of, version_of
+from tilth.sql.language.parser import parse_one
+from tilth.sql.language.printer import show_check
+from tilth.sql.language.statements import CreateDataset, CreateSource, Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NAME = "tilth"
+_RENAMED = {
+    "at": "recorded_at",
+    "check": "expectation",
+    "column": "input",
+}  # DuckDB reserves the state's words
+_TIMES = frozenset({"at", "watermark", "window_start", "window_end", "tuned_until"})
+
+
+class SystemTables:
+    """Implements `ports.source.Source` over a project's state; tables are read when they are scanned."""
+
+    def __init__(self, work: Workspace) -> None:
+        self._work = work
+
+    def tables(self) -> tuple[str, ...]:
+        return tuple(sorted({*self._work.state.tables(), *_MADE, "predictions", "quarantined_rows"}))
+
+    def describe(self, table: str) -> Schema:
+        return schema_of(plain_schema(self._read(table).schema))
+
+    def scan(self, scan: Scan) -> pa.RecordBatchReader:
+        """The table's columns; filters are left to the engine, which has the whole query."""
+        found = self._read(scan.table)
+        if scan.columns is not None:
+            found = found.select(list(scan.columns))
+        return found.to_reader()
+
+    def native(self, sql: str) -> pa.RecordBatchReader:
+        raise UnsupportedError(
+            f"The schema tilth has no native language: {sql[:40]!r}.", hint="Write SELECT."
+        )
+
+    def change_token(self, table: str) -> str | None:
+        del table
+        return None
+
+    def close(self) -> None: ...
+
+    def _read(self, table: str) -> pa.Table:
+        name = table.lower()
+        if name not in self.tables():
+            raise UnknownNameError(
+                f"There is no table `tilth.{table}`.",
+                hint=did_you_mean(table, self.tables(), "tables of tilth"),
+            )
+        if name == "predictions":
+            return _named(_timed(self._work.log.table(strict=True)[0]))
+        if name == "quarantined_rows":
+            return _quarantined(self._work)
+        if name in _MADE:
+            columns, make = _MADE[name]
+            return _table(columns, [r for env in self._environments() for r in make(self._work, env)])
+        types = self._work.state.column_types(name)
+        columns = {c: _kind(c, t) for c, t in types.items()}
+        _, rows = self._work.state.table(name)
+        return _named(_table(columns, [dict(zip(types, row, strict=True)) for row in rows]))
+
+    def _environments(self) -> list[str]:
+        return [str(r["name"]) for r in self._work.state.read("environments")]
+
+
+def _quarantined(work: Workspace) -> pa.Table:
+    """The rows held back, of all refreshes: what they were (JSON, or the raw line), and why."""
+    import pyarrow as pa
+
+    kinds = (pa.int64(), pa.string(), pa.string(), pa.list_(pa.string()), pa.string())
+    schema = pa.schema(zip(("refresh", "dataset", "row", "reasons", "origin"), kinds, strict=True))
+    tables = [schema.empty_table()]
+    for kept in work.state.read("quarantine"):
+        rows = file_rows(work.blobs.path(str(kept["blob"])))
+        said = {
+            n: pa.repeat(pa.scalar(kept[n], schema.field(n).type), len(rows)) for n in ("refresh", "dataset")
+        }
+        tables.append(pa.table({**said, **{n: rows[n] for n in ("row", "reasons", "origin")}}, schema=schema))
+    return pa.concat_tables(tables)
+
+
+def _timed(predictions: pa.Table) -> pa.Table:
+    """The prediction log with its instants as naive times in UTC."""
+    import pyarrow as pa
+
+    place = predictions.schema.get_field_index("at")
+    moments = predictions.column(place).cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
+    return predictions.set_column(place, "at", moments)
+
+
+def _named(table: pa.Table) -> pa.Table:
+    """The table with columns that a query can name without quotes."""
+    return table.rename_columns([_RENAMED.get(n, n) for n in table.schema.names])
+
+
+def _kind(column: str, declared: str) -> str:
+    if declared == "TEXT" and (column in _TIMES or column.endswith("_at")):
+        return "time"
+    return {"INTEGER": "int", "REAL": "float"}.get(declared, "text")
+
+
+def _table(columns: Mapping[str, str], rows: list[dict[str, Any]]) -> pa.Table:
+    """Rows as Arrow in the given types; an empty list keeps the types."""
+    import pyarrow as pa
+
+    types = {
+        "int": pa.int64(),
+        "float": pa.float64(),
+        "text": pa.string(),
+        "bool": pa.bool_(),
+        "time": pa.timestamp("us"),
+    }
+    arrays = {
+        name: pa.array([_cell(row.get(name), kind) for row in rows], types[kind])
+        for name, kind in columns.items()
+    }
+    return pa.table(arrays)
+
+
+def _cell(value: Any, kind: str) -> Any:
+    return _moment(value) if kind == "time" else value
+
+
+def _moment(value: Any) -> datetime | None:
+    """The text of an instant (or of a naive time) as a naive time in UTC."""
+    if value is None:
+        return None
+    return (
+        naive(parse_instant(str(value))) if str(value).endswith("Z") else datetime.fromisoformat(str(value))
+    )
+
+
+# --- what environments point at ----------------------------------------------------------------------------
+
+Made = Callable[[Workspace, str], list[dict[str, Any]]]
+
+
+def _pointed(work: Workspace, environment: str, kind: Kind) -> list[Pointer]:
+    return [p for p in generations.pointers_of(work.state, environment)[1] if p.kind is kind]
+
+
+def _sources(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    out = []
+    for p in _pointed(work, environment, Kind.SOURCE):
+        declared = parse_one(p.text)
+        assert isinstance(declared, CreateSource)
+        out.append(
+            {"environment": environment, "name": p.name, "engine": declared.engine, "definition": p.text}
+        )
+    return out
+
+
+def _datasets(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    out = []
+    for p in _pointed(work, environment, Kind.DATASET):
+        found = work.state.read("snapshot", id=p.target) if p.target else ()
+        row: Row = found[0] if found else {}
+        out.append(
+            {
+                "environment": environment,
+                "name": p.name,
+                "snapshot": p.target,
+                "rows": row.get("rows"),
+                "bytes": row.get("bytes"),
+                "watermark": row.get("watermark"),
+                "definition": p.text,
+            }
+        )
+    return out
+
+
+def _models(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    out = []
+    for p in _pointed(work, environment, Kind.MODEL):
+        found = work.state.read("version", model=p.name, version=int(p.target)) if p.target else ()
+        row: Row = found[0] if found else {}
+        kept = {k: row.get(k) for k in ("engine", "status", "rows", "metrics", "created_at")}
+        version = int(p.target) if p.target else None
+        out.append(
+            {"environment": environment, "name": p.name, "version": version, **kept, "definition": p.text}
+        )
+    return out
+
+
+def _endpoints(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    out = []
+    for p in _pointed(work, environment, Kind.ENDPOINT):
+        found = work.state.read(
+            "revision", environment=environment, endpoint=p.name, revision=int(p.target or 0)
+        )
+        row: Row = found[0] if found else {}
+        kept = {k: row.get(k) for k in ("revision", "version", "previous", "stage", "counts")}
+        model = declaration(p).model
+        out.append({"environment": environment, "name": p.name, "model": model, **kept, "definition": p.text})
+    return out
+
+
+def _checks(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    out = []
+    for p in _pointed(work, environment, Kind.DATASET):
+        declared = parse_one(p.text)
+        assert isinstance(declared, CreateDataset)
+        out += [
+            {
+                "environment": environment,
+                "dataset": p.name,
+                "expectation": show_check(e),
+                "kind": e.kind.value,
+                "on_fail": e.on_fail.value,
+            }
+            for e in declared.expect
+        ]
+    return out
+
+
+def _columns(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    """The columns of each dataset; of each model its inputs, and what it was offered and does not use."""
+    out: list[dict[str, Any]] = []
+    for p in _pointed(work, environment, Kind.DATASET):
+        fields = manifest_of(work.state, p.target).schema if p.target else ()
+        said = {
+            "environment": environment,
+            "resource": "dataset",
+            "name": p.name,
+            "used": True,
+            "reason": None,
+        }
+        out += [{**said, "column_name": f.name, "type": f.type.value} for f in fields]
+    for p in _pointed(work, environment, Kind.MODEL):
+        said = {"environment": environment, "resource": "model", "name": p.name}
+        if p.target is None:
+            continue
+        signature = version_of(work, p.name, int(p.target)).signature
+        for i in signature.inputs:
+            out.append({**said, "column_name": i.name, "type": i.type.value, "used": True, "reason": None})
+        for told in notices.recorded(work.state, "model", p.name, p.target):
+            if told.kind == DROPPED:
+                out.append(
+                    {**said, "column_name": told.column, "type": None, "used": False, "reason": told.text}
+                )
+    return out
+
+
+DROPPED = "dropped"  # the kind of a notice of a column that a model does not use
+
+_MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
+    "sources": (dict.fromkeys(("environment", "name", "engine", "definition"), "text"), _sources),
+    "datasets": (
+        {
+            "environment": "text",
+            "name": "text",
+            "snapshot": "text",
+            "rows": "int",
+            "bytes": "int",
+            "watermark": "time",
+            "definition": "text",
+        },
+        _datasets,
+    ),
+    "models": (
+        {
+            "environment": "text",
+            "name": "text",
+            "version": "int",
+            "engine": "text",
+            "status": "text",
+            "rows": "int",
+            "metrics": "text",
+            "created_at": "time",
+            "definition": "text",
+        },
+        _models,
+    ),
+    "endpoints": (
+        {
+            "environment": "text",
+            "name": "text",
+            "model": "text",
+            "revision": "int",
+            "version": "int",
+            "previous": "int",
+            "stage": "text",
+            "counts": "text",
+            "definition": "text",
+        },
+        _endpoints,
+    ),
+    "columns": (
+        {
+            **dict.fromkeys(("environment", "resource", "name", "column_name", "type"), "text"),
+            "used": "bool",
+            "reason": "text",
+        },
+        _columns,
+    ),
+    "checks": (dict.fromkeys(("environment", "dataset", "expectation", "kind", "on_fail"), "text"), _checks),
+}

@@ -1,0 +1,263 @@
+"""SELECT: over datasets, tables of sources, models and the schema `tilth`, as a stream of Arrow batches.
+
+A query without models goes to the engine whole. One with models is split (`sql.queries.rewrite`): the engine gives the rows,
+the models add their outputs batch by batch, and the engine answers the rest over that stream, so memory does not grow
+with the number of rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameError
+from tilth.core.names import did_you_mean
+from tilth.core.schema import DataType, Schema
+from tilth.ml.data import reading
+from tilth.ml.data.snapshots import arrow_type
+from tilth.ml.model.gaps import Gaps, notice
+from tilth.ports.limits import Limits
+from tilth.ports.snapshots import Manifest
+from tilth.ports.source import Source
+from tilth.ports.streams import closing
+from tilth.resources.graph import Graph
+from tilth.runtime import sources
+from tilth.runtime.asking import catalog
+from tilth.runtime.asking.scoring import Through, fitting, honest, predicted, through
+from tilth.runtime.record import generations
+from tilth.runtime.workspace import Workspace, manifest_of, version_of, version_row
+from tilth.sql.language.statements import Kind, Select
+from tilth.sql.queries import lineage
+from tilth.sql.queries.rewrite import (
+    JoinPrediction,
+    ModelShape,
+    Pin,
+    RowPrediction,
+    predictions,
+    time_travel,
+)
+from tilth.sql.queries.shapes import PREDICTED, PREDICTION
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tilth.ml.model.predictor import Predictor
+
+Loaded: TypeAlias = "dict[tuple[str, int, int | None], Predictor]"  # by model, version and threads
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The versions that an environment points at, loaded when they are needed and kept."""
+
+    work: Workspace
+    pointed: Mapping[str, int]  # model -> version
+    loaded: Loaded
+
+    def get(self, name: str, version: int | None = None, threads: int | None = None) -> Predictor:
+        """The version asked for, or the one that serves; UnknownNameError for a model that has none.
+
+        `threads` limits how many a batch is scored with; None takes all cores.
+        """
+        if version is None:
+            version = self.pointed.get(name)
+        if version is None:
+            raise UnknownNameError(
+                f"There is no model `{name}`.", hint=did_you_mean(name, self.pointed, "models")
+            )
+        key = (name, version, threads)
+        if key not in self.loaded:
+            self.loaded[key] = version_of(self.work, name, version, threads)
+        return self.loaded[key]
+
+
+def select(
+    work: Workspace,
+    graph: Graph,
+    environment: str,
+    models: Models,
+    statement: Select,
+    limits: Limits | None = None,
+    told: list[str] | None = None,
+) -> pa.RecordBatchReader:
+    """The result of the query; errors are placed in the statement. What it holds open ends with its last batch.
+
+    `told` gets what people should know of the answer once it is read: rows answered with gaps where training had none.
+    """
+    sql = statement.sql.rstrip().rstrip(";")
+    text, pins = time_travel(sql)
+    stack = ExitStack()
+    try:
+        names = [(u.schema or "").lower() for u in lineage.tables(text, statement.position)]
+        opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
+        opened[catalog.NAME] = catalog.SystemTables(work)
+        datasets = _datasets(work, environment, pins)
+        reader = _Query(
+            work, models, opened, datasets, sql, text, statement.position, limits or Limits(),
+            told if told is not None else [],
+        ).run()  # fmt: skip
+        return closing(reader, stack.close)
+    except TilthError as error:
+        stack.close()
+        raise error if statement.position is None else error.at(statement.position) from None
+    except BaseException:
+        stack.close()
+        raise
+
+
+def _datasets(work: Workspace, environment: str, pins: tuple[Pin, ...]) -> dict[str, Manifest]:
+    """The snapshots that the environment points at, or that the query holds its tables to."""
+    _, pointers = generations.pointers_of(work.state, environment)
+    out = {
+        p.name: manifest_of(work.state, p.target)
+        for p in pointers
+        if p.kind is Kind.DATASET and p.target is not None
+    }
+    held: dict[str, str] = {}
+    for pin in pins:
+        if pin.snapshot is None:
+            continue
+        if held.setdefault(pin.name.lower(), pin.snapshot) != pin.snapshot:
+            raise LanguageError(
+                f"`{pin.name}` is held to two snapshots in one query.",
+                hint="Ask for each in a query of its own, and compare the results.",
+            )
+        found = manifest_of(work.state, pin.snapshot)
+        if found.dataset != pin.name.lower():
+            raise UnknownNameError(
+                f"Snapshot `{pin.snapshot}` is one of `{found.dataset}`, not of `{pin.name}`.",
+                hint=f"SELECT id FROM tilth.snapshots WHERE dataset = '{pin.name.lower()}'",
+            )
+        out[pin.name.lower()] = found
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """One query being answered."""
+
+    work: Workspace
+    models: Models
+    sources: Mapping[str, Source]
+    datasets: Mapping[str, Manifest]
+    sql: str
+    text: str  # without FOR VERSION and FOR SNAPSHOT
+    at: Position | None
+    limits: Limits
+    told: list[str]  # what people should know of the answer, once it is read
+
+    def run(self) -> pa.RecordBatchReader:
+        uses = lineage.tables(self.text, self.at)
+        named = {u.name.lower() for u in uses if u.schema is None}
+        shapes = {n: self._shape(n) for n in self.models.pointed if n in named}
+        self._known(uses, shapes)
+        schemas = {
+            name: schema
+            for u in uses
+            if u.schema is not None or u.name.lower() not in shapes
+            for name, schema in [self._schema(u)]
+        }
+        split = predictions(self.sql, shapes, schemas)
+        if split is None:
+            return self._rows(self.text)
+        if isinstance(split, RowPrediction):
+            return self._one(split)
+        return self._many(split)
+
+    def _known(self, uses: tuple[lineage.TableUse, ...], shapes: Mapping[str, ModelShape]) -> None:
+        for use in uses:
+            if use.schema is None and use.name.lower() not in {*shapes, *self.datasets}:
+                names = {*self.models.pointed, *self.datasets}
+                raise UnknownNameError(
+                    f"There is no dataset or model `{use.name}` here.",
+                    hint=did_you_mean(use.name, names, "datasets and models"),
+                    where=use.position,
+                )
+
+    def _shape(self, name: str) -> ModelShape:
+        """Inputs, and outputs in the order of `*`; the JSON ones only when the query names them: they cost time."""
+        found = self.models.get(name)
+        lowered = self.sql.lower()
+        known = [o.name for o in found.signature.outputs]
+        outputs = tuple(n for n in known if n in found.outputs or n.lower() in lowered)
+        maps = tuple(o.name for o in found.signature.outputs if o.type is DataType.SHARES)
+        return ModelShape(found.signature.names, outputs, maps)
+
+    def _schema(self, use: lineage.TableUse) -> tuple[str, Schema]:
+        if use.schema is None:
+            return use.name, self.datasets[use.name.lower()].schema
+        try:
+            return f"{use.schema}.{use.name}", reading.find_source(use.schema, self.sources).describe(
+                use.name
+            )
+        except UnknownNameError as error:
+            raise error.at(use.position) if use.position else error from None
+
+    def _rows(self, sql: str) -> pa.RecordBatchReader:
+        return reading.query_rows(
+            sql, self.datasets, self.sources, self.work.engine, self.work.blobs, self.limits, self.told
+        )
+
+    def _one(self, split: RowPrediction) -> pa.RecordBatchReader:
+        import pyarrow as pa
+
+        model = self.models.get(split.model, split.version)
+        given = dict(split.inputs)
+        arrays = {i.name: fitting(i.name, given.get(i.name), i.type) for i in model.signature.inputs}
+        row = model.taken(given)
+        outputs = model.choose(row, model.score_row(row), split.wanted)
+        self.told.extend(f"{split.model}: {words}" for words in notice(model.gaps(row)))
+        types = {o.name: arrow_type(o.type) for o in model.signature.outputs}
+        arrays |= {o: pa.array([_cell(outputs[o], types[o])], types[o]) for o in split.wanted}
+        return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
+
+    def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:
+        rows = self._rows(split.inner)
+
+        seen = {u.name: Gaps(u.name, self.models.get(u.name, u.version).strict) for u in split.models}
+
+        def chain(threads: int | None) -> Through:
+            uses = [(u, self.models.get(u.name, u.version, threads)) for u in split.models]
+            return through(uses, seen)
+
+        others = self._others(split.outer)
+        failed: list[TilthError] = []
+        inputs = {**others.inputs, PREDICTED: predicted(rows, chain, failed)}
+        try:
+            answer = self.work.engine.stream(split.outer, inputs, limits=self.limits)
+        except TilthError as error:
+            others.close()
+            raise failed[0] if failed else error from None
+
+        def close() -> None:
+            others.close()
+            self.told.extend(words for gaps in seen.values() for words in gaps.words())
+
+        return closing(honest(answer, failed), close)
+
+    def _others(self, outer: str) -> reading.Reading:
+        """The tables that the rest of the query names besides the predicted rows: in a subquery, say."""
+        uses = [u for u in lineage.tables(outer) if u.name != PREDICTED]
+        schemas = dict(self._schema(u) for u in uses)
+        return reading.open_inputs(outer, schemas, self.sources, self.datasets, self.work.blobs, hold=True)
+
+
+def _cell(value: Any, kind: pa.DataType) -> Any:
+    """An output as Arrow takes it: probabilities as pairs, an explanation as a JSON text."""
+    import pyarrow as pa
+
+    if not isinstance(value, dict):
+        return value
+    return list(value.items()) if pa.types.is_map(kind) else json.dumps(value)
+
+
+def models_of(work: Workspace, environment: str, loaded: Loaded) -> Models:
+    """The models that the environment serves now."""
+    _, pointers = generations.pointers_of(work.state, environment)
+    pointed = {p.name: int(p.target) for p in pointers if p.kind is Kind.MODEL and p.target is not None}
+    for name, version in pointed.items():
+        version_row(work.state, name, version)
+    return Models(work, pointed, loaded)

@@ -1,0 +1,1 @@
+"""Keeps an environment right unattended: the reconciler, its looks, its backoff."""

@@ -1,0 +1,397 @@
+"""Looks at the models that an environment serves, once a day of the clock each, and writes down what was seen.
+
+A look compares the answers of the last seven days with the profile, joins those whose truth was due in seven days (the
+last, or as much earlier as labels are late) with their outcomes, and rests in the tables `drift` and `quality`, from
+which the planner's RETRAIN WHEN reads. When a look is due is read from there too, so it survives a restart. The window
+stays decoded in memory between looks, and only what was appended since is read. The figures are `ml.watching.monitoring`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+from tilth.core.errors import TilthError
+from tilth.core.figures import figure
+from tilth.core.schema import Schema
+from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.ml.data.drift import WINDOW
+from tilth.ml.data.snapshots import file_rows
+from tilth.ml.watching.logged import Answers, Watched, decode
+from tilth.ml.watching.monitoring import Look, Tuned, key_texts, look
+from tilth.plan.snapshot import Pointer
+from tilth.ports.predictions import START
+from tilth.ports.snapshots import Manifest
+from tilth.ports.state import Change, Row
+from tilth.resources.graph import Graph
+from tilth.resources.rules import duration_of
+from tilth.runtime import unforeseen
+from tilth.runtime.keeping import tuning
+from tilth.runtime.record.generations import pointers_of
+from tilth.runtime.record.revisions import answering, declaration
+from tilth.runtime.workspace import Workspace, manifest_of, verified, version_row
+from tilth.sql.language.parser import parse_one
+from tilth.sql.language.statements import CreateDataset, CreateModel, DatasetRef, Kind, Outcomes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Failed: TypeAlias = "Callable[[Served, TilthError], None]"
+LOOK_EVERY = timedelta(days=1)
+ANSWERED = ("champion", "canary")  # roles whose answers a client has seen
+ACTOR = "watch"
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A version that answers for a model in this environment, through which endpoints, since when."""
+
+    model: str
+    version: int
+    endpoints: tuple[str, ...]
+    outcomes: Outcomes | None
+    began: str
+    delay: timedelta = timedelta()  # after the event, until its truth is due
+
+
+def served(work: Workspace, environment: str) -> tuple[Served, ...]:
+    """What answers now, by model and version; in a rollout the version that answers most."""
+    _, pointers = pointers_of(work.state, environment)
+    found: dict[tuple[str, int], Served] = {}
+    for p in pointers:
+        row = _revision(work, environment, p)
+        version = answering(row) if row is not None else None
+        if row is None or version is None:
+            continue
+        key = (str(row["model"]), version)
+        began, outcomes = str(row["created_at"]), declaration(p).outcomes
+        if (same := found.get(key)) is not None:
+            began, outcomes = min(began, same.began), same.outcomes or outcomes
+        endpoints = (*(same.endpoints if same else ()), p.name)
+        found[key] = Served(*key, endpoints, outcomes, began, _delay(pointers, key[0]))
+    return tuple(found[k] for k in sorted(found))
+
+
+def _delay(pointers: Sequence[Pointer], model: str) -> timedelta:
+    """The label delay that the model declares where it is served."""
+    text = next((p.text for p in pointers if p.kind is Kind.MODEL and p.name == model), None)
+    declared = None if text is None else parse_one(text)
+    found = declared.objective.get("label_delay") if isinstance(declared, CreateModel) else None
+    return duration_of(found) or timedelta()
+
+
+def _revision(work: Workspace, environment: str, pointer: Pointer) -> Row | None:
+    if pointer.kind is not Kind.ENDPOINT or pointer.target is None:
+        return None
+    found = work.state.read(
+        "revision", environment=environment, endpoint=pointer.name, revision=int(pointer.target)
+    )
+    return found[0] if found else None
+
+
+def next_look(work: Workspace, environment: str, one: Served, every: timedelta = LOOK_EVERY) -> Instant:
+    """When the model is due to be looked at: a day after the last look, or after it began to be served."""
+    last = work.state.read("quality_of", environment=environment, model=one.model, limit=1)
+    return parse_instant(str(last[0]["at"]) if last else one.began) + every
+
+
+def look_now(work: Workspace, environment: str, now: Instant, graph: Graph) -> tuple[Look, ...]:
+    """Look at every served model, due or not, with a memory of its own; the looks are written down."""
+    return Watcher(work, environment).look(now, graph, every=timedelta())
+
+
+@dataclass(slots=True)
+class _Held:
+    """A served version, what its bundle says, and its answers of the window."""
+
+    one: Served
+    watched: Watched
+    answers: Answers | None = None
+    tuned: Tuned | None = None
+
+
+class Watcher:
+    """Looks at one environment, and remembers the window between looks. For one thread."""
+
+    def __init__(self, work: Workspace, environment: str) -> None:
+        self._work = work
+        self._environment = environment
+        self._held: dict[Served, _Held] = {}
+        self._mark = START
+        self._truth: dict[tuple[str, ...], tuple[pa.Array, pa.Array]] = {}
+
+    def look(
+        self,
+        now: Instant,
+        graph: Graph,
+        every: timedelta = LOOK_EVERY,
+        only: Callable[[Served], bool] | None = None,
+        failed: Failed | None = None,
+    ) -> tuple[Look, ...]:
+        """Look at the models that are due (of those that `only` allows), and write it down; the looks.
+
+        One that cannot be looked at is handed to `failed`, and does not keep the others from it; without, it raises.
+        """
+        known = served(self._work, self._environment)
+        due = [
+            s
+            for s in known
+            if next_look(self._work, self._environment, s, every) <= now and (only is None or only(s))
+        ]
+        if not due:
+            return ()
+        self._read(known, now, failed)
+        looks = []
+        for one in (s for s in due if s in self._held):
+            with self._apart(one, failed):
+                looks.append(self._one(self._held[one], now, graph))
+        if looks:
+            record(self._work, self._environment, looks, now)
+        return tuple(looks)
+
+    @contextmanager
+    def _apart(self, one: Served, failed: Failed | None) -> Iterator[None]:
+        """Whatever goes wrong with one served version is its own; its window is read anew at the next look."""
+        try:
+            yield
+        except Exception as error:
+            self._held.pop(one, None)
+            if failed is None:
+                raise
+            failed(one, unforeseen.known(error))
+
+    def _read(self, known: Sequence[Served], now: Instant, failed: Failed | None) -> None:
+        """Bring the windows up to date; from the beginning when other versions are served than before.
+
+        A window goes as far back as the truth of its oldest days is waited for.
+        """
+        if set(known) != set(self._held):
+            self._held, self._mark, self._truth = {}, START, {}
+            for one in known:
+                with self._apart(one, failed):
+                    self._held[one] = _Held(one, self._watched(one))
+        starts = {one: show_instant(now - WINDOW - one.delay) for one in self._held}
+        since = min(starts.values(), default=show_instant(now))
+        fresh, self._mark = self._work.log.table(self._mark, since=since)
+        for one, held in tuple(self._held.items()):
+            with self._apart(one, failed):
+                found = decode(held.watched, _of(fresh, self._environment, one))
+                whole = found if held.answers is None else held.answers.and_(found)
+                held.answers = whole.since(starts[one])
+
+    def _watched(self, one: Served) -> Watched:
+        row = version_row(self._work.state, one.model, one.version)
+        bare = Watched.of(verified(self._work, row).files)
+        if one.outcomes is None:
+            return bare
+        logged = {i.name.lower(): i.name for i in (*bare.signature.inputs, *bare.signature.carried)}
+        return replace(bare, keys=tuple(logged.get(k.lower(), k) for k in one.outcomes.key))
+
+    def _one(self, held: _Held, now: Instant, graph: Graph) -> Look:
+        assert held.answers is not None
+        _, pointers = pointers_of(self._work.state, self._environment)
+        snapshots = {p.name: p.target for p in pointers if p.kind is Kind.DATASET and p.target is not None}
+        truth = None
+        if held.one.outcomes is not None and (found := snapshots.get(held.one.outcomes.dataset)) is not None:
+            manifest = manifest_of(self._work.state, found)
+            truth = self._outcomes(held.one.outcomes, manifest)
+            timed = not held.answers.when.null_count
+            if held.tuned is None or (held.tuned.keys is None and not timed):
+                row = version_row(self._work.state, held.one.model, held.one.version)
+                signature, declared = held.watched.signature, held.one.outcomes
+                held.tuned = tuning.tuned(self._work, row, signature, declared, manifest, timed=timed)
+        return look(
+            held.watched,
+            held.answers,
+            truth,
+            self._work.engine,
+            show_instant(now),
+            held.one.version,
+            new_rows(self._work, held.one, held.watched.signature.target, graph, snapshots),
+            held.one.delay.total_seconds(),
+            held.tuned,
+        )
+
+    def _outcomes(self, declared: Outcomes, manifest: Manifest) -> tuple[pa.Array, pa.Array] | None:
+        """Key texts and truths of all rows whose truth is known. A part is read once, however often it is looked at."""
+        import pyarrow as pa
+
+        keys = tuple(manifest.schema.field(k).name for k in declared.key)
+        column = manifest.schema.field(declared.column).name
+        kept = {(p.blob, column, *keys): p.blob for p in manifest.parts}
+        stale = {k for k in self._truth if k[1:] == (column, *keys)} - set(kept)
+        for key in stale:
+            del self._truth[key]
+        for key, blob in kept.items():
+            if key not in self._truth:
+                self._truth[key] = _known(self._work.blobs.path(blob), keys, column)
+        found = [self._truth[k] for k in kept]
+        if not found:
+            return None
+        return pa.concat_arrays([k for k, _ in found]), pa.concat_arrays([t for _, t in found])
+
+
+def _of(records: pa.Table, environment: str, one: Served) -> pa.Table:
+    """The records in which this version answered a client of this environment."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not records.num_rows:
+        return records
+    tests = [
+        pc.equal(records.column("environment"), environment),
+        pc.equal(records.column("model"), one.model),
+        pc.equal(records.column("version"), one.version),
+        pc.is_in(records.column("endpoint"), value_set=pa.array(one.endpoints)),
+        pc.is_in(records.column("role"), value_set=pa.array(ANSWERED)),
+    ]
+    mine = tests[0]
+    for test in tests[1:]:
+        mine = pc.and_(mine, test)
+    return records.filter(mine)
+
+
+def _known(path: str, keys: tuple[str, ...], column: str) -> tuple[pa.Array, pa.Array]:
+    table = file_rows(path, list(dict.fromkeys((*keys, column))))
+    table = table.filter(table.column(column).is_valid())
+    texts = key_texts(table, keys)
+    assert texts is not None
+    return texts, table.column(column).combine_chunks()
+
+
+# --- rows since training -----------------------------------------------------------------------------------
+
+
+def new_rows(
+    work: Workspace, one: Served, target: str, graph: Graph, snapshots: dict[str, str]
+) -> float | None:
+    """Labelled rows that the version could not have been trained on, as a share of those it was trained on.
+
+    With an EVENT TIME those later than all of its snapshot; without, by how many the labelled rows have become more.
+    None for a model that reads no dataset.
+    """
+    resource = graph.find(one.model)
+    source = resource.as_(CreateModel).source if resource is not None else None
+    if not isinstance(source, DatasetRef) or snapshots.get(source.name) is None:
+        return None
+    row = version_row(work.state, one.model, one.version)
+    manifest, trained = manifest_of(work.state, snapshots[source.name]), int(row["rows"] or 0)
+    if manifest.schema.find(target) is None or not trained:
+        return None
+    declared = graph.get(source.name).as_(CreateDataset)
+    before = work.state.read("snapshot", id=row["snapshot"])
+    mark = str(before[0]["watermark"]) if before and before[0]["watermark"] else None
+    if declared.event_time is None or mark is None:
+        return max(0, _labelled(work, manifest, target) - trained) / trained
+    return _labelled_after(work, manifest, target, declared.event_time, mark) / trained
+
+
+def _labelled(work: Workspace, manifest: Manifest, target: str) -> int:
+    name = manifest.schema.field(target).name
+    return sum(_valid(file_rows(work.blobs.path(p.blob), [name])[name]) for p in manifest.parts)
+
+
+def _labelled_after(work: Workspace, manifest: Manifest, target: str, event_time: str, mark: str) -> int:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    names = _names(manifest.schema, target, event_time)
+    count = 0
+    for part in manifest.parts:
+        if part.event_max is None or part.event_max <= mark:
+            continue
+        table = file_rows(work.blobs.path(part.blob), sorted(set(names)))
+        limit = pa.scalar(datetime.fromisoformat(mark), pa.timestamp("us"))
+        when = table.column(names[1]).cast(pa.timestamp("us"))
+        count += _valid(table.filter(pc.greater(when, limit)).column(names[0]))
+    return count
+
+
+def _valid(values: pa.ChunkedArray) -> int:
+    return len(values) - int(values.null_count)
+
+
+def _names(schema: Schema, *columns: str) -> tuple[str, ...]:
+    return tuple(schema.field(c).name for c in columns)
+
+
+# --- writing down ------------------------------------------------------------------------------------------
+
+
+def record(work: Workspace, environment: str, looks: Sequence[Look], now: Instant) -> None:
+    """The looks, in one transaction."""
+    with work.state.change(ACTOR, show_instant(now)) as change:
+        for one in looks:
+            _write(change, environment, one)
+            detail: dict[str, object] = {
+                "version": one.version,
+                "predictions": one.predictions,
+                "outcomes": one.outcomes,
+            }
+            for what in ("left_out", "without_key", "gaps"):
+                if count := getattr(one, what):
+                    detail[what] = count
+            change.audit("look", one.model, detail)
+
+
+def _write(change: Change, environment: str, one: Look) -> None:
+    for c in one.columns:
+        change.write(
+            "add_drift",
+            model=one.model,
+            version=one.version,
+            environment=environment,
+            column=c.column,
+            psi=c.psi,
+            js=c.js,
+            score=c.score,
+            rows=c.rows,
+            window_start=one.window_start,
+            window_end=one.window_end,
+            at=one.at,
+        )
+    change.write(
+        "add_quality",
+        model=one.model,
+        version=one.version,
+        environment=environment,
+        drift=one.drift,
+        prediction_drift=one.prediction_drift,
+        metric=one.metric,
+        value=one.quality,
+        outcomes=one.outcomes,
+        predictions=one.predictions,
+        new_rows=one.new_rows,
+        left_out=one.left_out,
+        without_key=one.without_key,
+        gaps=one.gaps,
+        window_start=one.window_start,
+        window_end=one.window_end,
+        at=one.at,
+    )
+
+
+def words(one: Look) -> str:
+    """The look on one line."""
+
+    def shown(name: str, value: float | None) -> str:
+        return f"{name} {'unknown' if value is None else figure(value, 3)}"
+
+    parts = [
+        shown("drift", one.drift),
+        shown("prediction drift", one.prediction_drift),
+        shown(one.metric, one.quality),
+    ]
+    rows = f"{one.predictions:,} answers, {one.outcomes:,} outcomes"
+    if one.left_out:
+        rows += f", {one.left_out:,} left out: they are not what the version takes"
+    if one.gaps:
+        rows += f", {one.gaps:,} without an input that never was missing in training"
+    if one.without_key:
+        rows += (
+            f", {one.without_key:,} without the key of OUTCOMES: nothing will tell whether they were right"
+        )
+    return f"looked at {one.model}@{one.version}: {', '.join(parts)} ({rows})"

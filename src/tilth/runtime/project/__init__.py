@@ -1,0 +1,1 @@
+"""A project as its files declare it: settings, statements, own estimators."""

@@ -1,0 +1,1 @@
+"""Answers requests: nodes, versions in memory, rollouts."""

@@ -1,0 +1,364 @@
+"""What one serving process holds: the routes of an environment's current generation, kept up to date.
+
+A thread polls the state. When it moved, the bundles that are needed are verified and loaded there, warmed in the thread
+that answers, and one reference is rebound to a new, immutable table; requests in flight finish on the old one. A
+generation of which a bundle does not verify is not taken: what is served goes on. How requests are answered is in
+`answering`, how far rollouts are is written by `rollouts`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tilth.core.errors import BusyError, StorageError, TilthError, UnknownNameError
+from tilth.core.names import did_you_mean, nearest
+from tilth.core.time import show_instant
+from tilth.ml.model.predictor import Predictor
+from tilth.ml.watching.rollout import Progress, Stage
+from tilth.plan.snapshot import Pointer
+from tilth.ports.state import Row
+from tilth.runtime.record import generations
+from tilth.runtime.record.revisions import answering, declaration
+from tilth.runtime.serving import rollouts
+from tilth.runtime.serving.answering import Rolling, Route, Side
+from tilth.runtime.workspace import Workspace, version_of, version_row
+from tilth.sql.language.statements import Kind, Rollout
+
+POLL = 0.025  # seconds between looks at the state's counter
+RETRY = 2.0  # seconds until what did not verify is tried again
+WRITE = 1.0  # seconds between writings of a rollout's counts
+KEPT = 8  # versions kept in memory beside those that are served, so that going back is quick
+PATIENCE = 30.0  # seconds the answering thread may take to warm and swap
+ACTOR = "serve"
+SERVED = "what is served"  # the lock that servers share, and that whoever takes the folder away holds alone
+
+Key = tuple[str, int, str]
+Call = Callable[[], None]
+
+
+class NotServingError(BusyError):
+    """Nothing can be answered yet; trying again later can help."""
+
+    http_status = 503
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is served: a generation's routes by endpoint."""
+
+    generation: int
+    routes: Mapping[str, Route]
+
+
+@dataclass(slots=True)
+class Figures:
+    """What happened since the start."""
+
+    swaps: int = 0
+    swap_seconds: float = 0.0
+    last_swap_seconds: float = 0.0
+    rejected: int = 0
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the last look found: a generation, and for each endpoint its pointer and revision."""
+
+    generation: int
+    endpoints: list[tuple[Pointer, Row]]
+    troubles: dict[str, str] = field(default_factory=dict)
+
+    def key(self) -> object:
+        rows = [
+            (p.name, p.text, r["revision"], r["stage"], r["version"], r["previous"])
+            for p, r in self.endpoints
+        ]
+        return self.generation, tuple(rows)
+
+
+class Node:
+    """Serves one environment. `hand_over` has a function called in the thread that answers."""
+
+    def __init__(
+        self,
+        work: Workspace,
+        environment: str,
+        hand_over: Callable[[Call], object] = lambda call: call(),
+        tell: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self.environment = environment
+        self.table: Table | None = None
+        self.troubles: Mapping[str, str] = {}
+        self.figures = Figures()
+        self._work, self._hand_over, self._tell = work, hand_over, tell
+        self._name = ""
+        self._cache: dict[Key, Predictor] = {}
+        self._key: object = None
+        self._counter = -1
+        self._again = 0.0  # when what is not served is tried again
+        self._rest = 0.0  # until when nothing is tried, since the last look failed
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    # --- for the thread that answers -----------------------------------------------------------------------
+
+    def route(self, endpoint: str) -> Route:
+        """Where the endpoint's requests go; UnknownNameError, or NotServingError while there is nothing to serve."""
+        table = self.table
+        found = None if table is None else table.routes.get(endpoint)
+        if found is not None:
+            return found
+        raise self._no_route(endpoint)
+
+    def _no_route(self, endpoint: str) -> TilthError:
+        table, why = self.table, self.troubles.get(endpoint) or self.troubles.get("")
+        if table is None or why:
+            return NotServingError(
+                f"`{endpoint}` is not served yet: {why or f'nothing was applied to `{self.environment}`'}",
+                hint="`GET /healthz` says what is wrong."
+                if why
+                else "Run `tilth apply` in the project's folder.",
+            )
+        near = nearest(endpoint, table.routes)
+        known = did_you_mean(endpoint, table.routes, "endpoints")
+        return UnknownNameError(
+            f"There is no endpoint `{endpoint}` in `{self.environment}`.",
+            hint=known
+            if table.routes or near
+            else "Declare one: CREATE ENDPOINT name FOR MODEL model; then apply.",
+        )
+
+    def health(self) -> dict[str, object]:
+        """The status (starting, ok or degraded) with the reasons, and which version answers each endpoint."""
+        table = self.table
+        status = "starting" if table is None else "degraded" if self.troubles else "ok"
+        routes = {} if table is None else table.routes
+        return {
+            "status": status,
+            "environment": self.environment,
+            "generation": 0 if table is None else table.generation,
+            "endpoints": {
+                name: {"stage": r.live_stage, "versions": [s.version for s in r.sides()]}
+                for name, r in routes.items()
+            },
+            "reasons": [f"{name}: {why}" if name else why for name, why in self.troubles.items()],
+        }
+
+    # --- beginning and ending ------------------------------------------------------------------------------
+
+    def start(self, name: str, url: str) -> None:
+        """Write this node down under its name, look once, and go on looking in a thread until `stop`."""
+        self._name = name
+        at = show_instant(self._work.clock.now())
+        with self._work.state.change(ACTOR, at, keyless=True) as change:
+            change.write(
+                "set_node",
+                name=name,
+                pid=os.getpid(),
+                url=url,
+                environment=self.environment,
+                generation=0,
+                at=at,
+            )
+            change.audit("start", name, {"url": url, "environment": self.environment})
+        self._turn()
+        self._thread = threading.Thread(target=self._run, name="tilth-node", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and write down how far rollouts are."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(PATIENCE)
+        self._write_progress(at_once=True)
+
+    def _run(self) -> None:
+        self._counter = -1  # counters of two threads' connections cannot be compared
+        while not self._stop.wait(POLL):
+            self._turn()
+
+    def _turn(self) -> None:
+        """One look, and what follows from it. Whatever goes wrong is told, and tried again after a while."""
+        now = time.monotonic()
+        if now < self._rest:
+            return
+        try:
+            counter = self._work.state.version_counter()
+            if counter != self._counter or (self.troubles and now >= self._again):
+                self._counter, self._again = counter, now + RETRY
+                self.refresh()
+            if self._write_progress():
+                self.refresh()
+        except Exception as error:
+            self._rest = self._again = time.monotonic() + RETRY
+            said = error.message if isinstance(error, TilthError) else f"{type(error).__name__}: {error}"
+            self._trouble({"": said})
+
+    # --- looking -------------------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Serve the current generation, if it is another one and all of it verifies."""
+        began = time.perf_counter()
+        seen = self._look()
+        if seen is None or (seen.key() == self._key and not self.troubles):
+            return
+        routes = self._routes(seen)
+        if seen.troubles and self.table is not None:
+            self._trouble(seen.troubles)
+            return
+        self._swap(Table(seen.generation, routes), seen, began)
+
+    def _look(self) -> _Seen | None:
+        number, pointers = generations.pointers_of(self._work.state, self.environment)
+        if not number:
+            return None
+        out = []
+        for p in pointers:
+            if p.kind is not Kind.ENDPOINT or p.target is None:
+                continue
+            found = self._work.state.read(
+                "revision", environment=self.environment, endpoint=p.name, revision=int(p.target)
+            )
+            if not found:
+                raise StorageError(
+                    f"Revision {p.target} of `{p.name}` is missing.", hint="Run `tilth verify`."
+                )
+            out.append((p, found[0]))
+        return _Seen(number, out)
+
+    def _routes(self, seen: _Seen) -> dict[str, Route]:
+        """The routes that can be served; what cannot is noted in `seen.troubles`."""
+        out = {}
+        for pointer, row in seen.endpoints:
+            try:
+                out[pointer.name] = self._route_of(pointer, row)
+            except TilthError as error:
+                seen.troubles[pointer.name] = "; ".join((error.message, *error.detail))
+            except Exception as error:
+                seen.troubles[pointer.name] = f"does not load: {type(error).__name__}: {error}"
+        return out
+
+    def _route_of(self, pointer: Pointer, row: Row) -> Route:
+        stage, model = str(row["stage"]), str(row["model"])
+        serving = answering(row)
+        if serving is None:
+            raise StorageError("no version answers it", hint=f"RETRAIN MODEL {model}.")
+        number, declared = int(row["revision"] or 0), declaration(pointer)
+        keys = () if declared.outcomes is None else declared.outcomes.key
+        required = declared.outcomes is not None and declared.outcomes.require_key
+        champion = self._side(pointer.name, model, serving, keys)
+        if stage not in rollouts.UNDER_WAY:
+            return Route(pointer.name, number, stage, champion, require_key=required)
+        candidate = self._side(pointer.name, model, int(row["version"] or 0), keys)
+        rolling = self._rolling(pointer.name, row, declared.rollout)
+        return Route(pointer.name, number, stage, champion, candidate, rolling, required)
+
+    def _side(self, endpoint: str, model: str, version: int, keys: tuple[str, ...]) -> Side:
+        key = (model, version, str(version_row(self._work.state, model, version)["digest"]))
+        found = self._cache.pop(key, None) or version_of(self._work, model, version, threads=1)
+        self._cache[key] = found  # the last used is last
+        return Side(found, endpoint, self.environment, keys)
+
+    def _rolling(self, endpoint: str, row: Row, rollout: Rollout) -> Rolling:
+        """What this process has counted already, unless the record is further."""
+        counts = json.loads(str(row["counts"]))
+        kept = Progress(Stage(str(row["stage"])), **counts)
+        old = None if self.table is None else self.table.routes.get(endpoint)
+        if old is not None and old.rolling is not None and old.revision == row["revision"]:
+            mine = old.rolling
+            if mine.progress.stage is kept.stage or mine.written.stage is kept.stage:
+                mine.rollout = rollout  # the declaration may have changed meanwhile
+                return mine
+        return Rolling(rollout, kept, kept)
+
+    # --- swapping ------------------------------------------------------------------------------------------
+
+    def _swap(self, table: Table, seen: _Seen, began: float) -> None:
+        """Warm the versions in the thread that answers, rebind the table there, and write down that it is served."""
+        done, failed = threading.Event(), []
+
+        def take() -> None:
+            try:
+                for route in table.routes.values():
+                    for side in route.sides():
+                        side.predictor.warm()
+                self.table = table
+            except Exception as error:
+                failed.append(error)
+            done.set()
+
+        self._hand_over(take)
+        if not done.wait(PATIENCE):
+            raise StorageError(
+                "The server did not take the new generation in time.", hint="It is tried again."
+            )
+        if failed:
+            self._trouble({"": f"generation {table.generation} does not run: {failed[0]}"})
+            return
+        self.figures.swaps += 1
+        self.figures.last_swap_seconds = time.perf_counter() - began
+        self.figures.swap_seconds += self.figures.last_swap_seconds
+        self._key = seen.key()
+        self._trouble(seen.troubles)
+        self._forget(table)
+        self._served(table)
+
+    def _served(self, table: Table) -> None:
+        for route in table.routes.values():
+            versions = " and ".join(str(s.version) for s in route.sides())
+            self._tell(
+                f"generation {table.generation}: {route.endpoint} serves version {versions} ({route.stage})"
+            )
+        if not self._name or self.troubles:
+            return
+        at = show_instant(self._work.clock.now())
+        with self._work.state.change(ACTOR, at, keyless=True) as change:
+            change.write("node_serves", name=self._name, generation=table.generation, at=at)
+            change.audit("serve", self._name, {"generation": table.generation})
+
+    def _forget(self, table: Table) -> None:
+        """Keep what is served and the versions used last."""
+        needed = {id(s.predictor) for r in table.routes.values() for s in r.sides()}
+        spare = [key for key, predictor in self._cache.items() if id(predictor) not in needed]
+        for key in spare[:-KEPT]:
+            del self._cache[key]
+
+    def _trouble(self, troubles: Mapping[str, str]) -> None:
+        """What keeps the current generation from being served; told once."""
+        for name, why in troubles.items():
+            if self.troubles.get(name) != why:
+                self.figures.rejected += 1
+                self._tell(f"{name or 'the state'}: {why}; what is served goes on")
+        if self.troubles and not troubles:
+            self._tell("all is well again")
+        self.troubles = dict(troubles)
+
+    # --- rollouts ------------------------------------------------------------------------------------------
+
+    def _write_progress(self, *, at_once: bool = False) -> bool:
+        """Record what rollouts have seen: a new stage at once, counts about every second. Whether a stage moved."""
+        moved, now = False, time.monotonic()
+        for route in _rolling(self.table):
+            rolling = route.rolling
+            assert rolling is not None
+            progress = rolling.progress
+            new = progress.stage is not rolling.written.stage
+            if progress == rolling.written or not (new or at_once or now - rolling.written_at >= WRITE):
+                continue
+            recorded = rollouts.decide(
+                self._work, self.environment, route.endpoint, route.revision, progress, self._work.clock.now()
+            )
+            rolling.written, rolling.written_at = progress, now
+            moved = moved or new or not recorded
+            if new and recorded:
+                self._tell(f"{route.endpoint}: {progress.stage.value}: {progress.reason}")
+        return moved
+
+
+def _rolling(table: Table | None) -> Sequence[Route]:
+    return [] if table is None else [r for r in table.routes.values() if r.rolling is not None]

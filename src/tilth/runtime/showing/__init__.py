@@ -1,0 +1,1 @@
+"""Reads what is and tells it: status, differences, verification, backups."""

@@ -1,0 +1,150 @@
+"""The statements that act: DROP, PLAN, APPLY, PROMOTE, ROLLBACK, REFRESH, RETRAIN, EXPLAIN PREDICT and DRILL.
+
+Each function begins after the verb.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from tilth.core.errors import Position, UnsupportedError
+from tilth.sql.language import clauses, values
+from tilth.sql.language.models import using
+from tilth.sql.language.statements import (
+    ApplyStatement,
+    Drill,
+    DrillKind,
+    Drop,
+    ExplainPredict,
+    Kind,
+    Options,
+    PlanStatement,
+    PromoteEnvironment,
+    RefreshDataset,
+    RetrainModel,
+    RollbackEnvironment,
+)
+from tilth.sql.language.tokens import Cursor
+
+KINDS = {k.name: k for k in Kind}
+_DRILLS = {d.name: d for d in DrillKind}
+LATER = {
+    "STREAM": "streams",
+    "COMPUTE": "compute clusters",
+    "POLICY": "policies",
+    "ROLE": "roles",
+    "TOKEN": "tokens",
+    "JOB": "jobs",
+    "VIEW": "views",
+    "TRIGGER": "triggers",
+    "DATABASE": "MindsDB's databases (tilth calls them sources)",
+    "PROJECT": "MindsDB's projects (tilth has environments)",
+    "PREDICTOR": "MindsDB's predictors (tilth calls them models)",
+    "ML_ENGINE": "ML engines by statement (USING engine = '...' picks one)",
+    "ANOMALY": "anomaly detection models",
+    "TABLE": "tables in sources",
+    "KNOWLEDGE_BASE": "knowledge bases",
+    "AGENT": "agents",
+    "CHATBOT": "chatbots",
+    "SKILL": "skills",
+}
+
+
+def kind_fails(c: Cursor, verb: str) -> NoReturn:
+    """Raise what fits: a kind that comes later, a misspelt one, or none at all."""
+    word = c.key
+    if word in LATER:
+        raise UnsupportedError(
+            f"{verb} {word}: {LATER[word]} are not in this version.",
+            hint=f"This version has {verb} {' | '.join(KINDS)}.",
+            where=c.position(),
+        )
+    if c.at_word:
+        raise c.unknown(f"`{c.word}` is not something to {verb}.", word, KINDS, "kinds")
+    c.fail(f"Expected a kind after {verb}{c.instead()}.", f"Write {verb} {' | '.join(KINDS)}.")
+
+
+def drop(c: Cursor, where: Position) -> Drop:
+    """`SOURCE|DATASET|MODEL|ENDPOINT [IF EXISTS] name`."""
+    if c.key not in KINDS:
+        kind_fails(c, "DROP")
+    kind = KINDS[c.text_token().upper()]
+    exists = c.take("IF", "EXISTS")
+    return Drop(kind, c.name(f"the {kind}'s name", fold=True), exists, where)
+
+
+def _for_environment(c: Cursor) -> str | None:
+    if c.at_end:
+        return None
+    c.expect("FOR", "ENVIRONMENT", hint="Write FOR ENVIRONMENT <name>, or nothing.")
+    return c.name("an environment's name", fold=True)
+
+
+def plan(c: Cursor) -> PlanStatement:
+    """`[FOR ENVIRONMENT e]`."""
+    return PlanStatement(_for_environment(c))
+
+
+def apply(c: Cursor) -> ApplyStatement:
+    """`[FOR ENVIRONMENT e]`."""
+    return ApplyStatement(_for_environment(c))
+
+
+def promote(c: Cursor) -> PromoteEnvironment:
+    """`ENVIRONMENT a TO b`."""
+    c.expect("ENVIRONMENT", hint="Write PROMOTE ENVIRONMENT dev TO prod.")
+    source = c.name("an environment's name", fold=True)
+    c.expect("TO", hint=f"Write PROMOTE ENVIRONMENT {source} TO prod.")
+    return PromoteEnvironment(source, c.name("an environment's name", fold=True))
+
+
+def rollback(c: Cursor) -> RollbackEnvironment:
+    """`ENVIRONMENT e [TO GENERATION n]`."""
+    c.expect("ENVIRONMENT", hint="Write ROLLBACK ENVIRONMENT prod.")
+    name = c.name("an environment's name", fold=True)
+    if c.at_end:
+        return RollbackEnvironment(name)
+    c.expect("TO", "GENERATION", hint=f"Write ROLLBACK ENVIRONMENT {name} TO GENERATION 3.")
+    return RollbackEnvironment(name, values.whole(c, "the generation", 0))
+
+
+def refresh(c: Cursor) -> RefreshDataset:
+    """`DATASET d`."""
+    c.expect("DATASET", hint="Write REFRESH DATASET <name>.")
+    return RefreshDataset(c.name("a dataset's name", fold=True))
+
+
+def _model_name(c: Cursor) -> str:
+    """`[MODEL] name`; a model that is itself called model is written MODEL model."""
+    if c.at("MODEL") and c.i + 1 < len(c.keys) and c.following not in (";", "(", "USING"):
+        c.i += 1
+    return c.name("a model's name", fold=True)
+
+
+def retrain(c: Cursor) -> RetrainModel:
+    """`[MODEL] m [USING k = v, ...]`."""
+    name = _model_name(c)
+    return RetrainModel(name, using(c) if c.take("USING") else Options())
+
+
+def explain(c: Cursor, where: Position) -> ExplainPredict:
+    """`PREDICT m (k = v, ...)`."""
+    if c.key in ("SELECT", "ANALYZE", "WITH", "FROM"):
+        raise UnsupportedError(
+            "EXPLAIN of a query is not in this version.",
+            hint="EXPLAIN PREDICT <model> (input = value, ...) explains a prediction.",
+            where=where,
+        )
+    c.expect("PREDICT", hint="Write EXPLAIN PREDICT late (origin = 'JFK').")
+    name = c.name("a model's name", fold=True)
+    return ExplainPredict(name, values.option_list(c))
+
+
+def drill(c: Cursor) -> Drill:
+    """`MODEL m (drift | rollback | bad_data | node_loss)`."""
+    c.expect("MODEL", hint="Write DRILL MODEL late (drift).")
+    name = c.name("a model's name", fold=True)
+    c.expect("(", hint=f"Write DRILL MODEL {name} (drift).")
+    kind = clauses.choice(c, _DRILLS, "drill", "DRILL MODEL")
+    c.expect(")")
+    return Drill(name, kind)

@@ -1,0 +1,67 @@
+"""What the CREATE parsers share: clauses that may stand in any order, each once, and the head of a statement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from tilth.core.errors import LanguageError
+from tilth.core.names import nearest
+from tilth.sql.language.tokens import Cursor
+
+T = TypeVar("T")
+
+
+def head(c: Cursor, what: str) -> tuple[bool, str]:
+    """`[IF NOT EXISTS] name` of a resource: whether it may exist already, and its name."""
+    exists = c.take("IF", "NOT", "EXISTS")
+    return exists, c.name(f"the {what}'s name", fold=True)
+
+
+def read(c: Cursor, table: Mapping[str, Callable[[Cursor, T], None]], parts: T, what: str) -> None:
+    """Read clauses into `parts` to the end of the statement, whatever their order; each may stand once."""
+    seen: set[str] = set()
+    while not c.at_end:
+        at = c.i
+        clause = _next(c, table, what)
+        if clause in seen:
+            c.fail(f"{clause} is given twice.", "Keep one of them.", at=at)
+        seen.add(clause)
+        table[clause](c, parts)
+
+
+def _next(c: Cursor, table: Mapping[str, object], what: str) -> str:
+    for clause in table:
+        words = clause.split()
+        if c.at(*words):
+            c.i += len(words)
+            return clause
+    begun = next((k for k in table if k.split()[0] == c.key), None)
+    if begun:
+        c.i += 1
+        c.expect(*begun.split()[1:], hint=f"The clause is `{begun}`.")
+    raise _unknown(c, table, what)
+
+
+def _unknown(c: Cursor, table: Mapping[str, object], what: str) -> LanguageError:
+    listed = f"Clauses: {', '.join(table)}."
+    if not c.at_word:
+        return c.problem(f"Expected a clause of {what} here{c.instead()}.", listed)
+    firsts = {k.split()[0]: k for k in table}
+    near = nearest(f"{c.key} {c.following}", [k for k in table if " " in k])
+    if near is None and (first := nearest(c.key, firsts)):
+        near = firsts[first]
+    guess = f"Did you mean `{near}`? " if near else ""
+    return c.problem(f"`{c.word}` is not a clause of {what}.", guess + listed)
+
+
+def choice(c: Cursor, known: Mapping[str, T], what: str, where: str) -> T:
+    """Take one of the known words and give what it stands for; `where` says after what it was expected."""
+    if c.key in known:
+        c.i += 1
+        return known[c.keys[c.i - 1]]
+    if c.at_word:
+        raise c.unknown(f"`{c.word}` is not a {what} of {where}.", c.word, known, f"{what}s")
+    raise c.problem(
+        f"Expected a {what} of {where} here{c.instead()}.", f"{what.capitalize()}s: {', '.join(known)}."
+    )

@@ -1,0 +1,234 @@
+"""CREATE MODEL, after the word MODEL: what it predicts, from what, how well it must do, and when it learns again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from tilth.core.errors import LanguageError, Position
+from tilth.sql.language import clauses, values
+from tilth.sql.language.statements import (
+    AcceptLeak,
+    Condition,
+    CreateModel,
+    DatasetRef,
+    Features,
+    NativeQuery,
+    Options,
+    Promote,
+    PromoteRule,
+    Query,
+    Scalar,
+    Target,
+)
+from tilth.sql.language.tokens import Cursor
+
+MOST_DRIFT = 100
+SIGNALS = ("drift", "prediction_drift", "age", "new_rows", "quality")
+_OPS = (">", ">=", "<", "<=")
+_RULES = {r.name: r for r in PromoteRule}
+
+
+@dataclass(slots=True)
+class _Model:
+    targets: tuple[Target, ...] = ()
+    source: DatasetRef | Query | NativeQuery | None = None
+    features: Features = field(default_factory=Features)
+    objective: Options = field(default_factory=Options)
+    using: Options = field(default_factory=Options)
+    retrain: tuple[Condition, ...] = ()
+    promote: Promote = field(default_factory=Promote)
+    accept: AcceptLeak | None = None
+    order_by: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ()
+    window: int | None = None
+    horizon: int | None = None
+
+
+def _predict(c: Cursor, m: _Model) -> None:
+    targets = [_target(c)]
+    while c.take(","):
+        targets.append(_target(c))
+    m.targets = tuple(targets)
+
+
+def _target(c: Cursor) -> Target:
+    where = c.position()
+    column = c.name("the column to predict")
+    alias = c.name("the target's alias") if c.take("AS") else None
+    positive = _positive(c) if c.take("POSITIVE") else None
+    return Target(column, None if alias == column else alias, positive, where)
+
+
+def _positive(c: Cursor) -> Scalar:
+    at = c.i
+    found = values.value(c)
+    if found is None or not isinstance(found, str | int | float):
+        c.fail("A class is a string, a number, TRUE or FALSE.", "Write for example POSITIVE 'fraud'.", at=at)
+    return found
+
+
+def _from(c: Cursor, m: _Model) -> None:
+    where = c.position()
+    if c.at("("):
+        first, last = c.balanced("a query")
+        m.source = Query(c.slice(first, last), c.position(first))
+        return
+    name = c.name("a dataset's name", fold=True)
+    c.take("WITH")
+    if c.at("("):
+        first, last = c.balanced("the source's query")
+        m.source = NativeQuery(name, c.slice(first, last), c.position(first))
+        return
+    m.source = DatasetRef(name, where)
+
+
+def _features(c: Cursor, m: _Model) -> None:
+    where = c.position()
+    if not c.at("(", "*"):
+        m.features = Features(c.names("a feature"), (), where)
+        return
+    c.expect("(", "*")
+    exclude = c.names("a column") if c.take("EXCEPT") or c.take("EXCLUDE") else ()
+    c.expect(")", hint="Write FEATURES (* EXCEPT (column, ...)).")
+    m.features = Features((), exclude, where)
+
+
+def _objective(c: Cursor, m: _Model) -> None:
+    m.objective = values.option_list(c)
+
+
+def using(c: Cursor) -> Options:
+    """The options after USING, in parentheses or without."""
+    return values.option_list(c) if c.at("(") else values.options(c)
+
+
+def _using(c: Cursor, m: _Model) -> None:
+    m.using = using(c)
+
+
+def _retrain(c: Cursor, m: _Model) -> None:
+    conditions = [_condition(c)]
+    while c.take("OR"):
+        at = c.i
+        conditions.append(_condition(c))
+        new = conditions[-1]
+        if any(o.signal == new.signal and o.op[0] == new.op[0] for o in conditions[:-1]):
+            c.fail(f"`{new.signal}` is given twice.", "Keep the condition that holds first.", at=at)
+    if c.at("AND"):
+        c.fail("Conditions of RETRAIN WHEN are joined by OR.", "Write each as its own reason to retrain.")
+    m.retrain = tuple(conditions)
+
+
+def _condition(c: Cursor) -> Condition:
+    at = c.i
+    signal = c.name("a signal", reserved=False).lower()
+    if signal not in SIGNALS:
+        raise c.unknown(f"`{signal}` is not a signal to retrain on.", signal, SIGNALS, "signals", at)
+    if c.key not in _OPS:
+        c.fail(f"Expected >, >=, < or <= after `{signal}`{c.instead()}.")
+    if signal != "quality" and c.key[0] == "<":
+        c.fail(f"A model retrains when `{signal}` is large, not small.", f"Write {signal} > ...")
+    op = c.text_token()
+    return Condition(signal, op, _threshold(c, signal))
+
+
+def _threshold(c: Cursor, signal: str) -> float | timedelta:
+    if signal == "age":
+        return values.duration(c)
+    at = c.i
+    found = values.share(c)
+    if signal == "new_rows" and not 0 < found <= 100:
+        c.fail("`new_rows` is a share of the rows trained on.", "Write for example new_rows > '20%'.", at=at)
+    if signal.endswith("drift") and not 0 < found <= MOST_DRIFT:
+        c.fail(
+            f"`{signal}` is measured from 0 (none) to about 1: a threshold is above 0 and at most {MOST_DRIFT}.",
+            f"Write for example {signal} > 0.2; 0.1 is little and 0.25 much.",
+            at=at,
+        )
+    return found
+
+
+def _promote(c: Cursor, m: _Model) -> None:
+    rule = clauses.choice(c, _RULES, "rule", "PROMOTE IF")
+    margin = 0.0
+    if rule is PromoteRule.NOT_WORSE_BY:
+        c.expect("(", hint="Write PROMOTE IF not_worse_by(0.005).")
+        at = c.i
+        margin = values.share(c, "'0.5%'")
+        if margin < 0:
+            c.fail("The margin cannot be negative.", "Write for example not_worse_by(0.005).", at=at)
+        c.expect(")")
+    m.promote = Promote(rule, margin)
+
+
+def _accept(c: Cursor, m: _Model) -> None:
+    columns = c.names("a column")
+    c.expect("BECAUSE", hint="Say why it was known before the target: ACCEPT LEAK (column) BECAUSE '...'.")
+    at = c.i
+    because = c.string("the reason")
+    if not because.strip():
+        c.fail("The reason is empty.", "Say why the column was known before the target.", at=at)
+    m.accept = AcceptLeak(columns, because)
+
+
+def _order_by(c: Cursor, m: _Model) -> None:
+    m.order_by = _columns(c)
+
+
+def _group_by(c: Cursor, m: _Model) -> None:
+    m.group_by = _columns(c)
+
+
+def _columns(c: Cursor) -> tuple[str, ...]:
+    out = [c.name("a column")]
+    while c.take(","):
+        out.append(c.name("a column"))
+    return tuple(out)
+
+
+def _window(c: Cursor, m: _Model) -> None:
+    m.window = values.whole(c, "window", 1)
+
+
+def _horizon(c: Cursor, m: _Model) -> None:
+    m.horizon = values.whole(c, "horizon", 1)
+
+
+_MODEL = {
+    "PREDICT": _predict,
+    "FROM": _from,
+    "FEATURES": _features,
+    "OBJECTIVE": _objective,
+    "USING": _using,
+    "RETRAIN WHEN": _retrain,
+    "PROMOTE IF": _promote,
+    "ACCEPT LEAK": _accept,
+    "ORDER BY": _order_by,
+    "GROUP BY": _group_by,
+    "WINDOW": _window,
+    "HORIZON": _horizon,
+}
+
+
+def model(c: Cursor, or_replace: bool, where: Position) -> CreateModel:
+    """`[IF NOT EXISTS] name PREDICT ... FROM ...` with its clauses, in any order."""
+    exists, name = clauses.head(c, "model")
+    m = _Model()
+    clauses.read(c, _MODEL, m, "CREATE MODEL")
+    if not m.targets:
+        raise LanguageError(
+            f"Model `{name}` has no target column.",
+            hint="Add PREDICT <column>, a column of its data.",
+            where=where,
+        )
+    if m.source is None:
+        raise LanguageError(
+            f"Model `{name}` does not say what it learns from.",
+            hint="Add FROM <dataset> or FROM (SELECT ...).",
+            where=where,
+        )
+    return CreateModel(
+        name, m.targets, m.source, m.features, m.objective, m.using, m.retrain, m.promote,
+        m.order_by, m.group_by, m.window, m.horizon, m.accept, or_replace, exists, where,
+    )  # fmt: skip

@@ -1,0 +1,129 @@
+"""Text to statements. The grammar is composed: our own cursor over tokens, queries kept verbatim.
+
+`parse` reads a file or a prompt's input; what each statement consists of is in `parse_resources`, `parse_models`
+and `parse_actions`. Queries are not looked into here: `lineage` and `rewrite` do that. The inverse is `printer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tilth.core.errors import LanguageError, Position, UnsupportedError
+from tilth.sql.language import actions, models, resources
+from tilth.sql.language.statements import Declaration, Select, Statement
+from tilth.sql.language.tokens import Cursor
+
+_KINDS: dict[str, Callable[[Cursor, bool, Position], Declaration]] = {
+    "SOURCE": resources.source,
+    "DATASET": resources.dataset,
+    "MODEL": models.model,
+    "ENDPOINT": resources.endpoint,
+}
+_ACTIONS: dict[str, Callable[[Cursor], Statement]] = {
+    "PLAN": actions.plan,
+    "APPLY": actions.apply,
+    "PROMOTE": actions.promote,
+    "ROLLBACK": actions.rollback,
+    "REFRESH": actions.refresh,
+    "RETRAIN": actions.retrain,
+    "DRILL": actions.drill,
+}
+VERBS = ("CREATE", "DROP", "EXPLAIN", *_ACTIONS, "SELECT", "WITH", "FROM", "VALUES")
+_LATER = frozenset(
+    [
+        "ALTER",
+        "GRANT",
+        "REVOKE",
+        "SHOW",
+        "DESCRIBE",
+        "USE",
+        "SET",
+        "UPDATE",
+        "INSERT",
+        "DELETE",
+        "EVALUATE",
+        "FINETUNE",
+        "BEGIN",
+        "COMMIT",
+        "MERGE",
+        "COPY",
+        "ATTACH",
+        "PRAGMA",
+        "CALL",
+        "TRUNCATE",
+    ]
+)
+
+
+def parse(text: str, file: str | None = None) -> tuple[Statement, ...]:
+    """The statements of a text, in order; LanguageError or UnsupportedError with the place of the first problem.
+
+    A byte order mark, which some editors write at the beginning of a file, is passed over.
+    """
+    c = Cursor(text.removeprefix("\ufeff"), file)
+    out: list[Statement] = []
+    while not c.ended:
+        if c.take(";"):
+            continue
+        try:
+            out.append(_statement(c))
+        except RecursionError:
+            raise LanguageError("This statement is nested too deeply.", hint="Split it.") from None
+        if not c.at_end:
+            c.fail(
+                f"The statement is complete before this{c.instead()}.",
+                "Remove it, or end the statement with `;`.",
+            )
+    return tuple(out)
+
+
+def parse_one(text: str, file: str | None = None) -> Statement:
+    """The one statement of a text; LanguageError when there are none or several."""
+    found = parse(text, file)
+    if len(found) != 1:
+        raise LanguageError(
+            "There is no statement in this text."
+            if not found
+            else f"Expected one statement, found {len(found)}.",
+            hint="Write one statement." if not found else "Run them one after the other.",
+            where=Position(1, 1, 1, file, (text.splitlines() or [""])[0]),
+        )
+    return found[0]
+
+
+def _statement(c: Cursor) -> Statement:
+    verb, start = c.key, c.i
+    if verb in resources.QUERY_WORDS:
+        query = resources.rest(c, start)
+        return Select(query.sql, query.position)
+    where = c.position()
+    if verb == "CREATE":
+        return _create(c)
+    if verb in _ACTIONS:
+        c.i += 1
+        return _ACTIONS[verb](c)
+    if verb == "DROP":
+        c.i += 1
+        return actions.drop(c, where)
+    if verb == "EXPLAIN":
+        c.i += 1
+        return actions.explain(c, where)
+    if verb in _LATER:
+        raise UnsupportedError(
+            f"{verb} is not in this version.", hint=f"Statements: {', '.join(VERBS)}.", where=where
+        )
+    if not c.at_word:
+        c.fail(f"Expected a statement here{c.instead()}.", f"Statements: {', '.join(VERBS)}.")
+    raise c.unknown(f"`{c.word}` does not begin a statement.", verb, VERBS, "statements")
+
+
+def _create(c: Cursor) -> Declaration:
+    start = c.i
+    c.i += 1
+    or_replace = c.take("OR", "REPLACE")
+    if c.key not in _KINDS:
+        actions.kind_fails(c, "CREATE")
+    kind = c.key
+    c.i += 1
+    where = c.position(start, min(c.i + 1, len(c.tokens)))
+    return _KINDS[kind](c, or_replace, where)

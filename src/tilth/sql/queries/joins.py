@@ -1,0 +1,515 @@
+"""`FROM departures d JOIN late m ...`: the rows, the models applied to them in turn, and the rest of the query.
+
+The rows come from `inner`: the data's relations and the conditions that touch no model, with only the columns that are
+needed. The rest reads one flat table. See `shapes` for how its columns are called. Inputs bind by name to the data's
+columns, unless `ON d.x = m.input`, `m.input = value` says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tilth.core.errors import InputError, TilthError, UnknownNameError, UnsupportedError
+from tilth.core.names import did_you_mean
+from tilth.core.schema import Schema
+from tilth.sql.language.trees import Relation, conjuncts, holds_aggregate, parts_of, position_of
+from tilth.sql.queries.pushdown import literal
+from tilth.sql.queries.scope import Data, Model, Ref, Scope
+from tilth.sql.queries.shapes import PREDICTED, Binding, JoinPrediction, ModelShape, ModelUse
+from tilth.sql.queries.timetravel import Pin
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+
+def split_join(
+    text: str,
+    root: exp.Expr,
+    select: exp.Select,
+    of_model: Mapping[int, tuple[tuple[str, ModelShape], int | None]],
+    schemas: Mapping[str, Schema],
+    pins: tuple[Pin, ...],
+) -> JoinPrediction:
+    """Split the SELECT, a part of `root`, which is a copy of its own and is used up."""
+    split = _Split(text, root, select, of_model, schemas)
+    split.bind()
+    split.rest()
+    return split.result(tuple(p for p in pins if p.snapshot is not None))
+
+
+class _Split:
+    """A SELECT being split; lives only for one call."""
+
+    def __init__(
+        self,
+        text: str,
+        root: exp.Expr,
+        select: exp.Select,
+        of_model: Mapping[int, tuple[tuple[str, ModelShape], int | None]],
+        schemas: Mapping[str, Schema],
+    ) -> None:
+        self.text, self.root, self.select = text, root, select
+        self.scope = Scope(text, root, select, of_model, schemas)
+        self.of, self.data, self.models = self.scope.of, self.scope.data, self.scope.models
+        self.resolve, self.own_columns = self.scope.resolve, self.scope.own_columns
+        self.flat: dict[tuple[str, str], str] = {}
+        self.items: list[exp.Expr] = []  # of the inner SELECT
+        self.inner_where: list[exp.Expr] = []
+        self.outer_where: list[exp.Expr] = []
+        self.limit: tuple[exp.Expr, exp.Expr | None, exp.Expr | None] | None = None
+
+    # --- columns of the flat table ---
+
+    def _name(self, owner: str, name: str) -> str:
+        key = (owner.lower(), name.lower())
+        if key not in self.flat:
+            base, taken = f"{owner}__{name}", {f.lower() for f in self.flat.values()}
+            tries = (base, *(f"{base}_{n}" for n in range(2, len(taken) + 3)))
+            self.flat[key] = next(t for t in tries if t.lower() not in taken)
+        return self.flat[key]
+
+    def data_column(self, ref: Ref) -> str:
+        """The flat name of a column of the data, which `inner` then selects."""
+        from sqlglot import exp
+
+        owner = ref.owner.relation.alias if isinstance(ref.owner, Data) else "using"
+        if (owner.lower(), ref.name.lower()) not in self.flat:
+            qualifier = exp.to_identifier(owner, quoted=True) if isinstance(ref.owner, Data) else None
+            column = exp.Column(this=exp.to_identifier(ref.name, quoted=True), table=qualifier)
+            self.items.append(exp.alias_(column, self._name(owner, ref.name), quoted=True))
+        return self._name(owner, ref.name)
+
+    def output_column(self, model: Model, output: str) -> str:
+        """The flat name of a model's output, which the model then gives."""
+        if output not in model.wanted:
+            model.wanted[output] = self._name(model.relation.alias, output)
+        return model.wanted[output]
+
+    # --- inputs ---
+
+    def bind(self) -> None:
+        """Sort the conditions, then bind what is left of each model's inputs by name."""
+        for m in self.models:
+            self._join_conditions(m)
+        for d in self.data:
+            self._data_join(d.relation)
+        where = self.select.args.get("where")
+        for part in conjuncts(where.this if where is not None else None):
+            self._condition(part, "WHERE")
+        for m in self.models:
+            self._bind_by_name(m)
+
+    def _join_conditions(self, m: Model) -> None:
+        from sqlglot import exp
+
+        join = m.relation.join
+        if join is None:
+            return
+        if m.relation.method in ("ASOF", "POSITIONAL") or m.relation.kind in ("SEMI", "ANTI"):
+            raise UnsupportedError(
+                f"Model `{m.name}` cannot be joined {m.relation.method or m.relation.kind}.",
+                hint=f"Write JOIN {m.name}: each row gets its prediction.",
+                where=position_of(self.text, m.relation.node),
+            )
+        for i in join.args.get("using") or ():
+            if m.input(i.name) is None:
+                raise self._no_input(m, i, i.name)
+        for part in conjuncts(join.args.get("on")):
+            if isinstance(part, exp.Boolean) and part.this:
+                continue
+            self._condition(part, "ON", outer=m.relation.side != "")
+
+    def _data_join(self, r: Relation) -> None:
+        """Take from the ON of the data's relation what binds inputs; the first relation's ON becomes a condition."""
+        from sqlglot import exp
+
+        after = any(self.of.index(m.relation) < self.of.index(r) for m in self.models)
+        if r.join is None or not after:
+            return
+        first = r is self.data[0].relation
+        if r.side in ("RIGHT", "FULL") or (first and (r.side or r.method or r.join.args.get("using"))):
+            raise UnsupportedError(
+                f"`{r.alias}` cannot be joined to a model like this.",
+                hint=f"Write the rows first: FROM {r.alias} ... JOIN {self.models[0].name}.",
+                where=position_of(self.text, r.node),
+            )
+        kept: list[exp.Expr] = []
+        for part in conjuncts(r.join.args.get("on")):
+            if self._binding(part):
+                continue
+            if any(self.resolve(c).kind in ("output", "input") for c in self.own_columns(part)):
+                raise UnsupportedError(
+                    f"`{r.alias}` is joined by what a model says, which is not in this version.",
+                    hint="Predict in a subquery, and join around it.",
+                    where=position_of(self.text, part),
+                )
+            kept.append(part)
+        if first:
+            self.inner_where += kept
+        elif r.join.args.get("on") is not None:
+            r.join.set("on", exp.and_(*kept, copy=False) if kept else exp.true())
+
+    def _condition(self, part: exp.Expr, clause: str, outer: bool = False) -> None:
+        """An input's binding, or a condition of `inner`, or one of `outer`."""
+        if self._binding(part):
+            return
+        refs = [self.resolve(c) for c in self.own_columns(part)]
+        given = next((r for r in refs if r.kind == "input"), None)
+        if given is not None and isinstance(given.owner, Model):
+            raise InputError(
+                f"`{part.sql(dialect='duckdb')}` does not give the input `{given.name}` of model `{given.owner.name}`.",
+                hint=f"Write {given.owner.relation.alias}.{given.name} = value, or = a column of the rows.",
+                where=position_of(self.text, part),
+            )
+        if outer:
+            raise UnsupportedError(
+                f"A condition in {clause} of an outer join with a model is not in this version.",
+                hint="Write JOIN, and the condition in WHERE.",
+                where=position_of(self.text, part),
+            )
+        data_only = all(r.kind == "data" for r in refs)
+        (self.inner_where if data_only else self.outer_where).append(part)
+
+    def _binding(self, part: exp.Expr) -> bool:
+        """Whether the condition is `model.input = something`; it is then bound."""
+        from sqlglot import exp
+
+        if not isinstance(part, exp.EQ):
+            return False
+        for side, other in ((part.this, part.expression), (part.expression, part.this)):
+            if isinstance(side, exp.Column):
+                ref = self.resolve(side)
+                if ref.kind == "input" and isinstance(ref.owner, Model):
+                    self._bind(ref.owner, ref.name, other, side)
+                    return True
+        return False
+
+    def _bind(self, m: Model, name: str, value: exp.Expr, at: exp.Expr) -> None:
+        found = self._bound_to(m, name, value)
+        if m.bound.get(name, found) != found:
+            raise InputError(
+                f"Input `{name}` of model `{m.name}` is given twice.",
+                hint="Keep one of them.",
+                where=position_of(self.text, at),
+            )
+        m.bound[name] = found
+
+    def _bound_to(self, m: Model, name: str, value: exp.Expr) -> Binding:
+        from sqlglot import exp
+
+        constant = literal(value)
+        if constant is not None or isinstance(value, exp.Null):
+            return Binding(name, None, constant)
+        refs = [self.resolve(c) for c in self.own_columns(value)]
+        if all(r.kind == "data" for r in refs):
+            if isinstance(value, exp.Column) and not refs[0].rest:
+                return Binding(name, self.data_column(refs[0]))
+            flat = self._name(f"{m.relation.alias}__in", name)
+            self.items.append(exp.alias_(value.copy(), flat, quoted=True))
+            return Binding(name, flat)
+        earlier = self.models[: self.models.index(m)]
+        ref = refs[0]
+        if isinstance(value, exp.Column) and ref.kind == "output" and ref.owner in earlier:
+            assert isinstance(ref.owner, Model)
+            return Binding(name, self.output_column(ref.owner, ref.name))
+        raise InputError(
+            f"Input `{name}` of model `{m.name}` cannot be `{value.sql(dialect='duckdb')}`.",
+            hint="Give it a value, an expression over the rows, or an output of a model joined before.",
+            where=position_of(self.text, value),
+        )
+
+    def _bind_by_name(self, m: Model) -> None:
+        for name in m.shape.inputs:
+            if name in m.bound:
+                continue
+            if name.lower() in self.scope.merged:
+                m.bound[name] = Binding(name, self.data_column(Ref("data", None, name)))
+                continue
+            hits = [d for d in self.data if d.find(name)]
+            if len(hits) > 1:
+                first, second = hits[0].relation.alias, hits[1].relation.alias
+                raise InputError(
+                    f"Input `{name}` of model `{m.name}` can come from `{first}` or from `{second}`.",
+                    hint=f"Say which: JOIN {m.name} {m.relation.alias} ON {first}.{name} = {m.relation.alias}.{name}.",
+                    where=position_of(self.text, m.relation.node),
+                )
+            if not hits and len(self.data) == 1 and self.data[0].columns is None:
+                hits = self.data
+            if hits:
+                ref = Ref("data", hits[0], hits[0].find(name) or name)
+                m.bound[name] = Binding(name, self.data_column(ref))
+
+    def _no_input(self, m: Model, at: exp.Expr, name: str) -> TilthError:
+        return InputError(
+            f"Model `{m.name}` has no input `{name}`.",
+            hint=did_you_mean(name, m.shape.inputs, "inputs"),
+            where=position_of(self.text, at),
+        )
+
+    # --- the rest of the query ---
+
+    def rest(self) -> None:
+        """Everything but FROM, JOIN and WHERE, over the flat table."""
+        from sqlglot import exp
+
+        self.limit = self._limit_inside()
+        self._items()
+        self.select.set("joins", None)
+        self.select.set("from_", None)
+        self.select.set("where", None)
+        for key, value in self.select.args.items():
+            if key in ("expressions", "with_", "order"):
+                continue
+            for node in value if isinstance(value, list) else [value]:
+                if isinstance(node, exp.Expr):
+                    self.flatten(node)
+        order = self.select.args.get("order")
+        for term in order.expressions if order is not None else ():
+            if not self._is_alias(term.this):
+                self.flatten(term)
+        condition = [self.flatten(p) for p in self.outer_where]
+        if condition:
+            self.select.set("where", exp.Where(this=exp.and_(*condition, copy=False)))
+        self.select.set("from_", exp.From(this=exp.Table(this=exp.to_identifier(PREDICTED))))
+
+    def _is_alias(self, node: exp.Expr) -> bool:
+        """Whether ORDER BY means an output of the SELECT by its name."""
+        from sqlglot import exp
+
+        names = {e.alias_or_name.lower() for e in self.select.expressions}
+        return isinstance(node, exp.Column) and len(parts_of(node)) == 1 and node.name.lower() in names
+
+    def flatten(self, part: exp.Expr) -> exp.Expr:
+        """The expression with its columns replaced, in place, by those of the flat table."""
+        for column in self.own_columns(part):
+            new = self._flat(column)
+            column.replace(new)
+            if column is part:
+                return new
+        return part
+
+    def _flat(self, column: exp.Expr) -> exp.Expr:
+        from sqlglot import exp
+
+        ref = self.resolve(column)
+        if ref.kind == "data":
+            found: exp.Expr = _column(self.data_column(ref))
+            for name in ref.rest:
+                found = exp.Dot(this=found, expression=exp.to_identifier(name, quoted=True))
+            return found
+        if ref.kind == "output" and isinstance(ref.owner, Model):
+            return _column(self.output_column(ref.owner, ref.name))
+        if ref.kind == "input" and isinstance(ref.owner, Model):
+            bound = ref.owner.bound.get(ref.name)
+            if bound is not None and bound.column is not None:
+                return _column(bound.column)
+            return exp.convert(bound.value) if bound is not None else exp.Null()
+        return column
+
+    def _items(self) -> None:
+        from sqlglot import exp
+
+        out: list[exp.Expr] = []
+        for item in list(self.select.expressions):
+            star = item.this if isinstance(item, exp.Column) else item
+            if isinstance(star, exp.Star):
+                out += self._star(item, star)
+            elif isinstance(item, exp.Column):
+                name = item.name
+                out.append(exp.alias_(self.flatten(item), name, quoted=True))
+            else:
+                if item.find(exp.Columns):
+                    raise UnsupportedError(
+                        "COLUMNS(...) over models is not in this version.", hint="List the columns."
+                    )
+                named = isinstance(item, exp.Alias) or not any(True for _ in self.own_columns(item))
+                name = item.sql(dialect="duckdb")
+                done = self.flatten(item)
+                out.append(done if named else exp.alias_(done, name, quoted=True))
+        self.select.set("expressions", out)
+
+    def _star(self, item: exp.Expr, star: exp.Expr) -> list[exp.Expr]:
+        from sqlglot import exp
+
+        if any(star.args.get(k) for k in ("replace", "rename", "ilike", "like")):
+            raise UnsupportedError(
+                "Of what can stand after `*`, this version has only EXCLUDE over models.",
+                hint="List the columns.",
+            )
+        left_out = {e.name.lower() for e in star.args.get("except_") or ()}
+        owners: list[Data | Model] = sorted(
+            [*self.data, *self.models], key=lambda o: self.of.index(o.relation)
+        )
+        merged: set[str] | None = set()
+        if isinstance(item, exp.Column):
+            owner = self.scope.owner(parts_of(item)[:-1])
+            if owner is None:
+                names = [r.alias for r in self.of]
+                said = parts_of(item)[0]
+                raise UnknownNameError(
+                    f"There is no table `{said}` in this query.",
+                    hint=did_you_mean(said, names, "tables"),
+                    where=position_of(self.text, item),
+                )
+            owners, merged = [owner], None
+        out: list[exp.Expr] = []
+        for o in owners:
+            out += self._star_of(o, left_out, merged)
+        return out
+
+    def _star_of(self, o: Data | Model, left_out: set[str], merged: set[str] | None) -> list[exp.Expr]:
+        """The columns that `*` stands for; `merged` are those of USING that were given already (None: `alias.*`)."""
+        from sqlglot import exp
+
+        out: list[exp.Expr] = []
+        if isinstance(o, Model):
+            names = [n for n in o.shape.outputs if n.lower() not in left_out]
+            return [exp.alias_(_column(self.output_column(o, n)), n, quoted=True) for n in names]
+        if o.relation.kind in ("SEMI", "ANTI"):
+            return []
+        if o.columns is None:
+            raise UnsupportedError(
+                f"The columns of `{o.relation.alias}` cannot be told here, so `*` cannot stand for them.",
+                hint="List the columns.",
+                where=position_of(self.text, o.relation.node),
+            )
+        for name in o.columns:
+            low = name.lower()
+            if low in left_out or (merged is not None and low in merged):
+                continue
+            ref = Ref("data", o, name)
+            if merged is not None and low in self.scope.merged:
+                merged.add(low)
+                ref = Ref("data", None, name)
+            out.append(exp.alias_(_column(self.data_column(ref)), name, quoted=True))
+        return out
+
+    # --- LIMIT ---
+
+    def _limit_inside(self) -> tuple[exp.Expr, exp.Expr | None, exp.Expr | None] | None:
+        """LIMIT, OFFSET and ORDER BY when they may as well be applied to the rows before the models."""
+        from sqlglot import exp
+
+        s = self.select
+        limit, offset, order = s.args.get("limit"), s.args.get("offset"), s.args.get("order")
+        blocks = ("group", "having", "qualify", "distinct", "sample", "windows")
+        if not isinstance(limit, exp.Limit) or self.outer_where or any(s.args.get(k) for k in blocks):
+            return None
+        if any(v for k, v in limit.args.items() if k != "expression"):
+            return (
+                None  # a share of the rows: it would be taken twice, and it is not known before there are all
+            )
+        if not isinstance(limit.expression, exp.Literal) or any(
+            holds_aggregate(e) or e.find(exp.Window, exp.Unnest, exp.Explode) for e in s.expressions
+        ):
+            return None
+        terms = []
+        for term in order.expressions if order is not None else ():
+            if not self._data_term(term):
+                return None
+            terms.append(term.copy())
+        made = exp.Order(expressions=terms) if terms else None
+        return limit.copy(), offset.copy() if offset is not None else None, made
+
+    def _data_term(self, term: exp.Expr) -> bool:
+        """Whether the term of ORDER BY is a plain column of the data, and no name of an output."""
+        from sqlglot import exp
+
+        column = term.this
+        if not isinstance(column, exp.Column) or isinstance(column.this, exp.Star):
+            return False
+        if len(parts_of(column)) == 1:
+            same = [e for e in self.select.expressions if e.alias_or_name.lower() == column.name.lower()]
+            if any(isinstance(e, exp.Alias) or self.resolve(e).kind != "data" for e in same):
+                return False
+        return self.resolve(column).kind == "data"
+
+    # --- the result ---
+
+    def result(self, pins: tuple[Pin, ...]) -> JoinPrediction:
+        inner = self._inner()
+        self._drop_ctes()
+        models = tuple(
+            ModelUse(
+                m.name,
+                m.version,
+                m.relation.alias,
+                tuple(m.bound[i] for i in m.shape.inputs if i in m.bound),
+                tuple(i for i in m.shape.inputs if i not in m.bound),
+                tuple((o, m.wanted[o]) for o in m.shape.outputs if o in m.wanted),
+            )
+            for m in self.models
+        )
+        return JoinPrediction(inner.sql(dialect="duckdb"), models, self.root.sql(dialect="duckdb"), pins)
+
+    def _inner(self) -> exp.Select:
+        """The rows: the data's relations in their order, with the conditions that touch no model."""
+        from sqlglot import exp
+
+        first, *joined = [d.relation for d in self.data]
+        inner = exp.Select(
+            expressions=self.items or [exp.alias_(exp.Literal.number(1), "__row", quoted=True)]
+        )
+        inner.set("from_", exp.From(this=first.node))
+        inner.set("joins", [r.join for r in joined])
+        if self.inner_where:
+            inner.set("where", exp.Where(this=exp.and_(*self.inner_where, copy=False)))
+        if self.limit is not None:
+            limit, offset, order = self.limit
+            inner.set("limit", limit)
+            inner.set("offset", offset)
+            inner.set("order", order)
+            self.select.set("offset", None)
+        if ctes := self._ctes():
+            recursive = any(c.parent is not None and c.parent.args.get("recursive") for c in ctes)
+            inner.set("with_", exp.With(expressions=[c.copy() for c in ctes], recursive=recursive))
+        return inner
+
+    def _ctes(self) -> list[exp.Expr]:
+        """The CTEs that the rows can see, outermost first."""
+        from sqlglot import exp
+
+        out: list[exp.Expr] = []
+        inside: exp.Expr = self.select
+        at: exp.Expr | None = self.select
+        while at is not None:
+            if isinstance(at, exp.With):
+                before = at.expressions.index(inside)
+                out = [*at.expressions[:before], *out]
+            elif (with_ := at.args.get("with_")) is not None and with_ is not inside:
+                out = [*with_.expressions, *out]
+            inside, at = at, at.parent
+        return out
+
+    def _drop_ctes(self) -> None:
+        """Leave out of the rest the CTEs that nothing reads any more."""
+        from sqlglot import exp
+
+        gone = True
+        while gone:
+            gone = False
+            for cte in list(self.root.find_all(exp.CTE)):
+                name, with_ = cte.alias.lower(), cte.parent
+                uses = [t for t in self.root.find_all(exp.Table) if not t.db and t.name.lower() == name]
+                if with_ is None or any(cte not in _ancestors(t) for t in uses):
+                    continue
+                gone = True
+                cte.pop()
+                if not with_.expressions and with_.parent is not None:
+                    with_.parent.set("with_", None)
+
+
+def _ancestors(node: exp.Expr) -> list[exp.Expr]:
+    out: list[exp.Expr] = []
+    at = node.parent
+    while at is not None:
+        out.append(at)
+        at = at.parent
+    return out
+
+
+def _column(name: str) -> exp.Expr:
+    from sqlglot import exp
+
+    return exp.Column(this=exp.to_identifier(name, quoted=True))

@@ -1,0 +1,74 @@
+"""What a SELECT over models is split into. Values only: `predictions` and `joins` make them, the session runs them.
+
+In a RowPrediction `outer` reads the table `__prediction`: one row with every input of the model (NULL where none
+is given) and the `wanted` outputs, under their own names. In a JoinPrediction `inner` is run first; its columns are named
+`alias__column` (for a column that JOIN ... USING merges: `using__column`), so that equal names never clash. Each
+model in turn adds its outputs under the flat names given; `outer` reads all that as the table `__predicted`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TypeAlias
+
+from tilth.sql.queries.timetravel import Pin
+
+Literal: TypeAlias = "None | bool | int | float | str | date | datetime"
+
+PREDICTION = "__prediction"
+PREDICTED = "__predicted"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """A model as a query sees it: names of its inputs, and of its outputs in the order of `model.*`.
+
+    `maps` are the outputs that hold a number a class.
+    """
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    maps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RowPrediction:
+    """One prediction whose inputs the WHERE gives."""
+
+    model: str
+    version: int | None
+    inputs: tuple[tuple[str, Literal], ...]  # in the model's order
+    wanted: tuple[str, ...]  # outputs that `outer` reads
+    outer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """An input of a model: a column of the rows so far, or (`column` None) one value for all rows."""
+
+    input: str
+    column: str | None = None
+    value: Literal = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """A model applied to the rows: `inputs` that are bound, those that are not, and `(output, flat name)` pairs."""
+
+    name: str
+    version: int | None
+    alias: str
+    inputs: tuple[Binding, ...]
+    missing: tuple[str, ...]
+    outputs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JoinPrediction:
+    """Predictions for the rows of `inner`, by the models in turn; `pins` hold the data's tables to snapshots."""
+
+    inner: str
+    models: tuple[ModelUse, ...]
+    outer: str
+    pins: tuple[Pin, ...] = ()

@@ -1,0 +1,77 @@
+"""`FOR VERSION n` and `FOR SNAPSHOT '...'` after a table: taken out of a query before sqlglot or DuckDB see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tilth.core.errors import LanguageError
+from tilth.sql.language.tokens import Cursor
+from tilth.sql.language.trees import Named, named_tables, tree
+from tilth.sql.language.values import whole
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A table of a query held to a version (models) or a snapshot (datasets)."""
+
+    name: str
+    version: int | None = None
+    snapshot: str | None = None
+    end: int = field(default=0, compare=False)  # offset of the end of what is pinned, in the query
+
+
+def time_travel(sql: str) -> tuple[str, tuple[Pin, ...]]:
+    """The query without its pins (blanked, so that places stay), and the pins.
+
+    >>> time_travel("SELECT * FROM late FOR VERSION 3")[1]
+    (Pin(name='late', version=3, snapshot=None, end=18),)
+    """
+    c = Cursor(sql)
+    found: list[tuple[int, Pin, int]] = []
+    for i, key in enumerate(c.keys[:-1]):
+        following = c.keys[i + 1]
+        if key != "FOR" or following not in ("VERSION", "SNAPSHOT") or not i:
+            continue
+        found.append((i, _pin(c, i), i + 3))
+    if not found:
+        return sql, ()
+    out = list(sql)
+    for i, _, stop in found:
+        for at in range(c.tokens[i].start, c.tokens[stop - 1].end + 1):
+            out[at] = "\n" if sql[at] == "\n" else " "
+    text = "".join(out).rstrip() if sql == sql.rstrip() else "".join(out)
+    by_end = {end: t for t in named_tables(tree(text)) for end in ends_of(t)}
+    return text, tuple(_named(c, i, pin, by_end) for i, pin, _ in found)
+
+
+def ends_of(table: Named) -> tuple[int, ...]:
+    """The offsets at which the table's name ends in the text, and its alias if it has one: where a pin may follow."""
+    from sqlglot import exp
+
+    alias = table.node.args.get("alias")
+    parts = [table.node.this, *(alias.find_all(exp.Identifier) if alias is not None else ())]
+    return tuple(int(p.meta["end"]) + 1 for p in parts if "end" in p.meta)
+
+
+def _pin(c: Cursor, i: int) -> Pin:
+    word = c.keys[i + 1]
+    c.i = i + 2
+    end = c.tokens[i - 1].end + 1
+    if word == "VERSION":
+        if not c.at_number or not c.word.isdecimal():
+            c.fail(f"Expected the number of a version here{c.instead()}.", "Write FOR VERSION 3.")
+        return Pin("", version=whole(c, "the version", 0), end=end)
+    return Pin("", snapshot=c.string("a snapshot's id"), end=end)
+
+
+def _named(c: Cursor, i: int, pin: Pin, by_end: dict[int, Named]) -> Pin:
+    table = by_end.get(pin.end)
+    if table is None:
+        word = c.keys[i + 1]
+        raise LanguageError(
+            f"FOR {word} does not stand after a table.",
+            hint=f"Write it after the table's name: FROM late FOR {word} ...",
+            where=c.position(i, i + 2),
+        )
+    name = f"{table.schema}.{table.name}" if table.schema else table.name
+    return Pin(name, pin.version, pin.snapshot, pin.end)
