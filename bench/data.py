@@ -206,7 +206,7 @@ def vet(folder: str, rows: str) -> dict:
     from tilth.adapters.engines.duckdb_engine import DuckDBEngine
     from tilth.ml.data import checks as checking
     from tilth.ml.data.rows import Rows, may_repeat
-    from tilth.ml.data.snapshots import schema_of
+    from tilth.ports.arrow import schema_of
     from tilth.sql.language.parser import parse_one
 
     files = sorted(str(p) for p in Path(folder).glob("vetted-*.parquet"))

@@ -16,6 +16,7 @@ from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import DataError
 from tilth.ml.data import reading, snapshots
+from tilth.ports.arrow import schema_of
 from tilth.ports.source import Scan
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "types"
@@ -45,7 +46,7 @@ def through_a_query(source: Any, folder: Path) -> pa.Table:
 def same(table: pa.Table, becomes: tuple[str, Any]) -> None:
     """The last row is of that type and value; times that Python has not are compared as DuckDB writes them."""
     kind, value = becomes
-    assert snapshots.schema_of(table.schema).field("a").type.name == kind
+    assert schema_of(table.schema).field("a").type.name == kind
     if isinstance(value, str) and kind in ("DATE", "TIMESTAMP"):
         shown = DuckDBEngine().stream("SELECT a::VARCHAR AS a FROM t", {"t": table}).read_all()
         assert shown["a"].to_pylist()[-1] == value

@@ -1,4 +1,4 @@
-"""Between Arrow's and DuckDB's types and ours. Each source's own type names are in its own module."""
+"""The one table between Arrow's and DuckDB's types and ours. Each source's own type names are in its own module."""
 
 from __future__ import annotations
 
@@ -57,12 +57,12 @@ def from_duckdb(name: str) -> DataType:
     return _FROM_DUCKDB.get(name, DataType.OTHER)
 
 
-def from_arrow(kind: pa.DataType) -> DataType:
-    """Our type for an Arrow type; dictionaries count as what they hold."""
+def data_type(kind: pa.DataType) -> DataType:
+    """Our type for an Arrow type; dictionaries count as what they hold, lists, structs and extensions are OTHER."""
     import pyarrow.types as t
 
     if t.is_dictionary(kind):
-        return from_arrow(kind.value_type)
+        return data_type(kind.value_type)
     tests = (
         (t.is_boolean, DataType.BOOLEAN),
         (t.is_integer, DataType.INTEGER),
@@ -72,16 +72,54 @@ def from_arrow(kind: pa.DataType) -> DataType:
         (t.is_large_string, DataType.STRING),
         (t.is_string_view, DataType.STRING),
         (t.is_date, DataType.DATE),
-        (t.is_time, DataType.TIME),
         (t.is_timestamp, DataType.TIMESTAMP),
-        (t.is_interval, DataType.INTERVAL),
+        (t.is_time, DataType.TIME),
         (t.is_duration, DataType.INTERVAL),
+        (t.is_interval, DataType.INTERVAL),
         (t.is_binary, DataType.BINARY),
         (t.is_large_binary, DataType.BINARY),
+        (t.is_binary_view, DataType.BINARY),
+        (t.is_fixed_size_binary, DataType.BINARY),
     )
     return next((ours for test, ours in tests if test(kind)), DataType.OTHER)
 
 
+def arrow_type(kind: DataType) -> pa.DataType:
+    """The plain Arrow type that holds values of ours; what has no better one is text."""
+    import pyarrow as pa
+
+    kinds = {
+        DataType.BOOLEAN: pa.bool_(),
+        DataType.INTEGER: pa.int64(),
+        DataType.FLOAT: pa.float64(),
+        DataType.DECIMAL: pa.decimal128(38, 9),
+        DataType.DATE: pa.date32(),
+        DataType.TIME: pa.time64("us"),
+        DataType.TIMESTAMP: pa.timestamp("us"),
+        DataType.INTERVAL: pa.float64(),
+        DataType.BINARY: pa.binary(),
+        DataType.SHARES: pa.map_(pa.string(), pa.float64()),
+    }
+    return kinds.get(kind, pa.string())
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """The Arrow type as snapshots keep it: whole numbers of 64 bits, microseconds, seconds of an interval, decimals
+    as they are, and text for all that has no better one.
+    """
+    import pyarrow as pa
+    import pyarrow.types as t
+
+    if isinstance(kind, pa.BaseExtensionType):
+        return plain_type(kind.storage_type)
+    if t.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    if t.is_decimal(kind):
+        return pa.decimal128(kind.precision, kind.scale)
+    found = data_type(kind)
+    return pa.string() if found is DataType.OTHER else arrow_type(found)
+
+
 def schema_of(schema: pa.Schema) -> Schema:
     """Our schema for an Arrow schema."""
-    return Schema(tuple(Field(f.name, from_arrow(f.type), f.nullable) for f in schema))
+    return Schema(tuple(Field(f.name, data_type(f.type)) for f in schema))

@@ -13,7 +13,8 @@ from tilth.adapters.files.blobs import FileBlobs
 from tilth.core.names import quoted
 from tilth.core.schema import Schema
 from tilth.ml.data.collect import Collected, collect
-from tilth.ml.data.snapshots import plain_schema, read, schema_of
+from tilth.ml.data.snapshots import plain_schema, read
+from tilth.ports.arrow import schema_of
 from tilth.ports.progress import Silent
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Predicate, Scan

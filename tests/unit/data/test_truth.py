@@ -11,7 +11,7 @@ from fixtures.types.checks import HOLDS, ROWS
 from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.core.canonical import fingerprint
 from tilth.ml.data import checks as checking
-from tilth.ml.data.snapshots import schema_of
+from tilth.ports.arrow import schema_of
 from tilth.resources import compiler
 from tilth.sql.language.parser import parse, parse_one
 from tilth.sql.language.statements import CreateDataset, Kind

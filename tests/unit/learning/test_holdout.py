@@ -16,6 +16,7 @@ from tilth.ml.judging import holdout, split
 from tilth.ml.judging.holdout import Tuned
 from tilth.ml.learning.training import Files, _dealt
 from tilth.ml.model.spec import TrainingSpec
+from tilth.ports.arrow import schema_of
 from tilth.ports.snapshots import Manifest
 
 START = datetime(2024, 1, 1)
@@ -106,7 +107,7 @@ def snapshot(table: pa.Table, spec: TrainingSpec, folder: Path, number: int) -> 
     (folder / "new").mkdir(exist_ok=True)
     written = snapshots.write_parts(plain.to_batches(200), plain.schema, str(folder / "new"), marks)
     parts = tuple(w.put(blobs) for w in written)
-    return Manifest("d", f"1:{number}", snapshots.schema_of(plain.schema), parts), blobs
+    return Manifest("d", f"1:{number}", schema_of(plain.schema), parts), blobs
 
 
 def train(world: World, number: int, folder: Path, champion: Version | None) -> tuple[Version, Any]:

@@ -33,6 +33,7 @@ from tilth.ml.data import rows as kept
 from tilth.ml.data.checks import Checks, RowCounts
 from tilth.ml.data.rows import Rows
 from tilth.ml.data.snapshots import Written
+from tilth.ports.arrow import schema_of
 from tilth.ports.blobs import Blobs
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.progress import Progress
@@ -185,7 +186,7 @@ def _read(run: _Run, schemas: Mapping[str, Schema]) -> tuple[Rows, Checks]:
     reader = run.engine.stream(sql, inputs.inputs, parameters)
     schema = _schema(run, reader.schema)
     known = run.parent.schema if run.low is not None and run.parent else None
-    checks = _checks(run, snapshots.schema_of(schema), known)
+    checks = _checks(run, schema_of(schema), known)
     rows = kept.spool(
         _counted(run, snapshots.plain_batches(reader, schema)), schema, run.folder, "read", checks
     )

@@ -16,7 +16,8 @@ from typing import Any
 from tilth.core.names import quoted
 from tilth.core.schema import NUMERIC, DataType, Field, Schema
 from tilth.ml.data.checks import one_row
-from tilth.ml.data.snapshots import plain_schema, schema_of
+from tilth.ml.data.snapshots import plain_schema
+from tilth.ports.arrow import schema_of
 from tilth.ports.engine import QueryEngine, Relation
 
 BINS = 20

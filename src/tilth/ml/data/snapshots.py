@@ -13,10 +13,11 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DamagedError
-from tilth.core.schema import DataType, Field, Schema
+from tilth.core.schema import DataType, Schema
 from tilth.ml.data.content import ContentDigest
 from tilth.ml.data.exact import Place, plain_array, unkept
 from tilth.ml.data.identity import row_ids
+from tilth.ports.arrow import arrow_type, data_type, plain_type
 from tilth.ports.blobs import Blobs
 from tilth.ports.engine import SQL_TYPE
 from tilth.ports.snapshots import Manifest, Part
@@ -124,11 +125,11 @@ def _opened(path: str, schema: pa.Schema, first: pa.RecordBatch | None) -> Any:
     """
     import pyarrow.parquet as pq
 
-    coded = [f.name for f in schema if data_kind(f.type) is not DataType.FLOAT]
+    coded = [f.name for f in schema if data_type(f.type) is not DataType.FLOAT]
     distinct = {
         f.name: "DELTA_BINARY_PACKED"
         for f in schema
-        if data_kind(f.type) in _COUNTED and first is not None and _mostly_distinct(first, f.name)
+        if data_type(f.type) in _COUNTED and first is not None and _mostly_distinct(first, f.name)
     }
     coded = [name for name in coded if name not in distinct]
     return pq.ParquetWriter(
@@ -292,34 +293,7 @@ def _kept(field: pa.Field) -> pa.DataType:
         raise unkept(field.name, noted)
     if pa.types.is_decimal(field.type) and field.type.precision > 38:
         raise unkept(field.name, f"DECIMAL({field.type.precision},{field.type.scale})")
-    return _plain(field.type)
-
-
-def _plain(kind: pa.DataType) -> pa.DataType:
-    import pyarrow as pa
-    import pyarrow.types as t
-
-    if isinstance(kind, pa.BaseExtensionType):
-        return _plain(kind.storage_type)
-    if t.is_dictionary(kind):
-        return _plain(kind.value_type)
-    if t.is_timestamp(kind):
-        return pa.timestamp("us")
-    if t.is_integer(kind):
-        return pa.int64()
-    if t.is_floating(kind) or t.is_duration(kind) or t.is_interval(kind):
-        return pa.float64()
-    if t.is_decimal(kind):
-        return pa.decimal128(kind.precision, kind.scale)
-    if t.is_boolean(kind) or t.is_date32(kind):
-        return kind
-    if t.is_date(kind):
-        return pa.date32()
-    if t.is_time(kind):
-        return pa.time64("us")
-    if t.is_binary(kind) or t.is_large_binary(kind) or t.is_binary_view(kind) or t.is_fixed_size_binary(kind):
-        return pa.binary()
-    return pa.string()
+    return plain_type(field.type)
 
 
 def plain_batches(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -335,46 +309,6 @@ def plain_batches(reader: pa.RecordBatchReader, schema: pa.Schema) -> Iterator[p
         ]
         rows += batch.num_rows
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-def schema_of(schema: pa.Schema) -> Schema:
-    """A plain Arrow schema in tilth's words."""
-    return Schema(tuple(Field(f.name, data_kind(f.type)) for f in schema))
-
-
-def data_kind(kind: pa.DataType) -> DataType:
-    """What a plain Arrow type is called."""
-    import pyarrow.types as t
-
-    tests = (
-        (t.is_boolean, DataType.BOOLEAN),
-        (t.is_integer, DataType.INTEGER),
-        (t.is_floating, DataType.FLOAT),
-        (t.is_decimal, DataType.DECIMAL),
-        (t.is_date, DataType.DATE),
-        (t.is_time, DataType.TIME),
-        (t.is_timestamp, DataType.TIMESTAMP),
-        (t.is_binary, DataType.BINARY),
-    )
-    return next((name for test, name in tests if test(kind)), DataType.STRING)
-
-
-def arrow_type(kind: DataType) -> pa.DataType:
-    """The plain Arrow type of a kind of data; what has no better one is text."""
-    import pyarrow as pa
-
-    kinds = {
-        DataType.BOOLEAN: pa.bool_(),
-        DataType.INTEGER: pa.int64(),
-        DataType.FLOAT: pa.float64(),
-        DataType.DECIMAL: pa.decimal128(38, 9),
-        DataType.DATE: pa.date32(),
-        DataType.TIME: pa.time64("us"),
-        DataType.TIMESTAMP: pa.timestamp("us"),
-        DataType.BINARY: pa.binary(),
-        DataType.SHARES: pa.map_(pa.string(), pa.float64()),
-    }
-    return kinds.get(kind, pa.string())
 
 
 def empty(schema: Schema) -> pa.Table:

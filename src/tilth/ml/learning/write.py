@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import TrainingError
 from tilth.ml.bundles.manifest import digests
-from tilth.ml.model.columns import data_type
 from tilth.ml.model.signature import Input, Signature
+from tilth.ports.arrow import data_type
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,17 +5,16 @@ What is learned of a column (levels, parts, medians) is in `prepare`; one row of
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import InputError
 from tilth.core.schema import DataType
+from tilth.ports.arrow import data_type
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    import pyarrow as pa
 
     Matrix = npt.NDArray[np.float64]
 
@@ -41,27 +40,6 @@ class Column:
     def features(self) -> tuple[str, ...]:
         """The names of its columns in the matrix."""
         return tuple(f"{self.name}.{part}" for part in self.parts) if self.kind == "instant" else (self.name,)
-
-
-def data_type(arrow: pa.DataType) -> DataType:
-    """The word of `core.schema` for an Arrow type."""
-    import pyarrow.types as t
-
-    if t.is_dictionary(arrow):
-        return data_type(arrow.value_type)
-    tests: list[tuple[Callable[[Any], bool], DataType]] = [
-        (t.is_boolean, DataType.BOOLEAN),
-        (t.is_integer, DataType.INTEGER),
-        (t.is_floating, DataType.FLOAT),
-        (t.is_decimal, DataType.DECIMAL),
-        (t.is_date, DataType.DATE),
-        (t.is_timestamp, DataType.TIMESTAMP),
-        (t.is_time, DataType.TIME),
-        (lambda a: t.is_duration(a) or t.is_interval(a), DataType.INTERVAL),
-        (lambda a: t.is_string(a) or t.is_large_string(a) or t.is_string_view(a), DataType.STRING),
-        (lambda a: t.is_binary(a) or t.is_large_binary(a) or t.is_fixed_size_binary(a), DataType.BINARY),
-    ]
-    return next((found for test, found in tests if test(arrow)), DataType.OTHER)
 
 
 # --- filling -----------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from tilth.core.schema import DataType
 from tilth.ml.model.columns import (
     DAY_US,
     Column,
-    data_type,
     fill,
     mend,
     micros_of,
@@ -24,6 +23,7 @@ from tilth.ml.model.columns import (
     plain_strings,
     taken,
 )
+from tilth.ports.arrow import data_type
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,7 +16,8 @@ from tilth.core.schema import Schema
 from tilth.core.time import show_instant
 from tilth.ml.data.collect import Collected, collect
 from tilth.ml.data.reading import find_source
-from tilth.ml.data.snapshots import plain_schema, schema_of
+from tilth.ml.data.snapshots import plain_schema
+from tilth.ports.arrow import schema_of
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import CheckResult, Manifest
 from tilth.ports.source import Scan, Source

@@ -15,8 +15,9 @@ from tilth.core.errors import UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.core.time import naive, parse_instant
-from tilth.ml.data.snapshots import file_rows, plain_schema, schema_of
+from tilth.ml.data.snapshots import file_rows, plain_schema
 from tilth.plan.snapshot import Pointer
+from tilth.ports.arrow import schema_of
 from tilth.ports.source import Scan
 from tilth.ports.state import Row
 from tilth.runtime.applying import notices

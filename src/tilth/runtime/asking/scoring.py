@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import InputError, TilthError
 from tilth.core.schema import DataType
-from tilth.ml.data.snapshots import arrow_type
 from tilth.ml.model.gaps import Gaps
 from tilth.ml.model.values import Misfit, fitted
+from tilth.ports.arrow import arrow_type
 from tilth.sql.queries.rewrite import ModelUse
 
 if TYPE_CHECKING:

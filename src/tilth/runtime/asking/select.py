@@ -17,8 +17,8 @@ from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameEr
 from tilth.core.names import did_you_mean
 from tilth.core.schema import DataType, Schema
 from tilth.ml.data import reading
-from tilth.ml.data.snapshots import arrow_type
 from tilth.ml.model.gaps import Gaps, notice
+from tilth.ports.arrow import arrow_type
 from tilth.ports.limits import Limits
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
