@@ -424,7 +424,7 @@ def test_the_canary_is_compared_with_the_old_version_too(
     assert route.candidate is not None
     if threshold is not None:  # the new version says the positive class of every row, the old one of none
         for side, at in ((route.champion, 1.0), (route.candidate, 0.0)):
-            side.predictor._curve = replace(side.predictor._curve, threshold=at)
+            side.predictor._meaning = replace(side.predictor.meaning, threshold=at)
     rolling.rollout = replace(rolling.rollout, canary_requests=20, max_disagreement=0.05)
     body = json.dumps([ROW] * rows if rows > 1 else ROW).encode()
     for _ in range(40):

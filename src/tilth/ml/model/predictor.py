@@ -19,9 +19,10 @@ from tilth.ml.model.curve import Curve
 from tilth.ml.model.encode import Encoder
 from tilth.ml.model.explain import Explainer
 from tilth.ml.model.gaps import Gaps, blank, refusal
+from tilth.ml.model.outputs import Answer, Many, Meaning, renderer
 from tilth.ml.model.preparation import Preparation
 from tilth.ml.model.signature import Signature
-from tilth.ml.model.single import Answer, answering, decide, ends, hot, label, remark, renderer
+from tilth.ml.model.single import answering, hot, remark
 from tilth.ports.learning import Scorer, Task
 
 if TYPE_CHECKING:
@@ -55,9 +56,11 @@ class Predictor:
         self._scorer = scorer
         self._encoder = Encoder(signature, preparation)
         self._optional = frozenset(i.name for i in signature.inputs if not i.required)
-        self._positive = any(o.name == f"{signature.output}_probability" for o in signature.outputs)
+        self._specs = signature.specs
+        self._meaning = Meaning(signature.classes, curve.threshold, curve.conformal, curve.floor)
+        self._makers = {n: s.one(self._meaning) for n, s in self._specs.items() if s.one is not None}
         self._explainer = Explainer(signature, preparation, scorer, version, digest)
-        self._render = renderer(signature, curve, self._positive)
+        self._render = renderer(self._specs, self._meaning)
         self._spread = spread
         self._answer = answering(scorer, curve, spread)
         self._score_json = hot(self._encoder, self._answer, self._render, signature)
@@ -119,9 +122,14 @@ class Predictor:
         return out, can
 
     @property
+    def meaning(self) -> Meaning:
+        """How its scores are read."""
+        return self._meaning
+
+    @property
     def threshold(self) -> float:
         """The probability above which the positive class is the answer."""
-        return self._curve.threshold
+        return self._meaning.threshold
 
     def _scored(self, x: Array) -> Array:
         """Calibrated scores of prepared rows; some members cannot score none."""
@@ -165,23 +173,20 @@ class Predictor:
         wanted = self.wanted(outputs)
         x, refused = self._prepared(table, seen or Gaps(self.signature.model, self.strict))
         scores = self._scored(x)
-        ends = cache(lambda: self._ends(scores, x))
-        made = [
-            self._column(name.removeprefix(self.signature.output), scores, x, table, ends) for name in wanted
-        ]
+        many = Many(scores, cache(lambda: self._ends(scores, x)))
+        made = [self._column(name, many, x, table) for name in wanted]
         return blank(pa.RecordBatch.from_arrays(made, names=list(wanted)), refused)
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """The names that `predict` gives when none are asked for."""
-        heavy = (f"{self.signature.output}_probabilities", f"{self.signature.output}_explain")
-        return tuple(o.name for o in self.signature.outputs if o.name not in heavy)
+        return tuple(name for name, spec in self._specs.items() if not spec.heavy)
 
     def wanted(self, outputs: Sequence[str] | None) -> tuple[str, ...]:
         """These output names, or the default ones; UnknownNameError with the nearest for one there is not."""
         if outputs is None:
             return self.outputs
-        known = [o.name for o in self.signature.outputs]
+        known = self._specs
         for name in outputs:
             if name not in known:
                 raise UnknownNameError(
@@ -190,33 +195,14 @@ class Predictor:
                 )
         return tuple(outputs)
 
-    def _column(
-        self, what: str, scores: Array, x: Array, table: Table, ends: Callable[[], tuple[Array, Array]]
-    ) -> pa.Array:
-        """One output: '' is the answer, else `_confidence`, `_lower`, `_upper`, `_probability`, `_probabilities`, `_explain`."""
-        import numpy as np
+    def _column(self, name: str, many: Many, x: Array, table: Table) -> pa.Array:
+        """One output of these rows; an explanation needs the rows themselves."""
         import pyarrow as pa
 
-        regression = self.signature.kind == "regression"
-        if what == "_explain":
-            return pa.array([json.dumps(e) for e in self._explanations(scores, x, table)], pa.string())
-        if what == "_probabilities":
-            return self._share_maps(scores)
-        if what == "_probability":
-            return pa.array(scores)
-        if regression:
-            c = self._curve.conformal
-            if what == "":
-                return pa.array(scores)
-            if c is None:
-                return pa.nulls(len(scores), pa.float64())
-            if what == "_confidence":
-                return pa.array(np.full(len(scores), c.coverage))
-            return pa.array(ends()[0 if what == "_lower" else 1])
-        code = scores > self._curve.threshold if scores.ndim == 1 else scores.argmax(axis=1)
-        if what == "":
-            return self._classes(code)
-        return pa.array(np.where(code, scores, 1.0 - scores) if scores.ndim == 1 else scores.max(axis=1))
+        make = self._specs[name].column
+        if make is not None:
+            return make(self._meaning, many)
+        return pa.array([json.dumps(e) for e in self._explanations(many.scores, x, table)], pa.string())
 
     def _ends(self, scores: Array, x: Array) -> tuple[Array, Array]:
         """Both ends of each row's interval."""
@@ -233,23 +219,6 @@ class Predictor:
         if self._spread is None or not len(x):
             return np.full(len(x), conformal.radius)
         return conformal.half(self._spread.score(x))
-
-    def _share_maps(self, scores: Array) -> pa.Array:
-        """How likely each class is, by the class as a text."""
-        import numpy as np
-        import pyarrow as pa
-
-        shares = np.stack([1.0 - scores, scores], axis=1) if scores.ndim == 1 else scores
-        rows, width = shares.shape
-        names = pa.array([label(c) for c in self.signature.classes] * rows, pa.string())
-        ends = pa.array(np.arange(rows + 1, dtype=np.int32) * width)
-        return pa.MapArray.from_arrays(ends, names, pa.array(shares.ravel()))
-
-    def _classes(self, code: Any) -> pa.Array:
-        """Class indexes as values of the target's type."""
-        import pyarrow as pa
-
-        return pa.array(list(self.signature.classes)).take(pa.array(code.astype("int64")))
 
     def _explanations(self, scores: Array, x: Array, table: Table) -> list[dict[str, Any]]:
         if not len(x):
@@ -317,10 +286,10 @@ class Predictor:
         if self.signature.kind != other.signature.kind:
             return True
         if self.signature.kind != "regression":
-            mine, _ = decide(answer, self._curve.threshold)
-            theirs, _ = decide(others, other._curve.threshold)
+            mine, _ = self._meaning.decide(answer)
+            theirs, _ = other.meaning.decide(others)
             return bool(self.signature.classes[mine] != other.signature.classes[theirs])
-        return abs(answer[0] - others[0]) > (self._half(answer) or 0.0)
+        return abs(answer[0] - others[0]) > (self._meaning.half(answer) or 0.0)
 
     def predict_rows(
         self, rows: Sequence[Mapping[str, Any]], seen: Gaps | None = None
@@ -362,32 +331,8 @@ class Predictor:
         self._answer(bytearray(size))
 
     def _outputs_of(self, answer: Answer) -> dict[str, Any]:
-        y, c = self.signature.output, self._curve.conformal
-        if self.signature.kind == "regression":
-            half = self._half(answer)
-            bounds = (None, None) if half is None else ends(answer[0], half, self._curve.floor)
-            confidence = None if c is None else c.coverage
-            return {
-                y: answer[0],
-                f"{y}_confidence": confidence,
-                f"{y}_lower": bounds[0],
-                f"{y}_upper": bounds[1],
-            }
-        code, confidence = decide(answer, self._curve.threshold)
-        made = {y: self.signature.classes[code], f"{y}_confidence": confidence}
-        if self._positive:
-            made[f"{y}_probability"] = answer[0]
-        return {**made, f"{y}_probabilities": self._shares(answer)}
-
-    def _half(self, answer: Answer) -> float | None:
-        """Half the width of a value's interval; None where it has none."""
-        if len(answer) > 1:
-            return answer[1]
-        return None if self._curve.conformal is None else self._curve.conformal.radius
-
-    def _shares(self, answer: Answer) -> dict[str, float]:
-        shares = (1.0 - answer[0], answer[0]) if len(answer) == 1 else answer
-        return dict(zip(map(label, self.signature.classes), shares, strict=True))
+        """Every output but the explanation, by name."""
+        return {name: make(answer) for name, make in self._makers.items()}
 
 
 def task(signature: Signature, preparation: Preparation) -> Task:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilth.core.schema import DataType
+from tilth.ml.model.outputs import OUTPUTS, OutputSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,13 @@ class Signature:
         later = f"{self.output}_probability"
         taken = any(i.name.lower() == later.lower() for i in (*self.inputs, *self.carried))
         return tuple(o for o in made if not (taken and o.name == later))
+
+    @property
+    def specs(self) -> dict[str, OutputSpec]:
+        """How each output is made, by its name."""
+        names = {o.name for o in self.outputs}
+        found = {f"{self.output}{spec.suffix}": spec for spec in OUTPUTS[self.kind]}
+        return {name: spec for name, spec in found.items() if name in names}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -100,16 +108,6 @@ class Signature:
 
 
 def outputs(name: str, kind: str, target_type: DataType) -> tuple[Output, ...]:
-    """Outputs for target `name`: the answer, its confidence, bounds (regression) or probabilities, and why.
-
-    Of two classes, `_probability` is how likely the positive one is, whichever is the answer.
-    """
-    float_, json_ = DataType.FLOAT, DataType.JSON
-    why = Output(f"{name}_explain", json_)
-    if kind == "regression":
-        ends = (Output(f"{name}_lower", float_), Output(f"{name}_upper", float_))
-        return (Output(name, float_), Output(f"{name}_confidence", float_), *ends, why)
-    answer = float_ if target_type is DataType.DECIMAL else target_type
-    positive = (Output(f"{name}_probability", float_),) if kind == "binary" else ()
-    shares = Output(f"{name}_probabilities", DataType.SHARES)
-    return (Output(name, answer), Output(f"{name}_confidence", float_), *positive, shares, why)
+    """The outputs for target `name`, as `ml.model.outputs` has them for that kind of task."""
+    answer = DataType.FLOAT if target_type is DataType.DECIMAL else target_type
+    return tuple(Output(f"{name}{spec.suffix}", spec.type or answer) for spec in OUTPUTS[kind])

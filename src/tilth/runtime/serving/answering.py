@@ -22,8 +22,8 @@ from tilth.core.errors import InputError, TilthError
 from tilth.core.time import show_instant
 from tilth.ml.model.gaps import refusal
 from tilth.ml.model.once import once
+from tilth.ml.model.outputs import Answer
 from tilth.ml.model.predictor import Predictor
-from tilth.ml.model.single import Answer
 from tilth.ml.watching.rollout import Observation, Progress, Stage, observe, takes
 from tilth.ports.clock import Clock
 from tilth.ports.predictions import PredictionLog
