@@ -95,7 +95,7 @@ def test_names_of_other_kinds_of_outputs_and_of_another_alias_are_free(tmp_path:
     assert trained(tmp_path, "regression", {"y_probability": X}).signature.names == ("y_probability",)
     assert trained(tmp_path, "binary", {"y_lower": X}).signature.names == ("y_lower",)
     named = trained(tmp_path, "binary", {"y_confidence": X}, outputs=("said",))
-    assert "said_confidence" in named.outputs
+    assert "said_confidence" in named.usual
 
 
 def test_a_model_of_before_keeps_its_input_of_the_new_outputs_name() -> None:

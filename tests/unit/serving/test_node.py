@@ -424,7 +424,7 @@ def test_the_canary_is_compared_with_the_old_version_too(
     assert route.candidate is not None
     if threshold is not None:  # the new version says the positive class of every row, the old one of none
         for side, at in ((route.champion, 1.0), (route.candidate, 0.0)):
-            side.predictor._meaning = replace(side.predictor.meaning, threshold=at)
+            side.model._meaning = replace(side.model.meaning, threshold=at)
     rolling.rollout = replace(rolling.rollout, canary_requests=20, max_disagreement=0.05)
     body = json.dumps([ROW] * rows if rows > 1 else ROW).encode()
     for _ in range(40):
@@ -477,8 +477,8 @@ def test_a_request_that_lacks_a_required_key_counts_for_no_version(
 def test_a_key_that_the_model_does_not_take_is_said(served: Callable[[str], Served]) -> None:
     one = served("alike")
     one.node.refresh()
-    side = Side(one.node.route("late_api").champion.predictor, "late_api", "prod", ("ID", "parcel"))
-    row = side.predictor.decode(BODY)
+    side = Side(one.node.route("late_api").champion.model, "late_api", "prod", ("ID", "parcel"))
+    row = side.model.decode(BODY)
     assert side.lacks(row)
     with pytest.raises(InputError, match="`parcel` is missing") as caught:
         side.require(row)

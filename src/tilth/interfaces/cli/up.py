@@ -99,7 +99,7 @@ def words(node: object, url: str) -> list[str]:
     base = url.partition("#")[0]
     for route in table.routes.values():
         versions = " and ".join(str(s.version) for s in route.sides())
-        model = route.champion.predictor.signature.model
+        model = route.champion.model.name
         lines.append(f"  POST {base}predict/{route.endpoint}: {model} version {versions} ({route.stage})")
     if not table.routes:
         lines.append("  no endpoint is declared: CREATE ENDPOINT name FOR MODEL model; then `tilth apply`")

@@ -88,9 +88,9 @@ def side_of(route: Route, version: str | None) -> Side | None:
 
 def model(route: Route, version: str | None) -> bytes:
     """A model's metadata."""
-    signature = (side_of(route, version) or route.champion).predictor.signature
-    inputs = [_described(i.name, i.type) for i in (*signature.inputs, *signature.carried)]
-    outputs = [_described(o.name, o.type) for o in signature.outputs]
+    served = (side_of(route, version) or route.champion).model
+    inputs = [_described(i.name, i.type) for i in (*served.inputs, *served.carried)]
+    outputs = [_described(o.name, o.type) for o in served.outputs]
     return encode(
         {
             "name": route.endpoint,
@@ -106,17 +106,17 @@ async def infer(answering: Answering, route: Route, version: str | None, body: b
     """The answer's body to a request of the protocol, and what it was made of."""
     request = _decoded(body)
     side = side_of(route, version)
-    names = [o.name for o in request.outputs] or list((side or route.leading).predictor.outputs)
+    names = [o.name for o in request.outputs] or list((side or route.leading).model.usual)
     rows = checked([encode(row) for row in _rows(request.inputs)], route, names)
     reply = await answering.many(route, rows, names, side)
     found = [msgspec.json.decode(b"{%b}" % row) for row in reply.rows]
-    types = {o.name: o.type for o in reply.side.predictor.signature.outputs}
+    types = {o.name: o.type for o in reply.side.model.outputs}
     told = [f"Row {n + 1}: {words}" for n, row in enumerate(found) for words in _told(row)]
     answer = {
         "model_name": route.endpoint,
         "model_version": str(reply.side.version),
         "id": request.id or reply.ident.decode(),
-        "parameters": {"digest": reply.side.predictor.digest, **({"notices": told} if told else {})},
+        "parameters": {"digest": reply.side.model.digest, **({"notices": told} if told else {})},
         "outputs": [_tensor(name, types[name], found) for name in names],
     }
     return encode(answer), reply

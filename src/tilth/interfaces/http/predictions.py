@@ -14,6 +14,8 @@ import msgspec
 
 from tilth.core.errors import InputError, UnknownNameError
 from tilth.core.names import did_you_mean
+from tilth.core.schema import DataType
+from tilth.ml.model.answerer import input_names
 from tilth.ml.model.once import whole
 from tilth.runtime.serving.answering import Answering, Reply, Route
 
@@ -56,8 +58,8 @@ async def _many(
 
 def checked(raw: Sequence[msgspec.Raw | bytes], route: Route, outputs: Sequence[str] | None) -> list[bytes]:
     """The rows, if there are not too many for what is asked of them."""
-    predictor = route.leading.predictor
-    explained = f"{predictor.signature.output}_explain" in (outputs or ())
+    slow = {o.name for o in route.leading.model.outputs if o.type is DataType.JSON}  # explanations
+    explained = not slow.isdisjoint(outputs or ())
     most = MOST_EXPLAINED if explained else MOST_ROWS
     if len(raw) > most:
         raise InputError(
@@ -69,7 +71,7 @@ def checked(raw: Sequence[msgspec.Raw | bytes], route: Route, outputs: Sequence[
 
 def _rows(route: Route, body: bytes) -> Many | None:
     """The body as `{"rows": [...]}`, if it is that."""
-    if any(i == "rows" for i in route.champion.predictor.signature.names):
+    if "rows" in input_names(route.champion.model):
         return None
     try:
         found = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
@@ -106,7 +108,7 @@ def _array(route: Route, body: bytes) -> list[msgspec.Raw]:
     try:
         return _ARRAY.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        names = did_you_mean("", route.champion.predictor.signature.names, "inputs")
+        names = did_you_mean("", input_names(route.champion.model), "inputs")
         raise InputError(
             f"The rows are not JSON: {error}.", hint=f"Send [{{...}}, {{...}}]. {names}"
         ) from error
@@ -127,6 +129,6 @@ def _outputs(query: bytes) -> list[str] | None:
 
 
 def _empty(route: Route) -> InputError:
-    signature = route.champion.predictor.signature
-    names = did_you_mean("", signature.names, f"inputs of {signature.model}")
+    model = route.champion.model
+    names = did_you_mean("", input_names(model), f"inputs of {model.name}")
     return InputError("The body is empty.", hint=f"Send a JSON object with the model's inputs. {names}")

@@ -13,15 +13,15 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tilth.core.errors import TamperError, UnknownNameError
-from tilth.core.names import did_you_mean
+from tilth.core.errors import TamperError
+from tilth.ml.model.answerer import named
 from tilth.ml.model.curve import Curve
 from tilth.ml.model.encode import Encoder
 from tilth.ml.model.explain import Explainer
 from tilth.ml.model.gaps import Gaps, blank, refusal
 from tilth.ml.model.outputs import Answer, Many, Meaning, renderer
 from tilth.ml.model.preparation import Preparation
-from tilth.ml.model.signature import Signature
+from tilth.ml.model.signature import Input, Output, Signature
 from tilth.ml.model.single import answering, hot, remark
 from tilth.ports.learning import Scorer, Task
 
@@ -57,6 +57,7 @@ class Predictor:
         self._encoder = Encoder(signature, preparation)
         self._optional = frozenset(i.name for i in signature.inputs if not i.required)
         self._specs = signature.specs
+        self._several = signature.kind == "multiclass"
         self._meaning = Meaning(signature.classes, curve.threshold, curve.conformal, curve.floor)
         self._makers = {n: s.one(self._meaning) for n, s in self._specs.items() if s.one is not None}
         self._explainer = Explainer(signature, preparation, scorer, version, digest)
@@ -170,7 +171,7 @@ class Predictor:
         """
         import pyarrow as pa
 
-        wanted = self.wanted(outputs)
+        wanted = self.usual if outputs is None else named(self, outputs)
         x, refused = self._prepared(table, seen or Gaps(self.signature.model, self.strict))
         scores = self._scored(x)
         many = Many(scores, cache(lambda: self._ends(scores, x)))
@@ -178,22 +179,33 @@ class Predictor:
         return blank(pa.RecordBatch.from_arrays(made, names=list(wanted)), refused)
 
     @property
-    def outputs(self) -> tuple[str, ...]:
+    def name(self) -> str:
+        """The model's."""
+        return self.signature.model
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        return self.signature.inputs
+
+    @property
+    def carried(self) -> tuple[Input, ...]:
+        """What is taken along for the log and not learned from."""
+        return self.signature.carried
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """All that it can give, the answer first."""
+        return self.signature.outputs
+
+    @property
+    def needs_history(self) -> bool:
+        """A row is answered by itself."""
+        return False
+
+    @property
+    def usual(self) -> tuple[str, ...]:
         """The names that `predict` gives when none are asked for."""
         return tuple(name for name, spec in self._specs.items() if not spec.heavy)
-
-    def wanted(self, outputs: Sequence[str] | None) -> tuple[str, ...]:
-        """These output names, or the default ones; UnknownNameError with the nearest for one there is not."""
-        if outputs is None:
-            return self.outputs
-        known = self._specs
-        for name in outputs:
-            if name not in known:
-                raise UnknownNameError(
-                    f"The model `{self.signature.model}` has no output `{name}`.",
-                    hint=did_you_mean(name, known, "outputs"),
-                )
-        return tuple(outputs)
 
     def _column(self, name: str, many: Many, x: Array, table: Table) -> pa.Array:
         """One output of these rows; an explanation needs the rows themselves."""
@@ -256,6 +268,10 @@ class Predictor:
     def score_row(self, row: Any) -> Answer:
         """The calibrated score of a row: one number, or one a class; a value may have half its interval's width beside it."""
         return self._answer(self._encoder.pack(row))
+
+    def logged(self, answer: Answer) -> bytes:
+        """The calibrated score as JSON: one number, or a list with one for each class."""
+        return (json.dumps(answer) if self._several else repr(answer[0])).encode()
 
     def render(self, answer: Answer) -> bytes:
         """The outputs as the inside of a JSON object, without braces: `"y":true,"y_confidence":0.8`."""

@@ -260,8 +260,7 @@ def _columns(work: Workspace, environment: str) -> list[dict[str, Any]]:
         said = {"environment": environment, "resource": "model", "name": p.name}
         if p.target is None:
             continue
-        signature = version_of(work, p.name, int(p.target)).signature
-        for i in signature.inputs:
+        for i in version_of(work, p.name, int(p.target)).inputs:
             out.append({**said, "column_name": i.name, "type": i.type.value, "used": True, "reason": None})
         for told in notices.recorded(work.state, "model", p.name, p.target):
             if told.kind == DROPPED:

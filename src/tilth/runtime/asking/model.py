@@ -6,37 +6,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from tilth.core.errors import InputError
+from tilth.ml.model.answerer import Answerer, of_rows
 from tilth.ml.model.gaps import Gaps, refusal
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tilth.ml.model.predictor import Predictor
-
 
 class Model:
     """One version of a model. Predictions are appended to what is given; inputs bind by name."""
 
-    def __init__(self, predictor: Predictor) -> None:
-        self._predictor = predictor
+    def __init__(self, answerer: Answerer) -> None:
+        self._answerer = answerer
 
     @property
     def name(self) -> str:
-        return self._predictor.signature.model
+        return self._answerer.name
 
     @property
     def version(self) -> int:
-        return self._predictor.version
+        return self._answerer.version
 
     @property
     def inputs(self) -> dict[str, str]:
         """The inputs by name: the type, with `?` where a value may be missing."""
-        return {i.name: i.type.value + ("" if i.required else "?") for i in self._predictor.signature.inputs}
+        return {i.name: i.type.value + ("" if i.required else "?") for i in self._answerer.inputs}
 
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs; the JSON ones are made only when they are asked for."""
-        return tuple(o.name for o in self._predictor.signature.outputs)
+        return tuple(o.name for o in self._answerer.outputs)
 
     @overload
     def predict(self, rows: Mapping[str, Any]) -> dict[str, Any]: ...
@@ -66,11 +65,11 @@ class Model:
 
     def explain(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Why: value, confidence, the strongest contributions, and the version and digest that say so."""
-        return self._predictor.explain(row)
+        return of_rows(self._answerer).explain(row)
 
     def _one(self, row: Mapping[str, Any]) -> dict[str, Any]:
         seen = self._seen()
-        (answer,) = self._predictor.predict_rows([row], seen)
+        (answer,) = of_rows(self._answerer).predict_rows([row], seen)
         if seen.refused:
             raise refusal(self.name, tuple(seen.lacking))
         seen.warn()
@@ -78,21 +77,21 @@ class Model:
 
     def _rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         seen = self._seen()
-        answers = self._predictor.predict_rows(rows, seen)
+        answers = of_rows(self._answerer).predict_rows(rows, seen)
         seen.warn()
         return [{**row, **answer} for row, answer in zip(rows, answers, strict=True)]
 
     def _seen(self) -> Gaps:
-        return Gaps(self.name, self._predictor.strict)
+        return Gaps(self.name, self._answerer.strict)
 
     def _table(self, rows: Any, outputs: Sequence[str] | None) -> pa.Table:
         import pyarrow as pa
 
         table = rows if isinstance(rows, pa.Table) else pa.table(rows)
         seen = self._seen()
-        made = [self._predictor.predict(batch, outputs, seen) for batch in table.to_batches(65_536)]
+        made = [self._answerer.predict(batch, outputs, seen) for batch in table.to_batches(65_536)]
         if not made:
-            made = [self._predictor.predict(table, outputs)]
+            made = [self._answerer.predict(table, outputs)]
         seen.warn()
         answers = pa.Table.from_batches(made)
         for name in answers.schema.names:

@@ -22,14 +22,14 @@ from tilth.sql.queries.rewrite import ModelUse
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tilth.ml.model.predictor import Predictor
+    from tilth.ml.model.answerer import Answerer
 
 Through: TypeAlias = "Callable[[pa.RecordBatch], pa.RecordBatch]"
 MOST_CORES = 8
 AT_ONCE = 32_768  # rows that a core scores at a time
 
 
-def through(uses: Sequence[tuple[ModelUse, Predictor]], seen: Mapping[str, Gaps]) -> Through:
+def through(uses: Sequence[tuple[ModelUse, Answerer]], seen: Mapping[str, Gaps]) -> Through:
     """A function that adds the outputs of each model in turn, under their flat names. `seen` counts gaps by model."""
     steps = [_applied(use, model, seen[use.name]) for use, model in uses]
 
@@ -102,11 +102,11 @@ def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, AT_ONCE)
 
 
-def _applied(use: ModelUse, model: Predictor, seen: Gaps) -> Through:
+def _applied(use: ModelUse, model: Answerer, seen: Gaps) -> Through:
     """A function that adds the model's outputs to a batch under their flat names."""
     import pyarrow as pa
 
-    types = {i.name: i.type for i in model.signature.inputs}
+    types = {i.name: i.type for i in model.inputs}
     constants = {
         b.input: fitting(b.input, b.value, types[b.input])[0] for b in use.inputs if b.column is None
     }

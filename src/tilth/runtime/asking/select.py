@@ -17,6 +17,7 @@ from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameEr
 from tilth.core.names import did_you_mean
 from tilth.core.schema import DataType, Schema
 from tilth.ml.data import reading
+from tilth.ml.model.answerer import input_names, of_rows
 from tilth.ml.model.gaps import Gaps, notice
 from tilth.ports.arrow import arrow_type
 from tilth.ports.limits import Limits
@@ -44,9 +45,9 @@ from tilth.sql.queries.shapes import PREDICTED, PREDICTION
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tilth.ml.model.predictor import Predictor
+    from tilth.ml.model.answerer import Answerer
 
-Loaded: TypeAlias = "dict[tuple[str, int, int | None], Predictor]"  # by model, version and threads
+Loaded: TypeAlias = "dict[tuple[str, int, int | None], Answerer]"  # by model, version and threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Models:
     pointed: Mapping[str, int]  # model -> version
     loaded: Loaded
 
-    def get(self, name: str, version: int | None = None, threads: int | None = None) -> Predictor:
+    def get(self, name: str, version: int | None = None, threads: int | None = None) -> Answerer:
         """The version asked for, or the one that serves; UnknownNameError for a model that has none.
 
         `threads` limits how many a batch is scored with; None takes all cores.
@@ -181,10 +182,10 @@ class _Query:
         """Inputs, and outputs in the order of `*`; the JSON ones only when the query names them: they cost time."""
         found = self.models.get(name)
         lowered = self.sql.lower()
-        known = [o.name for o in found.signature.outputs]
-        outputs = tuple(n for n in known if n in found.outputs or n.lower() in lowered)
-        maps = tuple(o.name for o in found.signature.outputs if o.type is DataType.SHARES)
-        return ModelShape(found.signature.names, outputs, maps)
+        known, usual = [o.name for o in found.outputs], found.usual
+        outputs = tuple(n for n in known if n in usual or n.lower() in lowered)
+        maps = tuple(o.name for o in found.outputs if o.type is DataType.SHARES)
+        return ModelShape(input_names(found), outputs, maps)
 
     def _schema(self, use: lineage.TableUse) -> tuple[str, Schema]:
         if use.schema is None:
@@ -204,13 +205,13 @@ class _Query:
     def _one(self, split: RowPrediction) -> pa.RecordBatchReader:
         import pyarrow as pa
 
-        model = self.models.get(split.model, split.version)
+        model = of_rows(self.models.get(split.model, split.version))
         given = dict(split.inputs)
-        arrays = {i.name: fitting(i.name, given.get(i.name), i.type) for i in model.signature.inputs}
+        arrays = {i.name: fitting(i.name, given.get(i.name), i.type) for i in model.inputs}
         row = model.taken(given)
         outputs = model.choose(row, model.score_row(row), split.wanted)
         self.told.extend(f"{split.model}: {words}" for words in notice(model.gaps(row)))
-        types = {o.name: arrow_type(o.type) for o in model.signature.outputs}
+        types = {o.name: arrow_type(o.type) for o in model.outputs}
         arrays |= {o: pa.array([_cell(outputs[o], types[o])], types[o]) for o in split.wanted}
         return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
 

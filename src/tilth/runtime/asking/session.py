@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import LanguageError, ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
+from tilth.ml.model.answerer import of_rows
 from tilth.plan.actions import CollectDataset, Plan, TrainModel
 from tilth.plan.explain import facts, words
 from tilth.ports.limits import Limits
@@ -125,8 +126,8 @@ class Session:
     def _explain(self, statement: ExplainPredict) -> Result:
         import pyarrow as pa
 
-        model = select.models_of(self.work, self.environment, self.loaded).get(statement.model)
-        names = {i.name.lower(): i.name for i in model.signature.inputs}
+        model = of_rows(select.models_of(self.work, self.environment, self.loaded).get(statement.model))
+        names = {i.name.lower(): i.name for i in model.inputs}
         given = {names.get(k, k): v for k, v in statement.inputs.items}
         found = model.explain(given)
         rows = found.pop("contributions", [])

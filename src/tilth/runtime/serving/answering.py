@@ -7,7 +7,6 @@ it runs in one thread, the one that answers. How requests and answers look on th
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -20,10 +19,10 @@ import msgspec
 
 from tilth.core.errors import InputError, TilthError
 from tilth.core.time import show_instant
+from tilth.ml.model.answerer import RowAnswerer, named
 from tilth.ml.model.gaps import refusal
 from tilth.ml.model.once import once
 from tilth.ml.model.outputs import Answer
-from tilth.ml.model.predictor import Predictor
 from tilth.ml.watching.rollout import Observation, Progress, Stage, observe, takes
 from tilth.ports.clock import Clock
 from tilth.ports.predictions import PredictionLog
@@ -39,27 +38,26 @@ Scored = tuple[bytes, Any, Answer, bytes]  # the answer's inside, the row, its s
 
 
 class Side:
-    """One version as an endpoint answers with it: the predictor, and what its answers and records have in common."""
+    """One version as an endpoint answers with it: the model, and what its answers and records have in common."""
 
-    __slots__ = ("_endpoint", "_heads", "_key_fields", "_several", "keys", "predictor", "stamp", "version")
+    __slots__ = ("_endpoint", "_heads", "_key_fields", "keys", "model", "stamp", "version")
 
     def __init__(
-        self, predictor: Predictor, endpoint: str, environment: str, keys: tuple[str, ...] = ()
+        self, model: RowAnswerer, endpoint: str, environment: str, keys: tuple[str, ...] = ()
     ) -> None:
         """`keys` are the columns that join what was asked with its outcome."""
-        self.predictor, self.keys, self._endpoint = predictor, keys, endpoint
-        self._key_fields = predictor.fields(keys)
-        self._several = predictor.signature.kind == "multiclass"
-        self.version = predictor.version
-        self.stamp = b',"version":%d,"digest":"%s"' % (predictor.version, predictor.digest.encode())
+        self.model, self.keys, self._endpoint = model, keys, endpoint
+        self._key_fields = model.fields(keys)
+        self.version = model.version
+        self.stamp = b',"version":%d,"digest":"%s"' % (model.version, model.digest.encode())
         self._heads = {
             role: b'",%b,"inputs":'
             % msgspec.json.encode(
                 {
                     "endpoint": endpoint,
-                    "model": predictor.signature.model,
-                    "version": predictor.version,
-                    "digest": predictor.digest,
+                    "model": model.name,
+                    "version": model.version,
+                    "digest": model.digest,
                     "environment": environment,
                     "role": role,
                 }
@@ -70,8 +68,7 @@ class Side:
     def record(self, at: bytes, ident: bytes, role: str, scored: Scored) -> bytes:
         """The line for the log."""
         inside, _, score, inputs = scored
-        number = (json.dumps(score) if self._several else repr(score[0])).encode()
-        head = self._heads[role]
+        number, head = self.model.logged(score), self._heads[role]
         return b"".join(
             (b'{"at":"', at, _ID, ident, head, inputs, b',"outputs":{', inside, b'},"score":', number, b"}")
         )
@@ -100,8 +97,8 @@ class Side:
 
     def score(self, body: bytes) -> Scored:
         """One row of JSON, decoded and scored; InputError when it does not fit, or gives a name twice."""
-        inside, row, score = self.predictor.score_json(body)
-        written = self.predictor.record(row)
+        inside, row, score = self.model.score_json(body)
+        written = self.model.record(row)
         once(body, written)
         return inside, row, score, written
 
@@ -318,8 +315,8 @@ class Answering:
             self._failed(route, error)
             return
         seconds = (perf_counter() - began) / len(rows)
-        old = route.champion.predictor
-        other = any(old.differs(a, candidate.predictor, s[2]) for a, s in zip(answers, scored, strict=True))
+        old = route.champion.model
+        other = any(old.differs(a, candidate.model, s[2]) for a, s in zip(answers, scored, strict=True))
         rolling.see(Observation(seconds=seconds, disagreed=other))
         at = self._now()
         lines = [candidate.record(at, b"%b.s%d" % (ident, n), SHADOW, s) for n, s in enumerate(scored)]
@@ -375,12 +372,12 @@ def _worked(route: Route, seconds: float, rows: Sequence[bytes], answers: Sequen
 def _otherwise(route: Route, row: bytes, answer: Answer) -> bool:
     """Whether the old version says something else of a row that the new one answered; not when it cannot answer it."""
     assert route.candidate is not None
-    old = route.champion.predictor
+    old = route.champion.model
     try:
         said = old.score_row(old.decode(row))
     except InputError:
         return False
-    return old.differs(said, route.candidate.predictor, answer)
+    return old.differs(said, route.candidate.model, answer)
 
 
 class _Pause:
@@ -415,20 +412,20 @@ class _Asked:
 
     def names(self, side: Side) -> Sequence[str] | None:
         """The outputs by name, if any are named; UnknownNameError for one that this version does not have."""
-        return None if self.outputs is None else side.predictor.wanted(self.outputs)
+        return None if self.outputs is None else named(side.model, self.outputs)
 
     async def decoded(self, side: Side) -> list[tuple[Any, bytes]]:
         """All rows as this version takes them, and as they are logged; InputError names the row."""
-        pause, out, predictor = _Pause(), [], side.predictor
+        pause, out, model = _Pause(), [], side.model
         for number, body in enumerate(self.rows):
             try:
-                row = predictor.decode(body)
-                written = predictor.record(row)
+                row = model.decode(body)
+                written = model.record(row)
                 once(body, written)
                 if self.require_key:
                     side.require(row)
-                if predictor.strict and (lacking := predictor.gaps(row)):
-                    row = refusal(predictor.signature.model, lacking)
+                if model.strict and (lacking := model.gaps(row)):
+                    row = refusal(model.name, lacking)
                     if self.alone:
                         raise row
             except InputError as error:
@@ -441,15 +438,15 @@ class _Asked:
 
 
 async def _said(side: Side, decoded: Sequence[tuple[Any, bytes]], names: Sequence[str] | None) -> list[_Said]:
-    pause, out, predictor = _Pause(), [], side.predictor
+    pause, out, model = _Pause(), [], side.model
     for row, written in decoded:
         if isinstance(row, InputError):
             out.append(_Said(b'"error":' + msgspec.json.encode(row.fields()), None))
             continue
-        score = predictor.score_row(row)
-        remark = predictor.remark(row)
-        inside = predictor.render(score)
-        said = inside if names is None else _chosen(predictor, row, score, names)
+        score = model.score_row(row)
+        remark = model.remark(row)
+        inside = model.render(score)
+        said = inside if names is None else _chosen(model, row, score, names)
         out.append(_Said(said + remark, (inside + remark, row, score, written)))
         await pause.here()
     return out
@@ -462,6 +459,6 @@ def _answered(rows: Sequence[bytes], said: Sequence[_Said]) -> tuple[list[bytes]
     return [row for row, _ in kept], [score for _, score in kept]
 
 
-def _chosen(predictor: Predictor, row: Any, score: Answer, names: Sequence[str]) -> bytes:
-    chosen: Mapping[str, Any] = predictor.choose(row, score, names)
+def _chosen(model: RowAnswerer, row: Any, score: Answer, names: Sequence[str]) -> bytes:
+    chosen: Mapping[str, Any] = model.choose(row, score, names)
     return msgspec.json.encode(chosen)[1:-1]

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from tilth.core.errors import BusyError, StorageError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, nearest
 from tilth.core.time import show_instant
-from tilth.ml.model.predictor import Predictor
+from tilth.ml.model.answerer import RowAnswerer, of_rows
 from tilth.ml.watching.rollout import Progress, Stage
 from tilth.plan.snapshot import Pointer
 from tilth.ports.state import Row
@@ -97,7 +97,7 @@ class Node:
         self.figures = Figures()
         self._work, self._hand_over, self._tell = work, hand_over, tell
         self._name = ""
-        self._cache: dict[Key, Predictor] = {}
+        self._cache: dict[Key, RowAnswerer] = {}
         self._key: object = None
         self._counter = -1
         self._again = 0.0  # when what is not served is tried again
@@ -260,7 +260,7 @@ class Node:
 
     def _side(self, endpoint: str, model: str, version: int, keys: tuple[str, ...]) -> Side:
         key = (model, version, str(version_row(self._work.state, model, version)["digest"]))
-        found = self._cache.pop(key, None) or version_of(self._work, model, version, threads=1)
+        found = self._cache.pop(key, None) or of_rows(version_of(self._work, model, version, threads=1))
         self._cache[key] = found  # the last used is last
         return Side(found, endpoint, self.environment, keys)
 
@@ -286,7 +286,7 @@ class Node:
             try:
                 for route in table.routes.values():
                     for side in route.sides():
-                        side.predictor.warm()
+                        side.model.warm()
                 self.table = table
             except Exception as error:
                 failed.append(error)
@@ -323,7 +323,7 @@ class Node:
 
     def _forget(self, table: Table) -> None:
         """Keep what is served and the versions used last."""
-        needed = {id(s.predictor) for r in table.routes.values() for s in r.sides()}
+        needed = {id(s.model) for r in table.routes.values() for s in r.sides()}
         spare = [key for key, predictor in self._cache.items() if id(predictor) not in needed]
         for key in spare[:-KEPT]:
             del self._cache[key]
