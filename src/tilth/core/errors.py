@@ -18,7 +18,8 @@
     ├── GateRefusedError         a candidate did not pass                            E-GATE
     ├── TrainingError            an engine could not make a model                    E-TRAIN
     ├── ResourceLimitError       memory or time ran out                              E-LIMIT
-    ├── AuthError                no token, a wrong one, or not allowed               E-AUTH
+    ├── AuthError                no token, or a wrong one                            E-AUTH
+    │   └── RightError           whoever asks may not do this                        E-RIGHT
     ├── MissingExtraError        a package is needed that is not installed           E-EXTRA
     └── UnsupportedError         tilth knows what you mean and does not do it        E-UNSUPPORTED
 
@@ -192,6 +193,10 @@ class ResourceLimitError(TilthError):
 
 class AuthError(TilthError):
     code, exit_status, http_status, sqlstate = "E-AUTH", 11, 401, "28P01"
+
+
+class RightError(AuthError):
+    code, http_status, sqlstate = "E-RIGHT", 403, "42501"
 
 
 class MissingExtraError(TilthError):

@@ -19,6 +19,14 @@ class PrincipalKind(enum.StrEnum):
     RECONCILER = "reconciler"
 
 
+class Role(enum.StrEnum):
+    """What somebody is let in as; what each may do is `plan.rights.RIGHTS`."""
+
+    OWNER = "owner"
+    READER = "reader"
+    PREDICTOR = "predictor"
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """An actor. `name` is a user of the operating system, the name of a token, or which job it is.
@@ -29,6 +37,7 @@ class Principal:
 
     kind: PrincipalKind
     name: str
+    role: Role = Role.OWNER
 
     @property
     def text(self) -> str:
@@ -40,8 +49,8 @@ def person(name: str) -> Principal:
     return Principal(PrincipalKind.PERSON, name)
 
 
-def token(name: str) -> Principal:
-    return Principal(PrincipalKind.TOKEN, name)
+def token(name: str, role: Role = Role.OWNER) -> Principal:
+    return Principal(PrincipalKind.TOKEN, name, role)
 
 
 def job(name: str) -> Principal:

@@ -1,0 +1,86 @@
+"""What each statement asks of who performs it, and what each role is given. Denied unless it stands here.
+
+Doors ask in one place each: `Session.perform` before a statement, HTTP before a path is answered (its paths name a right in
+their own table). `tests/unit/plan/test_rights.py` compares the table with the statements that there are.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+
+from tilth.core.errors import RightError
+from tilth.core.principals import Principal, Role
+from tilth.sql.language.statements import (
+    ApplyStatement,
+    CreateDataset,
+    CreateEndpoint,
+    CreateModel,
+    CreateSource,
+    Drill,
+    Drop,
+    ExplainPredict,
+    PlanStatement,
+    PromoteEnvironment,
+    RefreshDataset,
+    RetrainModel,
+    RollbackEnvironment,
+    Select,
+)
+
+
+class Right(enum.StrEnum):
+    """READ: ask and look. PREDICT: have rows answered by models. DECLARE: say what is to be. OPERATE: have it done now."""
+
+    READ = "read"
+    PREDICT = "predict"
+    DECLARE = "declare"
+    OPERATE = "operate"
+
+
+STATEMENTS: Mapping[type, Right] = {
+    Select: Right.READ,
+    PlanStatement: Right.READ,
+    ExplainPredict: Right.PREDICT,
+    CreateSource: Right.DECLARE,
+    CreateDataset: Right.DECLARE,
+    CreateModel: Right.DECLARE,
+    CreateEndpoint: Right.DECLARE,
+    Drop: Right.DECLARE,
+    ApplyStatement: Right.DECLARE,
+    PromoteEnvironment: Right.OPERATE,
+    RollbackEnvironment: Right.OPERATE,
+    RefreshDataset: Right.OPERATE,
+    RetrainModel: Right.OPERATE,
+    Drill: Right.OPERATE,
+}
+RIGHTS: Mapping[Role, frozenset[Right]] = {
+    Role.OWNER: frozenset(Right),
+    Role.READER: frozenset({Right.READ}),
+    Role.PREDICTOR: frozenset({Right.PREDICT}),
+}
+
+
+def may(by: Principal, right: Right) -> bool:
+    """Whether the principal has the right."""
+    return right in RIGHTS[by.role]
+
+
+def require(by: Principal, right: Right, what: str) -> None:
+    """Return when the principal has the right; RightError naming what was to be done, and who may do it."""
+    if may(by, right):
+        return
+    roles = " or ".join(role.value for role, given in RIGHTS.items() if right in given)
+    raise RightError(
+        f"{what} needs the right to {right.value}, and {by.text} is a {by.role.value}.",
+        hint=f"Ask as {roles}.",
+    )
+
+
+def allowed(by: Principal, statement: object) -> None:
+    """Return when the principal may perform the statement; RightError else, and for one that no row names."""
+    kind = type(statement)
+    right = STATEMENTS.get(kind)
+    if right is None:
+        raise RightError(f"{kind.__name__} is denied: no right is declared for it.", hint="Report this.")
+    require(by, right, f"The statement {kind.__name__}")

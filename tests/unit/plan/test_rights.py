@@ -1,0 +1,70 @@
+"""Every statement has one right, every role a set of them, and what stands in no table is denied."""
+
+from typing import get_args
+
+import pytest
+
+from tilth.core.errors import RightError
+from tilth.core.principals import Principal, PrincipalKind, Role, job, person, reconciler, token
+from tilth.plan.rights import RIGHTS, STATEMENTS, Right, allowed, may, require
+from tilth.sql.language.parser import parse_one
+from tilth.sql.language.statements import Statement
+
+MAY = {
+    "SELECT 1": "owner reader",
+    "PLAN": "owner reader",
+    "EXPLAIN PREDICT late (a = 1)": "owner predictor",
+    "CREATE SOURCE s ENGINE files WITH (path = 'x')": "owner",
+    "CREATE DATASET d AS SELECT 1 AS a": "owner",
+    "CREATE MODEL m PREDICT y FROM d": "owner",
+    "CREATE ENDPOINT e FOR MODEL m": "owner",
+    "DROP MODEL m": "owner",
+    "APPLY": "owner",
+    "PROMOTE ENVIRONMENT dev TO prod": "owner",
+    "ROLLBACK ENVIRONMENT prod": "owner",
+    "REFRESH DATASET d": "owner",
+    "RETRAIN MODEL m": "owner",
+    "DRILL MODEL m (drift)": "owner",
+}
+
+
+def _leaves(kind: object) -> set[type]:
+    return {leaf for part in get_args(kind) for leaf in _leaves(part)} or {kind}  # type: ignore[arg-type]
+
+
+def test_the_table_names_exactly_the_statements_that_there_are() -> None:
+    assert set(STATEMENTS) == _leaves(Statement)
+    assert {type(parse_one(text)) for text in MAY} == set(STATEMENTS)
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("text", MAY)
+def test_who_may_perform_what(text: str, role: Role) -> None:
+    by, statement = token("ci", role), parse_one(text)
+    if role.value in MAY[text].split():
+        allowed(by, statement)
+    else:
+        with pytest.raises(RightError, match=f"token:ci is a {role.value}") as raised:
+            allowed(by, statement)
+        assert (raised.value.code, raised.value.http_status, raised.value.sqlstate) == (
+            "E-RIGHT",
+            403,
+            "42501",
+        )
+
+
+def test_every_role_has_its_rights_and_what_no_table_names_is_denied() -> None:
+    assert set(RIGHTS) == set(Role)
+    assert RIGHTS[Role.OWNER] == frozenset(Right)
+    assert all(may(by, right) for by in (person("anna"), job("serve"), reconciler("prod")) for right in Right)
+    with pytest.raises(RightError, match="no right is declared"):
+        allowed(person("anna"), object())
+    with pytest.raises(RightError, match=r"POST /x needs the right to predict.*reader"):
+        require(token("t", Role.READER), Right.PREDICT, "POST /x")
+
+
+def test_a_principal_is_named_by_kind_and_name() -> None:
+    texts = [p.text for p in (person("anna"), token("ci"), job("serve"), reconciler("prod"))]
+    assert texts == ["person:anna", "token:ci", "job:serve", "reconciler:prod"]
+    assert {t.partition(":")[0] for t in texts} == {k.value for k in PrincipalKind}
+    assert Principal(PrincipalKind.TOKEN, "ci", Role.READER).text == "token:ci"
