@@ -104,21 +104,34 @@ def checks_of(spec: CreateDataset, schema: Schema, engine: QueryEngine) -> Check
 def with_gaps(checks: Checks, engine: QueryEngine) -> Checks:
     """The checks with the expressions that are asked of rows: NaN is NULL in them, whether it is stored or computed."""
     floats = tuple(f.name for f in checks.schema if f.type is DataType.FLOAT)
-    made = []
-    for item in checks.items:
-        parts = gaps.unsure(item.expression) if item.expression else ()
-        found = [part for part in parts if _is_float(part, checks.schema, engine)]
-        made.append(gaps.without_nan(item.expression, floats, found) if item.expression else "")
+    parts = [gaps.unsure(item.expression) if item.expression else () for item in checks.items]
+    of_the_set = [item.kind is CheckKind.SET for item in checks.items]
+    unsure = {
+        part
+        for kind in (True, False)
+        for part in _floats({p for own, s in zip(parts, of_the_set, strict=True) if s is kind for p in own},
+                            checks.schema, engine)
+    }  # fmt: skip
+    made = [
+        gaps.without_nan(item.expression, floats, [p for p in own if p in unsure]) if item.expression else ""
+        for item, own in zip(checks.items, parts, strict=True)
+    ]
     return replace(checks, expressions=tuple(made))
 
 
-def _is_float(part: str, schema: Schema, engine: QueryEngine) -> bool:
-    """Whether a part of an expression can be NaN; one that is nothing outside of it (of a lambda, say) cannot be asked."""
+def _floats(parts: Iterable[str], schema: Schema, engine: QueryEngine) -> list[str]:
+    """Those of the parts of expressions that can be NaN; one that is nothing outside of its expression (of a lambda, say)
+    cannot be asked, and then each is asked by itself.
+    """
+    asked = sorted(parts)
+    if not asked:
+        return []
     try:
-        (field_,) = engine.describe(f"SELECT {part} FROM {ROWS}", {ROWS: schema}).fields
+        listed = ", ".join(f"{part} AS c{i}" for i, part in enumerate(asked))
+        found = engine.describe(f"SELECT {listed} FROM {ROWS}", {ROWS: schema}).fields
     except TilthError:
-        return False
-    return field_.type is DataType.FLOAT
+        return [p for part in asked for p in _floats([part], schema, engine)] if len(asked) > 1 else []
+    return [part for part, field in zip(asked, found, strict=True) if field.type is DataType.FLOAT]
 
 
 def _column(schema: Schema, name: str, clause: str) -> Any:
