@@ -145,3 +145,28 @@ def test_postgres(postgres_schema: str, postgres_url: str, postgres_run: Any) ->
     postgres_run(*POSTGRES.replace("$", postgres_schema).split(";\n"))
     source = PostgresSource.from_options({"url": postgres_url, "schema": postgres_schema}, "")
     agrees(source, predicates({**VALUES, "w": TIMES, "free": NUMBERS}))
+
+
+def test_a_scan_that_left_no_row_out_is_believed_until_the_database_changes(tmp_path: Path) -> None:
+    path = str(tmp_path / "shop.db")
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE sales (id INTEGER, n INTEGER, at TIMESTAMP)")
+        db.execute("INSERT INTO sales VALUES (1, 5, '2024-05-01 10:00:00'), (2, NULL, '2024-05-02 10:00:00')")
+        db.commit()
+    source = SqliteSource.from_options({"path": path}, str(tmp_path))
+    scans = [
+        Scan("sales"),
+        Scan("sales", ("id", "n"), (Predicate("n", "is_not_null"),)),
+        Scan("sales", ("id",), (Predicate("at", ">=", datetime(2024, 5, 1)),)),
+        Scan("sales", ("id",), (Predicate("n", ">", 1),)),
+    ]
+    for scan, rows in zip(scans, (2, 1, 2, 1), strict=True):
+        assert source.scan(scan).read_all().num_rows == rows
+        assert source.broken(scan).num_rows == 0
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO sales VALUES (3, 'many', '2024-05-03 10:00:00'), (4, 6, 'soon')")
+        db.execute("INSERT INTO sales VALUES (5, 7, '2024-05-04T10:00:00Z')")  # a time, in another form
+        db.commit()
+    for scan, rows, lines in zip(scans, (3, 3, 4, 3), ([3, 4], [3], [4], [3]), strict=True):
+        assert source.scan(scan).read_all().num_rows == rows
+        assert source.broken(scan)["line"].to_pylist() == lines

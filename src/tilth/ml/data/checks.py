@@ -29,6 +29,7 @@ from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.snapshots import CheckResult
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CheckKind, CreateDataset, Expectation, OnFail
+from tilth.sql.language.trees import holds_aggregate, tree
 from tilth.sql.queries import gaps
 
 ROWS = "rows"  # what the rows under test are called in every query made here
@@ -105,13 +106,12 @@ def with_gaps(checks: Checks, engine: QueryEngine) -> Checks:
     """The checks with the expressions that are asked of rows: NaN is NULL in them, whether it is stored or computed."""
     floats = tuple(f.name for f in checks.schema if f.type is DataType.FLOAT)
     parts = [gaps.unsure(item.expression) if item.expression else () for item in checks.items]
-    of_the_set = [item.kind is CheckKind.SET for item in checks.items]
+    asked = {part: holds_aggregate(tree(part)) for own in parts for part in own}
     unsure = {
         part
         for kind in (True, False)
-        for part in _floats({p for own, s in zip(parts, of_the_set, strict=True) if s is kind for p in own},
-                            checks.schema, engine)
-    }  # fmt: skip
+        for part in _floats([p for p, whole in asked.items() if whole is kind], checks.schema, engine)
+    }
     made = [
         gaps.without_nan(item.expression, floats, [p for p in own if p in unsure]) if item.expression else ""
         for item, own in zip(checks.items, parts, strict=True)

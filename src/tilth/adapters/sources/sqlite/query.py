@@ -29,8 +29,28 @@ class Queries:
 
     # --- the rows that fit ---------------------------------------------------------------------------------
 
+    @property
+    def flagged(self) -> bool:
+        """Whether the scan can tell in the same pass that no row is left out: no cell that does not fit rules its row out."""
+        ruled = [w for i, w in self.tests if _pushed(self.cells[i], w) and w.op != "is_not_null"]
+        return not ruled and not any(c.null for c in self.cells)
+
+    def flags(self) -> str:
+        """What SQLite runs for a scan that is `flagged`: a number before the cells, 0 for a row that fits for sure, 1 for one
+        that DuckDB must look at, 2 for one that does not fit.
+        """
+        first = [condition(w, self.cells[i].compared) for i, w in self.tests if _pushed(self.cells[i], w)]
+        likely = [t for i, w in self.tests if (t := _likely(self.cells[i], w))]
+        odd = " OR ".join(c.misfit for c in self.cells) or "0"
+        odd = f"CASE WHEN {odd} THEN 2 WHEN {' OR '.join(self._unsure()) or '0'} THEN 1 ELSE 0 END"
+        values = ", ".join([odd, *(c.fitting for c in self.cells)])
+        return (
+            f"{self._leading(flag=True)} UNION ALL SELECT {values} FROM {quoted(self.table)}"
+            f" WHERE {' AND '.join([*first, *likely]) or '1 = 1'}"
+        )
+
     def sent(self) -> str:
-        """What SQLite runs for the scan."""
+        """What SQLite runs for any other scan."""
         first = [condition(w, self.cells[i].compared) for i, w in self.tests if _pushed(self.cells[i], w)]
         likely = [t for i, w in self.tests if (t := _likely(self.cells[i], w))]
         fits = [f"NOT {c.misfit}" for c in self.cells if not c.null]
@@ -53,12 +73,11 @@ class Queries:
         """What SQLite runs to find rows that do not fit; `line` is the expression that numbers them."""
         values = [c.sent for c in self.cells]
         words = [f"CASE WHEN {c.misfit} THEN {c.words} ELSE '' END" for c in self.cells]
-        texts = [f"(typeof({quoted(c.name)}) = 'text' AND NOT {c.surely})" for c in self.cells if c.later]
         likely = [
             t for i, w in self.tests if (t := _likely(self.cells[i], w))
         ]  # what is too early for sure is not looked at
         source = f"SELECT {line} AS tilth_line, * FROM {quoted(self.table)}"
-        suspects = " OR ".join([*(c.misfit for c in self.cells), *texts]) or "0"
+        suspects = " OR ".join([*(c.misfit for c in self.cells), *self._unsure()]) or "0"
         return (
             f"{self._leading(told=True)} UNION ALL SELECT {', '.join(['tilth_line', *values, *words])}"
             f" FROM ({source}) WHERE {' AND '.join([*likely, f'({suspects})'])}"
@@ -82,9 +101,14 @@ class Queries:
 
     # --- shared --------------------------------------------------------------------------------------------
 
-    def _leading(self, *, told: bool = False) -> str:
-        """A first row of known types; `told`: with a line before the cells, and the reasons after."""
-        values = [f"{c.leading} AS v{i}" for i, c in enumerate(self.cells)]
+    def _unsure(self) -> list[str]:
+        """Of each cell that is a time, whether it is a text which SQLite cannot tell to be one."""
+        return [f"(typeof({quoted(c.name)}) = 'text' AND NOT {c.surely})" for c in self.cells if c.later]
+
+    def _leading(self, *, told: bool = False, flag: bool = False) -> str:
+        """A first row of known types; `told`: with a line before the cells, and the reasons after; `flag`: with a number before."""
+        values = ["0 AS odd"] if flag else []
+        values += [f"{c.leading} AS v{i}" for i, c in enumerate(self.cells)]
         if told:
             values = ["0 AS line", *values, *(f"'' AS w{i}" for i in range(len(self.cells)))]
         return f"SELECT {', '.join(values) or '0 AS none'}"

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -45,6 +45,9 @@ class SqliteSource:
         self._path = path
         self._told = tables or Tables()
         self._units: dict[tuple[str, str | None], dict[str, tuple[str | None, Notice | None]]] = {}
+        self._whole: set[tuple[Scan, str | None]] = (
+            set()
+        )  # scans that were read to their end and left no row out
 
     @classmethod
     def from_options(cls, options: Mapping[str, object], root: str) -> SqliteSource:
@@ -83,9 +86,12 @@ class SqliteSource:
         )
 
     def scan(self, scan: Scan) -> pa.RecordBatchReader:
-        queries = self._queries(scan)
-        sent = _texts_checked(_without_first(self._arrow(queries.sent())), queries)
-        return _engine().stream(queries.made(), {"rows": sent})
+        queries, token = self._queries(scan), self.change_token(scan.table)
+        if queries.flagged:
+            sent = _flagged(self._arrow(queries.flags()), lambda: self._whole.add((scan, token)))
+        else:
+            sent = _without_first(self._arrow(queries.sent()))
+        return _engine().stream(queries.made(), {"rows": _texts_checked(sent, queries)})
 
     def broken(self, scan: Scan) -> pa.Table:
         """Rows that the scan leaves out since a cell is not of its column's type; `text` is the row as JSON."""
@@ -93,7 +99,7 @@ class SqliteSource:
 
         queries = self._queries(scan)
         kept = pa.schema({"line": pa.int64(), "text": pa.string(), "reason": pa.string()})
-        if not queries.cells or queries.cells[0].null:
+        if not queries.cells or queries.cells[0].null or (scan, self.change_token(scan.table)) in self._whole:
             return kept.empty_table()
         line = self._line(scan.table)
         found = self._looked(queries, queries.found(), line)
@@ -160,8 +166,11 @@ class SqliteSource:
 
     def _has_numbers(self, table: str, columns: Sequence[str]) -> bool:
         """Whether a time is kept as a number in any of the columns."""
-        some = " OR ".join(f"typeof({quoted(c)}) IN ('integer', 'real')" for c in columns)
-        return bool(self._rows(f"SELECT 1 FROM {quoted(table)} WHERE {some} LIMIT 1"))
+        # Numbers, and nothing else, sort before every text: where the column has an index, it answers at once.
+        some = " OR ".join(
+            f"EXISTS (SELECT 1 FROM {quoted(table)} WHERE {quoted(c)} COLLATE BINARY < '')" for c in columns
+        )
+        return bool(self._rows(f"SELECT 1 WHERE {some}"))
 
     def _looked(self, queries: Queries, made: str, line: str) -> pa.Table:
         reader = _without_first(self._arrow(queries.looked(line)))
@@ -299,6 +308,29 @@ def _without_first(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
             leading = leading and not batch.num_rows
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
+
+
+def _flagged(reader: pa.RecordBatchReader, whole: Callable[[], object]) -> pa.RecordBatchReader:
+    """The rows that fit, without their flag; `whole` is called when all were read and each fits for sure."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    schema = pa.schema(list(reader.schema)[1:])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        leading, sure = True, True
+        for batch in reader:
+            found = batch.slice(1) if leading and batch.num_rows else batch
+            leading = leading and not batch.num_rows
+            odd = found.column(0)
+            if most := pc.max(odd).as_py():
+                sure = False
+                found = found.filter(pc.less(odd, 2)) if most == 2 else found
+            yield pa.RecordBatch.from_arrays(found.columns[1:], schema=schema)
+        if sure:
+            whole()
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def _texts_checked(reader: pa.RecordBatchReader, queries: Queries) -> pa.RecordBatchReader:
