@@ -1,12 +1,12 @@
 """The ASGI callable: finds what answers a request, and turns errors into answers. No framework, one method a route.
 
-Every path asks for the token, except `/ping`, `/healthz` and the console page, which holds nothing secret. How rows are
+`PATHS` says which right each path asks for; the guard asks for it once, before anything is answered. How rows are
 read and written is in `predictions` and `inference`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any
 
@@ -29,6 +29,7 @@ from tilth.interfaces.http.bodies import (
 )
 from tilth.interfaces.http.guard import Guard
 from tilth.interfaces.http.predictions import predict
+from tilth.plan.rights import Right
 from tilth.runtime.serving.answering import Answering, Route, Side
 from tilth.runtime.serving.node import Node
 
@@ -37,7 +38,17 @@ PREDICT = "/predict/"
 PREFIX = len(PREDICT)
 _JSON = (b"content-type", JSON)
 NOTICE = b"tilth-notice"
-PATHS = ("/", "/healthz", "/metrics", "/ping", "/predict/<endpoint>", "/status", "/v2")
+PATHS: Mapping[str, Right | None] = {
+    "/": None,
+    "/healthz": None,
+    "/metrics": Right.READ,
+    "/ping": None,
+    "/predict/<endpoint>": Right.PREDICT,
+    "/status": Right.READ,
+    "/v2": Right.PREDICT,
+}
+"""Every path, and the right that it asks for; None: it holds nothing secret, and asks for no token."""
+PREDICTS = PATHS["/predict/<endpoint>"]
 Scope = MutableMapping[str, Any]
 Content = tuple[int, bytes, bytes]  # status, body, content type
 Pairs = tuple[tuple[bytes, bytes], ...]
@@ -78,7 +89,7 @@ class Door:
         began, endpoint, version, rows, status = perf_counter(), "", 0, 0, 200
         more: Pairs = ()
         try:
-            length = self._guard.check(scope["headers"])
+            length = self._guard.check(scope["headers"], PREDICTS)
             if scope["method"] != "POST":
                 raise _wrong_method("POST")
             route = self._node.route(scope["path"][PREFIX:])
@@ -134,7 +145,7 @@ class Door:
 
     async def _protocol(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            length = self._guard.check(scope["headers"])
+            length = self._guard.check(scope["headers"], PATHS["/v2"])
             status, payload, more = await self._v2(scope, receive, length)
         except GoneError:
             return
@@ -198,8 +209,7 @@ class Door:
         try:
             if scope["method"] not in {"GET", "HEAD"}:
                 raise _wrong_method("GET")
-            open_to_all = scope["path"] in {"/", "/ping", "/healthz"}
-            self._guard.check(scope["headers"], needs_token=not open_to_all)
+            self._guard.check(scope["headers"], PATHS.get(scope["path"], Right.READ))
             status, payload, kind = await self._page(scope["path"])
             if scope["path"] == "/":
                 more = (*NO_STORE, *console.HEADERS)

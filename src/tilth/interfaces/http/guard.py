@@ -13,6 +13,9 @@ import secrets
 
 from tilth.adapters.files import own
 from tilth.core.errors import AuthError, InputError, StorageError
+from tilth.core.principals import Principal
+from tilth.core.principals import token as holder
+from tilth.plan.rights import RIGHTS, Right, require
 
 _LOOPBACK = re.compile(rb"(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?\Z", re.IGNORECASE)
 _OWN_SITES = (
@@ -24,6 +27,7 @@ MOST_HOSTS = 16
 MOST_TOKEN = 256  # characters
 _TOKEN = re.compile(rb"[A-Za-z0-9_-]{32,%d}" % MOST_TOKEN)
 Headers = list[tuple[bytes, bytes]]
+OWNER = holder("project")  # whoever holds the one token of a project
 
 
 class ForeignError(AuthError):
@@ -83,15 +87,20 @@ class HostError(InputError):
 
 
 class Guard:
-    """Checks the headers of a request. Never says what the token is, nor where on the disk it lies."""
+    """Checks the headers of a request, and whether who asks may. Never says what the token is, nor where on the disk it lies."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, principal: Principal = OWNER) -> None:
+        """`principal` is whoever holds the token."""
+        self._principal, self._rights = principal, RIGHTS[principal.role]
         self._expected = b"Bearer " + secret.encode()
         self._secret = secret.encode()
         self._hosts: set[bytes] = set()
 
-    def check(self, headers: Headers, *, needs_token: bool = True) -> int:
-        """The announced length of the body (-1: not announced), when the request may be answered."""
+    def check(self, headers: Headers, right: Right | None) -> int:
+        """The announced length of the body (-1: not announced), when the request may be answered.
+
+        `right` is what the path asks for; None where it is open to all who reach this machine.
+        """
         given = host = origin = site = None
         length = -1
         for name, value in headers:
@@ -119,8 +128,12 @@ class Guard:
                 "Web pages of other origins may not ask this server.",
                 hint="Call it from a program, not a page.",
             )
-        if needs_token and not (given is not None and hmac.compare_digest(given, self._expected)):
+        if right is None:
+            return length
+        if not (given is not None and hmac.compare_digest(given, self._expected)):
             self._refuse(given)
+        if right not in self._rights:
+            require(self._principal, right, "This path")
         return length
 
     def _is_loopback(self, host: bytes) -> bool:

@@ -1,0 +1,61 @@
+"""Every path names the right that it asks for, and the guard asks for it before anything is answered."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tilth.core.principals import Role, token
+from tilth.interfaces.http.door import PATHS, Door
+from tilth.interfaces.http.guard import Guard
+from tilth.plan.rights import RIGHTS, Right
+
+SECRET = "s" * 32
+NODE: Any = SimpleNamespace(table=None, health=lambda: {"status": "starting", "reasons": []})
+
+
+def _asked(path: str, role: Role, *, given: str | None = SECRET) -> int:
+    """The status of the answer to a request by somebody let in as that."""
+
+    async def status() -> dict[str, Any]:
+        return {"health": NODE.health()}
+
+    door = Door(NODE, NODE, Guard(SECRET, token("t", role)), SimpleNamespace(text=lambda *_a: b""), status)  # type: ignore[arg-type]
+    headers = [(b"host", b"127.0.0.1")]
+    headers += [(b"authorization", f"Bearer {given}".encode())] if given else []
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "path": path, "method": "GET", "headers": headers, "query_string": b""}
+    asyncio.run(door(scope, receive, send))  # type: ignore[arg-type]
+    return int(sent[0]["status"])
+
+
+ASKED = {"/metrics": Right.READ, "/status": Right.READ, "/v2": Right.PREDICT, "/nowhere": Right.READ}
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("path", ASKED)
+def test_a_path_is_answered_to_who_has_its_right_and_to_nobody_else(path: str, role: Role) -> None:
+    allowed = ASKED[path] in RIGHTS[role]
+    found = _asked(path, role)
+    assert (found != 403) is allowed
+    assert (found in {200, 404}) is allowed
+    assert _asked(path, role, given=None) == 401
+    assert _asked(path, role, given="x" * 32) == 401
+
+
+@pytest.mark.parametrize("path", [p for p, right in PATHS.items() if right is None])
+def test_what_holds_nothing_secret_asks_for_no_token(path: str) -> None:
+    assert _asked(path, Role.PREDICTOR, given=None) in {200, 503}
+
+
+def test_the_table_of_paths_is_the_one_that_answers() -> None:
+    assert {p for p, right in PATHS.items() if right is None} == {"/", "/healthz", "/ping"}
+    assert PATHS["/predict/<endpoint>"] is Right.PREDICT
