@@ -34,7 +34,7 @@ from tilth.sql.language.statements import (
     Statement,
 )
 from tilth.sql.queries import gaps
-from tilth.sql.queries.lineage import tables
+from tilth.sql.queries.reads import tables
 
 MODEL_RECIPE = 2
 

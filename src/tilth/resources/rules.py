@@ -32,7 +32,7 @@ from tilth.sql.language.statements import (
     Options,
     Value,
 )
-from tilth.sql.queries.lineage import parsed
+from tilth.sql.queries.reads import parsed
 
 METRICS = ("roc_auc", "log_loss", "accuracy", "f1", "brier", "rmse", "mae", "r2", "mape")
 OBJECTIVE = (

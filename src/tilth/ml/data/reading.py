@@ -26,7 +26,7 @@ from tilth.ports.limits import Limits
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Notice, Predicate, Scan, Source
 from tilth.ports.streams import closing
-from tilth.sql.queries import lineage
+from tilth.sql.queries import origins, reads
 from tilth.sql.queries.twins import settled
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def schemas_of(
 ) -> dict[str, Schema]:
     """The schemas of all tables that the query names: `source.table`, or a dataset's name. `at`: where it is written."""
     out: dict[str, Schema] = {}
-    for use in lineage.tables(sql, at):
+    for use in reads.tables(sql, at):
         name = f"{use.schema}.{use.name}" if use.schema else use.name
         if name in out:
             continue
@@ -92,7 +92,7 @@ def schemas_of(
     return settled(sql, out, at)
 
 
-def _schema(use: lineage.TableUse, sources: Mapping[str, Source], datasets: Mapping[str, Manifest]) -> Schema:
+def _schema(use: reads.TableUse, sources: Mapping[str, Source], datasets: Mapping[str, Manifest]) -> Schema:
     if use.schema:
         return find_source(use.schema, sources).describe(use.name)
     found = next((m for n, m in datasets.items() if n.lower() == use.name.lower()), None)
@@ -136,8 +136,8 @@ def open_inputs(
     """The inputs of the query, ready to be run once (with `hold`, as often as one likes), until they are closed."""
     reading = Reading(dict(schemas))
     try:
-        alone = len(lineage.tables(sql)) == 1
-        wanted = {_name(s.schema, s.table).lower(): s for s in lineage.scans(sql, schemas)}
+        alone = len(reads.tables(sql)) == 1
+        wanted = {_name(s.schema, s.table).lower(): s for s in reads.scans(sql, schemas)}
         bound = _bound(sql, schemas, since)
         for name in schemas:
             space, _, table = name.partition(".")
@@ -160,7 +160,7 @@ def _name(schema: str | None, table: str) -> str:
     return f"{schema}.{table}" if schema else table
 
 
-def _scan(table: str, found: lineage.TableScan | None, extra: tuple[Predicate, ...]) -> Scan:
+def _scan(table: str, found: reads.TableScan | None, extra: tuple[Predicate, ...]) -> Scan:
     if found is None:
         return Scan(table, None, extra)
     return Scan(table, found.columns, (*(Predicate(f.column, f.op, f.value) for f in found.filters), *extra))
@@ -168,7 +168,7 @@ def _scan(table: str, found: lineage.TableScan | None, extra: tuple[Predicate, .
 
 def _bound(sql: str, schemas: Mapping[str, Schema], since: Since | None) -> tuple[str, Predicate] | None:
     """The table and predicate that a lower bound on the result's column amounts to, when that is certain."""
-    found = lineage.origin(sql, since.column, schemas) if since else None
+    found = origins.origin(sql, since.column, schemas) if since else None
     if since is None or found is None or not found[0]:
         return None
     return _name(found[0], found[1]).lower(), Predicate(found[2], ">=", since.start)

@@ -1,7 +1,7 @@
 """Text to statements. The grammar is composed: our own cursor over tokens, queries kept verbatim.
 
-`parse` reads a file or a prompt's input; what each statement consists of is in `parse_resources`, `parse_models`
-and `parse_actions`. Queries are not looked into here: `lineage` and `rewrite` do that. The inverse is `printer`.
+`parse` reads a file or a prompt's input; what each statement consists of is in `resources`, `models`
+and `actions`. Queries are not looked into here: the room `queries` does that. The inverse is `printer`.
 """
 
 from __future__ import annotations

@@ -6,8 +6,10 @@ import pytest
 
 from tilth.core.errors import LanguageError, Position, UnknownNameError
 from tilth.core.schema import DataType, Field, Schema
-from tilth.sql.queries.lineage import TableScan, origin, output_names, scans, tables
+from tilth.sql.queries.origins import origin
+from tilth.sql.queries.outputs import output_names
 from tilth.sql.queries.pushdown import Filter
+from tilth.sql.queries.reads import TableScan, scans, tables
 
 
 def schema(**columns: str) -> Schema:
