@@ -432,8 +432,7 @@ def test_two_sources_read_one_file_each_in_its_own_way(tmp_path: Path) -> None:
 
 
 def test_what_a_notice_offers_can_be_pasted(tmp_path: Path) -> None:
-    from tilth.sql.language.parser import parse_one
-    from tilth.sql.language.printer import show
+    from tilth.kinds import parse_one, show
     from tilth.sql.language.statements import CreateSource, Options
 
     def plain(value: Any) -> Any:

@@ -112,5 +112,8 @@ class Current:
         found = (v for v in self.versions if v.model == model and v.recipe in recipes)
         return tuple(sorted(found, key=lambda v: -v.version))
 
+    def cost(self, action: str, name: str) -> Cost | None:
+        return next((c for c in self.costs if c.action == action and c.name == name), None)
+
     def signals_of(self, model: str) -> tuple[Signals, ...]:
         return next((s for name, s in self.signals if name == model), ())

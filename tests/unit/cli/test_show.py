@@ -7,7 +7,7 @@ import pytest
 
 from tilth.core.errors import InputError
 from tilth.interfaces.cli import ask, show
-from tilth.sql.language.parser import parse
+from tilth.kinds import parse
 from tilth.sql.queries.outputs import output_names
 
 AS_JSON = [

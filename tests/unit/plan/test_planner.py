@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tilth.kinds import plan
 from tilth.plan.actions import (
-    ACTION_TYPES,
     CollectDataset,
     DeclareSource,
     DeployEndpoint,
@@ -19,8 +19,7 @@ from tilth.plan.actions import (
     ShareVersion,
     TrainModel,
 )
-from tilth.plan.explain import SIGN, facts, words
-from tilth.plan.planner import _DECIDE, plan
+from tilth.plan.explain import facts, words
 from tilth.plan.policy import COOL_DOWN, retrain_reason
 from tilth.plan.snapshot import Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
 from tilth.resources.kinds import Resource
@@ -275,11 +274,6 @@ def test_a_condition_that_cannot_fire_is_noted(wanted: tuple[Resource, ...], sil
     for note, said in zip(notes, silent.values(), strict=True):
         assert note.name == "late"
         assert said in note.text
-
-
-def test_every_kind_and_every_action_is_handled() -> None:
-    assert set(_DECIDE) == set(Kind)
-    assert set(SIGN) == set(ACTION_TYPES)
 
 
 def test_a_plan_reads_as_words_and_as_facts() -> None:

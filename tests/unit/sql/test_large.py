@@ -6,8 +6,8 @@ import pytest
 
 from tilth.core.errors import LanguageError
 from tilth.core.schema import DataType, Field, Schema
+from tilth.kinds import parse
 from tilth.sql.language import trees
-from tilth.sql.language.parser import parse
 from tilth.sql.queries import reads
 from tilth.sql.queries.rewrite import ModelShape, predictions
 
