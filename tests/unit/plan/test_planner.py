@@ -336,3 +336,18 @@ def test_a_signal_rests_longer_after_each_candidate_that_did_not_win(lost: int, 
 
     assert reason(days - 1) is None
     assert reason(days) is not None
+
+
+def test_of_several_records_the_first_is_meant() -> None:
+    """What is asked for by name is indexed, and says what a look through the tuples would."""
+    other = replace(SETTLED.snapshots[0], snapshot="s0")
+    again = replace(
+        SETTLED, snapshots=(*SETTLED.snapshots, other), costs=(Cost("a", "x", 1.0), Cost("a", "x", 2.0))
+    )
+    assert again.snapshot_of(other.recipe) == SETTLED.snapshots[0]
+    assert again.cost("a", "x") == Cost("a", "x", 1.0)
+    assert again.cost("b", "x") is None
+    assert again.pointer(Kind.DATASET, "late") is None
+    assert again.version("late", "1") == SETTLED.versions[0]
+    assert again.version("late", None) is None
+    assert (again == replace(again), hash(again) == hash(replace(again))) == (True, True)
