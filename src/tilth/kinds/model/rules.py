@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 
 from tilth.core.errors import ProjectError, TilthError, UnknownNameError, UnsupportedError
+from tilth.core.metrics import NAMES
 from tilth.core.names import did_you_mean
 from tilth.resources.facts import Facts
 from tilth.resources.rules import duration_of
 from tilth.sql.language.statements import CreateModel, Options, Value
 
-METRICS = ("roc_auc", "log_loss", "accuracy", "f1", "brier", "rmse", "mae", "r2", "mape")
 OBJECTIVE = (
     "metric", "minimum", "confidence", "cost_false_negative", "cost_false_positive", "label_delay", "slices", "coverage",
     "strict",
@@ -108,7 +108,7 @@ def _misfit(d: CreateModel, key: str, value: Value, clause: str, hint: str) -> T
     if key == "metric" and isinstance(value, str):
         return UnknownNameError(
             f"There is no metric called `{value}`.",
-            hint=did_you_mean(value, METRICS, "metrics"),
+            hint=did_you_mean(value, NAMES, "metrics"),
             where=d.position,
         )
     return ProjectError(
@@ -151,7 +151,7 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[Value], bool]:
 
 
 _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
-    "metric": (lambda v: v in METRICS, "metric = 'roc_auc'"),
+    "metric": (lambda v: v in NAMES, "metric = 'roc_auc'"),
     "minimum": (_is_number, "minimum = 0.7"),
     "confidence": (_is_confidence, "confidence = 0.95, a number from 0.5 to 0.9999"),
     "cost_false_negative": (_is_cost, "cost_false_negative = 500"),

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import TargetError
+from tilth.core.metrics import BY_KIND
 from tilth.core.names import literal
 from tilth.core.schema import DataType
 from tilth.ml.model.columns import data_type
-from tilth.ml.model.metrics import BY_KIND
 
 if TYPE_CHECKING:
     import numpy as np
