@@ -172,7 +172,7 @@ def _raw(url: str) -> float:
 
 def _shares(source) -> str:
     """What of it the source alone needs: the rows as Arrow batches, thrown away."""
-    from tilth.ports.source import Scan
+    from tilth.core.scan import Scan
 
     began = time.perf_counter()
     for _ in source.scan(Scan("flights")):

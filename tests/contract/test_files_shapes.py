@@ -12,7 +12,7 @@ import pytest
 
 from tilth.adapters.sources.files.source import FilesSource
 from tilth.core.errors import ProjectError, SourceError, TilthError, UnknownNameError
-from tilth.ports.source import Predicate, Scan
+from tilth.core.scan import Predicate, Scan
 
 ROWS = "".join(f"{i},x{i}\n" for i in range(300))
 AB = [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]

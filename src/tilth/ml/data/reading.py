@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import Position, UnknownNameError
 from tilth.core.names import did_you_mean
+from tilth.core.scan import Predicate, Scan
 from tilth.core.schema import Schema
 from tilth.ml.data import snapshots
 from tilth.ml.data.exact import Place, plain_array
@@ -24,7 +25,7 @@ from tilth.ports.blobs import Blobs
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.limits import Limits
 from tilth.ports.snapshots import Manifest
-from tilth.ports.source import Notice, Predicate, Scan, Source
+from tilth.ports.source import Notice, Source
 from tilth.ports.streams import closing
 from tilth.sql.queries import origins, reads
 from tilth.sql.queries.twins import settled
@@ -137,7 +138,7 @@ def open_inputs(
     reading = Reading(dict(schemas))
     try:
         alone = len(reads.tables(sql)) == 1
-        wanted = {_name(s.schema, s.table).lower(): s for s in reads.scans(sql, schemas)}
+        wanted = {_name(s.schema, s.scan.table).lower(): s.scan for s in reads.scans(sql, schemas)}
         bound = _bound(sql, schemas, since)
         for name in schemas:
             space, _, table = name.partition(".")
@@ -160,10 +161,10 @@ def _name(schema: str | None, table: str) -> str:
     return f"{schema}.{table}" if schema else table
 
 
-def _scan(table: str, found: reads.TableScan | None, extra: tuple[Predicate, ...]) -> Scan:
+def _scan(table: str, found: Scan | None, extra: tuple[Predicate, ...]) -> Scan:
     if found is None:
         return Scan(table, None, extra)
-    return Scan(table, found.columns, (*(Predicate(f.column, f.op, f.value) for f in found.filters), *extra))
+    return Scan(table, found.columns, (*found.where, *extra))
 
 
 def _bound(sql: str, schemas: Mapping[str, Schema], since: Since | None) -> tuple[str, Predicate] | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tilth.core.errors import LanguageError, Position, UnknownNameError
 from tilth.core.names import did_you_mean
+from tilth.core.scan import Predicate, Scan
 from tilth.core.schema import Schema
 from tilth.sql.language.trees import (
     Named,
@@ -25,7 +26,7 @@ from tilth.sql.language.trees import (
     tree,
 )
 from tilth.sql.queries.outputs import is_plain
-from tilth.sql.queries.pushdown import Filter, filters
+from tilth.sql.queries.pushdown import filters
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -45,12 +46,10 @@ class TableUse:
 
 @dataclass(frozen=True, slots=True)
 class TableScan:
-    """What is needed of one table: these columns (None: all, or not known), of rows for which all filters hold."""
+    """What is needed of one table: its columns may be all, or not known, and the rows those that the query looks at."""
 
     schema: str | None
-    table: str
-    columns: tuple[str, ...] | None = None
-    filters: tuple[Filter, ...] = ()
+    scan: Scan
 
 
 def parsed(sql: str, at: Position | None = None) -> exp.Expr:
@@ -97,10 +96,10 @@ def scans(sql: str, schemas: Mapping[str, Schema], at: Position | None = None) -
     for key, group in groups.items():
         schema, first = known[key], group[0]
         columns = _columns(root, group, schema)
-        pushed: tuple[Filter, ...] = ()
+        pushed: tuple[Predicate, ...] = ()
         if len(group) == 1 and (select := _reader(first.node)) is not None:
             pushed = filters(select, first.node, schema, by_node)
-        out.append(TableScan(first.schema, first.name, columns, pushed))
+        out.append(TableScan(first.schema, Scan(first.name, columns, pushed)))
     return tuple(out)
 
 

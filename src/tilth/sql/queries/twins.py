@@ -27,7 +27,7 @@ def settled(sql: str, schemas: Mapping[str, Schema], at: Position | None = None)
         }
         left = Schema(tuple(f for f in schema if f.name not in gone))
         found = next((s for s in reads.scans(sql, {table: left}, at)), None)
-        if found is not None and found.columns is None:  # a * or a whole row
+        if found is not None and found.scan.columns is None:  # a * or a whole row
             raise _mixed(table, next(iter(groups.values())), at)
         out[table] = left
     return out
