@@ -140,9 +140,9 @@ def collect_rows(folder: str, url: str, rows: str, turns: str) -> dict:
     from tilth.adapters.engines.duckdb_engine import DuckDBEngine
     from tilth.adapters.files.blobs import FileBlobs
     from tilth.adapters.sources.postgres.source import PostgresSource
+    from tilth.kinds import parse_one
     from tilth.ml.data.collect import collect
     from tilth.ports.progress import Silent
-    from tilth.sql.language.parser import parse_one
 
     engine, source, spec = DuckDBEngine([folder]), PostgresSource(url, "bench"), parse_one(DATASET)
     few = replace(spec, query=replace(spec.query, sql="SELECT * FROM ops.few"), expect=spec.expect[:2])
@@ -172,7 +172,7 @@ def _raw(url: str) -> float:
 
 def _shares(source) -> str:
     """What of it the source alone needs: the rows as Arrow batches, thrown away."""
-    from tilth.ports.source import Scan
+    from tilth.core.scan import Scan
 
     began = time.perf_counter()
     for _ in source.scan(Scan("flights")):
@@ -204,10 +204,10 @@ def vet(folder: str, rows: str) -> dict:
     import pyarrow.parquet as pq
 
     from tilth.adapters.engines.duckdb_engine import DuckDBEngine
+    from tilth.kinds import parse_one
     from tilth.ml.data import checks as checking
     from tilth.ml.data.rows import Rows, may_repeat
     from tilth.ports.arrow import schema_of
-    from tilth.sql.language.parser import parse_one
 
     files = sorted(str(p) for p in Path(folder).glob("vetted-*.parquet"))
     count = int(rows)

@@ -19,7 +19,7 @@ def statements() -> list[float]:
     sys.path.insert(0, str(ROOT / "tests" / "unit" / "sql"))
     from cases import pairs
 
-    from tilth.sql.language.parser import parse_one
+    from tilth.kinds import parse_one
 
     took = []
     for _, text, _ in pairs("canonical.txt"):

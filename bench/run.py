@@ -25,6 +25,7 @@ HERE = Path(__file__).parent
 BENCHES = {
     "startup": "Starting and planning",
     "language": "The language",
+    "planning": "Planning at a thousand resources",
     "data": "Collecting and vetting",
     "learning": "Learning",
     "intervals": "Intervals",

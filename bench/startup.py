@@ -23,7 +23,7 @@ def run() -> list[Result]:
     version = cpu_of([TILTH, "--version"], TURNS)
     imported = cpu_of([sys.executable, "-c", "import tilth"], TURNS)
     bare = cpu_of([sys.executable, "-c", "pass"], TURNS)
-    everything = "import tilth.app.project, tilth.runtime.asking.session, tilth.plan.planner"
+    everything = "import tilth.app.project, tilth.runtime.asking.session, tilth.kinds"
     whole = cpu_of([sys.executable, "-c", everything], TURNS)
     note = f"CPU seconds of the process; the bare interpreter is {bare:.3f} of them"
     return [

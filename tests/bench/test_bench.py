@@ -12,6 +12,7 @@ import pytest
 BENCH = Path(__file__).parents[2] / "bench"
 SMALL: dict[str, dict[str, object]] = {
     "language": {"TURNS": 1},
+    "planning": {"CHAINS": 3, "DEEP": 3, "TURNS": 1},
     "startup": {"TURNS": 1, "PLANS": 1},
     "data": {"ROWS": 20_000, "VETTED": 20_000, "TURNS": 1},
     "learning": {"ROWS": 4_000, "TURNS": 1},

@@ -16,7 +16,7 @@ import servers
 from tilth.adapters.sources.files.source import FilesSource
 from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.core.errors import SourceError, TilthError
-from tilth.ports.source import Scan
+from tilth.core.scan import Scan
 
 
 def _read(folder: Path, table: str = "t", **options: Any) -> tuple[dict[str, list[Any]], str]:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from tilth.core.errors import ProjectError, TilthError, UnknownNameError
-from tilth.resources.compiler import Facts
-from tilth.resources.compiler import compile as compiled
+from tilth.kinds import compile as compiled
+from tilth.kinds import parse
+from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
 from tilth.runtime.project.estimators import hashes, require
-from tilth.sql.language.parser import parse
 
 FILES = {
     "mine.py": "from . import near\nfrom pkg import deep\nmake = deep.make\nclass Own: ...\nlevel: int = 3\n",

@@ -12,7 +12,7 @@ import pytest
 
 from tilth.adapters.sources.files.source import FilesSource
 from tilth.core.errors import ProjectError, SourceError, TilthError, UnknownNameError
-from tilth.ports.source import Predicate, Scan
+from tilth.core.scan import Predicate, Scan
 
 ROWS = "".join(f"{i},x{i}\n" for i in range(300))
 AB = [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
@@ -432,8 +432,7 @@ def test_two_sources_read_one_file_each_in_its_own_way(tmp_path: Path) -> None:
 
 
 def test_what_a_notice_offers_can_be_pasted(tmp_path: Path) -> None:
-    from tilth.sql.language.parser import parse_one
-    from tilth.sql.language.printer import show
+    from tilth.kinds import parse_one, show
     from tilth.sql.language.statements import CreateSource, Options
 
     def plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ from fixtures.types import json as json_edges
 from fixtures.types import parquet as parquet_edges
 from tilth.adapters.sources.files.source import FilesSource
 from tilth.core.errors import SourceError
-from tilth.ports.source import Scan
+from tilth.core.scan import Scan
 
 MANY = 40
 NAMES = (

@@ -8,7 +8,7 @@ import pytest
 from tilth.adapters.sources.files.source import FilesSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import TilthError
-from tilth.ports.source import Scan
+from tilth.core.scan import Scan
 
 WRONG = [
     (lambda p: p.symlink_to("/etc/passwd"), "leads out of"),

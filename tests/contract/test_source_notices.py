@@ -10,7 +10,7 @@ import pytest
 from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import DataError, ProjectError, UnknownNameError
-from tilth.ports.source import Scan
+from tilth.core.scan import Scan
 
 
 def lite(folder: Path, script: str, **options: Any) -> SqliteSource:

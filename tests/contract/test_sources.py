@@ -16,7 +16,7 @@ from tilth.adapters.sources.files.source import FilesSource
 from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
-from tilth.ports.source import Predicate, Scan
+from tilth.core.scan import Predicate, Scan
 
 P = Predicate
 

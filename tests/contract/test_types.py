@@ -15,9 +15,9 @@ from tilth.adapters.files.blobs import FileBlobs
 from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import DataError
+from tilth.core.scan import Scan
 from tilth.ml.data import reading, snapshots
 from tilth.ports.arrow import schema_of
-from tilth.ports.source import Scan
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "types"
 

@@ -10,10 +10,9 @@ import pytest
 import tilth
 from tilth.core.time import parse_instant
 from tilth.interfaces.demo import data
+from tilth.kinds import declares, parse, show
 from tilth.ports.clock import ManualClock
 from tilth.sql.language import statements as s
-from tilth.sql.language.parser import parse
-from tilth.sql.language.printer import show
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text("utf-8")
 EXAMPLES = [
@@ -21,8 +20,7 @@ EXAMPLES = [
     for e in re.findall(r"^```sql\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     for x in parse(e, "language.md")
 ]
-DECLARING = (s.CreateSource, s.CreateDataset, s.CreateModel, s.CreateEndpoint)
-ACTS = [x for x in EXAMPLES if not isinstance(x, DECLARING)]
+ACTS = [x for x in EXAMPLES if not declares(x)]
 WAREHOUSE = next(
     x for x in EXAMPLES if isinstance(x, s.CreateSource) and x.engine == "postgres"
 )  # no host of ours
@@ -42,7 +40,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Any:
     (folder / "data" / "flights.db").rename(folder / "flights.db")
     (folder / "estimators").mkdir()
     (folder / "estimators" / "mymodels.py").write_text(OWN)
-    declared = [x for x in EXAMPLES if isinstance(x, DECLARING) and x != WAREHOUSE]
+    declared = [x for x in EXAMPLES if declares(x) and x != WAREHOUSE]
     (folder / "page.sql").write_text("\n".join(map(show, declared)))
     made = tilth.open(str(folder))
     made.clock = ManualClock(parse_instant("2013-03-01T00:00:00Z"))

@@ -13,7 +13,8 @@ import pytest
 import shop_project as c
 from tilth.adapters.files.locks import FileLocks
 from tilth.core.errors import BusyError, GateRefusedError, StateChangedError, TamperError, TilthError
-from tilth.plan.actions import ACTION_TYPES, TrainModel
+from tilth.kinds import KINDS
+from tilth.plan.actions import TrainModel
 from tilth.ports.progress import Silent
 from tilth.runtime.applying import executor
 from tilth.runtime.applying.executor import HANDLERS
@@ -30,7 +31,7 @@ def replace(folder: Path, old: str, new: str) -> None:
 
 
 def test_every_action_has_a_handler() -> None:
-    assert set(HANDLERS) == set(ACTION_TYPES)
+    assert set(HANDLERS) == set(KINDS.actions)
 
 
 def test_an_apply_makes_what_is_declared_and_a_second_has_nothing_to_do(shop: Path) -> None:

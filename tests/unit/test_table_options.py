@@ -92,7 +92,7 @@ def test_tables_and_columns_must_be_there() -> None:
     ],
 )
 def test_an_option_is_written_to_be_pasted(table: str, column: str, written: str) -> None:
-    from tilth.sql.language.parser import parse_one
+    from tilth.kinds import parse_one
 
     assert table_options.option(table, "types", column, "VARCHAR") == written
     made = parse_one(f"CREATE SOURCE s ENGINE sqlite WITH (path = 'x', {written})")

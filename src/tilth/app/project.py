@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tilth.ports.predictions import PredictionLog
     from tilth.ports.progress import Progress
     from tilth.ports.state import Row
-    from tilth.resources.compiler import Facts
+    from tilth.resources.facts import Facts
     from tilth.resources.graph import Graph
     from tilth.runtime.applying.executor import Applied, Did
     from tilth.runtime.applying.garbage import Freed
@@ -92,7 +92,7 @@ class Project:
         return graph
 
     def _compiled(self, statements: Sequence[Statement]) -> Graph:
-        from tilth.resources.compiler import compile as compiled
+        from tilth.kinds import compile as compiled
 
         return compiled(statements, self._facts())
 
@@ -111,7 +111,7 @@ class Project:
         Of the sources those of ON CHANGE datasets are asked whether they changed, and files and SQLite databases that are
         to be collected from what they guess; one that cannot be asked is a note.
         """
-        from tilth.plan.planner import plan
+        from tilth.kinds import plan
         from tilth.runtime.applying import changes, notices
 
         graph, name = self.graph(), environment or self.settings.environment
@@ -205,8 +205,8 @@ class Project:
 
     def deployed(self, environment: str | None = None) -> Graph:
         """What was applied: the graph of the declarations that the environment's pointers hold."""
+        from tilth.kinds import parse_one
         from tilth.runtime.record.generations import pointers_of
-        from tilth.sql.language.parser import parse_one
 
         name = environment or self.settings.environment
         _, pointers = pointers_of(self.state(), name) if self.applied else (0, ())
@@ -288,7 +288,7 @@ class Project:
 
     def _facts(self) -> Facts:
         """Versions of engines, sources that are installed, hashes of own estimators; nothing of it is imported."""
-        from tilth.resources.compiler import Facts
+        from tilth.resources.facts import Facts
         from tilth.runtime.project.estimators import FOLDER, hashes
         from tilth.runtime.project.recipe_1 import hashes_1
 

@@ -1,9 +1,12 @@
-"""What a plan is made of. One frozen class an action; the executor has exactly one handler for each."""
+"""What a plan is made of. One frozen class an action; the executor has exactly one handler for each.
+
+An action says itself which kind it is of, by which sign it is listed, and what it does in words: `explain` only joins them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeAlias, get_args
+from typing import ClassVar, Protocol
 
 from tilth.sql.language.statements import Kind
 
@@ -16,103 +19,168 @@ class Estimate:
     memory: int | None = None
 
 
+class Action(Protocol):
+    """What every action says of itself."""
+
+    @property
+    def kind(self) -> Kind:
+        """Of which kind the resource is."""
+        ...
+
+    @property
+    def sign(self) -> str:
+        """`+` begins to stand there, `~` is made anew, `=` points elsewhere, `-` goes."""
+        ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def does(self) -> str:
+        """What it does, in words."""
+        ...
+
+    @property
+    def reason(self) -> str: ...
+
+    @property
+    def estimate(self) -> Estimate: ...
+
+
 @dataclass(frozen=True, slots=True)
 class DeclareSource:
     """Point the environment at a source's declaration. Reads no data."""
 
+    kind: ClassVar[Kind] = Kind.SOURCE
+    sign: ClassVar[str] = "+"
     name: str
     recipe: str
     reason: str
     estimate: Estimate = Estimate(0.0)
+
+    @property
+    def does(self) -> str:
+        return "declare"
 
 
 @dataclass(frozen=True, slots=True)
 class CollectDataset:
     """Collect, vet and publish a snapshot. `parent` is the snapshot that an incremental collection continues."""
 
+    kind: ClassVar[Kind] = Kind.DATASET
+    sign: ClassVar[str] = "~"
     name: str
     recipe: str
     reason: str
     parent: str | None = None
     estimate: Estimate = Estimate()
 
+    @property
+    def does(self) -> str:
+        return "collect and vet the new rows" if self.parent else "collect and vet"
+
 
 @dataclass(frozen=True, slots=True)
 class ShareSnapshot:
     """Point at a snapshot that another environment has made from the same recipe."""
 
+    kind: ClassVar[Kind] = Kind.DATASET
+    sign: ClassVar[str] = "="
     name: str
     recipe: str
     snapshot: str
     reason: str
     estimate: Estimate = Estimate(0.0)
 
+    @property
+    def does(self) -> str:
+        return f"share snapshot {self.snapshot[:12]}"
+
 
 @dataclass(frozen=True, slots=True)
 class TrainModel:
     """Make a candidate, and let the gate compare it with the champion."""
 
+    kind: ClassVar[Kind] = Kind.MODEL
+    sign: ClassVar[str] = "~"
     name: str
     recipe: str
     reason: str
     champion: int | None = None
     estimate: Estimate = Estimate()
 
+    @property
+    def does(self) -> str:
+        return f"train a candidate against version {self.champion}" if self.champion else "train"
+
 
 @dataclass(frozen=True, slots=True)
 class ShareVersion:
     """Point at a version that another environment has made from the same recipe."""
 
+    kind: ClassVar[Kind] = Kind.MODEL
+    sign: ClassVar[str] = "="
     name: str
     recipe: str
     version: int
     reason: str
     estimate: Estimate = Estimate(0.0)
 
+    @property
+    def does(self) -> str:
+        return f"share version {self.version}"
+
 
 @dataclass(frozen=True, slots=True)
 class DeployEndpoint:
     """Serve the model's version through the endpoint, in the stages of its ROLLOUT."""
 
+    kind: ClassVar[Kind] = Kind.ENDPOINT
+    sign: ClassVar[str] = "+"
     name: str
     recipe: str
     model: str
     reason: str
     estimate: Estimate = Estimate(0.0)
 
+    @property
+    def does(self) -> str:
+        return f"serve model {self.model}"
+
 
 @dataclass(frozen=True, slots=True)
 class Redeclare:
     """Point at a declaration that says when or how, not what (RETRAIN WHEN, REFRESH ...): nothing is made anew."""
 
+    sign: ClassVar[str] = "="
     kind: Kind
     name: str
     recipe: str
     reason: str
     estimate: Estimate = Estimate(0.0)
 
+    @property
+    def does(self) -> str:
+        return "take the changed declaration"
+
 
 @dataclass(frozen=True, slots=True)
 class DropResource:
     """Stop pointing at something that is no longer declared. Data and versions stay until `gc`."""
 
+    sign: ClassVar[str] = "-"
     kind: Kind
     name: str
     reason: str
     estimate: Estimate = Estimate(0.0)
 
+    @property
+    def does(self) -> str:
+        return "drop"
 
-Action: TypeAlias = (
-    DeclareSource
-    | CollectDataset
-    | ShareSnapshot
-    | TrainModel
-    | ShareVersion
-    | DeployEndpoint
-    | Redeclare
-    | DropResource
-)
-ACTION_TYPES: tuple[type, ...] = get_args(Action)
+
+COMMON: tuple[type, ...] = (Redeclare, DropResource)
+"""Actions of resources of any kind; those of one kind stand in its row of `tilth.kinds`."""
 
 
 @dataclass(frozen=True, slots=True)

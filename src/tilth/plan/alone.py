@@ -6,32 +6,28 @@ now. Whatever else is due is done by the next apply, or by the reconciler.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tilth.plan.actions import Plan
+from tilth.plan.deciding import Deciding
 from tilth.plan.snapshot import Current
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.sql.language.statements import Kind
 
 
-def alone(whole: Plan, name: str, graph: Graph, current: Current) -> Plan:
+def alone(whole: Plan, name: str, graph: Graph, current: Current, kinds: Mapping[Kind, Deciding]) -> Plan:
     """The part of the plan that belongs to one resource, in the same order; a dropped one is not in the graph."""
     names = {name}
     if name in graph:
-        names |= {r.name for r in graph.upstream(name) if _missing(r, current)}
+        names |= {r.name for r in graph.upstream(name) if not kinds[r.kind].is_there(r, current)}
         names |= {r.name for r in graph.downstream(name) if _follows(r, current)}
     return replace(
         whole,
         actions=tuple(a for a in whole.actions if a.name in names),
         notes=tuple(n for n in whole.notes if n.name in names),
     )
-
-
-def _missing(resource: Resource, current: Current) -> bool:
-    if resource.kind is Kind.DATASET and current.snapshot_of(resource.recipe) is None:
-        return True
-    return current.pointer(resource.kind, resource.name) is None
 
 
 def _follows(resource: Resource, current: Current) -> bool:

@@ -6,52 +6,12 @@ from datetime import timedelta
 
 from tilth.core.canonical import plain
 from tilth.core.time import show_duration
-from tilth.plan.actions import (
-    Action,
-    CollectDataset,
-    DeclareSource,
-    DeployEndpoint,
-    DropResource,
-    Plan,
-    Redeclare,
-    ShareSnapshot,
-    ShareVersion,
-    TrainModel,
-)
-
-SIGN: dict[type, tuple[str, str]] = {
-    DeclareSource: ("+", "source"),
-    CollectDataset: ("~", "dataset"),
-    ShareSnapshot: ("=", "dataset"),
-    TrainModel: ("~", "model"),
-    ShareVersion: ("=", "model"),
-    DeployEndpoint: ("+", "endpoint"),
-    Redeclare: ("=", ""),
-    DropResource: ("-", ""),
-}
+from tilth.plan.actions import Action, Plan
 
 
 def sentence(action: Action) -> str:
     """What the action does, why, and what it would take."""
-    sign, noun = SIGN[type(action)]
-    noun = action.kind.value if isinstance(action, DropResource | Redeclare) else noun
-    return f"{sign} {noun} {action.name}: {_verb(action)} ({action.reason}){_cost(action)}"
-
-
-def _verb(action: Action) -> str:
-    if isinstance(action, CollectDataset):
-        return "collect and vet the new rows" if action.parent else "collect and vet"
-    if isinstance(action, TrainModel):
-        return f"train a candidate against version {action.champion}" if action.champion else "train"
-    if isinstance(action, ShareSnapshot):
-        return f"share snapshot {action.snapshot[:12]}"
-    if isinstance(action, ShareVersion):
-        return f"share version {action.version}"
-    if isinstance(action, DeployEndpoint):
-        return f"serve model {action.model}"
-    if isinstance(action, Redeclare):
-        return "take the changed declaration"
-    return "drop" if isinstance(action, DropResource) else "declare"
+    return f"{action.sign} {action.kind} {action.name}: {action.does} ({action.reason}){_cost(action)}"
 
 
 def _cost(action: Action) -> str:

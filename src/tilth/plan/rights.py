@@ -13,10 +13,6 @@ from tilth.core.errors import RightError
 from tilth.core.principals import Principal, Role
 from tilth.sql.language.statements import (
     ApplyStatement,
-    CreateDataset,
-    CreateEndpoint,
-    CreateModel,
-    CreateSource,
     Drill,
     Drop,
     ExplainPredict,
@@ -42,10 +38,6 @@ STATEMENTS: Mapping[type, Right] = {
     Select: Right.READ,
     PlanStatement: Right.READ,
     ExplainPredict: Right.PREDICT,
-    CreateSource: Right.DECLARE,
-    CreateDataset: Right.DECLARE,
-    CreateModel: Right.DECLARE,
-    CreateEndpoint: Right.DECLARE,
     Drop: Right.DECLARE,
     ApplyStatement: Right.DECLARE,
     PromoteEnvironment: Right.OPERATE,
@@ -54,6 +46,7 @@ STATEMENTS: Mapping[type, Right] = {
     RetrainModel: Right.OPERATE,
     Drill: Right.OPERATE,
 }
+"""Of statements that act or ask; those of kinds, which declare, ask for DECLARE, whatever kinds there are."""
 RIGHTS: Mapping[Role, frozenset[Right]] = {
     Role.OWNER: frozenset(Right),
     Role.READER: frozenset({Right.READ}),
@@ -77,10 +70,13 @@ def require(by: Principal, right: Right, what: str) -> None:
     )
 
 
-def allowed(by: Principal, statement: object) -> None:
-    """Return when the principal may perform the statement; RightError else, and for one that no row names."""
+def allowed(by: Principal, statement: object, *, declares: bool) -> None:
+    """Return when the principal may perform the statement; RightError else, and for one that no row names.
+
+    `declares`: it is the statement of a kind of resource.
+    """
     kind = type(statement)
-    right = STATEMENTS.get(kind)
+    right = Right.DECLARE if declares else STATEMENTS.get(kind)
     if right is None:
         raise RightError(f"{kind.__name__} is denied: no right is declared for it.", hint="Report this.")
     require(by, right, f"The statement {kind.__name__}")

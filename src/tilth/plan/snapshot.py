@@ -5,7 +5,8 @@ Nothing here decides; `planner` does, from this and the graph.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tilth.core.time import Instant
 from tilth.sql.language.statements import Kind
@@ -94,23 +95,55 @@ class Current:
         tuple[str, int], ...
     ] = ()  # engines that are installed, with the number of their way of learning
 
+    _index: _Index = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", _Index.of(self))
+
     @classmethod
     def empty(cls, environment: str = "prod") -> Current:
         return cls(environment)
 
     def pointer(self, kind: Kind, name: str) -> Pointer | None:
-        return next((p for p in self.pointers if p.kind is kind and p.name == name), None)
+        return self._index.pointers.get((kind, name))
 
     def snapshot_of(self, recipe: str) -> SnapshotFacts | None:
-        return next((s for s in self.snapshots if s.recipe == recipe), None)
+        return self._index.snapshots.get(recipe)
 
     def version(self, model: str, number: str | None) -> VersionFacts | None:
-        return next((v for v in self.versions if v.model == model and str(v.version) == number), None)
+        return next((v for v in self._index.versions.get(model, ()) if str(v.version) == number), None)
 
     def versions_of(self, model: str, *recipes: str) -> tuple[VersionFacts, ...]:
         """Versions of that recipe, whatever it is or was called, newest first."""
-        found = (v for v in self.versions if v.model == model and v.recipe in recipes)
+        found = (v for v in self._index.versions.get(model, ()) if v.recipe in recipes)
         return tuple(sorted(found, key=lambda v: -v.version))
 
+    def cost(self, action: str, name: str) -> Cost | None:
+        return self._index.costs.get((action, name))
+
     def signals_of(self, model: str) -> tuple[Signals, ...]:
-        return next((s for name, s in self.signals if name == model), ())
+        return self._index.signals.get(model, ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """What is asked for by name, of all that is recorded; where there are several, the first one."""
+
+    pointers: Mapping[tuple[Kind, str], Pointer]
+    snapshots: Mapping[str, SnapshotFacts]
+    versions: Mapping[str, Sequence[VersionFacts]]
+    signals: Mapping[str, tuple[Signals, ...]]
+    costs: Mapping[tuple[str, str], Cost]
+
+    @classmethod
+    def of(cls, current: Current) -> _Index:
+        versions: dict[str, list[VersionFacts]] = {}
+        for v in current.versions:
+            versions.setdefault(v.model, []).append(v)
+        return cls(
+            {(p.kind, p.name): p for p in reversed(current.pointers)},
+            {s.recipe: s for s in reversed(current.snapshots)},
+            versions,
+            dict(reversed(current.signals)),
+            {(c.action, c.name): c for c in reversed(current.costs)},
+        )

@@ -5,21 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tilth.sql.language.statements import (
-    CreateDataset,
-    CreateEndpoint,
-    CreateModel,
-    CreateSource,
-    Declaration,
-    Kind,
-)
-
-KIND_OF: dict[type, Kind] = {
-    CreateSource: Kind.SOURCE,
-    CreateDataset: Kind.DATASET,
-    CreateModel: Kind.MODEL,
-    CreateEndpoint: Kind.ENDPOINT,
-}
+from tilth.sql.language.statements import Declaration, Kind
 
 D = TypeVar("D", bound=Declaration)
 

@@ -1,72 +1,24 @@
-"""The rules of declarations that text alone can break: which options there are, and what may stand together.
+"""The rules that declarations of every kind keep: how a resource may be called, and what an option may be.
 
-What depends on data (a target that the query does not return) or on other declarations is not checked here:
-the first is the runtime's, the second `compiler`'s.
+What one kind asks of its declarations alone is in its module of `tilth.kinds`. What depends on data (a target that the
+query does not return) or on other declarations is not checked here: the first is the runtime's, the second `compiler`'s.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
-from tilth.core.errors import (
-    LanguageError,
-    Position,
-    ProjectError,
-    TilthError,
-    UnknownNameError,
-    UnsupportedError,
-)
-from tilth.core.names import did_you_mean, is_resource_name
+from tilth.core.errors import LanguageError, ProjectError
+from tilth.core.names import is_resource_name
 from tilth.core.time import parse_duration
-from tilth.sql.language.statements import (
-    CheckKind,
-    CreateDataset,
-    CreateEndpoint,
-    CreateModel,
-    CreateSource,
-    Declaration,
-    Expectation,
-    OnFail,
-    Options,
-    Value,
-)
-from tilth.sql.queries.lineage import parsed
-
-METRICS = ("roc_auc", "log_loss", "accuracy", "f1", "brier", "rmse", "mae", "r2", "mape")
-OBJECTIVE = (
-    "metric", "minimum", "confidence", "cost_false_negative", "cost_false_positive", "label_delay", "slices", "coverage",
-    "strict",
-)  # fmt: skip
-GATING = (
-    "confidence",
-)  # options of OBJECTIVE that say how a model is judged, and change nothing that is made
-USING = ("engine", "estimator", "time_limit", "seed", "memory", "threads")
-USING_DEFAULTS: tuple[tuple[str, Value], ...] = (("engine", "auto"), ("time_limit", "60 s"), ("seed", 7))
-"""What USING means where it says nothing."""
+from tilth.sql.language.statements import Declaration, Value
 
 RESERVED = frozenset({"tilth", "main", "temp", "system", "information_schema", "pg_catalog"})
-_SECRETS = frozenset({"password", "passwd", "pwd", "secret", "token", "api_key", "secret_key", "access_key"})
-_ESTIMATOR = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
-_SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B\Z", re.IGNORECASE)
-_USERINFO = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 
 
-def check(d: Declaration, engines: Iterable[str], sources: Iterable[str]) -> None:
-    """Raise for the first rule that the declaration breaks, with its place and a next step."""
-    _name(d)
-    if isinstance(d, CreateSource):
-        _source(d, tuple(sources))
-    elif isinstance(d, CreateDataset):
-        _dataset(d)
-    elif isinstance(d, CreateModel):
-        _model(d, tuple(engines))
-    else:
-        _endpoint(d)
-
-
-def _name(d: Declaration) -> None:
+def check_name(d: Declaration) -> None:
+    """ProjectError unless a resource may be called so."""
     if d.name in RESERVED:
         raise ProjectError(
             f"`{d.name}` is a name of the system.",
@@ -84,156 +36,6 @@ def _name(d: Declaration) -> None:
     )
 
 
-# --- sources -----------------------------------------------------------------------------------------------
-
-
-def _source(d: CreateSource, sources: tuple[str, ...]) -> None:
-    if sources and d.engine not in sources:
-        raise UnknownNameError(
-            f"There is no engine of sources called `{d.engine}`.",
-            hint=did_you_mean(d.engine, sources, "engines"),
-            where=d.position,
-        )
-    for key, value in d.options.items:
-        open_secret = isinstance(value, str) and (key in _SECRETS or _USERINFO.search(value))
-        if open_secret:
-            raise ProjectError(
-                f"Source `{d.name}` holds a secret in its text, in `{key}`.",
-                hint=f"Keep it elsewhere and refer to it: {key if key in _SECRETS else 'password'} = SECRET 'env:"
-                f"{d.name.upper()}_{'PASSWORD' if key not in _SECRETS else key.upper()}'.",
-                where=_without_text(d.position),
-            )
-
-
-def _without_text(where: Position | None) -> Position | None:
-    return None if where is None else Position(where.line, where.column, where.length, where.file)
-
-
-# --- datasets ----------------------------------------------------------------------------------------------
-
-
-def _dataset(d: CreateDataset) -> None:
-    if d.refresh.incremental and d.event_time is None:
-        raise ProjectError(
-            f"Dataset `{d.name}` is INCREMENTAL but has no EVENT TIME.",
-            hint="Add EVENT TIME <column>: new rows are found by it.",
-            where=d.position,
-        )
-    for e in d.expect:
-        _expectation(d, e)
-
-
-def _expectation(d: CreateDataset, e: Expectation) -> None:
-    if e.expression:
-        parsed(e.expression, e.position)
-    if e.on_fail is OnFail.QUARANTINE and e.kind in (CheckKind.SET, CheckKind.FRESH):
-        raise ProjectError(
-            "Only rows can be quarantined, and this is a check of the whole set.",
-            hint="Write ON FAIL STOP or ON FAIL WARN.",
-            where=e.position or d.position,
-        )
-    if e.kind is CheckKind.FRESH and d.event_time is None:
-        raise ProjectError(
-            f"FRESH needs to know when rows happened, but dataset `{d.name}` has no EVENT TIME.",
-            hint="Add EVENT TIME <column>.",
-            where=e.position or d.position,
-        )
-
-
-# --- models ------------------------------------------------------------------------------------------------
-
-
-def _model(d: CreateModel, engines: tuple[str, ...]) -> None:
-    if d.order_by or d.group_by or d.window is not None or d.horizon is not None:
-        raise UnsupportedError(
-            f"Model `{d.name}` asks for a forecast: forecasting is not in this version.",
-            hint="Leave out ORDER BY, GROUP BY, WINDOW and HORIZON to predict row by row.",
-            where=d.position,
-        )
-    _features(d)
-    _options(d, d.objective, OBJECTIVE, "OBJECTIVE")
-    _engine(d, engines)
-
-
-def _features(d: CreateModel) -> None:
-    targets = {t.column.lower() for t in d.targets}
-    if len(targets) < len(d.targets):
-        raise ProjectError(
-            f"Model `{d.name}` predicts the same column twice.",
-            hint="Keep one of them.",
-            where=d.targets[-1].position,
-        )
-    both = next((c for c in d.features.include if c.lower() in targets), None)
-    if both is not None:
-        raise ProjectError(
-            f"`{both}` is what model `{d.name}` predicts, so it cannot be a feature too.",
-            hint="Take it out of FEATURES.",
-            where=d.features.position or d.position,
-        )
-
-
-def _engine(d: CreateModel, engines: tuple[str, ...]) -> None:
-    known = sorted({*engines, "auto"})
-    engine = d.using.get("engine", "auto")
-    if engines and engine not in known:
-        raise UnknownNameError(
-            f"There is no engine of models called `{engine}`.",
-            hint=did_you_mean(str(engine), known, "engines"),
-            where=d.position,
-        )
-    plain = Options(tuple((k, v) for k, v in d.using.items if "." not in k))
-    _options(d, plain, USING, "USING")
-    prefixes = sorted({*engines, "estimator"} - {"auto"})
-    for key, _ in d.using.items:
-        prefix, dot, _rest = key.partition(".")
-        if dot and engines and prefix not in prefixes:
-            raise UnknownNameError(
-                f"`{key}` is not an option of USING: there is no engine `{prefix}`.",
-                hint=did_you_mean(prefix, prefixes, "engines"),
-                where=d.position,
-            )
-    if engine == "sklearn" and "estimator" not in d.using:
-        raise ProjectError(
-            f"Model `{d.name}` does not say which estimator scikit-learn should fit.",
-            hint="Add estimator = 'module:function' to USING, a function that returns the estimator.",
-            where=d.position,
-        )
-    if engine != "sklearn" and "estimator" in d.using:
-        raise ProjectError(
-            f"Model `{d.name}` names an estimator, which only the engine `sklearn` uses.",
-            hint="Add engine = 'sklearn' to USING, or take the estimator out.",
-            where=d.position,
-        )
-
-
-def _options(d: CreateModel, options: Options, known: tuple[str, ...], clause: str) -> None:
-    for key, value in options.items:
-        if key not in known:
-            raise UnknownNameError(
-                f"`{key}` is not an option of {clause}.",
-                hint=did_you_mean(key, known, "options"),
-                where=d.position,
-            )
-        fits, hint = _VALUES[key]
-        if not fits(value):
-            raise _misfit(d, key, value, clause, hint)
-
-
-def _misfit(d: CreateModel, key: str, value: Value, clause: str, hint: str) -> TilthError:
-    said = repr(value) if isinstance(value, str | int | float) else "this value"
-    if key == "metric" and isinstance(value, str):
-        return UnknownNameError(
-            f"There is no metric called `{value}`.",
-            hint=did_you_mean(value, METRICS, "metrics"),
-            where=d.position,
-        )
-    return ProjectError(
-        f"{said} does not fit `{key}` of {clause} in model `{d.name}`.",
-        hint=f"Write {hint}.",
-        where=d.position,
-    )
-
-
 def duration_of(value: Value) -> timedelta | None:
     """An option's duration; None when it is none."""
     if not isinstance(value, str):
@@ -242,75 +44,3 @@ def duration_of(value: Value) -> timedelta | None:
         return parse_duration(value)
     except (LanguageError, OverflowError):
         return None
-
-
-def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_confidence(value: Value) -> bool:
-    return _is_number(value) and isinstance(value, int | float) and 0.5 <= value <= 0.9999
-
-
-def _is_coverage(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0.5 <= value <= 0.99
-
-
-def _is_cost(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-
-
-def _is_duration(value: Value) -> bool:
-    return duration_of(value) is not None
-
-
-def _is_slices(value: Value) -> bool:
-    return isinstance(value, tuple) and bool(value) and all(isinstance(v, str) for v in value)
-
-
-def _is_whole(least: int) -> Callable[[Value], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-
-def _matches(pattern: re.Pattern[str]) -> Callable[[Value], bool]:
-    return lambda value: isinstance(value, str) and pattern.match(value) is not None
-
-
-_VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
-    "metric": (lambda v: v in METRICS, "metric = 'roc_auc'"),
-    "minimum": (_is_number, "minimum = 0.7"),
-    "confidence": (_is_confidence, "confidence = 0.95, a number from 0.5 to 0.9999"),
-    "cost_false_negative": (_is_cost, "cost_false_negative = 500"),
-    "cost_false_positive": (_is_cost, "cost_false_positive = 20"),
-    "label_delay": (_is_duration, "label_delay = '1 day'"),
-    "coverage": (_is_coverage, "coverage = 0.9, a number from 0.5 to 0.99"),
-    "strict": (lambda v: isinstance(v, bool), "strict = true"),
-    "slices": (_is_slices, "slices = ['origin', 'carrier']"),
-    "engine": (lambda v: isinstance(v, str), "engine = 'auto'"),
-    "estimator": (_matches(_ESTIMATOR), "estimator = 'module:function'"),
-    "time_limit": (_is_duration, "time_limit = '60 s'"),
-    "seed": (_is_whole(0), "seed = 7"),
-    "memory": (_matches(_SIZE), "memory = '4 GB'"),
-    "threads": (_is_whole(1), "threads = 2"),
-}
-
-
-# --- endpoints ---------------------------------------------------------------------------------------------
-
-
-def _endpoint(d: CreateEndpoint) -> None:
-    if len(d.regions) > 1 or d.replicas != 1:
-        what = "several regions" if len(d.regions) > 1 else "several replicas"
-        raise UnsupportedError(
-            f"Endpoint `{d.name}` asks for {what}, which are not in this version.",
-            hint="Leave out REGIONS and REPLICAS: one node serves it.",
-            where=d.position,
-        )
-    r = d.rollout
-    limits = [k for k in ("max_disagreement", "deadline") if getattr(r, k) is not None]
-    if limits and not (r.shadow_requests or r.canary_requests):
-        raise ProjectError(
-            f"Endpoint `{d.name}` gives its rollout {' and '.join(limits)}, and no stage that it could hold for.",
-            hint="Add a stage: ROLLOUT (shadow = '200 requests', canary = '10% for 500 requests', ...).",
-            where=d.position,
-        )

@@ -7,8 +7,8 @@ import pytest
 
 from tilth.core.errors import InputError
 from tilth.interfaces.cli import ask, show
-from tilth.sql.language.parser import parse
-from tilth.sql.queries.lineage import output_names
+from tilth.kinds import parse
+from tilth.sql.queries.outputs import output_names
 
 AS_JSON = [
     ("1 AS late, 2 AS late, 3 AS late_1", {"late": 1, "late_2": 2, "late_1": 3}),

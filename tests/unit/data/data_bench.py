@@ -11,13 +11,13 @@ import pyarrow as pa
 from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.adapters.files.blobs import FileBlobs
 from tilth.core.names import quoted
+from tilth.core.scan import Predicate, Scan
 from tilth.core.schema import Schema
 from tilth.ml.data.collect import Collected, collect
 from tilth.ml.data.snapshots import plain_schema, read
 from tilth.ports.arrow import schema_of
 from tilth.ports.progress import Silent
 from tilth.ports.snapshots import Manifest
-from tilth.ports.source import Predicate, Scan
 from tilth.sql.language.statements import CheckKind, CreateDataset, Expectation, OnFail, Query, Refresh
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)

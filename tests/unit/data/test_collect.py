@@ -18,9 +18,9 @@ from tilth.core.errors import (
     SourceError,
     UnknownNameError,
 )
+from tilth.core.scan import Predicate
 from tilth.ml.data import merge, reading, rows, snapshots
 from tilth.ports.snapshots import Manifest
-from tilth.ports.source import Predicate
 from tilth.sql.language.statements import CheckKind, Expectation, OnFail
 
 START = datetime(2024, 1, 1)

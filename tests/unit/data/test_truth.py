@@ -10,10 +10,11 @@ import pytest
 from fixtures.types.checks import HOLDS, ROWS
 from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.core.canonical import fingerprint
+from tilth.kinds import compile, parse, parse_one  # noqa: A004
+from tilth.kinds.dataset import recipe
 from tilth.ml.data import checks as checking
 from tilth.ports.arrow import schema_of
-from tilth.resources import compiler
-from tilth.sql.language.parser import parse, parse_one
+from tilth.resources.facts import Facts
 from tilth.sql.language.statements import CreateDataset, Kind
 from tilth.sql.queries.gaps import without_nan
 
@@ -120,10 +121,10 @@ RECIPES = [  # whether the recipe of a dataset with this check is another than b
 @pytest.mark.parametrize(("check", "differs"), RECIPES)
 def test_recipes_change_where_a_check_means_something_else(check: str, differs: bool) -> None:
     text = f"CREATE SOURCE ops ENGINE sqlite WITH (path = 'a'); CREATE DATASET d EVENT TIME t EXPECT ({check}) AS SELECT * FROM ops.t;"
-    made = compiler.compile(list(parse(text)), compiler.Facts())
+    made = compile(parse(text), Facts())
     dataset = next(r for r in made if r.kind is Kind.DATASET)
     declared = dataset.as_(CreateDataset)
-    said = compiler._dataset_recipe(declared)
+    said = recipe(declared, Facts())
     said |= {"kind": Kind.DATASET, "upstream": [], "sources": [("ops", "sqlite")]}
     assert dataset.recipe == fingerprint(said)
     said["expect"] = [item[:6] for item in said["expect"]]  # type: ignore[attr-defined]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from tilth.core.errors import DataError, ProjectError
-from tilth.ml.model.metrics import BY_KIND, evaluate, evaluate_all, higher_is_better
+from tilth.core.metrics import BY_KIND
+from tilth.ml.model.metrics import evaluate, evaluate_all, higher_is_better
 
 RNG = np.random.default_rng(3)
 VALUE = RNG.normal(3, 2, 500)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from tilth.core.errors import ProjectError
+from tilth.core.metrics import BY_KIND
 from tilth.ml.judging.evidence import Evidence, Gain
 from tilth.ml.judging.gates import Holdout, Rule, judge, spent
-from tilth.ml.model.metrics import BY_KIND, evaluate
+from tilth.ml.model.metrics import evaluate
 
 RNG = np.random.default_rng(5)
 ROWS = 2000

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tilth.kinds import plan
 from tilth.plan.actions import (
-    ACTION_TYPES,
     CollectDataset,
     DeclareSource,
     DeployEndpoint,
@@ -19,8 +19,7 @@ from tilth.plan.actions import (
     ShareVersion,
     TrainModel,
 )
-from tilth.plan.explain import SIGN, facts, words
-from tilth.plan.planner import _DECIDE, plan
+from tilth.plan.explain import facts, words
 from tilth.plan.policy import COOL_DOWN, retrain_reason
 from tilth.plan.snapshot import Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
 from tilth.resources.kinds import Resource
@@ -277,11 +276,6 @@ def test_a_condition_that_cannot_fire_is_noted(wanted: tuple[Resource, ...], sil
         assert said in note.text
 
 
-def test_every_kind_and_every_action_is_handled() -> None:
-    assert set(_DECIDE) == set(Kind)
-    assert set(SIGN) == set(ACTION_TYPES)
-
-
 def test_a_plan_reads_as_words_and_as_facts() -> None:
     all_told = (OPS, DEPARTURES, LATE, SERVED)
     found = plan(
@@ -342,3 +336,18 @@ def test_a_signal_rests_longer_after_each_candidate_that_did_not_win(lost: int, 
 
     assert reason(days - 1) is None
     assert reason(days) is not None
+
+
+def test_of_several_records_the_first_is_meant() -> None:
+    """What is asked for by name is indexed, and says what a look through the tuples would."""
+    other = replace(SETTLED.snapshots[0], snapshot="s0")
+    again = replace(
+        SETTLED, snapshots=(*SETTLED.snapshots, other), costs=(Cost("a", "x", 1.0), Cost("a", "x", 2.0))
+    )
+    assert again.snapshot_of(other.recipe) == SETTLED.snapshots[0]
+    assert again.cost("a", "x") == Cost("a", "x", 1.0)
+    assert again.cost("b", "x") is None
+    assert again.pointer(Kind.DATASET, "late") is None
+    assert again.version("late", "1") == SETTLED.versions[0]
+    assert again.version("late", None) is None
+    assert (again == replace(again), hash(again) == hash(replace(again))) == (True, True)

@@ -6,9 +6,9 @@ import pytest
 
 from tilth.core.errors import RightError
 from tilth.core.principals import Principal, PrincipalKind, Role, job, person, reconciler, token
+from tilth.kinds import KINDS, declares, parse_one
 from tilth.plan.rights import RIGHTS, STATEMENTS, Right, allowed, may, require
-from tilth.sql.language.parser import parse_one
-from tilth.sql.language.statements import Statement
+from tilth.sql.language.statements import Declaration, Statement
 
 MAY = {
     "SELECT 1": "owner reader",
@@ -28,13 +28,16 @@ MAY = {
 }
 
 
+DECLARING = {k.statement for k in KINDS.rows}
+
+
 def _leaves(kind: object) -> set[type]:
     return {leaf for part in get_args(kind) for leaf in _leaves(part)} or {kind}  # type: ignore[arg-type]
 
 
 def test_the_table_names_exactly_the_statements_that_there_are() -> None:
-    assert set(STATEMENTS) == _leaves(Statement)
-    assert {type(parse_one(text)) for text in MAY} == set(STATEMENTS)
+    assert set(STATEMENTS) == _leaves(Statement) - {Declaration}
+    assert {type(parse_one(text)) for text in MAY} == set(STATEMENTS) | DECLARING
 
 
 @pytest.mark.parametrize("role", Role)
@@ -42,10 +45,10 @@ def test_the_table_names_exactly_the_statements_that_there_are() -> None:
 def test_who_may_perform_what(text: str, role: Role) -> None:
     by, statement = token("ci", role), parse_one(text)
     if role.value in MAY[text].split():
-        allowed(by, statement)
+        allowed(by, statement, declares=declares(statement))
     else:
         with pytest.raises(RightError, match=f"token:ci is a {role.value}") as raised:
-            allowed(by, statement)
+            allowed(by, statement, declares=declares(statement))
         assert (raised.value.code, raised.value.http_status, raised.value.sqlstate) == (
             "E-RIGHT",
             403,
@@ -58,7 +61,7 @@ def test_every_role_has_its_rights_and_what_no_table_names_is_denied() -> None:
     assert RIGHTS[Role.OWNER] == frozenset(Right)
     assert all(may(by, right) for by in (person("anna"), job("serve"), reconciler("prod")) for right in Right)
     with pytest.raises(RightError, match="no right is declared"):
-        allowed(person("anna"), object())
+        allowed(person("anna"), object(), declares=False)
     with pytest.raises(RightError, match=r"POST /x needs the right to predict.*reader"):
         require(token("t", Role.READER), Right.PREDICT, "POST /x")
 

@@ -5,9 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.core.errors import TilthError
-from tilth.resources.compiler import Facts, compile  # noqa: A004
+from tilth.kinds import (
+    compile,  # noqa: A004
+    parse,
+)
+from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
-from tilth.sql.language.parser import parse
 from tilth.sql.language.statements import Kind
 
 FACTS = Facts(

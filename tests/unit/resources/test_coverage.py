@@ -3,8 +3,11 @@
 import pytest
 
 from tilth.core.errors import ProjectError
-from tilth.resources.compiler import Facts, compile  # noqa: A004
-from tilth.sql.language.parser import parse
+from tilth.kinds import (
+    compile,  # noqa: A004
+    parse,
+)
+from tilth.resources.facts import Facts
 
 FACTS = Facts(("auto", "linear"), {}, ("files",))
 SOURCE = "CREATE SOURCE s ENGINE files WITH (path = 'd'); CREATE MODEL m PREDICT y FROM (SELECT * FROM s.t)"

@@ -3,9 +3,12 @@
 import pytest
 
 from tilth.core.errors import CycleError, TilthError
-from tilth.resources.compiler import Facts, compile  # noqa: A004
+from tilth.kinds import (
+    compile,  # noqa: A004
+    parse,
+)
+from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
-from tilth.sql.language.parser import parse
 from tilth.sql.language.statements import Kind
 
 FACTS = Facts(("auto", "lightgbm", "sklearn"), {}, ("sqlite", "files", "postgres"))

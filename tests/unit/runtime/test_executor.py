@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
+from tilth.kinds import compile as compiled
+from tilth.kinds import parse
 from tilth.plan.actions import DeployEndpoint
 from tilth.plan.snapshot import Pointer
 from tilth.ports.progress import Silent
-from tilth.resources.compiler import Facts
-from tilth.resources.compiler import compile as compiled
+from tilth.resources.facts import Facts
 from tilth.runtime.applying.executor import DONE, HELD, _deploy, _Run
-from tilth.sql.language.parser import parse
 from tilth.sql.language.statements import Kind
 
 GRAPH = compiled(

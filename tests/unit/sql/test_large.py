@@ -6,9 +6,9 @@ import pytest
 
 from tilth.core.errors import LanguageError
 from tilth.core.schema import DataType, Field, Schema
+from tilth.kinds import parse
 from tilth.sql.language import trees
-from tilth.sql.language.parser import parse
-from tilth.sql.queries import lineage
+from tilth.sql.queries import reads
 from tilth.sql.queries.rewrite import ModelShape, predictions
 
 SCHEMAS = {"d": Schema((Field("a", DataType.INTEGER), Field("x", DataType.INTEGER)))}
@@ -18,8 +18,8 @@ SHAPES = {"late": ModelShape(("x",), ("late",))}
 def understood(sql: str) -> None:
     parse(sql)
     if not sql.startswith("CREATE"):
-        lineage.tables(sql)
-        lineage.scans(sql, SCHEMAS)
+        reads.tables(sql)
+        reads.scans(sql, SCHEMAS)
         predictions(sql, SHAPES, SCHEMAS)
 
 

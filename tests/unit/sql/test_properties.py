@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.core.errors import TilthError
+from tilth.kinds import KINDS, parse, parse_one, show
+from tilth.kinds.model.grammar import SIGNALS
 from tilth.sql.language import statements as s
-from tilth.sql.language.models import SIGNALS
 from tilth.sql.language.normal import normal
-from tilth.sql.language.parser import parse, parse_one
-from tilth.sql.language.printer import show
 from tilth.sql.language.tokens import RESERVED, Cursor
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=12)
@@ -154,7 +153,7 @@ ENDPOINT = st.builds(
     FLAG,
 )
 ACTION = st.one_of(
-    st.builds(s.Drop, st.sampled_from(list(s.Kind)), NAME, FLAG),
+    st.builds(s.Drop, st.sampled_from(KINDS.order), NAME, FLAG),
     st.builds(s.PlanStatement, st.none() | NAME),
     st.builds(s.ApplyStatement, st.none() | NAME),
     st.builds(s.PromoteEnvironment, NAME, NAME),

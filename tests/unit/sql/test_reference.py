@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from tilth.core.errors import UnsupportedError
-from tilth.resources.compiler import Facts, compile  # noqa: A004
+from tilth.kinds import KINDS, compile, declares, parse, show  # noqa: A004
+from tilth.resources.facts import Facts
 from tilth.sql.language import actions, parser
 from tilth.sql.language import statements as s
-from tilth.sql.language.parser import parse
-from tilth.sql.language.printer import show
 
 TEXT = (Path(__file__).parents[3] / "docs" / "language.md").read_text("utf-8")
 EXAMPLES = re.findall(r"^```sql\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
@@ -18,22 +17,19 @@ STATEMENTS = [x for e in EXAMPLES for x in parse(e, "language.md")]
 
 
 def test_every_statement_has_an_example() -> None:
-    assert {type(x) for x in STATEMENTS} == set(s.Statement.__args__)  # type: ignore[attr-defined]
+    said = {*(k.statement for k in KINDS), *s.Action.__args__, s.Drop, s.Select}  # type: ignore[attr-defined]
+    assert {type(x) for x in STATEMENTS} == said
     assert all(parse(show(x)) == (x,) for x in STATEMENTS)
 
 
 def test_every_verb_and_kind_has_a_heading() -> None:
     headings = " ".join(re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE))
-    for word in {*parser.VERBS, *actions.KINDS} - {"WITH", "FROM", "VALUES", "CREATE"}:
+    for word in {*parser.VERBS, *(k.keyword for k in KINDS.order)} - {"WITH", "FROM", "VALUES", "CREATE"}:
         assert word in headings, word
 
 
 def test_the_declarations_are_a_project() -> None:
-    declared = [
-        x
-        for x in STATEMENTS
-        if isinstance(x, s.CreateSource | s.CreateDataset | s.CreateModel | s.CreateEndpoint)
-    ]
+    declared = [x for x in STATEMENTS if declares(x)]
     graph = compile(declared, Facts(("auto", "sklearn", "lightgbm"), {}, ("files", "postgres", "sqlite")))
     assert [r.name for r in graph.upstream("late_api")] == ["ops", "wx", "departures", "late"]
 

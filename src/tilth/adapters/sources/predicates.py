@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 from tilth.core.errors import UnsupportedError
 from tilth.core.names import literal, quoted
-from tilth.ports.source import Literal, Predicate
+from tilth.core.scan import Literal, Predicate
 
 
 def condition(where: Predicate, column: str | None = None) -> str:

@@ -98,7 +98,7 @@ def _give_up() -> None:
 
 def _answer(session: Session, line: show.Line, text: str, form: str, limit: int) -> bool:
     """Perform the text's statements and print what each answers; whether a candidate was refused."""
-    from tilth.sql.language.parser import parse, parse_one
+    from tilth.kinds import parse, parse_one
 
     refused = False
     for one in parse(text) or (parse_one(text),):

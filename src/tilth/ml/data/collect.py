@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, cast
 
 from tilth.core.errors import CheckFailedError, DamagedError, DataError, ProjectError
 from tilth.core.names import quoted
+from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import Instant
 from tilth.ml.data import checks as checking
@@ -38,7 +39,7 @@ from tilth.ports.blobs import Blobs
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import CheckResult, Manifest, Part, QuarantineFile
-from tilth.ports.source import Notice, Scan, Source
+from tilth.ports.source import Notice, Source
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CheckKind, CreateDataset, OnFail
 

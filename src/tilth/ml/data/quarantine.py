@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.names import quoted
+from tilth.core.scan import Scan
 from tilth.ml.data.checks import ROWS, Checks, bad, reasons
 from tilth.ports.blobs import Blobs
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.snapshots import QuarantineFile
-from tilth.ports.source import Scan, Source
+from tilth.ports.source import Source
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import Position, UnknownNameError
 from tilth.core.names import did_you_mean
+from tilth.core.scan import Predicate, Scan
 from tilth.core.schema import Schema
 from tilth.ml.data import snapshots
 from tilth.ml.data.exact import Place, plain_array
@@ -24,9 +25,9 @@ from tilth.ports.blobs import Blobs
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.limits import Limits
 from tilth.ports.snapshots import Manifest
-from tilth.ports.source import Notice, Predicate, Scan, Source
+from tilth.ports.source import Notice, Source
 from tilth.ports.streams import closing
-from tilth.sql.queries import lineage
+from tilth.sql.queries import origins, reads
 from tilth.sql.queries.twins import settled
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def schemas_of(
 ) -> dict[str, Schema]:
     """The schemas of all tables that the query names: `source.table`, or a dataset's name. `at`: where it is written."""
     out: dict[str, Schema] = {}
-    for use in lineage.tables(sql, at):
+    for use in reads.tables(sql, at):
         name = f"{use.schema}.{use.name}" if use.schema else use.name
         if name in out:
             continue
@@ -92,7 +93,7 @@ def schemas_of(
     return settled(sql, out, at)
 
 
-def _schema(use: lineage.TableUse, sources: Mapping[str, Source], datasets: Mapping[str, Manifest]) -> Schema:
+def _schema(use: reads.TableUse, sources: Mapping[str, Source], datasets: Mapping[str, Manifest]) -> Schema:
     if use.schema:
         return find_source(use.schema, sources).describe(use.name)
     found = next((m for n, m in datasets.items() if n.lower() == use.name.lower()), None)
@@ -136,8 +137,8 @@ def open_inputs(
     """The inputs of the query, ready to be run once (with `hold`, as often as one likes), until they are closed."""
     reading = Reading(dict(schemas))
     try:
-        alone = len(lineage.tables(sql)) == 1
-        wanted = {_name(s.schema, s.table).lower(): s for s in lineage.scans(sql, schemas)}
+        alone = len(reads.tables(sql)) == 1
+        wanted = {_name(s.schema, s.scan.table).lower(): s.scan for s in reads.scans(sql, schemas)}
         bound = _bound(sql, schemas, since)
         for name in schemas:
             space, _, table = name.partition(".")
@@ -160,15 +161,15 @@ def _name(schema: str | None, table: str) -> str:
     return f"{schema}.{table}" if schema else table
 
 
-def _scan(table: str, found: lineage.TableScan | None, extra: tuple[Predicate, ...]) -> Scan:
+def _scan(table: str, found: Scan | None, extra: tuple[Predicate, ...]) -> Scan:
     if found is None:
         return Scan(table, None, extra)
-    return Scan(table, found.columns, (*(Predicate(f.column, f.op, f.value) for f in found.filters), *extra))
+    return Scan(table, found.columns, (*found.where, *extra))
 
 
 def _bound(sql: str, schemas: Mapping[str, Schema], since: Since | None) -> tuple[str, Predicate] | None:
     """The table and predicate that a lower bound on the result's column amounts to, when that is certain."""
-    found = lineage.origin(sql, since.column, schemas) if since else None
+    found = origins.origin(sql, since.column, schemas) if since else None
     if since is None or found is None or not found[0]:
         return None
     return _name(found[0], found[1]).lower(), Predicate(found[2], ">=", since.start)

@@ -19,6 +19,7 @@ from tilth.core.figures import figure
 from tilth.core.names import did_you_mean
 from tilth.ml.judging.evidence import Evidence, Gain, numbered, sign_of
 from tilth.ml.model.metrics import evaluate, higher_is_better
+from tilth.sql.language.statements import PromoteRule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     Array: TypeAlias = "npt.NDArray[np.float64]"
 
 PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
-RULES = ("better", "not_worse_by", "manual")
+RULES = tuple(r.value for r in PromoteRule)
 SAME = "The candidate answers every row as the champion does."
 SLICE_ERROR = 0.05  # of refusing an equal candidate for a slice, over all slices
 SLICE_VALUES = 50  # of a column, the most frequent

@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import ResourceLimitError, TargetError, TrainingError
+from tilth.core.metrics import DECISIONS
 from tilth.ml.judging import split
 from tilth.ml.learning import evaluation, target
 from tilth.ml.learning.curves import fit_curve
 from tilth.ml.model.curve import Curve, threshold
-from tilth.ml.model.metrics import DECISIONS, higher_is_better
+from tilth.ml.model.metrics import higher_is_better
 from tilth.ml.model.preparation import Preparation
 from tilth.ml.model.spec import TrainingSpec, check_metric
 from tilth.ports.learning import Budget, Fitted, Learner, Task

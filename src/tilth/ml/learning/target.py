@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import TargetError
+from tilth.core.metrics import BY_KIND
 from tilth.core.names import literal
 from tilth.core.schema import DataType
-from tilth.ml.model.metrics import BY_KIND
 from tilth.ports.arrow import data_type
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from tilth.core.errors import DataError, ProjectError
+from tilth.core.metrics import BY_KIND, DECISIONS, HIGHER, NAMES
 from tilth.core.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
     Metric: TypeAlias = Callable[[Array, Array], float]
 
 SMALLEST = 1e-15
-DECISIONS = frozenset({"accuracy", "f1"})  # metrics of classes, not of probabilities
-HIGHER = frozenset({"roc_auc", "accuracy", "f1", "r2"})
-BY_KIND = {
-    "binary": ("roc_auc", "log_loss", "accuracy", "f1", "brier"),
-    "multiclass": ("log_loss", "accuracy", "f1", "brier"),
-    "regression": ("rmse", "mae", "r2", "mape"),
-}
 
 
 def higher_is_better(metric: str) -> bool:
@@ -186,9 +180,8 @@ def _metrics() -> dict[str, Metric]:
 
 
 def _known(metric: str) -> None:
-    known = {m for metrics in BY_KIND.values() for m in metrics}
-    if metric not in known:
-        raise ProjectError(f"There is no metric `{metric}`.", hint=did_you_mean(metric, known, "metrics"))
+    if metric not in NAMES:
+        raise ProjectError(f"There is no metric `{metric}`.", hint=did_you_mean(metric, NAMES, "metrics"))
 
 
 def _of_truth(truth: Array, output: Array) -> Array:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from tilth.core.errors import ProjectError
+from tilth.core.metrics import BY_KIND
 from tilth.core.names import did_you_mean
-from tilth.ml.model.metrics import BY_KIND
 
 ENGINES = ("auto", "lightgbm", "linear", "sklearn")
 

@@ -19,7 +19,7 @@ from tilth.ports.source import Source
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.sql.language.statements import CreateDataset, CreateEndpoint, CreateModel, DatasetRef, Query
-from tilth.sql.queries import lineage
+from tilth.sql.queries import reads
 from tilth.sql.queries.twins import settled
 
 
@@ -73,7 +73,7 @@ def _described(
 ) -> Schema:
     """The columns of a query's result, without reading a row."""
     schemas: dict[str, Schema] = {}
-    for use in lineage.tables(query.sql, query.position):
+    for use in reads.tables(query.sql, query.position):
         try:
             if use.schema:
                 found = find_source(use.schema, sources).describe(use.name)

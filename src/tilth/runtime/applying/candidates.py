@@ -17,6 +17,7 @@ from typing import Any
 from tilth.core.errors import TamperError, TilthError
 from tilth.core.schema import Schema
 from tilth.core.time import show_instant
+from tilth.kinds.model.rules import USING_DEFAULTS
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import seal
 from tilth.ml.data import snapshots
@@ -28,7 +29,7 @@ from tilth.ports.progress import Progress
 from tilth.ports.snapshots import Manifest
 from tilth.ports.state import Row
 from tilth.resources.kinds import Resource
-from tilth.resources.rules import USING_DEFAULTS, duration_of
+from tilth.resources.rules import duration_of
 from tilth.runtime import members
 from tilth.runtime.applying import notices
 from tilth.runtime.applying.binding import slices_of

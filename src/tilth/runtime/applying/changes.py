@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tilth.core.errors import TilthError
+from tilth.kinds import plan
 from tilth.plan.actions import Note, Plan
-from tilth.plan.planner import plan
 from tilth.ports.source import Source
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource

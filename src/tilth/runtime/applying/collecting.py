@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import CheckFailedError
+from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import show_instant
 from tilth.ml.data.collect import Collected, collect
@@ -20,7 +21,7 @@ from tilth.ml.data.snapshots import plain_schema
 from tilth.ports.arrow import schema_of
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import CheckResult, Manifest
-from tilth.ports.source import Scan, Source
+from tilth.ports.source import Source
 from tilth.ports.state import Change
 from tilth.resources.kinds import Resource
 from tilth.runtime.applying import notices

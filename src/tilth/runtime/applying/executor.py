@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from tilth.core.errors import ProjectError, TilthError
 from tilth.core.figures import figure
+from tilth.kinds import KINDS, alone
+from tilth.kinds import plan as planned
 from tilth.ml.data import windows
 from tilth.ml.data.collect import VOLUME, Collected
 from tilth.plan.actions import (
@@ -28,8 +30,6 @@ from tilth.plan.actions import (
     ShareVersion,
     TrainModel,
 )
-from tilth.plan.alone import alone
-from tilth.plan.planner import plan as planned
 from tilth.plan.snapshot import Pointer
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import Manifest
@@ -222,7 +222,7 @@ def _waits(run: _Run, action: Action, lost: dict[str, str]) -> str | None:
 def _one(run: _Run, action: Action, waits: str | None) -> Did:
     """Run one action with its row in `runs`; an error becomes part of the result."""
     started = time.monotonic()
-    number = runs.start(run.work, run.environment, run.actor, action, _kind(action))
+    number = runs.start(run.work, run.environment, run.actor, action)
     run.jobs.restart()
     run.told = ()
     try:
@@ -243,13 +243,9 @@ def _finish(run: _Run, number: int, status: str, seconds: float, error: str | No
     runs.finish(run.work, run.actor, number, status, seconds, error, run.jobs.peak)
 
 
-def _kind(action: Action) -> Kind:
-    return action.kind if isinstance(action, DropResource | Redeclare) else _KINDS[type(action)]
-
-
 def _publish(run: _Run, before: Iterable[Pointer], todo: Plan, did: tuple[Did, ...]) -> int:
     """The generation that holds what stands now; the old number when nothing moved."""
-    order = list(Kind)
+    order = KINDS.order
     pointers = tuple(sorted(run.pointers.values(), key=lambda p: (order.index(p.kind), p.name)))
     if set(pointers) == set(before):
         return todo.generation
@@ -465,12 +461,4 @@ HANDLERS: Mapping[type, Callable[[_Run, Action], Result]] = {
     DeployEndpoint: _deploy,
     Redeclare: _redeclare,
     DropResource: _drop,
-}
-_KINDS: Mapping[type, Kind] = {
-    DeclareSource: Kind.SOURCE,
-    CollectDataset: Kind.DATASET,
-    ShareSnapshot: Kind.DATASET,
-    TrainModel: Kind.MODEL,
-    ShareVersion: Kind.MODEL,
-    DeployEndpoint: Kind.ENDPOINT,
 }

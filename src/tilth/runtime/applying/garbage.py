@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tilth.core.time import Instant, show_instant
+from tilth.kinds import parse_one
 from tilth.ports.state import Change, Row, State
 from tilth.resources.rules import duration_of
 from tilth.runtime.applying.executor import MAKING
 from tilth.runtime.workspace import Workspace, read_manifest
-from tilth.sql.language.parser import parse_one
 from tilth.sql.language.statements import CreateModel, Kind
 
 WINDOW = timedelta(days=7)  # of served predictions that a look takes in, before the time that labels take

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean
+from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import naive, parse_instant
+from tilth.kinds import parse_one
 from tilth.ml.data.snapshots import file_rows, plain_schema
 from tilth.plan.snapshot import Pointer
 from tilth.ports.arrow import schema_of
-from tilth.ports.source import Scan
 from tilth.ports.state import Row
 from tilth.runtime.applying import notices
 from tilth.runtime.record import generations
 from tilth.runtime.record.revisions import declaration
 from tilth.runtime.workspace import Workspace, manifest_of, version_of
-from tilth.sql.language.parser import parse_one
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CreateDataset, CreateSource, Kind
 

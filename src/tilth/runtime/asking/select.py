@@ -31,7 +31,7 @@ from tilth.runtime.asking.scoring import Through, fitting, honest, predicted, th
 from tilth.runtime.record import generations
 from tilth.runtime.workspace import Workspace, manifest_of, version_of, version_row
 from tilth.sql.language.statements import Kind, Select
-from tilth.sql.queries import lineage
+from tilth.sql.queries import reads
 from tilth.sql.queries.rewrite import (
     JoinPrediction,
     ModelShape,
@@ -92,7 +92,7 @@ def select(
     text, pins = time_travel(sql)
     stack = ExitStack()
     try:
-        names = [(u.schema or "").lower() for u in lineage.tables(text, statement.position)]
+        names = [(u.schema or "").lower() for u in reads.tables(text, statement.position)]
         opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
         opened[catalog.NAME] = catalog.SystemTables(work)
         datasets = _datasets(work, environment, pins)
@@ -151,7 +151,7 @@ class _Query:
     told: list[str]  # what people should know of the answer, once it is read
 
     def run(self) -> pa.RecordBatchReader:
-        uses = lineage.tables(self.text, self.at)
+        uses = reads.tables(self.text, self.at)
         named = {u.name.lower() for u in uses if u.schema is None}
         shapes = {n: self._shape(n) for n in self.models.pointed if n in named}
         self._known(uses, shapes)
@@ -168,7 +168,7 @@ class _Query:
             return self._one(split)
         return self._many(split)
 
-    def _known(self, uses: tuple[lineage.TableUse, ...], shapes: Mapping[str, ModelShape]) -> None:
+    def _known(self, uses: tuple[reads.TableUse, ...], shapes: Mapping[str, ModelShape]) -> None:
         for use in uses:
             if use.schema is None and use.name.lower() not in {*shapes, *self.datasets}:
                 names = {*self.models.pointed, *self.datasets}
@@ -187,7 +187,7 @@ class _Query:
         maps = tuple(o.name for o in found.outputs if o.type is DataType.SHARES)
         return ModelShape(input_names(found), outputs, maps)
 
-    def _schema(self, use: lineage.TableUse) -> tuple[str, Schema]:
+    def _schema(self, use: reads.TableUse) -> tuple[str, Schema]:
         if use.schema is None:
             return use.name, self.datasets[use.name.lower()].schema
         try:
@@ -241,7 +241,7 @@ class _Query:
 
     def _others(self, outer: str) -> reading.Reading:
         """The tables that the rest of the query names besides the predicted rows: in a subquery, say."""
-        uses = [u for u in lineage.tables(outer) if u.name != PREDICTED]
+        uses = [u for u in reads.tables(outer) if u.name != PREDICTED]
         schemas = dict(self._schema(u) for u in uses)
         return reading.open_inputs(outer, schemas, self.sources, self.datasets, self.work.blobs, hold=True)
 

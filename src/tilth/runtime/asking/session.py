@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import LanguageError, ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
+from tilth.kinds import declares, parse
 from tilth.ml.model.answerer import of_rows
 from tilth.plan.actions import CollectDataset, Plan, TrainModel
 from tilth.plan.explain import facts, words
@@ -24,13 +25,9 @@ from tilth.runtime.applying.executor import Applied, Did
 from tilth.runtime.asking import select
 from tilth.runtime.record import generations
 from tilth.runtime.workspace import Workspace
-from tilth.sql.language.parser import parse
 from tilth.sql.language.statements import (
     ApplyStatement,
-    CreateDataset,
-    CreateEndpoint,
     CreateModel,
-    CreateSource,
     Declaration,
     Drill,
     Drop,
@@ -110,7 +107,7 @@ class Session:
 
     def perform(self, statement: Statement) -> Result:
         """Perform one statement."""
-        if isinstance(statement, CreateSource | CreateDataset | CreateModel | CreateEndpoint):
+        if declares(statement):
             return self._create(statement)
         return _PERFORM[type(statement)](self, statement)
 

@@ -16,8 +16,8 @@ from datetime import timedelta
 
 from tilth.core.errors import BusyError, StateChangedError, StorageError, TilthError
 from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.kinds import plan as planned
 from tilth.plan.actions import Action, Plan
-from tilth.plan.planner import plan as planned
 from tilth.plan.snapshot import Current
 from tilth.ports.progress import Progress, Silent
 from tilth.resources.graph import Graph
@@ -238,7 +238,7 @@ class Reconciler:
                 "start_run",
                 environment=self._environment,
                 action=type(action).__name__,
-                kind=executor._kind(action).value,
+                kind=action.kind.value,
                 name=action.name,
                 reason=action.reason,
                 pid=os.getpid(),

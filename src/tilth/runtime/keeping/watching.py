@@ -18,6 +18,7 @@ from tilth.core.errors import TilthError
 from tilth.core.figures import figure
 from tilth.core.schema import Schema
 from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.kinds import parse_one
 from tilth.ml.data.drift import WINDOW
 from tilth.ml.data.snapshots import file_rows
 from tilth.ml.watching.logged import Answers, Watched, decode
@@ -33,7 +34,6 @@ from tilth.runtime.keeping import tuning
 from tilth.runtime.record.generations import pointers_of
 from tilth.runtime.record.revisions import answering, declaration
 from tilth.runtime.workspace import Workspace, manifest_of, verified, version_row
-from tilth.sql.language.parser import parse_one
 from tilth.sql.language.statements import CreateDataset, CreateModel, DatasetRef, Kind, Outcomes
 
 if TYPE_CHECKING:

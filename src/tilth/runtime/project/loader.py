@@ -12,16 +12,10 @@ from collections.abc import Iterator
 from typing import NoReturn
 
 from tilth.core.errors import LanguageError, ProjectError, StorageError
+from tilth.kinds import declares, parse
 from tilth.ports import places
 from tilth.runtime.project.settings import FILE
-from tilth.sql.language.parser import parse
-from tilth.sql.language.statements import (
-    CreateDataset,
-    CreateEndpoint,
-    CreateModel,
-    CreateSource,
-    Declaration,
-)
+from tilth.sql.language.statements import Declaration
 
 LIMIT = 16 << 20  # bytes of one file
 HOME = ".tilth"
@@ -54,7 +48,7 @@ def declarations(root: str) -> tuple[Declaration, ...]:
     for path in paths:
         name = os.path.relpath(path, root)
         for statement in parse(places.read_text(path, root, LIMIT, shown=name), name):
-            if not isinstance(statement, CreateSource | CreateDataset | CreateModel | CreateEndpoint):
+            if not declares(statement):
                 raise LanguageError(
                     f"{name} holds a {type(statement).__name__}; the files of a project only declare.",
                     hint="Keep CREATE statements in files; give the others to `tilth sql`.",

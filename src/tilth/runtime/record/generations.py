@@ -12,12 +12,12 @@ from tilth.core.canonical import canonical, digest
 from tilth.core.errors import GateRefusedError, ProjectError, StateChangedError, UnknownNameError
 from tilth.core.names import did_you_mean, is_environment_name
 from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.kinds import parse_one
 from tilth.plan.snapshot import SERVING, Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
 from tilth.ports import registry
 from tilth.ports.learning import learning_of
 from tilth.ports.state import Change, Row, State
 from tilth.runtime.record.revisions import deploy
-from tilth.sql.language.parser import parse_one
 from tilth.sql.language.statements import CreateModel, Kind, Promote, PromoteRule
 
 HISTORY = "1970-01-01T00:00:00.000000Z"

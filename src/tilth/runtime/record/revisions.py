@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from tilth.core.errors import ProjectError
 from tilth.core.time import parse_instant, show_instant
+from tilth.kinds import parse_one
 from tilth.ml.watching.rollout import Stage, start
 from tilth.plan.snapshot import Pointer
 from tilth.ports.state import Change, Row
-from tilth.sql.language.parser import parse_one
 from tilth.sql.language.statements import CreateEndpoint, Kind, Rollout
 
 SUPERSEDED = "superseded"

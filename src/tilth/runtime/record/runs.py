@@ -7,10 +7,9 @@ import os
 from tilth.core.time import show_instant
 from tilth.plan.actions import Action
 from tilth.runtime.workspace import Workspace
-from tilth.sql.language.statements import Kind
 
 
-def start(work: Workspace, environment: str, actor: str, action: Action, kind: Kind) -> int:
+def start(work: Workspace, environment: str, actor: str, action: Action) -> int:
     """The number of the run that begins now."""
     at = show_instant(work.clock.now())
     with work.state.change(actor, at) as change:
@@ -18,7 +17,7 @@ def start(work: Workspace, environment: str, actor: str, action: Action, kind: K
             "start_run",
             environment=environment,
             action=type(action).__name__,
-            kind=kind.value,
+            kind=action.kind.value,
             name=action.name,
             reason=action.reason,
             pid=os.getpid(),

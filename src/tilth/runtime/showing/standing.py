@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from tilth.kinds import KINDS
 from tilth.ports.state import Row
 from tilth.runtime.applying import notices
 from tilth.runtime.record import generations
@@ -31,7 +32,7 @@ def standing(work: Workspace, environment: str) -> dict[str, Any]:
     if not number:
         return {**NEVER, "environment": environment, "damage": _damage(work)}
     row = work.state.read("generation", environment=environment, number=number)[0]
-    of = {kind: [p for p in pointers if p.kind is kind] for kind in Kind}
+    of = {kind: [p for p in pointers if p.kind is kind] for kind in KINDS.order}
     return {
         "environment": environment,
         "generation": number,

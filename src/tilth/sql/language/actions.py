@@ -5,11 +5,11 @@ Each function begins after the verb.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NoReturn
 
 from tilth.core.errors import Position, UnsupportedError
 from tilth.sql.language import clauses, values
-from tilth.sql.language.models import using
 from tilth.sql.language.statements import (
     ApplyStatement,
     Drill,
@@ -26,7 +26,6 @@ from tilth.sql.language.statements import (
 )
 from tilth.sql.language.tokens import Cursor
 
-KINDS = {k.name: k for k in Kind}
 _DRILLS = {d.name: d for d in DrillKind}
 LATER = {
     "STREAM": "streams",
@@ -50,25 +49,25 @@ LATER = {
 }
 
 
-def kind_fails(c: Cursor, verb: str) -> NoReturn:
+def kind_fails(c: Cursor, verb: str, kinds: Iterable[str]) -> NoReturn:
     """Raise what fits: a kind that comes later, a misspelt one, or none at all."""
-    word = c.key
+    word, kinds = c.key, tuple(kinds)
     if word in LATER:
         raise UnsupportedError(
             f"{verb} {word}: {LATER[word]} are not in this version.",
-            hint=f"This version has {verb} {' | '.join(KINDS)}.",
+            hint=f"This version has {verb} {' | '.join(kinds)}.",
             where=c.position(),
         )
     if c.at_word:
-        raise c.unknown(f"`{c.word}` is not something to {verb}.", word, KINDS, "kinds")
-    c.fail(f"Expected a kind after {verb}{c.instead()}.", f"Write {verb} {' | '.join(KINDS)}.")
+        raise c.unknown(f"`{c.word}` is not something to {verb}.", word, kinds, "kinds")
+    c.fail(f"Expected a kind after {verb}{c.instead()}.", f"Write {verb} {' | '.join(kinds)}.")
 
 
-def drop(c: Cursor, where: Position) -> Drop:
-    """`SOURCE|DATASET|MODEL|ENDPOINT [IF EXISTS] name`."""
-    if c.key not in KINDS:
-        kind_fails(c, "DROP")
-    kind = KINDS[c.text_token().upper()]
+def drop(c: Cursor, where: Position, kinds: Iterable[str]) -> Drop:
+    """`kind [IF EXISTS] name`."""
+    if c.key not in kinds:
+        kind_fails(c, "DROP", kinds)
+    kind = Kind(c.text_token().lower())
     exists = c.take("IF", "EXISTS")
     return Drop(kind, c.name(f"the {kind}'s name", fold=True), exists, where)
 
@@ -124,7 +123,7 @@ def _model_name(c: Cursor) -> str:
 def retrain(c: Cursor) -> RetrainModel:
     """`[MODEL] m [USING k = v, ...]`."""
     name = _model_name(c)
-    return RetrainModel(name, using(c) if c.take("USING") else Options())
+    return RetrainModel(name, values.using(c) if c.take("USING") else Options())
 
 
 def explain(c: Cursor, where: Position) -> ExplainPredict:

@@ -1,4 +1,4 @@
-"""What the CREATE parsers share: clauses that may stand in any order, each once, and the head of a statement."""
+"""What the CREATE parsers share: clauses that may stand in any order, each once, the head of a statement, and its query."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import TypeVar
 
 from tilth.core.errors import LanguageError
 from tilth.core.names import nearest
+from tilth.sql.language.statements import Query
 from tilth.sql.language.tokens import Cursor
 
 T = TypeVar("T")
+QUERY_WORDS = frozenset({"SELECT", "WITH", "FROM", "VALUES", "("})
 
 
 def head(c: Cursor, what: str) -> tuple[bool, str]:
@@ -65,3 +67,10 @@ def choice(c: Cursor, known: Mapping[str, T], what: str, where: str) -> T:
     raise c.problem(
         f"Expected a {what} of {where} here{c.instead()}.", f"{what.capitalize()}s: {', '.join(known)}."
     )
+
+
+def rest(c: Cursor, start: int) -> Query:
+    """The query from token `start` to the end of the statement, verbatim."""
+    c.i = start
+    c.skip_to(frozenset({";"}))
+    return Query(c.slice(start, c.i), c.position(start))

@@ -1,24 +1,22 @@
 """Text to statements. The grammar is composed: our own cursor over tokens, queries kept verbatim.
 
-`parse` reads a file or a prompt's input; what each statement consists of is in `parse_resources`, `parse_models`
-and `parse_actions`. Queries are not looked into here: `lineage` and `rewrite` do that. The inverse is `printer`.
+`parse` reads a file or a prompt's input. How a CREATE is read is said by its kind, and the statements that act are in
+`actions`. Queries are not looked into here: the room `queries` does that. The inverse is `printer`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from tilth.core.errors import LanguageError, Position, UnsupportedError
-from tilth.sql.language import actions, models, resources
+from tilth.sql.language import actions, clauses
 from tilth.sql.language.statements import Declaration, Select, Statement
 from tilth.sql.language.tokens import Cursor
 
-_KINDS: dict[str, Callable[[Cursor, bool, Position], Declaration]] = {
-    "SOURCE": resources.source,
-    "DATASET": resources.dataset,
-    "MODEL": models.model,
-    "ENDPOINT": resources.endpoint,
-}
+Parse: TypeAlias = Callable[[Cursor, bool, Position], Declaration]
+"""Reads a CREATE after the word of its kind: the cursor, whether OR REPLACE stood before it, and where it begins."""
+
 _ACTIONS: dict[str, Callable[[Cursor], Statement]] = {
     "PLAN": actions.plan,
     "APPLY": actions.apply,
@@ -55,10 +53,10 @@ _LATER = frozenset(
 )
 
 
-def parse(text: str, file: str | None = None) -> tuple[Statement, ...]:
+def parse(text: str, kinds: Mapping[str, Parse], file: str | None = None) -> tuple[Statement, ...]:
     """The statements of a text, in order; LanguageError or UnsupportedError with the place of the first problem.
 
-    A byte order mark, which some editors write at the beginning of a file, is passed over.
+    `kinds` read the CREATE statements, by the word after CREATE. A byte order mark, which some editors write at the beginning of a file, is passed over.
     """
     c = Cursor(text.removeprefix("\ufeff"), file)
     out: list[Statement] = []
@@ -66,7 +64,7 @@ def parse(text: str, file: str | None = None) -> tuple[Statement, ...]:
         if c.take(";"):
             continue
         try:
-            out.append(_statement(c))
+            out.append(_statement(c, kinds))
         except RecursionError:
             raise LanguageError("This statement is nested too deeply.", hint="Split it.") from None
         if not c.at_end:
@@ -77,9 +75,9 @@ def parse(text: str, file: str | None = None) -> tuple[Statement, ...]:
     return tuple(out)
 
 
-def parse_one(text: str, file: str | None = None) -> Statement:
+def parse_one(text: str, kinds: Mapping[str, Parse], file: str | None = None) -> Statement:
     """The one statement of a text; LanguageError when there are none or several."""
-    found = parse(text, file)
+    found = parse(text, kinds, file)
     if len(found) != 1:
         raise LanguageError(
             "There is no statement in this text."
@@ -91,20 +89,20 @@ def parse_one(text: str, file: str | None = None) -> Statement:
     return found[0]
 
 
-def _statement(c: Cursor) -> Statement:
+def _statement(c: Cursor, kinds: Mapping[str, Parse]) -> Statement:
     verb, start = c.key, c.i
-    if verb in resources.QUERY_WORDS:
-        query = resources.rest(c, start)
+    if verb in clauses.QUERY_WORDS:
+        query = clauses.rest(c, start)
         return Select(query.sql, query.position)
     where = c.position()
     if verb == "CREATE":
-        return _create(c)
+        return _create(c, kinds)
     if verb in _ACTIONS:
         c.i += 1
         return _ACTIONS[verb](c)
     if verb == "DROP":
         c.i += 1
-        return actions.drop(c, where)
+        return actions.drop(c, where, kinds)
     if verb == "EXPLAIN":
         c.i += 1
         return actions.explain(c, where)
@@ -117,13 +115,13 @@ def _statement(c: Cursor) -> Statement:
     raise c.unknown(f"`{c.word}` does not begin a statement.", verb, VERBS, "statements")
 
 
-def _create(c: Cursor) -> Declaration:
+def _create(c: Cursor, kinds: Mapping[str, Parse]) -> Declaration:
     start = c.i
     c.i += 1
     or_replace = c.take("OR", "REPLACE")
-    if c.key not in _KINDS:
-        actions.kind_fails(c, "CREATE")
+    if c.key not in kinds:
+        actions.kind_fails(c, "CREATE", kinds)
     kind = c.key
     c.i += 1
     where = c.position(start, min(c.i + 1, len(c.tokens)))
-    return _KINDS[kind](c, or_replace, where)
+    return kinds[kind](c, or_replace, where)

@@ -9,18 +9,42 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 from tilth.core.errors import Position
 
 
-class Kind(StrEnum):
-    """The kinds of resource. Each name has exactly one kind."""
+class Kind(str):
+    """A kind of resource, by its word, as the state keeps it; equal words are one value, so that `is` compares them.
 
-    SOURCE = "source"
-    DATASET = "dataset"
-    MODEL = "model"
-    ENDPOINT = "endpoint"
+    Which kinds there are is said by the table of `tilth.kinds`; the constants are those whose statements stand here.
+
+    >>> Kind("model") is Kind.MODEL
+    True
+    """
+
+    __slots__ = ()
+    SOURCE: ClassVar[Kind]
+    DATASET: ClassVar[Kind]
+    MODEL: ClassVar[Kind]
+    ENDPOINT: ClassVar[Kind]
+
+    def __new__(cls, word: str) -> Kind:  # noqa: PYI034 - one value a word, not one a call
+        return _KINDS.setdefault(word, super().__new__(cls, word))
+
+    @property
+    def value(self) -> str:
+        """The word as a plain string."""
+        return str(self)
+
+    @property
+    def keyword(self) -> str:
+        """The word as it is written after CREATE and DROP."""
+        return self.upper()
+
+
+_KINDS: dict[str, Kind] = {}
+Kind.SOURCE, Kind.DATASET, Kind.MODEL, Kind.ENDPOINT = map(Kind, ("source", "dataset", "model", "endpoint"))
 
 
 class OnFail(StrEnum):
@@ -104,8 +128,28 @@ class DatasetRef:
 # --- resources ---------------------------------------------------------------------------------------------
 
 
+class Declaration(Protocol):
+    """What every CREATE statement says, whatever its kind. The statement of a kind may also stand in its module of `tilth.kinds`."""
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def or_replace(self) -> bool: ...
+
+    @property
+    def if_not_exists(self) -> bool: ...
+
+    @property
+    def position(self) -> Position | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class CreateSource:
+    kind: ClassVar[Kind] = Kind.SOURCE
     name: str
     engine: str
     options: Options = Options()
@@ -145,6 +189,7 @@ class Tag:
 
 @dataclass(frozen=True, slots=True)
 class CreateDataset:
+    kind: ClassVar[Kind] = Kind.DATASET
     name: str
     query: Query
     key: tuple[str, ...] = ()
@@ -215,6 +260,7 @@ class AcceptLeak:
 
 @dataclass(frozen=True, slots=True)
 class CreateModel:
+    kind: ClassVar[Kind] = Kind.MODEL
     name: str
     targets: tuple[Target, ...]
     source: DatasetRef | Query | NativeQuery
@@ -261,6 +307,7 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class CreateEndpoint:
+    kind: ClassVar[Kind] = Kind.ENDPOINT
     name: str
     model: str
     regions: tuple[str, ...] = ()
@@ -278,9 +325,6 @@ class Drop:
     name: str
     if_exists: bool = False
     position: Position | None = field(default=None, compare=False)
-
-
-Declaration: TypeAlias = CreateSource | CreateDataset | CreateModel | CreateEndpoint
 
 
 # --- acting ------------------------------------------------------------------------------------------------

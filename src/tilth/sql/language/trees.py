@@ -1,6 +1,6 @@
 """Queries as sqlglot trees: parsed once and shared, never changed; and the few questions asked of them everywhere.
 
-`lineage` and `pushdown` ask what a query reads, `rewrite` and `predictions` make other texts of it. A text that
+`reads` and `pushdown` ask what a query reads, `rewrite` and `predictions` make other texts of it. A text that
 sqlglot cannot read becomes a LanguageError here, with its place. sqlglot accepts more than DuckDB does, so that a
 query that passes here can still be refused by the engine.
 """

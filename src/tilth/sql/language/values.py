@@ -195,3 +195,8 @@ def share(c: Cursor, example: str = "'20%'") -> float:
     if found is None:
         c.fail(f"{text!r} is not a share.", f"Write for example {example}, or a number such as 0.2.", at=at)
     return found
+
+
+def using(c: Cursor) -> Options:
+    """The options after USING, in parentheses or without."""
+    return option_list(c) if c.at("(") else options(c)

@@ -1,7 +1,7 @@
 """`FROM departures d JOIN late m ...`: the rows, the models applied to them in turn, and the rest of the query.
 
 The rows come from `inner`: the data's relations and the conditions that touch no model, with only the columns that are
-needed. The rest reads one flat table. See `shapes` for how its columns are called. Inputs bind by name to the data's
+needed. The rest reads one flat table, see `flat`; what LIMIT may cut inside is in `limits`. Inputs bind by name to the data's
 columns, unless `ON d.x = m.input`, `m.input = value` says otherwise.
 """
 
@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tilth.core.errors import InputError, TilthError, UnknownNameError, UnsupportedError
+from tilth.core.errors import InputError, TilthError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
-from tilth.sql.language.trees import Relation, conjuncts, holds_aggregate, parts_of, position_of
+from tilth.sql.language.trees import Relation, conjuncts, position_of
+from tilth.sql.queries.flat import Flat
+from tilth.sql.queries.limits import Cut, limit_inside
 from tilth.sql.queries.pushdown import literal
-from tilth.sql.queries.scope import Data, Model, Ref, Scope
-from tilth.sql.queries.shapes import PREDICTED, Binding, JoinPrediction, ModelShape, ModelUse
+from tilth.sql.queries.scope import Model, Ref, Scope
+from tilth.sql.queries.shapes import Binding, JoinPrediction, ModelShape, ModelUse
 from tilth.sql.queries.timetravel import Pin
 
 if TYPE_CHECKING:
@@ -34,7 +36,8 @@ def split_join(
     """Split the SELECT, a part of `root`, which is a copy of its own and is used up."""
     split = _Split(text, root, select, of_model, schemas)
     split.bind()
-    split.rest()
+    split.limit = limit_inside(split.scope, split.outer_where)
+    split.flat.rest(split.outer_where)
     return split.result(tuple(p for p in pins if p.snapshot is not None))
 
 
@@ -53,38 +56,10 @@ class _Split:
         self.scope = Scope(text, root, select, of_model, schemas)
         self.of, self.data, self.models = self.scope.of, self.scope.data, self.scope.models
         self.resolve, self.own_columns = self.scope.resolve, self.scope.own_columns
-        self.flat: dict[tuple[str, str], str] = {}
-        self.items: list[exp.Expr] = []  # of the inner SELECT
+        self.flat = Flat(self.scope)
         self.inner_where: list[exp.Expr] = []
         self.outer_where: list[exp.Expr] = []
-        self.limit: tuple[exp.Expr, exp.Expr | None, exp.Expr | None] | None = None
-
-    # --- columns of the flat table ---
-
-    def _name(self, owner: str, name: str) -> str:
-        key = (owner.lower(), name.lower())
-        if key not in self.flat:
-            base, taken = f"{owner}__{name}", {f.lower() for f in self.flat.values()}
-            tries = (base, *(f"{base}_{n}" for n in range(2, len(taken) + 3)))
-            self.flat[key] = next(t for t in tries if t.lower() not in taken)
-        return self.flat[key]
-
-    def data_column(self, ref: Ref) -> str:
-        """The flat name of a column of the data, which `inner` then selects."""
-        from sqlglot import exp
-
-        owner = ref.owner.relation.alias if isinstance(ref.owner, Data) else "using"
-        if (owner.lower(), ref.name.lower()) not in self.flat:
-            qualifier = exp.to_identifier(owner, quoted=True) if isinstance(ref.owner, Data) else None
-            column = exp.Column(this=exp.to_identifier(ref.name, quoted=True), table=qualifier)
-            self.items.append(exp.alias_(column, self._name(owner, ref.name), quoted=True))
-        return self._name(owner, ref.name)
-
-    def output_column(self, model: Model, output: str) -> str:
-        """The flat name of a model's output, which the model then gives."""
-        if output not in model.wanted:
-            model.wanted[output] = self._name(model.relation.alias, output)
-        return model.wanted[output]
+        self.limit: Cut | None = None
 
     # --- inputs ---
 
@@ -204,15 +179,15 @@ class _Split:
         refs = [self.resolve(c) for c in self.own_columns(value)]
         if all(r.kind == "data" for r in refs):
             if isinstance(value, exp.Column) and not refs[0].rest:
-                return Binding(name, self.data_column(refs[0]))
-            flat = self._name(f"{m.relation.alias}__in", name)
-            self.items.append(exp.alias_(value.copy(), flat, quoted=True))
+                return Binding(name, self.flat.data_column(refs[0]))
+            flat = self.flat.name(f"{m.relation.alias}__in", name)
+            self.flat.items.append(exp.alias_(value.copy(), flat, quoted=True))
             return Binding(name, flat)
         earlier = self.models[: self.models.index(m)]
         ref = refs[0]
         if isinstance(value, exp.Column) and ref.kind == "output" and ref.owner in earlier:
             assert isinstance(ref.owner, Model)
-            return Binding(name, self.output_column(ref.owner, ref.name))
+            return Binding(name, self.flat.output_column(ref.owner, ref.name))
         raise InputError(
             f"Input `{name}` of model `{m.name}` cannot be `{value.sql(dialect='duckdb')}`.",
             hint="Give it a value, an expression over the rows, or an output of a model joined before.",
@@ -224,7 +199,7 @@ class _Split:
             if name in m.bound:
                 continue
             if name.lower() in self.scope.merged:
-                m.bound[name] = Binding(name, self.data_column(Ref("data", None, name)))
+                m.bound[name] = Binding(name, self.flat.data_column(Ref("data", None, name)))
                 continue
             hits = [d for d in self.data if d.find(name)]
             if len(hits) > 1:
@@ -238,7 +213,7 @@ class _Split:
                 hits = self.data
             if hits:
                 ref = Ref("data", hits[0], hits[0].find(name) or name)
-                m.bound[name] = Binding(name, self.data_column(ref))
+                m.bound[name] = Binding(name, self.flat.data_column(ref))
 
     def _no_input(self, m: Model, at: exp.Expr, name: str) -> TilthError:
         return InputError(
@@ -246,184 +221,6 @@ class _Split:
             hint=did_you_mean(name, m.shape.inputs, "inputs"),
             where=position_of(self.text, at),
         )
-
-    # --- the rest of the query ---
-
-    def rest(self) -> None:
-        """Everything but FROM, JOIN and WHERE, over the flat table."""
-        from sqlglot import exp
-
-        self.limit = self._limit_inside()
-        self._items()
-        self.select.set("joins", None)
-        self.select.set("from_", None)
-        self.select.set("where", None)
-        for key, value in self.select.args.items():
-            if key in ("expressions", "with_", "order"):
-                continue
-            for node in value if isinstance(value, list) else [value]:
-                if isinstance(node, exp.Expr):
-                    self.flatten(node)
-        order = self.select.args.get("order")
-        for term in order.expressions if order is not None else ():
-            if not self._is_alias(term.this):
-                self.flatten(term)
-        condition = [self.flatten(p) for p in self.outer_where]
-        if condition:
-            self.select.set("where", exp.Where(this=exp.and_(*condition, copy=False)))
-        self.select.set("from_", exp.From(this=exp.Table(this=exp.to_identifier(PREDICTED))))
-
-    def _is_alias(self, node: exp.Expr) -> bool:
-        """Whether ORDER BY means an output of the SELECT by its name."""
-        from sqlglot import exp
-
-        names = {e.alias_or_name.lower() for e in self.select.expressions}
-        return isinstance(node, exp.Column) and len(parts_of(node)) == 1 and node.name.lower() in names
-
-    def flatten(self, part: exp.Expr) -> exp.Expr:
-        """The expression with its columns replaced, in place, by those of the flat table."""
-        for column in self.own_columns(part):
-            new = self._flat(column)
-            column.replace(new)
-            if column is part:
-                return new
-        return part
-
-    def _flat(self, column: exp.Expr) -> exp.Expr:
-        from sqlglot import exp
-
-        ref = self.resolve(column)
-        if ref.kind == "data":
-            found: exp.Expr = _column(self.data_column(ref))
-            for name in ref.rest:
-                found = exp.Dot(this=found, expression=exp.to_identifier(name, quoted=True))
-            return found
-        if ref.kind == "output" and isinstance(ref.owner, Model):
-            return _column(self.output_column(ref.owner, ref.name))
-        if ref.kind == "input" and isinstance(ref.owner, Model):
-            bound = ref.owner.bound.get(ref.name)
-            if bound is not None and bound.column is not None:
-                return _column(bound.column)
-            return exp.convert(bound.value) if bound is not None else exp.Null()
-        return column
-
-    def _items(self) -> None:
-        from sqlglot import exp
-
-        out: list[exp.Expr] = []
-        for item in list(self.select.expressions):
-            star = item.this if isinstance(item, exp.Column) else item
-            if isinstance(star, exp.Star):
-                out += self._star(item, star)
-            elif isinstance(item, exp.Column):
-                name = item.name
-                out.append(exp.alias_(self.flatten(item), name, quoted=True))
-            else:
-                if item.find(exp.Columns):
-                    raise UnsupportedError(
-                        "COLUMNS(...) over models is not in this version.", hint="List the columns."
-                    )
-                named = isinstance(item, exp.Alias) or not any(True for _ in self.own_columns(item))
-                name = item.sql(dialect="duckdb")
-                done = self.flatten(item)
-                out.append(done if named else exp.alias_(done, name, quoted=True))
-        self.select.set("expressions", out)
-
-    def _star(self, item: exp.Expr, star: exp.Expr) -> list[exp.Expr]:
-        from sqlglot import exp
-
-        if any(star.args.get(k) for k in ("replace", "rename", "ilike", "like")):
-            raise UnsupportedError(
-                "Of what can stand after `*`, this version has only EXCLUDE over models.",
-                hint="List the columns.",
-            )
-        left_out = {e.name.lower() for e in star.args.get("except_") or ()}
-        owners: list[Data | Model] = sorted(
-            [*self.data, *self.models], key=lambda o: self.of.index(o.relation)
-        )
-        merged: set[str] | None = set()
-        if isinstance(item, exp.Column):
-            owner = self.scope.owner(parts_of(item)[:-1])
-            if owner is None:
-                names = [r.alias for r in self.of]
-                said = parts_of(item)[0]
-                raise UnknownNameError(
-                    f"There is no table `{said}` in this query.",
-                    hint=did_you_mean(said, names, "tables"),
-                    where=position_of(self.text, item),
-                )
-            owners, merged = [owner], None
-        out: list[exp.Expr] = []
-        for o in owners:
-            out += self._star_of(o, left_out, merged)
-        return out
-
-    def _star_of(self, o: Data | Model, left_out: set[str], merged: set[str] | None) -> list[exp.Expr]:
-        """The columns that `*` stands for; `merged` are those of USING that were given already (None: `alias.*`)."""
-        from sqlglot import exp
-
-        out: list[exp.Expr] = []
-        if isinstance(o, Model):
-            names = [n for n in o.shape.outputs if n.lower() not in left_out]
-            return [exp.alias_(_column(self.output_column(o, n)), n, quoted=True) for n in names]
-        if o.relation.kind in ("SEMI", "ANTI"):
-            return []
-        if o.columns is None:
-            raise UnsupportedError(
-                f"The columns of `{o.relation.alias}` cannot be told here, so `*` cannot stand for them.",
-                hint="List the columns.",
-                where=position_of(self.text, o.relation.node),
-            )
-        for name in o.columns:
-            low = name.lower()
-            if low in left_out or (merged is not None and low in merged):
-                continue
-            ref = Ref("data", o, name)
-            if merged is not None and low in self.scope.merged:
-                merged.add(low)
-                ref = Ref("data", None, name)
-            out.append(exp.alias_(_column(self.data_column(ref)), name, quoted=True))
-        return out
-
-    # --- LIMIT ---
-
-    def _limit_inside(self) -> tuple[exp.Expr, exp.Expr | None, exp.Expr | None] | None:
-        """LIMIT, OFFSET and ORDER BY when they may as well be applied to the rows before the models."""
-        from sqlglot import exp
-
-        s = self.select
-        limit, offset, order = s.args.get("limit"), s.args.get("offset"), s.args.get("order")
-        blocks = ("group", "having", "qualify", "distinct", "sample", "windows")
-        if not isinstance(limit, exp.Limit) or self.outer_where or any(s.args.get(k) for k in blocks):
-            return None
-        if any(v for k, v in limit.args.items() if k != "expression"):
-            return (
-                None  # a share of the rows: it would be taken twice, and it is not known before there are all
-            )
-        if not isinstance(limit.expression, exp.Literal) or any(
-            holds_aggregate(e) or e.find(exp.Window, exp.Unnest, exp.Explode) for e in s.expressions
-        ):
-            return None
-        terms = []
-        for term in order.expressions if order is not None else ():
-            if not self._data_term(term):
-                return None
-            terms.append(term.copy())
-        made = exp.Order(expressions=terms) if terms else None
-        return limit.copy(), offset.copy() if offset is not None else None, made
-
-    def _data_term(self, term: exp.Expr) -> bool:
-        """Whether the term of ORDER BY is a plain column of the data, and no name of an output."""
-        from sqlglot import exp
-
-        column = term.this
-        if not isinstance(column, exp.Column) or isinstance(column.this, exp.Star):
-            return False
-        if len(parts_of(column)) == 1:
-            same = [e for e in self.select.expressions if e.alias_or_name.lower() == column.name.lower()]
-            if any(isinstance(e, exp.Alias) or self.resolve(e).kind != "data" for e in same):
-                return False
-        return self.resolve(column).kind == "data"
 
     # --- the result ---
 
@@ -449,7 +246,7 @@ class _Split:
 
         first, *joined = [d.relation for d in self.data]
         inner = exp.Select(
-            expressions=self.items or [exp.alias_(exp.Literal.number(1), "__row", quoted=True)]
+            expressions=self.flat.items or [exp.alias_(exp.Literal.number(1), "__row", quoted=True)]
         )
         inner.set("from_", exp.From(this=first.node))
         inner.set("joins", [r.join for r in joined])
@@ -507,9 +304,3 @@ def _ancestors(node: exp.Expr) -> list[exp.Expr]:
         out.append(at)
         at = at.parent
     return out
-
-
-def _column(name: str) -> exp.Expr:
-    from sqlglot import exp
-
-    return exp.Column(this=exp.to_identifier(name, quoted=True))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tilth.core.errors import InputError, LanguageError, UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean
+from tilth.core.scan import Literal
 from tilth.core.schema import Schema
 from tilth.sql.language.tokens import place
 from tilth.sql.language.trees import Named, conjuncts, named_tables, parts_of, position_of, relations, tree
@@ -22,7 +23,6 @@ from tilth.sql.queries.shapes import (
     PREDICTION,
     Binding,
     JoinPrediction,
-    Literal,
     ModelShape,
     ModelUse,
     RowPrediction,

@@ -7,27 +7,15 @@ that depend on a collation or on a float's width are left to DuckDB.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from tilth.core.scan import Literal, Predicate
 from tilth.core.schema import DataType, Field, Schema
 from tilth.sql.language.trees import Relation, conjuncts, parts_of, relations
 
 if TYPE_CHECKING:
     from sqlglot import exp
-
-Literal: TypeAlias = "bool | int | float | str | date | datetime"
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """`column op value`. `op`: = <> < <= > >= in is_null is_not_null; a tuple for `in`, None for the null tests."""
-
-    column: str
-    op: str
-    value: Literal | tuple[Literal, ...] | None = None
-
 
 _FLIPPED = {"=": "=", "<>": "<>", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -48,14 +36,14 @@ def is_preserved(found: Relation, of: list[Relation]) -> bool:
 
 def filters(
     select: exp.Expr, table: exp.Expr, schema: Schema, known: dict[int, Schema]
-) -> tuple[Filter, ...]:
+) -> tuple[Predicate, ...]:
     """What the WHERE of the SELECT that reads this table says of it alone; `known` are schemas by node identity."""
     of = relations(select)
     found = next((r for r in of if r.node is table), None)
     where = select.args.get("where")
     if found is None or where is None or select.args.get("sample") or not is_preserved(found, of):
         return ()
-    out: list[Filter] = []
+    out: list[Predicate] = []
     for part in conjuncts(where.this):
         for column, op, value in _comparisons(part):
             field = _field(column, found, of, schema, known, select)
@@ -215,15 +203,15 @@ def has_offset(node: exp.Expr) -> bool:
         return False
 
 
-def _converted(field: Field, op: str, value: object) -> Filter | None:
+def _converted(field: Field, op: str, value: object) -> Predicate | None:
     """The filter with its value in the column's type; None when source and DuckDB might disagree."""
     if value is None:
-        return Filter(field.name, op)
+        return Predicate(field.name, op)
     if isinstance(value, tuple):
         items = [_value(field.type, "=", v) for v in value]
-        return None if None in items else Filter(field.name, op, tuple(v for v in items if v is not None))
+        return None if None in items else Predicate(field.name, op, tuple(v for v in items if v is not None))
     found = _value(field.type, op, value)
-    return None if found is None else Filter(field.name, op, found)
+    return None if found is None else Predicate(field.name, op, found)
 
 
 def _value(kind: DataType, op: str, value: object) -> Literal | None:

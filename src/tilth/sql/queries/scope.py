@@ -13,7 +13,7 @@ from tilth.core.errors import LanguageError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.sql.language.trees import Relation, parts_of, position_of, relations
-from tilth.sql.queries.lineage import relation_columns
+from tilth.sql.queries.outputs import relation_columns
 from tilth.sql.queries.shapes import Binding, ModelShape
 
 if TYPE_CHECKING:

@@ -9,12 +9,9 @@ model in turn adds its outputs under the flat names given; `outer` reads all tha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import TypeAlias
 
+from tilth.core.scan import Literal
 from tilth.sql.queries.timetravel import Pin
-
-Literal: TypeAlias = "None | bool | int | float | str | date | datetime"
 
 PREDICTION = "__prediction"
 PREDICTED = "__predicted"

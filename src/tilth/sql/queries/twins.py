@@ -11,7 +11,7 @@ from tilth.core.errors import Position, ProjectError
 from tilth.core.names import is_bare, quoted
 from tilth.core.schema import Schema
 from tilth.sql.language.trees import parts_of
-from tilth.sql.queries import lineage
+from tilth.sql.queries import reads
 
 
 def settled(sql: str, schemas: Mapping[str, Schema], at: Position | None = None) -> dict[str, Schema]:
@@ -26,8 +26,8 @@ def settled(sql: str, schemas: Mapping[str, Schema], at: Position | None = None)
             n for low, names in groups.items() for n in names if n != _named(table, low, names, spelled, at)
         }
         left = Schema(tuple(f for f in schema if f.name not in gone))
-        found = next((s for s in lineage.scans(sql, {table: left}, at)), None)
-        if found is not None and found.columns is None:  # a * or a whole row
+        found = next((s for s in reads.scans(sql, {table: left}, at)), None)
+        if found is not None and found.scan.columns is None:  # a * or a whole row
             raise _mixed(table, next(iter(groups.values())), at)
         out[table] = left
     return out
@@ -37,7 +37,7 @@ def _spelled(sql: str) -> set[str]:
     """Every name of a column in the query, as it is written."""
     from sqlglot import exp
 
-    root = lineage.parsed(sql)
+    root = reads.parsed(sql)
     joined = {n.name for join in root.find_all(exp.Join) for n in join.args.get("using") or ()}
     return joined | {part for column in root.find_all(exp.Column) for part in parts_of(column)}
 

@@ -21,10 +21,11 @@ from tilth.adapters.sources.files.parquet_table import ParquetTable
 from tilth.adapters.sources.predicates import condition
 from tilth.core.errors import ProjectError, UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean, quoted
+from tilth.core.scan import Scan
 from tilth.core.schema import Field, Schema
 from tilth.ports import places
 from tilth.ports.arrow import from_duckdb
-from tilth.ports.source import Notice, Scan
+from tilth.ports.source import Notice
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -19,8 +19,9 @@ from tilth.adapters.sources.postgres.types import TYPES, Column, Place
 from tilth.adapters.sources.table_options import Tables
 from tilth.core.errors import ProjectError, SourceError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
+from tilth.core.scan import Scan
 from tilth.core.schema import Field, Schema
-from tilth.ports.source import Notice, Scan
+from tilth.ports.source import Notice
 from tilth.ports.streams import Told, closing
 
 if TYPE_CHECKING:

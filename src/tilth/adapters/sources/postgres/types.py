@@ -17,8 +17,8 @@ from tilth.adapters.sources.predicates import condition
 from tilth.adapters.sources.table_options import decimal_of, option
 from tilth.core.errors import DataError, ProjectError
 from tilth.core.names import quoted
+from tilth.core.scan import Predicate
 from tilth.core.schema import DataType
-from tilth.ports.source import Predicate
 
 if TYPE_CHECKING:
     import pyarrow as pa

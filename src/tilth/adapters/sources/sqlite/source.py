@@ -25,9 +25,10 @@ from tilth.adapters.sources.sqlite.query import Queries
 from tilth.adapters.sources.table_options import TableOptions, Tables
 from tilth.core.errors import DataError, ProjectError, SourceError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, quoted
+from tilth.core.scan import Scan
 from tilth.core.schema import DataType, Field, Schema
 from tilth.ports import places
-from tilth.ports.source import Notice, Scan
+from tilth.ports.source import Notice
 from tilth.ports.streams import closing
 
 if TYPE_CHECKING:

@@ -1,12 +1,17 @@
-"""CREATE MODEL, after the word MODEL: what it predicts, from what, how well it must do, and when it learns again."""
+"""CREATE MODEL as text: what it predicts, from what, how well it must do, and when it learns again.
+
+Read after the word MODEL, and written in canonical form. Which options OBJECTIVE and USING have is in `rules`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from tilth.core.errors import LanguageError, Position
-from tilth.sql.language import clauses, values
+from tilth.core.names import literal
+from tilth.sql.language import clauses, values, writing
 from tilth.sql.language.statements import (
     AcceptLeak,
     Condition,
@@ -98,13 +103,8 @@ def _objective(c: Cursor, m: _Model) -> None:
     m.objective = values.option_list(c)
 
 
-def using(c: Cursor) -> Options:
-    """The options after USING, in parentheses or without."""
-    return values.option_list(c) if c.at("(") else values.options(c)
-
-
 def _using(c: Cursor, m: _Model) -> None:
-    m.using = using(c)
+    m.using = values.using(c)
 
 
 def _retrain(c: Cursor, m: _Model) -> None:
@@ -195,7 +195,7 @@ def _horizon(c: Cursor, m: _Model) -> None:
     m.horizon = values.whole(c, "horizon", 1)
 
 
-_MODEL = {
+_CLAUSES = {
     "PREDICT": _predict,
     "FROM": _from,
     "FEATURES": _features,
@@ -211,11 +211,11 @@ _MODEL = {
 }
 
 
-def model(c: Cursor, or_replace: bool, where: Position) -> CreateModel:
+def parse(c: Cursor, or_replace: bool, where: Position) -> CreateModel:
     """`[IF NOT EXISTS] name PREDICT ... FROM ...` with its clauses, in any order."""
     exists, name = clauses.head(c, "model")
     m = _Model()
-    clauses.read(c, _MODEL, m, "CREATE MODEL")
+    clauses.read(c, _CLAUSES, m, "CREATE MODEL")
     if not m.targets:
         raise LanguageError(
             f"Model `{name}` has no target column.",
@@ -232,3 +232,64 @@ def model(c: Cursor, or_replace: bool, where: Position) -> CreateModel:
         name, m.targets, m.source, m.features, m.objective, m.using, m.retrain, m.promote,
         m.order_by, m.group_by, m.window, m.horizon, m.accept, or_replace, exists, where,
     )  # fmt: skip
+
+
+# --- written ---
+
+
+def _show_from(source: DatasetRef | NativeQuery | Any) -> str:
+    if isinstance(source, DatasetRef):
+        return f"FROM {writing.name(source.name)}"
+    if isinstance(source, NativeQuery):
+        return f"FROM {writing.name(source.source)} ({source.sql})"
+    return f"FROM ({source.sql})"
+
+
+def _show_features(f: Features) -> str | None:
+    if f.include:
+        return f"FEATURES ({writing.columns(f.include)})"
+    return f"FEATURES (* EXCEPT ({writing.columns(f.exclude)}))" if f.exclude else None
+
+
+def _show_condition(c: Condition) -> str:
+    if isinstance(c.value, timedelta):
+        return f"{c.signal} {c.op} {writing.span(c.value)}"
+    written = literal(writing.percent(c.value)) if c.signal == "new_rows" else repr(c.value)
+    return f"{c.signal} {c.op} {written}"
+
+
+def _show_promote(p: Promote) -> str | None:
+    if p == Promote():
+        return None
+    return f"PROMOTE IF {p.text}"
+
+
+def _show_target(t: Target) -> str:
+    alias = f" AS {writing.column(t.alias)}" if t.alias else ""
+    return (
+        writing.column(t.column)
+        + alias
+        + (f" POSITIVE {writing.show_value(t.positive)}" if t.positive is not None else "")
+    )
+
+
+def show(s: CreateModel) -> str:
+    """The declaration in its canonical form."""
+    targets = ", ".join(_show_target(t) for t in s.targets)
+    return writing.rows(
+        writing.create(s),
+        f"PREDICT {targets}",
+        _show_from(s.source),
+        f"ORDER BY {writing.columns(s.order_by)}" if s.order_by else None,
+        f"GROUP BY {writing.columns(s.group_by)}" if s.group_by else None,
+        f"WINDOW {s.window}" if s.window is not None else None,
+        f"HORIZON {s.horizon}" if s.horizon is not None else None,
+        _show_features(s.features),
+        f"OBJECTIVE ({writing.options(s.objective)})" if s.objective else None,
+        f"USING ({writing.options(s.using)})" if s.using else None,
+        f"RETRAIN WHEN {' OR '.join(_show_condition(c) for c in s.retrain)}" if s.retrain else None,
+        _show_promote(s.promote),
+        f"ACCEPT LEAK ({writing.columns(s.accept.columns)}) BECAUSE {literal(s.accept.because)}"
+        if s.accept
+        else None,
+    )

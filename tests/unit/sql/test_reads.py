@@ -5,9 +5,11 @@ from datetime import datetime
 import pytest
 
 from tilth.core.errors import LanguageError, Position, UnknownNameError
+from tilth.core.scan import Predicate, Scan
 from tilth.core.schema import DataType, Field, Schema
-from tilth.sql.queries.lineage import TableScan, origin, output_names, scans, tables
-from tilth.sql.queries.pushdown import Filter
+from tilth.sql.queries.origins import origin
+from tilth.sql.queries.outputs import output_names
+from tilth.sql.queries.reads import TableScan, scans, tables
 
 
 def schema(**columns: str) -> Schema:
@@ -64,23 +66,23 @@ def test_a_table_knows_its_place_in_the_file() -> None:
 
 MAY = datetime(2013, 5, 1)  # event times in data are naive
 PUSHED = [
-    ("origin = 'JFK'", [Filter("origin", "=", "JFK")]),
-    ("'JFK' = f.origin AND distance < 5", [Filter("origin", "=", "JFK"), Filter("distance", "<", 5)]),
-    ("5 <= distance", [Filter("distance", ">=", 5)]),
-    ("(distance > -5 AND (distance <> 3))", [Filter("distance", ">", -5), Filter("distance", "<>", 3)]),
-    ("distance BETWEEN 1 AND 2.5", [Filter("distance", ">=", 1), Filter("distance", "<=", 2.5)]),
-    ("origin IN ('JFK', 'LGA')", [Filter("origin", "in", ("JFK", "LGA"))]),
-    ("origin IS NULL", [Filter("origin", "is_null")]),
-    ("origin IS NOT NULL", [Filter("origin", "is_not_null")]),
-    ("NOT origin IS NULL", [Filter("origin", "is_not_null")]),
-    ("sched_dep >= DATE '2013-05-01'", [Filter("sched_dep", ">=", MAY)]),
-    ("sched_dep >= '2013-05-01'", [Filter("sched_dep", ">=", MAY)]),
-    ("sched_dep < TIMESTAMP '2013-05-01 00:00:00'", [Filter("sched_dep", "<", MAY)]),
-    ("day = TIMESTAMP '2013-05-01'", [Filter("day", "=", MAY.date())]),
-    ("diverted = true", [Filter("diverted", "=", True)]),
-    ("dep_delay > 30", [Filter("dep_delay", ">", 30)]),
-    ("fare > 30", [Filter("fare", ">", 30)]),
-    ("ORIGIN = 'JFK'", [Filter("origin", "=", "JFK")]),
+    ("origin = 'JFK'", [Predicate("origin", "=", "JFK")]),
+    ("'JFK' = f.origin AND distance < 5", [Predicate("origin", "=", "JFK"), Predicate("distance", "<", 5)]),
+    ("5 <= distance", [Predicate("distance", ">=", 5)]),
+    ("(distance > -5 AND (distance <> 3))", [Predicate("distance", ">", -5), Predicate("distance", "<>", 3)]),
+    ("distance BETWEEN 1 AND 2.5", [Predicate("distance", ">=", 1), Predicate("distance", "<=", 2.5)]),
+    ("origin IN ('JFK', 'LGA')", [Predicate("origin", "in", ("JFK", "LGA"))]),
+    ("origin IS NULL", [Predicate("origin", "is_null")]),
+    ("origin IS NOT NULL", [Predicate("origin", "is_not_null")]),
+    ("NOT origin IS NULL", [Predicate("origin", "is_not_null")]),
+    ("sched_dep >= DATE '2013-05-01'", [Predicate("sched_dep", ">=", MAY)]),
+    ("sched_dep >= '2013-05-01'", [Predicate("sched_dep", ">=", MAY)]),
+    ("sched_dep < TIMESTAMP '2013-05-01 00:00:00'", [Predicate("sched_dep", "<", MAY)]),
+    ("day = TIMESTAMP '2013-05-01'", [Predicate("day", "=", MAY.date())]),
+    ("diverted = true", [Predicate("diverted", "=", True)]),
+    ("dep_delay > 30", [Predicate("dep_delay", ">", 30)]),
+    ("fare > 30", [Predicate("fare", ">", 30)]),
+    ("ORIGIN = 'JFK'", [Predicate("origin", "=", "JFK")]),
 ]
 KEPT = [
     "origin = 'JFK' OR distance < 5",
@@ -106,15 +108,15 @@ KEPT = [
 
 
 @pytest.mark.parametrize(("where", "expected"), PUSHED, ids=[p[0] for p in PUSHED])
-def test_a_filter_goes_to_the_source(where: str, expected: list[Filter]) -> None:
+def test_a_filter_goes_to_the_source(where: str, expected: list[Predicate]) -> None:
     (scan,) = scans(f"SELECT flight_id FROM ops.flights f WHERE {where}", SCHEMAS)
-    assert list(scan.filters) == expected
+    assert list(scan.scan.where) == expected
 
 
 @pytest.mark.parametrize("where", KEPT)
 def test_a_filter_that_could_mean_something_else_stays(where: str) -> None:
     sql = f"SELECT flight_id, distance + 1 AS alias FROM ops.flights f WHERE {where}"
-    assert scans(sql, SCHEMAS)[0].filters == ()
+    assert scans(sql, SCHEMAS)[0].scan.where == ()
 
 
 SHAPES = [
@@ -140,19 +142,21 @@ SHAPES = [
 )
 def test_only_a_preserved_side_is_filtered(source: str, flights: bool, weather: bool) -> None:
     sql = f"SELECT 1 FROM {source} WHERE f.distance > 5 AND w.temp > 5"
-    found = {s.table: s.filters for s in scans(sql, SCHEMAS)}
-    assert found["flights"] == ((Filter("distance", ">", 5),) if flights else ())
-    assert found["weather"] == ((Filter("temp", ">", 5),) if weather else ())
+    found = {s.scan.table: s.scan.where for s in scans(sql, SCHEMAS)}
+    assert found["flights"] == ((Predicate("distance", ">", 5),) if flights else ())
+    assert found["weather"] == ((Predicate("temp", ">", 5),) if weather else ())
 
 
 def test_an_unqualified_column_of_two_tables_is_not_pushed() -> None:
     sql = "SELECT 1 FROM ops.flights f, wx.weather w WHERE origin = 'JFK' AND temp > 5"
-    assert [s.filters for s in scans(sql, SCHEMAS)] == [(), (Filter("temp", ">", 5),)]
+    assert [s.scan.where for s in scans(sql, SCHEMAS)] == [(), (Predicate("temp", ">", 5),)]
 
 
 def test_beside_an_unknown_table_only_qualified_columns_are_pushed() -> None:
     sql = "SELECT 1 FROM ops.flights f JOIN other o ON true WHERE distance > 1 AND f.distance > 2"
-    assert scans(sql, SCHEMAS) == (TableScan("ops", "flights", ("distance",), (Filter("distance", ">", 2),)),)
+    assert scans(sql, SCHEMAS) == (
+        TableScan("ops", Scan("flights", ("distance",), (Predicate("distance", ">", 2),))),
+    )
 
 
 COLUMNS = [
@@ -176,7 +180,7 @@ COLUMNS = [
 
 @pytest.mark.parametrize(("sql", "expected"), COLUMNS, ids=[c[0] for c in COLUMNS])
 def test_only_needed_columns_are_read(sql: str, expected: tuple[str, ...] | None) -> None:
-    assert scans(sql, {"ops.flights": FLIGHTS})[0].columns == expected
+    assert scans(sql, {"ops.flights": FLIGHTS})[0].scan.columns == expected
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,7 @@ def test_a_misspelt_column_gets_the_nearest(sql: str) -> None:
 
 def test_what_may_be_another_name_is_left_to_the_engine() -> None:
     sql = "SELECT distance * 2 AS twice FROM ops.flights WHERE twice > 5 ORDER BY twice"
-    assert scans(sql, SCHEMAS)[0].columns == ("distance",)
+    assert scans(sql, SCHEMAS)[0].scan.columns == ("distance",)
     scans("SELECT o.whatever, unknown FROM ops.flights f JOIN other o ON true", SCHEMAS)
 
 

@@ -1,0 +1,254 @@
+"""CREATE ENDPOINT: where a model's version is served, in which stages a new one comes, and where the truth arrives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from tilth.core.canonical import plain
+from tilth.core.errors import LanguageError, Position, ProjectError, UnsupportedError
+from tilth.core.names import literal
+from tilth.core.time import Instant
+from tilth.kinds.needs import need
+from tilth.kinds.spec import KindSpec
+from tilth.plan.actions import DeployEndpoint
+from tilth.plan.deciding import NOTHING, Deciding, Outcome, changed
+from tilth.plan.snapshot import Current
+from tilth.resources.facts import Facts
+from tilth.resources.kinds import Resource
+from tilth.resources.making import Known, Making, Needs
+from tilth.sql.language import clauses, values, writing
+from tilth.sql.language.statements import CreateEndpoint, Kind, Outcomes, Rollout
+from tilth.sql.language.tokens import Cursor
+
+# --- grammar -----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Endpoint:
+    model: str | None = None
+    regions: tuple[str, ...] = ()
+    replicas: int = 1
+    rollout: Rollout = field(default_factory=Rollout)
+    outcomes: Outcomes | None = None
+
+
+def _for_model(c: Cursor, e: _Endpoint) -> None:
+    e.model = c.name("a model's name", fold=True)
+
+
+def _regions(c: Cursor, e: _Endpoint) -> None:
+    c.expect("(", hint="Write REGIONS ('us-east', 'eu-west').")
+    regions = [c.string("a region")]
+    while c.take(","):
+        regions.append(c.string("a region"))
+    c.expect(")")
+    e.regions = tuple(regions)
+
+
+def _replicas(c: Cursor, e: _Endpoint) -> None:
+    e.replicas = values.whole(c, "replicas", 1)
+
+
+def _rollout(c: Cursor, e: _Endpoint) -> None:
+    c.expect("(", hint="Write ROLLOUT (shadow = '200 requests', canary = '10% for 500 requests').")
+    known = ("shadow", "canary", "max_error_rate", "max_p99", "max_disagreement", "deadline")
+    found, seen = Rollout(), set[str]()
+    while True:
+        at = c.i
+        key = values.option_key(c)
+        if key not in known:
+            raise c.unknown(f"`{key}` is not an option of ROLLOUT.", key, known, "options", at)
+        if key in seen:
+            c.fail(f"`{key}` is given twice.", "Keep one of them.", at=at)
+        seen.add(key)
+        c.expect("=", hint=f"Write {key} = value.")
+        found = _rollout_option(c, key, found)
+        if not c.take(","):
+            break
+    c.expect(")")
+    e.rollout = found
+
+
+def _rollout_option(c: Cursor, key: str, found: Rollout) -> Rollout:
+    if key == "max_error_rate":
+        return replace(found, max_error_rate=_fraction(c, "'0.1%'"))
+    if key == "max_disagreement":
+        return replace(found, max_disagreement=_fraction(c, "'5%'"))
+    if key == "max_p99":
+        return replace(found, max_p99=values.duration(c))
+    if key == "deadline":
+        return replace(found, deadline=values.duration(c))
+    at = c.i
+    text = c.string("a stage")
+    if key == "shadow":
+        count = _requests(text)
+        if count is None:
+            c.fail(f"{text!r} is not a number of requests.", "Write shadow = '200 requests'.", at=at)
+        return replace(found, shadow_requests=count)
+    share_text, joined, count_text = text.partition(" for ")
+    part, count = values.as_share(share_text), _requests(count_text) if joined else None
+    if part is None or count is None or not 0 < part <= 1 or count < 1:
+        c.fail(f"{text!r} is not a canary stage.", "Write canary = '10% for 500 requests'.", at=at)
+    return replace(found, canary_share=part, canary_requests=count)
+
+
+def _requests(text: str) -> int | None:
+    """'200 requests' or '200' as 200; None when it is neither."""
+    count, _, unit = text.strip().partition(" ")
+    known = unit.strip().lower() in ("", "request", "requests")
+    return int(count) if known and count.isascii() and count.isdigit() else None
+
+
+def _fraction(c: Cursor, example: str) -> float:
+    at = c.i
+    found = values.share(c, example)
+    if not 0 <= found <= 1:
+        c.fail("A rate lies between 0 and 1.", f"Write for example {example}.", at=at)
+    return found
+
+
+def _outcomes(c: Cursor, e: _Endpoint) -> None:
+    c.expect("FROM", hint="Write OUTCOMES FROM dataset (key, column).")
+    name = c.name("a dataset's name", fold=True)
+    at = c.i
+    columns = c.names("a column")
+    if len(columns) < 2:
+        c.fail(
+            "OUTCOMES needs the key and the column that holds the truth.",
+            f"Write OUTCOMES FROM {name} (key, {columns[0]}).",
+            at=at,
+        )
+    required = c.take("REQUIRE")
+    if required:
+        c.expect("KEY", hint=f"Write OUTCOMES FROM {name} ({', '.join(columns)}) REQUIRE KEY.")
+    e.outcomes = Outcomes(name, columns[:-1], columns[-1], required)
+
+
+_CLAUSES = {
+    "FOR MODEL": _for_model,
+    "REGIONS": _regions,
+    "REPLICAS": _replicas,
+    "ROLLOUT": _rollout,
+    "OUTCOMES": _outcomes,
+}
+
+
+def parse(c: Cursor, or_replace: bool, where: Position) -> CreateEndpoint:
+    """`[IF NOT EXISTS] name FOR MODEL model` with its clauses."""
+    exists, name = clauses.head(c, "endpoint")
+    e = _Endpoint()
+    clauses.read(c, _CLAUSES, e, "CREATE ENDPOINT")
+    if e.model is None:
+        raise LanguageError(
+            f"Endpoint `{name}` does not say which model it serves.",
+            hint="Add FOR MODEL <model>.",
+            where=where,
+        )
+    return CreateEndpoint(
+        name, e.model, e.regions, e.replicas, e.rollout, e.outcomes, or_replace, exists, where
+    )
+
+
+def _show_rollout(r: Rollout) -> str | None:
+    if r == Rollout():
+        return None
+    parts = [
+        f"shadow = '{r.shadow_requests} requests'" if r.shadow_requests else "",
+        f"canary = '{writing.percent(r.canary_share)} for {r.canary_requests} requests'"
+        if r.canary_requests
+        else "",
+        f"max_error_rate = '{writing.percent(r.max_error_rate)}'"
+        if r.max_error_rate != Rollout().max_error_rate
+        else "",
+        f"max_p99 = {writing.span(r.max_p99)}" if r.max_p99 is not None else "",
+        f"max_disagreement = '{writing.percent(r.max_disagreement)}'"
+        if r.max_disagreement is not None
+        else "",
+        f"deadline = {writing.span(r.deadline)}" if r.deadline is not None else "",
+    ]
+    return f"ROLLOUT ({', '.join(p for p in parts if p)})"
+
+
+def show(s: CreateEndpoint) -> str:
+    """The declaration in its canonical form."""
+    o = s.outcomes
+    return writing.rows(
+        f"{writing.create(s)} FOR MODEL {writing.name(s.model)}",
+        f"REGIONS ({', '.join(literal(r) for r in s.regions)})" if s.regions else None,
+        f"REPLICAS {s.replicas}" if s.replicas != 1 else None,
+        _show_rollout(s.rollout),
+        f"OUTCOMES FROM {writing.name(o.dataset)} ({writing.columns((*o.key, o.column))}){' REQUIRE KEY' if o.require_key else ''}"
+        if o
+        else None,
+    )
+
+
+# --- rules, needs and recipe -------------------------------------------------------------------------------
+
+
+def check(d: CreateEndpoint, _facts: Facts) -> None:
+    """Raise for what is not in this version, and for limits that nothing could reach."""
+    if len(d.regions) > 1 or d.replicas != 1:
+        what = "several regions" if len(d.regions) > 1 else "several replicas"
+        raise UnsupportedError(
+            f"Endpoint `{d.name}` asks for {what}, which are not in this version.",
+            hint="Leave out REGIONS and REPLICAS: one node serves it.",
+            where=d.position,
+        )
+    r = d.rollout
+    limits = [k for k in ("max_disagreement", "deadline") if getattr(r, k) is not None]
+    if limits and not (r.shadow_requests or r.canary_requests):
+        raise ProjectError(
+            f"Endpoint `{d.name}` gives its rollout {' and '.join(limits)}, and no stage that it could hold for.",
+            hint="Add a stage: ROLLOUT (shadow = '200 requests', canary = '10% for 500 requests', ...).",
+            where=d.position,
+        )
+
+
+def needs(d: CreateEndpoint, known: Known) -> Needs:
+    """The model, and the dataset of the outcomes: only by name."""
+    need(d.model, Kind.MODEL, known, d)
+    outcomes = () if d.outcomes is None else (need(d.outcomes.dataset, Kind.DATASET, known, d),)
+    return Needs(others=(d.model, *outcomes))
+
+
+def recipe(d: CreateEndpoint, _facts: Facts) -> dict[str, object]:
+    """Without the model's recipe: an endpoint follows the model, it is not made anew with it."""
+    return {
+        "model": d.model,
+        "regions": d.regions,
+        "replicas": d.replicas,
+        "rollout": _declared(d.rollout, "max_disagreement", "deadline"),
+        "outcomes": _declared(d.outcomes, "require_key"),
+    }
+
+
+def _declared(value: object, *later: str) -> object:
+    """The value in its plain form, without those fields that say nothing: a recipe from before they were there holds."""
+    made = plain(value)
+    if not isinstance(made, dict):
+        return made
+    return {k: v for k, v in made.items() if k not in later or v not in (None, False)}
+
+
+# --- planning ----------------------------------------------------------------------------------------------
+
+
+def decide(resource: Resource, current: Current, _now: Instant) -> Outcome:
+    """Serve through it when it is new or declared otherwise."""
+    pointer = current.pointer(Kind.ENDPOINT, resource.name)
+    if pointer is not None and pointer.recipe == resource.recipe:
+        return NOTHING
+    why = "new" if pointer is None else changed(resource, pointer)
+    model = resource.as_(CreateEndpoint).model
+    return (DeployEndpoint(resource.name, resource.recipe, model, why),), ()
+
+
+ENDPOINT = KindSpec(
+    Kind.ENDPOINT,
+    CreateEndpoint,
+    parse,
+    show,
+    Making(check, needs, recipe),
+    Deciding(decide, (DeployEndpoint,)),
+)

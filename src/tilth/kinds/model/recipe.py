@@ -1,0 +1,68 @@
+"""What a model is made from: the data that it needs, and what its recipe holds."""
+
+from __future__ import annotations
+
+from tilth.kinds.model.rules import GATING, USING_DEFAULTS
+from tilth.kinds.needs import need, of_query
+from tilth.kinds.options import in_order
+from tilth.kinds.source import as_read
+from tilth.resources.facts import Facts
+from tilth.resources.making import Known, Needs
+from tilth.sql.language.normal import normal
+from tilth.sql.language.statements import CreateModel, DatasetRef, Kind, NativeQuery, Options, Query
+
+NUMBER = 2
+
+
+def needs(d: CreateModel, known: Known) -> Needs:
+    """Its dataset, or what its own query reads."""
+    if isinstance(d.source, DatasetRef):
+        return Needs((need(d.source.name, Kind.DATASET, known, d, d.source.position),))
+    if isinstance(d.source, NativeQuery):
+        name = need(d.source.source, Kind.SOURCE, known, d, d.source.position)
+        return Needs(sources=as_read((name,), known))
+    return of_query(d, d.source, known)
+
+
+def recipe(d: CreateModel, facts: Facts) -> dict[str, object]:
+    """Memory and threads say how it is made, not what; RETRAIN and PROMOTE say when.
+
+    Which version of an engine learned is evidence in the bundle, and no part of it: a new release retrains nothing.
+    """
+    given = dict(USING_DEFAULTS) | dict(d.using.items)
+    estimator = str(given.get("estimator", ""))
+    made_of: dict[str, object] = {
+        "targets": [[t.column, t.output] for t in d.targets],
+        "source": _data(d.source),
+        "include": d.features.include,
+        "exclude": sorted(c.lower() for c in d.features.exclude),
+        "objective": [(k, v) for k, v in in_order(d.objective) if k not in GATING],
+        "using": in_order(Options(tuple((k, v) for k, v in given.items() if k not in ("memory", "threads")))),
+        "code": facts.code.get(estimator, facts.code.get(estimator.partition(":")[0], "")),
+    }
+    if any(t.positive is not None for t in d.targets):
+        made_of["positive"] = [t.positive for t in d.targets]
+    if (
+        d.accept is not None
+    ):  # a version that waits for it is then made again, with the reason in its declaration
+        made_of["accept"] = sorted(c.lower() for c in d.accept.columns)
+    return made_of
+
+
+_VERSIONS = {"auto": "4.7.0", "lightgbm": "4.7.0", "linear": "0.1.0", "sklearn": "1.9.1"}
+
+
+def before(d: CreateModel, facts: Facts) -> dict[str, object]:
+    """What recipe 1 of a model held otherwise: versions of engines, those that were locked when it ended."""
+    given = dict(USING_DEFAULTS) | dict(d.using.items)
+    engine = str(given["engine"])
+    version: object = sorted(_VERSIONS.items()) if engine == "auto" else _VERSIONS.get(engine, "")
+    return {"version": version, "code": facts.code_before.get(str(given.get("estimator", "")), "")}
+
+
+def _data(source: DatasetRef | Query | NativeQuery) -> list[str]:
+    if isinstance(source, DatasetRef):
+        return ["dataset", source.name]
+    if isinstance(source, NativeQuery):
+        return ["native", source.source, source.sql]
+    return ["query", normal(source.sql)]

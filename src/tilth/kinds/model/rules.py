@@ -1,0 +1,169 @@
+"""The rules of CREATE MODEL that its text alone can break: which options OBJECTIVE and USING have, and what fits them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from tilth.core.errors import ProjectError, TilthError, UnknownNameError, UnsupportedError
+from tilth.core.metrics import NAMES
+from tilth.core.names import did_you_mean
+from tilth.resources.facts import Facts
+from tilth.resources.rules import duration_of
+from tilth.sql.language.statements import CreateModel, Options, Value
+
+OBJECTIVE = (
+    "metric", "minimum", "confidence", "cost_false_negative", "cost_false_positive", "label_delay", "slices", "coverage",
+    "strict",
+)  # fmt: skip
+GATING = (
+    "confidence",
+)  # options of OBJECTIVE that say how a model is judged, and change nothing that is made
+USING = ("engine", "estimator", "time_limit", "seed", "memory", "threads")
+USING_DEFAULTS: tuple[tuple[str, Value], ...] = (("engine", "auto"), ("time_limit", "60 s"), ("seed", 7))
+"""What USING means where it says nothing."""
+_ESTIMATOR = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+_SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B\Z", re.IGNORECASE)
+
+
+def check(d: CreateModel, facts: Facts) -> None:
+    """Raise for the first clause or option that cannot stand as it does."""
+    if d.order_by or d.group_by or d.window is not None or d.horizon is not None:
+        raise UnsupportedError(
+            f"Model `{d.name}` asks for a forecast: forecasting is not in this version.",
+            hint="Leave out ORDER BY, GROUP BY, WINDOW and HORIZON to predict row by row.",
+            where=d.position,
+        )
+    _features(d)
+    _options(d, d.objective, OBJECTIVE, "OBJECTIVE")
+    _engine(d, facts.engines)
+
+
+def _features(d: CreateModel) -> None:
+    targets = {t.column.lower() for t in d.targets}
+    if len(targets) < len(d.targets):
+        raise ProjectError(
+            f"Model `{d.name}` predicts the same column twice.",
+            hint="Keep one of them.",
+            where=d.targets[-1].position,
+        )
+    both = next((c for c in d.features.include if c.lower() in targets), None)
+    if both is not None:
+        raise ProjectError(
+            f"`{both}` is what model `{d.name}` predicts, so it cannot be a feature too.",
+            hint="Take it out of FEATURES.",
+            where=d.features.position or d.position,
+        )
+
+
+def _engine(d: CreateModel, engines: tuple[str, ...]) -> None:
+    known = sorted({*engines, "auto"})
+    engine = d.using.get("engine", "auto")
+    if engines and engine not in known:
+        raise UnknownNameError(
+            f"There is no engine of models called `{engine}`.",
+            hint=did_you_mean(str(engine), known, "engines"),
+            where=d.position,
+        )
+    plain = Options(tuple((k, v) for k, v in d.using.items if "." not in k))
+    _options(d, plain, USING, "USING")
+    prefixes = sorted({*engines, "estimator"} - {"auto"})
+    for key, _ in d.using.items:
+        prefix, dot, _rest = key.partition(".")
+        if dot and engines and prefix not in prefixes:
+            raise UnknownNameError(
+                f"`{key}` is not an option of USING: there is no engine `{prefix}`.",
+                hint=did_you_mean(prefix, prefixes, "engines"),
+                where=d.position,
+            )
+    if engine == "sklearn" and "estimator" not in d.using:
+        raise ProjectError(
+            f"Model `{d.name}` does not say which estimator scikit-learn should fit.",
+            hint="Add estimator = 'module:function' to USING, a function that returns the estimator.",
+            where=d.position,
+        )
+    if engine != "sklearn" and "estimator" in d.using:
+        raise ProjectError(
+            f"Model `{d.name}` names an estimator, which only the engine `sklearn` uses.",
+            hint="Add engine = 'sklearn' to USING, or take the estimator out.",
+            where=d.position,
+        )
+
+
+def _options(d: CreateModel, options: Options, known: tuple[str, ...], clause: str) -> None:
+    for key, value in options.items:
+        if key not in known:
+            raise UnknownNameError(
+                f"`{key}` is not an option of {clause}.",
+                hint=did_you_mean(key, known, "options"),
+                where=d.position,
+            )
+        fits, hint = _VALUES[key]
+        if not fits(value):
+            raise _misfit(d, key, value, clause, hint)
+
+
+def _misfit(d: CreateModel, key: str, value: Value, clause: str, hint: str) -> TilthError:
+    said = repr(value) if isinstance(value, str | int | float) else "this value"
+    if key == "metric" and isinstance(value, str):
+        return UnknownNameError(
+            f"There is no metric called `{value}`.",
+            hint=did_you_mean(value, NAMES, "metrics"),
+            where=d.position,
+        )
+    return ProjectError(
+        f"{said} does not fit `{key}` of {clause} in model `{d.name}`.",
+        hint=f"Write {hint}.",
+        where=d.position,
+    )
+
+
+def _is_number(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_confidence(value: Value) -> bool:
+    return _is_number(value) and isinstance(value, int | float) and 0.5 <= value <= 0.9999
+
+
+def _is_coverage(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0.5 <= value <= 0.99
+
+
+def _is_cost(value: Value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+def _is_duration(value: Value) -> bool:
+    return duration_of(value) is not None
+
+
+def _is_slices(value: Value) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(v, str) for v in value)
+
+
+def _is_whole(least: int) -> Callable[[Value], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _matches(pattern: re.Pattern[str]) -> Callable[[Value], bool]:
+    return lambda value: isinstance(value, str) and pattern.match(value) is not None
+
+
+_VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
+    "metric": (lambda v: v in NAMES, "metric = 'roc_auc'"),
+    "minimum": (_is_number, "minimum = 0.7"),
+    "confidence": (_is_confidence, "confidence = 0.95, a number from 0.5 to 0.9999"),
+    "cost_false_negative": (_is_cost, "cost_false_negative = 500"),
+    "cost_false_positive": (_is_cost, "cost_false_positive = 20"),
+    "label_delay": (_is_duration, "label_delay = '1 day'"),
+    "coverage": (_is_coverage, "coverage = 0.9, a number from 0.5 to 0.99"),
+    "strict": (lambda v: isinstance(v, bool), "strict = true"),
+    "slices": (_is_slices, "slices = ['origin', 'carrier']"),
+    "engine": (lambda v: isinstance(v, str), "engine = 'auto'"),
+    "estimator": (_matches(_ESTIMATOR), "estimator = 'module:function'"),
+    "time_limit": (_is_duration, "time_limit = '60 s'"),
+    "seed": (_is_whole(0), "seed = 7"),
+    "memory": (_matches(_SIZE), "memory = '4 GB'"),
+    "threads": (_is_whole(1), "threads = 2"),
+}

@@ -1,0 +1,62 @@
+"""What a kind says to the planner: what a resource asks for, given what is; and what deciders of kinds have in common.
+
+The rows are in `tilth.kinds`; `planner` and `alone` know no kind but from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tilth.core.time import Instant
+from tilth.plan.actions import Action, Estimate, Note, Redeclare
+from tilth.plan.snapshot import Current, Pointer
+from tilth.resources.kinds import Resource
+
+Outcome: TypeAlias = tuple[tuple[Action, ...], tuple[Note, ...]]
+NOTHING: Outcome = ((), ())
+
+
+def _no_notes(_wanted: tuple[Resource, ...]) -> Iterable[Note]:
+    return ()
+
+
+def pointed_at(resource: Resource, current: Current) -> bool:
+    """Whether the environment points at something of that name."""
+    return current.pointer(resource.kind, resource.name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Deciding:
+    """One kind for the planner."""
+
+    decide: Callable[[Resource, Current, Instant], Outcome]
+    actions: tuple[type, ...]  # that it decides on and other kinds do not
+    notes: Callable[[tuple[Resource, ...]], Iterable[Note]] = (
+        _no_notes  # of all that is wanted, taken together
+    )
+    is_there: Callable[[Resource, Current], bool] = pointed_at  # whether others can be made from it
+
+
+def estimate(current: Current, action: type, name: str) -> Estimate:
+    """What an action of that class took for that name the last times."""
+    known = current.cost(action.__name__, name)
+    return Estimate(known.seconds, known.memory) if known else Estimate()
+
+
+def changed(resource: Resource, pointer: Pointer) -> str:
+    """Which lines of the declaration differ, or that something upstream does."""
+    if pointer.text == resource.text:
+        return "something it is made from changed"
+    before, after = pointer.text.splitlines(), resource.text.splitlines()
+    lines = [line.strip().rstrip(";") for line in after if line not in before]
+    return f"changed: {lines[0]}" if lines else "a clause was removed"
+
+
+def redeclared(resource: Resource, pointer: Pointer) -> Outcome:
+    """What a changed text without a changed recipe asks for."""
+    if pointer.text == resource.text:
+        return NOTHING
+    why = changed(resource, pointer)
+    return (Redeclare(resource.kind, resource.name, resource.recipe, why),), ()

@@ -1,0 +1,23 @@
+"""What the text of a project cannot say, and the compiler is told: which engines there are, and what own code holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the text cannot say: engines of models and sources that are installed, hashes of own code.
+
+    An empty `engines` or `sources` means that they are not known, and then names of engines are not checked.
+    """
+
+    engines: tuple[str, ...] = ()
+    code: Mapping[str, str] = field(
+        default_factory=dict
+    )  # 'module:function' or 'module' -> hash of its content
+    sources: tuple[str, ...] = ()
+    code_before: Mapping[str, str] = field(
+        default_factory=dict
+    )  # the hashes of own code as recipe 1 made them
