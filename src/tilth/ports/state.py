@@ -13,6 +13,14 @@ Cell: TypeAlias = "None | int | float | str | bytes"
 Row: TypeAlias = Mapping[str, Cell]
 
 
+class Reader(Protocol):
+    """What can be asked: a state, a moment of it, or an open change."""
+
+    def read(self, query: str, **parameters: Cell) -> tuple[Row, ...]:
+        """The rows of a named query."""
+        ...
+
+
 class Change(Protocol):
     """An open transaction. It commits when its block ends, if at least one audit row was written."""
 
@@ -35,7 +43,14 @@ class Change(Protocol):
 
 class State(Protocol):
     def read(self, query: str, **parameters: Cell) -> tuple[Row, ...]:
-        """The rows of a named query."""
+        """The rows of a named query, as of now."""
+        ...
+
+    def reading(self) -> AbstractContextManager[Reader]:
+        """A moment: all reads of the block see what was committed when it began, whatever is committed meanwhile.
+
+        It does not see what a change of the same thread has not yet committed.
+        """
         ...
 
     def change(self, actor: str, at: str, *, keyless: bool = False) -> AbstractContextManager[Change]:
