@@ -366,10 +366,11 @@ def _at_rate(server: Server, body: bytes) -> dict:
 def swapping(opened, server: Server, body: bytes) -> dict:
     """Promotions and rollbacks in turn under load: times to commit and until served, and failed requests."""
     from tilth.plan.snapshot import SERVING
+    from tilth.ports.principals import job
     from tilth.runtime.record import generations
     from tilth.sql.language.statements import Kind
 
-    state, clock = opened.work().state, opened.work().clock
+    state, clock, by = opened.work().state, opened.work().clock, job("bench")
     driver = _driver(server, body, RATE, MIN_REQUESTS, until_told=True)
     times = {"promotion": [], "rollback": []}
     served = []
@@ -379,9 +380,9 @@ def swapping(opened, server: Server, body: bytes) -> dict:
         began = time.perf_counter()
         if turn % 2 == 0:
             moved = [replace(p, target="1") if p.kind is Kind.MODEL else p for p in pointers]
-            made = generations.publish(state, SERVING, number, moved, "bench", "bench", clock.now())
+            made = generations.publish(state, SERVING, number, moved, "bench", by, clock.now())
         else:
-            made = generations.rollback(state, SERVING, None, "bench", clock.now())
+            made = generations.rollback(state, SERVING, None, by, clock.now())
         times["rollback" if turn % 2 else "promotion"].append((time.perf_counter() - began) * 1000)
         while max(int(n["generation"]) for n in state.read("nodes")) < made:
             time.sleep(0.001)

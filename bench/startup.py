@@ -46,17 +46,18 @@ def plan_of_200() -> Result:
 def applied(folder: Path) -> None:
     """The project, and its state as after an apply; refuses to go on when there is something left to do."""
     import tilth
+    from tilth.ports.principals import job
     from tilth.runtime.record.generations import publish
 
     (folder / "sources.sql").write_text("CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');\n")
     for n in range(100):
         (folder / f"d{n}.sql").write_text(_dataset(n) + (_model(n) if n else ""))
     opened = tilth.open(str(folder))
-    state = opened.work().state
-    with state.change("bench", AT) as change:
+    state, by = opened.work().state, job("bench")
+    with state.change(by, AT) as change:
         pointers = [_recorded(change, resource) for resource in opened.graph()]
         change.audit("record", "bench", {"resources": len(pointers)})
-    publish(state, "prod", 0, pointers, "bench", "bench", opened.clock.now())
+    publish(state, "prod", 0, pointers, "bench", by, opened.clock.now())
     left = opened.plan()
     opened.close()
     if left.actions or len(pointers) != 200:

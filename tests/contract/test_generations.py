@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from tilth.adapters.state.sqlite.state import SqliteState
 from tilth.core.errors import GateRefusedError, ProjectError, StateChangedError, UnknownNameError
 from tilth.plan.snapshot import Pointer
+from tilth.ports.principals import person
 from tilth.runtime.record.generations import current, pointers_of, promote, publish, rollback
 from tilth.sql.language.statements import Kind
+
+BY = person("test")
 
 AT = datetime(2013, 5, 1, tzinfo=UTC)
 
@@ -49,44 +52,44 @@ def test_an_unknown_environment_is_empty(state: SqliteState) -> None:
 
 
 def test_what_is_published_is_what_is(state: SqliteState) -> None:
-    assert publish(state, "prod", 0, pointers(1), "first", "test", AT) == 1
-    assert publish(state, "prod", 1, pointers(2), "second", "test", AT) == 2
+    assert publish(state, "prod", 0, pointers(1), "first", BY, AT) == 1
+    assert publish(state, "prod", 1, pointers(2), "second", BY, AT) == 2
     assert pointers_of(state, "prod") == (2, pointers(2))
     assert state.verify_audit() == 2
 
 
 def test_a_plan_against_an_older_generation_publishes_nothing(state: SqliteState) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
+    publish(state, "prod", 0, pointers(1), "first", BY, AT)
     with pytest.raises(StateChangedError, match="moved to generation 1"):
-        publish(state, "prod", 0, pointers(2), "late", "test", AT)
+        publish(state, "prod", 0, pointers(2), "late", BY, AT)
     assert pointers_of(state, "prod") == (1, pointers(1))
 
 
 def test_promotion_and_rollback_move_every_pointer_at_once(state: SqliteState) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
-    publish(state, "dev", 0, pointers(2), "try", "test", AT)
-    assert promote(state, "dev", "prod", "test", AT) == 2
+    publish(state, "prod", 0, pointers(1), "first", BY, AT)
+    publish(state, "dev", 0, pointers(2), "try", BY, AT)
+    assert promote(state, "dev", "prod", BY, AT) == 2
     assert pointers_of(state, "prod")[1] == pointers(2)
-    assert rollback(state, "prod", None, "test", AT) == 3
+    assert rollback(state, "prod", None, BY, AT) == 3
     assert pointers_of(state, "prod") == (3, pointers(1))
-    assert rollback(state, "prod", 2, "test", AT) == 4
+    assert rollback(state, "prod", 2, BY, AT) == 4
     assert pointers_of(state, "prod") == (4, pointers(2))
 
 
 @pytest.mark.parametrize(
     ("act", "error", "says"),
     [
-        (lambda s: promote(s, "dve", "prod", "test", AT), UnknownNameError, "Did you mean `dev`"),
-        (lambda s: promote(s, "dev", "dev", "test", AT), ProjectError, "to itself"),
-        (lambda s: rollback(s, "prd", None, "test", AT), UnknownNameError, "Did you mean `prod`"),
-        (lambda s: rollback(s, "prod", None, "test", AT), UnknownNameError, "no earlier generation"),
-        (lambda s: rollback(s, "prod", 9, "test", AT), UnknownNameError, "no generation 9"),
-        (lambda s: rollback(s, "prod", 1, "test", AT), UnknownNameError, "current is 1"),
+        (lambda s: promote(s, "dve", "prod", BY, AT), UnknownNameError, "Did you mean `dev`"),
+        (lambda s: promote(s, "dev", "dev", BY, AT), ProjectError, "to itself"),
+        (lambda s: rollback(s, "prd", None, BY, AT), UnknownNameError, "Did you mean `prod`"),
+        (lambda s: rollback(s, "prod", None, BY, AT), UnknownNameError, "no earlier generation"),
+        (lambda s: rollback(s, "prod", 9, BY, AT), UnknownNameError, "no generation 9"),
+        (lambda s: rollback(s, "prod", 1, BY, AT), UnknownNameError, "current is 1"),
     ],
 )
 def test_a_wrong_move_is_refused_and_changes_nothing(state: SqliteState, act, error, says: str) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
-    publish(state, "dev", 0, pointers(2), "try", "test", AT)
+    publish(state, "prod", 0, pointers(1), "first", BY, AT)
+    publish(state, "dev", 0, pointers(2), "try", BY, AT)
     before = state.verify_audit()
     with pytest.raises(error, match=says):
         act(state)
@@ -115,7 +118,7 @@ def judged(
     lower: float | None = None,
 ) -> None:
     """A gate's verdict as it is written down."""
-    with state.change("test", "2013-05-01T00:00:00.000000Z") as change:
+    with state.change(BY, "2013-05-01T00:00:00.000000Z") as change:
         change.write(
             "add_gate",
             model="late", candidate=candidate, champion=champion, environment="dev", rule=rule, metric="roc_auc",
@@ -144,16 +147,16 @@ def judged(
 def test_only_a_version_that_won_is_promoted_to_where_models_serve(
     state: SqliteState, verdicts: list[tuple[int | None, str, str]], serving: str, says: str | None
 ) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
-    publish(state, "dev", 0, pointers(2), "try", "test", AT)
+    publish(state, "prod", 0, pointers(1), "first", BY, AT)
+    publish(state, "dev", 0, pointers(2), "try", BY, AT)
     for champion, outcome, rule in verdicts:
         judged(state, 2, champion, outcome, rule)
     if says is None:
-        promote(state, "dev", "prod", "test", AT, serving)
+        promote(state, "dev", "prod", BY, AT, serving)
         assert pointers_of(state, "prod")[1] == pointers(2)
         return
     with pytest.raises(GateRefusedError, match=says):
-        promote(state, "dev", "prod", "test", AT, serving)
+        promote(state, "dev", "prod", BY, AT, serving)
     assert pointers_of(state, "prod") == (1, pointers(1))
 
 
@@ -183,14 +186,14 @@ def test_only_a_version_that_won_is_promoted_to_where_models_serve(
 def test_the_rule_that_counts_at_a_promotion_is_the_one_declared_now(
     state: SqliteState, judged_by: str, outcome: str, lower: float | None, declared: str, says: str | None
 ) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
-    publish(state, "dev", 0, pointers(2, declared), "try", "test", AT)
+    publish(state, "prod", 0, pointers(1), "first", BY, AT)
+    publish(state, "dev", 0, pointers(2, declared), "try", BY, AT)
     judged(state, 2, 1, outcome, judged_by, lower)
     if says is None:
-        assert promote(state, "dev", "prod", "test", AT) == 2
+        assert promote(state, "dev", "prod", BY, AT) == 2
         return
     with pytest.raises(GateRefusedError, match=says):
-        promote(state, "dev", "prod", "test", AT)
+        promote(state, "dev", "prod", BY, AT)
     assert pointers_of(state, "prod") == (1, pointers(1))
 
 
@@ -204,7 +207,7 @@ def test_the_rule_that_counts_at_a_promotion_is_the_one_declared_now(
     ],
 )
 def test_an_edited_state_file_is_refused(state: SqliteState, path: str, edit: str) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
+    publish(state, "prod", 0, pointers(1), "first", BY, AT)
     with sqlite3.connect(path) as db:
         db.execute(edit)
     db.close()
@@ -213,8 +216,8 @@ def test_an_edited_state_file_is_refused(state: SqliteState, path: str, edit: st
 
 
 def test_readers_see_whole_generations_while_writers_swap(state: SqliteState, path: str) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
-    publish(state, "dev", 0, pointers(2), "try", "test", AT)
+    publish(state, "prod", 0, pointers(1), "first", BY, AT)
+    publish(state, "dev", 0, pointers(2), "try", BY, AT)
     seen: set[tuple[Pointer, ...]] = set()
     done = threading.Event()
 
@@ -227,8 +230,8 @@ def test_readers_see_whole_generations_while_writers_swap(state: SqliteState, pa
     reader = threading.Thread(target=read)
     reader.start()
     for _ in range(10):
-        promote(state, "dev", "prod", "test", AT)
-        rollback(state, "prod", None, "test", AT)
+        promote(state, "dev", "prod", BY, AT)
+        rollback(state, "prod", None, BY, AT)
     done.set()
     reader.join(10)
     assert seen
@@ -240,16 +243,16 @@ def test_readers_see_whole_generations_while_writers_swap(state: SqliteState, pa
 @given(st.lists(st.sampled_from(["publish", "promote", "rollback"]), max_size=8))
 def test_any_sequence_of_moves_keeps_the_chain_and_the_digests(tmp_path: Path, moves: list[str]) -> None:
     state = SqliteState(":memory:")
-    publish(state, "prod", 0, pointers(0), "first", "test", AT)
-    publish(state, "dev", 0, pointers(1), "try", "test", AT)
+    publish(state, "prod", 0, pointers(0), "first", BY, AT)
+    publish(state, "dev", 0, pointers(1), "try", BY, AT)
     for n, move in enumerate(moves):
         at = AT + timedelta(hours=n)
         if move == "publish":
-            publish(state, "prod", pointers_of(state, "prod")[0], pointers(n + 2), "next", "test", at)
+            publish(state, "prod", pointers_of(state, "prod")[0], pointers(n + 2), "next", BY, at)
         elif move == "promote":
-            promote(state, "dev", "prod", "test", at)
+            promote(state, "dev", "prod", BY, at)
         elif pointers_of(state, "prod")[0] > 1:
-            rollback(state, "prod", None, "test", at)
+            rollback(state, "prod", None, BY, at)
     assert len(pointers_of(state, "prod")[1]) == 2
     assert state.verify_audit() >= 2
     state.close()

@@ -8,7 +8,10 @@ import pytest
 
 from tilth.adapters.state.sqlite.state import SqliteState, memory
 from tilth.core.errors import InputError, TilthError, UnknownNameError
+from tilth.ports.principals import person
 from tilth.ports.state import Reader, State
+
+BY = person("test")
 
 AT = "2013-05-01T00:00:00.000000Z"
 
@@ -21,7 +24,7 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
 
 
 def _set(state: State, generation: int) -> None:
-    with state.change("test", AT) as change:
+    with state.change(BY, AT) as change:
         change.write("set_environment", name="prod", generation=generation, at=AT)
         change.audit("publish", "prod", {"generation": generation})
 
@@ -94,7 +97,7 @@ def test_what_is_changed_within_the_block_of_a_moment_is_committed(state: State)
 
 
 def test_a_change_sees_what_it_wrote_itself(state: State) -> None:
-    with state.change("test", AT) as change:
+    with state.change(BY, AT) as change:
         change.write("set_environment", name="prod", generation=7, at=AT)
         assert _generation(change) == 7
         change.audit("publish", "prod", {})
@@ -104,12 +107,14 @@ def test_the_chain_grows_by_a_row_for_each_act(state: State) -> None:
     for n in (1, 2, 3):
         _set(state, n)
     assert state.verify_audit() == 3
-    assert [r["sequence"] for r in state.read("audit")] == [1, 2, 3]
+    assert [(r["sequence"], r["actor"], r["verb"]) for r in state.read("audit")] == [
+        (n, "person:test", "publish") for n in (1, 2, 3)
+    ]
     assert state.flaws() == ()
 
 
 def test_a_change_that_fails_leaves_nothing(state: State) -> None:
-    with pytest.raises(KeyError), state.change("test", AT) as change:
+    with pytest.raises(KeyError), state.change(BY, AT) as change:
         change.write("set_environment", name="prod", generation=1, at=AT)
         change.audit("publish", "prod", {})
         raise KeyError
@@ -118,7 +123,7 @@ def test_a_change_that_fails_leaves_nothing(state: State) -> None:
 
 
 def test_a_change_without_an_audit_row_is_refused(state: State) -> None:
-    with pytest.raises(RuntimeError, match="audit"), state.change("test", AT) as change:
+    with pytest.raises(RuntimeError, match="audit"), state.change(BY, AT) as change:
         change.write("set_environment", name="prod", generation=1, at=AT)
     assert state.read("environments") == ()
 
@@ -143,7 +148,7 @@ def test_a_text_that_is_not_unicode_is_told(state: State) -> None:
 
 
 def test_a_change_that_breaks_the_schema_is_a_mistake_and_no_retry_helps(state: State) -> None:
-    with pytest.raises(TilthError) as caught, state.change("test", AT) as change:
+    with pytest.raises(TilthError) as caught, state.change(BY, AT) as change:
         change.write("set_environment", name=None, generation=1, at=AT)
     assert (caught.value.code, caught.value.retry) == ("E-TILTH", False)
     assert state.read("environments") == ()
@@ -159,11 +164,11 @@ def test_rows_changed_and_the_id_of_a_new_row_are_two_methods(state: State) -> N
         "pid": 1,
         "at": AT,
     }
-    with state.change("test", AT) as change:
+    with state.change(BY, AT) as change:
         first, second = change.insert("start_run", **run), change.insert("start_run", **run)
         assert change.write("abandoned_runs", environment="prod", at=AT) == 2
         assert change.write("abandoned_runs", environment="dev", at=AT) == 0
         change.audit("start", "n", {})
     assert second == first + 1
-    with pytest.raises(RuntimeError, match="insert"), state.change("test", AT) as change:
+    with pytest.raises(RuntimeError, match="insert"), state.change(BY, AT) as change:
         change.write("start_run", **run)

@@ -16,6 +16,9 @@ from tilth.core.errors import (
     StorageError,
     TamperError,
 )
+from tilth.ports.principals import person
+
+BY = person("test")
 
 AT = "2013-05-01T00:00:00.000000Z"
 
@@ -28,7 +31,7 @@ def state(tmp_path: Path):
 
 
 def _set(state: SqliteState, generation: int) -> None:
-    with state.change("test", AT) as change:
+    with state.change(BY, AT) as change:
         change.write("set_environment", name="prod", generation=generation, at=AT)
         change.audit("publish", "prod", {"generation": generation})
 

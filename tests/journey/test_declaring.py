@@ -10,8 +10,11 @@ import pytest
 import shop_project as c
 from tilth.app.project import Project
 from tilth.core.errors import DataError, ProjectError, UnknownNameError
-from tilth.ports.progress import Silent
+from tilth.ports.principals import reconciler
+from tilth.runtime.act import Act
 from tilth.runtime.applying import executor
+
+BY = reconciler("prod")
 
 DATA = """
 CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');
@@ -125,7 +128,7 @@ def test_what_is_made_from_what_failed_is_held_with_the_reason(project: Project)
     more = "CREATE MODEL m PREDICT minutes FROM slow USING (engine = 'linear');"
     (folder / "shop.sql").write_text(changed + more)
     project = c.opened(folder, c.NOW + timedelta(days=2))
-    done = executor.apply(project.work(), project.graph(), "prod", Silent(), "reconcile", go_on=True)
+    done = executor.apply(Act(project.work(), "prod", BY), project.graph(), go_on=True)
     found = {d.action.name: (d.status, d.text) for d in done.did}
     assert found["deliveries"][0] == "failed"
     assert found["slow"][0] == "held"
@@ -145,9 +148,7 @@ def test_a_model_is_not_trained_on_rows_of_an_earlier_declaration(project: Proje
     project = c.opened(folder, c.NOW + timedelta(days=2))
     whole = project.plan()
     only = type(whole)(whole.environment, whole.generation, tuple(a for a in whole.actions if a.name == "m"))
-    done = executor.apply(
-        project.work(), project.graph(), "prod", Silent(), "reconcile", plan=only, go_on=True
-    )
+    done = executor.apply(Act(project.work(), "prod", BY), project.graph(), plan=only, go_on=True)
     assert [(d.status, d.text) for d in done.did] == [
         ("held", "waits for `slow`, which is not yet collected as it is declared now")
     ]

@@ -15,8 +15,11 @@ import http_server
 import shop_project
 from http_server import ROW, Up, alive, up, wait
 from tilth.app.project import Project
+from tilth.ports.principals import person
 from tilth.runtime.record import generations
 from tilth.sql.language.statements import Kind
+
+BY = person("test")
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +77,7 @@ def point(project: Project, version: int) -> int:
     moved = [
         replace(p, target=str(version)) if p.name == "late" and p.kind is Kind.MODEL else p for p in pointers
     ]
-    return generations.publish(state, "prod", number, moved, "test", "test", project.clock.now())
+    return generations.publish(state, "prod", number, moved, "test", BY, project.clock.now())
 
 
 def served(project: Project, generation: int) -> bool:

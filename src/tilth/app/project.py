@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tilth.ports.engine import QueryEngine
     from tilth.ports.limits import Limits
     from tilth.ports.predictions import PredictionLog
+    from tilth.ports.principals import Principal
     from tilth.ports.progress import Progress
     from tilth.ports.state import Row
     from tilth.resources.compiler import Facts
@@ -58,6 +59,13 @@ class Project:
         self._loaded: Loaded = {}
         self._keys_once = cache(self._keys)
         self._deployed: tuple[Facts, tuple[str, ...], Graph] | None = None  # the last one asked for
+
+    @property
+    def by(self) -> Principal:
+        """Who acts through this object: the user of this process."""
+        from tilth.app.person import person_here
+
+        return person_here()
 
     @property
     def applied(self) -> bool:
@@ -135,6 +143,7 @@ class Project:
         return Session(
             self.work(),
             name,
+            self.by,
             self.graph,
             self.deployed,
             self._compiled,
@@ -159,10 +168,11 @@ class Project:
     ) -> Applied:
         """Make the environment as the files declare it; see `runtime.applying.executor.apply`."""
         from tilth.ports.progress import Silent
+        from tilth.runtime.act import Act
         from tilth.runtime.applying.executor import apply
 
         name = environment or self.settings.environment
-        return apply(self.work(), self.graph(), name, progress or Silent(), tell=tell)
+        return apply(Act(self.work(), name, self.by, progress or Silent()), self.graph(), tell=tell)
 
     def sql(self, text: str, environment: str | None = None) -> Result:
         """Perform statements of the tilth language; the last one's result (`.arrow()`, `.rows()`, `.text`)."""
@@ -185,7 +195,7 @@ class Project:
             self.work().state,
             source,
             serving if target is None else target,
-            "promote",
+            self.by,
             self.clock.now(),
             serving,
         )
@@ -195,13 +205,13 @@ class Project:
         from tilth.runtime.record.generations import rollback
 
         name = self.settings.serving if environment is None else environment
-        return rollback(self.work().state, name, generation, "rollback", self.clock.now())
+        return rollback(self.work().state, name, generation, self.by, self.clock.now())
 
     def gc(self, keep: int = 10) -> Freed:
         """Free what no environment's newest `keep` generations need; see `runtime.applying.garbage`."""
         from tilth.runtime.applying.garbage import collect
 
-        return collect(self.work(), keep)
+        return collect(self.work(), keep, self.by)
 
     def deployed(self, environment: str | None = None) -> Graph:
         """What was applied: the graph of the declarations that the environment's pointers hold."""

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias
 
+from tilth.ports.principals import Principal
+
 Cell: TypeAlias = "None | int | float | str | bytes"
 Row: TypeAlias = Mapping[str, Cell]
 
@@ -23,6 +25,11 @@ class Reader(Protocol):
 
 class Change(Protocol):
     """An open transaction. It commits when its block ends, if at least one audit row was written."""
+
+    @property
+    def by(self) -> Principal:
+        """Who makes it."""
+        ...
 
     def write(self, query: str, **parameters: Cell) -> int:
         """Run a named write; the number of rows changed."""
@@ -53,7 +60,7 @@ class State(Protocol):
         """
         ...
 
-    def change(self, actor: str, at: str, *, keyless: bool = False) -> AbstractContextManager[Change]:
+    def change(self, by: Principal, at: str, *, keyless: bool = False) -> AbstractContextManager[Change]:
         """A serialised transaction; on an exception nothing of it remains.
 
         Its end is signed. Where the key is lost it is refused, unless it is `keyless`: what a server notes of itself.

@@ -25,6 +25,7 @@ from tilth.core.time import show_instant
 from tilth.ml.bundles.manifest import ENVELOPE, digests, read_folder
 from tilth.ports import registry
 from tilth.ports.jobs import Job
+from tilth.ports.principals import job
 from tilth.ports.progress import Silent
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ CHECKER = 1  # raised when the check looks at more; what passed an older one is 
 SECONDS = 60.0
 MEMORY = 1 << 30  # and ten times the size of the files
 MOST_FILES, MOST_BYTES = 64, 2 << 30
-ACTOR = "check"
+BY = job("check")
 HINT = "Do not serve it. Train the model again; own estimators decide what their member's file holds."
 
 
@@ -77,7 +78,7 @@ def require_checked(work: Workspace, found: Verified) -> None:
         raise TamperError("The bundle's files changed while they were tried.", hint="Run `tilth verify`.")
     with (
         contextlib.suppress(StorageError, BusyError),  # then it is tried again next time
-        work.state.change(ACTOR, show_instant(work.clock.now())) as change,
+        work.state.change(BY, show_instant(work.clock.now())) as change,
     ):
         change.audit("check", found.digest, {"checker": CHECKER})
 

@@ -24,12 +24,12 @@ from tilth.ml.data.identity import columns_of
 from tilth.ml.judging.split import BY_FOLDS
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.jobs import Job
-from tilth.ports.progress import Progress
 from tilth.ports.snapshots import Manifest
 from tilth.ports.state import Row
 from tilth.resources.kinds import Resource
 from tilth.resources.rules import USING_DEFAULTS, duration_of
 from tilth.runtime import members
+from tilth.runtime.act import Act
 from tilth.runtime.applying import notices
 from tilth.runtime.applying.binding import slices_of
 from tilth.runtime.workspace import Workspace, version_row
@@ -42,16 +42,15 @@ _UNITS = {"k": 10, "m": 20, "g": 30, "t": 40}
 
 
 def train(
-    work: Workspace,
+    act: Act,
     resource: Resource,
     data: CreateDataset | None,
     manifest: Manifest,
     champion: Row | None,
     reason: str,
-    actor: str,
-    progress: Progress,
 ) -> Row:
     """The row of a sealed candidate; one that was sealed for this recipe and snapshot and not yet judged is taken up again."""
+    work = act.work
     waiting = _unjudged(work, resource, manifest)
     if waiting is not None:
         return waiting
@@ -59,8 +58,8 @@ def train(
     spec = spec_of(work, declared, data, manifest.schema, champion)
     folder = work.bundles.scratch()
     try:
-        facts = work.jobs.run(_job(work, declared, spec, manifest, folder), progress)
-        return _sealed(work, resource, manifest, folder, facts, reason, actor)
+        facts = work.jobs.run(_job(work, declared, spec, manifest, folder), act.progress)
+        return _sealed(act, resource, manifest, folder, facts, reason)
     except TilthError as error:
         raise error.at(declared.targets[0].position) if declared.targets[0].position else error from None
     finally:
@@ -148,16 +147,11 @@ def _bytes(size: str) -> int:
 
 
 def _sealed(
-    work: Workspace,
-    resource: Resource,
-    manifest: Manifest,
-    folder: str,
-    facts: Mapping[str, Any],
-    reason: str,
-    actor: str,
+    act: Act, resource: Resource, manifest: Manifest, folder: str, facts: Mapping[str, Any], reason: str
 ) -> Row:
     """Try, number, sign and store the candidate. The lock keeps two environments from taking one number."""
-    model, at = resource.name, show_instant(work.clock.now())
+    work, model, now = act.work, resource.name, act.now()
+    at = show_instant(now)
     said = {k: facts[k] for k in ("engine", "artifact", "rows", "tuned_until")}
     checked = members.check(work, folder)
     files = checked.pop("files")
@@ -170,7 +164,7 @@ def _sealed(
                 "The model's files changed while they were tried.", hint="Run the command again."
             )
         work.bundles.put(sealed.digest, folder)
-        with work.state.change(actor, at) as change:
+        with act.change(now) as change:
             change.write(
                 "add_version",
                 model=model,

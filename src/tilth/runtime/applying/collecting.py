@@ -17,11 +17,11 @@ from tilth.core.time import show_instant
 from tilth.ml.data.collect import Collected, collect
 from tilth.ml.data.reading import find_source
 from tilth.ml.data.snapshots import plain_schema, schema_of
-from tilth.ports.progress import Progress
 from tilth.ports.snapshots import CheckResult, Manifest
 from tilth.ports.source import Scan, Source
 from tilth.ports.state import Change
 from tilth.resources.kinds import Resource
+from tilth.runtime.act import Act
 from tilth.runtime.applying import notices
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workspace import Workspace, manifest_plain, read_manifest
@@ -32,32 +32,30 @@ if TYPE_CHECKING:
 
 
 def refresh(
-    work: Workspace,
+    act: Act,
     resource: Resource,
     declared: CreateDataset,
     sources: Mapping[str, Source],
     datasets: Mapping[str, Manifest],
     parent: Manifest | None,
-    actor: str,
-    progress: Progress,
 ) -> Collected:
     """Collect, vet and record; raises what collecting raises after that was recorded too."""
-    now = work.clock.now()
+    work, now = act.work, act.now()
     tokens = json.dumps(change_tokens(resource, sources))
     try:
         found = collect(
-            declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, progress
+            declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress
         )
     except Exception as raised:
         error = known(raised)
         stopped = isinstance(error, CheckFailedError)
         results = error.results if isinstance(error, CheckFailedError) else ()
-        with work.state.change(actor, show_instant(now)) as change:
+        with act.change(now) as change:
             _add(change, declared.name, resource.recipe, tokens, work, "stopped" if stopped else "failed", results,
                  reason=error.message)  # fmt: skip
         raise error from error.__cause__
     mended = _mended(work, found.manifest)
-    with work.state.change(actor, show_instant(now)) as change:
+    with act.change(now) as change:
         _publish(change, found, show_instant(now))
         if mended is not None:
             change.write(

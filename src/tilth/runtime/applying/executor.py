@@ -31,18 +31,18 @@ from tilth.plan.actions import (
 from tilth.plan.alone import alone
 from tilth.plan.planner import plan as planned
 from tilth.plan.snapshot import Pointer
-from tilth.ports.progress import Progress
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.ports.state import Row
 from tilth.resources.graph import Graph
 from tilth.runtime import sources
+from tilth.runtime.act import Act
 from tilth.runtime.applying import binding, candidates, changes, collecting, gate, notices
 from tilth.runtime.project import estimators
 from tilth.runtime.record import generations, runs
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workers import Measured
-from tilth.runtime.workspace import Workspace, manifest_of, version_row
+from tilth.runtime.workspace import manifest_of, version_row
 from tilth.sql.language.statements import (
     CreateDataset,
     CreateEndpoint,
@@ -93,11 +93,8 @@ class Applied:
 class _Run:
     """One apply under way."""
 
-    work: Workspace
+    act: Act
     graph: Graph
-    environment: str
-    actor: str
-    progress: Progress
     sources: Mapping[str, Source]
     pointers: dict[tuple[Kind, str], Pointer]
     gates: bool  # whether a gate holds pointers back here
@@ -121,11 +118,8 @@ Tell = Callable[[Did], None]
 
 
 def apply(
-    work: Workspace,
+    act: Act,
     wanted: Graph | Change,
-    environment: str,
-    progress: Progress,
-    actor: str = "apply",
     *,
     plan: Plan | None = None,
     go_on: bool = False,
@@ -136,13 +130,14 @@ def apply(
     The first failing action ends it and raises, and no pointer moves; with `go_on` (the reconciler) the others are
     done and published, and the error is in the result. BusyError when another apply of this environment is under way.
     """
+    work, environment = act.work, act.environment
     generations.check_name(environment)
     wait = PROMPT_WAIT if isinstance(wanted, Change) else 0.0
     with (
         work.locks.hold(MAKING, wait, shared=True),
         work.locks.hold(f"apply-{environment}", wait),
     ):
-        runs.forget_abandoned(work, environment)
+        runs.forget_abandoned(act)
         current = generations.current(work.state, environment, serving=work.serving)
         if plan is not None and plan.generation != current.generation:
             raise generations.moved(environment, current.generation, plan.generation)
@@ -159,9 +154,13 @@ def apply(
             jobs = Measured(work.jobs)
             pointers = {(p.kind, p.name): p for p in current.pointers}
             run = _Run(
-                replace(work, jobs=jobs), graph, environment, actor, progress, opened, pointers,
-                environment == work.serving, jobs,
-            )  # fmt: skip
+                replace(act, work=replace(work, jobs=jobs)),
+                graph,
+                opened,
+                pointers,
+                environment == work.serving,
+                jobs,
+            )
             if not go_on:
                 _check_bound(run, todo)
             did = _perform(run, todo, go_on, tell or (lambda _: None))
@@ -172,11 +171,11 @@ def apply(
 def _check_bound(run: _Run, todo: Plan) -> None:
     """Every query and estimator of the plan is there to bind to, before anything is done."""
     trained = [a.name for a in todo.actions if isinstance(a, TrainModel)]
-    estimators.require(run.graph, os.path.join(run.work.root, estimators.FOLDER), trained)
+    estimators.require(run.graph, os.path.join(run.act.work.root, estimators.FOLDER), trained)
     binding.tables([a.name for a in todo.actions if isinstance(a, DeclareSource)], run.graph, run.sources)
     shares = (a for a in todo.actions if isinstance(a, ShareSnapshot))
-    shared = {a.name: manifest_of(run.work.state, a.snapshot) for a in shares}
-    binding.check(todo, run.graph, run.sources, _datasets(run) | shared, run.work.engine)
+    shared = {a.name: manifest_of(run.act.work.state, a.snapshot) for a in shares}
+    binding.check(todo, run.graph, run.sources, _datasets(run) | shared, run.act.work.engine)
 
 
 def _source_names(graph: Graph, todo: Plan) -> set[str]:
@@ -222,7 +221,7 @@ def _waits(run: _Run, action: Action, lost: dict[str, str]) -> str | None:
 def _one(run: _Run, action: Action, waits: str | None) -> Did:
     """Run one action with its row in `runs`; an error becomes part of the result."""
     started = time.monotonic()
-    number = runs.start(run.work, run.environment, run.actor, action, _kind(action))
+    number = runs.start(run.act, action, _kind(action))
     run.jobs.restart()
     run.told = ()
     try:
@@ -240,7 +239,7 @@ def _one(run: _Run, action: Action, waits: str | None) -> Did:
 
 
 def _finish(run: _Run, number: int, status: str, seconds: float, error: str | None) -> None:
-    runs.finish(run.work, run.actor, number, status, seconds, error, run.jobs.peak)
+    runs.finish(run.act, number, status, seconds, error, run.jobs.peak)
 
 
 def _kind(action: Action) -> Kind:
@@ -256,7 +255,7 @@ def _publish(run: _Run, before: Iterable[Pointer], todo: Plan, did: tuple[Did, .
     done = [d.action for d in did if d.status == DONE]
     reason = "; ".join(f"{a.name}: {a.reason}" for a in done[:5]) + ("; ..." if len(done) > 5 else "")
     return generations.publish(
-        run.work.state, run.environment, todo.generation, pointers, reason, run.actor, run.work.clock.now()
+        run.act.work.state, run.act.environment, todo.generation, pointers, reason, run.act.by, run.act.now()
     )
 
 
@@ -280,11 +279,9 @@ def _declare(run: _Run, action: Action) -> Result:
 def _collect(run: _Run, action: Action) -> Result:
     assert isinstance(action, CollectDataset)
     resource = run.graph.get(action.name)
-    parent = manifest_of(run.work.state, action.parent) if action.parent else None
+    parent = manifest_of(run.act.work.state, action.parent) if action.parent else None
     declared = resource.as_(CreateDataset)
-    found = collecting.refresh(
-        run.work, resource, declared, run.sources, _datasets(run), parent, run.actor, run.progress
-    )
+    found = collecting.refresh(run.act, resource, declared, run.sources, _datasets(run), parent)
     run.made[action.name] = found.manifest
     run.told = _lines(found)
     _point(run, Kind.DATASET, action.name, action.recipe, found.manifest.id)
@@ -298,7 +295,7 @@ def _collect(run: _Run, action: Action) -> Result:
 
 def _share_snapshot(run: _Run, action: Action) -> Result:
     assert isinstance(action, ShareSnapshot)
-    manifest = manifest_of(run.work.state, action.snapshot)
+    manifest = manifest_of(run.act.work.state, action.snapshot)
     _point(run, Kind.DATASET, action.name, action.recipe, action.snapshot)
     return DONE, f"shares a snapshot of {manifest.rows:,} rows, 0 bytes copied", action.snapshot
 
@@ -309,14 +306,12 @@ def _train(run: _Run, action: Action) -> Result:
     declared = resource.as_(CreateModel)
     data, manifest = _data(run, declared)
     champion = _champion(run, action.name)
-    fresh = candidates.train(
-        run.work, resource, data, manifest, champion, action.reason, run.actor, run.progress
-    )
-    told = notices.recorded(run.work.state, "model", action.name, str(fresh["version"]))
+    fresh = candidates.train(run.act, resource, data, manifest, champion, action.reason)
+    told = notices.recorded(run.act.work.state, "model", action.name, str(fresh["version"]))
     run.told = (*run.told, *notices.lines(told))
-    spec = candidates.spec_of(run.work, declared, data, manifest.schema, champion)
-    run.progress.step(f"judge {action.name}", None)
-    verdict = gate.gate(run.work, run.environment, declared, spec, manifest, fresh, champion, run.actor)
+    spec = candidates.spec_of(run.act.work, declared, data, manifest.schema, champion)
+    run.act.progress.step(f"judge {action.name}", None)
+    verdict = gate.gate(run.act, declared, spec, manifest, fresh, champion)
     seen = (
         f"version {verdict.version} ({fresh['engine']!s}, {int(fresh['rows'] or 0):,} rows){_figures(verdict)}: "
         f"{verdict.reason}"
@@ -332,7 +327,7 @@ def _as_judged(run: _Run, action: TrainModel | ShareVersion, verdict: gate.Verdi
         taken = (
             ""
             if verdict.status == "promoted"
-            else f" Gates hold in `{run.work.serving}`; here it is taken all the same."
+            else f" Gates hold in `{run.act.work.serving}`; here it is taken all the same."
         )
         return DONE, seen + taken, number
     return (REFUSED if verdict.status == "refused" else HELD), seen, number
@@ -351,12 +346,12 @@ def _figures(verdict: gate.Verdict) -> str:
 def _champion(run: _Run, model: str) -> Row | None:
     """The version that the candidate must beat: the serving environment's; this one's own where none serves yet."""
     pointer = run.pointers.get((Kind.MODEL, model))
-    if run.environment != run.work.serving:
-        _, serving = generations.pointers_of(run.work.state, run.work.serving)
+    if run.act.environment != run.act.work.serving:
+        _, serving = generations.pointers_of(run.act.work.state, run.act.work.serving)
         pointer = next((p for p in serving if p.kind is Kind.MODEL and p.name == model), pointer)
     if pointer is None or pointer.target is None:
         return None
-    return version_row(run.work.state, model, int(pointer.target))
+    return version_row(run.act.work.state, model, int(pointer.target))
 
 
 def _data(run: _Run, declared: CreateModel) -> tuple[CreateDataset | None, Manifest]:
@@ -370,9 +365,7 @@ def _data(run: _Run, declared: CreateModel) -> tuple[CreateDataset | None, Manif
         opened, sql = collecting.native(sql, run.sources)
     assert isinstance(sql, Query)
     query = CreateDataset(declared.name, sql, position=declared.position)
-    found = collecting.refresh(
-        run.work, resource, query, opened, _datasets(run), None, run.actor, run.progress
-    )
+    found = collecting.refresh(run.act, resource, query, opened, _datasets(run), None)
     run.told = _lines(found)
     return None, found.manifest
 
@@ -397,13 +390,13 @@ def _datasets(run: _Run) -> dict[str, Manifest]:
         if kind is Kind.DATASET and pointer.target is not None:
             known = run.made.get(name)
             if known is None or known.id != pointer.target:
-                run.made[name] = manifest_of(run.work.state, pointer.target)
+                run.made[name] = manifest_of(run.act.work.state, pointer.target)
     return run.made
 
 
 def _share_version(run: _Run, action: Action) -> Result:
     assert isinstance(action, ShareVersion)
-    version = version_row(run.work.state, action.name, action.version)
+    version = version_row(run.act.work.state, action.name, action.version)
     champion = _champion(run, action.name)
     if run.gates and not _has_won(run, version, champion):
         return _judged_anew(run, action, version, champion)
@@ -418,7 +411,7 @@ def _has_won(run: _Run, version: Row, champion: Row | None) -> bool:
     if version["status"] != "promoted" or champion is None:
         return version["status"] == "promoted"
     rule = run.graph.get(str(version["model"])).as_(CreateModel).promote
-    found = run.work.state.read("gates_of", model=version["model"], limit=GATES)
+    found = run.act.work.state.read("gates_of", model=version["model"], limit=GATES)
     return generations.has_won(found, int(version["version"] or 0), int(champion["version"] or 0), rule)
 
 
@@ -426,8 +419,8 @@ def _judged_anew(run: _Run, action: ShareVersion, version: Row, champion: Row | 
     """The version passed another gate, or by another rule: here it must pass what is declared, against the one that serves."""
     declared = run.graph.get(action.name).as_(CreateModel)
     data, manifest = _data(run, declared)
-    spec = candidates.spec_of(run.work, declared, data, manifest.schema, champion)
-    verdict = gate.gate(run.work, run.environment, declared, spec, manifest, version, champion, run.actor)
+    spec = candidates.spec_of(run.act.work, declared, data, manifest.schema, champion)
+    verdict = gate.gate(run.act, declared, spec, manifest, version, champion)
     seen = f"version {action.version}, judged anew{_figures(verdict)}: {verdict.reason}"
     return _as_judged(run, action, verdict, seen)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tilth.core.time import Instant, show_instant
+from tilth.ports.principals import Principal
 from tilth.ports.state import Change, Row, State
 from tilth.resources.rules import duration_of
 from tilth.runtime.applying.executor import MAKING
@@ -41,34 +42,34 @@ class Freed:
     looks: int = 0  # at drift and quality
 
 
-def collect(work: Workspace, keep: int) -> Freed:
+def collect(work: Workspace, keep: int, by: Principal) -> Freed:
     """Remove all but the newest `keep` generations of each environment, what only they needed, and what is old."""
     keep, now = max(1, keep), work.clock.now()
     with work.locks.hold(MAKING):
         environments = [str(r["name"]) for r in work.state.read("environments")]
         at = show_instant(now)
-        with work.state.change("gc", at) as change:
+        with work.state.change(by, at) as change:
             old = sum(_forget_generations(change, name, keep) for name in environments)
             snapshots = _forget_snapshots(change)
             versions = _forget_versions(change, at)
             change.audit("gc", "project", {"generations": old, "snapshots": snapshots, "versions": versions})
-        freed = _retire(work, now)
+        freed = _retire(work, now, by)
         files, size = _sweep(work)
     files, size = files + freed.predictions, size + freed.predictions_bytes
     return replace(freed, generations=old, snapshots=snapshots, versions=versions, files=files, bytes=size)
 
 
-def retire(work: Workspace) -> Freed:
+def retire(work: Workspace, by: Principal) -> Freed:
     """Remove what `[keep]` says is old, and nothing else; BusyError while an apply is under way."""
     with work.locks.hold(MAKING):
-        freed = _retire(work, work.clock.now())
+        freed = _retire(work, work.clock.now(), by)
         if not (freed.quarantine or freed.refused or freed.predictions or freed.looks):
             return freed
         files, size = _sweep(work)
     return replace(freed, files=files + freed.predictions, bytes=size + freed.predictions_bytes)
 
 
-def _retire(work: Workspace, now: Instant) -> Freed:
+def _retire(work: Workspace, now: Instant, by: Principal) -> Freed:
     """Forget what is old; its files, but for those of predictions, go with the next sweep."""
     quarantine = [
         r for r in work.state.read("quarantine") if str(r["at"]) < _before(now, work.keep.quarantine)
@@ -89,7 +90,7 @@ def _retire(work: Workspace, now: Instant) -> Freed:
     if not (quarantine or refused or looks or predictions):
         return freed
     at = show_instant(now)
-    with work.state.change("gc", at) as change:
+    with work.state.change(by, at) as change:
         for r in quarantine:
             change.write("forget_quarantine", refresh=r["refresh"], blob=r["blob"])
         for r in refused:

@@ -22,6 +22,7 @@ from tilth.ml.model.metrics import decided
 from tilth.ml.model.spec import TrainingSpec, check_metric
 from tilth.ports.snapshots import Manifest
 from tilth.ports.state import Cell, Row
+from tilth.runtime.act import Act
 from tilth.runtime.applying.answers import Answers, adverse, given, realigned
 from tilth.runtime.workspace import Workspace, manifest_of, verified, version_of
 from tilth.sql.language.statements import CreateModel, PromoteRule
@@ -78,16 +79,15 @@ class _Case:
 
 
 def gate(
-    work: Workspace,
-    environment: str,
+    act: Act,
     declared: CreateModel,
     spec: TrainingSpec,
     manifest: Manifest,
     candidate: Row,
     champion: Row | None,
-    actor: str,
 ) -> Verdict:
     """Judge the candidate and record it in `gates`; the version's status says what came out."""
+    work = act.work
     fresh = _version(work, candidate)
     held = _version(work, champion) if champion is not None else None
     metric = check_metric(spec.metric, fresh.model.signature.kind)
@@ -111,13 +111,11 @@ def gate(
         said.append(
             f"Version {held.number} predicts something else: the target was changed, so this passes as the first."
         )
-    if result.outcome == INCONCLUSIVE and not leaks and environment == work.serving:
+    if result.outcome == INCONCLUSIVE and not leaks and act.environment == work.serving:
         said += _by_hand(declared, fresh, held, case, work.serving)
     compared = held.number if held is not None and result.champion_metric is not None else None
     verdict = Verdict(fresh.number, compared, STATUS[result.outcome], metric, " ".join(said), result)
-    _record(
-        work, environment, declared, verdict, _named(fresh, held, manifest), sketch, ",".join(marks), actor
-    )
+    _record(act, declared, verdict, _named(fresh, held, manifest), sketch, ",".join(marks))
     return verdict
 
 
@@ -364,10 +362,10 @@ def _earlier(work: Workspace, model: str, named: str, sketch: bytes, marks: str)
 
 
 def _record(
-    work: Workspace, environment: str, declared: CreateModel, verdict: Verdict, named: str, sketch: bytes,
-    marks: str, actor: str,
+    act: Act, declared: CreateModel, verdict: Verdict, named: str, sketch: bytes, marks: str
 ) -> None:  # fmt: skip
-    r, at = verdict.result, show_instant(work.clock.now())
+    r, now = verdict.result, act.now()
+    at = show_instant(now)
     figures: dict[str, Cell] = {
         "candidate_metric": r.candidate_metric,
         "champion_metric": r.champion_metric,
@@ -379,13 +377,13 @@ def _record(
         "spent": r.spent,
         "detectable": r.detectable,
     }
-    with work.state.change(actor, at) as change:
+    with act.change(now) as change:
         change.write(
             "add_gate",
             model=declared.name,
             candidate=verdict.version,
             champion=verdict.champion,
-            environment=environment,
+            environment=act.environment,
             rule=declared.promote.text,
             metric=verdict.metric,
             outcome=r.outcome,

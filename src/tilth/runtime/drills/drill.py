@@ -29,9 +29,10 @@ from tilth.plan.policy import retrain_reason
 from tilth.plan.snapshot import Pointer, Signals
 from tilth.ports.snapshots import Manifest
 from tilth.resources.graph import Graph
+from tilth.runtime.act import Act
 from tilth.runtime.drills import node_loss
 from tilth.runtime.record import generations
-from tilth.runtime.workspace import Workspace, manifest_of, verified, version_of, version_row
+from tilth.runtime.workspace import manifest_of, verified, version_of, version_row
 from tilth.sql.language.statements import CreateDataset, CreateModel, DatasetRef, DrillKind, Kind
 
 if TYPE_CHECKING:
@@ -60,10 +61,10 @@ class Drilled:
     facts: dict[str, Any]
 
 
-def drill(work: Workspace, environment: str, graph: Graph, model: str, kind: DrillKind) -> Drilled:
+def drill(act: Act, graph: Graph, model: str, kind: DrillKind) -> Drilled:
     """Rehearse, and record that it was rehearsed. One drill at a time."""
-    started, subject = time.monotonic(), _Subject(work, environment, graph, model)
-    with work.locks.hold("drill"):
+    started, subject = time.monotonic(), _Subject(act, graph, model)
+    with act.work.locks.hold("drill"):
         try:
             ok, words, facts = DRILLS[kind](subject)
         except TilthError as error:
@@ -81,8 +82,9 @@ Shown = tuple[bool, list[str], dict[str, Any]]
 class _Subject:
     """The model that a drill is about, as the environment has it."""
 
-    def __init__(self, work: Workspace, environment: str, graph: Graph, model: str) -> None:
-        self.work, self.environment, self.graph, self.model = work, environment, graph, model
+    def __init__(self, act: Act, graph: Graph, model: str) -> None:
+        work, environment = act.work, act.environment
+        self.act, self.work, self.environment, self.graph, self.model = act, work, environment, graph, model
         self.number, self.pointers = generations.pointers_of(work.state, environment)
         known = {p.name: p for p in self.pointers if p.kind is Kind.MODEL and p.target is not None}
         if model not in known:
@@ -132,8 +134,9 @@ class _Subject:
 
 
 def _record(subject: _Subject, kind: DrillKind, status: str, error: str | None, seconds: float) -> None:
-    at = show_instant(subject.work.clock.now())
-    with subject.work.state.change("drill", at) as change:
+    now = subject.act.now()
+    at = show_instant(now)
+    with subject.act.change(now) as change:
         number = change.insert(
             "start_run",
             environment=subject.environment,
@@ -385,23 +388,23 @@ def _mishap_facts(m: Mishap) -> dict[str, Any]:
 
 def _rollback(subject: _Subject) -> Shown:
     """A promotion and a rollback in a scratch environment that is dropped after; the pointers must come back equal."""
-    work, name = subject.work, SCRATCH + uuid.uuid4().hex[:12]
+    work, by, name = subject.work, subject.act.by, SCRATCH + uuid.uuid4().hex[:12]
     for row in work.state.read("environments"):
         if str(row["name"]).startswith(SCRATCH):  # left by a drill that was killed
-            _drop(work, str(row["name"]))
+            _drop(subject.act, str(row["name"]))
     now, before = work.clock.now(), _earlier(subject)
     try:
-        first = generations.publish(work.state, name, 0, before, "drill", "drill", now)
+        first = generations.publish(work.state, name, 0, before, "drill", by, now)
         start = time.perf_counter()
-        generations.promote(work.state, subject.environment, name, "drill", now, work.serving)
+        generations.promote(work.state, subject.environment, name, by, now, work.serving)
         promoted = time.perf_counter()
         _, at_promotion = generations.pointers_of(work.state, name)
         middle = time.perf_counter()
-        generations.rollback(work.state, name, first, "drill", now)
+        generations.rollback(work.state, name, first, by, now)
         done = time.perf_counter()
         _, after = generations.pointers_of(work.state, name)
     finally:
-        _drop(work, name)
+        _drop(subject.act, name)
     equal = _plain(after) == _plain(before) and _plain(at_promotion) == _plain(subject.pointers)
     facts = {
         "pointers": len(after),
@@ -435,10 +438,10 @@ def _plain(pointers: tuple[Pointer, ...]) -> list[tuple[str, ...]]:
     return sorted(rows)
 
 
-def _drop(work: Workspace, name: str) -> None:
+def _drop(act: Act, name: str) -> None:
     """Remove a scratch environment with all that only it had."""
     assert name.startswith(SCRATCH)
-    with work.state.change("drill", show_instant(work.clock.now())) as change:
+    with act.change() as change:
         for row in change.read("generations", environment=name, limit=1000):
             change.write("forget_generation_pointers", environment=name, generation=row["number"])
             change.write("forget_generation", environment=name, number=row["number"])

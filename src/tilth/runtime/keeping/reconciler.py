@@ -19,8 +19,10 @@ from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.plan.actions import Action, Plan
 from tilth.plan.planner import plan as planned
 from tilth.plan.snapshot import Current
+from tilth.ports.principals import reconciler
 from tilth.ports.progress import Progress, Silent
 from tilth.resources.graph import Graph
+from tilth.runtime.act import Act
 from tilth.runtime.applying import changes, executor, garbage
 from tilth.runtime.applying.executor import DONE, Applied, Did
 from tilth.runtime.keeping import watching
@@ -37,7 +39,6 @@ BUSY = 0.5  # seconds before a lock that another holds is tried again
 HEARTBEAT = timedelta(hours=1)  # how old `reconciled_at` may become while there is nothing to do
 DAILY = timedelta(days=1)
 MOST_ROUNDS = 20  # of planning in one step
-ACTOR = "reconcile"
 
 Apply = Callable[..., Applied]
 Tell = Callable[[str], None]
@@ -62,9 +63,9 @@ class Reconciler:
     ) -> None:
         self._work = work
         self._environment = environment
+        self._act = Act(work, environment, reconciler(environment), progress or Silent())
         self._graph_of = graph_of
         self._apply = apply
-        self._progress = progress or Silent()
         self._tell = tell or (lambda _line: None)
         self._replay = replay
         self._backoff, self._looking = Backoff(), Backoff()
@@ -73,7 +74,7 @@ class Reconciler:
         self._graph: tuple[tuple[str, ...], Graph] | None = None
         self._rested: Instant | None = None
         self._retired: Instant | None = None
-        self._scrubber = Scrubber(work, self._complain)
+        self._scrubber = Scrubber(work, self._act.by, self._complain)
         self._pulse = _Pulse(work, replay=replay)
 
     def run(self, stop: threading.Event) -> None:
@@ -99,7 +100,7 @@ class Reconciler:
         """
         did = False
         self._complaints = self._complaints[1], set()
-        for line in rollouts.expire(self._work, self._environment, now):
+        for line in rollouts.expire(self._act, now):
             self._tell(line)
             did = True
         graph = self._deployed()
@@ -210,11 +211,8 @@ class Reconciler:
 
     def _once(self, graph: Graph, todo: Plan, now: Instant) -> None:
         done = self._apply(
-            self._work,
+            self._act,
             graph,
-            self._environment,
-            self._progress,
-            actor=ACTOR,
             plan=todo,
             go_on=True,
             tell=self._told,
@@ -233,7 +231,7 @@ class Reconciler:
         at = show_instant(now)
         self._backoff.failed(_key(action), now, time.monotonic())
         self._tell(f"{action.name}: {action.reason}: failed: {error.message}")
-        with self._work.state.change(ACTOR, at) as change:
+        with self._act.change(now) as change:
             number = change.insert(
                 "start_run",
                 environment=self._environment,
@@ -263,7 +261,7 @@ class Reconciler:
         if self._retired is not None and now - self._retired < DAILY:
             return
         try:
-            freed = garbage.retire(self._work)
+            freed = garbage.retire(self._work, self._act.by)
         except BusyError:
             return
         except StorageError as error:
@@ -283,7 +281,7 @@ class Reconciler:
         if not stale and (mine or not (did or old)):
             return
         at = show_instant(now)
-        with self._work.state.change(ACTOR, at) as change:
+        with self._act.change(now) as change:
             if not mine:
                 name = f"reconciler-{self._environment}"
                 change.write(

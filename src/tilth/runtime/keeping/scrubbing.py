@@ -12,12 +12,12 @@ from datetime import timedelta
 
 from tilth.core.errors import BusyError
 from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.ports.principals import Principal
 from tilth.ports.state import Row
 from tilth.runtime.applying.executor import MAKING
 from tilth.runtime.showing.verifying import Item, content, examine
 from tilth.runtime.workspace import Workspace
 
-ACTOR = "scrub"
 EVERY = timedelta(hours=1)  # between slices
 OLD = timedelta(days=20)
 TURN = timedelta(
@@ -30,8 +30,8 @@ Tell = Callable[[str], None]
 class Scrubber:
     """One project's. `step` is called often and does something once an hour."""
 
-    def __init__(self, work: Workspace, tell: Tell) -> None:
-        self._work = work
+    def __init__(self, work: Workspace, by: Principal, tell: Tell) -> None:
+        self._work, self._by = work, by
         self._tell = tell
         self._last: Instant | None = None
 
@@ -56,7 +56,7 @@ class Scrubber:
             return 0
         found = [(item, examine(self._work, item)) for item in todo]
         at = show_instant(now)
-        with self._work.state.change(ACTOR, at, keyless=True) as change:
+        with self._work.state.change(self._by, at, keyless=True) as change:
             for digest in gone:
                 change.write("forget_scrub", digest=digest)
             for item, error in found:

@@ -24,6 +24,7 @@ from tilth.ml.watching.logged import Answers, Watched, decode
 from tilth.ml.watching.monitoring import Look, Tuned, key_texts, look
 from tilth.plan.snapshot import Pointer
 from tilth.ports.predictions import START
+from tilth.ports.principals import reconciler
 from tilth.ports.snapshots import Manifest
 from tilth.ports.state import Change, Row
 from tilth.resources.graph import Graph
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 Failed: TypeAlias = "Callable[[Served, TilthError], None]"
 LOOK_EVERY = timedelta(days=1)
 ANSWERED = ("champion", "canary")  # roles whose answers a client has seen
-ACTOR = "watch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,7 +323,7 @@ def _names(schema: Schema, *columns: str) -> tuple[str, ...]:
 
 def record(work: Workspace, environment: str, looks: Sequence[Look], now: Instant) -> None:
     """The looks, in one transaction."""
-    with work.state.change(ACTOR, show_instant(now)) as change:
+    with work.state.change(reconciler(environment), show_instant(now)) as change:
         for one in looks:
             _write(change, environment, one)
             detail: dict[str, object] = {

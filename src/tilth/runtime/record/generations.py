@@ -15,6 +15,7 @@ from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.plan.snapshot import SERVING, Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
 from tilth.ports import registry
 from tilth.ports.learning import learning_of
+from tilth.ports.principals import Principal
 from tilth.ports.state import Change, Row, State
 from tilth.runtime.record.revisions import deploy
 from tilth.sql.language.parser import parse_one
@@ -29,7 +30,7 @@ def publish(
     expected: int,
     pointers: Iterable[Pointer],
     reason: str,
-    actor: str,
+    by: Principal,
     at: Instant,
 ) -> int:
     """Insert the generation that holds these pointers and make it current; its number.
@@ -38,33 +39,35 @@ def publish(
     the plan was made against; StateChangedError when another was published since.
     """
     when = show_instant(at)
-    with state.change(actor, when) as change:
-        return insert(change, environment, expected, tuple(pointers), reason, actor, when)
+    with state.change(by, when) as change:
+        return insert(change, environment, expected, tuple(pointers), reason, when)
 
 
-def promote(state: State, source: str, target: str, actor: str, at: Instant, serving: str = SERVING) -> int:
+def promote(
+    state: State, source: str, target: str, by: Principal, at: Instant, serving: str = SERVING
+) -> int:
     """Give `target` all pointers of `source` in one transaction; the new generation's number. Nothing is rebuilt."""
     if source == target:
         raise ProjectError(
             f"`{source}` cannot be promoted to itself.", hint="Write PROMOTE ENVIRONMENT dev TO prod."
         )
     when = show_instant(at)
-    with state.change(actor, when) as change:
+    with state.change(by, when) as change:
         pointers = _pointers(change.read("current_pointers", environment=_known(change, source)))
         current = change.read("environment", name=target)
         expected = _number(current[0], "generation") if current else 0
         if target == serving:
             _may_serve(change, target, pointers)
-        return insert(change, target, expected, pointers, f"promoted from {source}", actor, when, "promote")
+        return insert(change, target, expected, pointers, f"promoted from {source}", when, "promote")
 
 
-def rollback(state: State, environment: str, generation: int | None, actor: str, at: Instant) -> int:
+def rollback(state: State, environment: str, generation: int | None, by: Principal, at: Instant) -> int:
     """Point back at an earlier generation (the parent of the current one by default); the new generation's number.
 
     A rollback is a generation of its own that repeats the pointers of the earlier one, so it can be undone as well.
     """
     when = show_instant(at)
-    with state.change(actor, when) as change:
+    with state.change(by, when) as change:
         current = _number(change.read("environment", name=_known(change, environment))[0], "generation")
         goal = generation if generation is not None else _parent(change, environment, current)
         pointers = _pointers(change.read("pointers", environment=environment, generation=goal))
@@ -76,7 +79,7 @@ def rollback(state: State, environment: str, generation: int | None, actor: str,
                 hint=f"Its generations: {', '.join(have)}; current is {current}.",
             )
         reason = f"rolled back to generation {goal}"
-        return insert(change, environment, current, pointers, reason, actor, when, "rollback")
+        return insert(change, environment, current, pointers, reason, when, "rollback")
 
 
 def pointers_of(state: State, environment: str) -> tuple[int, tuple[Pointer, ...]]:
@@ -147,7 +150,6 @@ def insert(
     expected: int,
     pointers: tuple[Pointer, ...],
     reason: str,
-    actor: str,
     when: str,
     verb: str = "publish",
 ) -> int:
@@ -168,7 +170,7 @@ def insert(
         number=number,
         parent=expected or None,
         reason=reason,
-        actor=actor,
+        actor=change.by.text,
         digest=mark,
         at=when,
     )

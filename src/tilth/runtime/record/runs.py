@@ -6,17 +6,17 @@ import os
 
 from tilth.core.time import show_instant
 from tilth.plan.actions import Action
-from tilth.runtime.workspace import Workspace
+from tilth.runtime.act import Act
 from tilth.sql.language.statements import Kind
 
 
-def start(work: Workspace, environment: str, actor: str, action: Action, kind: Kind) -> int:
+def start(act: Act, action: Action, kind: Kind) -> int:
     """The number of the run that begins now."""
-    at = show_instant(work.clock.now())
-    with work.state.change(actor, at) as change:
+    at = show_instant(act.now())
+    with act.change() as change:
         number = change.insert(
             "start_run",
-            environment=environment,
+            environment=act.environment,
             action=type(action).__name__,
             kind=kind.value,
             name=action.name,
@@ -29,8 +29,7 @@ def start(work: Workspace, environment: str, actor: str, action: Action, kind: K
 
 
 def finish(
-    work: Workspace,
-    actor: str,
+    act: Act,
     number: int,
     status: str,
     seconds: float,
@@ -38,8 +37,8 @@ def finish(
     memory: int | None,
 ) -> None:
     """The run is over: `error` says why it is not done, `memory` is the peak of its workers in bytes."""
-    at = show_instant(work.clock.now())
-    with work.state.change(actor, at) as change:
+    at = show_instant(act.now())
+    with act.change() as change:
         change.write(
             "finish_run",
             id=number,
@@ -52,12 +51,13 @@ def finish(
         change.audit("finish", str(number), {"status": status})
 
 
-def forget_abandoned(work: Workspace, environment: str) -> None:
+def forget_abandoned(act: Act) -> None:
     """Runs of a process that died while it held the lock have ended."""
-    recent = work.state.read("recent_runs", environment=environment, limit=50)
+    environment = act.environment
+    recent = act.work.state.read("recent_runs", environment=environment, limit=50)
     if not any(r["status"] == "running" for r in recent):
         return
-    at = show_instant(work.clock.now())
-    with work.state.change("apply", at) as change:
+    at = show_instant(act.now())
+    with act.change() as change:
         count = change.write("abandoned_runs", environment=environment, at=at)
         change.audit("abandon", environment, {"runs": count})

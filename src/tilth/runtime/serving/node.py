@@ -21,7 +21,9 @@ from tilth.core.time import show_instant
 from tilth.ml.model.predictor import Predictor
 from tilth.ml.watching.rollout import Progress, Stage
 from tilth.plan.snapshot import Pointer
+from tilth.ports.principals import job
 from tilth.ports.state import Row
+from tilth.runtime.act import Act
 from tilth.runtime.record import generations
 from tilth.runtime.record.revisions import answering, declaration
 from tilth.runtime.serving import rollouts
@@ -34,7 +36,7 @@ RETRY = 2.0  # seconds until what did not verify is tried again
 WRITE = 1.0  # seconds between writings of a rollout's counts
 KEPT = 8  # versions kept in memory beside those that are served, so that going back is quick
 PATIENCE = 30.0  # seconds the answering thread may take to warm and swap
-ACTOR = "serve"
+BY = job("serve")  # what a server notes of itself
 SERVED = "what is served"  # the lock that servers share, and that whoever takes the folder away holds alone
 
 Key = tuple[str, int, str]
@@ -96,6 +98,7 @@ class Node:
         self.troubles: Mapping[str, str] = {}
         self.figures = Figures()
         self._work, self._hand_over, self._tell = work, hand_over, tell
+        self._act = Act(work, environment, BY)
         self._name = ""
         self._cache: dict[Key, Predictor] = {}
         self._key: object = None
@@ -155,7 +158,7 @@ class Node:
         """Write this node down under its name, look once, and go on looking in a thread until `stop`."""
         self._name = name
         at = show_instant(self._work.clock.now())
-        with self._work.state.change(ACTOR, at, keyless=True) as change:
+        with self._work.state.change(BY, at, keyless=True) as change:
             change.write(
                 "set_node",
                 name=name,
@@ -317,7 +320,7 @@ class Node:
         if not self._name or self.troubles:
             return
         at = show_instant(self._work.clock.now())
-        with self._work.state.change(ACTOR, at, keyless=True) as change:
+        with self._work.state.change(BY, at, keyless=True) as change:
             change.write("node_serves", name=self._name, generation=table.generation, at=at)
             change.audit("serve", self._name, {"generation": table.generation})
 
@@ -350,9 +353,7 @@ class Node:
             new = progress.stage is not rolling.written.stage
             if progress == rolling.written or not (new or at_once or now - rolling.written_at >= WRITE):
                 continue
-            recorded = rollouts.decide(
-                self._work, self.environment, route.endpoint, route.revision, progress, self._work.clock.now()
-            )
+            recorded = rollouts.decide(self._act, route.endpoint, route.revision, progress, self._act.now())
             rolling.written, rolling.written_at = progress, now
             moved = moved or new or not recorded
             if new and recorded:

@@ -13,29 +13,28 @@ from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.ml.watching.rollout import Progress, Stage, late
 from tilth.plan.snapshot import Pointer
 from tilth.ports.state import Change, Row
+from tilth.runtime.act import Act
 from tilth.runtime.record import generations
 from tilth.runtime.record.revisions import declaration
-from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
 
-ACTOR = "rollout"
 UNDER_WAY = (Stage.SHADOW.value, Stage.CANARY.value)
 ORDER = (Stage.SHADOW.value, Stage.CANARY.value, Stage.FULL.value)
 
 
-def decide(
-    work: Workspace, environment: str, endpoint: str, revision: int, progress: Progress, at: Instant
-) -> bool:
+def decide(act: Act, endpoint: str, revision: int, progress: Progress, at: Instant) -> bool:
     """Record the progress of a revision, and roll the model back when it failed; False when the record is further.
 
     Counts are those of the stage. A revision that somebody else superseded or decided stays as it is.
     """
+    environment = act.environment
     if not _may_move(
-        work.state.read("revision", environment=environment, endpoint=endpoint, revision=revision), progress
+        act.work.state.read("revision", environment=environment, endpoint=endpoint, revision=revision),
+        progress,
     ):
         return False
     when = show_instant(at)
-    with work.state.change(ACTOR, when, keyless=True) as change:
+    with act.change(at, keyless=True) as change:
         found = change.read("revision", environment=environment, endpoint=endpoint, revision=revision)
         if not _may_move(found, progress):
             change.audit("rollout", endpoint, {"revision": revision, "kept": True})
@@ -58,11 +57,12 @@ def decide(
     return True
 
 
-def expire(work: Workspace, environment: str, now: Instant) -> tuple[str, ...]:
+def expire(act: Act, now: Instant) -> tuple[str, ...]:
     """Roll back what is still under way at its deadline, counted from when its revision began; a line for each.
 
     It needs no request and no server: a canary that nobody asks ends here.
     """
+    work, environment = act.work, act.environment
     _, pointers = generations.pointers_of(work.state, environment)
     told = []
     for p in pointers:
@@ -77,7 +77,7 @@ def expire(work: Workspace, environment: str, now: Instant) -> tuple[str, ...]:
             continue
         seen = Progress(Stage(str(found[0]["stage"])), **json.loads(str(found[0]["counts"])))
         ended = late(rollout, seen, now - parse_instant(str(found[0]["created_at"])))
-        if ended is not None and decide(work, environment, p.name, int(p.target), ended, now):
+        if ended is not None and decide(act, p.name, int(p.target), ended, now):
             told.append(f"{p.name}: {ended.stage.value}: {ended.reason}")
     return tuple(told)
 
@@ -101,7 +101,7 @@ def _roll_back(change: Change, environment: str, endpoint: str, row: Row, reason
         return
     moved = tuple(_back(change, p, model, int(previous)) if _at(p, model, version) else p for p in pointers)
     words = f"{endpoint}: version {version} of {model} was rolled back: {reason}"
-    generations.insert(change, environment, number, moved, words, ACTOR, when, "rollback")
+    generations.insert(change, environment, number, moved, words, when, "rollback")
 
 
 def _at(pointer: Pointer, model: str, version: int) -> bool:

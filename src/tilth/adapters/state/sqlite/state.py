@@ -29,6 +29,7 @@ from tilth.core.errors import (
     UnknownNameError,
 )
 from tilth.core.names import did_you_mean, quoted
+from tilth.ports.principals import Principal
 from tilth.ports.state import Cell, Reader, Row
 
 PATIENCE = 10.0  # seconds to wait for another program's lock
@@ -204,14 +205,14 @@ class SqliteState:
         return found
 
     @contextmanager
-    def change(self, actor: str, at: str, *, keyless: bool = False) -> Iterator[SqliteChange]:
+    def change(self, by: Principal, at: str, *, keyless: bool = False) -> Iterator[SqliteChange]:
         with self._write_lock, _storage(self._path):
             db = self._db()
             db.execute("BEGIN IMMEDIATE")
             try:
                 if self._head is not None:
                     self._head.before(self._end(), self._hash, keyless=keyless)
-                change = SqliteChange(db, actor, at)
+                change = SqliteChange(db, by, at)
                 yield change
                 if not change.audited:
                     raise RuntimeError("a change of state without an audit row")
@@ -311,8 +312,8 @@ class SqliteMoment:
 class SqliteChange:
     """An open transaction of `SqliteState`."""
 
-    def __init__(self, db: sqlite3.Connection, actor: str, at: str) -> None:
-        self._db, self._actor, self._at = db, actor, at
+    def __init__(self, db: sqlite3.Connection, by: Principal, at: str) -> None:
+        self._db, self.by, self._at = db, by, at
         self.audited = 0
 
     def read(self, query: str, **parameters: Cell) -> tuple[Row, ...]:
@@ -333,7 +334,7 @@ class SqliteChange:
         row: dict[str, Cell] = {
             "sequence": int(tail[0]["sequence"] or 0) + 1 if tail else 1,
             "at": self._at,
-            "actor": self._actor,
+            "actor": self.by.text,
             "verb": verb,
             "subject": subject,
             "detail": canonical(detail).decode(),
