@@ -47,7 +47,7 @@ def counted(project: Project) -> dict[str, int]:
 
 def drilled(
     project: Project, kind: DrillKind, more: dict[str, int] = LEFT, graph: Graph | None = None
-) -> drill.Drilled:
+) -> drills.Drilled:
     """The drill, after which nothing is different but what a drill leaves."""
     before, pointers = counted(project), project.current("prod").pointers
     done = drill(Act(project.work(), "prod", BY), graph or project.deployed("prod"), "returns", kind)
