@@ -12,9 +12,14 @@ import shop_project as c
 from tilth.adapters.files.predictions import FilePredictions
 from tilth.app.project import Project
 from tilth.core.time import show_instant
+from tilth.ml.data.drift import ColumnDrift
+from tilth.ml.watching.monitoring import Look
 from tilth.ports.principals import Principal, person
 from tilth.runtime.applying import garbage
 from tilth.runtime.keeping.reconciler import Reconciler
+from tilth.runtime.record import endpoints, looks, versions
+from tilth.runtime.record.endpoints import Revision
+from tilth.runtime.record.versions import Version
 
 BY = person("test")
 
@@ -53,11 +58,12 @@ def add_version(project: Project, version: int, status: str, snapshot: str, made
     digest = f"{version:064x}"
     project.work().bundles.put(digest, str(bundle))
     with project.state().change(BY, show_instant(made)) as change:
-        change.write(
-            "add_version", model="m", version=version, recipe="2:r", snapshot=snapshot, digest=digest, status=status,
-            engine="linear", learning="1", rows=1, tuned_until=None, metrics="{}", reason="new", seconds=0.0,
-            at=show_instant(made),
-        )  # fmt: skip
+        versions.add(
+            change,
+            Version(
+                "m", version, "2:r", snapshot, digest, status, "linear", 1, 1, None, "{}", "new", 0.0, made
+            ),
+        )
         change.audit("train", "m", {})
 
 
@@ -128,11 +134,7 @@ def test_the_rows_that_the_serving_version_was_fitted_on_stay(project: Project) 
     add_version(project, 1, "promoted", str(first["id"]), c.NOW)
     number = int(project.state().read("environment", name="prod")[0]["generation"] or 0)
     with project.state().change(BY, show_instant(c.NOW)) as change:
-        change.write("add_definition", digest="d", text="CREATE MODEL m PREDICT minutes FROM deliveries")
-        change.write(
-            "add_revision", endpoint="e", revision=1, environment="prod", model="m", version=2, previous=1,
-            stage="full", counts="{}", reason="", at=show_instant(c.NOW),
-        )  # fmt: skip
+        endpoints.add(change, Revision("prod", "e", 1, "m", 2, 1, "full", "{}", "", c.NOW))
         change.audit("test", "prod", {"generation": number})
     c.add(Path(project.root), c.deliveries(c.DAYS, c.DAYS + 1))
     project.sql("REFRESH DATASET deliveries")
@@ -146,18 +148,13 @@ def test_looks_go_when_they_are_old_but_for_the_newest(project: Project) -> None
     with project.state().change(BY, show_instant(c.NOW)) as change:
         for n in range(60):
             at = show_instant(c.NOW - timedelta(days=n))
-            common: dict[str, Any] = {"model": "m", "version": 1, "environment": "prod", "at": at}
-            span = {"window_start": at, "window_end": at}
-            change.write(
-                "add_quality", **common, **span, drift=0.1, prediction_drift=0.1, metric="mae", value=1.0,
-                outcomes=1, predictions=1, new_rows=0.0, left_out=0, without_key=0, gaps=0,
-            )  # fmt: skip
-            change.write("add_drift", **common, **span, column="x", psi=0.1, js=0.1, score=0.1, rows=1)
+            drift = ColumnDrift("x", 0.1, 0.1, 0.0, 0.0, 1, 0.1)
+            looks.add(change, "prod", Look("m", 1, at, (drift,), 0.1, 0.1, "mae", 1.0, 1, 1, 0.0, at, at))
         change.audit("look", "m", {})
     assert later(project, 300).gc().looks == 0
     old = later(project, 500)
     assert old.gc().looks == 10
-    kept = old.state().read("quality_of", environment="prod", model="m", limit=100)
+    kept = looks.newest(old.state(), "prod", "m", 100)
     assert len(kept) == garbage.NEWEST
 
 

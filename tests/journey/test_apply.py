@@ -216,7 +216,7 @@ def test_an_error_that_nobody_foresaw_is_told_with_its_place(
     monkeypatch.setattr("tilth.runtime.applying.collecting.collect", broken)
     with pytest.raises(TilthError, match="ValueError: a value of another planet") as caught:
         project.sql("REFRESH DATASET deliveries")
-    assert "in refresh, runtime/collecting.py:" in str(caught.value)
+    assert "in refresh, runtime/applying/collecting.py:" in str(caught.value)
     assert [r["status"] for r in project.sql("SELECT status FROM tilth.refreshes").rows()] == [
         "published",
         "failed",
@@ -335,17 +335,17 @@ def test_an_environment_needs_a_plain_name(shop: Path, name: str) -> None:
 def test_an_edit_that_makes_the_digest_fit_is_found_by_the_audit_chain(shop: Path) -> None:
     from dataclasses import replace as changed
 
-    from tilth.runtime.record import generations
+    from tilth.runtime.record import environments
 
     project = c.opened(shop)
     project.apply()
     assert project.verify().pointers == 5
-    _, pointers = generations.pointers_of(project.state(), "prod")
+    _, pointers = environments.pointers_of(project.state(), "prod")
     bent = tuple(changed(p, target="7") if p.name == "duration" else p for p in pointers)
     project.close()
     with closing(sqlite3.connect(shop / ".tilth" / "state.db")) as db, db:
         db.execute("UPDATE pointers SET target = '7' WHERE name = 'duration'")
-        db.execute("UPDATE generations SET digest = ?", (generations._digest(bent),))
-    assert generations.pointers_of(c.opened(shop).state(), "prod")[1] == bent
+        db.execute("UPDATE generations SET digest = ?", (environments.digest_of(bent),))
+    assert environments.pointers_of(c.opened(shop).state(), "prod")[1] == bent
     with pytest.raises(StateChangedError, match="audit chain recorded"):
         c.opened(shop).verify()

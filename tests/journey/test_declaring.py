@@ -96,13 +96,13 @@ def test_a_declaration_does_what_its_resource_needs_and_nothing_that_is_due_else
     project: Project, text: str, actions: list[tuple[str, str]] | None
 ) -> None:
     assert "deliveries" in {a.name for a in project.plan().actions}
-    before = project.generations()[0]["number"]
+    before = project.generations()[0].number
     if actions is None:
         assert "actions" not in project.sql(text).facts
-        assert project.generations()[0]["number"] == before
+        assert project.generations()[0].number == before
     else:
         assert did(project, text) == actions
-        assert project.generations()[0]["number"] == before + 1
+        assert project.generations()[0].number == before + 1
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from tilth.ports.predictions import PredictionLog
     from tilth.ports.principals import Principal
     from tilth.ports.progress import Progress
-    from tilth.ports.state import Row
     from tilth.resources.compiler import Facts
     from tilth.resources.graph import Graph
     from tilth.runtime.applying.executor import Applied, Did
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from tilth.runtime.asking.select import Loaded
     from tilth.runtime.asking.session import Result, Session
     from tilth.runtime.project.settings import Settings
+    from tilth.runtime.record.environments import Generation
     from tilth.runtime.showing.verifying import Checked
     from tilth.runtime.workspace import Keys, Workspace
     from tilth.sql.language.statements import Statement
@@ -107,7 +107,7 @@ class Project:
     def current(self, environment: str) -> Current:
         """What is recorded of an environment; empty when the project was never applied."""
         from tilth.plan.snapshot import Current
-        from tilth.runtime.record.generations import current
+        from tilth.runtime.record.current import current
 
         if not self.applied:
             return Current(environment, serving=self.settings.serving)
@@ -188,7 +188,7 @@ class Project:
 
     def promote(self, source: str, target: str | None = None) -> int:
         """Give `target` (by default where models serve) all pointers of `source` in one transaction; the new generation's number."""
-        from tilth.runtime.record.generations import promote
+        from tilth.runtime.moving.promotion import promote
 
         serving = self.settings.serving
         return promote(
@@ -202,7 +202,7 @@ class Project:
 
     def rollback(self, environment: str | None = None, generation: int | None = None) -> int:
         """Point back at an earlier generation (by default the one before, where models serve); the new generation's number."""
-        from tilth.runtime.record.generations import rollback
+        from tilth.runtime.moving.publishing import rollback
 
         name = self.settings.serving if environment is None else environment
         return rollback(self.work().state, name, generation, self.by, self.clock.now())
@@ -215,14 +215,14 @@ class Project:
 
     def deployed(self, environment: str | None = None) -> Graph:
         """What was applied: the graph of the declarations that the environment's pointers hold."""
-        from tilth.runtime.record.generations import pointers_of
-        from tilth.sql.language.parser import parse_one
+        from tilth.runtime.record.declarations import declared
+        from tilth.runtime.record.environments import pointers_of
 
         name = environment or self.settings.environment
         _, pointers = pointers_of(self.state(), name) if self.applied else (0, ())
         facts, texts = self._facts(), tuple(p.text for p in pointers)
         if self._deployed is None or self._deployed[:2] != (facts, texts):
-            self._deployed = (facts, texts, self._compiled([parse_one(t) for t in texts]))
+            self._deployed = (facts, texts, self._compiled([declared(t) for t in texts]))
         return self._deployed[2]
 
     def verify(self, progress: Progress | None = None, *, quick: bool = False) -> Checked:
@@ -247,11 +247,11 @@ class Project:
 
         return compare(self.work(), first, second)
 
-    def generations(self, environment: str | None = None, limit: int = 20) -> tuple[Row, ...]:
+    def generations(self, environment: str | None = None, limit: int = 20) -> tuple[Generation, ...]:
         """The newest generations of an environment, newest first."""
-        return self.state().read(
-            "generations", environment=environment or self.settings.environment, limit=limit
-        )
+        from tilth.runtime.record.environments import generations
+
+        return generations(self.state(), environment or self.settings.environment, limit)
 
     def state(self, *, trusted: bool = False) -> SqliteState:
         """The project's state; made at first use. `trusted`: it is opened whatever its signed head says."""

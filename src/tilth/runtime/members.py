@@ -27,6 +27,7 @@ from tilth.ports import registry
 from tilth.ports.jobs import Job
 from tilth.ports.principals import job
 from tilth.ports.progress import Silent
+from tilth.runtime.record import audit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,8 +85,7 @@ def require_checked(work: Workspace, found: Verified) -> None:
 
 
 def _remembered(work: Workspace, digest: str) -> bool:
-    rows = work.state.read("audit_of_check", subject=digest)
-    return any(int(json.loads(str(r["detail"])).get("checker", 0)) >= CHECKER for r in rows)
+    return audit.checked(work.state, digest) >= CHECKER
 
 
 def _few(folder: str) -> int:

@@ -25,11 +25,12 @@ from tilth.ports.predictions import MemoryLog
 from tilth.ports.principals import person
 from tilth.runtime.act import Act
 from tilth.runtime.keeping.reconciler import Reconciler
-from tilth.runtime.record import generations
+from tilth.runtime.loading import version_of
+from tilth.runtime.moving.publishing import rollback
+from tilth.runtime.record import environments
 from tilth.runtime.serving import rollouts
 from tilth.runtime.serving.answering import WAITING, Answering, Route, Side
 from tilth.runtime.serving.node import Node, NotServingError
-from tilth.runtime.workspace import version_of
 from tilth.sql.language.statements import Kind
 
 BY = person("test")
@@ -79,13 +80,11 @@ class Served:
 
     def at(self, version: int) -> int:
         """Publish a generation with the model at this version, as a rollback does: at once."""
-        number, pointers = generations.pointers_of(self.work.state, "prod")
+        number, pointers = environments.pointers_of(self.work.state, "prod")
         for row in self.work.state.read("generations", environment="prod", limit=50):
             old = self.work.state.read("pointers", environment="prod", generation=row["number"])
             if any(p["kind"] == "model" and p["name"] == "late" and p["target"] == str(version) for p in old):
-                return generations.rollback(
-                    self.work.state, "prod", int(row["number"] or 0), BY, self.work.clock.now()
-                )
+                return rollback(self.work.state, "prod", int(row["number"] or 0), BY, self.work.clock.now())
         raise AssertionError((number, pointers))
 
 
@@ -270,7 +269,7 @@ def test_a_version_that_needs_another_input_is_rolled_back_and_no_request_fails(
     found = one.revision()
     assert found["stage"] == "rolled_back"
     assert "1 of 1 requests failed" in found["reason"]
-    _, pointers = generations.pointers_of(one.work.state, "prod")
+    _, pointers = environments.pointers_of(one.work.state, "prod")
     model = next(p for p in pointers if p.kind is Kind.MODEL and p.name == "late")
     version = one.work.state.read("version", model="late", version=1)[0]
     assert (model.target, model.recipe) == ("1", version["recipe"])

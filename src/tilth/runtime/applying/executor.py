@@ -33,16 +33,20 @@ from tilth.plan.planner import plan as planned
 from tilth.plan.snapshot import Pointer
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
-from tilth.ports.state import Row
 from tilth.resources.graph import Graph
 from tilth.runtime import sources
 from tilth.runtime.act import Act
-from tilth.runtime.applying import binding, candidates, changes, collecting, gate, notices
+from tilth.runtime.applying import binding, candidates, changes, collecting, gate
+from tilth.runtime.applying.notices import of_source
+from tilth.runtime.moving.publishing import Move, check_name, moved, publish
 from tilth.runtime.project import estimators
-from tilth.runtime.record import generations, runs
+from tilth.runtime.record import environments, evidence, notices, runs, versions
+from tilth.runtime.record.current import current
+from tilth.runtime.record.runs import Begun, Ended
+from tilth.runtime.record.snapshots import manifest_of
+from tilth.runtime.record.versions import Version
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workers import Measured
-from tilth.runtime.workspace import manifest_of, version_row
 from tilth.sql.language.statements import (
     CreateDataset,
     CreateEndpoint,
@@ -131,28 +135,28 @@ def apply(
     done and published, and the error is in the result. BusyError when another apply of this environment is under way.
     """
     work, environment = act.work, act.environment
-    generations.check_name(environment)
+    check_name(environment)
     wait = PROMPT_WAIT if isinstance(wanted, Change) else 0.0
     with (
         work.locks.hold(MAKING, wait, shared=True),
         work.locks.hold(f"apply-{environment}", wait),
     ):
         runs.forget_abandoned(act)
-        current = generations.current(work.state, environment, serving=work.serving)
-        if plan is not None and plan.generation != current.generation:
-            raise generations.moved(environment, current.generation, plan.generation)
+        now = current(work.state, environment, serving=work.serving)
+        if plan is not None and plan.generation != now.generation:
+            raise moved(environment, now.generation, plan.generation)
         graph = wanted.graph_of() if isinstance(wanted, Change) else wanted
         if graph is None:
-            return Applied(Plan(environment, current.generation, ()), current.generation)
+            return Applied(Plan(environment, now.generation, ()), now.generation)
         if isinstance(wanted, Change):
-            todo = alone(planned(graph, current, work.clock.now()), wanted.name, graph, current)
+            todo = alone(planned(graph, now, work.clock.now()), wanted.name, graph, now)
         else:
             todo = plan if plan is not None else changes.planned(work, graph, environment)
         if not todo.actions:
-            return Applied(todo, current.generation)
+            return Applied(todo, now.generation)
         with sources.opened(graph, work.root, _source_names(graph, todo)) as opened:
             jobs = Measured(work.jobs)
-            pointers = {(p.kind, p.name): p for p in current.pointers}
+            pointers = {(p.kind, p.name): p for p in now.pointers}
             run = _Run(
                 replace(act, work=replace(work, jobs=jobs)),
                 graph,
@@ -164,7 +168,7 @@ def apply(
             if not go_on:
                 _check_bound(run, todo)
             did = _perform(run, todo, go_on, tell or (lambda _: None))
-        generation = _publish(run, current.pointers, todo, did)
+        generation = _publish(run, now.pointers, todo, did)
         return Applied(todo, generation, did)
 
 
@@ -221,7 +225,7 @@ def _waits(run: _Run, action: Action, lost: dict[str, str]) -> str | None:
 def _one(run: _Run, action: Action, waits: str | None) -> Did:
     """Run one action with its row in `runs`; an error becomes part of the result."""
     started = time.monotonic()
-    number = runs.start(run.act, action, _kind(action))
+    number = runs.start(run.act, Begun.of(action, kind_of(action)))
     run.jobs.restart()
     run.told = ()
     try:
@@ -239,10 +243,11 @@ def _one(run: _Run, action: Action, waits: str | None) -> Did:
 
 
 def _finish(run: _Run, number: int, status: str, seconds: float, error: str | None) -> None:
-    runs.finish(run.act, number, status, seconds, error, run.jobs.peak)
+    runs.finish(run.act, number, Ended(status, seconds, error, run.jobs.peak))
 
 
-def _kind(action: Action) -> Kind:
+def kind_of(action: Action) -> Kind:
+    """The kind of what it is about."""
     return action.kind if isinstance(action, DropResource | Redeclare) else _KINDS[type(action)]
 
 
@@ -254,9 +259,8 @@ def _publish(run: _Run, before: Iterable[Pointer], todo: Plan, did: tuple[Did, .
         return todo.generation
     done = [d.action for d in did if d.status == DONE]
     reason = "; ".join(f"{a.name}: {a.reason}" for a in done[:5]) + ("; ..." if len(done) > 5 else "")
-    return generations.publish(
-        run.act.work.state, run.act.environment, todo.generation, pointers, reason, run.act.by, run.act.now()
-    )
+    move = Move(run.act.environment, todo.generation, reason, run.act.now())
+    return publish(run.act.work.state, move, pointers, run.act.by)
 
 
 # --- handlers ----------------------------------------------------------------------------------------------
@@ -307,13 +311,13 @@ def _train(run: _Run, action: Action) -> Result:
     data, manifest = _data(run, declared)
     champion = _champion(run, action.name)
     fresh = candidates.train(run.act, resource, data, manifest, champion, action.reason)
-    told = notices.recorded(run.act.work.state, "model", action.name, str(fresh["version"]))
+    told = notices.of(run.act.work.state, notices.MODEL, action.name, str(fresh.version))
     run.told = (*run.told, *notices.lines(told))
     spec = candidates.spec_of(run.act.work, declared, data, manifest.schema, champion)
     run.act.progress.step(f"judge {action.name}", None)
     verdict = gate.gate(run.act, declared, spec, manifest, fresh, champion)
     seen = (
-        f"version {verdict.version} ({fresh['engine']!s}, {int(fresh['rows'] or 0):,} rows){_figures(verdict)}: "
+        f"version {verdict.version} ({fresh.engine}, {fresh.rows:,} rows){_figures(verdict)}: "
         f"{verdict.reason}"
     )
     return _as_judged(run, action, verdict, seen)
@@ -343,15 +347,15 @@ def _figures(verdict: gate.Verdict) -> str:
     return f" with {verdict.metric} {figure(r.candidate_metric)}" + (f" ({others})" if others else "")
 
 
-def _champion(run: _Run, model: str) -> Row | None:
+def _champion(run: _Run, model: str) -> Version | None:
     """The version that the candidate must beat: the serving environment's; this one's own where none serves yet."""
     pointer = run.pointers.get((Kind.MODEL, model))
     if run.act.environment != run.act.work.serving:
-        _, serving = generations.pointers_of(run.act.work.state, run.act.work.serving)
+        _, serving = environments.pointers_of(run.act.work.state, run.act.work.serving)
         pointer = next((p for p in serving if p.kind is Kind.MODEL and p.name == model), pointer)
     if pointer is None or pointer.target is None:
         return None
-    return version_row(run.act.work.state, model, int(pointer.target))
+    return versions.require(run.act.work.state, model, int(pointer.target))
 
 
 def _data(run: _Run, declared: CreateModel) -> tuple[CreateDataset | None, Manifest]:
@@ -371,7 +375,7 @@ def _data(run: _Run, declared: CreateModel) -> tuple[CreateDataset | None, Manif
 
 
 def _lines(found: Collected) -> tuple[str, ...]:
-    return notices.lines([notices.of_source(name, notice) for name, notice in found.notices])
+    return notices.lines([of_source(name, notice) for name, notice in found.notices])
 
 
 def _manifest(run: _Run, name: str) -> Manifest:
@@ -396,7 +400,7 @@ def _datasets(run: _Run) -> dict[str, Manifest]:
 
 def _share_version(run: _Run, action: Action) -> Result:
     assert isinstance(action, ShareVersion)
-    version = version_row(run.act.work.state, action.name, action.version)
+    version = versions.require(run.act.work.state, action.name, action.version)
     champion = _champion(run, action.name)
     if run.gates and not _has_won(run, version, champion):
         return _judged_anew(run, action, version, champion)
@@ -404,18 +408,18 @@ def _share_version(run: _Run, action: Action) -> Result:
     return DONE, f"shares version {action.version}", str(action.version)
 
 
-def _has_won(run: _Run, version: Row, champion: Row | None) -> bool:
+def _has_won(run: _Run, version: Version, champion: Version | None) -> bool:
     """Whether the version is the champion, or passed what is declared now: against this champion, or with none to beat."""
-    if champion is not None and version["version"] == champion["version"]:
+    if champion is not None and version.version == champion.version:
         return True
-    if version["status"] != "promoted" or champion is None:
-        return version["status"] == "promoted"
-    rule = run.graph.get(str(version["model"])).as_(CreateModel).promote
-    found = run.act.work.state.read("gates_of", model=version["model"], limit=GATES)
-    return generations.has_won(found, int(version["version"] or 0), int(champion["version"] or 0), rule)
+    if version.status != versions.PROMOTED or champion is None:
+        return version.status == versions.PROMOTED
+    rule = run.graph.get(version.model).as_(CreateModel).promote
+    found = evidence.gates_of(run.act.work.state, version.model, GATES)
+    return evidence.has_won(found, version.version, champion.version, rule)
 
 
-def _judged_anew(run: _Run, action: ShareVersion, version: Row, champion: Row | None) -> Result:
+def _judged_anew(run: _Run, action: ShareVersion, version: Version, champion: Version | None) -> Result:
     """The version passed another gate, or by another rule: here it must pass what is declared, against the one that serves."""
     declared = run.graph.get(action.name).as_(CreateModel)
     data, manifest = _data(run, declared)
@@ -426,7 +430,7 @@ def _judged_anew(run: _Run, action: ShareVersion, version: Row, champion: Row | 
 
 
 def _deploy(run: _Run, action: Action) -> Result:
-    """Point at the endpoint; its revision is made with the generation (`revisions`)."""
+    """Point at the endpoint; its revision is made with the generation (`moving.deploying`)."""
     assert isinstance(action, DeployEndpoint)
     model = run.graph.get(action.name).as_(CreateEndpoint).model
     version = run.pointers.get((Kind.MODEL, model))

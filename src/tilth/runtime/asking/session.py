@@ -23,7 +23,9 @@ from tilth.runtime.act import Act
 from tilth.runtime.applying import changes, executor, notices
 from tilth.runtime.applying.executor import Applied, Did
 from tilth.runtime.asking import select
-from tilth.runtime.record import generations
+from tilth.runtime.moving.promotion import promote
+from tilth.runtime.moving.publishing import rollback
+from tilth.runtime.record import environments
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.parser import parse
 from tilth.sql.language.statements import (
@@ -160,7 +162,7 @@ class Session:
         return self._applied(executor.apply(self._act(name), self.declared(), tell=self.tell))
 
     def _promote(self, statement: PromoteEnvironment) -> Result:
-        number = generations.promote(
+        number = promote(
             self.work.state,
             statement.source,
             statement.target,
@@ -171,15 +173,16 @@ class Session:
         return _moved(statement.target, number, f"holds all pointers of {statement.source}")
 
     def _rollback(self, statement: RollbackEnvironment) -> Result:
-        number = generations.rollback(
+        number = rollback(
             self.work.state,
             statement.environment,
             statement.generation,
             self.principal,
             self.work.clock.now(),
         )
-        row = self.work.state.read("generation", environment=statement.environment, number=number)[0]
-        return _moved(statement.environment, number, str(row["reason"]))
+        made = environments.generation(self.work.state, statement.environment, number)
+        assert made is not None
+        return _moved(statement.environment, number, made.reason)
 
     def _refresh(self, statement: RefreshDataset) -> Result:
         pointer = self._pointer(Kind.DATASET, statement.name)
@@ -206,13 +209,13 @@ class Session:
         return Result(None, done.text, done.facts, refused=not done.ok)
 
     def _only(self, action: CollectDataset | TrainModel, graph: Graph) -> Result:
-        number, _ = generations.pointers_of(self.work.state, self.environment)
+        number, _ = environments.pointers_of(self.work.state, self.environment)
         return self._applied(
             executor.apply(self._act(), graph, plan=Plan(self.environment, number, (action,)), tell=self.tell)
         )
 
     def _pointer(self, kind: Kind, name: str) -> Any:
-        _, pointers = generations.pointers_of(self.work.state, self.environment)
+        _, pointers = environments.pointers_of(self.work.state, self.environment)
         known = {p.name: p for p in pointers if p.kind is kind}
         if name not in known:
             raise UnknownNameError(

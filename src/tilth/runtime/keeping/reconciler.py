@@ -7,7 +7,6 @@ and stops nothing else. It decides nothing itself: the plan is `plan.planner`'s,
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -15,7 +14,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tilth.core.errors import BusyError, StateChangedError, StorageError, TilthError
-from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.core.time import Instant, show_instant
 from tilth.plan.actions import Action, Plan
 from tilth.plan.planner import plan as planned
 from tilth.plan.snapshot import Current
@@ -28,7 +27,9 @@ from tilth.runtime.applying.executor import DONE, Applied, Did
 from tilth.runtime.keeping import watching
 from tilth.runtime.keeping.backoff import Backoff
 from tilth.runtime.keeping.scrubbing import Scrubber
-from tilth.runtime.record import generations
+from tilth.runtime.record import environments, nodes, runs
+from tilth.runtime.record.current import current
+from tilth.runtime.record.runs import Begun, Ended
 from tilth.runtime.serving import rollouts
 from tilth.runtime.workspace import Workspace
 
@@ -164,7 +165,7 @@ class Reconciler:
 
     def _deployed(self) -> Graph | None:
         """What was applied, compiled when a declaration changes; None before the first apply."""
-        number, pointers = generations.pointers_of(self._work.state, self._environment)
+        number, pointers = environments.pointers_of(self._work.state, self._environment)
         if not number:
             return None
         texts = tuple(p.text for p in pointers)
@@ -174,10 +175,10 @@ class Reconciler:
 
     def _due(self, graph: Graph, now: Instant, changed: frozenset[str], seen: set[Hashable]) -> Plan:
         """The plan, without what failed a short while ago and what this step has already done."""
-        current = generations.current(self._work.state, self._environment, changed, self._work.serving)
-        if self._is_old(current):
-            return Plan(self._environment, current.generation, ())
-        whole = planned(graph, current, now)
+        found = current(self._work.state, self._environment, changed, self._work.serving)
+        if self._is_old(found):
+            return Plan(self._environment, found.generation, ())
+        whole = planned(graph, found, now)
         self._backoff.forget_all_but({_key(a) for a in whole.actions} | seen)
         wall = time.monotonic()
         ready = tuple(
@@ -185,9 +186,9 @@ class Reconciler:
         )
         return replace(whole, actions=ready)
 
-    def _is_old(self, current: Current) -> bool:
+    def _is_old(self, found: Current) -> bool:
         """Whether somebody published meanwhile. With our graph it would be undone; the next step takes the new one."""
-        return self._graph is None or self._graph[0] != tuple(p.text for p in current.pointers)
+        return self._graph is None or self._graph[0] != tuple(p.text for p in found.pointers)
 
     # --- doing ---------------------------------------------------------------------------------------------
 
@@ -204,10 +205,10 @@ class Reconciler:
                 self._refused(todo.actions[0], error, now)
                 return
             for action in todo.actions:
-                current = generations.current(self._work.state, self._environment, serving=self._work.serving)
-                if self._is_old(current):
+                found = current(self._work.state, self._environment, serving=self._work.serving)
+                if self._is_old(found):
                     return
-                self._perform(graph, replace(todo, generation=current.generation, actions=(action,)), now)
+                self._perform(graph, replace(todo, generation=found.generation, actions=(action,)), now)
 
     def _once(self, graph: Graph, todo: Plan, now: Instant) -> None:
         done = self._apply(
@@ -228,23 +229,12 @@ class Reconciler:
 
     def _refused(self, action: Action, error: TilthError, now: Instant) -> None:
         """An action that could not begin: its row in `runs` is written here."""
-        at = show_instant(now)
         self._backoff.failed(_key(action), now, time.monotonic())
         self._tell(f"{action.name}: {action.reason}: failed: {error.message}")
         with self._act.change(now) as change:
-            number = change.insert(
-                "start_run",
-                environment=self._environment,
-                action=type(action).__name__,
-                kind=executor._kind(action).value,
-                name=action.name,
-                reason=action.reason,
-                pid=os.getpid(),
-                at=at,
-            )
-            change.write(
-                "finish_run", id=number, status="failed", error=error.message, seconds=0.0, memory=0, at=at
-            )
+            begun = Begun.of(action, executor.kind_of(action))
+            number = runs.begin(change, self._environment, begun, now)
+            runs.end(change, number, Ended("failed", 0.0, error.message, 0), now)
             change.audit("finish", action.name, {"run": number, "status": "failed"})
 
     def _compact(self) -> None:
@@ -276,33 +266,23 @@ class Reconciler:
     def _rest(self, now: Instant, *, did: bool) -> None:
         """Write the instant into the nodes of this environment, when somebody may wait for it or an hour has passed."""
         old = self._rested is None or now - self._rested >= HEARTBEAT
-        mine = [n for n in self._work.state.read("nodes") if n["environment"] == self._environment]
-        stale = [n for n in mine if self._wants(n["reconciled_at"], now, always=did or old)]
+        mine = nodes.of(self._work.state, self._environment)
+        stale = [n.name for n in mine if self._wants(n.reconciled_at, now, always=did or old)]
         if not stale and (mine or not (did or old)):
             return
-        at = show_instant(now)
         with self._act.change(now) as change:
             if not mine:
-                name = f"reconciler-{self._environment}"
-                change.write(
-                    "set_node",
-                    name=name,
-                    pid=os.getpid(),
-                    url="",
-                    environment=self._environment,
-                    generation=0,
-                    at=at,
-                )
-                stale = [{"name": name}]
-            for node in stale:
-                change.write("node_reconciled", name=node["name"], at=at)
-            change.audit("reconcile", self._environment, {"at": at})
+                stale = [f"reconciler-{self._environment}"]
+                nodes.begin(change, stale[0], "", self._environment, now)
+            for name in stale:
+                nodes.rested(change, name, now)
+            change.audit("reconcile", self._environment, {"at": show_instant(now)})
         self._rested = now
 
-    def _wants(self, written: object, now: Instant, *, always: bool) -> bool:
+    def _wants(self, written: Instant | None, now: Instant, *, always: bool) -> bool:
         if written is None:
             return True
-        return (always or self._replay) and parse_instant(str(written)) != now
+        return (always or self._replay) and written != now
 
 
 class _Pulse:

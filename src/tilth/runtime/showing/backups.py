@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from tilth.core.time import show_instant
 from tilth.ports.principals import Principal
-from tilth.ports.state import State
+from tilth.runtime.record.rows import State
 from tilth.runtime.showing import verifying
 from tilth.runtime.workspace import Workspace
 
