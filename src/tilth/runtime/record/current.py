@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tilth.core.time import Instant, parse_instant
 from tilth.plan.policy import MOST_DOUBLINGS
 from tilth.plan.snapshot import SERVING, Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
 from tilth.ports import registry
@@ -14,9 +13,7 @@ from tilth.runtime.record.rows import Reader, Row, State, instant, real_or_none,
 from tilth.sql.language.statements import Kind
 
 LOOKS = 50  # of a model, the newest
-MADE_ALIKE = (
-    MOST_DOUBLINGS + 1
-)  # versions of one recipe and status, the newest: more that lost change no plan
+MADE_ALIKE = MOST_DOUBLINGS + 1  # versions of a recipe and status, the newest: more losses change no plan
 
 
 def current(
@@ -54,14 +51,16 @@ def _learning(pointers: Iterable[Pointer], versions: Iterable[VersionFacts]) -> 
 def _signals(reader: Reader, environment: str) -> tuple[tuple[str, tuple[Signals, ...]], ...]:
     """The newest looks of each model, oldest first."""
     looks: dict[str, list[Signals]] = {}
-    for r in reader.read("recent_quality", environment=environment, most=LOOKS):
-        look = Signals(_at(r), r["drift"], r["prediction_drift"], r["value"], r["new_rows"])  # type: ignore[arg-type]
-        looks.setdefault(str(r["model"]), []).append(look)
-    return tuple((model, tuple(reversed(found))) for model, found in sorted(looks.items()))
-
-
-def _at(row: Row) -> Instant:
-    return parse_instant(str(row["at"]))
+    for r in reader.read("looks_to_plan", environment=environment, most=LOOKS):
+        look = Signals(
+            instant(r, "at"),
+            real_or_none(r, "drift"),
+            real_or_none(r, "prediction_drift"),
+            real_or_none(r, "value"),
+            real_or_none(r, "new_rows"),
+        )
+        looks.setdefault(text(r, "model"), []).append(look)
+    return tuple((model, tuple(found[-LOOKS:])) for model, found in sorted(looks.items()))
 
 
 def _snapshot(row: Row, changed: frozenset[str]) -> SnapshotFacts:

@@ -74,7 +74,7 @@ def newest(reader: Reader, environment: str, model: str, limit: int) -> tuple[Lo
 
 def last(reader: Reader, environment: str) -> Mapping[str, Looked]:
     """The newest look at each model that was ever looked at there, by model."""
-    found = map(_looked, reader.read("recent_quality", environment=environment, most=1))
+    found = map(_looked, reader.read("newest_quality", environment=environment))
     return {one.model: one for one in found}
 
 

@@ -183,12 +183,19 @@ WHERE e.name = :environment;
 
 -- name: versions_to_plan
 -- Of each recipe the newest of each status and the one made last, and what the environment points at.
-WITH made AS (
-    SELECT model, version, row_number() OVER (PARTITION BY model, recipe, status ORDER BY version DESC) AS place,
-           row_number() OVER (PARTITION BY model, recipe ORDER BY created_at DESC) AS age
-    FROM versions
-), wanted AS (
-    SELECT model, version FROM made WHERE place <= :most OR age = 1
+WITH RECURSIVE kinds (model, recipe, status) AS (
+    SELECT * FROM (SELECT model, recipe, status FROM versions ORDER BY model, recipe, status LIMIT 1)
+    UNION ALL
+    SELECT n.model, n.recipe, n.status FROM kinds k JOIN versions n ON (n.model, n.version) = (
+        SELECT v.model, v.version FROM versions v WHERE (v.model, v.recipe, v.status) > (k.model, k.recipe, k.status)
+        ORDER BY v.model, v.recipe, v.status LIMIT 1)
+), wanted (model, version) AS (
+    SELECT v.model, v.version FROM kinds k
+    JOIN versions v ON v.model = k.model AND v.recipe = k.recipe AND v.status = k.status AND v.version >= coalesce((
+        SELECT n.version FROM versions n WHERE n.model = k.model AND n.recipe = k.recipe AND n.status = k.status
+        ORDER BY n.version DESC LIMIT 1 OFFSET :most - 1), 0)
+    UNION
+    SELECT model, version FROM (SELECT model, version, max(created_at) FROM versions GROUP BY model, recipe)
     UNION
     SELECT p.name, CAST(p.target AS INTEGER) FROM environments e
     JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'model'
@@ -263,17 +270,30 @@ INSERT INTO quality (model, version, environment, drift, prediction_drift, metri
 VALUES (:model, :version, :environment, :drift, :prediction_drift, :metric, :value, :outcomes, :predictions, :new_rows,
         :left_out, :without_key, :gaps, :window_start, :window_end, :at);
 
--- name: recent_quality
--- The newest looks of each model, the newest first.
+-- name: newest_quality
+-- The newest look at each model.
 WITH RECURSIVE seen (model) AS (
     SELECT min(model) FROM quality WHERE environment = :environment
     UNION ALL SELECT (SELECT min(model) FROM quality WHERE environment = :environment AND model > seen.model)
     FROM seen WHERE seen.model IS NOT NULL
 )
-SELECT q.* FROM seen JOIN quality q ON q.rowid IN (
-    SELECT rowid FROM quality n WHERE n.environment = :environment AND n.model = seen.model
-    ORDER BY n.at DESC, n.rowid DESC LIMIT :most)
-ORDER BY q.model, q.at DESC, q.rowid DESC;
+SELECT q.* FROM seen JOIN quality q ON q.rowid = (
+    SELECT rowid FROM quality n WHERE n.environment = :environment AND n.model = seen.model ORDER BY n.at DESC LIMIT 1);
+
+-- name: looks_to_plan
+-- The newest looks at each model, oldest first, with those of the same instant as the oldest of them.
+WITH RECURSIVE seen (model) AS (
+    SELECT min(model) FROM quality WHERE environment = :environment
+    UNION ALL SELECT (SELECT min(model) FROM quality WHERE environment = :environment AND model > seen.model)
+    FROM seen WHERE seen.model IS NOT NULL
+), since (model, at) AS (
+    SELECT model, coalesce((SELECT at FROM quality n WHERE n.environment = :environment AND n.model = seen.model
+                            ORDER BY n.at DESC LIMIT 1 OFFSET :most - 1), '')
+    FROM seen WHERE model IS NOT NULL
+)
+SELECT q.model, q.at, q.drift, q.prediction_drift, q.value, q.new_rows
+FROM since s JOIN quality q ON q.environment = :environment AND q.model = s.model AND q.at >= s.at
+ORDER BY q.environment, q.model, q.at;
 
 -- name: quality_of
 SELECT * FROM quality WHERE environment = :environment AND model = :model ORDER BY at DESC LIMIT :limit;

@@ -1,7 +1,7 @@
 -- safe: before
 -- What plans, gates and status ask for is found by an index, however long the history is.
 
-CREATE INDEX quality_newest ON quality (environment, model, at);
+CREATE INDEX quality_newest ON quality (environment, model, at, drift, prediction_drift, value, new_rows);
 CREATE INDEX drift_newest ON drift (environment, model, at);
 DROP INDEX drift_model;
 DROP INDEX quality_model;
