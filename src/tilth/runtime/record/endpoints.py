@@ -51,6 +51,7 @@ class Revision:
 
 
 def get(reader: Reader, environment: str, endpoint: str, revision: int) -> Revision | None:
+    """The revision of that number; None when there is none."""
     found = reader.read("revision", environment=environment, endpoint=endpoint, revision=revision)
     return _revision(found[0]) if found else None
 
@@ -67,10 +68,12 @@ def latest(reader: Reader, environment: str) -> tuple[Revision, ...]:
 
 
 def next_number(reader: Reader, environment: str, endpoint: str) -> int:
+    """The number of the endpoint's next revision there."""
     return whole(reader.read("next_revision", environment=environment, endpoint=endpoint)[0], "revision")
 
 
 def add(change: Change, one: Revision) -> None:
+    """A new revision; its number is the next one."""
     change.write(
         "add_revision", endpoint=one.endpoint, revision=one.revision, environment=one.environment, model=one.model,
         version=one.version, previous=one.previous, stage=one.stage, counts=one.counts, reason=one.reason,

@@ -64,6 +64,7 @@ def current_number(reader: Reader, environment: str) -> int:
 
 
 def generation(reader: Reader, environment: str, number: int) -> Generation | None:
+    """The generation of that number; None when it is not (or no longer) there."""
     found = reader.read("generation", environment=environment, number=number)
     return _generation(found[0]) if found else None
 

@@ -93,6 +93,7 @@ def old(reader: Reader, before: str, keep: int) -> tuple[Old, ...]:
 
 
 def forget(change: Change, one: Old) -> None:
+    """Remove the look with the drift of its columns."""
     change.write("forget_quality", environment=one.environment, model=one.model, at=one.at)
     change.write("forget_drift", environment=one.environment, model=one.model, at=one.at)
 

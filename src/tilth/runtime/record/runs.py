@@ -74,6 +74,7 @@ def begin(change: Change, environment: str, begun: Begun, at: Instant) -> int:
 
 
 def end(change: Change, number: int, ended: Ended, at: Instant) -> None:
+    """What became of a run that began."""
     change.write(
         "finish_run", id=number, status=ended.status, error=ended.error, seconds=round(ended.seconds, 3),
         memory=ended.memory, at=show_instant(at),

@@ -43,6 +43,7 @@ def put(change: Change, one: Scrub) -> None:
 
 
 def forget(change: Change, digest: str) -> None:
+    """Its file is gone, or another one."""
     change.write("forget_scrub", digest=digest)
 
 

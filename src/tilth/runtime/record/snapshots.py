@@ -39,6 +39,7 @@ class Snapshot:
 
 
 def get(reader: Reader, snapshot: str) -> Snapshot | None:
+    """The snapshot of that id; None when it is not (or no longer) there."""
     found = reader.read("snapshot", id=snapshot)
     return _snapshot(found[0]) if found else None
 
@@ -84,6 +85,7 @@ def mend(change: Change, manifest: Manifest) -> None:
 
 
 def forget(change: Change, snapshot: str) -> None:
+    """Remove its row; its files go with the next sweep."""
     change.write("forget_snapshot", id=snapshot)
 
 

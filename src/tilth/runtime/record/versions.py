@@ -69,6 +69,7 @@ class Version:
 
 
 def get(reader: Reader, model: str, version: int) -> Version | None:
+    """The version; None when there is none."""
     found = reader.read("version", model=model, version=version)
     return _version(found[0]) if found else None
 
@@ -108,10 +109,12 @@ def unjudged(reader: Reader, model: str, recipes: Container[str], snapshot: str)
 
 
 def next_number(reader: Reader, model: str) -> int:
+    """The number of the model's next version."""
     return whole(reader.read("next_version", model=model)[0], "version")
 
 
 def add(change: Change, one: Version) -> None:
+    """A new version; its number is the next one."""
     change.write(
         "add_version", model=one.model, version=one.version, recipe=one.recipe, snapshot=one.snapshot,
         digest=one.digest, status=one.status, engine=one.engine, learning=one.learning, rows=one.rows,
@@ -121,6 +124,7 @@ def add(change: Change, one: Version) -> None:
 
 
 def set_status(change: Change, model: str, version: int, status: str) -> None:
+    """What its gate or its rollout made of it."""
     change.write("set_version_status", model=model, version=version, status=status)
 
 
