@@ -122,11 +122,12 @@ def _cpu(work: Callable[[], float]) -> float:
 
 
 def _member(project) -> str:
-    from tilth.runtime.workspace import verified, version_row
+    from tilth.runtime.loading import verified
+    from tilth.runtime.record import versions
 
     found = next(p for p in project.current("prod").pointers if p.name == "late")
     return (
-        verified(project.work(), version_row(project.state(), "late", int(found.target)))
+        verified(project.work(), versions.require(project.state(), "late", int(found.target)))
         .files["member.txt"]
         .decode()
     )

@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 
 BENCHES = {
     "startup": "Starting and planning",
+    "state": "A long history",
     "language": "The language",
     "planning": "Planning at a thousand resources",
     "data": "Collecting and vetting",

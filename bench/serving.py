@@ -365,25 +365,27 @@ def _at_rate(server: Server, body: bytes) -> dict:
 
 def swapping(opened, server: Server, body: bytes) -> dict:
     """Promotions and rollbacks in turn under load: times to commit and until served, and failed requests."""
+    from tilth.core.principals import job
     from tilth.plan.snapshot import SERVING
-    from tilth.runtime.record import generations
+    from tilth.runtime.moving.publishing import Move, publish, rollback
+    from tilth.runtime.record import environments, nodes
     from tilth.sql.language.statements import Kind
 
-    state, clock = opened.work().state, opened.work().clock
+    state, clock, by = opened.work().state, opened.work().clock, job("bench")
     driver = _driver(server, body, RATE, MIN_REQUESTS, until_told=True)
     times = {"promotion": [], "rollback": []}
     served = []
     time.sleep(1.0)
     for turn in range(2 * SWAPS):
-        number, pointers = generations.pointers_of(state, SERVING)
+        number, pointers = environments.pointers_of(state, SERVING)
         began = time.perf_counter()
         if turn % 2 == 0:
             moved = [replace(p, target="1") if p.kind is Kind.MODEL else p for p in pointers]
-            made = generations.publish(state, SERVING, number, moved, "bench", "bench", clock.now())
+            made = publish(state, Move(SERVING, number, "bench", clock.now()), moved, by)
         else:
-            made = generations.rollback(state, SERVING, None, "bench", clock.now())
+            made = rollback(state, SERVING, None, by, clock.now())
         times["rollback" if turn % 2 else "promotion"].append((time.perf_counter() - began) * 1000)
-        while max(int(n["generation"]) for n in state.read("nodes")) < made:
+        while max(n.generation for n in nodes.all_of(state)) < made:
             time.sleep(0.001)
         served.append((time.perf_counter() - began) * 1000)
         time.sleep(0.2)

@@ -7,7 +7,6 @@ Run it: `python bench/startup.py`.
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -46,17 +45,18 @@ def plan_of_200() -> Result:
 def applied(folder: Path) -> None:
     """The project, and its state as after an apply; refuses to go on when there is something left to do."""
     import tilth
-    from tilth.runtime.record.generations import publish
+    from tilth.core.principals import job
+    from tilth.runtime.moving.publishing import Move, publish
 
     (folder / "sources.sql").write_text("CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');\n")
     for n in range(100):
         (folder / f"d{n}.sql").write_text(_dataset(n) + (_model(n) if n else ""))
     opened = tilth.open(str(folder))
-    state = opened.work().state
-    with state.change("bench", AT) as change:
+    state, by = opened.work().state, job("bench")
+    with state.change(by, AT) as change:
         pointers = [_recorded(change, resource) for resource in opened.graph()]
         change.audit("record", "bench", {"resources": len(pointers)})
-    publish(state, "prod", 0, pointers, "bench", "bench", opened.clock.now())
+    publish(state, Move("prod", 0, "bench", opened.clock.now()), pointers, by)
     left = opened.plan()
     opened.close()
     if left.actions or len(pointers) != 200:
@@ -82,27 +82,27 @@ def _model(n: int) -> str:
 
 def _recorded(change, resource):
     """The pointer of a resource, with the rows that stand behind it."""
+    from tilth.core.schema import Schema
+    from tilth.core.time import parse_instant
     from tilth.plan.snapshot import Pointer
+    from tilth.ports.snapshots import Manifest
+    from tilth.runtime.record import refreshes, snapshots, versions
+    from tilth.runtime.record.refreshes import Refresh
+    from tilth.runtime.record.versions import Version
     from tilth.sql.language.statements import Kind
 
-    target = None
+    target, at = None, parse_instant(AT)
     if resource.kind is Kind.DATASET:
-        target = f"snapshot-{resource.name}"
-        change.write(
-            "add_snapshot", id=target, dataset=resource.name, recipe=resource.recipe, parent=None, rows=1000,
-            bytes=1000, watermark=None, manifest=json.dumps({"schema": [], "parts": []}), at=AT,
-        )  # fmt: skip
-        change.insert(
-            "add_refresh", dataset=resource.name, recipe=resource.recipe, snapshot=target, rows_read=1000,
-            rows_quarantined=0, tokens="{}", status="published", reason=None, at=AT,
-        )  # fmt: skip
+        manifest = Manifest(resource.name, resource.recipe, Schema(()), (), None, None)
+        target = manifest.id
+        snapshots.add(change, manifest, at)
+        refreshes.add(change, Refresh(resource.name, resource.recipe, "published", at, {}, target, 1000), ())
     elif resource.kind is Kind.MODEL:
         target = "1"
-        change.write(
-            "add_version", model=resource.name, version=1, recipe=resource.recipe,
-            snapshot=f"snapshot-d{resource.name[1:]}", digest="0" * 64, status="promoted", engine="auto", rows=1000,
-            tuned_until=None, learning=1, metrics="{}", reason="new", seconds=1.0, at=AT,
+        made = Version(
+            resource.name, 1, resource.recipe, "", "0" * 64, "promoted", "auto", 1, 1000, None, "{}", "new", 1.0, at
         )  # fmt: skip
+        versions.add(change, made)
     return Pointer(resource.kind, resource.name, resource.recipe, target, resource.text)
 
 

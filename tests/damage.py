@@ -45,8 +45,8 @@ def applied(folder: Path, refresh: str = "") -> Project:
 
 def part(project: Project, name: str = "d") -> str:
     """The path of the dataset's newest file."""
-    from tilth.runtime.record.generations import pointers_of
-    from tilth.runtime.workspace import manifest_of
+    from tilth.runtime.record.environments import pointers_of
+    from tilth.runtime.record.snapshots import manifest_of
 
     target = next(p.target for p in pointers_of(project.state(), "prod")[1] if p.name == name)
     digest = manifest_of(project.state(), str(target)).parts[-1].blob

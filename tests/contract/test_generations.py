@@ -1,19 +1,22 @@
-"""Publish, promote and roll back over a real state file: one transaction each, and nothing half done."""
+"""Generations in a real state file: one that was edited is refused, and readers see whole ones while writers swap."""
 
 import sqlite3
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tilth.adapters.state.sqlite.state import SqliteState
-from tilth.core.errors import GateRefusedError, ProjectError, StateChangedError, UnknownNameError
+from tilth.core.errors import StateChangedError
+from tilth.core.principals import person
 from tilth.plan.snapshot import Pointer
-from tilth.runtime.record.generations import current, pointers_of, promote, publish, rollback
+from tilth.runtime.moving.promotion import promote
+from tilth.runtime.moving.publishing import Move, publish, rollback
+from tilth.runtime.record.environments import pointers_of
 from tilth.sql.language.statements import Kind
+
+BY = person("test")
 
 AT = datetime(2013, 5, 1, tzinfo=UTC)
 
@@ -43,157 +46,6 @@ def state(path: str):
     made.close()
 
 
-def test_an_unknown_environment_is_empty(state: SqliteState) -> None:
-    assert pointers_of(state, "prod") == (0, ())
-    assert current(state, "prod").pointers == ()
-
-
-def test_what_is_published_is_what_is(state: SqliteState) -> None:
-    assert publish(state, "prod", 0, pointers(1), "first", "test", AT) == 1
-    assert publish(state, "prod", 1, pointers(2), "second", "test", AT) == 2
-    assert pointers_of(state, "prod") == (2, pointers(2))
-    assert state.verify_audit() == 2
-
-
-def test_a_plan_against_an_older_generation_publishes_nothing(state: SqliteState) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
-    with pytest.raises(StateChangedError, match="moved to generation 1"):
-        publish(state, "prod", 0, pointers(2), "late", "test", AT)
-    assert pointers_of(state, "prod") == (1, pointers(1))
-
-
-def test_promotion_and_rollback_move_every_pointer_at_once(state: SqliteState) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
-    publish(state, "dev", 0, pointers(2), "try", "test", AT)
-    assert promote(state, "dev", "prod", "test", AT) == 2
-    assert pointers_of(state, "prod")[1] == pointers(2)
-    assert rollback(state, "prod", None, "test", AT) == 3
-    assert pointers_of(state, "prod") == (3, pointers(1))
-    assert rollback(state, "prod", 2, "test", AT) == 4
-    assert pointers_of(state, "prod") == (4, pointers(2))
-
-
-@pytest.mark.parametrize(
-    ("act", "error", "says"),
-    [
-        (lambda s: promote(s, "dve", "prod", "test", AT), UnknownNameError, "Did you mean `dev`"),
-        (lambda s: promote(s, "dev", "dev", "test", AT), ProjectError, "to itself"),
-        (lambda s: rollback(s, "prd", None, "test", AT), UnknownNameError, "Did you mean `prod`"),
-        (lambda s: rollback(s, "prod", None, "test", AT), UnknownNameError, "no earlier generation"),
-        (lambda s: rollback(s, "prod", 9, "test", AT), UnknownNameError, "no generation 9"),
-        (lambda s: rollback(s, "prod", 1, "test", AT), UnknownNameError, "current is 1"),
-    ],
-)
-def test_a_wrong_move_is_refused_and_changes_nothing(state: SqliteState, act, error, says: str) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
-    publish(state, "dev", 0, pointers(2), "try", "test", AT)
-    before = state.verify_audit()
-    with pytest.raises(error, match=says):
-        act(state)
-    assert state.verify_audit() == before
-    assert pointers_of(state, "prod") == (1, pointers(1))
-
-
-FIGURES = (
-    "candidate_metric",
-    "champion_metric",
-    "baseline_metric",
-    "delta",
-    "lower",
-    "upper",
-    "confidence",
-    "spent",
-)
-
-
-def judged(
-    state: SqliteState,
-    candidate: int,
-    champion: int | None,
-    outcome: str,
-    rule: str = "better",
-    lower: float | None = None,
-) -> None:
-    """A gate's verdict as it is written down."""
-    with state.change("test", "2013-05-01T00:00:00.000000Z") as change:
-        change.write(
-            "add_gate",
-            model="late", candidate=candidate, champion=champion, environment="dev", rule=rule, metric="roc_auc",
-            outcome=outcome, reason="as the test says", rows=100, blocks=10, holdout="h", uses=1, detectable=None,
-            at="2013-05-01T00:00:00.000000Z", **dict.fromkeys(FIGURES) | {"lower": lower, "upper": None if lower is None else lower + 0.2},
-        )  # fmt: skip
-        change.audit("gate", "late", {"version": candidate})
-
-
-@pytest.mark.parametrize(
-    ("verdicts", "serving", "says"),
-    [
-        ([(1, "pass", "better")], "prod", None),
-        ([(1, "fail", "better")], "prod", r"did not pass its gate \(fail\): as the test says"),
-        ([(1, "inconclusive", "better")], "prod", r"did not pass its gate \(inconclusive\)"),
-        ([(1, "inconclusive", "not_worse_by")], "prod", r"did not pass its gate \(inconclusive\)"),
-        ([(None, "pass", "better")], "prod", "was never shown to pass PROMOTE IF better against version 1, which prod serves"),
-        ([(7, "pass", "better")], "prod", "was never shown to pass PROMOTE IF better against version 1, which prod serves"),
-        ([(1, "inconclusive", "better")], "live", None),
-    ],
-    ids=[
-        "won", "lost", "not shown", "not shown by another rule", "as the first", "against another",
-        "to where models do not serve",
-    ],
-)  # fmt: skip
-def test_only_a_version_that_won_is_promoted_to_where_models_serve(
-    state: SqliteState, verdicts: list[tuple[int | None, str, str]], serving: str, says: str | None
-) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
-    publish(state, "dev", 0, pointers(2), "try", "test", AT)
-    for champion, outcome, rule in verdicts:
-        judged(state, 2, champion, outcome, rule)
-    if says is None:
-        promote(state, "dev", "prod", "test", AT, serving)
-        assert pointers_of(state, "prod")[1] == pointers(2)
-        return
-    with pytest.raises(GateRefusedError, match=says):
-        promote(state, "dev", "prod", "test", AT, serving)
-    assert pointers_of(state, "prod") == (1, pointers(1))
-
-
-@pytest.mark.parametrize(
-    ("judged_by", "outcome", "lower", "declared", "says"),
-    [
-        ("manual", "inconclusive", -0.1, "manual", None),
-        ("manual", "fail", -0.1, "manual", None),
-        ("better", "fail", -0.1, "manual", None),
-        ("better", "inconclusive", None, "manual", None),
-        ("manual", "fail", -0.1, "better", "did not pass its gate"),
-        ("manual", "inconclusive", 0.1, "better", "did not pass its gate"),
-        ("not_worse_by(0.5)", "pass", -0.3, "better", "never shown to pass PROMOTE IF better"),
-        (
-            "not_worse_by(0.5)",
-            "pass",
-            -0.3,
-            "not_worse_by(0.01)",
-            r"never shown to pass PROMOTE IF not_worse_by\(0.01\)",
-        ),
-        ("not_worse_by", "pass", -0.3, "not_worse_by(0.01)", "never shown to pass"),
-        ("not_worse_by(0.5)", "pass", 0.01, "better", None),
-        ("better", "pass", 0.01, "not_worse_by(0.01)", None),
-        ("not_worse_by(0.5)", "pass", -0.3, "not_worse_by(0.4)", None),
-    ],
-)
-def test_the_rule_that_counts_at_a_promotion_is_the_one_declared_now(
-    state: SqliteState, judged_by: str, outcome: str, lower: float | None, declared: str, says: str | None
-) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
-    publish(state, "dev", 0, pointers(2, declared), "try", "test", AT)
-    judged(state, 2, 1, outcome, judged_by, lower)
-    if says is None:
-        assert promote(state, "dev", "prod", "test", AT) == 2
-        return
-    with pytest.raises(GateRefusedError, match=says):
-        promote(state, "dev", "prod", "test", AT)
-    assert pointers_of(state, "prod") == (1, pointers(1))
-
-
 @pytest.mark.parametrize(
     "edit",
     [
@@ -204,7 +56,7 @@ def test_the_rule_that_counts_at_a_promotion_is_the_one_declared_now(
     ],
 )
 def test_an_edited_state_file_is_refused(state: SqliteState, path: str, edit: str) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
+    publish(state, Move("prod", 0, "first", AT), pointers(1), BY)
     with sqlite3.connect(path) as db:
         db.execute(edit)
     db.close()
@@ -213,8 +65,8 @@ def test_an_edited_state_file_is_refused(state: SqliteState, path: str, edit: st
 
 
 def test_readers_see_whole_generations_while_writers_swap(state: SqliteState, path: str) -> None:
-    publish(state, "prod", 0, pointers(1), "first", "test", AT)
-    publish(state, "dev", 0, pointers(2), "try", "test", AT)
+    publish(state, Move("prod", 0, "first", AT), pointers(1), BY)
+    publish(state, Move("dev", 0, "try", AT), pointers(2), BY)
     seen: set[tuple[Pointer, ...]] = set()
     done = threading.Event()
 
@@ -227,29 +79,10 @@ def test_readers_see_whole_generations_while_writers_swap(state: SqliteState, pa
     reader = threading.Thread(target=read)
     reader.start()
     for _ in range(10):
-        promote(state, "dev", "prod", "test", AT)
-        rollback(state, "prod", None, "test", AT)
+        promote(state, "dev", "prod", BY, AT)
+        rollback(state, "prod", None, BY, AT)
     done.set()
     reader.join(10)
     assert seen
     assert seen <= {pointers(1), pointers(2)}
     assert state.verify_audit() == 22
-
-
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.sampled_from(["publish", "promote", "rollback"]), max_size=8))
-def test_any_sequence_of_moves_keeps_the_chain_and_the_digests(tmp_path: Path, moves: list[str]) -> None:
-    state = SqliteState(":memory:")
-    publish(state, "prod", 0, pointers(0), "first", "test", AT)
-    publish(state, "dev", 0, pointers(1), "try", "test", AT)
-    for n, move in enumerate(moves):
-        at = AT + timedelta(hours=n)
-        if move == "publish":
-            publish(state, "prod", pointers_of(state, "prod")[0], pointers(n + 2), "next", "test", at)
-        elif move == "promote":
-            promote(state, "dev", "prod", "test", at)
-        elif pointers_of(state, "prod")[0] > 1:
-            rollback(state, "prod", None, "test", at)
-    assert len(pointers_of(state, "prod")[1]) == 2
-    assert state.verify_audit() >= 2
-    state.close()

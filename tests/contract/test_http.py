@@ -466,7 +466,7 @@ def test_the_serving_process_holds_no_dataframe_engine_or_training_library(serve
 def test_the_modules_of_a_server_are_light(server: Up) -> None:
     code = (
         "import sys; from tilth.interfaces.http import server; from tilth.interfaces.cli.up import up;"
-        "from tilth.app.project import Project; from tilth.runtime.workspace import version_of;"
+        "from tilth.app.project import Project; from tilth.runtime.loading import version_of;"
         f"version_of(Project({str(server.folder)!r}).work(), 'late', 1);"
         "print(*{m.partition('.')[0] for m in sys.modules})"
     )

@@ -11,9 +11,17 @@ import pytest
 import shop_project as c
 from tilth.adapters.files.predictions import FilePredictions
 from tilth.app.project import Project
+from tilth.core.principals import Principal, person
 from tilth.core.time import show_instant
+from tilth.ml.data.drift import ColumnDrift
+from tilth.ml.watching.monitoring import Look
 from tilth.runtime.applying import garbage
 from tilth.runtime.keeping.reconciler import Reconciler
+from tilth.runtime.record import endpoints, looks, versions
+from tilth.runtime.record.endpoints import Revision
+from tilth.runtime.record.versions import Version
+
+BY = person("test")
 
 DATA = """
 CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');
@@ -49,12 +57,13 @@ def add_version(project: Project, version: int, status: str, snapshot: str, made
     (bundle / "member").write_text(f"{version}")
     digest = f"{version:064x}"
     project.work().bundles.put(digest, str(bundle))
-    with project.state().change("test", show_instant(made)) as change:
-        change.write(
-            "add_version", model="m", version=version, recipe="2:r", snapshot=snapshot, digest=digest, status=status,
-            engine="linear", learning="1", rows=1, tuned_until=None, metrics="{}", reason="new", seconds=0.0,
-            at=show_instant(made),
-        )  # fmt: skip
+    with project.state().change(BY, show_instant(made)) as change:
+        versions.add(
+            change,
+            Version(
+                "m", version, "2:r", snapshot, digest, status, "linear", 1, 1, None, "{}", "new", 0.0, made
+            ),
+        )
         change.audit("train", "m", {})
 
 
@@ -75,9 +84,9 @@ def test_rows_held_back_go_when_they_are_old_and_their_counts_stay(project: Proj
     declared(project)
     project.apply()
     (held,) = project.state().read("quarantine")
-    assert garbage.retire(later(project, 89).work()) == garbage.Freed()
+    assert garbage.retire(later(project, 89).work(), BY) == garbage.Freed()
     old = later(project, 91)
-    freed = old.gc() if by_hand else garbage.retire(old.work())
+    freed = old.gc() if by_hand else garbage.retire(old.work(), BY)
     assert (freed.quarantine, freed.quarantine_bytes) == (1, held["bytes"])
     assert old.state().read("quarantine") == ()
     assert held["blob"] not in dict(old.work().blobs.digests())
@@ -124,12 +133,8 @@ def test_the_rows_that_the_serving_version_was_fitted_on_stay(project: Project) 
     (first,) = project.state().read("snapshots")
     add_version(project, 1, "promoted", str(first["id"]), c.NOW)
     number = int(project.state().read("environment", name="prod")[0]["generation"] or 0)
-    with project.state().change("test", show_instant(c.NOW)) as change:
-        change.write("add_definition", digest="d", text="CREATE MODEL m PREDICT minutes FROM deliveries")
-        change.write(
-            "add_revision", endpoint="e", revision=1, environment="prod", model="m", version=2, previous=1,
-            stage="full", counts="{}", reason="", at=show_instant(c.NOW),
-        )  # fmt: skip
+    with project.state().change(BY, show_instant(c.NOW)) as change:
+        endpoints.add(change, Revision("prod", "e", 1, "m", 2, 1, "full", "{}", "", c.NOW))
         change.audit("test", "prod", {"generation": number})
     c.add(Path(project.root), c.deliveries(c.DAYS, c.DAYS + 1))
     project.sql("REFRESH DATASET deliveries")
@@ -140,21 +145,16 @@ def test_the_rows_that_the_serving_version_was_fitted_on_stay(project: Project) 
 def test_looks_go_when_they_are_old_but_for_the_newest(project: Project) -> None:
     declared(project)
     project.apply()
-    with project.state().change("test", show_instant(c.NOW)) as change:
+    with project.state().change(BY, show_instant(c.NOW)) as change:
         for n in range(60):
             at = show_instant(c.NOW - timedelta(days=n))
-            common: dict[str, Any] = {"model": "m", "version": 1, "environment": "prod", "at": at}
-            span = {"window_start": at, "window_end": at}
-            change.write(
-                "add_quality", **common, **span, drift=0.1, prediction_drift=0.1, metric="mae", value=1.0,
-                outcomes=1, predictions=1, new_rows=0.0, left_out=0, without_key=0, gaps=0,
-            )  # fmt: skip
-            change.write("add_drift", **common, **span, column="x", psi=0.1, js=0.1, score=0.1, rows=1)
+            drift = ColumnDrift("x", 0.1, 0.1, 0.0, 0.0, 1, 0.1)
+            looks.add(change, "prod", Look("m", 1, at, (drift,), 0.1, 0.1, "mae", 1.0, 1, 1, 0.0, at, at))
         change.audit("look", "m", {})
     assert later(project, 300).gc().looks == 0
     old = later(project, 500)
     assert old.gc().looks == 10
-    kept = old.state().read("quality_of", environment="prod", model="m", limit=100)
+    kept = looks.newest(old.state(), "prod", "m", 100)
     assert len(kept) == garbage.NEWEST
 
 
@@ -211,7 +211,7 @@ def test_predictions_stay_while_a_deployed_model_waits_for_its_labels(
     declared(project)
     project.apply()
     text = DATA[DATA.index("CREATE MODEL") :].strip().rstrip(";")
-    with project.state().change("test", show_instant(c.NOW)) as change:
+    with project.state().change(BY, show_instant(c.NOW)) as change:
         number = project.state().read("environment", name="prod")[0]["generation"]
         change.write("add_definition", digest="d", text=text)
         change.write(
@@ -223,7 +223,7 @@ def test_predictions_stay_while_a_deployed_model_waits_for_its_labels(
     log.append(record(c.NOW))
     log.flush()
     log.close()
-    assert garbage.retire(later(project, age).work()).predictions == goes
+    assert garbage.retire(later(project, age).work(), BY).predictions == goes
 
 
 def test_the_footer_says_how_old_a_file_is(tmp_path: Path) -> None:
@@ -239,18 +239,18 @@ def test_the_reconciler_lets_go_of_what_is_old_once_a_day(
 ) -> None:
     declared(project)
     project.apply()
-    calls, told = list[datetime](), list[str]()
+    calls, told = list[tuple[datetime, str]](), list[str]()
     retire = garbage.retire
 
-    def counted(work: Any) -> garbage.Freed:
-        calls.append(work.clock.now())
-        return retire(work)
+    def counted(work: Any, by: Principal) -> garbage.Freed:
+        calls.append((work.clock.now(), by.text))
+        return retire(work, by)
 
     monkeypatch.setattr(garbage, "retire", counted)
     old = later(project, 91)
     loop = Reconciler(old.work(), "prod", lambda: old.deployed("prod"), tell=told.append)
     for hours in (0, 5, 23, 24, 30):
         loop.step(c.NOW + timedelta(days=91, hours=hours))
-    assert len(calls) == 2
+    assert [by for _, by in calls] == ["reconciler:prod"] * 2
     assert old.state().read("quarantine") == ()
     assert any(line.startswith("what [keep] says is old went: ") for line in told)

@@ -12,7 +12,7 @@ import numpy as np
 from tilth.app.project import Project
 from tilth.core.time import show_instant
 from tilth.ports.clock import ManualClock
-from tilth.runtime.workspace import version_of
+from tilth.runtime.loading import version_of
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 A_DAY = 200

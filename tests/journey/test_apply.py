@@ -12,10 +12,11 @@ import pytest
 
 import shop_project as c
 from tilth.adapters.files.locks import FileLocks
+from tilth.app.person import person_here
 from tilth.core.errors import BusyError, GateRefusedError, StateChangedError, TamperError, TilthError
 from tilth.kinds import KINDS
 from tilth.plan.actions import TrainModel
-from tilth.ports.progress import Silent
+from tilth.runtime.act import Act
 from tilth.runtime.applying import executor
 from tilth.runtime.applying.executor import HANDLERS
 
@@ -46,6 +47,9 @@ def test_an_apply_makes_what_is_declared_and_a_second_has_nothing_to_do(shop: Pa
     (revision,) = project.state().read("latest_revisions", environment="prod")
     assert (revision["version"], revision["stage"], revision["previous"]) == (1, "full", None)
     assert {r["status"] for r in project.sql("SELECT status FROM tilth.runs").rows()} == {"done"}
+    for table in ("audit", "generations"):
+        actors = project.sql(f"SELECT DISTINCT actor FROM tilth.{table}").rows()
+        assert actors == [{"actor": person_here().text}]
 
 
 def test_dev_shares_what_prod_has_and_trains_only_what_changed(shop: Path) -> None:
@@ -195,7 +199,7 @@ def test_gc_waits_for_an_apply_of_an_environment_that_is_not_there_yet(shop: Pat
         busy.append(caught.value.message)
 
     graph = project.graph()
-    executor.apply(project.work(), graph, "prod", Silent(), tell=gc_meanwhile)
+    executor.apply(Act(project.work(), "prod", project.by), graph, tell=gc_meanwhile)
     assert len(busy) == 5
     assert "changing the project" in busy[0]
     assert other.gc().snapshots == 0
@@ -213,7 +217,7 @@ def test_an_error_that_nobody_foresaw_is_told_with_its_place(
     monkeypatch.setattr("tilth.runtime.applying.collecting.collect", broken)
     with pytest.raises(TilthError, match="ValueError: a value of another planet") as caught:
         project.sql("REFRESH DATASET deliveries")
-    assert "in refresh, runtime/collecting.py:" in str(caught.value)
+    assert "in refresh, runtime/applying/collecting.py:" in str(caught.value)
     assert [r["status"] for r in project.sql("SELECT status FROM tilth.refreshes").rows()] == [
         "published",
         "failed",
@@ -320,12 +324,11 @@ def test_an_edited_state_file_is_refused(shop: Path) -> None:
 @pytest.mark.parametrize("name", ["we ird", "../../elsewhere", "Prod", "", "a/b", "x" * 64])
 def test_an_environment_needs_a_plain_name(shop: Path, name: str) -> None:
     from tilth.app.project import Project
-    from tilth.ports.progress import Silent
     from tilth.runtime.applying import executor
 
     project: Project = c.opened(shop)
     with pytest.raises(TilthError, match="cannot be the name of an environment"):
-        executor.apply(project.work(), project.graph(), name, Silent())
+        executor.apply(Act(project.work(), name, project.by), project.graph())
     assert project.state().read("environments") == ()
     assert not list(shop.parent.glob("*.lock"))
 
@@ -333,17 +336,17 @@ def test_an_environment_needs_a_plain_name(shop: Path, name: str) -> None:
 def test_an_edit_that_makes_the_digest_fit_is_found_by_the_audit_chain(shop: Path) -> None:
     from dataclasses import replace as changed
 
-    from tilth.runtime.record import generations
+    from tilth.runtime.record import environments
 
     project = c.opened(shop)
     project.apply()
     assert project.verify().pointers == 5
-    _, pointers = generations.pointers_of(project.state(), "prod")
+    _, pointers = environments.pointers_of(project.state(), "prod")
     bent = tuple(changed(p, target="7") if p.name == "duration" else p for p in pointers)
     project.close()
     with closing(sqlite3.connect(shop / ".tilth" / "state.db")) as db, db:
         db.execute("UPDATE pointers SET target = '7' WHERE name = 'duration'")
-        db.execute("UPDATE generations SET digest = ?", (generations._digest(bent),))
-    assert generations.pointers_of(c.opened(shop).state(), "prod")[1] == bent
+        db.execute("UPDATE generations SET digest = ?", (environments.digest_of(bent),))
+    assert environments.pointers_of(c.opened(shop).state(), "prod")[1] == bent
     with pytest.raises(StateChangedError, match="audit chain recorded"):
         c.opened(shop).verify()

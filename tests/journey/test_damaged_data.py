@@ -24,10 +24,10 @@ def test_a_damaged_file_gives_no_answer_and_a_refresh_mends_it(tmp_path: Path, h
         with pytest.raises(DamagedError, match="dataset `d`") as caught:
             again.sql(QUESTION).rows()
         assert 'tilth sql "REFRESH DATASET d"' in str(caught.value.hint)
-    before = project.generations()[0]["number"]
+    before = project.generations()[0].number
     project.sql("REFRESH DATASET d")
     assert project.sql(QUESTION).rows() == ANSWER
-    assert project.generations()[0]["number"] == before
+    assert project.generations()[0].number == before
     assert [r["verb"] for r in project.sql("SELECT verb FROM tilth.audit").rows()][-2:].count("mend") <= 1
     assert d.opened(tmp_path / "p").sql(QUESTION).rows() == ANSWER
 

@@ -10,8 +10,11 @@ import pytest
 import shop_project as c
 from tilth.app.project import Project
 from tilth.core.errors import DataError, ProjectError, UnknownNameError
-from tilth.ports.progress import Silent
+from tilth.core.principals import reconciler
+from tilth.runtime.act import Act
 from tilth.runtime.applying import executor
+
+BY = reconciler("prod")
 
 DATA = """
 CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');
@@ -93,13 +96,13 @@ def test_a_declaration_does_what_its_resource_needs_and_nothing_that_is_due_else
     project: Project, text: str, actions: list[tuple[str, str]] | None
 ) -> None:
     assert "deliveries" in {a.name for a in project.plan().actions}
-    before = project.generations()[0]["number"]
+    before = project.generations()[0].number
     if actions is None:
         assert "actions" not in project.sql(text).facts
-        assert project.generations()[0]["number"] == before
+        assert project.generations()[0].number == before
     else:
         assert did(project, text) == actions
-        assert project.generations()[0]["number"] == before + 1
+        assert project.generations()[0].number == before + 1
 
 
 @pytest.mark.parametrize(
@@ -125,7 +128,7 @@ def test_what_is_made_from_what_failed_is_held_with_the_reason(project: Project)
     more = "CREATE MODEL m PREDICT minutes FROM slow USING (engine = 'linear');"
     (folder / "shop.sql").write_text(changed + more)
     project = c.opened(folder, c.NOW + timedelta(days=2))
-    done = executor.apply(project.work(), project.graph(), "prod", Silent(), "reconcile", go_on=True)
+    done = executor.apply(Act(project.work(), "prod", BY), project.graph(), go_on=True)
     found = {d.action.name: (d.status, d.text) for d in done.did}
     assert found["deliveries"][0] == "failed"
     assert found["slow"][0] == "held"
@@ -145,9 +148,7 @@ def test_a_model_is_not_trained_on_rows_of_an_earlier_declaration(project: Proje
     project = c.opened(folder, c.NOW + timedelta(days=2))
     whole = project.plan()
     only = type(whole)(whole.environment, whole.generation, tuple(a for a in whole.actions if a.name == "m"))
-    done = executor.apply(
-        project.work(), project.graph(), "prod", Silent(), "reconcile", plan=only, go_on=True
-    )
+    done = executor.apply(Act(project.work(), "prod", BY), project.graph(), plan=only, go_on=True)
     assert [(d.status, d.text) for d in done.did] == [
         ("held", "waits for `slow`, which is not yet collected as it is declared now")
     ]

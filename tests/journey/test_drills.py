@@ -10,10 +10,14 @@ import returns
 
 from tilth.app.project import Project
 from tilth.core.errors import UnknownNameError
+from tilth.core.principals import person
 from tilth.resources.graph import Graph
+from tilth.runtime.act import Act
 from tilth.runtime.drills import drill as drills
 from tilth.runtime.drills.drill import drill
 from tilth.sql.language.statements import DrillKind
+
+BY = person("test")
 
 LEFT = {"runs": 1, "audit": 1}  # the rows that a drill leaves
 
@@ -43,10 +47,10 @@ def counted(project: Project) -> dict[str, int]:
 
 def drilled(
     project: Project, kind: DrillKind, more: dict[str, int] = LEFT, graph: Graph | None = None
-) -> drill.Drilled:
+) -> drills.Drilled:
     """The drill, after which nothing is different but what a drill leaves."""
     before, pointers = counted(project), project.current("prod").pointers
-    done = drill(project.work(), "prod", graph or project.deployed("prod"), "returns", kind)
+    done = drill(Act(project.work(), "prod", BY), graph or project.deployed("prod"), "returns", kind)
     after = counted(project)
     assert {n: after[n] - before[n] for n in after if after[n] != before[n]} == more
     assert project.current("prod").pointers == pointers
@@ -121,9 +125,9 @@ def test_what_a_killed_drill_left_is_removed_by_the_next(
     with monkeypatch.context() as patched:
         patched.setattr(drills, "_drop", die)
         with pytest.raises(SystemExit):
-            drill(project.work(), "prod", graph, "returns", DrillKind.ROLLBACK)
+            drill(Act(project.work(), "prod", BY), graph, "returns", DrillKind.ROLLBACK)
     assert len(project.state().read("environments")) == 2
-    assert drill(project.work(), "prod", graph, "returns", DrillKind.ROLLBACK).ok
+    assert drill(Act(project.work(), "prod", BY), graph, "returns", DrillKind.ROLLBACK).ok
     assert [r["name"] for r in project.state().read("environments")] == ["prod"]
 
 

@@ -17,7 +17,8 @@ from tilth.app.project import Project
 from tilth.core.errors import TilthError
 from tilth.ml.bundles.signing import seal
 from tilth.runtime import members
-from tilth.runtime.workspace import verified
+from tilth.runtime.loading import verified
+from tilth.runtime.record import versions
 
 OWN = """
 CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');
@@ -120,7 +121,7 @@ def counted(project: Project, monkeypatch: pytest.MonkeyPatch) -> Counted:
 def resealed(project: Project, facts: dict[str, object]) -> None:
     """The bundle of `duration` as another tilth signed it: the same files, another statement."""
     work = project.work()
-    (row,) = [r for r in work.state.read("versions") if r["model"] == "duration"]
+    (row,) = [v for v in versions.all_of(work.state) if v.model == "duration"]
     found = verified(work, row)
     folder = Path(work.bundles.scratch())
     for name, content in found.files.items():
@@ -128,7 +129,7 @@ def resealed(project: Project, facts: dict[str, object]) -> None:
     sealed = seal(folder, found.statement.subject, work.keys, facts)
     work.bundles.put(sealed.digest, str(folder))
     with closing(sqlite3.connect(os.path.join(project.home, "state.db"))) as db, db:
-        db.execute("UPDATE versions SET digest = ? WHERE digest = ?", (sealed.digest, row["digest"]))
+        db.execute("UPDATE versions SET digest = ? WHERE digest = ?", (sealed.digest, row.digest))
 
 
 @pytest.fixture(scope="module")

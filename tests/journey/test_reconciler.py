@@ -15,6 +15,7 @@ import pytest
 import returns
 
 from tilth.adapters.clocks import FileClock
+from tilth.app.person import person_here
 from tilth.app.project import Project
 from tilth.core.errors import BusyError
 from tilth.core.time import show_instant
@@ -84,6 +85,8 @@ def test_days_pass_data_drifts_a_candidate_is_trained_and_promoted_unattended(
     assert made.current("prod").snapshots[0].rows > 16 * 190 + 60 * 190
     assert any(line.startswith("looked at returns@1") for line in lines)
     assert made.verify().audit_rows > 0
+    assert {str(g["actor"]) for g in rows(made, "generations")[1:]} == {"reconciler:prod"}
+    assert {str(a["actor"]) for a in rows(made, "audit")} == {person_here().text, "reconciler:prod"}
 
 
 def test_without_a_generation_there_is_nothing_to_do(tmp_path: Path) -> None:

@@ -15,8 +15,12 @@ import http_server
 import shop_project
 from http_server import ROW, Up, alive, up, wait
 from tilth.app.project import Project
-from tilth.runtime.record import generations
+from tilth.core.principals import person
+from tilth.runtime.moving.publishing import Move, publish
+from tilth.runtime.record import environments
 from tilth.sql.language.statements import Kind
+
+BY = person("test")
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +74,11 @@ class Clients:
 def point(project: Project, version: int) -> int:
     """Publish a generation whose model is at this version."""
     state = project.work().state
-    number, pointers = generations.pointers_of(state, "prod")
+    number, pointers = environments.pointers_of(state, "prod")
     moved = [
         replace(p, target=str(version)) if p.name == "late" and p.kind is Kind.MODEL else p for p in pointers
     ]
-    return generations.publish(state, "prod", number, moved, "test", "test", project.clock.now())
+    return publish(state, Move("prod", number, "test", project.clock.now()), moved, BY)
 
 
 def served(project: Project, generation: int) -> bool:
@@ -151,7 +155,7 @@ def test_a_version_that_breaks_its_clients_is_rolled_back_by_itself(tmp_path: Pa
                 project.work().state.read("latest_revisions", environment="prod")[0]["stage"] == "rolled_back"
             )
         )
-        number, pointers = generations.pointers_of(project.work().state, "prod")
+        number, pointers = environments.pointers_of(project.work().state, "prod")
         assert next(p.target for p in pointers if p.kind is Kind.MODEL and p.name == "late") == "1"
         wait(lambda: served(project, number))
         assert server.predict(old).json["version"] == 1

@@ -187,7 +187,7 @@ def _restored(
         can_sign = _can_sign(project)
         at = show_instant(project.clock.now())
         said: dict[str, object] = {"made_at": listing.facts.get("made_at"), "audit_rows": checked.audit_rows}
-        backups.recorded(project.state(), "restore", at, said)
+        backups.recorded(project.state(), project.by, "restore", at, said)
         project.close()
         aside = _placed(fresh, home, at, occupied=occupied)
     except BaseException:
@@ -245,7 +245,7 @@ def new_head(project: Project) -> int:
     state.verify_audit()
     project.work().keys.ready()
     length = state.new_head()
-    backups.recorded(state, "head", show_instant(project.clock.now()), {"audit_rows": length})
+    backups.recorded(state, project.by, "head", show_instant(project.clock.now()), {"audit_rows": length})
     return length + 1
 
 

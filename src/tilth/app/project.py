@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tilth.adapters.state.sqlite.state import SqliteState
+    from tilth.core.principals import Principal
     from tilth.plan.actions import Plan
     from tilth.plan.snapshot import Current
     from tilth.ports.clock import Clock
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from tilth.ports.limits import Limits
     from tilth.ports.predictions import PredictionLog
     from tilth.ports.progress import Progress
-    from tilth.ports.state import Row
     from tilth.resources.facts import Facts
     from tilth.resources.graph import Graph
     from tilth.runtime.applying.executor import Applied, Did
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tilth.runtime.asking.select import Loaded
     from tilth.runtime.asking.session import Result, Session
     from tilth.runtime.project.settings import Settings
+    from tilth.runtime.record.environments import Generation
     from tilth.runtime.showing.verifying import Checked
     from tilth.runtime.workspace import Keys, Workspace
     from tilth.sql.language.statements import Statement
@@ -58,6 +59,13 @@ class Project:
         self._loaded: Loaded = {}
         self._keys_once = cache(self._keys)
         self._deployed: tuple[Facts, tuple[str, ...], Graph] | None = None  # the last one asked for
+
+    @property
+    def by(self) -> Principal:
+        """Who acts through this object: the user of this process."""
+        from tilth.app.person import person_here
+
+        return person_here()
 
     @property
     def applied(self) -> bool:
@@ -99,7 +107,7 @@ class Project:
     def current(self, environment: str) -> Current:
         """What is recorded of an environment; empty when the project was never applied."""
         from tilth.plan.snapshot import Current
-        from tilth.runtime.record.generations import current
+        from tilth.runtime.record.current import current
 
         if not self.applied:
             return Current(environment, serving=self.settings.serving)
@@ -135,6 +143,7 @@ class Project:
         return Session(
             self.work(),
             name,
+            self.by,
             self.graph,
             self.deployed,
             self._compiled,
@@ -159,10 +168,11 @@ class Project:
     ) -> Applied:
         """Make the environment as the files declare it; see `runtime.applying.executor.apply`."""
         from tilth.ports.progress import Silent
+        from tilth.runtime.act import Act
         from tilth.runtime.applying.executor import apply
 
         name = environment or self.settings.environment
-        return apply(self.work(), self.graph(), name, progress or Silent(), tell=tell)
+        return apply(Act(self.work(), name, self.by, progress or Silent()), self.graph(), tell=tell)
 
     def sql(self, text: str, environment: str | None = None) -> Result:
         """Perform statements of the tilth language; the last one's result (`.arrow()`, `.rows()`, `.text`)."""
@@ -178,41 +188,41 @@ class Project:
 
     def promote(self, source: str, target: str | None = None) -> int:
         """Give `target` (by default where models serve) all pointers of `source` in one transaction; the new generation's number."""
-        from tilth.runtime.record.generations import promote
+        from tilth.runtime.moving.promotion import promote
 
         serving = self.settings.serving
         return promote(
             self.work().state,
             source,
             serving if target is None else target,
-            "promote",
+            self.by,
             self.clock.now(),
             serving,
         )
 
     def rollback(self, environment: str | None = None, generation: int | None = None) -> int:
         """Point back at an earlier generation (by default the one before, where models serve); the new generation's number."""
-        from tilth.runtime.record.generations import rollback
+        from tilth.runtime.moving.publishing import rollback
 
         name = self.settings.serving if environment is None else environment
-        return rollback(self.work().state, name, generation, "rollback", self.clock.now())
+        return rollback(self.work().state, name, generation, self.by, self.clock.now())
 
     def gc(self, keep: int = 10) -> Freed:
         """Free what no environment's newest `keep` generations need; see `runtime.applying.garbage`."""
         from tilth.runtime.applying.garbage import collect
 
-        return collect(self.work(), keep)
+        return collect(self.work(), keep, self.by)
 
     def deployed(self, environment: str | None = None) -> Graph:
         """What was applied: the graph of the declarations that the environment's pointers hold."""
-        from tilth.kinds import parse_one
-        from tilth.runtime.record.generations import pointers_of
+        from tilth.runtime.record.declarations import declared
+        from tilth.runtime.record.environments import pointers_of
 
         name = environment or self.settings.environment
         _, pointers = pointers_of(self.state(), name) if self.applied else (0, ())
         facts, texts = self._facts(), tuple(p.text for p in pointers)
         if self._deployed is None or self._deployed[:2] != (facts, texts):
-            self._deployed = (facts, texts, self._compiled([parse_one(t) for t in texts]))
+            self._deployed = (facts, texts, self._compiled([declared(t) for t in texts]))
         return self._deployed[2]
 
     def verify(self, progress: Progress | None = None, *, quick: bool = False) -> Checked:
@@ -237,11 +247,11 @@ class Project:
 
         return compare(self.work(), first, second)
 
-    def generations(self, environment: str | None = None, limit: int = 20) -> tuple[Row, ...]:
+    def generations(self, environment: str | None = None, limit: int = 20) -> tuple[Generation, ...]:
         """The newest generations of an environment, newest first."""
-        return self.state().read(
-            "generations", environment=environment or self.settings.environment, limit=limit
-        )
+        from tilth.runtime.record.environments import generations
+
+        return generations(self.state(), environment or self.settings.environment, limit)
 
     def state(self, *, trusted: bool = False) -> SqliteState:
         """The project's state; made at first use. `trusted`: it is opened whatever its signed head says."""

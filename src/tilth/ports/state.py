@@ -9,12 +9,27 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias
 
+from tilth.core.principals import Principal
+
 Cell: TypeAlias = "None | int | float | str | bytes"
 Row: TypeAlias = Mapping[str, Cell]
 
 
+class Reader(Protocol):
+    """What can be asked: a state, a moment of it, or an open change."""
+
+    def read(self, query: str, **parameters: Cell) -> tuple[Row, ...]:
+        """The rows of a named query."""
+        ...
+
+
 class Change(Protocol):
     """An open transaction. It commits when its block ends, if at least one audit row was written."""
+
+    @property
+    def by(self) -> Principal:
+        """Who makes it."""
+        ...
 
     def write(self, query: str, **parameters: Cell) -> int:
         """Run a named write; the number of rows changed."""
@@ -35,10 +50,17 @@ class Change(Protocol):
 
 class State(Protocol):
     def read(self, query: str, **parameters: Cell) -> tuple[Row, ...]:
-        """The rows of a named query."""
+        """The rows of a named query, as of now."""
         ...
 
-    def change(self, actor: str, at: str, *, keyless: bool = False) -> AbstractContextManager[Change]:
+    def reading(self) -> AbstractContextManager[Reader]:
+        """A moment: all reads of the block see what was committed when it began, whatever is committed meanwhile.
+
+        It does not see what a change of the same thread has not yet committed.
+        """
+        ...
+
+    def change(self, by: Principal, at: str, *, keyless: bool = False) -> AbstractContextManager[Change]:
         """A serialised transaction; on an exception nothing of it remains.
 
         Its end is signed. Where the key is lost it is refused, unless it is `keyless`: what a server notes of itself.

@@ -21,11 +21,13 @@ from tilth.core.errors import (
     TilthError,
     TrainingError,
 )
+from tilth.core.principals import job
 from tilth.core.time import show_instant
 from tilth.ml.bundles.manifest import ENVELOPE, digests, read_folder
 from tilth.ports import registry
 from tilth.ports.jobs import Job
 from tilth.ports.progress import Silent
+from tilth.runtime.record import audit
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +42,7 @@ CHECKER = 1  # raised when the check looks at more; what passed an older one is 
 SECONDS = 60.0
 MEMORY = 1 << 30  # and ten times the size of the files
 MOST_FILES, MOST_BYTES = 64, 2 << 30
-ACTOR = "check"
+BY = job("check")
 HINT = "Do not serve it. Train the model again; own estimators decide what their member's file holds."
 
 
@@ -77,14 +79,13 @@ def require_checked(work: Workspace, found: Verified) -> None:
         raise TamperError("The bundle's files changed while they were tried.", hint="Run `tilth verify`.")
     with (
         contextlib.suppress(StorageError, BusyError),  # then it is tried again next time
-        work.state.change(ACTOR, show_instant(work.clock.now())) as change,
+        work.state.change(BY, show_instant(work.clock.now())) as change,
     ):
         change.audit("check", found.digest, {"checker": CHECKER})
 
 
 def _remembered(work: Workspace, digest: str) -> bool:
-    rows = work.state.read("audit_of_check", subject=digest)
-    return any(int(json.loads(str(r["detail"])).get("checker", 0)) >= CHECKER for r in rows)
+    return audit.checked(work.state, digest) >= CHECKER
 
 
 def _few(folder: str) -> int:

@@ -4,15 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tilth.core.time import show_instant
 from tilth.runtime.keeping.scrubbing import EVERY, due
+from tilth.runtime.record.scrubs import Scrub
 from tilth.runtime.showing.verifying import BLOB, Item
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 
 
 def items(count: int, age: float, size: int = 100) -> dict[str, Item]:
-    since = show_instant(NOW - timedelta(days=age))
+    since = NOW - timedelta(days=age)
     return {f"{n:064x}": Item(BLOB, f"{n:064x}", "dataset d", "", size, since) for n in range(count)}
 
 
@@ -37,8 +37,8 @@ def test_what_was_looked_at_lately_waits_and_what_is_damaged_comes_first() -> No
     found = items(3, 40)
     young, damaged, old = found
     seen = {
-        young: {"at": show_instant(NOW - timedelta(days=2)), "damage": None},
-        damaged: {"at": show_instant(NOW - timedelta(hours=1)), "damage": "it is damaged"},
+        young: Scrub(young, BLOB, "dataset d", None, NOW - timedelta(days=2)),
+        damaged: Scrub(damaged, BLOB, "dataset d", "it is damaged", NOW - timedelta(hours=1)),
     }
     assert [i.digest for i in due(found, seen, NOW)] == [damaged, old]
 
@@ -50,7 +50,7 @@ def test_every_file_is_looked_at_within_thirty_days_for_ever(count: int) -> None
     last = dict.fromkeys(found, NOW)
     for _ in range(timedelta(days=90) // step):
         now += step
-        seen = {d: {"at": show_instant(t), "damage": None} for d, t in last.items()}
+        seen = {d: Scrub(d, BLOB, "dataset d", None, t) for d, t in last.items()}
         for item in due(found, seen, now, step):
             last[item.digest] = now
         assert now - min(last.values()) < timedelta(days=30)

@@ -17,18 +17,23 @@ import shop_project
 from http_server import ROW
 from tilth.app.project import Project
 from tilth.core.errors import InputError, UnknownNameError
+from tilth.core.principals import person
 from tilth.core.time import parse_instant
 from tilth.interfaces.http.door import Door
 from tilth.interfaces.http.predictions import predict
 from tilth.ml.watching.rollout import Progress, Stage
 from tilth.ports.predictions import MemoryLog
+from tilth.runtime.act import Act
 from tilth.runtime.keeping.reconciler import Reconciler
-from tilth.runtime.record import generations
+from tilth.runtime.loading import version_of
+from tilth.runtime.moving.publishing import rollback
+from tilth.runtime.record import environments
 from tilth.runtime.serving import rollouts
 from tilth.runtime.serving.answering import WAITING, Answering, Route, Side
 from tilth.runtime.serving.node import Node, NotServingError
-from tilth.runtime.workspace import version_of
 from tilth.sql.language.statements import Kind
+
+BY = person("test")
 
 BODY = json.dumps(ROW).encode()
 
@@ -75,13 +80,11 @@ class Served:
 
     def at(self, version: int) -> int:
         """Publish a generation with the model at this version, as a rollback does: at once."""
-        number, pointers = generations.pointers_of(self.work.state, "prod")
+        number, pointers = environments.pointers_of(self.work.state, "prod")
         for row in self.work.state.read("generations", environment="prod", limit=50):
             old = self.work.state.read("pointers", environment="prod", generation=row["number"])
             if any(p["kind"] == "model" and p["name"] == "late" and p["target"] == str(version) for p in old):
-                return generations.rollback(
-                    self.work.state, "prod", int(row["number"] or 0), "test", self.work.clock.now()
-                )
+                return rollback(self.work.state, "prod", int(row["number"] or 0), BY, self.work.clock.now())
         raise AssertionError((number, pointers))
 
 
@@ -135,7 +138,7 @@ def test_a_state_that_moved_elsewhere_swaps_nothing(served: Callable[[str], Serv
     one = served("alike")
     one.node.refresh()
     table = one.node.table
-    with one.work.state.change("test", "2024-05-01T00:00:00.000000Z") as change:
+    with one.work.state.change(BY, "2024-05-01T00:00:00.000000Z") as change:
         change.audit("look", "nothing", {})
     one.node.refresh()
     assert one.node.table is table
@@ -266,7 +269,7 @@ def test_a_version_that_needs_another_input_is_rolled_back_and_no_request_fails(
     found = one.revision()
     assert found["stage"] == "rolled_back"
     assert "1 of 1 requests failed" in found["reason"]
-    _, pointers = generations.pointers_of(one.work.state, "prod")
+    _, pointers = environments.pointers_of(one.work.state, "prod")
     model = next(p for p in pointers if p.kind is Kind.MODEL and p.name == "late")
     version = one.work.state.read("version", model="late", version=1)[0]
     assert (model.target, model.recipe) == ("1", version["recipe"])
@@ -325,13 +328,13 @@ def test_a_stage_never_goes_back(served: Callable[[str], Served]) -> None:
     one = served("alike")
     number, at = one.revision()["revision"], one.work.clock.now()
     canary, full = Progress(Stage.CANARY, 3), Progress(Stage.FULL, 20, reason="canary passed")
-    assert rollouts.decide(one.work, "prod", "late_api", number, canary, at)
-    assert not rollouts.decide(one.work, "prod", "late_api", number, Progress(Stage.SHADOW, 5), at)
-    assert rollouts.decide(one.work, "prod", "late_api", number, full, at)
+    assert rollouts.decide(Act(one.work, "prod", BY), "late_api", number, canary, at)
+    assert not rollouts.decide(Act(one.work, "prod", BY), "late_api", number, Progress(Stage.SHADOW, 5), at)
+    assert rollouts.decide(Act(one.work, "prod", BY), "late_api", number, full, at)
     for later in (canary, full, Progress(Stage.ROLLED_BACK, 1, reason="late")):
-        assert not rollouts.decide(one.work, "prod", "late_api", number, later, at)
+        assert not rollouts.decide(Act(one.work, "prod", BY), "late_api", number, later, at)
     assert one.revision()["stage"] == "full"
-    assert not rollouts.decide(one.work, "prod", "late_api", 99, full, at)
+    assert not rollouts.decide(Act(one.work, "prod", BY), "late_api", 99, full, at)
 
 
 def test_another_servers_decision_is_taken_over(served: Callable[[str], Served]) -> None:

@@ -91,7 +91,7 @@ def plan(project: str, environment: str | None, as_json: bool, clock: str | None
     Example: tilth plan --env dev
     """
     from tilth.plan.explain import facts, words
-    from tilth.runtime.record.generations import check_name
+    from tilth.runtime.moving.publishing import check_name
 
     if environment is not None:
         check_name(environment)
@@ -175,7 +175,7 @@ def rollback(
     found = opened(project, clock)
     environment = found.settings.serving if environment is None else environment
     number = found.rollback(environment, generation)
-    reason = found.generations(environment, 1)[0]["reason"]
+    reason = found.generations(environment, 1)[0].reason
     facts = {"environment": environment, "generation": number, "reason": reason}
     show.facts(facts, f"{environment} is at generation {number}: {reason!s}.", as_json)
 

@@ -169,12 +169,15 @@ def _ms(seconds: list[float]) -> float:
 
 def _with_another(scene: Scene) -> int:
     """The newest generation in which another version of the model served."""
+    from tilth.runtime.record.environments import pointers_at
+    from tilth.sql.language.statements import Kind
+
     now = scene.target("model", MODEL)
-    for row in scene.project.generations(PROD, 400):
-        pointers = scene.state("pointers", environment=PROD, generation=int(row["number"] or 0))
-        target = next((p["target"] for p in pointers if p["kind"] == "model" and p["name"] == MODEL), now)
+    for one in scene.project.generations(PROD, 400):
+        pointers = pointers_at(scene.project.state(), PROD, one.number)
+        target = next((p.target for p in pointers if p.kind is Kind.MODEL and p.name == MODEL), now)
         if target != now:
-            return int(row["number"] or 0)
+            return one.number
     raise DemoError("Production never had another version.", hint="The replay should have promoted one.")
 
 
@@ -214,8 +217,9 @@ def flipped_bit(scene: Scene) -> str:
     """One bit of the served bundle is turned over on the disk."""
     from tilth.app.project import Project
 
-    version = scene.state("version", model=MODEL, version=int(scene.target("model", MODEL) or 0))[0]
-    folder = scene.project.work().bundles.path(str(version["digest"]))
+    number = scene.target("model", MODEL)
+    version = next(v for v in scene.versions(MODEL) if str(v.version) == number)
+    folder = scene.project.work().bundles.path(version.digest)
     path = max((os.path.join(folder, n) for n in os.listdir(folder)), key=os.path.getsize)
     middle = os.path.getsize(path) // 2
     with _flipped(path, middle):

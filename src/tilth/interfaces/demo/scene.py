@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from tilth.app.project import Project
     from tilth.interfaces.demo.airline import Airline
     from tilth.ports.progress import Progress
-    from tilth.ports.state import Row
     from tilth.runtime.applying.executor import Applied
+    from tilth.runtime.record.versions import Version
 
 START = datetime(2013, 5, 1)  # noqa: DTZ001  (local time)
 END = datetime(2013, 10, 1)  # noqa: DTZ001
@@ -63,8 +63,11 @@ class Scene:
         """The one value of a query."""
         return next(iter(self.rows(sql)[0].values()))
 
-    def state(self, query: str, **given: Any) -> tuple[Row, ...]:
-        return self.project.state().read(query, **given)
+    def versions(self, model: str | None = None) -> list[Version]:
+        """All versions there are, or those of a model."""
+        from tilth.runtime.record import versions
+
+        return [v for v in versions.all_of(self.project.state()) if model in (None, v.model)]
 
     def target(self, kind: str, name: str, environment: str = PROD) -> str | None:
         """What the environment's pointer of that name points at."""

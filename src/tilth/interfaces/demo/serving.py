@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from tilth.core.errors import TilthError
-from tilth.core.time import Instant, parse_instant
+from tilth.core.time import Instant
 from tilth.interfaces.http.guard import token
-from tilth.ports.state import State
+from tilth.runtime.record import nodes
+from tilth.runtime.record.rows import State
 
 START = 30.0  # seconds a server may take to answer
 REST = 120.0  # seconds a day of the replay may take
@@ -167,10 +168,11 @@ def wait_for_rest(state: State, at: Instant, pid: int) -> None:
     """Wait until the reconciler has done all that was due at the instant."""
     until = time.monotonic() + REST
     while True:
-        for node in state.read("nodes"):
-            seen = node["reconciled_at"]
-            if node["pid"] == pid and seen is not None and parse_instant(str(seen)) >= at:
-                return
+        if any(
+            n.pid == pid and n.reconciled_at is not None and n.reconciled_at >= at
+            for n in nodes.all_of(state)
+        ):
+            return
         if time.monotonic() > until:
             raise DemoError(
                 f"The reconciler did not come to rest at {at:%Y-%m-%d} in {REST:.0f} s.",
@@ -182,7 +184,7 @@ def wait_for_rest(state: State, at: Instant, pid: int) -> None:
 def wait_for_generation(state: State, generation: int, pid: int, seconds: float = 30.0) -> None:
     """Wait until the server serves the generation."""
     until = time.monotonic() + seconds
-    while not any(n["pid"] == pid and int(n["generation"] or 0) >= generation for n in state.read("nodes")):
+    while not any(n.pid == pid and n.generation >= generation for n in nodes.all_of(state)):
         if time.monotonic() > until:
             raise DemoError(f"The server does not serve generation {generation}.", hint="Look into its log.")
         time.sleep(0.001)

@@ -6,7 +6,6 @@ The loop itself is here: plan, apply, predict, serve, and five months day by day
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -110,8 +109,7 @@ def apply(scene: Scene) -> str:
     hold(not done.refusals, "the first models pass their gates")
     hold(not scene.project.plan().actions, "a second apply has nothing to do")
     gate = next(g for g in scene.rows("SELECT * FROM tilth.gates") if g["model"] == MODEL)
-    version = scene.state("version", model=MODEL, version=1)[0]
-    metrics = json.loads(str(version["metrics"]))
+    metrics = next(v.facts for v in scene.versions(MODEL) if v.version == 1)
     scene.figures["roc_auc_first"] = round(gate["candidate_metric"], 4)
     scene.figures["baseline_roc_auc"] = round(metrics["baselines"]["linear"]["roc_auc"], 4)
     rows = scene.number("SELECT count(*) FROM departures")
@@ -126,7 +124,7 @@ def batch(scene: Scene) -> str:
     """All planned flights of May in SQL; and how fast that is, over all flights there are."""
     import pyarrow.compute as pc
 
-    from tilth.runtime.workspace import version_of
+    from tilth.runtime.loading import version_of
 
     began = time.perf_counter()
     may = scene.project.sql(BATCH.format("planned")).arrow()
@@ -188,8 +186,8 @@ def months(scene: Scene) -> str:
     finally:
         client.close()
     hold(scene.answers.failed == 0, f"no request failed ({scene.answers.failed} did)")
-    retrained = [v for v in scene.state("versions") if v["model"] == MODEL and int(v["version"] or 0) > 1]
-    won = [v for v in retrained if v["status"] == "promoted"]
+    retrained = [v for v in scene.versions(MODEL) if v.version > 1]
+    won = [v for v in retrained if v.status == "promoted"]
     hold(retrained, "the rule retrained the model")
     hold(won, "a candidate won")
     scene.figures["retrains"] = len(retrained)
@@ -213,7 +211,7 @@ def _events(scene: Scene) -> Iterator[str]:
     gates = scene.rows(
         f"SELECT * FROM tilth.gates WHERE model = '{MODEL}' AND candidate > 1 ORDER BY recorded_at"
     )
-    reasons = {int(v["version"] or 0): v["reason"] for v in scene.state("versions") if v["model"] == MODEL}
+    reasons = {v.version: v.reason for v in scene.versions(MODEL)}
     for month in range(START.month, END.month):
         of_month = [one for one in looks if _month(one["recorded_at"]) == month]
         seen = [one["value"] for one in of_month if one["value"] is not None]
@@ -252,7 +250,7 @@ def _counted(scene: Scene) -> dict[str, Any]:
         "rows_collected": scene.number("SELECT count(*) FROM departures"),
         "rows_quarantined": int(scene.number("SELECT coalesce(sum(rows), 0) FROM tilth.quarantine")),
         "checks_run": scene.number("SELECT count(*) FROM tilth.check_results"),
-        "models_trained": len(scene.state("versions")),
+        "models_trained": len(scene.versions()),
         "promotions": sum(g["outcome"] == "pass" and g["champion"] is not None for g in gates),
         "refusals": sum(g["outcome"] != "pass" for g in gates),
         "http_requests": whole.requests,

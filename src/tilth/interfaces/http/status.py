@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from tilth.core.time import show_instant
 from tilth.interfaces.http.metrics import Metrics
-from tilth.ports.state import Row
+from tilth.runtime.record import environments, evidence, looks, versions
+from tilth.runtime.record.versions import Version
 from tilth.runtime.serving.node import Node
 from tilth.runtime.showing.standing import standing
 from tilth.runtime.workspace import Workspace
@@ -26,46 +27,48 @@ def status(work: Workspace, node: Node, metrics: Metrics) -> dict[str, Any]:
         endpoint["live_stage"] = None if route is None else route.live_stage
         rolling = None if route is None else route.rolling
         endpoint["rollout"] = None if rolling is None else rolling.progress.counts()
-    generations = work.state.read("generations", environment=node.environment, limit=NEWEST)
+    generations = environments.generations(work.state, node.environment, NEWEST)
     return {
         **found,
         "now": work.clock.now().isoformat(),
         "health": node.health(),
         "generations": [
-            {k: row[k] for k in ("number", "parent", "reason", "actor", "created_at")} for row in generations
+            {
+                **{k: getattr(g, k) for k in ("number", "parent", "reason", "actor")},
+                "created_at": show_instant(g.created_at),
+            }
+            for g in generations
         ],
-        "versions": [_version(work, row) for row in work.state.read("versions")][-2 * NEWEST :][::-1],
+        "versions": [_version(work, one) for one in versions.last(work.state, 2 * NEWEST)],
         "looks": {m["name"]: _looks(work, node.environment, m["name"]) for m in found["models"]},
         "columns": {m["name"]: _columns(work, node.environment, m["name"]) for m in found["models"]},
     }
 
 
-def _version(work: Workspace, row: Row) -> dict[str, Any]:
-    gates = work.state.read("gate_of", model=row["model"], candidate=row["version"])
-    gate: Row = gates[0] if gates else {}
-    metrics = json.loads(str(row["metrics"]))
+def _version(work: Workspace, one: Version) -> dict[str, Any]:
+    gate, facts = evidence.last(work.state, one.model, one.version), one.facts
+    judged = ("outcome", "reason", "delta", "lower", "upper", "rule")
     return {
-        **{k: row[k] for k in ("model", "version", "status", "engine", "rows", "reason", "created_at")},
-        "digest": str(row["digest"])[:12],
-        "metric": metrics.get("metric"),
-        "value": metrics.get("value"),
-        "gate": {k: gate.get(k) for k in ("outcome", "reason", "delta", "lower", "upper", "rule")}
-        if gate
-        else None,
+        **{k: getattr(one, k) for k in ("model", "version", "status", "engine", "rows", "reason")},
+        "created_at": show_instant(one.created_at),
+        "digest": one.digest[:12],
+        "metric": facts.get("metric"),
+        "value": facts.get("value"),
+        "gate": None if gate is None else {k: getattr(gate, k) for k in judged},
     }
 
 
 def _looks(work: Workspace, environment: str, model: str) -> list[dict[str, Any]]:
     """Drift and quality over time, oldest first."""
-    rows = work.state.read("quality_of", environment=environment, model=model, limit=LOOKS)
-    kept = ("at", "version", "drift", "prediction_drift", "metric", "value", "outcomes", "predictions")
-    return [{k: row[k] for k in kept} for row in reversed(rows)]
+    found = looks.newest(work.state, environment, model, LOOKS)
+    kept = ("version", "drift", "prediction_drift", "metric", "value", "outcomes", "predictions")
+    return [{"at": show_instant(one.at), **{k: getattr(one, k) for k in kept}} for one in reversed(found)]
 
 
 def _columns(work: Workspace, environment: str, model: str) -> list[dict[str, Any]]:
     """The newest look's drift by column, the greatest first."""
-    looks = work.state.read("quality_of", environment=environment, model=model, limit=1)
-    if not looks:
+    newest = looks.newest(work.state, environment, model, 1)
+    if not newest:
         return []
-    rows = work.state.read("drift_of", environment=environment, model=model, at=looks[0]["at"])
-    return [{k: row[k] for k in ("column", "psi", "js", "score", "rows")} for row in rows[:NEWEST]]
+    found = looks.columns(work.state, environment, model, newest[0].at)
+    return [{k: getattr(c, k) for k in ("column", "psi", "js", "score", "rows")} for c in found[:NEWEST]]

@@ -25,15 +25,16 @@ from tilth.ml.data.identity import columns_of
 from tilth.ml.judging.split import BY_FOLDS
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.jobs import Job
-from tilth.ports.progress import Progress
 from tilth.ports.snapshots import Manifest
-from tilth.ports.state import Row
 from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of
 from tilth.runtime import members
-from tilth.runtime.applying import notices
+from tilth.runtime.act import Act
 from tilth.runtime.applying.binding import slices_of
-from tilth.runtime.workspace import Workspace, version_row
+from tilth.runtime.applying.notices import of_training
+from tilth.runtime.record import notices, versions
+from tilth.runtime.record.versions import Version
+from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateDataset, CreateModel
 
 MOST_THREADS = 4  # of one training, unless USING says otherwise
@@ -43,25 +44,24 @@ _UNITS = {"k": 10, "m": 20, "g": 30, "t": 40}
 
 
 def train(
-    work: Workspace,
+    act: Act,
     resource: Resource,
     data: CreateDataset | None,
     manifest: Manifest,
-    champion: Row | None,
+    champion: Version | None,
     reason: str,
-    actor: str,
-    progress: Progress,
-) -> Row:
+) -> Version:
     """The row of a sealed candidate; one that was sealed for this recipe and snapshot and not yet judged is taken up again."""
-    waiting = _unjudged(work, resource, manifest)
+    work = act.work
+    waiting = versions.unjudged(work.state, resource.name, resource.recipes, manifest.id)
     if waiting is not None:
         return waiting
     declared = resource.as_(CreateModel)
     spec = spec_of(work, declared, data, manifest.schema, champion)
     folder = work.bundles.scratch()
     try:
-        facts = work.jobs.run(_job(work, declared, spec, manifest, folder), progress)
-        return _sealed(work, resource, manifest, folder, facts, reason, actor)
+        facts = work.jobs.run(_job(work, declared, spec, manifest, folder), act.progress)
+        return _sealed(act, resource, manifest, folder, facts, reason)
     except TilthError as error:
         raise error.at(declared.targets[0].position) if declared.targets[0].position else error from None
     finally:
@@ -69,7 +69,11 @@ def train(
 
 
 def spec_of(
-    work: Workspace, declared: CreateModel, data: CreateDataset | None, schema: Schema, champion: Row | None
+    work: Workspace,
+    declared: CreateModel,
+    data: CreateDataset | None,
+    schema: Schema,
+    champion: Version | None,
 ) -> TrainingSpec:
     """Everything that decides what training makes, except the rows. Columns are named as the snapshot spells them."""
 
@@ -111,12 +115,11 @@ def spec_of(
     )
 
 
-def _judge_after(champion: Row | None) -> str | None:
+def _judge_after(champion: Version | None) -> str | None:
     """Until when the champion was tuned; nothing for one that was judged by its folds, which answer for what it saw."""
-    if champion is None or not champion["tuned_until"]:
+    if champion is None or not champion.tuned_until:
         return None
-    dealt = json.loads(str(champion["metrics"])).get("split", {})
-    return None if dealt.get("by") == BY_FOLDS else str(champion["tuned_until"])
+    return None if champion.dealt.by == BY_FOLDS else champion.tuned_until
 
 
 def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, Any], ...]:
@@ -149,21 +152,15 @@ def _bytes(size: str) -> int:
 
 
 def _sealed(
-    work: Workspace,
-    resource: Resource,
-    manifest: Manifest,
-    folder: str,
-    facts: Mapping[str, Any],
-    reason: str,
-    actor: str,
-) -> Row:
+    act: Act, resource: Resource, manifest: Manifest, folder: str, facts: Mapping[str, Any], reason: str
+) -> Version:
     """Try, number, sign and store the candidate. The lock keeps two environments from taking one number."""
-    model, at = resource.name, show_instant(work.clock.now())
+    work, model, now = act.work, resource.name, act.now()
     said = {k: facts[k] for k in ("engine", "artifact", "rows", "tuned_until")}
     checked = members.check(work, folder)
     files = checked.pop("files")
     with work.locks.hold("versions", wait=60):
-        number = int(work.state.read("next_version", model=model)[0]["version"] or 1)
+        number = versions.next_number(work.state, model)
         subject = Subject(model, number, resource.recipe, manifest.id)
         sealed = seal(Path(folder), subject, work.keys, {**said, "checked": checked})
         if dict(sealed.files) != files:
@@ -171,32 +168,13 @@ def _sealed(
                 "The model's files changed while they were tried.", hint="Run the command again."
             )
         work.bundles.put(sealed.digest, folder)
-        with work.state.change(actor, at) as change:
-            change.write(
-                "add_version",
-                model=model,
-                version=number,
-                recipe=resource.recipe,
-                snapshot=manifest.id,
-                digest=sealed.digest,
-                status="candidate",
-                engine=str(facts["engine"]),
-                learning=int(facts["learning"]),
-                rows=int(facts["rows"]),
-                tuned_until=facts["tuned_until"],
-                metrics=json.dumps(facts["metrics"]),
-                reason=reason,
-                seconds=float(facts["seconds"]["total"]),
-                at=at,
-            )
-            notices.record(change, "model", model, str(number), notices.of_training(facts), at)
+        made = Version(
+            model, number, resource.recipe, manifest.id, sealed.digest, versions.CANDIDATE, str(facts["engine"]),
+            int(facts["learning"]), int(facts["rows"]), facts["tuned_until"], json.dumps(facts["metrics"]), reason,
+            float(facts["seconds"]["total"]), now,
+        )  # fmt: skip
+        with act.change(now) as change:
+            versions.add(change, made)
+            notices.put(change, notices.MODEL, model, str(number), of_training(facts), now)
             change.audit("train", model, {"version": number, "digest": sealed.digest, "key": sealed.key_id})
-    return version_row(work.state, model, number)
-
-
-def _unjudged(work: Workspace, resource: Resource, manifest: Manifest) -> Row | None:
-    for row in work.state.read("versions"):
-        same = row["model"] == resource.name and row["recipe"] in resource.recipes
-        if same and row["snapshot"] == manifest.id and row["status"] == "candidate":
-            return row
-    return None
+    return made

@@ -6,7 +6,6 @@ now, counts as unchanged; the latter is told.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -18,7 +17,8 @@ from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime import sources as opening
 from tilth.runtime.applying.collecting import change_tokens
-from tilth.runtime.record import generations
+from tilth.runtime.record import refreshes
+from tilth.runtime.record.current import current
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateDataset, Kind
 
@@ -32,7 +32,7 @@ def on_change(graph: Graph) -> tuple[Resource, ...]:
 
 def changed(work: Workspace, graph: Graph, sources: Mapping[str, Source]) -> frozenset[str]:
     """Recipes of ON CHANGE datasets of which a table's token differs from that of the last refresh, published or stopped by a check."""
-    seen = {str(r["recipe"]): json.loads(str(r["tokens"])) for r in work.state.read("last_outcomes")}
+    seen = refreshes.last_tokens(work.state)
     return frozenset(
         r.recipe for r in on_change(graph) if r.recipe in seen and change_tokens(r, sources) != seen[r.recipe]
     )
@@ -47,8 +47,7 @@ def planned(work: Workspace, graph: Graph, environment: str) -> Plan:
         told.append(Note(name, text))
 
     changed = look_for(work, graph, tell)
-    current = generations.current(work.state, environment, changed, work.serving)
-    found = plan(graph, current, work.clock.now())
+    found = plan(graph, current(work.state, environment, changed, work.serving), work.clock.now())
     return replace(found, notes=(*found.notes, *told))
 
 

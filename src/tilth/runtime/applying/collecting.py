@@ -6,7 +6,6 @@ row is there only when it was published.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,19 +13,20 @@ from typing import TYPE_CHECKING
 from tilth.core.errors import CheckFailedError
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
-from tilth.core.time import show_instant
 from tilth.ml.data.collect import Collected, collect
 from tilth.ml.data.reading import find_source
 from tilth.ml.data.snapshots import plain_schema
 from tilth.ports.arrow import schema_of
-from tilth.ports.progress import Progress
 from tilth.ports.snapshots import CheckResult, Manifest
 from tilth.ports.source import Source
-from tilth.ports.state import Change
 from tilth.resources.kinds import Resource
-from tilth.runtime.applying import notices
+from tilth.runtime.act import Act
+from tilth.runtime.applying.notices import of_source
+from tilth.runtime.record import notices, refreshes, scrubs, snapshots
+from tilth.runtime.record.refreshes import Quarantined, Refresh
+from tilth.runtime.record.rows import Change
 from tilth.runtime.unforeseen import known
-from tilth.runtime.workspace import Workspace, manifest_plain, read_manifest
+from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateDataset, NativeQuery, Query
 
 if TYPE_CHECKING:
@@ -34,57 +34,58 @@ if TYPE_CHECKING:
 
 
 def refresh(
-    work: Workspace,
+    act: Act,
     resource: Resource,
     declared: CreateDataset,
     sources: Mapping[str, Source],
     datasets: Mapping[str, Manifest],
     parent: Manifest | None,
-    actor: str,
-    progress: Progress,
 ) -> Collected:
     """Collect, vet and record; raises what collecting raises after that was recorded too."""
-    now = work.clock.now()
-    tokens = json.dumps(change_tokens(resource, sources))
+    work, now, tokens = act.work, act.now(), change_tokens(resource, sources)
     try:
         found = collect(
-            declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, progress
+            declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress
         )
     except Exception as raised:
         error = known(raised)
-        stopped = isinstance(error, CheckFailedError)
         results = error.results if isinstance(error, CheckFailedError) else ()
-        with work.state.change(actor, show_instant(now)) as change:
-            _add(change, declared.name, resource.recipe, tokens, work, "stopped" if stopped else "failed", results,
-                 reason=error.message)  # fmt: skip
+        status = refreshes.STOPPED if isinstance(error, CheckFailedError) else refreshes.FAILED
+        with act.change(now) as change:
+            one = Refresh(declared.name, resource.recipe, status, act.now(), tokens, reason=error.message)
+            _add(change, one, results)
         raise error from error.__cause__
     mended = _mended(work, found.manifest)
-    with work.state.change(actor, show_instant(now)) as change:
-        _publish(change, found, show_instant(now))
+    with act.change(now) as change:
+        snapshots.add(change, found.manifest, now)
         if mended is not None:
-            change.write(
-                "mend_snapshot", id=mended.id, bytes=mended.bytes, manifest=json.dumps(manifest_plain(mended))
-            )
-            for blob in (b for part in mended.parts for b in part.blobs):
-                change.write("forget_scrub", digest=blob)
-            change.audit("mend", declared.name, {"snapshot": mended.id})
-        number = _add(
-            change, declared.name, resource.recipe, tokens, work, "published", found.results, found=found
-        )
-        told = [notices.of_source(name, notice) for name, notice in found.notices]
-        notices.record(change, "dataset", declared.name, resource.recipe, told, show_instant(now))
-        kept = found.quarantine
-        if kept is not None and not _is_kept(change, declared.name, kept.blob):
-            change.write(
-                "add_quarantine", refresh=number, dataset=declared.name, blob=kept.blob, rows=kept.rows,
-                bytes=kept.bytes, at=show_instant(now),
-            )  # fmt: skip
+            _mend(change, declared.name, mended)
+        one = Refresh(
+            declared.name, resource.recipe, refreshes.PUBLISHED, act.now(), tokens, found.manifest.id,
+            found.rows_read, found.rows_quarantined,
+        )  # fmt: skip
+        number = _add(change, one, found.results)
+        told = [of_source(name, notice) for name, notice in found.notices]
+        notices.put(change, notices.DATASET, declared.name, resource.recipe, told, now)
+        if (kept := found.quarantine) is not None:
+            held = Quarantined(number, declared.name, kept.blob, kept.rows, kept.bytes, now)
+            refreshes.hold(change, held)
     return found
 
 
-def _is_kept(change: Change, dataset: str, blob: str) -> bool:
-    """Whether the same rows were held back before: they are kept once."""
-    return any(r["dataset"] == dataset and r["blob"] == blob for r in change.read("quarantine"))
+def _add(change: Change, one: Refresh, results: Sequence[CheckResult]) -> int:
+    """The refresh with its checks; its number."""
+    number = refreshes.add(change, one, results)
+    change.audit("refresh", one.dataset, {"refresh": number, "status": one.status, "snapshot": one.snapshot})
+    return number
+
+
+def _mend(change: Change, dataset: str, mended: Manifest) -> None:
+    """Give a snapshot the files that take the place of its damaged ones."""
+    snapshots.mend(change, mended)
+    for blob in (b for part in mended.parts for b in part.blobs):
+        scrubs.forget(change, blob)
+    change.audit("mend", dataset, {"snapshot": mended.id})
 
 
 def native(query: NativeQuery, sources: Mapping[str, Source]) -> tuple[dict[str, Source], Query]:
@@ -138,68 +139,8 @@ def change_tokens(resource: Resource, sources: Mapping[str, Source]) -> dict[str
 
 def _mended(work: Workspace, fresh: Manifest) -> Manifest | None:
     """The snapshot of the same content that is recorded already, with the fresh files, when its own are not all whole."""
-    known = work.state.read("snapshot", id=fresh.id)
-    before = read_manifest(known[0]) if known else None
+    known = snapshots.get(work.state, fresh.id)
+    before = known.manifest if known is not None else None
     if before is None or all(work.blobs.intact(blob) for p in before.parts for blob in p.blobs):
         return None
     return replace(before, parts=fresh.parts)
-
-
-def _publish(change: Change, found: Collected, at: str) -> None:
-    manifest = found.manifest
-    change.write(
-        "add_snapshot",
-        id=manifest.id,
-        dataset=manifest.dataset,
-        recipe=manifest.recipe,
-        parent=manifest.parent,
-        rows=manifest.rows,
-        bytes=manifest.bytes,
-        watermark=manifest.watermark,
-        manifest=json.dumps(manifest_plain(manifest)),
-        at=at,
-    )
-
-
-def _add(
-    change: Change,
-    dataset: str,
-    recipe: str,
-    tokens: str,
-    work: Workspace,
-    status: str,
-    results: Sequence[CheckResult],
-    found: Collected | None = None,
-    reason: str | None = None,
-) -> int:
-    """The refresh with its checks; its number."""
-    at = show_instant(work.clock.now())
-    snapshot = found.manifest.id if found else None
-    number = change.insert(
-        "add_refresh",
-        dataset=dataset,
-        recipe=recipe,
-        snapshot=snapshot,
-        rows_read=found.rows_read if found else 0,
-        rows_quarantined=found.rows_quarantined if found else 0,
-        tokens=tokens,
-        status=status,
-        reason=reason,
-        at=at,
-    )
-    for r in results:
-        change.write(
-            "add_check_result",
-            refresh=number,
-            dataset=dataset,
-            check=r.check,
-            kind=r.kind,
-            on_fail=r.on_fail,
-            passed=int(r.passed),
-            failed=r.failed,
-            rows=r.rows,
-            observed=r.observed,
-            at=at,
-        )
-    change.audit("refresh", dataset, {"refresh": number, "status": status, "snapshot": snapshot})
-    return number

@@ -31,18 +31,22 @@ from tilth.plan.actions import (
     TrainModel,
 )
 from tilth.plan.snapshot import Pointer
-from tilth.ports.progress import Progress
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
-from tilth.ports.state import Row
 from tilth.resources.graph import Graph
 from tilth.runtime import sources
-from tilth.runtime.applying import binding, candidates, changes, collecting, gate, notices
+from tilth.runtime.act import Act
+from tilth.runtime.applying import binding, candidates, changes, collecting, gate
+from tilth.runtime.applying.notices import of_source
+from tilth.runtime.moving.publishing import Move, check_name, moved, publish
 from tilth.runtime.project import estimators
-from tilth.runtime.record import generations, runs
+from tilth.runtime.record import environments, evidence, notices, runs, versions
+from tilth.runtime.record.current import current
+from tilth.runtime.record.runs import Begun, Ended
+from tilth.runtime.record.snapshots import manifest_of
+from tilth.runtime.record.versions import Version
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workers import Measured
-from tilth.runtime.workspace import Workspace, manifest_of, version_row
 from tilth.sql.language.statements import (
     CreateDataset,
     CreateEndpoint,
@@ -93,11 +97,8 @@ class Applied:
 class _Run:
     """One apply under way."""
 
-    work: Workspace
+    act: Act
     graph: Graph
-    environment: str
-    actor: str
-    progress: Progress
     sources: Mapping[str, Source]
     pointers: dict[tuple[Kind, str], Pointer]
     gates: bool  # whether a gate holds pointers back here
@@ -121,11 +122,8 @@ Tell = Callable[[Did], None]
 
 
 def apply(
-    work: Workspace,
+    act: Act,
     wanted: Graph | Change,
-    environment: str,
-    progress: Progress,
-    actor: str = "apply",
     *,
     plan: Plan | None = None,
     go_on: bool = False,
@@ -136,47 +134,52 @@ def apply(
     The first failing action ends it and raises, and no pointer moves; with `go_on` (the reconciler) the others are
     done and published, and the error is in the result. BusyError when another apply of this environment is under way.
     """
-    generations.check_name(environment)
+    work, environment = act.work, act.environment
+    check_name(environment)
     wait = PROMPT_WAIT if isinstance(wanted, Change) else 0.0
     with (
         work.locks.hold(MAKING, wait, shared=True),
         work.locks.hold(f"apply-{environment}", wait),
     ):
-        runs.forget_abandoned(work, environment)
-        current = generations.current(work.state, environment, serving=work.serving)
-        if plan is not None and plan.generation != current.generation:
-            raise generations.moved(environment, current.generation, plan.generation)
+        runs.forget_abandoned(act)
+        now = current(work.state, environment, serving=work.serving)
+        if plan is not None and plan.generation != now.generation:
+            raise moved(environment, now.generation, plan.generation)
         graph = wanted.graph_of() if isinstance(wanted, Change) else wanted
         if graph is None:
-            return Applied(Plan(environment, current.generation, ()), current.generation)
+            return Applied(Plan(environment, now.generation, ()), now.generation)
         if isinstance(wanted, Change):
-            todo = alone(planned(graph, current, work.clock.now()), wanted.name, graph, current)
+            todo = alone(planned(graph, now, work.clock.now()), wanted.name, graph, now)
         else:
             todo = plan if plan is not None else changes.planned(work, graph, environment)
         if not todo.actions:
-            return Applied(todo, current.generation)
+            return Applied(todo, now.generation)
         with sources.opened(graph, work.root, _source_names(graph, todo)) as opened:
             jobs = Measured(work.jobs)
-            pointers = {(p.kind, p.name): p for p in current.pointers}
+            pointers = {(p.kind, p.name): p for p in now.pointers}
             run = _Run(
-                replace(work, jobs=jobs), graph, environment, actor, progress, opened, pointers,
-                environment == work.serving, jobs,
-            )  # fmt: skip
+                replace(act, work=replace(work, jobs=jobs)),
+                graph,
+                opened,
+                pointers,
+                environment == work.serving,
+                jobs,
+            )
             if not go_on:
                 _check_bound(run, todo)
             did = _perform(run, todo, go_on, tell or (lambda _: None))
-        generation = _publish(run, current.pointers, todo, did)
+        generation = _publish(run, now.pointers, todo, did)
         return Applied(todo, generation, did)
 
 
 def _check_bound(run: _Run, todo: Plan) -> None:
     """Every query and estimator of the plan is there to bind to, before anything is done."""
     trained = [a.name for a in todo.actions if isinstance(a, TrainModel)]
-    estimators.require(run.graph, os.path.join(run.work.root, estimators.FOLDER), trained)
+    estimators.require(run.graph, os.path.join(run.act.work.root, estimators.FOLDER), trained)
     binding.tables([a.name for a in todo.actions if isinstance(a, DeclareSource)], run.graph, run.sources)
     shares = (a for a in todo.actions if isinstance(a, ShareSnapshot))
-    shared = {a.name: manifest_of(run.work.state, a.snapshot) for a in shares}
-    binding.check(todo, run.graph, run.sources, _datasets(run) | shared, run.work.engine)
+    shared = {a.name: manifest_of(run.act.work.state, a.snapshot) for a in shares}
+    binding.check(todo, run.graph, run.sources, _datasets(run) | shared, run.act.work.engine)
 
 
 def _source_names(graph: Graph, todo: Plan) -> set[str]:
@@ -222,7 +225,7 @@ def _waits(run: _Run, action: Action, lost: dict[str, str]) -> str | None:
 def _one(run: _Run, action: Action, waits: str | None) -> Did:
     """Run one action with its row in `runs`; an error becomes part of the result."""
     started = time.monotonic()
-    number = runs.start(run.work, run.environment, run.actor, action)
+    number = runs.start(run.act, Begun.of(action))
     run.jobs.restart()
     run.told = ()
     try:
@@ -240,7 +243,7 @@ def _one(run: _Run, action: Action, waits: str | None) -> Did:
 
 
 def _finish(run: _Run, number: int, status: str, seconds: float, error: str | None) -> None:
-    runs.finish(run.work, run.actor, number, status, seconds, error, run.jobs.peak)
+    runs.finish(run.act, number, Ended(status, seconds, error, run.jobs.peak))
 
 
 def _publish(run: _Run, before: Iterable[Pointer], todo: Plan, did: tuple[Did, ...]) -> int:
@@ -251,9 +254,8 @@ def _publish(run: _Run, before: Iterable[Pointer], todo: Plan, did: tuple[Did, .
         return todo.generation
     done = [d.action for d in did if d.status == DONE]
     reason = "; ".join(f"{a.name}: {a.reason}" for a in done[:5]) + ("; ..." if len(done) > 5 else "")
-    return generations.publish(
-        run.work.state, run.environment, todo.generation, pointers, reason, run.actor, run.work.clock.now()
-    )
+    move = Move(run.act.environment, todo.generation, reason, run.act.now())
+    return publish(run.act.work.state, move, pointers, run.act.by)
 
 
 # --- handlers ----------------------------------------------------------------------------------------------
@@ -276,11 +278,9 @@ def _declare(run: _Run, action: Action) -> Result:
 def _collect(run: _Run, action: Action) -> Result:
     assert isinstance(action, CollectDataset)
     resource = run.graph.get(action.name)
-    parent = manifest_of(run.work.state, action.parent) if action.parent else None
+    parent = manifest_of(run.act.work.state, action.parent) if action.parent else None
     declared = resource.as_(CreateDataset)
-    found = collecting.refresh(
-        run.work, resource, declared, run.sources, _datasets(run), parent, run.actor, run.progress
-    )
+    found = collecting.refresh(run.act, resource, declared, run.sources, _datasets(run), parent)
     run.made[action.name] = found.manifest
     run.told = _lines(found)
     _point(run, Kind.DATASET, action.name, action.recipe, found.manifest.id)
@@ -294,7 +294,7 @@ def _collect(run: _Run, action: Action) -> Result:
 
 def _share_snapshot(run: _Run, action: Action) -> Result:
     assert isinstance(action, ShareSnapshot)
-    manifest = manifest_of(run.work.state, action.snapshot)
+    manifest = manifest_of(run.act.work.state, action.snapshot)
     _point(run, Kind.DATASET, action.name, action.recipe, action.snapshot)
     return DONE, f"shares a snapshot of {manifest.rows:,} rows, 0 bytes copied", action.snapshot
 
@@ -305,16 +305,14 @@ def _train(run: _Run, action: Action) -> Result:
     declared = resource.as_(CreateModel)
     data, manifest = _data(run, declared)
     champion = _champion(run, action.name)
-    fresh = candidates.train(
-        run.work, resource, data, manifest, champion, action.reason, run.actor, run.progress
-    )
-    told = notices.recorded(run.work.state, "model", action.name, str(fresh["version"]))
+    fresh = candidates.train(run.act, resource, data, manifest, champion, action.reason)
+    told = notices.of(run.act.work.state, notices.MODEL, action.name, str(fresh.version))
     run.told = (*run.told, *notices.lines(told))
-    spec = candidates.spec_of(run.work, declared, data, manifest.schema, champion)
-    run.progress.step(f"judge {action.name}", None)
-    verdict = gate.gate(run.work, run.environment, declared, spec, manifest, fresh, champion, run.actor)
+    spec = candidates.spec_of(run.act.work, declared, data, manifest.schema, champion)
+    run.act.progress.step(f"judge {action.name}", None)
+    verdict = gate.gate(run.act, declared, spec, manifest, fresh, champion)
     seen = (
-        f"version {verdict.version} ({fresh['engine']!s}, {int(fresh['rows'] or 0):,} rows){_figures(verdict)}: "
+        f"version {verdict.version} ({fresh.engine}, {fresh.rows:,} rows){_figures(verdict)}: "
         f"{verdict.reason}"
     )
     return _as_judged(run, action, verdict, seen)
@@ -328,7 +326,7 @@ def _as_judged(run: _Run, action: TrainModel | ShareVersion, verdict: gate.Verdi
         taken = (
             ""
             if verdict.status == "promoted"
-            else f" Gates hold in `{run.work.serving}`; here it is taken all the same."
+            else f" Gates hold in `{run.act.work.serving}`; here it is taken all the same."
         )
         return DONE, seen + taken, number
     return (REFUSED if verdict.status == "refused" else HELD), seen, number
@@ -344,15 +342,15 @@ def _figures(verdict: gate.Verdict) -> str:
     return f" with {verdict.metric} {figure(r.candidate_metric)}" + (f" ({others})" if others else "")
 
 
-def _champion(run: _Run, model: str) -> Row | None:
+def _champion(run: _Run, model: str) -> Version | None:
     """The version that the candidate must beat: the serving environment's; this one's own where none serves yet."""
     pointer = run.pointers.get((Kind.MODEL, model))
-    if run.environment != run.work.serving:
-        _, serving = generations.pointers_of(run.work.state, run.work.serving)
+    if run.act.environment != run.act.work.serving:
+        _, serving = environments.pointers_of(run.act.work.state, run.act.work.serving)
         pointer = next((p for p in serving if p.kind is Kind.MODEL and p.name == model), pointer)
     if pointer is None or pointer.target is None:
         return None
-    return version_row(run.work.state, model, int(pointer.target))
+    return versions.require(run.act.work.state, model, int(pointer.target))
 
 
 def _data(run: _Run, declared: CreateModel) -> tuple[CreateDataset | None, Manifest]:
@@ -366,15 +364,13 @@ def _data(run: _Run, declared: CreateModel) -> tuple[CreateDataset | None, Manif
         opened, sql = collecting.native(sql, run.sources)
     assert isinstance(sql, Query)
     query = CreateDataset(declared.name, sql, position=declared.position)
-    found = collecting.refresh(
-        run.work, resource, query, opened, _datasets(run), None, run.actor, run.progress
-    )
+    found = collecting.refresh(run.act, resource, query, opened, _datasets(run), None)
     run.told = _lines(found)
     return None, found.manifest
 
 
 def _lines(found: Collected) -> tuple[str, ...]:
-    return notices.lines([notices.of_source(name, notice) for name, notice in found.notices])
+    return notices.lines([of_source(name, notice) for name, notice in found.notices])
 
 
 def _manifest(run: _Run, name: str) -> Manifest:
@@ -393,13 +389,13 @@ def _datasets(run: _Run) -> dict[str, Manifest]:
         if kind is Kind.DATASET and pointer.target is not None:
             known = run.made.get(name)
             if known is None or known.id != pointer.target:
-                run.made[name] = manifest_of(run.work.state, pointer.target)
+                run.made[name] = manifest_of(run.act.work.state, pointer.target)
     return run.made
 
 
 def _share_version(run: _Run, action: Action) -> Result:
     assert isinstance(action, ShareVersion)
-    version = version_row(run.work.state, action.name, action.version)
+    version = versions.require(run.act.work.state, action.name, action.version)
     champion = _champion(run, action.name)
     if run.gates and not _has_won(run, version, champion):
         return _judged_anew(run, action, version, champion)
@@ -407,29 +403,29 @@ def _share_version(run: _Run, action: Action) -> Result:
     return DONE, f"shares version {action.version}", str(action.version)
 
 
-def _has_won(run: _Run, version: Row, champion: Row | None) -> bool:
+def _has_won(run: _Run, version: Version, champion: Version | None) -> bool:
     """Whether the version is the champion, or passed what is declared now: against this champion, or with none to beat."""
-    if champion is not None and version["version"] == champion["version"]:
+    if champion is not None and version.version == champion.version:
         return True
-    if version["status"] != "promoted" or champion is None:
-        return version["status"] == "promoted"
-    rule = run.graph.get(str(version["model"])).as_(CreateModel).promote
-    found = run.work.state.read("gates_of", model=version["model"], limit=GATES)
-    return generations.has_won(found, int(version["version"] or 0), int(champion["version"] or 0), rule)
+    if version.status != versions.PROMOTED or champion is None:
+        return version.status == versions.PROMOTED
+    rule = run.graph.get(version.model).as_(CreateModel).promote
+    found = evidence.gates_of(run.act.work.state, version.model, GATES)
+    return evidence.has_won(found, version.version, champion.version, rule)
 
 
-def _judged_anew(run: _Run, action: ShareVersion, version: Row, champion: Row | None) -> Result:
+def _judged_anew(run: _Run, action: ShareVersion, version: Version, champion: Version | None) -> Result:
     """The version passed another gate, or by another rule: here it must pass what is declared, against the one that serves."""
     declared = run.graph.get(action.name).as_(CreateModel)
     data, manifest = _data(run, declared)
-    spec = candidates.spec_of(run.work, declared, data, manifest.schema, champion)
-    verdict = gate.gate(run.work, run.environment, declared, spec, manifest, version, champion, run.actor)
+    spec = candidates.spec_of(run.act.work, declared, data, manifest.schema, champion)
+    verdict = gate.gate(run.act, declared, spec, manifest, version, champion)
     seen = f"version {action.version}, judged anew{_figures(verdict)}: {verdict.reason}"
     return _as_judged(run, action, verdict, seen)
 
 
 def _deploy(run: _Run, action: Action) -> Result:
-    """Point at the endpoint; its revision is made with the generation (`revisions`)."""
+    """Point at the endpoint; its revision is made with the generation (`moving.deploying`)."""
     assert isinstance(action, DeployEndpoint)
     model = run.graph.get(action.name).as_(CreateEndpoint).model
     version = run.pointers.get((Kind.MODEL, model))

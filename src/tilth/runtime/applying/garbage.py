@@ -11,12 +11,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from tilth.core.principals import Principal
 from tilth.core.time import Instant, show_instant
-from tilth.kinds import parse_one
-from tilth.ports.state import Change, Row, State
 from tilth.resources.rules import duration_of
 from tilth.runtime.applying.executor import MAKING
-from tilth.runtime.workspace import Workspace, read_manifest
+from tilth.runtime.record import declarations, endpoints, environments, looks, refreshes, snapshots, versions
+from tilth.runtime.record.rows import Change, Reader
+from tilth.runtime.record.versions import Version
+from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateModel, Kind
 
 WINDOW = timedelta(days=7)  # of served predictions that a look takes in, before the time that labels take
@@ -41,63 +43,59 @@ class Freed:
     looks: int = 0  # at drift and quality
 
 
-def collect(work: Workspace, keep: int) -> Freed:
+def collect(work: Workspace, keep: int, by: Principal) -> Freed:
     """Remove all but the newest `keep` generations of each environment, what only they needed, and what is old."""
     keep, now = max(1, keep), work.clock.now()
     with work.locks.hold(MAKING):
-        environments = [str(r["name"]) for r in work.state.read("environments")]
-        at = show_instant(now)
-        with work.state.change("gc", at) as change:
-            old = sum(_forget_generations(change, name, keep) for name in environments)
-            snapshots = _forget_snapshots(change)
-            versions = _forget_versions(change, at)
-            change.audit("gc", "project", {"generations": old, "snapshots": snapshots, "versions": versions})
-        freed = _retire(work, now)
+        known = environments.names(work.state)
+        with work.state.change(by, show_instant(now)) as change:
+            old = sum(_forget_generations(change, name, keep) for name in known)
+            rows = _forget_snapshots(change)
+            bundles = _forget_versions(change, now)
+            change.audit("gc", "project", {"generations": old, "snapshots": rows, "versions": bundles})
+        freed = _retire(work, now, by)
         files, size = _sweep(work)
     files, size = files + freed.predictions, size + freed.predictions_bytes
-    return replace(freed, generations=old, snapshots=snapshots, versions=versions, files=files, bytes=size)
+    return replace(freed, generations=old, snapshots=rows, versions=bundles, files=files, bytes=size)
 
 
-def retire(work: Workspace) -> Freed:
+def retire(work: Workspace, by: Principal) -> Freed:
     """Remove what `[keep]` says is old, and nothing else; BusyError while an apply is under way."""
     with work.locks.hold(MAKING):
-        freed = _retire(work, work.clock.now())
+        freed = _retire(work, work.clock.now(), by)
         if not (freed.quarantine or freed.refused or freed.predictions or freed.looks):
             return freed
         files, size = _sweep(work)
     return replace(freed, files=files + freed.predictions, bytes=size + freed.predictions_bytes)
 
 
-def _retire(work: Workspace, now: Instant) -> Freed:
+def _retire(work: Workspace, now: Instant, by: Principal) -> Freed:
     """Forget what is old; its files, but for those of predictions, go with the next sweep."""
-    quarantine = [
-        r for r in work.state.read("quarantine") if str(r["at"]) < _before(now, work.keep.quarantine)
-    ]
+    since = _before(now, work.keep.quarantine)
+    quarantine = [q for q in refreshes.quarantine(work.state) if show_instant(q.at) < since]
     refused = _old_refusals(work, _before(now, work.keep.refused))
-    looks = work.state.read("old_looks", before=_before(now, work.keep.looks), newest=NEWEST - 1)
+    old = looks.old(work.state, _before(now, work.keep.looks), NEWEST)
     predictions, size = work.log.forget(_before(now, _served_for(work)))
     sizes = dict(work.bundles.digests()) if refused else {}
     freed = Freed(
         quarantine=len(quarantine),
-        quarantine_bytes=sum(int(r["bytes"] or 0) for r in quarantine),
+        quarantine_bytes=sum(q.bytes for q in quarantine),
         refused=len(refused),
-        refused_bytes=sum(sizes.get(str(r["digest"]), 0) for r in refused),
+        refused_bytes=sum(sizes.get(v.digest, 0) for v in refused),
         predictions=predictions,
         predictions_bytes=size,
-        looks=len(looks),
+        looks=len(old),
     )
-    if not (quarantine or refused or looks or predictions):
+    if not (quarantine or refused or old or predictions):
         return freed
-    at = show_instant(now)
-    with work.state.change("gc", at) as change:
-        for r in quarantine:
-            change.write("forget_quarantine", refresh=r["refresh"], blob=r["blob"])
-        for r in refused:
-            change.write("remove_version", model=r["model"], version=r["version"], at=at)
-        for r in looks:
-            change.write("forget_quality", environment=r["environment"], model=r["model"], at=r["at"])
-            change.write("forget_drift", environment=r["environment"], model=r["model"], at=r["at"])
-        counts = {"quarantine": len(quarantine), "refused": len(refused), "looks": len(looks)}
+    with work.state.change(by, show_instant(now)) as change:
+        for q in quarantine:
+            refreshes.release(change, q)
+        for v in refused:
+            versions.remove(change, v.model, v.version, now)
+        for look in old:
+            looks.forget(change, look)
+        counts = {"quarantine": len(quarantine), "refused": len(refused), "looks": len(old)}
         change.audit("retire", "project", {**counts, "predictions": predictions})
     return freed
 
@@ -113,98 +111,86 @@ def _before(now: Instant, span: timedelta) -> str:
 def _served_for(work: Workspace) -> timedelta:
     """How long served predictions are needed: as declared, and for as long as a deployed model waits for its labels."""
     spans = [work.keep.predictions]
-    for environment in work.state.read("environments"):
-        for r in work.state.read("current_pointers", environment=environment["name"]):
-            declared = parse_one(str(r["text"])) if r["kind"] == Kind.MODEL.value else None
+    for environment in environments.names(work.state):
+        for p in environments.pointers_now(work.state, environment):
+            declared = declarations.declared(p.text) if p.kind is Kind.MODEL else None
             if isinstance(declared, CreateModel):
                 delay = duration_of(dict(declared.objective.items).get("label_delay"))
                 spans.append((delay or timedelta()) + WINDOW)
     return max(spans)
 
 
-def _old_refusals(work: Workspace, before: str) -> list[Row]:
+def _old_refusals(work: Workspace, before: str) -> list[Version]:
     """Candidates that did not win, are needed by nothing, and were made before that instant."""
-    with_bundle = [r for r in work.state.read("versions") if r["removed_at"] is None]
     needed = _needed(work.state)
     return [
-        r
-        for r in with_bundle
-        if r["status"] in _LOST and str(r["created_at"]) < before and _number(r) not in needed
+        v
+        for v in versions.all_of(work.state)
+        if v.removed_at is None
+        and v.status in versions.LOST
+        and show_instant(v.created_at) < before
+        and (v.model, v.version) not in needed
     ]
 
 
 def _forget_generations(change: Change, environment: str, keep: int) -> int:
-    current = change.read("environment", name=environment)[0]["generation"]
-    rows = change.read("generations", environment=environment, limit=1_000_000)
-    old = [r["number"] for r in rows[keep:] if r["number"] != current]
+    current = environments.current_number(change, environment)
+    known = environments.generations(change, environment)
+    old = [g.number for g in known[keep:] if g.number != current]
     for number in old:
-        change.write("forget_generation_pointers", environment=environment, generation=number)
-        change.write("forget_generation", environment=environment, number=number)
+        environments.forget_generation(change, environment, number)
     return len(old)
 
 
-_LOST = frozenset({"refused", "held"})
-
-
-def _targets(reader: State | Change, kind: Kind) -> set[tuple[str, str]]:
-    """(name, target) of every pointer of the kind that is left."""
-    return {(str(r["name"]), str(r["target"])) for r in reader.read("all_targets") if r["kind"] == kind.value}
-
-
-def _needed(reader: State | Change) -> set[tuple[str, int]]:
+def _needed(reader: Reader) -> set[tuple[str, int]]:
     """Versions that are pointed at, served, or fallen back to."""
-    needed = {(name, int(target)) for name, target in _targets(reader, Kind.MODEL)}
-    for environment in reader.read("environments"):
-        for r in reader.read("latest_revisions", environment=environment["name"]):
-            needed |= {(str(r["model"]), int(v)) for v in (r["version"], r["previous"]) if v is not None}
+    needed = {(name, int(target)) for name, target in environments.targets(reader, Kind.MODEL)}
+    for environment in environments.names(reader):
+        for r in endpoints.latest(reader, environment):
+            needed |= {(r.model, v) for v in (r.version, r.previous) if v is not None}
     return needed
-
-
-def _number(row: Row) -> tuple[str, int]:
-    return str(row["model"]), int(row["version"] or 0)
 
 
 def _forget_snapshots(change: Change) -> int:
     """A snapshot is needed by a pointer, by a candidate that is to be judged on it, and by a version fitted on it that a
     candidate may have to beat: only it says which rows that version knows.
     """
-    needed, versions = {target for _, target in _targets(change, Kind.DATASET)}, _needed(change)
+    needed, served = {target for _, target in environments.targets(change, Kind.DATASET)}, _needed(change)
     needed |= {
-        str(r["snapshot"])
-        for r in change.read("versions")
-        if r["status"] == "candidate" or _number(r) in versions
+        v.snapshot
+        for v in versions.all_of(change)
+        if v.status == versions.CANDIDATE or (v.model, v.version) in served
     }
-    old = [str(r["id"]) for r in change.read("snapshots") if str(r["id"]) not in needed]
+    old = [snapshot for snapshot in snapshots.ids(change) if snapshot not in needed]
     for snapshot in old:
-        change.write("forget_snapshot", id=snapshot)
+        snapshots.forget(change, snapshot)
     return len(old)
 
 
-def _forget_versions(change: Change, at: str) -> int:
+def _forget_versions(change: Change, at: Instant) -> int:
     """Remove bundles that nothing needs, but those of lost candidates, which stay for a while; what their gates said
     stays, since planner and gate decide on it.
     """
     needed = _needed(change)
     old = [
-        _number(r)
-        for r in change.read("versions")
-        if r["status"] not in {"candidate", *_LOST} and r["removed_at"] is None and _number(r) not in needed
+        v
+        for v in versions.all_of(change)
+        if v.status not in {versions.CANDIDATE, *versions.LOST}
+        and v.removed_at is None
+        and (v.model, v.version) not in needed
     ]
-    for model, version in old:
-        change.write("remove_version", model=model, version=version, at=at)
+    for v in old:
+        versions.remove(change, v.model, v.version, at)
     return len(old)
 
 
 def _sweep(work: Workspace) -> tuple[int, int]:
     """Delete every file that no row names any more; how many, and their bytes."""
     blobs = {
-        blob
-        for r in work.state.read("snapshots")
-        for part in read_manifest(_full(work, r["id"])).parts
-        for blob in part.blobs
+        blob for one in snapshots.all_of(work.state) for part in one.manifest.parts for blob in part.blobs
     }
-    blobs |= {str(r["blob"]) for r in work.state.read("quarantine")}
-    bundles = {str(r["digest"]) for r in work.state.read("versions") if r["removed_at"] is None}
+    blobs |= {q.blob for q in refreshes.quarantine(work.state)}
+    bundles = {v.digest for v in versions.all_of(work.state) if v.removed_at is None}
     files = freed = 0
     for digest, _ in tuple(work.blobs.digests()):
         if digest not in blobs:
@@ -214,7 +200,3 @@ def _sweep(work: Workspace) -> tuple[int, int]:
             files, freed = files + 1, freed + work.bundles.delete(digest)
     freed += work.blobs.tidy() + work.bundles.tidy()
     return files, freed
-
-
-def _full(work: Workspace, snapshot: object) -> dict[str, None | int | float | str | bytes]:
-    return dict(work.state.read("snapshot", id=str(snapshot))[0])

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import UnknownNameError
-from tilth.core.time import show_instant
 from tilth.ml.data import identity
 from tilth.ml.judging import holdout, split
 from tilth.ml.judging.gates import INCONCLUSIVE, GateResult, Holdout, Rule, judge
@@ -21,9 +20,14 @@ from tilth.ml.learning.evaluation import dummy
 from tilth.ml.model.metrics import decided
 from tilth.ml.model.spec import TrainingSpec, check_metric
 from tilth.ports.snapshots import Manifest
-from tilth.ports.state import Cell, Row
+from tilth.runtime.act import Act
 from tilth.runtime.applying.answers import Answers, adverse, given, realigned
-from tilth.runtime.workspace import Workspace, manifest_of, verified, version_of
+from tilth.runtime.loading import verified, version_of
+from tilth.runtime.record import evidence, versions
+from tilth.runtime.record.evidence import Gate
+from tilth.runtime.record.snapshots import manifest_of
+from tilth.runtime.record.versions import Version
+from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateModel, PromoteRule
 
 if TYPE_CHECKING:
@@ -55,7 +59,7 @@ class Verdict:
 class _Version:
     """One of the two: its row, the model, and what it was tuned on."""
 
-    row: Row
+    row: Version
     model: Predictor
     tuned: Tuned
 
@@ -78,16 +82,15 @@ class _Case:
 
 
 def gate(
-    work: Workspace,
-    environment: str,
+    act: Act,
     declared: CreateModel,
     spec: TrainingSpec,
     manifest: Manifest,
-    candidate: Row,
-    champion: Row | None,
-    actor: str,
+    candidate: Version,
+    champion: Version | None,
 ) -> Verdict:
     """Judge the candidate and record it in `gates`; the version's status says what came out."""
+    work = act.work
     fresh = _version(work, candidate)
     held = _version(work, champion) if champion is not None else None
     metric = check_metric(spec.metric, fresh.model.signature.kind)
@@ -111,34 +114,25 @@ def gate(
         said.append(
             f"Version {held.number} predicts something else: the target was changed, so this passes as the first."
         )
-    if result.outcome == INCONCLUSIVE and not leaks and environment == work.serving:
+    if result.outcome == INCONCLUSIVE and not leaks and act.environment == work.serving:
         said += _by_hand(declared, fresh, held, case, work.serving)
     compared = held.number if held is not None and result.champion_metric is not None else None
     verdict = Verdict(fresh.number, compared, STATUS[result.outcome], metric, " ".join(said), result)
-    _record(
-        work, environment, declared, verdict, _named(fresh, held, manifest), sketch, ",".join(marks), actor
-    )
+    _record(act, declared, verdict, _named(fresh, held, manifest), sketch, ",".join(marks))
     return verdict
 
 
-def _version(work: Workspace, row: Row) -> _Version:
+def _version(work: Workspace, row: Version) -> _Version:
     """The version with what it was tuned on, as its row and its bundle say."""
-    number = int(row["version"] or 0)
-    model = version_of(work, str(row["model"]), number)
-    dealt = json.loads(str(row["metrics"])).get("split", {})
-    by = str(dealt.get("by") or (split.BY_TIME if row["tuned_until"] else split.BY_ID))
-    folds = None
-    if by == split.BY_FOLDS:
+    model, dealt, folds = version_of(work, row.model, row.version), row.dealt, None
+    if dealt.by == split.BY_FOLDS:
         folds = folding.answers(json.loads(verified(work, row).files[folding.FILE]))
     try:
-        manifest = manifest_of(work.state, str(row["snapshot"]))
+        manifest = manifest_of(work.state, row.snapshot)
     except UnknownNameError:
         manifest = None
-    until = None if row["tuned_until"] is None else str(row["tuned_until"])
-    signature = model.signature
-    tuned = Tuned(
-        number, manifest, by, until, signature.key, signature.event_time, int(dealt.get("ids", 1)), folds
-    )
+    key, event_time = model.signature.key, model.signature.event_time
+    tuned = Tuned(row.version, manifest, dealt.by, row.tuned_until, key, event_time, dealt.ids, folds)
     return _Version(row, model, tuned)
 
 
@@ -148,7 +142,7 @@ def _other_task(fresh: _Version, held: _Version) -> bool:
     if new.target != old.target:
         return True
     other = (new.kind == "regression") != (old.kind == "regression")
-    return other and fresh.row["recipe"] != held.row["recipe"]
+    return other and fresh.row.recipe != held.row.recipe
 
 
 def _named(fresh: _Version, held: _Version | None, manifest: Manifest) -> str:
@@ -322,18 +316,18 @@ def _by_hand(
     if not manual and case.stop is None:
         return []
     first = "" if manual else "To decide by hand, write PROMOTE IF manual: "
-    again = held is not None and held.row["recipe"] == fresh.row["recipe"]
+    again = held is not None and held.row.recipe == fresh.row.recipe
     then = f' and `tilth sql --env dev "RETRAIN MODEL {declared.name}"`' if again else ""
     return [
         f"{first}`tilth apply --env dev`{then} {'make' if again else 'takes'} it there, `tilth promote dev {serving}` brings it here."
     ]
 
 
-def _leaks(candidate: Row, declared: CreateModel) -> str:
+def _leaks(candidate: Version, declared: CreateModel) -> str:
     """What holds a version whose columns tell its target too well, with the statement that lets it pass."""
     accepted = {c.lower() for c in declared.accept.columns} if declared.accept else set()
     found = [
-        leak for leak in json.loads(str(candidate["metrics"])).get("leaks", [])
+        leak for leak in candidate.facts.get("leaks", [])
         if str(leak["column"]).lower() not in accepted
     ]  # fmt: skip
     if not found:
@@ -352,54 +346,27 @@ def _leaks(candidate: Row, declared: CreateModel) -> str:
 def _earlier(work: Workspace, model: str, named: str, sketch: bytes, marks: str) -> int:
     """How many looks there were at mostly these rows, whatever the holdout was called."""
     count = 0
-    for look in work.state.read("looks", model=model):
-        kept = look["judged"]
-        if not isinstance(kept, bytes):
-            count += look["holdout"] == named
-        elif look["identity"] != marks:  # rows that are told apart by other columns: they may be the same
+    for look in evidence.looked_at(work.state, model):
+        if look.judged is None:
+            count += look.holdout == named
+        elif look.identity != marks:  # rows that are told apart by other columns: they may be the same
             count += 1
         else:
-            count += holdout.shared(kept, sketch) > MOSTLY
+            count += holdout.shared(look.judged, sketch) > MOSTLY
     return count
 
 
 def _record(
-    work: Workspace, environment: str, declared: CreateModel, verdict: Verdict, named: str, sketch: bytes,
-    marks: str, actor: str,
+    act: Act, declared: CreateModel, verdict: Verdict, named: str, sketch: bytes, marks: str
 ) -> None:  # fmt: skip
-    r, at = verdict.result, show_instant(work.clock.now())
-    figures: dict[str, Cell] = {
-        "candidate_metric": r.candidate_metric,
-        "champion_metric": r.champion_metric,
-        "baseline_metric": r.baseline_metric,
-        "delta": r.delta,
-        "lower": r.lower,
-        "upper": r.upper,
-        "confidence": r.confidence,
-        "spent": r.spent,
-        "detectable": r.detectable,
-    }
-    with work.state.change(actor, at) as change:
-        change.write(
-            "add_gate",
-            model=declared.name,
-            candidate=verdict.version,
-            champion=verdict.champion,
-            environment=environment,
-            rule=declared.promote.text,
-            metric=verdict.metric,
-            outcome=r.outcome,
-            reason=verdict.reason,
-            rows=r.rows,
-            blocks=r.blocks,
-            holdout=named,
-            uses=r.uses,
-            at=at,
-            **{k: None if v is None or v != v else v for k, v in figures.items()},  # noqa: PLR0124 - NaN
-        )
-        change.write("add_look", judged=sketch, identity=marks)
-        change.write(
-            "set_version_status", model=declared.name, version=verdict.version, status=verdict.status
-        )
+    r, now = verdict.result, act.now()
+    said = Gate(
+        declared.name, verdict.version, verdict.champion, act.environment, declared.promote.text, verdict.metric,
+        r.outcome, verdict.reason, r.rows, r.blocks, named, r.uses, now, r.candidate_metric, r.champion_metric,
+        r.baseline_metric, r.delta, r.lower, r.upper, r.confidence, r.spent, r.detectable,
+    )  # fmt: skip
+    with act.change(now) as change:
+        evidence.add(change, said, sketch, marks)
+        versions.set_status(change, declared.name, verdict.version, verdict.status)
         detail = {"version": verdict.version, "outcome": r.outcome, "reason": verdict.reason}
         change.audit("gate", declared.name, detail)

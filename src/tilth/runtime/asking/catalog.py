@@ -16,15 +16,22 @@ from tilth.core.names import did_you_mean
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import naive, parse_instant
-from tilth.kinds import parse_one
 from tilth.ml.data.snapshots import file_rows, plain_schema
 from tilth.plan.snapshot import Pointer
 from tilth.ports.arrow import schema_of
-from tilth.ports.state import Row
-from tilth.runtime.applying import notices
-from tilth.runtime.record import generations
-from tilth.runtime.record.revisions import declaration
-from tilth.runtime.workspace import Workspace, manifest_of, version_of
+from tilth.runtime.loading import version_of
+from tilth.runtime.record import (
+    declarations,
+    endpoints,
+    environments,
+    notices,
+    refreshes,
+    snapshots,
+    tables,
+    versions,
+)
+from tilth.runtime.record.snapshots import manifest_of
+from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CreateDataset, CreateSource, Kind
 
@@ -47,7 +54,7 @@ class SystemTables:
         self._work = work
 
     def tables(self) -> tuple[str, ...]:
-        return tuple(sorted({*self._work.state.tables(), *_MADE, "predictions", "quarantined_rows"}))
+        return tuple(sorted({*tables.names(self._work.state), *_MADE, "predictions", "quarantined_rows"}))
 
     def describe(self, table: str) -> Schema:
         return schema_of(plain_schema(self._read(table).schema))
@@ -83,14 +90,11 @@ class SystemTables:
             return _quarantined(self._work)
         if name in _MADE:
             columns, make = _MADE[name]
-            return _table(columns, [r for env in self._environments() for r in make(self._work, env)])
-        types = self._work.state.column_types(name)
-        columns = {c: _kind(c, t) for c, t in types.items()}
-        _, rows = self._work.state.table(name)
-        return _named(_table(columns, [dict(zip(types, row, strict=True)) for row in rows]))
-
-    def _environments(self) -> list[str]:
-        return [str(r["name"]) for r in self._work.state.read("environments")]
+            return _table(
+                columns, [r for env in environments.names(self._work.state) for r in make(self._work, env)]
+            )
+        columns = {c: _kind(c, t) for c, t in tables.columns(self._work.state, name).items()}
+        return _named(_table(columns, tables.rows(self._work.state, name)))
 
 
 def _quarantined(work: Workspace) -> pa.Table:
@@ -99,14 +103,15 @@ def _quarantined(work: Workspace) -> pa.Table:
 
     kinds = (pa.int64(), pa.string(), pa.string(), pa.list_(pa.string()), pa.string())
     schema = pa.schema(zip(("refresh", "dataset", "row", "reasons", "origin"), kinds, strict=True))
-    tables = [schema.empty_table()]
-    for kept in work.state.read("quarantine"):
-        rows = file_rows(work.blobs.path(str(kept["blob"])))
+    found = [schema.empty_table()]
+    for kept in refreshes.quarantine(work.state):
+        rows = file_rows(work.blobs.path(kept.blob))
         said = {
-            n: pa.repeat(pa.scalar(kept[n], schema.field(n).type), len(rows)) for n in ("refresh", "dataset")
+            "refresh": pa.repeat(pa.scalar(kept.refresh, pa.int64()), len(rows)),
+            "dataset": pa.repeat(pa.scalar(kept.dataset, pa.string()), len(rows)),
         }
-        tables.append(pa.table({**said, **{n: rows[n] for n in ("row", "reasons", "origin")}}, schema=schema))
-    return pa.concat_tables(tables)
+        found.append(pa.table({**said, **{n: rows[n] for n in ("row", "reasons", "origin")}}, schema=schema))
+    return pa.concat_tables(found)
 
 
 def _timed(predictions: pa.Table) -> pa.Table:
@@ -152,9 +157,11 @@ def _cell(value: Any, kind: str) -> Any:
 
 
 def _moment(value: Any) -> datetime | None:
-    """The text of an instant (or of a naive time) as a naive time in UTC."""
+    """An instant, its text, or the text of a naive time, as a naive time in UTC."""
     if value is None:
         return None
+    if isinstance(value, datetime):
+        return naive(value)
     return (
         naive(parse_instant(str(value))) if str(value).endswith("Z") else datetime.fromisoformat(str(value))
     )
@@ -166,13 +173,13 @@ Made = Callable[[Workspace, str], list[dict[str, Any]]]
 
 
 def _pointed(work: Workspace, environment: str, kind: Kind) -> list[Pointer]:
-    return [p for p in generations.pointers_of(work.state, environment)[1] if p.kind is kind]
+    return [p for p in environments.pointers_of(work.state, environment)[1] if p.kind is kind]
 
 
 def _sources(work: Workspace, environment: str) -> list[dict[str, Any]]:
     out = []
     for p in _pointed(work, environment, Kind.SOURCE):
-        declared = parse_one(p.text)
+        declared = declarations.declared(p.text)
         assert isinstance(declared, CreateSource)
         out.append(
             {"environment": environment, "name": p.name, "engine": declared.engine, "definition": p.text}
@@ -181,54 +188,57 @@ def _sources(work: Workspace, environment: str) -> list[dict[str, Any]]:
 
 
 def _datasets(work: Workspace, environment: str) -> list[dict[str, Any]]:
-    out = []
-    for p in _pointed(work, environment, Kind.DATASET):
-        found = work.state.read("snapshot", id=p.target) if p.target else ()
-        row: Row = found[0] if found else {}
-        out.append(
-            {
-                "environment": environment,
-                "name": p.name,
-                "snapshot": p.target,
-                "rows": row.get("rows"),
-                "bytes": row.get("bytes"),
-                "watermark": row.get("watermark"),
-                "definition": p.text,
-            }
-        )
-    return out
+    current = snapshots.current(work.state, environment)
+    return [
+        {
+            "environment": environment,
+            "name": p.name,
+            "snapshot": p.target,
+            **_kept(current.get(p.name), "rows", "bytes", "watermark"),
+            "definition": p.text,
+        }
+        for p in _pointed(work, environment, Kind.DATASET)
+    ]
+
+
+def _kept(one: object, *names: str) -> dict[str, Any]:
+    """These fields of what is recorded; Nones where nothing is."""
+    return {n: getattr(one, n, None) for n in names}
 
 
 def _models(work: Workspace, environment: str) -> list[dict[str, Any]]:
-    out = []
-    for p in _pointed(work, environment, Kind.MODEL):
-        found = work.state.read("version", model=p.name, version=int(p.target)) if p.target else ()
-        row: Row = found[0] if found else {}
-        kept = {k: row.get(k) for k in ("engine", "status", "rows", "metrics", "created_at")}
-        version = int(p.target) if p.target else None
-        out.append(
-            {"environment": environment, "name": p.name, "version": version, **kept, "definition": p.text}
-        )
-    return out
+    current = versions.current(work.state, environment)
+    return [
+        {
+            "environment": environment,
+            "name": p.name,
+            "version": int(p.target) if p.target else None,
+            **_kept(current.get(p.name), "engine", "status", "rows", "created_at"),
+            "metrics": getattr(current.get(p.name), "kept", None),
+            "definition": p.text,
+        }
+        for p in _pointed(work, environment, Kind.MODEL)
+    ]
 
 
 def _endpoints(work: Workspace, environment: str) -> list[dict[str, Any]]:
-    out = []
-    for p in _pointed(work, environment, Kind.ENDPOINT):
-        found = work.state.read(
-            "revision", environment=environment, endpoint=p.name, revision=int(p.target or 0)
-        )
-        row: Row = found[0] if found else {}
-        kept = {k: row.get(k) for k in ("revision", "version", "previous", "stage", "counts")}
-        model = declaration(p).model
-        out.append({"environment": environment, "name": p.name, "model": model, **kept, "definition": p.text})
-    return out
+    current = endpoints.current(work.state, environment)
+    return [
+        {
+            "environment": environment,
+            "name": p.name,
+            "model": declarations.endpoint(p).model,
+            **_kept(current.get(p.name), "revision", "version", "previous", "stage", "counts"),
+            "definition": p.text,
+        }
+        for p in _pointed(work, environment, Kind.ENDPOINT)
+    ]
 
 
 def _checks(work: Workspace, environment: str) -> list[dict[str, Any]]:
     out = []
     for p in _pointed(work, environment, Kind.DATASET):
-        declared = parse_one(p.text)
+        declared = declarations.declared(p.text)
         assert isinstance(declared, CreateDataset)
         out += [
             {
@@ -262,7 +272,7 @@ def _columns(work: Workspace, environment: str) -> list[dict[str, Any]]:
             continue
         for i in version_of(work, p.name, int(p.target)).inputs:
             out.append({**said, "column_name": i.name, "type": i.type.value, "used": True, "reason": None})
-        for told in notices.recorded(work.state, "model", p.name, p.target):
+        for told in notices.of(work.state, notices.MODEL, p.name, p.target):
             if told.kind == DROPPED:
                 out.append(
                     {**said, "column_name": told.column, "type": None, "used": False, "reason": told.text}

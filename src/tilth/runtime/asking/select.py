@@ -28,8 +28,10 @@ from tilth.resources.graph import Graph
 from tilth.runtime import sources
 from tilth.runtime.asking import catalog
 from tilth.runtime.asking.scoring import Through, fitting, honest, predicted, through
-from tilth.runtime.record import generations
-from tilth.runtime.workspace import Workspace, manifest_of, version_of, version_row
+from tilth.runtime.loading import version_of
+from tilth.runtime.record import environments, versions
+from tilth.runtime.record.snapshots import manifest_of
+from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind, Select
 from tilth.sql.queries import reads
 from tilth.sql.queries.rewrite import (
@@ -111,7 +113,7 @@ def select(
 
 def _datasets(work: Workspace, environment: str, pins: tuple[Pin, ...]) -> dict[str, Manifest]:
     """The snapshots that the environment points at, or that the query holds its tables to."""
-    _, pointers = generations.pointers_of(work.state, environment)
+    _, pointers = environments.pointers_of(work.state, environment)
     out = {
         p.name: manifest_of(work.state, p.target)
         for p in pointers
@@ -257,8 +259,8 @@ def _cell(value: Any, kind: pa.DataType) -> Any:
 
 def models_of(work: Workspace, environment: str, loaded: Loaded) -> Models:
     """The models that the environment serves now."""
-    _, pointers = generations.pointers_of(work.state, environment)
+    _, pointers = environments.pointers_of(work.state, environment)
     pointed = {p.name: int(p.target) for p in pointers if p.kind is Kind.MODEL and p.target is not None}
     for name, version in pointed.items():
-        version_row(work.state, name, version)
+        versions.require(work.state, name, version)
     return Models(work, pointed, loaded)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import LanguageError, ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
+from tilth.core.principals import Principal
 from tilth.kinds import declares, parse
 from tilth.ml.model.answerer import of_rows
 from tilth.plan.actions import CollectDataset, Plan, TrainModel
@@ -20,10 +21,13 @@ from tilth.plan.explain import facts, words
 from tilth.ports.limits import Limits
 from tilth.ports.progress import Progress
 from tilth.resources.graph import Graph
+from tilth.runtime.act import Act
 from tilth.runtime.applying import changes, executor, notices
 from tilth.runtime.applying.executor import Applied, Did
 from tilth.runtime.asking import select
-from tilth.runtime.record import generations
+from tilth.runtime.moving.promotion import promote
+from tilth.runtime.moving.publishing import rollback
+from tilth.runtime.record import environments
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import (
     ApplyStatement,
@@ -85,13 +89,13 @@ class Session:
 
     work: Workspace
     environment: str
+    principal: Principal
     declared: Callable[[], Graph]
     deployed: Graphs
     compiled: Callable[[list[Declaration]], Graph]
     progress: Progress
     tell: Callable[[Did], None] | None = None
     loaded: select.Loaded = field(default_factory=dict)
-    actor: str = "session"
     limits: Limits = field(default_factory=Limits)
 
     def run(self, text: str) -> Result:
@@ -110,6 +114,9 @@ class Session:
         if declares(statement):
             return self._create(statement)
         return _PERFORM[type(statement)](self, statement)
+
+    def _act(self, environment: str | None = None) -> Act:
+        return Act(self.work, environment or self.environment, self.principal, self.progress)
 
     # --- asking ---
 
@@ -150,27 +157,30 @@ class Session:
 
     def _apply(self, statement: ApplyStatement) -> Result:
         name = statement.environment or self.environment
-        return self._applied(
-            executor.apply(self.work, self.declared(), name, self.progress, self.actor, tell=self.tell)
-        )
+        return self._applied(executor.apply(self._act(name), self.declared(), tell=self.tell))
 
     def _promote(self, statement: PromoteEnvironment) -> Result:
-        number = generations.promote(
+        number = promote(
             self.work.state,
             statement.source,
             statement.target,
-            self.actor,
+            self.principal,
             self.work.clock.now(),
             self.work.serving,
         )
         return _moved(statement.target, number, f"holds all pointers of {statement.source}")
 
     def _rollback(self, statement: RollbackEnvironment) -> Result:
-        number = generations.rollback(
-            self.work.state, statement.environment, statement.generation, self.actor, self.work.clock.now()
+        number = rollback(
+            self.work.state,
+            statement.environment,
+            statement.generation,
+            self.principal,
+            self.work.clock.now(),
         )
-        row = self.work.state.read("generation", environment=statement.environment, number=number)[0]
-        return _moved(statement.environment, number, str(row["reason"]))
+        made = environments.generation(self.work.state, statement.environment, number)
+        assert made is not None
+        return _moved(statement.environment, number, made.reason)
 
     def _refresh(self, statement: RefreshDataset) -> Result:
         pointer = self._pointer(Kind.DATASET, statement.name)
@@ -193,20 +203,17 @@ class Session:
         from tilth.runtime.drills.drill import drill
 
         graph = self.deployed(self.environment)
-        done = drill(self.work, self.environment, graph, statement.model, statement.drill)
+        done = drill(self._act(), graph, statement.model, statement.drill)
         return Result(None, done.text, done.facts, refused=not done.ok)
 
     def _only(self, action: CollectDataset | TrainModel, graph: Graph) -> Result:
-        number, _ = generations.pointers_of(self.work.state, self.environment)
+        number, _ = environments.pointers_of(self.work.state, self.environment)
         return self._applied(
-            executor.apply(
-                self.work, graph, self.environment, self.progress, self.actor,
-                plan=Plan(self.environment, number, (action,)), tell=self.tell,
-            )
-        )  # fmt: skip
+            executor.apply(self._act(), graph, plan=Plan(self.environment, number, (action,)), tell=self.tell)
+        )
 
     def _pointer(self, kind: Kind, name: str) -> Any:
-        _, pointers = generations.pointers_of(self.work.state, self.environment)
+        _, pointers = environments.pointers_of(self.work.state, self.environment)
         known = {p.name: p for p in pointers if p.kind is kind}
         if name not in known:
             raise UnknownNameError(
@@ -263,9 +270,7 @@ class Session:
 
     def _changed(self, name: str, graph_of: Callable[[], Graph | None]) -> Result:
         change = executor.Change(name, graph_of)
-        return self._applied(
-            executor.apply(self.work, change, self.environment, self.progress, self.actor, tell=self.tell)
-        )
+        return self._applied(executor.apply(self._act(), change, tell=self.tell))
 
     def _applied(self, done: Applied) -> Result:
         return Result(None, applied_words(done), applied_facts(done), refused=bool(done.refusals))

@@ -7,7 +7,6 @@ changes nothing in production: it leaves a row in `runs` and its audit row. The 
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError, ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
-from tilth.core.time import show_instant
 from tilth.ml.data import checks as checking
 from tilth.ml.data import snapshots, spoiling
 from tilth.ml.data.drift import WINDOW
@@ -29,9 +27,15 @@ from tilth.plan.policy import retrain_reason
 from tilth.plan.snapshot import Pointer, Signals
 from tilth.ports.snapshots import Manifest
 from tilth.resources.graph import Graph
+from tilth.runtime.act import Act
 from tilth.runtime.drills import node_loss
-from tilth.runtime.record import generations
-from tilth.runtime.workspace import Workspace, manifest_of, verified, version_of, version_row
+from tilth.runtime.loading import verified, version_of
+from tilth.runtime.moving.promotion import promote
+from tilth.runtime.moving.publishing import Move, publish, rollback
+from tilth.runtime.record import endpoints, environments, runs, versions
+from tilth.runtime.record.current import current
+from tilth.runtime.record.runs import Begun, Ended
+from tilth.runtime.record.snapshots import manifest_of
 from tilth.sql.language.statements import CreateDataset, CreateModel, DatasetRef, DrillKind, Kind
 
 if TYPE_CHECKING:
@@ -60,10 +64,10 @@ class Drilled:
     facts: dict[str, Any]
 
 
-def drill(work: Workspace, environment: str, graph: Graph, model: str, kind: DrillKind) -> Drilled:
+def drill(act: Act, graph: Graph, model: str, kind: DrillKind) -> Drilled:
     """Rehearse, and record that it was rehearsed. One drill at a time."""
-    started, subject = time.monotonic(), _Subject(work, environment, graph, model)
-    with work.locks.hold("drill"):
+    started, subject = time.monotonic(), _Subject(act, graph, model)
+    with act.work.locks.hold("drill"):
         try:
             ok, words, facts = DRILLS[kind](subject)
         except TilthError as error:
@@ -81,9 +85,10 @@ Shown = tuple[bool, list[str], dict[str, Any]]
 class _Subject:
     """The model that a drill is about, as the environment has it."""
 
-    def __init__(self, work: Workspace, environment: str, graph: Graph, model: str) -> None:
-        self.work, self.environment, self.graph, self.model = work, environment, graph, model
-        self.number, self.pointers = generations.pointers_of(work.state, environment)
+    def __init__(self, act: Act, graph: Graph, model: str) -> None:
+        work, environment = act.work, act.environment
+        self.act, self.work, self.environment, self.graph, self.model = act, work, environment, graph, model
+        self.number, self.pointers = environments.pointers_of(work.state, environment)
         known = {p.name: p for p in self.pointers if p.kind is Kind.MODEL and p.target is not None}
         if model not in known:
             raise UnknownNameError(
@@ -115,7 +120,9 @@ class _Subject:
         return manifest_of(self.work.state, found)
 
     def watched(self) -> Watched:
-        return Watched.of(verified(self.work, version_row(self.work.state, self.model, self.version)).files)
+        return Watched.of(
+            verified(self.work, versions.require(self.work.state, self.model, self.version)).files
+        )
 
     def newest(self, count: int = ROWS) -> pa.Table:
         """The last rows of the snapshot, which lie in the order of their event time."""
@@ -132,21 +139,10 @@ class _Subject:
 
 
 def _record(subject: _Subject, kind: DrillKind, status: str, error: str | None, seconds: float) -> None:
-    at = show_instant(subject.work.clock.now())
-    with subject.work.state.change("drill", at) as change:
-        number = change.insert(
-            "start_run",
-            environment=subject.environment,
-            action="Drill",
-            kind=Kind.MODEL.value,
-            name=subject.model,
-            reason=f"drill: {kind.value}",
-            pid=os.getpid(),
-            at=at,
-        )
-        change.write(
-            "finish_run", id=number, status=status, error=error, seconds=round(seconds, 3), memory=None, at=at
-        )
+    now, begun = subject.act.now(), Begun("Drill", Kind.MODEL, subject.model, f"drill: {kind.value}")
+    with subject.act.change(now) as change:
+        number = runs.begin(change, subject.environment, begun, now)
+        runs.end(change, number, Ended(status, seconds, error), now)
         change.audit(
             "drill", subject.model, {"kind": kind.value, "status": status, "version": subject.version}
         )
@@ -299,10 +295,10 @@ def _fires(subject: _Subject, mix: _Mix) -> tuple[tuple[int, str] | None, list[s
     One look a day over a window of seven; cool-down and hysteresis are those of `plan.policy`, the looks so far count.
     """
     conditions = [c for c in subject.declared.retrain if c.signal in ("drift", "prediction_drift")]
-    current = generations.current(subject.work.state, subject.environment, serving=subject.work.serving)
-    same = current.versions_of(subject.model, subject.pointer.recipe)
+    have = current(subject.work.state, subject.environment, serving=subject.work.serving)
+    same = have.versions_of(subject.model, subject.pointer.recipe)
     trained = max((v.trained_at for v in same), default=subject.work.clock.now())
-    looks = list(current.signals_of(subject.model))
+    looks = list(have.signals_of(subject.model))
     window = WINDOW.days
     for day in range(1, DAYS + 1):
         look = mix.look(min(1.0, day / window), day)
@@ -385,23 +381,23 @@ def _mishap_facts(m: Mishap) -> dict[str, Any]:
 
 def _rollback(subject: _Subject) -> Shown:
     """A promotion and a rollback in a scratch environment that is dropped after; the pointers must come back equal."""
-    work, name = subject.work, SCRATCH + uuid.uuid4().hex[:12]
-    for row in work.state.read("environments"):
-        if str(row["name"]).startswith(SCRATCH):  # left by a drill that was killed
-            _drop(work, str(row["name"]))
+    work, by, name = subject.work, subject.act.by, SCRATCH + uuid.uuid4().hex[:12]
+    for left in environments.names(work.state):
+        if left.startswith(SCRATCH):  # left by a drill that was killed
+            _drop(subject.act, left)
     now, before = work.clock.now(), _earlier(subject)
     try:
-        first = generations.publish(work.state, name, 0, before, "drill", "drill", now)
+        first = publish(work.state, Move(name, 0, "drill", now), before, by)
         start = time.perf_counter()
-        generations.promote(work.state, subject.environment, name, "drill", now, work.serving)
+        promote(work.state, subject.environment, name, by, now, work.serving)
         promoted = time.perf_counter()
-        _, at_promotion = generations.pointers_of(work.state, name)
+        _, at_promotion = environments.pointers_of(work.state, name)
         middle = time.perf_counter()
-        generations.rollback(work.state, name, first, "drill", now)
+        rollback(work.state, name, first, by, now)
         done = time.perf_counter()
-        _, after = generations.pointers_of(work.state, name)
+        _, after = environments.pointers_of(work.state, name)
     finally:
-        _drop(work, name)
+        _drop(subject.act, name)
     equal = _plain(after) == _plain(before) and _plain(at_promotion) == _plain(subject.pointers)
     facts = {
         "pointers": len(after),
@@ -419,12 +415,10 @@ def _rollback(subject: _Subject) -> Shown:
 def _earlier(subject: _Subject) -> tuple[Pointer, ...]:
     """The pointers of the generation before this one, if there is one; else the present ones."""
     state, environment = subject.work.state, subject.environment
-    row = state.read("generation", environment=environment, number=subject.number)
-    parent = row[0]["parent"] if row else None
-    if parent is None:
+    found = environments.generation(state, environment, subject.number)
+    if found is None or found.parent is None:
         return subject.pointers
-    found = state.read("pointers", environment=environment, generation=int(parent))
-    return generations._pointers(found) or subject.pointers
+    return environments.pointers_at(state, environment, found.parent) or subject.pointers
 
 
 def _plain(pointers: tuple[Pointer, ...]) -> list[tuple[str, ...]]:
@@ -435,15 +429,12 @@ def _plain(pointers: tuple[Pointer, ...]) -> list[tuple[str, ...]]:
     return sorted(rows)
 
 
-def _drop(work: Workspace, name: str) -> None:
+def _drop(act: Act, name: str) -> None:
     """Remove a scratch environment with all that only it had."""
     assert name.startswith(SCRATCH)
-    with work.state.change("drill", show_instant(work.clock.now())) as change:
-        for row in change.read("generations", environment=name, limit=1000):
-            change.write("forget_generation_pointers", environment=name, generation=row["number"])
-            change.write("forget_generation", environment=name, number=row["number"])
-        change.write("forget_revisions", environment=name)
-        change.write("forget_environment", name=name)
+    with act.change() as change:
+        endpoints.forget(change, name)
+        environments.forget(change, name)
         change.audit("drop", name, {"reason": "a drill has ended"})
 
 

@@ -7,7 +7,6 @@ and stops nothing else. It decides nothing itself: the plan is `plan.planner`'s,
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Hashable
@@ -15,18 +14,22 @@ from dataclasses import replace
 from datetime import timedelta
 
 from tilth.core.errors import BusyError, StateChangedError, StorageError, TilthError
-from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.core.principals import reconciler
+from tilth.core.time import Instant, show_instant
 from tilth.kinds import plan as planned
 from tilth.plan.actions import Action, Plan
 from tilth.plan.snapshot import Current
 from tilth.ports.progress import Progress, Silent
 from tilth.resources.graph import Graph
+from tilth.runtime.act import Act
 from tilth.runtime.applying import changes, executor, garbage
 from tilth.runtime.applying.executor import DONE, Applied, Did
 from tilth.runtime.keeping import watching
 from tilth.runtime.keeping.backoff import Backoff
 from tilth.runtime.keeping.scrubbing import Scrubber
-from tilth.runtime.record import generations
+from tilth.runtime.record import environments, nodes, runs
+from tilth.runtime.record.current import current
+from tilth.runtime.record.runs import Begun, Ended
 from tilth.runtime.serving import rollouts
 from tilth.runtime.workspace import Workspace
 
@@ -37,7 +40,6 @@ BUSY = 0.5  # seconds before a lock that another holds is tried again
 HEARTBEAT = timedelta(hours=1)  # how old `reconciled_at` may become while there is nothing to do
 DAILY = timedelta(days=1)
 MOST_ROUNDS = 20  # of planning in one step
-ACTOR = "reconcile"
 
 Apply = Callable[..., Applied]
 Tell = Callable[[str], None]
@@ -62,9 +64,9 @@ class Reconciler:
     ) -> None:
         self._work = work
         self._environment = environment
+        self._act = Act(work, environment, reconciler(environment), progress or Silent())
         self._graph_of = graph_of
         self._apply = apply
-        self._progress = progress or Silent()
         self._tell = tell or (lambda _line: None)
         self._replay = replay
         self._backoff, self._looking = Backoff(), Backoff()
@@ -73,7 +75,7 @@ class Reconciler:
         self._graph: tuple[tuple[str, ...], Graph] | None = None
         self._rested: Instant | None = None
         self._retired: Instant | None = None
-        self._scrubber = Scrubber(work, self._complain)
+        self._scrubber = Scrubber(work, self._act.by, self._complain)
         self._pulse = _Pulse(work, replay=replay)
 
     def run(self, stop: threading.Event) -> None:
@@ -99,7 +101,7 @@ class Reconciler:
         """
         did = False
         self._complaints = self._complaints[1], set()
-        for line in rollouts.expire(self._work, self._environment, now):
+        for line in rollouts.expire(self._act, now):
             self._tell(line)
             did = True
         graph = self._deployed()
@@ -163,7 +165,7 @@ class Reconciler:
 
     def _deployed(self) -> Graph | None:
         """What was applied, compiled when a declaration changes; None before the first apply."""
-        number, pointers = generations.pointers_of(self._work.state, self._environment)
+        number, pointers = environments.pointers_of(self._work.state, self._environment)
         if not number:
             return None
         texts = tuple(p.text for p in pointers)
@@ -173,10 +175,10 @@ class Reconciler:
 
     def _due(self, graph: Graph, now: Instant, changed: frozenset[str], seen: set[Hashable]) -> Plan:
         """The plan, without what failed a short while ago and what this step has already done."""
-        current = generations.current(self._work.state, self._environment, changed, self._work.serving)
-        if self._is_old(current):
-            return Plan(self._environment, current.generation, ())
-        whole = planned(graph, current, now)
+        found = current(self._work.state, self._environment, changed, self._work.serving)
+        if self._is_old(found):
+            return Plan(self._environment, found.generation, ())
+        whole = planned(graph, found, now)
         self._backoff.forget_all_but({_key(a) for a in whole.actions} | seen)
         wall = time.monotonic()
         ready = tuple(
@@ -184,9 +186,9 @@ class Reconciler:
         )
         return replace(whole, actions=ready)
 
-    def _is_old(self, current: Current) -> bool:
+    def _is_old(self, found: Current) -> bool:
         """Whether somebody published meanwhile. With our graph it would be undone; the next step takes the new one."""
-        return self._graph is None or self._graph[0] != tuple(p.text for p in current.pointers)
+        return self._graph is None or self._graph[0] != tuple(p.text for p in found.pointers)
 
     # --- doing ---------------------------------------------------------------------------------------------
 
@@ -203,18 +205,15 @@ class Reconciler:
                 self._refused(todo.actions[0], error, now)
                 return
             for action in todo.actions:
-                current = generations.current(self._work.state, self._environment, serving=self._work.serving)
-                if self._is_old(current):
+                found = current(self._work.state, self._environment, serving=self._work.serving)
+                if self._is_old(found):
                     return
-                self._perform(graph, replace(todo, generation=current.generation, actions=(action,)), now)
+                self._perform(graph, replace(todo, generation=found.generation, actions=(action,)), now)
 
     def _once(self, graph: Graph, todo: Plan, now: Instant) -> None:
         done = self._apply(
-            self._work,
+            self._act,
             graph,
-            self._environment,
-            self._progress,
-            actor=ACTOR,
             plan=todo,
             go_on=True,
             tell=self._told,
@@ -230,23 +229,11 @@ class Reconciler:
 
     def _refused(self, action: Action, error: TilthError, now: Instant) -> None:
         """An action that could not begin: its row in `runs` is written here."""
-        at = show_instant(now)
         self._backoff.failed(_key(action), now, time.monotonic())
         self._tell(f"{action.name}: {action.reason}: failed: {error.message}")
-        with self._work.state.change(ACTOR, at) as change:
-            number = change.insert(
-                "start_run",
-                environment=self._environment,
-                action=type(action).__name__,
-                kind=action.kind.value,
-                name=action.name,
-                reason=action.reason,
-                pid=os.getpid(),
-                at=at,
-            )
-            change.write(
-                "finish_run", id=number, status="failed", error=error.message, seconds=0.0, memory=0, at=at
-            )
+        with self._act.change(now) as change:
+            number = runs.begin(change, self._environment, Begun.of(action), now)
+            runs.end(change, number, Ended("failed", 0.0, error.message, 0), now)
             change.audit("finish", action.name, {"run": number, "status": "failed"})
 
     def _compact(self) -> None:
@@ -263,7 +250,7 @@ class Reconciler:
         if self._retired is not None and now - self._retired < DAILY:
             return
         try:
-            freed = garbage.retire(self._work)
+            freed = garbage.retire(self._work, self._act.by)
         except BusyError:
             return
         except StorageError as error:
@@ -278,33 +265,23 @@ class Reconciler:
     def _rest(self, now: Instant, *, did: bool) -> None:
         """Write the instant into the nodes of this environment, when somebody may wait for it or an hour has passed."""
         old = self._rested is None or now - self._rested >= HEARTBEAT
-        mine = [n for n in self._work.state.read("nodes") if n["environment"] == self._environment]
-        stale = [n for n in mine if self._wants(n["reconciled_at"], now, always=did or old)]
+        mine = nodes.of(self._work.state, self._environment)
+        stale = [n.name for n in mine if self._wants(n.reconciled_at, now, always=did or old)]
         if not stale and (mine or not (did or old)):
             return
-        at = show_instant(now)
-        with self._work.state.change(ACTOR, at) as change:
+        with self._act.change(now) as change:
             if not mine:
-                name = f"reconciler-{self._environment}"
-                change.write(
-                    "set_node",
-                    name=name,
-                    pid=os.getpid(),
-                    url="",
-                    environment=self._environment,
-                    generation=0,
-                    at=at,
-                )
-                stale = [{"name": name}]
-            for node in stale:
-                change.write("node_reconciled", name=node["name"], at=at)
-            change.audit("reconcile", self._environment, {"at": at})
+                stale = [f"reconciler-{self._environment}"]
+                nodes.begin(change, stale[0], "", self._environment, now)
+            for name in stale:
+                nodes.rested(change, name, now)
+            change.audit("reconcile", self._environment, {"at": show_instant(now)})
         self._rested = now
 
-    def _wants(self, written: object, now: Instant, *, always: bool) -> bool:
+    def _wants(self, written: Instant | None, now: Instant, *, always: bool) -> bool:
         if written is None:
             return True
-        return (always or self._replay) and parse_instant(str(written)) != now
+        return (always or self._replay) and written != now
 
 
 class _Pulse:

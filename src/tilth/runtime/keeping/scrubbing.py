@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from tilth.core.errors import BusyError
-from tilth.core.time import Instant, parse_instant, show_instant
-from tilth.ports.state import Row
+from tilth.core.principals import Principal
+from tilth.core.time import Instant, show_instant
 from tilth.runtime.applying.executor import MAKING
+from tilth.runtime.record import scrubs
+from tilth.runtime.record.scrubs import Scrub
 from tilth.runtime.showing.verifying import Item, content, examine
 from tilth.runtime.workspace import Workspace
 
-ACTOR = "scrub"
 EVERY = timedelta(hours=1)  # between slices
 OLD = timedelta(days=20)
 TURN = timedelta(
@@ -30,8 +31,8 @@ Tell = Callable[[str], None]
 class Scrubber:
     """One project's. `step` is called often and does something once an hour."""
 
-    def __init__(self, work: Workspace, tell: Tell) -> None:
-        self._work = work
+    def __init__(self, work: Workspace, by: Principal, tell: Tell) -> None:
+        self._work, self._by = work, by
         self._tell = tell
         self._last: Instant | None = None
 
@@ -49,21 +50,18 @@ class Scrubber:
 
     def _slice(self, now: Instant, passed: timedelta) -> int:
         items = {i.digest: i for i in content(self._work)}
-        seen = {str(r["digest"]): r for r in self._work.state.read("scrubs")}
+        seen = scrubs.by_digest(self._work.state)
         todo = due(items, seen, now, passed)
         gone = sorted(set(seen) - set(items))
         if not todo and not gone:
             return 0
         found = [(item, examine(self._work, item)) for item in todo]
-        at = show_instant(now)
-        with self._work.state.change(ACTOR, at, keyless=True) as change:
+        with self._work.state.change(self._by, show_instant(now), keyless=True) as change:
             for digest in gone:
-                change.write("forget_scrub", digest=digest)
+                scrubs.forget(change, digest)
             for item, error in found:
                 damage = None if error is None else f"{error.message} {error.hint or ''}".strip()
-                change.write(
-                    "set_scrub", digest=item.digest, kind=item.kind, owner=item.owner, damage=damage, at=at
-                )
+                scrubs.put(change, Scrub(item.digest, item.kind, item.owner, damage, now))
             damaged = sum(error is not None for _, error in found)
             change.audit("scrub", "content", {"files": len(found), "damaged": damaged})
         for _, error in found:
@@ -73,17 +71,17 @@ class Scrubber:
 
 
 def due(
-    items: Mapping[str, Item], seen: Mapping[str, Row], now: Instant, passed: timedelta = EVERY
+    items: Mapping[str, Item], seen: Mapping[str, Scrub], now: Instant, passed: timedelta = EVERY
 ) -> list[Item]:
     """The items of this slice: what is damaged, then the oldest of what is due, up to the slice's share of the bytes."""
 
-    def last(item: Item) -> str:
-        return str(seen[item.digest]["at"]) if item.digest in seen else item.since
+    def last(item: Item) -> Instant:
+        return seen[item.digest].at if item.digest in seen else item.since
 
     def damaged(item: Item) -> bool:
-        return item.digest in seen and seen[item.digest]["damage"] is not None
+        return item.digest in seen and seen[item.digest].damage is not None
 
-    old = sorted((i for i in items.values() if now - parse_instant(last(i)) > OLD), key=last)
+    old = sorted((i for i in items.values() if now - last(i) > OLD), key=last)
     left = max(1, round(sum(i.bytes for i in items.values()) * (passed / TURN)))
     count = max(1, round(len(items) * (passed / TURN)))
     out = [i for i in items.values() if damaged(i)]

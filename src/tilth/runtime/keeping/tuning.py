@@ -7,7 +7,6 @@ snapshot that it learned from is gone, the present one of the outcomes stands fo
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import UnknownNameError
@@ -16,8 +15,9 @@ from tilth.ml.judging import split
 from tilth.ml.model.signature import Signature
 from tilth.ml.watching.monitoring import Tuned, key_texts
 from tilth.ports.snapshots import Manifest
-from tilth.ports.state import Row
-from tilth.runtime.workspace import Workspace, manifest_of
+from tilth.runtime.record.snapshots import manifest_of
+from tilth.runtime.record.versions import Version
+from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Outcomes
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def tuned(
-    work: Workspace, row: Row, signature: Signature, declared: Outcomes, present: Manifest, *, timed: bool
+    work: Workspace, row: Version, signature: Signature, declared: Outcomes, present: Manifest, *, timed: bool
 ) -> Tuned:
     """What the version of this row was tuned on, by its event time and by the key of its outcomes.
 
@@ -37,13 +37,12 @@ def tuned(
     """
     import pyarrow as pa
 
-    dealt = json.loads(str(row["metrics"])).get("split", {})
-    by = str(dealt.get("by") or (split.BY_TIME if row["tuned_until"] else split.BY_ID))
-    until = str(row["tuned_until"]) if by == split.BY_TIME and row["tuned_until"] is not None else None
+    by = row.dealt.by
+    until = row.tuned_until if by == split.BY_TIME else None
     if until is not None and timed:
         return Tuned(until)
     try:
-        manifest = manifest_of(work.state, str(row["snapshot"]))
+        manifest = manifest_of(work.state, row.snapshot)
     except UnknownNameError:
         manifest = present
     if any(manifest.schema.find(k) is None for k in declared.key):

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from tilth.core.errors import TilthError
 from tilth.core.figures import figure
+from tilth.core.principals import reconciler
 from tilth.core.schema import Schema
-from tilth.core.time import Instant, parse_instant, show_instant
-from tilth.kinds import parse_one
+from tilth.core.time import Instant, show_instant
 from tilth.ml.data.drift import WINDOW
 from tilth.ml.data.snapshots import file_rows
 from tilth.ml.watching.logged import Answers, Watched, decode
@@ -26,14 +26,14 @@ from tilth.ml.watching.monitoring import Look, Tuned, key_texts, look
 from tilth.plan.snapshot import Pointer
 from tilth.ports.predictions import START
 from tilth.ports.snapshots import Manifest
-from tilth.ports.state import Change, Row
 from tilth.resources.graph import Graph
 from tilth.resources.rules import duration_of
 from tilth.runtime import unforeseen
 from tilth.runtime.keeping import tuning
-from tilth.runtime.record.generations import pointers_of
-from tilth.runtime.record.revisions import answering, declaration
-from tilth.runtime.workspace import Workspace, manifest_of, verified, version_row
+from tilth.runtime.loading import verified
+from tilth.runtime.record import declarations, endpoints, environments, looks, snapshots, versions
+from tilth.runtime.record.looks import Looked
+from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateDataset, CreateModel, DatasetRef, Kind, Outcomes
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 Failed: TypeAlias = "Callable[[Served, TilthError], None]"
 LOOK_EVERY = timedelta(days=1)
 ANSWERED = ("champion", "canary")  # roles whose answers a client has seen
-ACTOR = "watch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,49 +52,40 @@ class Served:
     version: int
     endpoints: tuple[str, ...]
     outcomes: Outcomes | None
-    began: str
+    began: Instant
     delay: timedelta = timedelta()  # after the event, until its truth is due
 
 
 def served(work: Workspace, environment: str) -> tuple[Served, ...]:
     """What answers now, by model and version; in a rollout the version that answers most."""
-    _, pointers = pointers_of(work.state, environment)
+    with work.state.reading() as reader:
+        _, pointers = environments.checked(reader, environment)
+        current = endpoints.current(reader, environment)
     found: dict[tuple[str, int], Served] = {}
     for p in pointers:
-        row = _revision(work, environment, p)
-        version = answering(row) if row is not None else None
-        if row is None or version is None:
+        at = current.get(p.name) if p.kind is Kind.ENDPOINT else None
+        if at is None or at.answering is None:
             continue
-        key = (str(row["model"]), version)
-        began, outcomes = str(row["created_at"]), declaration(p).outcomes
+        key = (at.model, at.answering)
+        began, outcomes = at.created_at, declarations.endpoint(p).outcomes
         if (same := found.get(key)) is not None:
             began, outcomes = min(began, same.began), same.outcomes or outcomes
-        endpoints = (*(same.endpoints if same else ()), p.name)
-        found[key] = Served(*key, endpoints, outcomes, began, _delay(pointers, key[0]))
+        names = (*(same.endpoints if same else ()), p.name)
+        found[key] = Served(*key, names, outcomes, began, _delay(pointers, key[0]))
     return tuple(found[k] for k in sorted(found))
 
 
 def _delay(pointers: Sequence[Pointer], model: str) -> timedelta:
     """The label delay that the model declares where it is served."""
     text = next((p.text for p in pointers if p.kind is Kind.MODEL and p.name == model), None)
-    declared = None if text is None else parse_one(text)
+    declared = None if text is None else declarations.declared(text)
     found = declared.objective.get("label_delay") if isinstance(declared, CreateModel) else None
     return duration_of(found) or timedelta()
 
 
-def _revision(work: Workspace, environment: str, pointer: Pointer) -> Row | None:
-    if pointer.kind is not Kind.ENDPOINT or pointer.target is None:
-        return None
-    found = work.state.read(
-        "revision", environment=environment, endpoint=pointer.name, revision=int(pointer.target)
-    )
-    return found[0] if found else None
-
-
-def next_look(work: Workspace, environment: str, one: Served, every: timedelta = LOOK_EVERY) -> Instant:
+def next_look(one: Served, last: Looked | None, every: timedelta = LOOK_EVERY) -> Instant:
     """When the model is due to be looked at: a day after the last look, or after it began to be served."""
-    last = work.state.read("quality_of", environment=environment, model=one.model, limit=1)
-    return parse_instant(str(last[0]["at"]) if last else one.began) + every
+    return (one.began if last is None else last.at) + every
 
 
 def look_now(work: Workspace, environment: str, now: Instant, graph: Graph) -> tuple[Look, ...]:
@@ -136,21 +126,20 @@ class Watcher:
         One that cannot be looked at is handed to `failed`, and does not keep the others from it; without, it raises.
         """
         known = served(self._work, self._environment)
+        last = looks.last(self._work.state, self._environment)
         due = [
-            s
-            for s in known
-            if next_look(self._work, self._environment, s, every) <= now and (only is None or only(s))
+            s for s in known if next_look(s, last.get(s.model), every) <= now and (only is None or only(s))
         ]
         if not due:
             return ()
         self._read(known, now, failed)
-        looks = []
+        taken = []
         for one in (s for s in due if s in self._held):
             with self._apart(one, failed):
-                looks.append(self._one(self._held[one], now, graph))
-        if looks:
-            record(self._work, self._environment, looks, now)
-        return tuple(looks)
+                taken.append(self._one(self._held[one], now, graph))
+        if taken:
+            record(self._work, self._environment, taken, now)
+        return tuple(taken)
 
     @contextmanager
     def _apart(self, one: Served, failed: Failed | None) -> Iterator[None]:
@@ -183,8 +172,8 @@ class Watcher:
                 held.answers = whole.since(starts[one])
 
     def _watched(self, one: Served) -> Watched:
-        row = version_row(self._work.state, one.model, one.version)
-        bare = Watched.of(verified(self._work, row).files)
+        version = versions.require(self._work.state, one.model, one.version)
+        bare = Watched.of(verified(self._work, version).files)
         if one.outcomes is None:
             return bare
         logged = {i.name.lower(): i.name for i in (*bare.signature.inputs, *bare.signature.carried)}
@@ -192,17 +181,17 @@ class Watcher:
 
     def _one(self, held: _Held, now: Instant, graph: Graph) -> Look:
         assert held.answers is not None
-        _, pointers = pointers_of(self._work.state, self._environment)
-        snapshots = {p.name: p.target for p in pointers if p.kind is Kind.DATASET and p.target is not None}
+        _, pointers = environments.pointers_of(self._work.state, self._environment)
+        pointed = {p.name: p.target for p in pointers if p.kind is Kind.DATASET and p.target is not None}
         truth = None
-        if held.one.outcomes is not None and (found := snapshots.get(held.one.outcomes.dataset)) is not None:
-            manifest = manifest_of(self._work.state, found)
+        if held.one.outcomes is not None and (found := pointed.get(held.one.outcomes.dataset)) is not None:
+            manifest = snapshots.manifest_of(self._work.state, found)
             truth = self._outcomes(held.one.outcomes, manifest)
             timed = not held.answers.when.null_count
             if held.tuned is None or (held.tuned.keys is None and not timed):
-                row = version_row(self._work.state, held.one.model, held.one.version)
+                version = versions.require(self._work.state, held.one.model, held.one.version)
                 signature, declared = held.watched.signature, held.one.outcomes
-                held.tuned = tuning.tuned(self._work, row, signature, declared, manifest, timed=timed)
+                held.tuned = tuning.tuned(self._work, version, signature, declared, manifest, timed=timed)
         return look(
             held.watched,
             held.answers,
@@ -210,7 +199,7 @@ class Watcher:
             self._work.engine,
             show_instant(now),
             held.one.version,
-            new_rows(self._work, held.one, held.watched.signature.target, graph, snapshots),
+            new_rows(self._work, held.one, held.watched.signature.target, graph, pointed),
             held.one.delay.total_seconds(),
             held.tuned,
         )
@@ -266,7 +255,7 @@ def _known(path: str, keys: tuple[str, ...], column: str) -> tuple[pa.Array, pa.
 
 
 def new_rows(
-    work: Workspace, one: Served, target: str, graph: Graph, snapshots: dict[str, str]
+    work: Workspace, one: Served, target: str, graph: Graph, pointed: dict[str, str]
 ) -> float | None:
     """Labelled rows that the version could not have been trained on, as a share of those it was trained on.
 
@@ -275,16 +264,16 @@ def new_rows(
     """
     resource = graph.find(one.model)
     source = resource.as_(CreateModel).source if resource is not None else None
-    if not isinstance(source, DatasetRef) or snapshots.get(source.name) is None:
+    if not isinstance(source, DatasetRef) or pointed.get(source.name) is None:
         return None
-    row = version_row(work.state, one.model, one.version)
-    manifest, trained = manifest_of(work.state, snapshots[source.name]), int(row["rows"] or 0)
+    version = versions.require(work.state, one.model, one.version)
+    manifest, trained = snapshots.manifest_of(work.state, pointed[source.name]), version.rows
     if manifest.schema.find(target) is None or not trained:
         return None
     declared = graph.get(source.name).as_(CreateDataset)
-    before = work.state.read("snapshot", id=row["snapshot"])
-    mark = str(before[0]["watermark"]) if before and before[0]["watermark"] else None
-    if declared.event_time is None or mark is None:
+    before = snapshots.get(work.state, version.snapshot)
+    mark = before.watermark if before is not None else None
+    if declared.event_time is None or not mark:
         return max(0, _labelled(work, manifest, target) - trained) / trained
     return _labelled_after(work, manifest, target, declared.event_time, mark) / trained
 
@@ -321,11 +310,11 @@ def _names(schema: Schema, *columns: str) -> tuple[str, ...]:
 # --- writing down ------------------------------------------------------------------------------------------
 
 
-def record(work: Workspace, environment: str, looks: Sequence[Look], now: Instant) -> None:
+def record(work: Workspace, environment: str, taken: Sequence[Look], now: Instant) -> None:
     """The looks, in one transaction."""
-    with work.state.change(ACTOR, show_instant(now)) as change:
-        for one in looks:
-            _write(change, environment, one)
+    with work.state.change(reconciler(environment), show_instant(now)) as change:
+        for one in taken:
+            looks.add(change, environment, one)
             detail: dict[str, object] = {
                 "version": one.version,
                 "predictions": one.predictions,
@@ -335,43 +324,6 @@ def record(work: Workspace, environment: str, looks: Sequence[Look], now: Instan
                 if count := getattr(one, what):
                     detail[what] = count
             change.audit("look", one.model, detail)
-
-
-def _write(change: Change, environment: str, one: Look) -> None:
-    for c in one.columns:
-        change.write(
-            "add_drift",
-            model=one.model,
-            version=one.version,
-            environment=environment,
-            column=c.column,
-            psi=c.psi,
-            js=c.js,
-            score=c.score,
-            rows=c.rows,
-            window_start=one.window_start,
-            window_end=one.window_end,
-            at=one.at,
-        )
-    change.write(
-        "add_quality",
-        model=one.model,
-        version=one.version,
-        environment=environment,
-        drift=one.drift,
-        prediction_drift=one.prediction_drift,
-        metric=one.metric,
-        value=one.quality,
-        outcomes=one.outcomes,
-        predictions=one.predictions,
-        new_rows=one.new_rows,
-        left_out=one.left_out,
-        without_key=one.without_key,
-        gaps=one.gaps,
-        window_start=one.window_start,
-        window_end=one.window_end,
-        at=one.at,
-    )
 
 
 def words(one: Look) -> str:

@@ -1,1 +1,1 @@
-"""What is remembered, in typed rows."""
+"""What is remembered, in typed rows: the only room that names the state's queries. It decides nothing."""

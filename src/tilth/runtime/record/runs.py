@@ -3,60 +3,100 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
-from tilth.core.time import show_instant
+from tilth.core.time import Instant, show_instant
 from tilth.plan.actions import Action
-from tilth.runtime.workspace import Workspace
+from tilth.runtime.act import Act
+from tilth.runtime.record.rows import Change, Reader, instant_or_none, text, text_or_none
+from tilth.sql.language.statements import Kind
+
+RECENT = 50  # runs among which one that was abandoned is looked for
 
 
-def start(work: Workspace, environment: str, actor: str, action: Action) -> int:
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """What is run: an action of a plan, or a drill."""
+
+    action: str
+    kind: Kind
+    name: str
+    reason: str
+
+    @classmethod
+    def of(cls, action: Action) -> Begun:
+        return cls(type(action).__name__, action.kind, action.name, action.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of it: `error` says why it is not done, `memory` is the peak of its workers in bytes."""
+
+    status: str  # done | failed | refused | held
+    seconds: float
+    error: str | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that failed."""
+
+    action: str
+    name: str
+    error: str | None
+    at: Instant | None
+
+
+def start(act: Act, begun: Begun) -> int:
     """The number of the run that begins now."""
-    at = show_instant(work.clock.now())
-    with work.state.change(actor, at) as change:
-        number = change.insert(
-            "start_run",
-            environment=environment,
-            action=type(action).__name__,
-            kind=action.kind.value,
-            name=action.name,
-            reason=action.reason,
-            pid=os.getpid(),
-            at=at,
-        )
-        change.audit("start", action.name, {"run": number, "action": type(action).__name__})
+    now = act.now()
+    with act.change(now) as change:
+        number = begin(change, act.environment, begun, now)
+        change.audit("start", begun.name, {"run": number, "action": begun.action})
     return number
 
 
-def finish(
-    work: Workspace,
-    actor: str,
-    number: int,
-    status: str,
-    seconds: float,
-    error: str | None,
-    memory: int | None,
-) -> None:
-    """The run is over: `error` says why it is not done, `memory` is the peak of its workers in bytes."""
-    at = show_instant(work.clock.now())
-    with work.state.change(actor, at) as change:
-        change.write(
-            "finish_run",
-            id=number,
-            status=status,
-            error=error,
-            seconds=round(seconds, 3),
-            memory=memory,
-            at=at,
-        )
-        change.audit("finish", str(number), {"status": status})
+def finish(act: Act, number: int, ended: Ended) -> None:
+    """The run is over."""
+    now = act.now()
+    with act.change(now) as change:
+        end(change, number, ended, now)
+        change.audit("finish", str(number), {"status": ended.status})
 
 
-def forget_abandoned(work: Workspace, environment: str) -> None:
+def begin(change: Change, environment: str, begun: Begun, at: Instant) -> int:
+    """The number of a run that begins at that instant."""
+    return change.insert(
+        "start_run", environment=environment, action=begun.action, kind=begun.kind.value, name=begun.name,
+        reason=begun.reason, pid=os.getpid(), at=show_instant(at),
+    )  # fmt: skip
+
+
+def end(change: Change, number: int, ended: Ended, at: Instant) -> None:
+    """What became of a run that began."""
+    change.write(
+        "finish_run", id=number, status=ended.status, error=ended.error, seconds=round(ended.seconds, 3),
+        memory=ended.memory, at=show_instant(at),
+    )  # fmt: skip
+
+
+def forget_abandoned(act: Act) -> None:
     """Runs of a process that died while it held the lock have ended."""
-    recent = work.state.read("recent_runs", environment=environment, limit=50)
+    recent = act.work.state.read("recent_runs", environment=act.environment, limit=RECENT)
     if not any(r["status"] == "running" for r in recent):
         return
-    at = show_instant(work.clock.now())
-    with work.state.change("apply", at) as change:
-        count = change.write("abandoned_runs", environment=environment, at=at)
-        change.audit("abandon", environment, {"runs": count})
+    now = act.now()
+    with act.change(now) as change:
+        count = change.write("abandoned_runs", environment=act.environment, at=show_instant(now))
+        change.audit("abandon", act.environment, {"runs": count})
+
+
+def failures(reader: Reader, environment: str, limit: int) -> tuple[Failure, ...]:
+    """The last runs that failed, the last one first."""
+    return tuple(
+        Failure(
+            text(r, "action"), text(r, "name"), text_or_none(r, "error"), instant_or_none(r, "finished_at")
+        )
+        for r in reader.read("recent_failures", environment=environment, limit=limit)
+    )

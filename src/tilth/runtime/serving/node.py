@@ -8,8 +8,6 @@ generation of which a bundle does not verify is not taken: what is served goes o
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,16 +15,16 @@ from dataclasses import dataclass, field
 
 from tilth.core.errors import BusyError, StorageError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, nearest
-from tilth.core.time import show_instant
+from tilth.core.principals import job
 from tilth.ml.model.answerer import RowAnswerer, of_rows
-from tilth.ml.watching.rollout import Progress, Stage
 from tilth.plan.snapshot import Pointer
-from tilth.ports.state import Row
-from tilth.runtime.record import generations
-from tilth.runtime.record.revisions import answering, declaration
+from tilth.runtime.act import Act
+from tilth.runtime.loading import version_of
+from tilth.runtime.record import declarations, endpoints, environments, nodes, versions
+from tilth.runtime.record.endpoints import Revision
 from tilth.runtime.serving import rollouts
 from tilth.runtime.serving.answering import Rolling, Route, Side
-from tilth.runtime.workspace import Workspace, version_of, version_row
+from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind, Rollout
 
 POLL = 0.025  # seconds between looks at the state's counter
@@ -34,7 +32,7 @@ RETRY = 2.0  # seconds until what did not verify is tried again
 WRITE = 1.0  # seconds between writings of a rollout's counts
 KEPT = 8  # versions kept in memory beside those that are served, so that going back is quick
 PATIENCE = 30.0  # seconds the answering thread may take to warm and swap
-ACTOR = "serve"
+BY = job("serve")  # what a server notes of itself
 SERVED = "what is served"  # the lock that servers share, and that whoever takes the folder away holds alone
 
 Key = tuple[str, int, str]
@@ -70,14 +68,11 @@ class _Seen:
     """What the last look found: a generation, and for each endpoint its pointer and revision."""
 
     generation: int
-    endpoints: list[tuple[Pointer, Row]]
+    endpoints: list[tuple[Pointer, Revision]]
     troubles: dict[str, str] = field(default_factory=dict)
 
     def key(self) -> object:
-        rows = [
-            (p.name, p.text, r["revision"], r["stage"], r["version"], r["previous"])
-            for p, r in self.endpoints
-        ]
+        rows = [(p.name, p.text, r.revision, r.stage, r.version, r.previous) for p, r in self.endpoints]
         return self.generation, tuple(rows)
 
 
@@ -96,6 +91,7 @@ class Node:
         self.troubles: Mapping[str, str] = {}
         self.figures = Figures()
         self._work, self._hand_over, self._tell = work, hand_over, tell
+        self._act = Act(work, environment, BY)
         self._name = ""
         self._cache: dict[Key, RowAnswerer] = {}
         self._key: object = None
@@ -154,17 +150,9 @@ class Node:
     def start(self, name: str, url: str) -> None:
         """Write this node down under its name, look once, and go on looking in a thread until `stop`."""
         self._name = name
-        at = show_instant(self._work.clock.now())
-        with self._work.state.change(ACTOR, at, keyless=True) as change:
-            change.write(
-                "set_node",
-                name=name,
-                pid=os.getpid(),
-                url=url,
-                environment=self.environment,
-                generation=0,
-                at=at,
-            )
+        now = self._act.now()
+        with self._act.change(now, keyless=True) as change:
+            nodes.begin(change, name, url, self.environment, now)
             change.audit("start", name, {"url": url, "environment": self.environment})
         self._turn()
         self._thread = threading.Thread(target=self._run, name="tilth-node", daemon=True)
@@ -214,21 +202,21 @@ class Node:
         self._swap(Table(seen.generation, routes), seen, began)
 
     def _look(self) -> _Seen | None:
-        number, pointers = generations.pointers_of(self._work.state, self.environment)
+        with self._work.state.reading() as reader:
+            number, pointers = environments.checked(reader, self.environment)
+            current = endpoints.current(reader, self.environment)
         if not number:
             return None
         out = []
         for p in pointers:
             if p.kind is not Kind.ENDPOINT or p.target is None:
                 continue
-            found = self._work.state.read(
-                "revision", environment=self.environment, endpoint=p.name, revision=int(p.target)
-            )
-            if not found:
+            found = current.get(p.name)
+            if found is None:
                 raise StorageError(
                     f"Revision {p.target} of `{p.name}` is missing.", hint="Run `tilth verify`."
                 )
-            out.append((p, found[0]))
+            out.append((p, found))
         return _Seen(number, out)
 
     def _routes(self, seen: _Seen) -> dict[str, Route]:
@@ -243,33 +231,31 @@ class Node:
                 seen.troubles[pointer.name] = f"does not load: {type(error).__name__}: {error}"
         return out
 
-    def _route_of(self, pointer: Pointer, row: Row) -> Route:
-        stage, model = str(row["stage"]), str(row["model"])
-        serving = answering(row)
+    def _route_of(self, pointer: Pointer, at: Revision) -> Route:
+        stage, model, number, serving = at.stage, at.model, at.revision, at.answering
         if serving is None:
             raise StorageError("no version answers it", hint=f"RETRAIN MODEL {model}.")
-        number, declared = int(row["revision"] or 0), declaration(pointer)
+        declared = declarations.endpoint(pointer)
         keys = () if declared.outcomes is None else declared.outcomes.key
         required = declared.outcomes is not None and declared.outcomes.require_key
         champion = self._side(pointer.name, model, serving, keys)
-        if stage not in rollouts.UNDER_WAY:
+        if not at.under_way:
             return Route(pointer.name, number, stage, champion, require_key=required)
-        candidate = self._side(pointer.name, model, int(row["version"] or 0), keys)
-        rolling = self._rolling(pointer.name, row, declared.rollout)
+        candidate = self._side(pointer.name, model, at.version, keys)
+        rolling = self._rolling(pointer.name, at, declared.rollout)
         return Route(pointer.name, number, stage, champion, candidate, rolling, required)
 
     def _side(self, endpoint: str, model: str, version: int, keys: tuple[str, ...]) -> Side:
-        key = (model, version, str(version_row(self._work.state, model, version)["digest"]))
+        key = (model, version, versions.require(self._work.state, model, version).digest)
         found = self._cache.pop(key, None) or of_rows(version_of(self._work, model, version, threads=1))
         self._cache[key] = found  # the last used is last
         return Side(found, endpoint, self.environment, keys)
 
-    def _rolling(self, endpoint: str, row: Row, rollout: Rollout) -> Rolling:
+    def _rolling(self, endpoint: str, at: Revision, rollout: Rollout) -> Rolling:
         """What this process has counted already, unless the record is further."""
-        counts = json.loads(str(row["counts"]))
-        kept = Progress(Stage(str(row["stage"])), **counts)
+        kept = at.progress
         old = None if self.table is None else self.table.routes.get(endpoint)
-        if old is not None and old.rolling is not None and old.revision == row["revision"]:
+        if old is not None and old.rolling is not None and old.revision == at.revision:
             mine = old.rolling
             if mine.progress.stage is kept.stage or mine.written.stage is kept.stage:
                 mine.rollout = rollout  # the declaration may have changed meanwhile
@@ -316,9 +302,9 @@ class Node:
             )
         if not self._name or self.troubles:
             return
-        at = show_instant(self._work.clock.now())
-        with self._work.state.change(ACTOR, at, keyless=True) as change:
-            change.write("node_serves", name=self._name, generation=table.generation, at=at)
+        now = self._act.now()
+        with self._act.change(now, keyless=True) as change:
+            nodes.serves(change, self._name, table.generation, now)
             change.audit("serve", self._name, {"generation": table.generation})
 
     def _forget(self, table: Table) -> None:
@@ -350,9 +336,7 @@ class Node:
             new = progress.stage is not rolling.written.stage
             if progress == rolling.written or not (new or at_once or now - rolling.written_at >= WRITE):
                 continue
-            recorded = rollouts.decide(
-                self._work, self.environment, route.endpoint, route.revision, progress, self._work.clock.now()
-            )
+            recorded = rollouts.decide(self._act, route.endpoint, route.revision, progress, self._act.now())
             rolling.written, rolling.written_at = progress, now
             moved = moved or new or not recorded
             if new and recorded:

@@ -6,113 +6,89 @@ is what answers. Several servers may see the same rollout; a stage never goes ba
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
-from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.core.time import Instant
 from tilth.ml.watching.rollout import Progress, Stage, late
 from tilth.plan.snapshot import Pointer
-from tilth.ports.state import Change, Row
-from tilth.runtime.record import generations
-from tilth.runtime.record.revisions import declaration
-from tilth.runtime.workspace import Workspace
+from tilth.runtime.act import Act
+from tilth.runtime.moving.publishing import Move, insert
+from tilth.runtime.record import declarations, endpoints, environments, versions
+from tilth.runtime.record.endpoints import Revision
+from tilth.runtime.record.rows import Change
 from tilth.sql.language.statements import Kind
 
-ACTOR = "rollout"
-UNDER_WAY = (Stage.SHADOW.value, Stage.CANARY.value)
 ORDER = (Stage.SHADOW.value, Stage.CANARY.value, Stage.FULL.value)
 
 
-def decide(
-    work: Workspace, environment: str, endpoint: str, revision: int, progress: Progress, at: Instant
-) -> bool:
+def decide(act: Act, endpoint: str, revision: int, progress: Progress, at: Instant) -> bool:
     """Record the progress of a revision, and roll the model back when it failed; False when the record is further.
 
     Counts are those of the stage. A revision that somebody else superseded or decided stays as it is.
     """
-    if not _may_move(
-        work.state.read("revision", environment=environment, endpoint=endpoint, revision=revision), progress
-    ):
+    if not _may_move(endpoints.get(act.work.state, act.environment, endpoint, revision), progress):
         return False
-    when = show_instant(at)
-    with work.state.change(ACTOR, when, keyless=True) as change:
-        found = change.read("revision", environment=environment, endpoint=endpoint, revision=revision)
-        if not _may_move(found, progress):
+    with act.change(at, keyless=True) as change:
+        found = endpoints.get(change, act.environment, endpoint, revision)
+        if found is None or not _may_move(found, progress):
             change.audit("rollout", endpoint, {"revision": revision, "kept": True})
             return False
-        row = found[0]
-        change.write(
-            "set_revision",
-            environment=environment,
-            endpoint=endpoint,
-            revision=revision,
-            stage=progress.stage.value,
-            counts=json.dumps(progress.counts()),
-            reason=progress.reason or str(row["reason"]),
-            at=when if progress.decided else None,
-        )
+        endpoints.advance(change, found, progress, at)
         detail = {"revision": revision, "stage": progress.stage.value, **progress.counts()}
         change.audit("rollout", endpoint, {**detail, "reason": progress.reason})
         if progress.stage is Stage.ROLLED_BACK:
-            _roll_back(change, environment, endpoint, row, progress.reason, when)
+            _roll_back(change, found, progress.reason, at)
     return True
 
 
-def expire(work: Workspace, environment: str, now: Instant) -> tuple[str, ...]:
+def expire(act: Act, now: Instant) -> tuple[str, ...]:
     """Roll back what is still under way at its deadline, counted from when its revision began; a line for each.
 
     It needs no request and no server: a canary that nobody asks ends here.
     """
-    _, pointers = generations.pointers_of(work.state, environment)
+    with act.work.state.reading() as reader:
+        _, pointers = environments.checked(reader, act.environment)
+        current = endpoints.current(reader, act.environment)
     told = []
     for p in pointers:
-        if (
-            p.kind is not Kind.ENDPOINT
-            or p.target is None
-            or (rollout := declaration(p).rollout).deadline is None
-        ):
+        found = current.get(p.name) if p.kind is Kind.ENDPOINT else None
+        if found is None or not found.under_way:
             continue
-        found = work.state.read("revision", environment=environment, endpoint=p.name, revision=int(p.target))
-        if not found or str(found[0]["stage"]) not in UNDER_WAY:
+        rollout = declarations.endpoint(p).rollout
+        if rollout.deadline is None:
             continue
-        seen = Progress(Stage(str(found[0]["stage"])), **json.loads(str(found[0]["counts"])))
-        ended = late(rollout, seen, now - parse_instant(str(found[0]["created_at"])))
-        if ended is not None and decide(work, environment, p.name, int(p.target), ended, now):
+        ended = late(rollout, found.progress, now - found.created_at)
+        if ended is not None and decide(act, p.name, found.revision, ended, now):
             told.append(f"{p.name}: {ended.stage.value}: {ended.reason}")
     return tuple(told)
 
 
-def _may_move(found: tuple[Row, ...], to: Progress) -> bool:
-    have = str(found[0]["stage"]) if found else ""
-    if have not in UNDER_WAY:
+def _may_move(found: Revision | None, to: Progress) -> bool:
+    if found is None or not found.under_way:
         return False
-    return to.stage is Stage.ROLLED_BACK or ORDER.index(to.stage.value) >= ORDER.index(have)
+    return to.stage is Stage.ROLLED_BACK or ORDER.index(to.stage.value) >= ORDER.index(found.stage)
 
 
-def _roll_back(change: Change, environment: str, endpoint: str, row: Row, reason: str, when: str) -> None:
+def _roll_back(change: Change, found: Revision, reason: str, at: Instant) -> None:
     """Refuse the version, and publish a generation whose model is at the version before."""
-    model, version, previous = str(row["model"]), int(row["version"] or 0), row["previous"]
-    change.write("set_version_status", model=model, version=version, status="refused")
-    change.audit("refuse", model, {"version": version, "endpoint": endpoint, "reason": reason})
-    found = change.read("environment", name=environment)
-    number = int(found[0]["generation"] or 0) if found else 0
-    pointers = generations._pointers(change.read("current_pointers", environment=environment))
-    if previous is None or not any(_at(p, model, version) for p in pointers):
+    model, version = found.model, found.version
+    versions.set_status(change, model, version, versions.REFUSED)
+    change.audit("refuse", model, {"version": version, "endpoint": found.endpoint, "reason": reason})
+    number = environments.current_number(change, found.environment)
+    pointers = environments.pointers_now(change, found.environment)
+    if found.previous is None or not any(_at(p, model, version) for p in pointers):
         return
-    moved = tuple(_back(change, p, model, int(previous)) if _at(p, model, version) else p for p in pointers)
-    words = f"{endpoint}: version {version} of {model} was rolled back: {reason}"
-    generations.insert(change, environment, number, moved, words, ACTOR, when, "rollback")
+    before = versions.require(change, model, found.previous)
+    text = environments.definition_of(change, Kind.MODEL, model, before.recipe)
+    moved = tuple(
+        replace(p, recipe=before.recipe, target=str(before.version), text=text or p.text)
+        if _at(p, model, version)
+        else p
+        for p in pointers
+    )
+    words = f"{found.endpoint}: version {version} of {model} was rolled back: {reason}"
+    insert(change, Move(found.environment, number, words, at, "rollback"), moved)
 
 
 def _at(pointer: Pointer, model: str, version: int) -> bool:
     return pointer.kind is Kind.MODEL and pointer.name == model and pointer.target == str(version)
-
-
-def _back(change: Change, pointer: Pointer, model: str, version: int) -> Pointer:
-    """The model's pointer at an earlier version, with the declaration that version was made from."""
-    row = change.read("version", model=model, version=version)[0]
-    recipe = str(row["recipe"])
-    text = change.read("definition_of", kind=Kind.MODEL.value, name=model, recipe=recipe)
-    return replace(
-        pointer, recipe=recipe, target=str(version), text=str(text[0]["text"]) if text else pointer.text
-    )

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from tilth.core.principals import Principal
 from tilth.core.time import show_instant
-from tilth.ports.state import State
+from tilth.runtime.record.rows import State
 from tilth.runtime.showing import verifying
 from tilth.runtime.workspace import Workspace
 
@@ -55,9 +56,9 @@ def _whole(path: str) -> int:
     return 0
 
 
-def recorded(state: State, verb: str, at: str, detail: dict[str, object]) -> None:
+def recorded(state: State, by: Principal, verb: str, at: str, detail: dict[str, object]) -> None:
     """The act in the audit chain; the head is signed anew where there is a key."""
-    with state.change("restore", at, keyless=True) as change:
+    with state.change(by, at, keyless=True) as change:
         change.audit(verb, "project", detail)
 
 

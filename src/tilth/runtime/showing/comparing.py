@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
+from datetime import datetime
 from typing import Any
 
+from tilth.core.time import show_instant
 from tilth.ml.model.signature import Signature
-from tilth.ports.state import Row
-from tilth.runtime.workspace import Workspace, verified, version_row
+from tilth.runtime.loading import verified
+from tilth.runtime.record import environments, evidence, versions
+from tilth.runtime.record.versions import Version
+from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
 
 FACTS = ("status", "engine", "recipe", "snapshot", "rows", "tuned_until", "created_at", "reason", "digest")
@@ -16,16 +20,16 @@ FACTS = ("status", "engine", "recipe", "snapshot", "rows", "tuned_until", "creat
 
 def compare(work: Workspace, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
     """The differences as plain facts. Metrics are each version's own, on the rows that judged it then."""
-    rows = [version_row(work.state, *which) for which in (first, second)]
+    rows = [versions.require(work.state, *which) for which in (first, second)]
     inputs = [_inputs(work, row) for row in rows]
-    metrics = [json.loads(str(row["metrics"])).get("metrics", {}) for row in rows]
+    metrics = [row.facts.get("metrics", {}) for row in rows]
     names = [f"{model}@{number}" for model, number in (first, second)]
     added = sorted(n for n in inputs[1] if inputs[0].get(n) != inputs[1][n])
     removed = sorted(n for n in inputs[0] if inputs[1].get(n) != inputs[0][n])
     return {
         "first": names[0],
         "second": names[1],
-        "facts": {k: [_short(k, row[k]) for row in rows] for k in FACTS},
+        "facts": {k: [_short(k, _plain(getattr(row, k))) for row in rows] for k in FACTS},
         "metrics": {
             m: [metrics[0].get(m), metrics[1].get(m)] for m in dict.fromkeys([*metrics[0], *metrics[1]])
         },
@@ -36,24 +40,27 @@ def compare(work: Workspace, first: tuple[str, int], second: tuple[str, int]) ->
     }
 
 
+def _plain(value: object) -> object:
+    """Instants as texts, as the state keeps them."""
+    return show_instant(value) if isinstance(value, datetime) else value
+
+
 def _short(key: str, value: object) -> object:
     """Digests and ids by their first twelve characters, which is what people compare."""
     return str(value)[:12] if key in ("digest", "snapshot") and value else value
 
 
-def _inputs(work: Workspace, row: Row) -> dict[str, str]:
+def _inputs(work: Workspace, row: Version) -> dict[str, str]:
     signature = Signature.from_plain(json.loads(verified(work, row).files["signature.json"]))
     return {i.name: i.type.value + ("" if i.required else "?") for i in signature.inputs}
 
 
-def _definitions(work: Workspace, rows: list[Row], names: list[str]) -> list[str]:
+def _definitions(work: Workspace, rows: list[Version], names: list[str]) -> list[str]:
     """The lines in which the declarations differ; empty when they are the same or no longer kept."""
     texts = []
     for row in rows:
-        found = work.state.read(
-            "definition_of", kind=Kind.MODEL.value, name=str(row["model"]), recipe=str(row["recipe"])
-        )
-        texts.append(str(found[0]["text"]).splitlines() if found else [])
+        found = environments.definition_of(work.state, Kind.MODEL, row.model, row.recipe)
+        texts.append(found.splitlines() if found else [])
     if not all(texts):
         return []
     return list(difflib.unified_diff(texts[0], texts[1], names[0], names[1], lineterm="", n=1))
@@ -62,7 +69,7 @@ def _definitions(work: Workspace, rows: list[Row], names: list[str]) -> list[str
 def _gate(work: Workspace, first: tuple[str, int], second: tuple[str, int]) -> str:
     """What the gate said, if it compared the two."""
     for candidate, champion in ((second, first), (first, second)):
-        found = work.state.read("gate_of", model=candidate[0], candidate=candidate[1])
-        if found and champion[0] == candidate[0] and found[0]["champion"] == champion[1]:
-            return f"Gate of version {candidate[1]} against {champion[1]}: {found[0]['outcome']!s}. {found[0]['reason']!s}"
+        found = evidence.last(work.state, *candidate)
+        if found is not None and champion[0] == candidate[0] and found.champion == champion[1]:
+            return f"Gate of version {candidate[1]} against {champion[1]}: {found.outcome}. {found.reason}"
     return ""

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tilth.core.time import Instant, show_instant
 from tilth.kinds import KINDS
-from tilth.ports.state import Row
-from tilth.runtime.applying import notices
-from tilth.runtime.record import generations
+from tilth.plan.snapshot import Pointer
+from tilth.runtime.record import (
+    endpoints,
+    environments,
+    evidence,
+    looks,
+    nodes,
+    notices,
+    refreshes,
+    runs,
+    scrubs,
+    snapshots,
+    versions,
+)
+from tilth.runtime.record.evidence import Gate
+from tilth.runtime.record.looks import Looked
+from tilth.runtime.record.nodes import Node
+from tilth.runtime.record.refreshes import Checks
+from tilth.runtime.record.rows import Reader
+from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
 
+FAILURES = 5  # that are shown, the newest
 NEVER: Mapping[str, Any] = {
     "generation": 0,
     "reason": None,
@@ -27,100 +45,123 @@ NEVER: Mapping[str, Any] = {
 
 
 def standing(work: Workspace, environment: str) -> dict[str, Any]:
-    """The environment's generation and what stands in it; times as the state keeps them."""
-    number, pointers = generations.pointers_of(work.state, environment)
-    if not number:
-        return {**NEVER, "environment": environment, "damage": _damage(work)}
-    row = work.state.read("generation", environment=environment, number=number)[0]
-    of = {kind: [p for p in pointers if p.kind is kind] for kind in KINDS.order}
-    return {
-        "environment": environment,
-        "generation": number,
-        "reason": row["reason"],
-        "at": row["created_at"],
-        "datasets": [_dataset(work, p.name, p.recipe, p.target) for p in of[Kind.DATASET]],
-        "models": [_model(work, environment, p.name, p.target) for p in of[Kind.MODEL]],
-        "endpoints": [_endpoint(work, environment, p.name, p.target) for p in of[Kind.ENDPOINT]],
-        "servers": [_node(r, number) for r in work.state.read("nodes") if r["environment"] == environment],
-        "failures": [
-            {"at": r["finished_at"], "action": r["action"], "name": r["name"], "error": r["error"]}
-            for r in work.state.read("recent_failures", environment=environment, limit=5)
-        ],
-        "damage": _damage(work),
-    }
+    """The environment's generation and what stands in it, as of one moment; times as the state keeps them."""
+    with work.state.reading() as reader:
+        number, pointers = environments.checked(reader, environment)
+        known = environments.generation(reader, environment, number)
+        if known is None:
+            return {**NEVER, "environment": environment, "damage": _damage(reader)}
+        of = {kind: [p for p in pointers if p.kind is kind] for kind in KINDS.order}
+        return {
+            "environment": environment,
+            "generation": number,
+            "reason": known.reason,
+            "at": show_instant(known.created_at),
+            "datasets": _datasets(reader, environment, of[Kind.DATASET]),
+            "models": _models(reader, environment, of[Kind.MODEL]),
+            "endpoints": _endpoints(reader, environment, of[Kind.ENDPOINT]),
+            "servers": [_node(n, number) for n in nodes.of(reader, environment)],
+            "failures": [
+                {"at": _shown(f.at), "action": f.action, "name": f.name, "error": f.error}
+                for f in runs.failures(reader, environment, FAILURES)
+            ],
+            "damage": _damage(reader),
+        }
 
 
-def _damage(work: Workspace) -> list[dict[str, Any]]:
+def _shown(at: Instant | None) -> str | None:
+    return None if at is None else show_instant(at)
+
+
+def _damage(reader: Reader) -> list[dict[str, Any]]:
     """What the last look at the content found missing or changed, whatever environment it belongs to."""
-    return [{"of": r["owner"], "damage": r["damage"], "at": r["at"]} for r in work.state.read("damage")]
+    return [{"of": s.owner, "damage": s.damage, "at": show_instant(s.at)} for s in scrubs.damaged(reader)]
 
 
-def _dataset(work: Workspace, name: str, recipe: str, target: str | None) -> dict[str, Any]:
-    snapshot: Row = next(iter(work.state.read("snapshot", id=target)), {}) if target else {}
-    last: Row = next((r for r in work.state.read("last_attempts") if r["recipe"] == recipe), {})
-    checks: Row = next((r for r in work.state.read("last_checks") if r["dataset"] == name), {})
-    held: Row = next((r for r in work.state.read("quarantined") if r["dataset"] == name), {})
+def _datasets(reader: Reader, environment: str, pointers: Sequence[Pointer]) -> list[dict[str, Any]]:
+    current, last = snapshots.current(reader, environment), refreshes.last_attempts(reader)
+    checks, held = refreshes.last_checks(reader), refreshes.rows_held(reader)
+    told = notices.current(reader, environment)
+    out = []
+    for p in pointers:
+        snapshot, attempt = current.get(p.name), last.get(p.recipe)
+        checked = checks.get(p.name, Checks())
+        out.append(
+            {
+                "name": p.name,
+                "snapshot": p.target,
+                "rows": None if snapshot is None else snapshot.rows,
+                "newest": None if snapshot is None else snapshot.watermark,
+                "refreshed_at": None if attempt is None else show_instant(attempt.at),
+                "last_refresh": None if attempt is None else attempt.status,
+                "reason": None if attempt is None else attempt.reason,
+                "checks": checked.count,
+                "checks_failed": checked.failed,
+                "quarantined": held.get(p.name, 0),
+                "notices": notices.lines(told.get((notices.DATASET, p.name), ())),
+            }
+        )
+    return out
+
+
+def _models(reader: Reader, environment: str, pointers: Sequence[Pointer]) -> list[dict[str, Any]]:
+    current, told = versions.current(reader, environment), notices.current(reader, environment)
+    gates, last = evidence.newest(reader, environment), looks.last(reader, environment)
+    return [
+        {
+            "name": p.name,
+            **_version(current.get(p.name)),
+            **_looked(last.get(p.name)),
+            **_judged(gates.get(p.name)),
+            "notices": notices.lines(told.get((notices.MODEL, p.name), ())),
+        }
+        for p in pointers
+    ]
+
+
+def _version(one: Version | None) -> dict[str, Any]:
+    metrics = {} if one is None else one.facts
     return {
-        "name": name,
-        "snapshot": target,
-        "rows": snapshot.get("rows"),
-        "newest": snapshot.get("watermark"),
-        "refreshed_at": last.get("at"),
-        "last_refresh": last.get("status"),
-        "reason": last.get("reason"),
-        "checks": checks.get("checks", 0),
-        "checks_failed": checks.get("failed", 0),
-        "quarantined": held.get("rows", 0),
-        "notices": notices.lines(notices.recorded(work.state, "dataset", name, recipe)),
-    }
-
-
-def _model(work: Workspace, environment: str, name: str, target: str | None) -> dict[str, Any]:
-    version: Row = next(iter(work.state.read("version", model=name, version=int(target or 0))), {})
-    metrics = json.loads(str(version.get("metrics") or "{}"))
-    gate: Row = next(iter(work.state.read("gates_of", model=name, limit=1)), {})
-    looks = work.state.read("quality_of", environment=environment, model=name, limit=1)
-    look: Row = looks[0] if looks else {}
-    judged = f"{gate['outcome']!s} (version {gate['candidate']!s})" if gate else None
-    return {
-        "name": name,
-        "version": version.get("version"),
-        "engine": version.get("engine"),
-        "digest": version.get("digest"),
+        **{k: getattr(one, k, None) for k in ("version", "engine", "digest")},
         "metric": metrics.get("metric"),
         "value": metrics.get("value"),
-        "trained_at": version.get("created_at"),
-        "rows": version.get("rows"),
-        "drift": look.get("drift"),
-        "quality": look.get("value"),
-        "left_out": look.get("left_out"),
-        "without_key": look.get("without_key"),
-        "gaps": look.get("gaps"),
-        "looked_at": look.get("at"),
-        "last_gate": judged,
-        "last_gate_reason": gate.get("reason"),
-        "notices": notices.lines(notices.recorded(work.state, "model", name, str(target))),
+        "trained_at": None if one is None else show_instant(one.created_at),
+        "rows": None if one is None else one.rows,
     }
 
 
-def _endpoint(work: Workspace, environment: str, name: str, target: str | None) -> dict[str, Any]:
-    found = work.state.read("revision", environment=environment, endpoint=name, revision=int(target or 0))
-    row: Row = found[0] if found else {}
-    return {"name": name} | {
-        k: row.get(k) for k in ("model", "revision", "version", "stage", "previous", "counts", "reason")
-    }
-
-
-def _node(row: Row, generation: int) -> dict[str, Any]:
+def _looked(one: Looked | None) -> dict[str, Any]:
     return {
-        "name": row["name"],
-        "url": row["url"],
-        "pid": row["pid"],
-        "generation": row["generation"],
-        "behind": generation - int(row["generation"] or 0),
-        "alive": _alive(int(row["pid"] or 0)),
-        "seen_at": row["seen_at"],
-        "reconciled_at": row["reconciled_at"],
+        "drift": None if one is None else one.drift,
+        "quality": None if one is None else one.value,
+        **{k: getattr(one, k, None) for k in ("left_out", "without_key", "gaps")},
+        "looked_at": None if one is None else show_instant(one.at),
+    }
+
+
+def _judged(one: Gate | None) -> dict[str, Any]:
+    return {
+        "last_gate": None if one is None else f"{one.outcome} (version {one.candidate})",
+        "last_gate_reason": None if one is None else one.reason,
+    }
+
+
+def _endpoints(reader: Reader, environment: str, pointers: Sequence[Pointer]) -> list[dict[str, Any]]:
+    current = endpoints.current(reader, environment)
+    names = ("model", "revision", "version", "stage", "previous", "counts", "reason")
+    return [{"name": p.name, **{n: getattr(current.get(p.name), n, None) for n in names}} for p in pointers]
+
+
+def _node(one: Node, generation: int) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "url": one.url,
+        "pid": one.pid,
+        "generation": one.generation,
+        "behind": generation - one.generation,
+        "alive": _alive(one.pid),
+        "seen_at": show_instant(one.seen_at),
+        "reconciled_at": _shown(one.reconciled_at),
     }
 
 

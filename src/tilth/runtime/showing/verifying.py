@@ -6,7 +6,6 @@ at the same content a slice at a time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,12 +13,14 @@ from typing import TypeVar
 
 from tilth.core.errors import DamagedError, StateChangedError, TilthError
 from tilth.core.sizes import show_size
+from tilth.core.time import Instant
 from tilth.ml.data.identity import ID_BYTES
 from tilth.plan.snapshot import Pointer
 from tilth.ports.progress import Progress, Silent
-from tilth.ports.state import Row
-from tilth.runtime.record import generations
-from tilth.runtime.workspace import Workspace, read_manifest, verified
+from tilth.runtime.loading import verified
+from tilth.runtime.record import audit, environments, refreshes, snapshots, versions
+from tilth.runtime.record.versions import Version
+from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
 
 T = TypeVar("T")
@@ -48,8 +49,8 @@ class Item:
     owner: str  # what it belongs to, in words
     mend: str  # what to do when it is not whole
     bytes: int
-    since: str  # the instant it was made
-    version: Row | None = None
+    since: Instant  # when it was made
+    version: Version | None = None
 
 
 NOTHING: tuple[Item, ...] = ()
@@ -132,40 +133,38 @@ def _named(item: Item, error: TilthError) -> TilthError:
 
 
 def _snapshots(work: Workspace) -> Iterator[Item]:
-    for row in work.state.read("snapshots"):
-        manifest = read_manifest(dict(work.state.read("snapshot", id=str(row["id"]))[0]))
+    for kept in snapshots.all_of(work.state):
+        manifest = kept.manifest
         mend = f'Run: tilth sql "REFRESH DATASET {manifest.dataset}"   or: tilth restore FILE'
         for part in manifest.parts:
-            owner = f"dataset {manifest.dataset}, snapshot {str(row['id'])[:12]}"
-            at = str(row["created_at"])
+            owner = f"dataset {manifest.dataset}, snapshot {kept.id[:12]}"
+            at = kept.created_at
             yield Item(BLOB, part.blob, owner, mend, part.bytes, at)
             if part.ids is not None:
                 yield Item(BLOB, part.ids, owner, mend, ID_BYTES * part.rows, at)
 
 
 def _quarantined(work: Workspace) -> Iterator[Item]:
-    for row in work.state.read("quarantine"):
-        owner = f"rows of dataset {row['dataset']!s} in quarantine"
-        yield Item(BLOB, str(row["blob"]), owner, RESTORE, int(row["bytes"] or 0), str(row["at"]))
+    for held in refreshes.quarantine(work.state):
+        owner = f"rows of dataset {held.dataset} in quarantine"
+        yield Item(BLOB, held.blob, owner, RESTORE, held.bytes, held.at)
 
 
 def _versions(work: Workspace) -> Iterator[Item]:
     sizes = dict(work.bundles.digests())
-    for row in work.state.read("versions"):
-        if row["status"] == "removed" or row.get("removed_at") is not None:
+    for one in versions.all_of(work.state):
+        if one.status == "removed" or one.removed_at is not None:
             continue
-        digest, model = str(row["digest"]), str(row["model"])
-        mend = f'Run: tilth restore FILE   or: tilth sql "RETRAIN MODEL {model}"'
-        owner = f"model {model}, version {row['version']!s}"
-        yield Item(BUNDLE, digest, owner, mend, sizes.get(digest, 0), str(row["created_at"]), row)
+        mend = f'Run: tilth restore FILE   or: tilth sql "RETRAIN MODEL {one.model}"'
+        owner = f"model {one.model}, version {one.version}"
+        yield Item(BUNDLE, one.digest, owner, mend, sizes.get(one.digest, 0), one.created_at, one)
 
 
 def _pointers(work: Workspace, found: list[TilthError]) -> int:
     """How many pointers all environments have; what is wrong with one of them is added to what was found."""
     count = 0
-    for row in work.state.read("environments"):
-        name = str(row["name"])
-        number, pointers = _try(partial(generations.pointers_of, work.state, name), found, NOWHERE)
+    for name in environments.names(work.state):
+        number, pointers = _try(partial(environments.pointers_of, work.state, name), found, NOWHERE)
         if number:
             _try(partial(_audited, work, name, number), found, None)
         count += len(pointers)
@@ -181,18 +180,16 @@ def _pointers(work: Workspace, found: list[TilthError]) -> int:
 
 def _exists(work: Workspace, kind: Kind, name: str, target: str) -> bool:
     if kind is Kind.DATASET:
-        return bool(work.state.read("snapshot", id=target))
+        return snapshots.get(work.state, target) is not None
     if kind is Kind.MODEL:
-        return bool(work.state.read("version", model=name, version=int(target)))
+        return versions.get(work.state, name, int(target)) is not None
     return True
 
 
 def _audited(work: Workspace, environment: str, number: int) -> None:
     """The current generation is the one that the audit chain recorded last: its digest cannot be made to fit by hand."""
-    said = work.state.read("audit_of_generation", subject=environment)
-    detail = json.loads(str(said[0]["detail"])) if said else {}
-    row = work.state.read("generation", environment=environment, number=number)[0]
-    if (detail.get("generation"), detail.get("digest")) != (number, row["digest"]):
+    have = environments.generation(work.state, environment, number)
+    if have is None or audit.published(work.state, environment) != (number, have.digest):
         raise StateChangedError(
             f"Generation {number} of `{environment}` is not the one that the audit chain recorded: the state file was edited.",
             hint=f"Run ROLLBACK ENVIRONMENT {environment}, or: tilth restore FILE",

@@ -52,7 +52,7 @@ SELECT d.text FROM pointers p JOIN definitions d ON d.digest = p.definition
 WHERE p.kind = :kind AND p.name = :name AND p.recipe = :recipe LIMIT 1;
 
 -- name: all_targets
-SELECT DISTINCT environment, generation, kind, name, target FROM pointers WHERE target IS NOT NULL;
+SELECT DISTINCT name, target FROM pointers WHERE kind = :kind AND target IS NOT NULL;
 
 -- name: forget_generation_pointers
 DELETE FROM pointers WHERE environment = :environment AND generation = :generation;
@@ -72,12 +72,29 @@ UPDATE snapshots SET bytes = :bytes, manifest = :manifest WHERE id = :id;
 SELECT * FROM snapshots WHERE id = :id;
 
 -- name: snapshots
-SELECT id, dataset, recipe, rows, bytes, watermark, manifest, created_at FROM snapshots ORDER BY created_at;
+SELECT * FROM snapshots ORDER BY created_at;
 
--- name: latest_snapshots
-SELECT r.dataset, r.recipe, r.snapshot, r.at AS refreshed_at, r.tokens, s.rows, s.watermark
-FROM refreshes r JOIN snapshots s ON s.id = r.snapshot
-WHERE r.id IN (SELECT max(id) FROM refreshes WHERE status = 'published' GROUP BY recipe);
+-- name: snapshot_ids
+SELECT id FROM snapshots ORDER BY created_at;
+
+-- name: current_snapshots
+SELECT p.name AS pointed, s.* FROM environments e
+JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'dataset'
+JOIN snapshots s ON s.id = p.target
+WHERE e.name = :environment;
+
+-- name: snapshots_to_plan
+-- The newest snapshot of each recipe, and when its dataset was last seen through: a refresh that failed is tried again.
+WITH RECURSIVE made (recipe) AS (
+    SELECT min(recipe) FROM refreshes
+    UNION ALL SELECT (SELECT min(recipe) FROM refreshes WHERE recipe > made.recipe) FROM made WHERE made.recipe IS NOT NULL
+), newest AS (
+    SELECT (SELECT id FROM refreshes r WHERE r.recipe = made.recipe AND status = 'published' ORDER BY id DESC LIMIT 1) AS published,
+           (SELECT id FROM refreshes r WHERE r.recipe = made.recipe AND status <> 'failed' ORDER BY id DESC LIMIT 1) AS ended
+    FROM made
+)
+SELECT r.recipe, r.snapshot, r.at AS refreshed_at, e.at AS attempted_at, s.rows
+FROM newest n JOIN refreshes r ON r.id = n.published JOIN refreshes e ON e.id = n.ended JOIN snapshots s ON s.id = r.snapshot;
 
 -- name: forget_snapshot
 DELETE FROM snapshots WHERE id = :id;
@@ -88,21 +105,35 @@ VALUES (:dataset, :recipe, :snapshot, :rows_read, :rows_quarantined, :tokens, :s
 RETURNING id;
 
 -- name: last_attempts
-SELECT dataset, recipe, status, reason, tokens, at FROM refreshes
-WHERE id IN (SELECT max(id) FROM refreshes GROUP BY recipe);
+WITH RECURSIVE made (recipe) AS (
+    SELECT min(recipe) FROM refreshes
+    UNION ALL SELECT (SELECT min(recipe) FROM refreshes WHERE recipe > made.recipe) FROM made WHERE made.recipe IS NOT NULL
+)
+SELECT r.recipe, r.status, r.reason, r.at
+FROM made JOIN refreshes r ON r.id = (SELECT max(id) FROM refreshes l WHERE l.recipe = made.recipe);
 
 -- name: last_outcomes
 -- Of refreshes that saw the data through: one that failed on the way is to be tried again.
-SELECT dataset, recipe, status, tokens, at FROM refreshes
-WHERE id IN (SELECT max(id) FROM refreshes WHERE status <> 'failed' GROUP BY recipe);
+WITH RECURSIVE made (recipe) AS (
+    SELECT min(recipe) FROM refreshes
+    UNION ALL SELECT (SELECT min(recipe) FROM refreshes WHERE recipe > made.recipe) FROM made WHERE made.recipe IS NOT NULL
+)
+SELECT r.recipe, r.tokens
+FROM made JOIN refreshes r ON r.id = (
+    SELECT id FROM refreshes l WHERE l.recipe = made.recipe AND l.status <> 'failed' ORDER BY id DESC LIMIT 1);
 
 -- name: add_check_result
 INSERT INTO check_results (refresh, dataset, "check", kind, on_fail, passed, failed, rows, observed, at)
 VALUES (:refresh, :dataset, :check, :kind, :on_fail, :passed, :failed, :rows, :observed, :at);
 
 -- name: last_checks
-SELECT c.dataset, sum(1 - c.passed) AS failed, count(*) AS checks FROM check_results c
-WHERE c.refresh IN (SELECT max(id) FROM refreshes GROUP BY recipe) GROUP BY c.dataset;
+WITH RECURSIVE made (recipe) AS (
+    SELECT min(recipe) FROM refreshes
+    UNION ALL SELECT (SELECT min(recipe) FROM refreshes WHERE recipe > made.recipe) FROM made WHERE made.recipe IS NOT NULL
+)
+SELECT c.dataset, sum(1 - c.passed) AS failed, count(*) AS checks
+FROM made JOIN check_results c ON c.refresh = (SELECT max(id) FROM refreshes l WHERE l.recipe = made.recipe)
+GROUP BY c.dataset;
 
 -- name: quarantined
 SELECT dataset, sum(rows) AS rows FROM quarantine GROUP BY dataset;
@@ -135,6 +166,46 @@ SELECT * FROM versions WHERE model = :model AND version = :version;
 -- name: versions
 SELECT * FROM versions ORDER BY model, version;
 
+-- name: last_versions
+SELECT * FROM versions ORDER BY model DESC, version DESC LIMIT :limit;
+
+-- name: version_numbers
+SELECT version FROM versions WHERE model = :model ORDER BY version;
+
+-- name: candidates
+SELECT * FROM versions WHERE model = :model AND status = 'candidate' AND snapshot = :snapshot ORDER BY version;
+
+-- name: current_versions
+SELECT v.* FROM environments e
+JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'model'
+JOIN versions v ON v.model = p.name AND v.version = CAST(p.target AS INTEGER)
+WHERE e.name = :environment;
+
+-- name: versions_to_plan
+-- Of each recipe the newest of each status and the one made last, and what the environment points at.
+WITH RECURSIVE kinds (model, recipe, status) AS (
+    SELECT * FROM (SELECT model, recipe, status FROM versions ORDER BY model, recipe, status LIMIT 1)
+    UNION ALL
+    SELECT n.model, n.recipe, n.status FROM kinds k JOIN versions n ON (n.model, n.version) = (
+        SELECT v.model, v.version FROM versions v WHERE (v.model, v.recipe, v.status) > (k.model, k.recipe, k.status)
+        ORDER BY v.model, v.recipe, v.status LIMIT 1)
+), wanted (model, version) AS (
+    SELECT v.model, v.version FROM kinds k
+    JOIN versions v ON v.model = k.model AND v.recipe = k.recipe AND v.status = k.status AND v.version >= coalesce((
+        SELECT n.version FROM versions n WHERE n.model = k.model AND n.recipe = k.recipe AND n.status = k.status
+        ORDER BY n.version DESC LIMIT 1 OFFSET :most - 1), 0)
+    UNION
+    SELECT model, version FROM (SELECT model, version, max(created_at) FROM versions GROUP BY model, recipe)
+    UNION
+    SELECT p.name, CAST(p.target AS INTEGER) FROM environments e
+    JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'model'
+    WHERE e.name = :environment AND p.target IS NOT NULL
+)
+SELECT v.model, v.version, v.recipe, v.snapshot, v.status, v.created_at, v.rows, v.engine, v.learning,
+       (SELECT rule FROM gates g WHERE g.model = v.model AND g.candidate = v.version ORDER BY g.id DESC LIMIT 1) AS rule
+FROM wanted w JOIN versions v ON v.model = w.model AND v.version = w.version
+ORDER BY v.model, v.version;
+
 -- name: add_gate
 INSERT INTO gates (model, candidate, champion, environment, rule, metric, outcome, reason, candidate_metric, champion_metric,
                    baseline_metric, delta, lower, upper, confidence, spent, detectable, rows, blocks, holdout, uses, at)
@@ -152,9 +223,12 @@ WHERE g.model = :model AND g.champion IS NOT NULL AND g.lower IS NOT NULL ORDER 
 -- name: gate_of
 SELECT * FROM gates WHERE model = :model AND candidate = :candidate ORDER BY id DESC LIMIT 1;
 
--- name: last_rules
--- What was asked of each version when it was judged last.
-SELECT model, candidate, rule FROM gates WHERE id IN (SELECT max(id) FROM gates GROUP BY model, candidate);
+-- name: newest_gates
+-- The last gate of each model that the environment points at, whatever version and environment it was about.
+SELECT g.* FROM environments e
+JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'model'
+JOIN gates g ON g.id = (SELECT max(id) FROM gates l WHERE l.model = p.name)
+WHERE e.name = :environment;
 
 -- name: gates_of
 SELECT * FROM gates WHERE model = :model ORDER BY id DESC LIMIT :limit;
@@ -169,6 +243,12 @@ VALUES (:endpoint, :revision, :environment, :model, :version, :previous, :stage,
 -- name: set_revision
 UPDATE revisions SET stage = :stage, counts = :counts, reason = :reason, decided_at = :at
 WHERE environment = :environment AND endpoint = :endpoint AND revision = :revision;
+
+-- name: current_revisions
+SELECT r.* FROM environments e
+JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'endpoint'
+JOIN revisions r ON r.environment = e.name AND r.endpoint = p.name AND r.revision = CAST(p.target AS INTEGER)
+WHERE e.name = :environment;
 
 -- name: latest_revisions
 SELECT * FROM revisions r WHERE environment = :environment
@@ -190,8 +270,30 @@ INSERT INTO quality (model, version, environment, drift, prediction_drift, metri
 VALUES (:model, :version, :environment, :drift, :prediction_drift, :metric, :value, :outcomes, :predictions, :new_rows,
         :left_out, :without_key, :gaps, :window_start, :window_end, :at);
 
--- name: recent_quality
-SELECT * FROM quality WHERE environment = :environment AND at >= :since ORDER BY at;
+-- name: newest_quality
+-- The newest look at each model.
+WITH RECURSIVE seen (model) AS (
+    SELECT min(model) FROM quality WHERE environment = :environment
+    UNION ALL SELECT (SELECT min(model) FROM quality WHERE environment = :environment AND model > seen.model)
+    FROM seen WHERE seen.model IS NOT NULL
+)
+SELECT q.* FROM seen JOIN quality q ON q.rowid = (
+    SELECT rowid FROM quality n WHERE n.environment = :environment AND n.model = seen.model ORDER BY n.at DESC LIMIT 1);
+
+-- name: looks_to_plan
+-- The newest looks at each model, oldest first, with those of the same instant as the oldest of them.
+WITH RECURSIVE seen (model) AS (
+    SELECT min(model) FROM quality WHERE environment = :environment
+    UNION ALL SELECT (SELECT min(model) FROM quality WHERE environment = :environment AND model > seen.model)
+    FROM seen WHERE seen.model IS NOT NULL
+), since (model, at) AS (
+    SELECT model, coalesce((SELECT at FROM quality n WHERE n.environment = :environment AND n.model = seen.model
+                            ORDER BY n.at DESC LIMIT 1 OFFSET :most - 1), '')
+    FROM seen WHERE model IS NOT NULL
+)
+SELECT q.model, q.at, q.drift, q.prediction_drift, q.value, q.new_rows
+FROM since s JOIN quality q ON q.environment = :environment AND q.model = s.model AND q.at >= s.at
+ORDER BY q.environment, q.model, q.at;
 
 -- name: quality_of
 SELECT * FROM quality WHERE environment = :environment AND model = :model ORDER BY at DESC LIMIT :limit;
@@ -281,6 +383,14 @@ SELECT detail FROM audit WHERE subject = :subject AND verb = 'check' ORDER BY se
 -- name: notices_of
 SELECT kind, place, column_name, text, option, at FROM notices
 WHERE resource = :resource AND name = :name AND made = :made ORDER BY rowid;
+
+-- name: current_notices
+-- Of what the environment points at: of a dataset those of its recipe, of a model those of its version.
+SELECT n.resource, n.name, n.kind, n.place, n.column_name, n.text, n.option FROM environments e
+JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind IN ('dataset', 'model')
+JOIN notices n ON n.resource = p.kind AND n.name = p.name
+     AND n.made = CASE p.kind WHEN 'dataset' THEN p.recipe ELSE p.target END
+WHERE e.name = :environment ORDER BY n.rowid;
 
 -- name: forget_notices
 DELETE FROM notices WHERE resource = :resource AND name = :name AND made = :made;

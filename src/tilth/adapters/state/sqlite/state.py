@@ -13,7 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import cache
 from importlib import resources
 
@@ -29,7 +29,8 @@ from tilth.core.errors import (
     UnknownNameError,
 )
 from tilth.core.names import did_you_mean, quoted
-from tilth.ports.state import Cell, Row
+from tilth.core.principals import Principal
+from tilth.ports.state import Cell, Reader, Row
 
 PATIENCE = 10.0  # seconds to wait for another program's lock
 HEADED = 3  # the first schema whose chain has a head as soon as it has a row
@@ -94,7 +95,8 @@ class _Connection(sqlite3.Connection):
 
 
 class SqliteState:
-    """The `State` port over one file (or `:memory:`). Thread-safe: one connection a thread.
+    """The `State` port over one file, or in memory. Thread-safe: a file has two connections a thread, one of them for
+    moments (`reading`); in memory there is one for all, and threads take turns.
 
     `trusted`: open it whatever the head says, to give it a new one.
     """
@@ -159,25 +161,58 @@ class SqliteState:
         return have
 
     def close(self) -> None:
-        """Close this thread's connection."""
-        db = self._one or getattr(self._local, "db", None)
-        if db is not None:
-            db.close()
-            self._local.db = None
+        """Close this thread's connections."""
+        for db in (self._one, getattr(self._local, "db", None), getattr(self._local, "moments", None)):
+            if db is not None:
+                db.close()
+        self._local.db = self._local.moments = None
 
     def read(self, query: str, **parameters: Cell) -> tuple[Row, ...]:
-        with _storage(self._path):
+        with _storage(self._path), self._turn():
             return _rows(_run(self._db(), query, parameters))
 
+    def _turn(self) -> AbstractContextManager[object]:
+        """In memory: while no other thread changes or reads; of a file SQLite itself sees to that."""
+        return nullcontext() if self._one is None else self._write_lock
+
     @contextmanager
-    def change(self, actor: str, at: str, *, keyless: bool = False) -> Iterator[SqliteChange]:
+    def reading(self) -> Iterator[Reader]:
+        if self._one is not None:
+            with self._write_lock:
+                yield self
+            return
+        open_one: SqliteMoment | None = getattr(self._local, "moment", None)
+        if open_one is not None:
+            yield open_one
+            return
+        with _storage(self._path):
+            db = self._moments()
+            db.execute("BEGIN")
+            try:
+                db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # from here on the moment stands
+                self._local.moment = SqliteMoment(db, self._path)
+                yield self._local.moment
+            finally:
+                self._local.moment = None
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+
+    def _moments(self) -> sqlite3.Connection:
+        """The connection of this thread for moments."""
+        if getattr(self._local, "moments", None) is None:
+            self._local.moments = self._open()
+        found: sqlite3.Connection = self._local.moments
+        return found
+
+    @contextmanager
+    def change(self, by: Principal, at: str, *, keyless: bool = False) -> Iterator[SqliteChange]:
         with self._write_lock, _storage(self._path):
             db = self._db()
             db.execute("BEGIN IMMEDIATE")
             try:
                 if self._head is not None:
                     self._head.before(self._end(), self._hash, keyless=keyless)
-                change = SqliteChange(db, actor, at)
+                change = SqliteChange(db, by, at)
                 yield change
                 if not change.audited:
                     raise RuntimeError("a change of state without an audit row")
@@ -263,11 +298,22 @@ class SqliteState:
         return count
 
 
+class SqliteMoment:
+    """An open read transaction of `SqliteState`."""
+
+    def __init__(self, db: sqlite3.Connection, path: str) -> None:
+        self._db, self._path = db, path
+
+    def read(self, query: str, **parameters: Cell) -> tuple[Row, ...]:
+        with _storage(self._path):
+            return _rows(_run(self._db, query, parameters))
+
+
 class SqliteChange:
     """An open transaction of `SqliteState`."""
 
-    def __init__(self, db: sqlite3.Connection, actor: str, at: str) -> None:
-        self._db, self._actor, self._at = db, actor, at
+    def __init__(self, db: sqlite3.Connection, by: Principal, at: str) -> None:
+        self._db, self.by, self._at = db, by, at
         self.audited = 0
 
     def read(self, query: str, **parameters: Cell) -> tuple[Row, ...]:
@@ -288,7 +334,7 @@ class SqliteChange:
         row: dict[str, Cell] = {
             "sequence": int(tail[0]["sequence"] or 0) + 1 if tail else 1,
             "at": self._at,
-            "actor": self._actor,
+            "actor": self.by.text,
             "verb": verb,
             "subject": subject,
             "detail": canonical(detail).decode(),
@@ -364,6 +410,11 @@ def _explain(error: sqlite3.Error, path: str) -> TilthError:
         f"The state refused a change: {text}.",
         hint="Nothing was changed. tilth did not foresee this: please report it with this line.",
     )
+
+
+def memory() -> SqliteState:
+    """A state that ends with the process, for tests of what is above the port."""
+    return SqliteState(":memory:")
 
 
 def open_state(url: str, home: str, keys_of: Callable[[], Keys], *, trusted: bool = False) -> SqliteState:

@@ -1,0 +1,34 @@
+"""How every part gets a model: verified, tried in a jail at least once (`members`), and loaded from the bytes that were verified."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tilth.ml.bundles.provenance import Subject
+from tilth.ml.bundles.signing import Verified, verify
+from tilth.ports import registry
+from tilth.runtime.members import require_checked
+from tilth.runtime.record import versions
+from tilth.runtime.record.versions import Version
+from tilth.runtime.workspace import Workspace
+
+if TYPE_CHECKING:
+    from tilth.ml.model.predictor import Predictor
+
+
+def version_of(work: Workspace, model: str, version: int, threads: int | None = None) -> Predictor:
+    """The version, verified and loaded; TamperError when its bundle is not the one that was sealed for it."""
+    from tilth.ml.model.predictor import Predictor
+
+    found = verified(work, versions.require(work.state, model, version))
+    require_checked(work, found)
+    return Predictor.load(
+        found.files, lambda name: registry.load("tilth.scorers", name), version, found.digest, threads
+    )
+
+
+def verified(work: Workspace, one: Version) -> Verified:
+    """The bundle of a version: its bytes, found to be what was signed for exactly this one."""
+    subject = Subject(one.model, one.version, one.recipe, one.snapshot)
+    return verify(Path(work.bundles.path(one.digest)), subject, work.keys, one.digest)

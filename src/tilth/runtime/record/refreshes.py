@@ -1,0 +1,129 @@
+"""Refreshes of datasets: what became of each, what its checks said, and the rows that they held back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from tilth.core.time import Instant, show_instant
+from tilth.ports.snapshots import CheckResult
+from tilth.runtime.record.rows import Change, Reader, Row, decoded, instant, text, text_or_none, whole
+
+PUBLISHED, STOPPED, FAILED = "published", "stopped", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """One refresh of a dataset. `tokens` stand for the content of the source tables that it saw."""
+
+    dataset: str
+    recipe: str
+    status: str
+    at: Instant
+    tokens: Mapping[str, str]
+    snapshot: str | None = None
+    rows_read: int = 0
+    rows_quarantined: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of the last refresh of a recipe."""
+
+    status: str
+    reason: str | None
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The checks of a dataset's last refresh: how many, and how many did not hold."""
+
+    count: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A file of rows that a refresh held back."""
+
+    refresh: int
+    dataset: str
+    blob: str
+    rows: int
+    bytes: int
+    at: Instant
+
+
+def add(change: Change, one: Refresh, results: Iterable[CheckResult]) -> int:
+    """The refresh with its checks; its number."""
+    at = show_instant(one.at)
+    number = change.insert(
+        "add_refresh", dataset=one.dataset, recipe=one.recipe, snapshot=one.snapshot, rows_read=one.rows_read,
+        rows_quarantined=one.rows_quarantined, tokens=json.dumps(dict(one.tokens)), status=one.status,
+        reason=one.reason, at=at,
+    )  # fmt: skip
+    for r in results:
+        change.write(
+            "add_check_result", refresh=number, dataset=one.dataset, check=r.check, kind=r.kind, on_fail=r.on_fail,
+            passed=int(r.passed), failed=r.failed, rows=r.rows, observed=r.observed, at=at,
+        )  # fmt: skip
+    return number
+
+
+def last_tokens(reader: Reader) -> Mapping[str, Mapping[str, str]]:
+    """By recipe, what its last refresh saw that saw the data through: published, or stopped by a check."""
+    return {text(r, "recipe"): decoded(text(r, "tokens")) for r in reader.read("last_outcomes")}
+
+
+def last_attempts(reader: Reader) -> Mapping[str, Attempt]:
+    """By recipe, what became of its last refresh."""
+    return {
+        text(r, "recipe"): Attempt(text(r, "status"), text_or_none(r, "reason"), instant(r, "at"))
+        for r in reader.read("last_attempts")
+    }
+
+
+def last_checks(reader: Reader) -> Mapping[str, Checks]:
+    """By dataset, the checks of its last refresh."""
+    return {
+        text(r, "dataset"): Checks(whole(r, "checks"), whole(r, "failed")) for r in reader.read("last_checks")
+    }
+
+
+def quarantine(reader: Reader) -> tuple[Quarantined, ...]:
+    """Every file of rows that are held back."""
+    return tuple(map(_quarantined, reader.read("quarantine")))
+
+
+def rows_held(reader: Reader) -> Mapping[str, int]:
+    """By dataset, how many rows are held back."""
+    return {text(r, "dataset"): whole(r, "rows") for r in reader.read("quarantined")}
+
+
+def hold(change: Change, one: Quarantined) -> None:
+    """Keep a file of rows that were held back, unless the same rows were held back before."""
+    if any(q.dataset == one.dataset and q.blob == one.blob for q in quarantine(change)):
+        return
+    change.write(
+        "add_quarantine", refresh=one.refresh, dataset=one.dataset, blob=one.blob, rows=one.rows, bytes=one.bytes,
+        at=show_instant(one.at),
+    )  # fmt: skip
+
+
+def release(change: Change, one: Quarantined) -> None:
+    """Forget a file of rows that were held back."""
+    change.write("forget_quarantine", refresh=one.refresh, blob=one.blob)
+
+
+def _quarantined(row: Row) -> Quarantined:
+    return Quarantined(
+        whole(row, "refresh"),
+        text(row, "dataset"),
+        text(row, "blob"),
+        whole(row, "rows"),
+        whole(row, "bytes"),
+        instant(row, "at"),
+    )

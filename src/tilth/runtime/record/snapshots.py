@@ -1,0 +1,109 @@
+"""Published snapshots with their manifests. When and how they were refreshed is in `refreshes`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tilth.core.errors import UnknownNameError
+from tilth.core.names import did_you_mean
+from tilth.core.schema import Schema
+from tilth.core.time import Instant, show_instant
+from tilth.ports.snapshots import Manifest, Part
+from tilth.runtime.record.rows import Change, Reader, Row, decoded, instant, text, text_or_none, whole
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A published snapshot; `kept` is its manifest as JSON."""
+
+    id: str
+    dataset: str
+    recipe: str
+    rows: int
+    bytes: int
+    watermark: str | None
+    kept: str
+    created_at: Instant
+
+    @property
+    def manifest(self) -> Manifest:
+        """Its schema and parts."""
+        kept = decoded(self.kept)
+        parent = None if kept.get("parent") is None else str(kept["parent"])
+        parts = tuple(Part(**part) for part in kept["parts"])
+        return Manifest(
+            self.dataset, self.recipe, Schema.from_plain(kept["schema"]), parts, self.watermark, parent
+        )
+
+
+def get(reader: Reader, snapshot: str) -> Snapshot | None:
+    """The snapshot of that id; None when it is not (or no longer) there."""
+    found = reader.read("snapshot", id=snapshot)
+    return _snapshot(found[0]) if found else None
+
+
+def manifest_of(reader: Reader, snapshot: str) -> Manifest:
+    """A snapshot's manifest; UnknownNameError when it is not (or no longer) there."""
+    found = get(reader, snapshot)
+    if found is None:
+        hint = did_you_mean(snapshot, ids(reader), "snapshots")
+        raise UnknownNameError(f"There is no snapshot `{snapshot}`.", hint=hint)
+    return found.manifest
+
+
+def all_of(reader: Reader) -> tuple[Snapshot, ...]:
+    """Every snapshot, the oldest first."""
+    return tuple(map(_snapshot, reader.read("snapshots")))
+
+
+def current(reader: Reader, environment: str) -> Mapping[str, Snapshot]:
+    """The snapshot that each dataset's pointer names now, by dataset."""
+    return {
+        text(r, "pointed"): _snapshot(r) for r in reader.read("current_snapshots", environment=environment)
+    }
+
+
+def ids(reader: Reader) -> tuple[str, ...]:
+    """The ids of all snapshots, the oldest first."""
+    return tuple(text(r, "id") for r in reader.read("snapshot_ids"))
+
+
+def add(change: Change, manifest: Manifest, at: Instant) -> None:
+    """Publish it; the same content is kept once."""
+    change.write(
+        "add_snapshot", id=manifest.id, dataset=manifest.dataset, recipe=manifest.recipe, parent=manifest.parent,
+        rows=manifest.rows, bytes=manifest.bytes, watermark=manifest.watermark, manifest=_kept(manifest),
+        at=show_instant(at),
+    )  # fmt: skip
+
+
+def mend(change: Change, manifest: Manifest) -> None:
+    """Give a snapshot other files of the same content."""
+    change.write("mend_snapshot", id=manifest.id, bytes=manifest.bytes, manifest=_kept(manifest))
+
+
+def forget(change: Change, snapshot: str) -> None:
+    """Remove its row; its files go with the next sweep."""
+    change.write("forget_snapshot", id=snapshot)
+
+
+def _kept(manifest: Manifest) -> str:
+    """What of a manifest stands in the JSON column."""
+    names = ("blob", "content", "rows", "bytes", "event_min", "event_max", "ids")
+    parts = [{name: getattr(p, name) for name in names} for p in manifest.parts]
+    return json.dumps({"schema": manifest.schema.plain(), "parts": parts, "parent": manifest.parent})
+
+
+def _snapshot(row: Row) -> Snapshot:
+    return Snapshot(
+        text(row, "id"),
+        text(row, "dataset"),
+        text(row, "recipe"),
+        whole(row, "rows"),
+        whole(row, "bytes"),
+        text_or_none(row, "watermark"),
+        text(row, "manifest"),
+        instant(row, "created_at"),
+    )

@@ -1,0 +1,135 @@
+"""A workspace in memory for what decides on records: a state, files that are names, and a clock that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tilth.adapters.state.sqlite.state import memory
+from tilth.core.principals import person
+from tilth.core.schema import DataType, Field, Schema
+from tilth.core.time import show_instant
+from tilth.plan.snapshot import Pointer
+from tilth.ports.predictions import MemoryLog
+from tilth.ports.snapshots import Manifest, Part
+from tilth.runtime.moving.publishing import Move, publish
+from tilth.runtime.record import environments, evidence, snapshots, versions
+from tilth.runtime.record.evidence import Gate
+from tilth.runtime.record.versions import Version
+from tilth.runtime.workspace import Workspace
+from tilth.sql.language.statements import Kind
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+BY = person("test")
+
+
+@dataclass
+class Files:
+    """A store of files by digest, each of ten bytes."""
+
+    there: set[str] = field(default_factory=set)
+
+    def digests(self) -> Iterator[tuple[str, int]]:
+        return iter([(d, 10) for d in sorted(self.there)])
+
+    def delete(self, digest: str) -> int:
+        self.there.remove(digest)
+        return 10
+
+    def tidy(self) -> int:
+        return 0
+
+
+class Clock:
+    def now(self) -> datetime:
+        return NOW
+
+
+class Locks:
+    @contextmanager
+    def hold(self, name: str, wait: float = 0.0, *, shared: bool = False) -> Iterator[None]:
+        yield
+
+
+class Log(MemoryLog):
+    """Forgets nothing: there is nothing old."""
+
+    def forget(self, before: str) -> tuple[int, int]:
+        return 0, 0
+
+
+def workspace() -> Workspace:
+    none: Any = None
+    blobs, bundles, locks, log = (cast_any(x) for x in (Files(), Files(), Locks(), Log()))
+    return Workspace("", memory(), blobs, bundles, locks, none, Clock(), none, none, lambda: log)
+
+
+def cast_any(value: object) -> Any:
+    return value
+
+
+def manifest(n: int, dataset: str = "d") -> Manifest:
+    """A snapshot with one file of its own."""
+    schema = Schema((Field("a", DataType.INTEGER),))
+    return Manifest(dataset, "1:d", schema, (Part(f"blob{n}", f"content{n}", 1, 1),))
+
+
+def version(number: int, status: str = "promoted", made: datetime = NOW, **more: Any) -> Version:
+    said: dict[str, Any] = {
+        "model": "m", "version": number, "recipe": "1:m", "snapshot": manifest(number).id, "digest": f"bundle{number}",
+        "status": status, "engine": "linear", "learning": 1, "rows": 1, "tuned_until": None, "kept": "{}",
+        "reason": "new", "seconds": 0.0, "created_at": made,
+    }  # fmt: skip
+    return Version(**said | more)
+
+
+def remember(work: Workspace, *rows: Manifest | Version | Gate) -> None:
+    """Record these, with the files that they name."""
+    files: Any = work.blobs, work.bundles
+    with work.state.change(BY, show_instant(NOW)) as change:
+        for one in rows:
+            if isinstance(one, Manifest):
+                snapshots.add(change, one, NOW)
+                files[0].there |= {b for p in one.parts for b in p.blobs}
+            elif isinstance(one, Version):
+                versions.add(change, one)
+                files[1].there.add(one.digest)
+            else:
+                evidence.add(change, one, b"", "")
+        change.audit("record", "test", {})
+
+
+def gate(candidate: int, champion: int | None, outcome: str = "pass", **more: Any) -> Gate:
+    said: dict[str, Any] = {
+        "model": "m", "candidate": candidate, "champion": champion, "environment": "prod", "rule": "better",
+        "metric": "roc_auc", "outcome": outcome, "reason": "as the test says", "rows": 1, "blocks": 1, "holdout": "h",
+        "uses": 1, "at": NOW,
+    }  # fmt: skip
+    return Gate(**said | more)
+
+
+DATASET = Pointer(Kind.DATASET, "d", "1:d", None, "CREATE DATASET d AS SELECT 1 AS a")
+MODEL = Pointer(Kind.MODEL, "m", "1:m", None, "CREATE MODEL m PREDICT a FROM d")
+ENDPOINT = Pointer(Kind.ENDPOINT, "e", "1:e", None, "CREATE ENDPOINT e FOR MODEL m")
+
+
+def pointed(
+    model: int | None, dataset: int | None = None, endpoint: str | None = None
+) -> tuple[Pointer, ...]:
+    """A dataset and a model at these, and an endpoint with that ROLLOUT."""
+    out = [
+        Pointer(Kind.DATASET, "d", "1:d", None if dataset is None else manifest(dataset).id, DATASET.text),
+        Pointer(Kind.MODEL, "m", "1:m", None if model is None else str(model), MODEL.text),
+    ]
+    if endpoint is not None:
+        out.append(Pointer(Kind.ENDPOINT, "e", "1:e", None, f"{ENDPOINT.text}{endpoint}"))
+    return tuple(out)
+
+
+def published(work: Workspace, *pointers: Pointer, environment: str = "prod") -> int:
+    number = environments.current_number(work.state, environment)
+    return publish(work.state, Move(environment, number, "test", NOW), pointers, BY)
