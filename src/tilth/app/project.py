@@ -267,16 +267,17 @@ class Project:
             from tilth.adapters.files.blobs import FileBlobs
             from tilth.adapters.files.bundles import FileBundles
             from tilth.adapters.files.locks import FileLocks
-            from tilth.runtime.workers import LocalJobs
+            from tilth.adapters.jobs.local import LocalJobs
             from tilth.runtime.workspace import Workspace
 
+            blobs = FileBlobs(os.path.join(self.home, "blobs"))
             self._work = Workspace(
                 self.root,
                 self.state(),
-                FileBlobs(os.path.join(self.home, "blobs")),
+                blobs,
                 FileBundles(os.path.join(self.home, "bundles")),
                 FileLocks(self.home),
-                LocalJobs(folder=os.path.join(self.home, "bundles")),
+                LocalJobs(blobs, os.path.join(self.home, "bundles")),
                 self.clock,
                 cache(self._engine),
                 self._keys_once,

@@ -17,6 +17,7 @@ GROUPS = {
     "tilth.sources": "source engine",
     "tilth.learners": "learning engine",
     "tilth.scorers": "model format",
+    "tilth.tasks": "task of a job",
 }
 
 

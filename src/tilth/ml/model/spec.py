@@ -40,7 +40,7 @@ class TrainingSpec:
     cost_false_positive: float | None = None
     engine: str = "auto"
     estimator: str | None = None
-    estimators: str | None = None  # the project's folder of own estimators
+    estimators: str | None = None  # the folder of own estimators, where the training runs
     time_limit: float = 60.0
     seed: int = 7
     threads: int = 2

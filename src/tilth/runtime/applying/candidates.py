@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tilth.core.errors import TamperError, TilthError
 from tilth.core.schema import Schema
@@ -22,8 +22,9 @@ from tilth.ml.bundles.signing import seal
 from tilth.ml.data import snapshots
 from tilth.ml.data.identity import columns_of
 from tilth.ml.judging.split import BY_FOLDS
+from tilth.ml.learning import task
 from tilth.ml.model.spec import TrainingSpec
-from tilth.ports.jobs import Job
+from tilth.ports.jobs import Job, Output
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import Manifest
 from tilth.ports.state import Row
@@ -32,6 +33,7 @@ from tilth.resources.rules import USING_DEFAULTS, duration_of
 from tilth.runtime import members
 from tilth.runtime.applying import notices
 from tilth.runtime.applying.binding import slices_of
+from tilth.runtime.project import estimators
 from tilth.runtime.workspace import Workspace, version_row
 from tilth.sql.language.statements import CreateDataset, CreateModel
 
@@ -57,14 +59,16 @@ def train(
         return waiting
     declared = resource.as_(CreateModel)
     spec = spec_of(work, declared, data, manifest.schema, champion)
-    folder = work.bundles.scratch()
+    job, beside = _job(work, declared, spec, manifest)
     try:
-        facts = work.jobs.run(_job(work, declared, spec, manifest, folder), progress)
-        return _sealed(work, resource, manifest, folder, facts, reason, actor)
+        with snapshots.damage_told(manifest):  # nothing is learned from damaged bytes
+            output = work.jobs.run(job, progress, beside)
+        try:
+            return _sealed(work, resource, manifest, output, reason, actor)
+        finally:
+            shutil.rmtree(output.folder, ignore_errors=True)
     except TilthError as error:
         raise error.at(declared.targets[0].position) if declared.targets[0].position else error from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def spec_of(
@@ -79,7 +83,6 @@ def spec_of(
     objective: dict[str, Any] = dict(declared.objective.items)
     engine = str(using["engine"])
     delay, limit = duration_of(objective.get("label_delay")), duration_of(using["time_limit"])
-    estimators = os.path.join(work.root, "estimators")
     return TrainingSpec(
         model=declared.name,
         targets=named(tuple(t.column for t in declared.targets)),
@@ -96,7 +99,6 @@ def spec_of(
         cost_false_positive=objective.get("cost_false_positive"),
         engine=engine,
         estimator=using.get("estimator"),
-        estimators=estimators if "estimator" in using else None,
         time_limit=limit.total_seconds() if limit else 60.0,
         seed=int(using["seed"]),
         threads=int(using.get("threads") or min(os.cpu_count() or 1, MOST_THREADS)),
@@ -125,15 +127,15 @@ def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, A
     return tuple((name, value) for (prefix, name), value in found if prefix in (own, engine))
 
 
-def _job(work: Workspace, declared: CreateModel, spec: TrainingSpec, manifest: Manifest, folder: str) -> Job:
-    rows = snapshots.paths(manifest, work.blobs, whole=True)  # nothing is learned from damaged bytes
-    read = (*rows, *([spec.estimators] if spec.estimators and os.path.isdir(spec.estimators) else ()))
+def _job(
+    work: Workspace, declared: CreateModel, spec: TrainingSpec, manifest: Manifest
+) -> tuple[Job, dict[str, str]]:
+    """The training as a job, and where those of its files lie that are no blobs: own estimators."""
+    own = estimators.listed(os.path.join(work.root, estimators.FOLDER)) if spec.estimator else {}
+    inputs = task.inputs(manifest.parts, {name: digest for name, (_, digest) in own.items()})
     memory = _bytes(str(declared.using.get("memory", MEMORY)))
-    ids = [work.blobs.verified(p.ids) if p.ids else None for p in manifest.parts]
-    read = (*read, *(path for path in ids if path is not None))
-    return Job(
-        "train", {**spec.plain(), "rows": rows, "ids": ids}, read, folder, memory, spec.time_limit + GRACE
-    )
+    job = Job("train", spec.plain(), inputs, memory, spec.time_limit + GRACE)
+    return job, {digest: path for path, digest in own.values()}
 
 
 def _bytes(size: str) -> int:
@@ -151,25 +153,24 @@ def _sealed(
     work: Workspace,
     resource: Resource,
     manifest: Manifest,
-    folder: str,
-    facts: Mapping[str, Any],
+    output: Output,
     reason: str,
     actor: str,
 ) -> Row:
     """Try, number, sign and store the candidate. The lock keeps two environments from taking one number."""
-    model, at = resource.name, show_instant(work.clock.now())
+    model, at, facts = resource.name, show_instant(work.clock.now()), cast("Mapping[str, Any]", output.facts)
     said = {k: facts[k] for k in ("engine", "artifact", "rows", "tuned_until")}
-    checked = members.check(work, folder)
+    checked = members.check(work, output.folder, output.files)
     files = checked.pop("files")
     with work.locks.hold("versions", wait=60):
         number = int(work.state.read("next_version", model=model)[0]["version"] or 1)
         subject = Subject(model, number, resource.recipe, manifest.id)
-        sealed = seal(Path(folder), subject, work.keys, {**said, "checked": checked})
+        sealed = seal(Path(output.folder), subject, work.keys, {**said, "checked": checked})
         if dict(sealed.files) != files:
             raise TamperError(
                 "The model's files changed while they were tried.", hint="Run the command again."
             )
-        work.bundles.put(sealed.digest, folder)
+        work.bundles.put(sealed.digest, output.folder)
         with work.state.change(actor, at) as change:
             change.write(
                 "add_version",

@@ -31,6 +31,7 @@ from tilth.plan.actions import (
 from tilth.plan.alone import alone
 from tilth.plan.planner import plan as planned
 from tilth.plan.snapshot import Pointer
+from tilth.ports.jobs import Measured
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
@@ -41,7 +42,6 @@ from tilth.runtime.applying import binding, candidates, changes, collecting, gat
 from tilth.runtime.project import estimators
 from tilth.runtime.record import generations, runs
 from tilth.runtime.unforeseen import known
-from tilth.runtime.workers import Measured
 from tilth.runtime.workspace import Workspace, manifest_of, version_row
 from tilth.sql.language.statements import (
     CreateDataset,
