@@ -288,14 +288,15 @@ class Project:
         return self._work
 
     def _facts(self) -> Facts:
-        """Versions of engines, sources that are installed, hashes of own estimators; nothing of it is imported."""
+        """What engines say of themselves, sources that are installed, hashes of own estimators; no library is imported."""
+        from tilth.ports import registry
+        from tilth.ports.learning import engines
         from tilth.resources.compiler import Facts
         from tilth.runtime.project.estimators import FOLDER, hashes
         from tilth.runtime.project.recipe_1 import hashes_1
 
-        engines, sources = _installed()
         folder = os.path.join(self.root, FOLDER)
-        return Facts(engines, hashes(folder), sources, hashes_1(folder))
+        return Facts(engines(), hashes(folder), registry.names("tilth.sources"), hashes_1(folder))
 
     def _engine(self) -> QueryEngine:
         from tilth.adapters.engines.duckdb_engine import DuckDBEngine
@@ -325,11 +326,3 @@ class Project:
             self._state.close()
             self._state = None
         self._work = None
-
-
-@cache
-def _installed() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The engines of models and of sources, as this process finds them installed."""
-    from tilth.ports.registry import names
-
-    return ("auto", *names("tilth.learners")), names("tilth.sources")

@@ -26,6 +26,12 @@ def names(group: str) -> tuple[str, ...]:
     return tuple(sorted(_found(group)))
 
 
+def package(group: str, name: str) -> str:
+    """The package that offers it."""
+    point = _found(group).get(name)
+    return point.dist.name if point is not None and point.dist is not None else "an unknown package"
+
+
 @cache
 def load(group: str, name: str) -> Any:
     """What the entry point `name` of the group stands for (a class).
@@ -42,11 +48,11 @@ def load(group: str, name: str) -> Any:
     try:
         return point.load()
     except Exception as error:
-        package = point.dist.name if point.dist is not None else "an unknown package"
+        whose = package(group, name)
         raise MissingExtraError(
-            f"The {GROUPS.get(group, group)} `{name}` of the package {package} does not load: "
+            f"The {GROUPS.get(group, group)} `{name}` of the package {whose} does not load: "
             f"{type(error).__name__}: {error}",
-            hint=f"Install what it needs, or reinstall it: pip install --force-reinstall {package}",
+            hint=f"Install what it needs, or reinstall it: pip install --force-reinstall {whose}",
         ) from error
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tilth.core.canonical import RECIPE, fingerprint, plain
+from tilth.core.engines import Engine
 from tilth.core.errors import Position, ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.resources import rules
@@ -46,7 +47,7 @@ class Facts:
     An empty `engines` or `sources` means that they are not known, and then names of engines are not checked.
     """
 
-    engines: tuple[str, ...] = ()
+    engines: tuple[Engine, ...] = ()
     code: Mapping[str, str] = field(
         default_factory=dict
     )  # 'module:function' or 'module' -> hash of its content

@@ -2,11 +2,12 @@
 
 import pytest
 
+from tilth.core.engines import Engine
 from tilth.core.errors import ProjectError
 from tilth.resources.compiler import Facts, compile  # noqa: A004
 from tilth.sql.language.parser import parse
 
-FACTS = Facts(("auto", "linear"), {}, ("files",))
+FACTS = Facts((Engine("linear"),), {}, ("files",))
 SOURCE = "CREATE SOURCE s ENGINE files WITH (path = 'd'); CREATE MODEL m PREDICT y FROM (SELECT * FROM s.t)"
 
 

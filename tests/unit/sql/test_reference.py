@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tilth.core.engines import Engine
 from tilth.core.errors import UnsupportedError
 from tilth.resources.compiler import Facts, compile  # noqa: A004
 from tilth.sql.language import actions, parser
@@ -34,7 +35,17 @@ def test_the_declarations_are_a_project() -> None:
         for x in STATEMENTS
         if isinstance(x, s.CreateSource | s.CreateDataset | s.CreateModel | s.CreateEndpoint)
     ]
-    graph = compile(declared, Facts(("auto", "sklearn", "lightgbm"), {}, ("files", "postgres", "sqlite")))
+    graph = compile(
+        declared,
+        Facts(
+            (
+                Engine("sklearn", options=None, prefixes=("estimator",), estimator=True),
+                Engine("lightgbm", options=None),
+            ),
+            {},
+            ("files", "postgres", "sqlite"),
+        ),
+    )
     assert [r.name for r in graph.upstream("late_api")] == ["ops", "wx", "departures", "late"]
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.learners.own_modules import open_folder
 from tilth.adapters.scorers.skops_scorer import narrow, strangers
+from tilth.core.engines import Engine
 from tilth.core.errors import ResourceLimitError, TrainingError, UnsupportedError
 from tilth.ports.learning import Budget, Fitted, Task
 
@@ -32,7 +33,15 @@ MOST_LEVELS = 60
 class SklearnLearner:
     """Implements `ports.learning.Learner`; options `estimator` ('module:function') and `estimators` (a folder)."""
 
-    learning = 2
+    engine = Engine(
+        "sklearn",
+        "scikit-learn",
+        learning=2,
+        options=None,
+        prefixes=("estimator",),
+        estimator=True,
+        explains=False,
+    )
 
     @staticmethod
     def warm() -> None:

@@ -28,9 +28,11 @@ HINT = "Do not serve it. Train the model again; own estimators decide what their
 
 def prepare(spec: Mapping[str, Any]) -> None:
     """Load what the member's format needs; `spec` says which it is: `scorer`."""
-    spare_pandas((spec["scorer"],))
+    scorer = registry.load("tilth.scorers", spec["scorer"])
+    if not getattr(scorer, "pandas", True):
+        spare_pandas()
     importlib.import_module("tilth.ml.model.predictor")
-    warm = getattr(registry.load("tilth.scorers", spec["scorer"]), "warm", None)
+    warm = getattr(scorer, "warm", None)
     if warm is not None:
         warm()
 

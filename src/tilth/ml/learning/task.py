@@ -18,6 +18,7 @@ from tilth.ml.model.lean import spare_pandas
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports import registry
 from tilth.ports.jobs import Report
+from tilth.ports.learning import BASELINE, facts_of, tried
 from tilth.ports.snapshots import Part
 
 ROWS, IDS, ESTIMATORS = "rows/", "ids/", "estimators/"
@@ -31,13 +32,15 @@ def inputs(parts: Sequence[Part], estimators: Mapping[str, str]) -> dict[str, st
 
 
 def prepare(spec: Mapping[str, Any]) -> None:
-    """Load the libraries of the engines that will be tried."""
-    engines = {"auto": ("linear", "lightgbm")}.get(spec["engine"], ("linear", spec["engine"]))
-    spare_pandas(engines)
+    """Load the libraries of the engines that will be tried, and of the baseline."""
+    names = dict.fromkeys((BASELINE, *(engine.name for engine in tried(spec["engine"]))))
+    learners = [registry.load("tilth.learners", name) for name in names]
+    if not any(facts_of(learner).pandas for learner in learners):
+        spare_pandas()
     for name in ("numpy", "pyarrow.parquet", "pyarrow.compute", "tilth.ml.learning.training"):
         importlib.import_module(name)
-    for name in engines:
-        warm = getattr(registry.load("tilth.learners", name), "warm", None)
+    for learner in learners:
+        warm = getattr(learner, "warm", None)
         if warm is not None:
             warm()
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 
 
 class _NoPandas:
-    """Where only our own learners and scorers work, pyarrow need not load pandas."""
+    """Where neither learners nor scorers need it, pyarrow need not load pandas."""
 
     def find_spec(self, name: str, _path: object = None, _target: object = None) -> None:
         if name == "pandas":
             raise ModuleNotFoundError("Not in this process.", name=name)
 
 
-def spare_pandas(engines: Iterable[str]) -> None:
-    """From now on this process has no pandas, when all that works in it can do without."""
-    if {"linear", "lightgbm"}.issuperset(engines):
-        sys.meta_path.insert(0, _NoPandas())
+def spare_pandas() -> None:
+    """From now on this process has no pandas."""
+    sys.meta_path.insert(0, _NoPandas())

@@ -25,6 +25,7 @@ from tilth.ml.judging.split import BY_FOLDS
 from tilth.ml.learning import task
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.jobs import Job, Output
+from tilth.ports.learning import tried
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import Manifest
 from tilth.ports.state import Row
@@ -121,10 +122,14 @@ def _judge_after(champion: Row | None) -> str | None:
 
 
 def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, Any], ...]:
-    """`lightgbm.num_leaves = 31` as an option of that engine; `auto` takes those of lightgbm."""
-    own = {"auto": "lightgbm", "sklearn": "estimator"}.get(engine, engine)
-    found = ((k.split(".", 1), v) for k, v in using.items() if "." in k)
-    return tuple((name, value) for (prefix, name), value in found if prefix in (own, engine))
+    """`lightgbm.num_leaves = 31` as an option of that engine; with `auto` each keeps the name of its engine."""
+    found = [(*key.partition("."), value) for key, value in using.items()]
+    return tuple(
+        (f"{one.name}.{name}" if engine == "auto" else name, value)
+        for one in tried(engine)
+        for prefix, point, name, value in found
+        if point and one.owns(prefix)
+    )
 
 
 def _job(
