@@ -118,15 +118,18 @@ def engines() -> tuple[Engine, ...]:
 
 
 def _installed(name: str) -> Engine:
-    package = registry.package("tilth.learners", name)
     try:
         found = facts_of(registry.load("tilth.learners", name))
     except MissingExtraError as error:
-        return Engine(name, package, fault=error.message, mend=error.hint or "")
-    if found.name != name:
-        fault = f"The learning engine `{name}` of the package {package} calls itself `{found.name}`."
-        return Engine(name, package, fault=fault, mend="Its entry point and its class must agree.")
-    return found
+        fault, mend = error.message, error.hint or ""
+    else:
+        if found.name == name:
+            return found
+        fault, mend = (
+            f"The learning engine `{name}` calls itself `{found.name}`.",
+            "Its package must say one name.",
+        )
+    return Engine(name, registry.package("tilth.learners", name), fault=fault, mend=mend)
 
 
 def tried(engine: str) -> tuple[Engine, ...]:
