@@ -1,4 +1,4 @@
-"""Finds extensions by entry point: sources, learners and scorers, ours and strangers' through the same door.
+"""Finds extensions by entry point: sources, learners, stores ..., ours and strangers' through the same door.
 
 A plugin is imported when it is first asked for. A broken one is reported by its name and its package and does not
 stand in the way of the others. What a plugin must offer is said by the port it implements, not here.
@@ -18,12 +18,31 @@ GROUPS = {
     "tilth.learners": "learning engine",
     "tilth.scorers": "model format",
     "tilth.tasks": "task of a job",
+    "tilth.jobs": "runner of jobs",
+    "tilth.blobs": "store of content",
+    "tilth.state": "kind of state",
 }
+PARTS = "tilth.parts"
+"""Of what is here there is one each, which no setting chooses: a way to hand it on without an import, no extension point."""
 
 
 def names(group: str) -> tuple[str, ...]:
     """The names that are installed in the group, sorted; nothing is imported."""
     return tuple(sorted(_found(group)))
+
+
+def chosen(group: str, setting: str, address: str) -> Any:
+    """What a setting of `tilth.toml` names: `postgresql://host/db` is an address of the kind `postgresql`.
+
+    Raises UnknownNameError with the nearest name; an address may hold a secret and is not told.
+    """
+    name = address.partition("://")[0]
+    if name not in _found(group):
+        raise UnknownNameError(
+            f"tilth.toml: `{setting}`: {name[:80]!r} is not known.",
+            hint=did_you_mean(name[:80], _found(group), "known"),
+        )
+    return load(group, name)
 
 
 def package(group: str, name: str) -> str:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tilth.core.errors import UnknownNameError
 from tilth.core.names import did_you_mean
@@ -26,17 +26,13 @@ from tilth.ports.engine import QueryEngine
 from tilth.ports.jobs import Jobs
 from tilth.ports.locks import Locks
 from tilth.ports.predictions import PredictionLog
-from tilth.ports.signing import Signer, Verifier
+from tilth.ports.signing import Keys
 from tilth.ports.snapshots import Manifest, Part
 from tilth.ports.state import Row, State
 from tilth.runtime.project.settings import KEEP, Keep
 
 if TYPE_CHECKING:
     from tilth.ml.model.predictor import Predictor
-
-
-class Keys(Signer, Verifier, Protocol):
-    """The project's own key: made at first use, private to this user."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
 """Plugins by entry point: found by name, loaded late, and named when they are broken."""
 
+import shutil
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
+import tilth
 from tilth.core.engines import Engine
 from tilth.core.errors import MissingExtraError, UnknownNameError
 from tilth.ports import learning, registry
@@ -69,3 +72,38 @@ def test_an_engine_that_cannot_be_used_says_why_and_the_others_are_told_as_they_
     assert told["broken"].mend
     assert told["broken"].rank is None
     assert [e.fault for e in told.values() if e.name != "broken"] == ["", "", ""]
+
+
+CHOICES = [
+    (
+        "tilth.state",
+        "state",
+        "sqlit",
+        "`state`: 'sqlit' is not known",
+        "Did you mean `sqlite`? Known: sqlite.",
+    ),
+    ("tilth.blobs", "blobs", "s3://me:hush@bucket", "`blobs`: 's3' is not known", "Known: file."),
+    ("tilth.jobs", "jobs", "lokal", "`jobs`: 'lokal' is not known", "Did you mean `local`?"),
+]
+
+
+@pytest.mark.parametrize(
+    ("group", "setting", "address", "says", "hint"), CHOICES, ids=[c[1] for c in CHOICES]
+)
+def test_what_a_setting_names_is_found_or_refused_with_the_nearest_and_without_its_address(
+    group: str, setting: str, address: str, says: str, hint: str
+) -> None:
+    with pytest.raises(UnknownNameError, match=says) as caught:
+        registry.chosen(group, setting, address)
+    assert hint in str(caught.value)
+    assert "hush" not in str(caught.value)
+    (name,) = registry.names(group)
+    assert registry.chosen(group, setting, f"{name}://anything") is registry.load(group, name)
+
+
+def test_a_project_has_the_adapters_that_its_settings_name(tmp_path: Path) -> None:
+    for setting in ("state", "blobs", "jobs"):
+        (tmp_path / "tilth.toml").write_text(f'{setting} = "nothing"')
+        with pytest.raises(UnknownNameError, match=f"`{setting}`: 'nothing' is not known"):
+            tilth.open(str(tmp_path)).work()
+        shutil.rmtree(tmp_path / ".tilth", ignore_errors=True)
