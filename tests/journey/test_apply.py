@@ -212,7 +212,7 @@ def test_an_error_that_nobody_foresaw_is_told_with_its_place(
     monkeypatch.setattr("tilth.runtime.applying.collecting.collect", broken)
     with pytest.raises(TilthError, match="ValueError: a value of another planet") as caught:
         project.sql("REFRESH DATASET deliveries")
-    assert "in refresh, runtime/collecting.py:" in str(caught.value)
+    assert "in refresh, runtime/applying/collecting.py:" in str(caught.value)
     assert [r["status"] for r in project.sql("SELECT status FROM tilth.refreshes").rows()] == [
         "published",
         "failed",

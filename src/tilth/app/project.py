@@ -11,7 +11,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import ProjectError
-from tilth.ports import registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +41,7 @@ class Project:
 
     def __init__(self, root: str, clock: Clock | None = None, *, home: str | None = None) -> None:
         """`home` is where its state is, when that is not (yet) the folder's `.tilth`."""
+        from tilth.ports import registry
         from tilth.runtime.project.loader import find_project
         from tilth.runtime.project.settings import settings
 
@@ -234,11 +234,15 @@ class Project:
         return self._state
 
     def _state_kind(self) -> StateAdapter:
+        from tilth.ports import registry
+
         found: StateAdapter = registry.chosen("tilth.state", "state", self.settings.state)
         return found
 
     def work(self) -> Workspace:
         """The ports that the runtime works with; folders are made, the heavy parts wait until they are asked for."""
+        from tilth.ports import registry
+
         if self._work is None:
             from tilth.runtime.workspace import Workspace
 
@@ -265,6 +269,7 @@ class Project:
 
     def _facts(self) -> Facts:
         """What engines say of themselves, sources that are installed, hashes of own estimators; no library is imported."""
+        from tilth.ports import registry
         from tilth.ports.learning import engines
         from tilth.resources.compiler import Facts
         from tilth.runtime.project.estimators import FOLDER, hashes
@@ -275,6 +280,8 @@ class Project:
 
     def _part(self, name: str) -> Any:
         """What there is one of, for this project."""
+        from tilth.ports import registry
+
         return registry.load(registry.PARTS, name).opened(self.home)
 
     def close(self) -> None:

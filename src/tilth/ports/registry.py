@@ -7,7 +7,7 @@ stand in the way of the others. What a plugin must offer is said by the port it 
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions
 from typing import Any
 
 from tilth.core.errors import MissingExtraError, UnknownNameError
@@ -75,6 +75,16 @@ def load(group: str, name: str) -> Any:
         ) from error
 
 
-@cache
 def _found(group: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=group)}
+    return _all().get(group, {})
+
+
+@cache
+def _all() -> dict[str, dict[str, EntryPoint]]:
+    """All that is offered, by group and name: looked for once in every package. What comes first on the path counts."""
+    out: dict[str, dict[str, EntryPoint]] = {}
+    for package in distributions():
+        for point in package.entry_points:
+            if point.group.startswith("tilth."):
+                out.setdefault(point.group, {}).setdefault(point.name, point)
+    return out

@@ -16,7 +16,6 @@ import shutil
 import site
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 
 from tilth.adapters.files import durable
@@ -39,12 +38,12 @@ class LocalJobs:
     def __init__(
         self,
         blobs: Blobs,
-        folder: str | None = None,
+        folder: str,
         threads: int | None = None,
         python: str = sys.executable,
     ) -> None:
         self._blobs = blobs
-        self._folder = folder or tempfile.gettempdir()
+        self._folder = folder
         self._threads = threads or os.cpu_count() or 1
         self._python = python
 
