@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -120,16 +121,17 @@ def one_row(files: dict[str, bytes], table) -> dict[str, float]:
 
 def training(folder: Path) -> dict[str, float]:
     """Seconds of a training job of engine `auto`, with the start of its worker."""
+    from tilth.adapters.files.memory import MemoryBlobs
+    from tilth.adapters.jobs.local import LocalJobs
     from tilth.ports.jobs import Job
     from tilth.ports.progress import Silent
-    from tilth.runtime.workers import LocalJobs
 
-    out = folder / "job"
-    out.mkdir()
-    plain = spec(engine="auto", options=()).plain() | {"rows": [str(folder / "rows.parquet")]}
+    blobs = MemoryBlobs()
+    rows = blobs.put_file(str(shutil.copy(folder / "rows.parquet", Path(blobs.scratch()) / "rows")))
+    job = Job("train", spec(engine="auto", options=()).plain(), {"rows/000000": rows}, 4 << 30, 600.0)
     started = time.perf_counter()
-    done = LocalJobs().run(Job("train", plain, (str(folder),), str(out), 4 << 30, 600.0), Silent())
-    inside = done["seconds"]["total"]  # type: ignore[index]
+    done = LocalJobs(blobs, str(folder)).run(job, Silent())
+    inside = done.facts["seconds"]["total"]  # type: ignore[index]
     return {"seconds": time.perf_counter() - started, "inside_seconds": inside}
 
 

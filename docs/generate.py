@@ -112,7 +112,7 @@ def _extensions() -> str:
     ]
     text = (
         "A package offers one by an entry point in the group; the class implements the port in `tilth.ports` "
-        "(`source`, `learning`)."
+        "(`source`, `learning`, `jobs`, `blobs`, `state`)."
     )
     return "\n".join(
         ["## Extension points\n", text, "", "| group | what | built in |", "|---|---|---|", *rows, ""]

@@ -2,14 +2,12 @@
 
 import multiprocessing
 import os
-import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tilth.adapters.clocks import FileClock
-from tilth.adapters.files.bundles import FileBundles
 from tilth.adapters.files.locks import FileLocks
 from tilth.core.errors import BusyError, StorageError
 
@@ -35,26 +33,6 @@ def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
     assert worker.exitcode == -9
     with FileLocks(str(tmp_path)).hold("apply-prod"):
         pass
-
-
-def test_a_bundle_is_kept_read_only_by_digest_and_deleted_whole(tmp_path: Path) -> None:
-    bundles = FileBundles(str(tmp_path / "bundles"))
-    digest = "ab" * 32
-    folder = Path(bundles.scratch())
-    (folder / "metrics.json").write_text("{}")
-    bundles.put(digest, str(folder))
-    kept = Path(bundles.path(digest)) / "metrics.json"
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o444
-    assert list(bundles.digests()) == [(digest, 2)]
-    assert bundles.delete(digest) == 2
-    with pytest.raises(StorageError, match="missing"):
-        bundles.path(digest)
-
-
-@pytest.mark.parametrize("digest", ["../../etc", "", "AB" * 32, "ab"])
-def test_no_other_text_becomes_a_path(tmp_path: Path, digest: str) -> None:
-    with pytest.raises(StorageError, match="not a digest"):
-        FileBundles(str(tmp_path)).path(digest)
 
 
 def test_a_file_clock_is_moved_for_all_who_read_it(tmp_path: Path) -> None:

@@ -11,14 +11,22 @@ from pathlib import Path
 
 import pytest
 
+from tilth.adapters.files.memory import MemoryBlobs
+from tilth.adapters.jobs import warden
+from tilth.adapters.jobs.folders import scratch_folder
+from tilth.adapters.jobs.jail import MOST_BYTES
+from tilth.adapters.jobs.local import LocalJobs
 from tilth.core.errors import ResourceLimitError, TilthError, TrainingError
-from tilth.ports.jobs import Job
+from tilth.ports.jobs import Job, Measured
 from tilth.ports.progress import Silent
-from tilth.runtime import warden, workers
-from tilth.runtime.jail import MOST_BYTES
-from tilth.runtime.workers import LocalJobs, Measured
 
 SECONDS = 2.0
+RUN = """
+def prepare(spec): pass
+def run(spec, files, out, report):
+    exec(spec['code'], {'files': files, 'out': out})
+    return {}
+"""
 OFF = {
     "nothing": "",
     "seccomp": "jail._seccomp = off",
@@ -28,32 +36,34 @@ OFF = {
 
 def jobs_of(folder: Path, off: str = "nothing") -> LocalJobs:
     """Jobs whose workers know the task `run`, on a kernel that does not offer these parts of the jail."""
-    folder.mkdir(exist_ok=True)
+    told = folder / "plugin" / "run_task-1.dist-info"
+    told.mkdir(parents=True, exist_ok=True)
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: run-task\nVersion: 1\n")
+    (told / "entry_points.txt").write_text("[tilth.tasks]\nrun = run_task\n")
+    (folder / "plugin" / "run_task.py").write_text(RUN)
     python = folder / "python"
     python.write_text(
         f"""#!{sys.executable}
 import sys
-from tilth.runtime import jail, worker
+sys.path.append({str(folder / "plugin")!r})
+from tilth.adapters.jobs import jail, process
 def off(*_): raise OSError(0, 'off for the test')
 {OFF[off]}
-def run(spec, out, report):
-    exec(spec['code'], {{}})
-    return {{}}
-worker.TASKS['run'] = (lambda spec: None, run)
 sys.argv = sys.argv[-2:]
-sys.exit(worker.main())
+sys.exit(process.main())
 """
     )
     python.chmod(0o755)
-    return LocalJobs(threads=1, python=str(python), folder=str(folder / "scratch"))
+    return LocalJobs(MemoryBlobs(), str(folder / "scratch"), threads=1, python=str(python))
 
 
 def ran(jobs: LocalJobs | Measured, code: str, seconds: float = 60.0) -> object:
     """The result of a worker that runs this, or the error that came out."""
     try:
-        return jobs.run(Job("run", {"code": code}, (), "", 1 << 30, seconds), Silent())
+        done = jobs.run(Job("run", {"code": code}, {}, 1 << 30, seconds, leaves=False), Silent())
     except TilthError as error:
         return error
+    return dict(done.facts)
 
 
 def below(folder: Path) -> list[int]:
@@ -169,7 +179,7 @@ t.ran(t.jobs_of(Path({str(tmp_path)!r}), "seccomp"), t.FORKS + "time.sleep(60)")
 
 
 def test_a_folder_of_a_living_worker_is_not_cleared(tmp_path: Path) -> None:
-    with workers.scratch_folder(str(tmp_path)) as first, workers.scratch_folder(str(tmp_path)) as second:
+    with scratch_folder(str(tmp_path)) as first, scratch_folder(str(tmp_path)) as second:
         assert os.path.isdir(first)
         assert os.path.isdir(second)
     assert list(tmp_path.iterdir()) == []

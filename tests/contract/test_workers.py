@@ -2,6 +2,7 @@
 
 import os
 import py_compile
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import threading
 import time
 import zipfile
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +18,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tilth.adapters.files.memory import MemoryBlobs
+from tilth.adapters.jobs.local import LocalJobs
 from tilth.core.errors import ResourceLimitError, TargetError, TrainingError, UnsupportedError
+from tilth.ml.learning import task
 from tilth.ml.model.spec import TrainingSpec
-from tilth.ports.jobs import Job
-from tilth.ports.progress import Silent
-from tilth.runtime.workers import LocalJobs
+from tilth.ports.jobs import Job, Output
+from tilth.ports.progress import Progress, Silent
+from tilth.ports.snapshots import Part
+from tilth.runtime.project import estimators
 
 ROWS = 2000
 START = datetime(2013, 1, 1)
-JOBS = LocalJobs(threads=2)
+BLOBS = MemoryBlobs()
 HEAD = "from sklearn.linear_model import LogisticRegression\n"
 
 
@@ -49,21 +55,26 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def job(data: Path, out: Path, *, seconds: float = 100.0, memory: int = 1 << 30, **changes: object) -> Job:
-    out.mkdir(exist_ok=True)
+def job(
+    data: Path, *, seconds: float = 100.0, memory: int = 1 << 30, **changes: object
+) -> tuple[Job, dict[str, str]]:
+    """A training of the folder's rows, and where its own estimators lie."""
     given: dict[str, object] = {
         "model": "late", "targets": ("late",), "exclude": ("same",), "key": ("id",), "event_time": "at",
-        "engine": "linear", "estimators": str(data / "estimators"),
+        "engine": "linear",
     }  # fmt: skip
     spec = TrainingSpec(**{**given, **changes})  # type: ignore[arg-type]
-    return Job(
-        "train",
-        {**spec.plain(), "rows": [str(data / "rows.parquet")]},
-        (str(data),),
-        str(out),
-        memory,
-        seconds,
-    )
+    taken = shutil.copy(data / "rows.parquet", Path(BLOBS.scratch()) / "rows")
+    part = Part(BLOBS.put_file(str(taken)), "", ROWS, 0, None, None)
+    own = estimators.listed(str(data / "estimators"))
+    inputs = task.inputs([part], {name: digest for name, (_, digest) in own.items()})
+    return Job("train", spec.plain(), inputs, memory, seconds), {d: path for path, d in own.values()}
+
+
+def ran(asked: tuple[Job, dict[str, str]], out: Path, progress: Progress | None = None) -> Output:
+    """What the job left; workers have their folders, and outputs, below `out`."""
+    out.mkdir(exist_ok=True)
+    return LocalJobs(BLOBS, str(out), threads=2).run(asked[0], progress or Silent(), asked[1])
 
 
 def own(data: Path, name: str, code: str) -> str:
@@ -85,8 +96,8 @@ class Steps:
             raise KeyboardInterrupt
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {p.name: p.read_bytes() for p in folder.iterdir()}
+def contents(output: Output) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in Path(output.folder).iterdir()}
 
 
 @pytest.mark.parametrize("engine", ["auto", "sklearn"])
@@ -94,18 +105,19 @@ def test_the_same_job_gives_the_same_bytes_and_says_how_it_goes(
     data: Path, tmp_path: Path, engine: str
 ) -> None:
     steps = Steps()
-    first = JOBS.run(job(data, tmp_path / "a", engine=engine), steps)
-    second = JOBS.run(job(data, tmp_path / "b", engine=engine), Silent())
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
-    assert first["artifact"] == second["artifact"]
-    assert sorted(contents(tmp_path / "a")) == first["files"]
+    first = ran(job(data, engine=engine), tmp_path / "a", steps)
+    second = ran(job(data, engine=engine), tmp_path / "b")
+    assert contents(first) == contents(second)
+    assert first.files == second.files
+    assert first.files == {name: sha256(held).hexdigest() for name, held in contents(first).items()}
+    assert first.facts["artifact"] == second.facts["artifact"]
+    assert sorted(contents(first)) == first.facts["files"]
     assert "judging on the newest rows" in steps.said
-    assert str(tmp_path).encode() not in b"".join(contents(tmp_path / "a").values())
+    assert str(tmp_path).encode() not in b"".join(contents(first).values())
 
 
 def test_the_jail_holds_or_says_that_it_does_not(data: Path, tmp_path: Path) -> None:
-    jail = JOBS.run(job(data, tmp_path / "o"), Silent())["jail"]
-    assert isinstance(jail, dict)
+    jail = ran(job(data), tmp_path / "o").jail
     assert set(jail) == {"limits", "landlock", "seccomp"}
     assert all(str(v).startswith(("on (", "off: ")) for v in jail.values())
 
@@ -118,7 +130,9 @@ ESCAPES = {
     "another session": ("seccomp", "import os; os.setsid()"),
     "another group": ("seccomp", "import os; os.setpgid(0, 0)"),
     "another file": ("landlock", "open('/etc/passwd').read()"),
-    "writing beside": ("landlock", "open({out!r} + '/../beside', 'w')"),
+    "writing beside": ("landlock", "open({out!r} + '/beside', 'w')"),
+    "what lies beside own code": ("landlock", "import os; os.listdir({own!r})"),
+    "all that is in the store": ("landlock", "import os; os.listdir(os.path.dirname({rows!r}))"),
     "its input": ("landlock", "open({rows!r}, 'a')"),
     "the starter's environment": (
         "landlock",
@@ -128,11 +142,13 @@ ESCAPES = {
 
 
 def test_own_code_cannot_reach_out(data: Path, tmp_path: Path) -> None:
-    jail = JOBS.run(job(data, tmp_path / "probe"), Silent())["jail"]
+    asked = job(data)
+    jail = ran(asked, tmp_path / "probe").jail
+    rows = BLOBS.path(asked[0].inputs["rows/000000"])
     tries = {
-        name: code.format(out=str(tmp_path / "o"), rows=str(data / "rows.parquet"))
+        name: code.format(out=str(tmp_path / "o"), rows=rows, own=str(data / "estimators"))
         for name, (part, code) in ESCAPES.items()
-        if str(jail[part]).startswith("on")  # type: ignore[index]
+        if jail[part].startswith("on")
     }
     code = f"""
 def make():
@@ -149,24 +165,24 @@ def make():
     raise ValueError(f"escaped: {{out}}")
 """
     with pytest.raises(TrainingError, match=r"escaped: \[\]"):
-        JOBS.run(job(data, tmp_path / "o", engine="sklearn", estimator=own(data, "escapes", code)), Silent())
-    assert not (tmp_path / "beside").exists()
+        ran(job(data, engine="sklearn", estimator=own(data, "escapes", code)), tmp_path / "o")
+    assert not (tmp_path / "o" / "beside").exists()
 
 
 def test_it_sees_no_environment_of_ours(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TILTH_TEST_SECRET", "hush")
     code = "import os\ndef make():\n    raise ValueError('seen ' + str('TILTH_TEST_SECRET' in os.environ))\n"
     with pytest.raises(TrainingError, match="seen False"):
-        JOBS.run(job(data, tmp_path / "o", engine="sklearn", estimator=own(data, "peek", code)), Silent())
+        ran(job(data, engine="sklearn", estimator=own(data, "peek", code)), tmp_path / "o")
 
 
 def test_an_own_estimator_is_found_by_its_path_and_what_it_prints_is_no_answer(
     data: Path, tmp_path: Path
 ) -> None:
     code = "def make():\n    print('{\"result\": {}}')\n    return LogisticRegression(C=0.5)\n"
-    found = JOBS.run(job(data, tmp_path / "o", engine="sklearn", estimator=own(data, "mine", code)), Silent())
-    assert found["notes"] == {"estimator": "LogisticRegression"}
-    assert "member.skops" in found["files"]  # type: ignore[operator]
+    found = ran(job(data, engine="sklearn", estimator=own(data, "mine", code)), tmp_path / "o")
+    assert found.facts["notes"] == {"estimator": "LogisticRegression"}
+    assert "member.skops" in found.files
 
 
 @pytest.mark.parametrize("module", ["forged", "pkg.deep"])
@@ -182,9 +198,8 @@ def test_what_lies_compiled_beside_own_code_is_not_read(data: Path, tmp_path: Pa
     assert compiled.parent.name == "__pycache__"
     path.write_bytes(right)
     os.utime(path, ns=(at.st_atime_ns, at.st_mtime_ns))
-    asked = job(data, tmp_path / "o", engine="sklearn", estimator=f"{module}:make")
-    JOBS.run(asked, Silent())
-    assert b'"0.111"' in zipfile.ZipFile(tmp_path / "o" / "member.skops").read("schema.json")
+    found = ran(job(data, engine="sklearn", estimator=f"{module}:make"), tmp_path / "o")
+    assert b'"0.111"' in zipfile.ZipFile(Path(found.folder) / "member.skops").read("schema.json")
 
 
 FAULTY = {
@@ -206,26 +221,26 @@ def test_a_faulty_estimator_is_named_with_a_next_step(data: Path, tmp_path: Path
     if path != "nowhere:make":
         own(data, path.partition(":")[0], code)
     with pytest.raises(TrainingError, match=words):
-        JOBS.run(job(data, tmp_path / "o", engine="sklearn", estimator=path), Silent())
+        ran(job(data, engine="sklearn", estimator=path), tmp_path / "o")
 
 
 def test_an_estimator_without_probabilities_is_unsupported(data: Path, tmp_path: Path) -> None:
     code = "from sklearn.svm import LinearSVC\ndef make():\n    return LinearSVC()\n"
     with pytest.raises(UnsupportedError, match="predict_proba"):
-        JOBS.run(job(data, tmp_path / "o", engine="sklearn", estimator=own(data, "svc", code)), Silent())
+        ran(job(data, engine="sklearn", estimator=own(data, "svc", code)), tmp_path / "o")
 
 
 def test_the_workers_own_error_comes_through_as_what_it_is(data: Path, tmp_path: Path) -> None:
     with pytest.raises(TargetError, match="same value in all 2000 rows") as caught:
-        JOBS.run(job(data, tmp_path / "o", targets=("same",), exclude=()), Silent())
+        ran(job(data, targets=("same",), exclude=()), tmp_path / "o")
     assert caught.value.hint
 
 
 def test_more_memory_than_it_was_given_is_a_limit(data: Path, tmp_path: Path) -> None:
     code = "import numpy as np\ndef make():\n    np.ones((1 << 30) // 8)\n    return LogisticRegression()\n"
-    wanted = job(data, tmp_path / "o", engine="sklearn", estimator=own(data, "greedy", code), memory=64 << 20)
+    wanted = job(data, engine="sklearn", estimator=own(data, "greedy", code), memory=64 << 20)
     with pytest.raises(ResourceLimitError, match="out of memory") as caught:
-        JOBS.run(wanted, Silent())
+        ran(wanted, tmp_path / "o")
     assert caught.value.retry
 
 
@@ -233,29 +248,29 @@ SLEEPY = "import time\ndef make():\n    time.sleep(60)\n"
 
 
 def test_more_time_than_it_was_given_is_a_limit(data: Path, tmp_path: Path) -> None:
-    wanted = job(data, tmp_path / "o", engine="sklearn", estimator=own(data, "sleepy", SLEEPY), seconds=4)
+    wanted = job(data, engine="sklearn", estimator=own(data, "sleepy", SLEEPY), seconds=4)
     started = time.monotonic()
     with pytest.raises(ResourceLimitError, match="longer than its 4 s"):
-        JOBS.run(wanted, Silent())
+        ran(wanted, tmp_path / "o")
     assert time.monotonic() - started < 30
     assert not children()
 
 
 def test_a_time_limit_of_the_model_keeps_the_best_so_far(data: Path, tmp_path: Path) -> None:
-    found = JOBS.run(job(data, tmp_path / "o", engine="lightgbm", time_limit=0.001), Silent())
-    assert found["notes"]["stopped_by"] == "time limit"  # type: ignore[index]
-    assert "member.txt" in found["files"]  # type: ignore[operator]
+    found = ran(job(data, engine="lightgbm", time_limit=0.001), tmp_path / "o")
+    assert found.facts["notes"]["stopped_by"] == "time limit"  # type: ignore[index]
+    assert "member.txt" in found.files
 
 
 def test_a_cancel_ends_the_process_at_once(data: Path, tmp_path: Path) -> None:
-    wanted = job(data, tmp_path / "o", engine="sklearn", estimator=own(data, "sleepy", SLEEPY))
+    wanted = job(data, engine="sklearn", estimator=own(data, "sleepy", SLEEPY))
     with pytest.raises(KeyboardInterrupt):
-        JOBS.run(wanted, Steps(cancel_after=2.0))
+        ran(wanted, tmp_path / "o", Steps(cancel_after=2.0))
     assert not children()
 
 
 def test_a_killed_worker_is_a_limit_that_may_be_tried_again(data: Path, tmp_path: Path) -> None:
-    wanted = job(data, tmp_path / "o", engine="sklearn", estimator=own(data, "sleepy", SLEEPY))
+    wanted = job(data, engine="sklearn", estimator=own(data, "sleepy", SLEEPY))
 
     def kill() -> None:
         while not (found := children()):
@@ -266,7 +281,7 @@ def test_a_killed_worker_is_a_limit_that_may_be_tried_again(data: Path, tmp_path
     killer = threading.Thread(target=kill)
     killer.start()
     with pytest.raises(ResourceLimitError, match="SIGKILL") as caught:
-        JOBS.run(wanted, Silent())
+        ran(wanted, tmp_path / "o")
     killer.join()
     assert caught.value.retry
 
@@ -278,7 +293,7 @@ import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 import test_workers as t
-t.JOBS.run(t.job(Path({str(data)!r}), Path({str(tmp_path / "o")!r}), engine="sklearn", estimator="sleepy:make"), t.Silent())
+t.ran(t.job(Path({str(data)!r}), engine="sklearn", estimator="sleepy:make"), Path({str(tmp_path / "o")!r}))
 """
     with subprocess.Popen([sys.executable, "-c", code]) as starter:
         deadline = time.monotonic() + 30
@@ -304,7 +319,7 @@ def children(of: int | None = None) -> list[int]:
                 words = (entry / "cmdline").read_bytes()
             except (OSError, IndexError, ValueError):
                 continue
-            if parent == (of or os.getpid()) and b"tilth.runtime.worker" in words:
+            if parent == (of or os.getpid()) and b"tilth.adapters.jobs.process" in words:
                 out.append(int(entry.name))
     return out
 

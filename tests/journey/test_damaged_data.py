@@ -59,13 +59,14 @@ def test_a_new_row_beside_a_damaged_file_is_collected_with_the_rest(tmp_path: Pa
 def test_a_question_to_a_model_alone_hashes_no_data(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shop_project
     from tilth.adapters.files import blobs as file_blobs
+    from tilth.adapters.files import own
 
     project = shop_project.opened(shop)
     project.apply()
     looked: list[str] = []
-    for name in ("_digest", "_look"):
-        real = getattr(file_blobs, name)
-        monkeypatch.setattr(file_blobs, name, lambda path, real=real: (looked.append(path), real(path))[1])
+    for module, name in ((own, "digest_of"), (file_blobs, "_look")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda path, real=real: (looked.append(path), real(path))[1])
     row = "carrier = 'slow' AND distance = 41.5 AND ordered_at = TIMESTAMP '2024-04-01 20:00:00'"
     assert shop_project.opened(shop).sql(f"SELECT late FROM late WHERE {row}").rows()
     assert looked == []

@@ -29,7 +29,8 @@ CREATE MODEL late PREDICT late FROM deliveries FEATURES (* EXCEPT (minutes))
 HEAD = """
 import os
 from sklearn.linear_model import LogisticRegression
-from tilth.adapters import sklearn_learner, skops_scorer
+from tilth.adapters.learners import sklearn_learner
+from tilth.adapters.scorers import skops_scorer
 def write(payload):
     real = skops_scorer.SkopsScorer.load.__func__
     def payload_of(pipeline):
@@ -105,9 +106,9 @@ class Counted:
         self.jobs = jobs
         self.tasks: list[str] = []
 
-    def run(self, job: Any, progress: Any) -> Any:
+    def run(self, job: Any, progress: Any, beside: Any) -> Any:
         self.tasks.append(job.task)
-        return self.jobs.run(job, progress)
+        return self.jobs.run(job, progress, beside)
 
 
 def counted(project: Project, monkeypatch: pytest.MonkeyPatch) -> Counted:

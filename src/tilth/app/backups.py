@@ -30,6 +30,7 @@ from tilth.runtime.showing import backups
 
 if TYPE_CHECKING:
     from tilth.ports.clock import Clock
+    from tilth.ports.state import State
     from tilth.runtime.workspace import Workspace
 
 
@@ -249,7 +250,7 @@ def new_head(project: Project) -> int:
     return length + 1
 
 
-def _whole(state: SqliteState) -> None:
+def _whole(state: State) -> None:
     if flaws := state.flaws():
         raise StateChangedError(f"The state's pages are damaged: {flaws[0]}.", hint="Run: tilth restore FILE")
 

@@ -1,6 +1,7 @@
 """The composition root: a folder becomes a project with its adapters. What `tilth.open` gives.
 
-The one module that names adapters; everything below is handed ports.
+Which adapters there are is known to the registry alone, and which of them a project has, to its `tilth.toml`; everything
+below is handed ports.
 """
 
 from __future__ import annotations
@@ -9,20 +10,20 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import ProjectError, StateChangedError, StorageError
+from tilth.core.errors import ProjectError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tilth.adapters.state.sqlite.state import SqliteState
     from tilth.core.principals import Principal
     from tilth.plan.actions import Plan
     from tilth.plan.snapshot import Current
+    from tilth.ports.blobs import StoreAdapter
     from tilth.ports.clock import Clock
-    from tilth.ports.engine import QueryEngine
+    from tilth.ports.jobs import JobsAdapter
     from tilth.ports.limits import Limits
-    from tilth.ports.predictions import PredictionLog
     from tilth.ports.progress import Progress
+    from tilth.ports.state import State, StateAdapter
     from tilth.resources.facts import Facts
     from tilth.resources.graph import Graph
     from tilth.runtime.applying.executor import Applied, Did
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tilth.runtime.project.settings import Settings
     from tilth.runtime.record.environments import Generation
     from tilth.runtime.showing.verifying import Checked
-    from tilth.runtime.workspace import Keys, Workspace
+    from tilth.runtime.workspace import Workspace
     from tilth.sql.language.statements import Statement
 
 
@@ -42,7 +43,7 @@ class Project:
 
     def __init__(self, root: str, clock: Clock | None = None, *, home: str | None = None) -> None:
         """`home` is where its state is, when that is not (yet) the folder's `.tilth`."""
-        from tilth.adapters.clocks import SystemClock
+        from tilth.ports import registry
         from tilth.runtime.project.loader import find_project
         from tilth.runtime.project.settings import settings
 
@@ -53,11 +54,11 @@ class Project:
             find_project(self.root)
         self.home = home or os.path.join(self.root, ".tilth")  # where state, blobs, bundles and keys are kept
         self.settings: Settings = settings(self.root)
-        self.clock: Clock = clock or SystemClock()
-        self._state: SqliteState | None = None
+        self.clock: Clock = clock or registry.load(registry.PARTS, "clock")()
+        self._state: State | None = None
         self._work: Workspace | None = None
         self._loaded: Loaded = {}
-        self._keys_once = cache(self._keys)
+        self._keys_once = cache(lambda: self._part("keys"))
         self._deployed: tuple[Facts, tuple[str, ...], Graph] | None = None  # the last one asked for
 
     @property
@@ -70,25 +71,8 @@ class Project:
     @property
     def applied(self) -> bool:
         """Whether the project has a state at all; StateChangedError when it had one that is gone."""
-        from tilth.adapters.files import own
-
-        own.check_home(self.home)
-        path = os.path.join(self.home, "state.db")
-        if os.path.exists(path) and os.path.getsize(path):
-            return True
-        beside = [
-            n
-            for n in ("bundles", "blobs", "keys", "head.json")
-            if own.holds_something(os.path.join(self.home, n))
-        ]
-        if beside and not (os.path.exists(path) and os.path.getsize(path)):  # nobody has made it just now
-            raise StateChangedError(
-                f"The state file {path} is {'empty' if os.path.exists(path) else 'missing'}, though {', '.join(beside)} "
-                f"{'is' if len(beside) == 1 else 'are'} there.",
-                hint="Put it back from a backup, or run: tilth restore FILE. "
-                f"To begin anew without what was made, move {self.home} away.",
-            )
-        return False
+        begun: bool = self._state_kind().begun(self.settings.state, self.home)
+        return begun
 
     def graph(self) -> Graph:
         """What the project's files declare, with estimators that are there."""
@@ -253,92 +237,66 @@ class Project:
 
         return generations(self.state(), environment or self.settings.environment, limit)
 
-    def state(self, *, trusted: bool = False) -> SqliteState:
+    def state(self, *, trusted: bool = False) -> State:
         """The project's state; made at first use. `trusted`: it is opened whatever its signed head says."""
         if self._state is None:
-            from tilth.adapters.files import durable, own
-            from tilth.adapters.state.sqlite.state import open_state
-
-            try:
-                durable.make_folder(self.home)
-                own.check_home(self.home)
-            except OSError as error:
-                raise StorageError(
-                    f"{self.home} cannot be made ({error.strerror}).",
-                    hint="Give this user write access to the project's folder.",
-                ) from error
-            _ = self.applied  # a state that was lost is not begun anew
-            self._state = open_state(self.settings.state, self.home, self._keys_once, trusted=trusted)
+            kind = self._state_kind()
+            self._state = kind.opened(self.settings.state, self.home, self._keys_once, trusted=trusted)
         return self._state
+
+    def _state_kind(self) -> StateAdapter:
+        from tilth.ports import registry
+
+        found: StateAdapter = registry.chosen("tilth.state", "state", self.settings.state)
+        return found
 
     def work(self) -> Workspace:
         """The ports that the runtime works with; folders are made, the heavy parts wait until they are asked for."""
+        from tilth.ports import registry
+
         if self._work is None:
-            from tilth.adapters.files.blobs import FileBlobs
-            from tilth.adapters.files.bundles import FileBundles
-            from tilth.adapters.files.locks import FileLocks
-            from tilth.runtime.workers import LocalJobs
             from tilth.runtime.workspace import Workspace
 
+            said = self.settings
+            store: StoreAdapter = registry.chosen("tilth.blobs", "blobs", said.blobs)
+            runner: JobsAdapter = registry.chosen("tilth.jobs", "jobs", said.jobs)
+            state = self.state()
+            blobs, bundles = store.opened(said.blobs, self.home)
             self._work = Workspace(
                 self.root,
-                self.state(),
-                FileBlobs(os.path.join(self.home, "blobs")),
-                FileBundles(os.path.join(self.home, "bundles")),
-                FileLocks(self.home),
-                LocalJobs(folder=os.path.join(self.home, "bundles")),
+                state,
+                blobs,
+                bundles,
+                self._state_kind().locks(said.state, self.home),
+                runner.opened(said.jobs, blobs, os.path.join(self.home, "bundles")),
                 self.clock,
-                cache(self._engine),
+                cache(lambda: self._part("engine")),
                 self._keys_once,
-                cache(self._log),
-                self.settings.serving,
-                self.settings.keep,
+                cache(lambda: self._part("predictions")),
+                said.serving,
+                said.keep,
             )
         return self._work
 
     def _facts(self) -> Facts:
-        """Versions of engines, sources that are installed, hashes of own estimators; nothing of it is imported."""
+        """What engines say of themselves, sources that are installed, hashes of own estimators; no library is imported."""
+        from tilth.ports import registry
+        from tilth.ports.learning import engines
         from tilth.resources.facts import Facts
         from tilth.runtime.project.estimators import FOLDER, hashes
         from tilth.runtime.project.recipe_1 import hashes_1
 
-        engines, sources = _installed()
         folder = os.path.join(self.root, FOLDER)
-        return Facts(engines, hashes(folder), sources, hashes_1(folder))
+        return Facts(engines(), hashes(folder), registry.names("tilth.sources"), hashes_1(folder))
 
-    def _engine(self) -> QueryEngine:
-        from tilth.adapters.engines.duckdb_engine import DuckDBEngine
-        from tilth.adapters.files import durable, own
+    def _part(self, name: str) -> Any:
+        """What there is one of, for this project."""
+        from tilth.ports import registry
 
-        temp = os.path.join(self.home, "temp")
-        own.check(temp, folder=True)
-        try:
-            durable.make_folder(temp)
-        except OSError as error:
-            raise durable.refused(f"{temp} cannot be made", self.home, error) from error
-        return DuckDBEngine([self.home], temp=temp)
-
-    def _keys(self) -> Keys:
-        from tilth.adapters.files.keys import LocalKeys
-
-        signed = [os.path.join(self.home, name) for name in ("bundles", "head.json")]
-        return LocalKeys(os.path.join(self.home, "keys"), signed)
-
-    def _log(self) -> PredictionLog:
-        from tilth.adapters.files.predictions import FilePredictions
-
-        return FilePredictions(os.path.join(self.home, "predictions"))
+        return registry.load(registry.PARTS, name).opened(self.home)
 
     def close(self) -> None:
         if self._state is not None:
             self._state.close()
             self._state = None
         self._work = None
-
-
-@cache
-def _installed() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The engines of models and of sources, as this process finds them installed."""
-    from tilth.ports.registry import names
-
-    return ("auto", *names("tilth.learners")), names("tilth.sources")

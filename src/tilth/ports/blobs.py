@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
+from tilth.ports.bundles import BundleStore
+
 
 class Blobs(Protocol):
     """Immutable once put. `path` gives a local read-only file."""
@@ -39,4 +41,13 @@ class Blobs(Protocol):
 
     def scratch(self) -> str:
         """A new empty folder on the same disk, for files that will be put."""
+        ...
+
+
+class StoreAdapter(Protocol):
+    """What an entry point of `tilth.blobs` stands for; its name in `tilth.toml` is `blobs`, an address may follow it."""
+
+    @staticmethod
+    def opened(address: str, home: str) -> tuple[Blobs, BundleStore]:
+        """Where content is kept: files by digest, and sealed bundles."""
         ...

@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+
+from tilth.core.engines import Engine
+from tilth.core.engines import tried as _tried
+from tilth.core.errors import MissingExtraError
+from tilth.ports import registry
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     Matrix: TypeAlias = "npt.NDArray[np.float64]"
+
+
+BASELINE = "linear"  # what every model is measured against
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,12 @@ class Fitted:
 
 
 class Learner(Protocol):
+    """Made without arguments. Its module loads no heavy library, so that its facts can be read anywhere; `warm`, if it is
+    there, does.
+    """
+
+    engine: ClassVar[Engine]
+
     def fit(
         self,
         task: Task,
@@ -67,18 +83,73 @@ class Learner(Protocol):
         ...
 
 
-def learning_of(learner: Any) -> int:
-    """The number of a learner's way of learning, its attribute `learning`: raised when the same rows teach it something else.
+class Spreads(Protocol):
+    """What a learner also offers that can learn how far values are off: a regression of the absolute error."""
 
-    A raised number is told, and used at the next training; it never starts one.
-    """
-    return int(getattr(learner, "learning", 1))
+    @staticmethod
+    def spread_options(rows: int) -> tuple[Mapping[str, object], Mapping[str, object]]:
+        """The options for so many rows, and beside them those of the first fit, which finds when to stop.
+
+        That fit leaves a note `refit` with the options that hold it there.
+        """
+        ...
+
+
+def facts_of(learner: Any) -> Engine:
+    """What a learner class says of itself; MissingExtraError when it says nothing."""
+    found = getattr(learner, "engine", None)
+    if not isinstance(found, Engine):
+        raise MissingExtraError(
+            f"The learner {getattr(learner, '__qualname__', learner)} does not say what it is.",
+            hint="Its class needs an attribute `engine`, a tilth.core.engines.Engine.",
+        )
+    return found
+
+
+def learning_of(learner: Any) -> int:
+    """The number of a learner's way of learning; see `core.engines.Engine`."""
+    return facts_of(learner).learning
+
+
+@cache
+def engines() -> tuple[Engine, ...]:
+    """All that are installed, by name; one that cannot be used says why in `fault`."""
+    return tuple(_installed(name) for name in registry.names("tilth.learners"))
+
+
+def _installed(name: str) -> Engine:
+    try:
+        found = facts_of(registry.load("tilth.learners", name))
+    except MissingExtraError as error:
+        fault, mend = error.message, error.hint or ""
+    else:
+        if found.name == name:
+            return found
+        fault, mend = (
+            f"The learning engine `{name}` calls itself `{found.name}`.",
+            "Its package must say one name.",
+        )
+    return Engine(name, registry.package("tilth.learners", name), fault=fault, mend=mend)
+
+
+def tried(engine: str) -> tuple[Engine, ...]:
+    """The installed engines that `engine` stands for: itself, or for `auto` all that have a rank, in their order."""
+    return _tried(engine, engines())
+
+
+def version_of(package: str) -> str:
+    """The installed version of a package; `unknown` when there is none of that name."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 class Scorer(Protocol):
     """A loaded member; immutable and safe to call from several threads.
 
     Made by `Scorer.load(payload, task, threads)`; `threads` None means all cores. Output is float64: value (regression), P(1) (binary), or one column a class.
+    A class whose attribute `pandas` is False needs none.
     """
 
     def score(self, x: Matrix) -> Matrix:

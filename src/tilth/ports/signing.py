@@ -24,3 +24,7 @@ class Verifier(Protocol):
     def verify(self, payload: bytes, signature: bytes, key_id: str) -> None:
         """Return when the signature holds; TamperError with the reason when it does not."""
         ...
+
+
+class Keys(Signer, Verifier, Protocol):
+    """The project's own key: made at first use, private to this user."""

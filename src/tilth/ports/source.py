@@ -28,7 +28,11 @@ class Notice:
 
 
 class Source(Protocol):
-    """Reads tables as Arrow. Made by `from_options(options, root)`; errors are SourceError without secrets or rows."""
+    """Reads tables as Arrow. Made by `from_options(options, root)`; errors are SourceError without secrets or rows.
+
+    A class whose attribute `local` is True reads what lies on this machine and asks no server, so a plan asks it what it
+    guesses.
+    """
 
     def tables(self) -> tuple[str, ...]:
         """Names of the tables, sorted."""

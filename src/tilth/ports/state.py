@@ -5,11 +5,13 @@ The texts of the queries are `.sql` beside the adapter, so that an operator can 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias
 
 from tilth.core.principals import Principal
+from tilth.ports.locks import Locks
+from tilth.ports.signing import Keys
 
 Cell: TypeAlias = "None | int | float | str | bytes"
 Row: TypeAlias = Mapping[str, Cell]
@@ -95,6 +97,33 @@ class State(Protocol):
         """How many rows the chain is longer than its signed head says; an error when it is shorter, or another."""
         ...
 
+    def new_head(self) -> int:
+        """Sign how the chain ends now, whatever was signed before; its length. What it holds must have been verified."""
+        ...
+
     def verify_audit(self) -> int:
         """Walk the hash chain; its length. TamperError at the first row that does not follow."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open; it may be asked again, and then opens anew."""
+        ...
+
+
+class StateAdapter(Protocol):
+    """What an entry point of `tilth.state` stands for; its name in `tilth.toml` is `state`, an address may follow it."""
+
+    @staticmethod
+    def begun(address: str, home: str) -> bool:
+        """Whether there is a state; StateChangedError when there was one that is gone."""
+        ...
+
+    @staticmethod
+    def opened(address: str, home: str, keys_of: Callable[[], Keys], *, trusted: bool = False) -> State:
+        """The state, made when there is none. `trusted`: it is opened whatever its signed head says."""
+        ...
+
+    @staticmethod
+    def locks(address: str, home: str) -> Locks:
+        """Locks among all who share the state."""
         ...

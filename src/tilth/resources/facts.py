@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tilth.core.engines import Engine
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -13,7 +15,7 @@ class Facts:
     An empty `engines` or `sources` means that they are not known, and then names of engines are not checked.
     """
 
-    engines: tuple[str, ...] = ()
+    engines: tuple[Engine, ...] = ()
     code: Mapping[str, str] = field(
         default_factory=dict
     )  # 'module:function' or 'module' -> hash of its content

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from tilth.plan.snapshot import SERVING
 from tilth.ports.blobs import Blobs
@@ -18,13 +17,9 @@ from tilth.ports.engine import QueryEngine
 from tilth.ports.jobs import Jobs
 from tilth.ports.locks import Locks
 from tilth.ports.predictions import PredictionLog
-from tilth.ports.signing import Signer, Verifier
+from tilth.ports.signing import Keys
 from tilth.ports.state import State
 from tilth.runtime.project.settings import KEEP, Keep
-
-
-class Keys(Signer, Verifier, Protocol):
-    """The project's own key: made at first use, private to this user."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tilth.core.engines import Engine, Form, Option
 from tilth.core.errors import TilthError
 from tilth.kinds import (
     compile,  # noqa: A004
@@ -13,8 +14,14 @@ from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
 from tilth.sql.language.statements import Kind
 
+ENGINES = (
+    Engine("lightgbm", options=(Option("rounds", Form.WHOLE, 1), Option("extra_trees", Form.SWITCH)), rank=2),
+    Engine("linear", options=(Option("ridge", least=0),), rank=1),
+    Engine("sklearn", "scikit-learn", options=None, prefixes=("estimator",), estimator=True),
+    Engine("broken", fault="The learning engine `broken` of the package x does not load.", mend="Mend x."),
+)
 FACTS = Facts(
-    ("auto", "lightgbm", "linear", "sklearn"),
+    ENGINES,
     {"mine:make": "abc"},
     ("files", "postgres", "sqlite"),
 )
@@ -107,6 +114,31 @@ REFUSED = [
         "`lightgbm`",
     ),
     ("CREATE MODEL m PREDICT y FROM d USING (lightgmb.x = 1)", "no engine `lightgmb`", "3:1", "`lightgbm`"),
+    (
+        "CREATE MODEL m PREDICT y FROM d USING (lightgbm.runds = 9)",
+        "has no option `runds`",
+        "3:1",
+        "`rounds`",
+    ),
+    ("CREATE MODEL m PREDICT y FROM d USING (linear.rige = 9)", "`linear` has no option", "3:1", "ridge"),
+    (
+        "CREATE MODEL m PREDICT y FROM d USING (engine = 'lightgbm', lightgbm.rounds = 0)",
+        "0 does not fit `lightgbm.rounds` of USING",
+        "3:1",
+        "a whole number of at least 1",
+    ),
+    (
+        "CREATE MODEL m PREDICT y FROM d USING (lightgbm.extra_trees = 1)",
+        "does not fit",
+        "3:1",
+        "true or false",
+    ),
+    (
+        "CREATE MODEL m PREDICT y FROM d USING (engine = 'broken')",
+        "`broken` of the package x",
+        "3:1",
+        "Mend x.",
+    ),
     ("CREATE MODEL m PREDICT y FROM d USING (seed = -1)", "does not fit `seed`", "3:1", "seed = 7"),
     ("CREATE MODEL m PREDICT y FROM d USING (seed = TRUE)", "does not fit `seed`", "3:1", "seed = 7"),
     ("CREATE MODEL m PREDICT y FROM d USING (memory = 4)", "does not fit `memory`", "3:1", "'4 GB'"),

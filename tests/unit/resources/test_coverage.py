@@ -2,6 +2,7 @@
 
 import pytest
 
+from tilth.core.engines import Engine
 from tilth.core.errors import ProjectError
 from tilth.kinds import (
     compile,  # noqa: A004
@@ -9,7 +10,7 @@ from tilth.kinds import (
 )
 from tilth.resources.facts import Facts
 
-FACTS = Facts(("auto", "linear"), {}, ("files",))
+FACTS = Facts((Engine("linear"),), {}, ("files",))
 SOURCE = "CREATE SOURCE s ENGINE files WITH (path = 'd'); CREATE MODEL m PREDICT y FROM (SELECT * FROM s.t)"
 
 

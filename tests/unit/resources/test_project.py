@@ -2,6 +2,7 @@
 
 import pytest
 
+from tilth.core.engines import Engine
 from tilth.core.errors import CycleError, TilthError
 from tilth.kinds import (
     compile,  # noqa: A004
@@ -11,7 +12,7 @@ from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
 from tilth.sql.language.statements import Kind
 
-FACTS = Facts(("auto", "lightgbm", "sklearn"), {}, ("sqlite", "files", "postgres"))
+FACTS = Facts((Engine("lightgbm"), Engine("sklearn", estimator=True)), {}, ("sqlite", "files", "postgres"))
 PROJECT = """
 CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');
 CREATE DATASET departures KEY (flight_id) EVENT TIME sched_dep REFRESH EVERY '1 day' INCREMENTAL
@@ -71,7 +72,7 @@ def test_recipes_change_exactly_where_they_must(old: str, new: str, moved: set[s
 
 
 def test_another_engine_that_is_installed_moves_no_recipe() -> None:
-    more = Facts((*FACTS.engines, "catboost"), {}, FACTS.sources)
+    more = Facts((*FACTS.engines, Engine("catboost", rank=3)), {}, FACTS.sources)
     assert {r.name: r.recipe for r in compile(parse(PROJECT), more)} == recipes(PROJECT)
 
 

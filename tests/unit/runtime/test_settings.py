@@ -21,6 +21,8 @@ def test_without_a_file_every_setting_has_its_default(tmp_path: Path) -> None:
     assert found == Settings(
         tmp_path.name,
         "sqlite",
+        "file",
+        "local",
         "prod",
         "prod",
         Keep(timedelta(90), timedelta(90), timedelta(90), timedelta(400)),

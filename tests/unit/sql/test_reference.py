@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tilth.core.engines import Engine
 from tilth.core.errors import UnsupportedError
 from tilth.kinds import KINDS, compile, declares, parse, show  # noqa: A004
 from tilth.resources.facts import Facts
@@ -30,7 +31,11 @@ def test_every_verb_and_kind_has_a_heading() -> None:
 
 def test_the_declarations_are_a_project() -> None:
     declared = [x for x in STATEMENTS if declares(x)]
-    graph = compile(declared, Facts(("auto", "sklearn", "lightgbm"), {}, ("files", "postgres", "sqlite")))
+    engines = (
+        Engine("sklearn", options=None, prefixes=("estimator",), estimator=True),
+        Engine("lightgbm", options=None),
+    )
+    graph = compile(declared, Facts(engines, {}, ("files", "postgres", "sqlite")))
     assert [r.name for r in graph.upstream("late_api")] == ["ops", "wx", "departures", "late"]
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.engines import duckdb_process
 from tilth.adapters.engines.duckdb_watch import Watch
+from tilth.adapters.files import durable, own
 from tilth.core.errors import (
     DataError,
     InputError,
@@ -60,6 +61,17 @@ class DuckDBEngine:
         self._shared: dict[str, Any] = {}  # databases that read no files, by their memory
         self._pid = 0
         self._lock = threading.Lock()
+
+    @staticmethod
+    def opened(home: str) -> DuckDBEngine:
+        """The engine of a project, which may read what lies in `home` when a query's input names it, and spills there."""
+        temp = os.path.join(home, "temp")
+        own.check(temp, folder=True)
+        try:
+            durable.make_folder(temp)
+        except OSError as error:
+            raise durable.refused(f"{temp} cannot be made", home, error) from error
+        return DuckDBEngine([home], temp=temp)
 
     def stream(
         self,

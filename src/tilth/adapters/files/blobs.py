@@ -77,7 +77,7 @@ class FileBlobs:
                     f"Blob {digest[:12]} is missing from {self._folder}.",
                     hint="Put the file back from a backup (`tilth restore FILE`), or REFRESH its dataset.",
                 )
-            if _digest(goal) == digest:
+            if own.digest_of(goal) == digest:
                 if _look(goal) == seen:
                     self._remember(digest, seen)
                 return goal
@@ -176,15 +176,3 @@ def _look(path: str) -> str | None:
     if not stat.S_ISREG(found.st_mode):
         return None
     return f"{found.st_size} {found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}"
-
-
-def _digest(path: str) -> str:
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DamagedError(
-            f"The file {path} cannot be read ({error.strerror}).",
-            hint="Give this user access to it, or put it back from a backup (`tilth restore FILE`).",
-        ) from error

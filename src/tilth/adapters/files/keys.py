@@ -70,6 +70,13 @@ class LocalKeys:
         self._private: ec.EllipticCurvePrivateKey | None = None
         self._public: PublicKey | None = None
 
+    @staticmethod
+    def opened(home: str) -> LocalKeys:
+        """The project's key, made at first use, where nothing was signed by another."""
+        return LocalKeys(
+            os.path.join(home, "keys"), [os.path.join(home, n) for n in ("bundles", "head.json")]
+        )
+
     @property
     def key_id(self) -> str:
         return self._known().key_id

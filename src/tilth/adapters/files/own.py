@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from pathlib import Path
 
-from tilth.core.errors import StorageError
+from tilth.core.errors import DamagedError, StorageError
 
 OTHERS = 0o022  # others may write
 _FOLDERS = ("blobs", "bundles", "keys", "temp")
@@ -111,3 +112,16 @@ def open_file(path: str, flags: int, mode: int = 0o600, *, alone: bool = False) 
         os.close(handle)
         raise
     return handle
+
+
+def digest_of(path: str) -> str:
+    """The sha256 of a regular file, no link; DamagedError when it cannot be read."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DamagedError(
+            f"The file {path} cannot be read ({error.strerror}).",
+            hint="Give this user access to it, or put it back from a backup (`tilth restore FILE`).",
+        ) from error

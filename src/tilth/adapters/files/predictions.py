@@ -39,6 +39,11 @@ class FilePredictions:
         self._syncer: threading.Thread | None = None
         self._failure: OSError | None = None  # of a sync in the background, until it is told
 
+    @staticmethod
+    def opened(home: str) -> FilePredictions:
+        """The log of a project."""
+        return FilePredictions(os.path.join(home, "predictions"))
+
     def append(self, record: bytes) -> None:
         line = prediction_files.checked(record) + b"\n"
         with self._lock:

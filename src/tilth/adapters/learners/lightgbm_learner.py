@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from tilth.adapters.scorers import lightgbm_c as c
+from tilth.core.engines import Engine, Form, Option
 from tilth.core.errors import TrainingError
 from tilth.core.names import did_you_mean
 from tilth.ports.learning import Budget, Fitted, Task
@@ -35,22 +36,44 @@ PATIENCE, LONG_PATIENCE, FEW_ROWS = (
     5_000,
 )  # on few rows the loss of the stop slice wavers, and its first dip is luck
 DEFAULT_METRIC = {"regression": "l2", "binary": "binary_logloss", "multiclass": "multi_logloss"}
-OPTIONS = {
-    "rounds", "patience", "learning_rate", "num_leaves", "max_depth", "min_data_in_leaf", "lambda_l1", "lambda_l2",
-    "bagging_fraction", "feature_fraction", "max_bin", "min_gain_to_split", "cat_smooth", "cat_l2",
-    "max_cat_to_onehot", "min_sum_hessian_in_leaf", "extra_trees", "scale_pos_weight",
-}  # fmt: skip
+OPTIONS = (
+    Option("rounds", Form.WHOLE, 1, stops=True),
+    Option("patience", Form.WHOLE, 1, stops=True),
+    Option("learning_rate", least=0),
+    Option("num_leaves", Form.WHOLE, 2),
+    Option("max_depth", Form.WHOLE),
+    Option("min_data_in_leaf", Form.WHOLE, 0),
+    Option("lambda_l1", least=0),
+    Option("lambda_l2", least=0),
+    Option("bagging_fraction", least=0, most=1),
+    Option("feature_fraction", least=0, most=1),
+    Option("max_bin", Form.WHOLE, 2),
+    Option("min_gain_to_split", least=0),
+    Option("cat_smooth", least=0),
+    Option("cat_l2", least=0),
+    Option("max_cat_to_onehot", Form.WHOLE, 1),
+    Option("min_sum_hessian_in_leaf", least=0),
+    Option("extra_trees", Form.SWITCH),
+    Option("scale_pos_weight", least=0),
+)
 
 
 class LightGBMLearner:
     """Implements `ports.learning.Learner`."""
 
-    learning = 3
+    engine = Engine("lightgbm", "lightgbm", learning=3, options=OPTIONS, rank=2, spread=True, pandas=False)
 
     @staticmethod
     def warm() -> None:
         """Load the library."""
         c.library()
+
+    @staticmethod
+    def spread_options(rows: int) -> tuple[Mapping[str, object], Mapping[str, object]]:
+        """Small trees, with leaves that hold enough errors to say how large they are."""
+        leaf = max(20, min(200, rows // 25))
+        trees = {"num_leaves": 8, "learning_rate": 0.05, "feature_fraction": 1.0, "min_data_in_leaf": leaf}
+        return trees, {"rounds": 300, "patience": 20}
 
     def fit(
         self,
@@ -86,10 +109,11 @@ class LightGBMLearner:
 
 
 def _known(options: Mapping[str, object]) -> None:
+    known = [option.name for option in OPTIONS]
     for name in options:
-        if name not in OPTIONS and name != "refit_rounds":
+        if name not in known and name != "refit_rounds":
             raise TrainingError(
-                f"LightGBM has no option `{name}` here.", hint=did_you_mean(name, OPTIONS, "options")
+                f"LightGBM has no option `{name}` here.", hint=did_you_mean(name, known, "options")
             )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from tilth.adapters.scorers.linear_scorer import CLIP, LinearScorer, softmax
+from tilth.core.engines import Engine, Option
 from tilth.core.errors import TrainingError
 from tilth.core.names import did_you_mean
 from tilth.ports.learning import Budget, Fitted, Task
@@ -35,7 +36,15 @@ DIGITS = (
 class LinearLearner:
     """Implements `ports.learning.Learner`."""
 
-    learning = 2
+    engine = Engine(
+        "linear", "numpy", learning=2, options=(Option("ridge", least=0),), rank=1, spread=True, pandas=False
+    )
+
+    @staticmethod
+    def spread_options(rows: int) -> tuple[Mapping[str, object], Mapping[str, object]]:
+        """As it fits any other regression."""
+        del rows
+        return {}, {}
 
     def fit(
         self,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.learners.own_modules import open_folder
-from tilth.adapters.scorers.skops_scorer import narrow, strangers
+from tilth.core.engines import Engine
 from tilth.core.errors import ResourceLimitError, TrainingError, UnsupportedError
 from tilth.ports.learning import Budget, Fitted, Task
 
@@ -32,12 +32,27 @@ MOST_LEVELS = 60
 class SklearnLearner:
     """Implements `ports.learning.Learner`; options `estimator` ('module:function') and `estimators` (a folder)."""
 
-    learning = 2
+    engine = Engine(
+        "sklearn",
+        "scikit-learn",
+        learning=2,
+        options=None,
+        prefixes=("estimator",),
+        estimator=True,
+        explains=False,
+    )
 
     @staticmethod
     def warm() -> None:
         """Load the libraries."""
-        for name in ("sklearn.ensemble", "sklearn.pipeline", "sklearn.compose", "sklearn.impute", "skops.io"):
+        for name in (
+            "tilth.adapters.scorers.skops_scorer",
+            "sklearn.ensemble",
+            "sklearn.pipeline",
+            "sklearn.compose",
+            "sklearn.impute",
+            "skops.io",
+        ):
             importlib.import_module(name)
 
     def fit(
@@ -52,6 +67,8 @@ class SklearnLearner:
         report: Callable[[str, float | None], None],
     ) -> Fitted:
         from sklearn.pipeline import make_pipeline
+
+        from tilth.adapters.scorers.skops_scorer import narrow
 
         report("making the estimator", None)
         wanted = options.get("estimator")
@@ -169,6 +186,8 @@ def _encoder(task: Task, columns: int) -> Any:
 
 def _payload(pipeline: Any) -> bytes:
     from skops.io import dumps
+
+    from tilth.adapters.scorers.skops_scorer import strangers
 
     try:
         raw = dumps(pipeline)

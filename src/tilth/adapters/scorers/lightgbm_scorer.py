@@ -30,6 +30,8 @@ SMALL = 256  # rows below which several threads cost more than they give
 class LightGBMScorer:
     """A loaded booster: immutable and safe to call from several threads."""
 
+    pandas = False
+
     def __init__(self, booster: c.Booster, task: Task, threads: int) -> None:
         self._booster = booster
         self._columns = len(task.columns)

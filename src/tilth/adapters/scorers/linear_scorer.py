@@ -25,6 +25,8 @@ CLIP = 6.0  # standard deviations beyond which a numeric value says no more
 class LinearScorer:
     """A loaded linear model: immutable, so threads may share it."""
 
+    pandas = False
+
     def __init__(self, terms: list[Term], bias: Matrix, kind: str) -> None:
         self._terms = terms
         self._bias = bias

@@ -22,7 +22,7 @@ def reconcile(project: str, environment: str | None, clock: str | None) -> None:
 
     Example: tilth reconcile --project flights
     """
-    from tilth.runtime.jail import die_with_parent
+    from tilth.adapters.jobs.jail import die_with_parent
     from tilth.runtime.keeping.reconciler import Reconciler
 
     die_with_parent(os.getppid())

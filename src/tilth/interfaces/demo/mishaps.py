@@ -311,7 +311,7 @@ def _is_worker(name: str, parent: int) -> bool:
         with open(f"/proc/{name}/stat", encoding="utf-8") as file:
             ours = int(file.read().rpartition(")")[2].split()[1]) == parent
         with open(f"/proc/{name}/cmdline", "rb") as file:
-            return ours and b"tilth.runtime.worker" in file.read()
+            return ours and b"tilth.adapters.jobs.process" in file.read()
     except (OSError, ValueError):
         return False
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 
-from tilth.core.errors import ProjectError, TilthError, UnknownNameError, UnsupportedError
+from tilth.core.engines import Engine, tried
+from tilth.core.errors import (
+    MissingExtraError,
+    ProjectError,
+    TilthError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from tilth.core.metrics import NAMES
 from tilth.core.names import did_you_mean
 from tilth.resources.facts import Facts
@@ -56,36 +63,67 @@ def _features(d: CreateModel) -> None:
         )
 
 
-def _engine(d: CreateModel, engines: tuple[str, ...]) -> None:
-    known = sorted({*engines, "auto"})
-    engine = d.using.get("engine", "auto")
+def _engine(d: CreateModel, engines: tuple[Engine, ...]) -> None:
+    engine = str(d.using.get("engine", "auto"))
+    known = sorted({*(e.name for e in engines), "auto"})
     if engines and engine not in known:
         raise UnknownNameError(
             f"There is no engine of models called `{engine}`.",
-            hint=did_you_mean(str(engine), known, "engines"),
+            hint=did_you_mean(engine, known, "engines"),
             where=d.position,
         )
     plain = Options(tuple((k, v) for k, v in d.using.items if "." not in k))
     _options(d, plain, USING, "USING")
-    prefixes = sorted({*engines, "estimator"} - {"auto"})
-    for key, _ in d.using.items:
-        prefix, dot, _rest = key.partition(".")
-        if dot and engines and prefix not in prefixes:
+    asked = tried(engine, engines)
+    for one in asked:
+        if one.fault:
+            raise MissingExtraError(one.fault, hint=one.mend or None, where=d.position)
+    for key, value in d.using.items:
+        if "." in key and engines:
+            _engine_option(d, key, value, engines, asked)
+    _estimator(d, engine, engines)
+
+
+def _engine_option(
+    d: CreateModel, key: str, value: Value, engines: tuple[Engine, ...], asked: tuple[Engine, ...]
+) -> None:
+    """`engine.option = value`: there is such an engine, and if it is asked for, such an option of it that takes the value."""
+    prefix, _, name = key.partition(".")
+    prefixes = sorted({p for e in engines for p in (e.name, *e.prefixes)})
+    if prefix not in prefixes:
+        raise UnknownNameError(
+            f"`{key}` is not an option of USING: there is no engine `{prefix}`.",
+            hint=did_you_mean(prefix, prefixes, "engines"),
+            where=d.position,
+        )
+    for one in asked:
+        if not one.owns(prefix) or one.options is None:
+            continue
+        option = one.option(name)
+        if option is None:
             raise UnknownNameError(
-                f"`{key}` is not an option of USING: there is no engine `{prefix}`.",
-                hint=did_you_mean(prefix, prefixes, "engines"),
+                f"`{key}` is not an option of USING: the engine `{one.name}` has no option `{name}`.",
+                hint=did_you_mean(name, [o.name for o in one.options], "options"),
                 where=d.position,
             )
-    if engine == "sklearn" and "estimator" not in d.using:
+        if not option.fits(value):
+            raise _misfit(d, key, value, "USING", f"{option.words} for {key}")
+
+
+def _estimator(d: CreateModel, engine: str, engines: tuple[Engine, ...]) -> None:
+    """An estimator is named where, and only where, the engine asks for one."""
+    takes = {e.name: e for e in engines if e.estimator}
+    if engine in takes and "estimator" not in d.using:
         raise ProjectError(
-            f"Model `{d.name}` does not say which estimator scikit-learn should fit.",
+            f"Model `{d.name}` does not say which estimator {takes[engine].package} should fit.",
             hint="Add estimator = 'module:function' to USING, a function that returns the estimator.",
             where=d.position,
         )
-    if engine != "sklearn" and "estimator" in d.using:
+    if engines and engine not in takes and "estimator" in d.using:
+        named = " and ".join(f"`{name}`" for name in sorted(takes))
         raise ProjectError(
-            f"Model `{d.name}` names an estimator, which only the engine `sklearn` uses.",
-            hint="Add engine = 'sklearn' to USING, or take the estimator out.",
+            f"Model `{d.name}` names an estimator, which only the engine {named or 'that takes one'} uses.",
+            hint=f"Add engine = '{min(takes, default='sklearn')}' to USING, or take the estimator out.",
             where=d.position,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -188,10 +189,17 @@ def write_parts(
     return done
 
 
-def paths(manifest: Manifest, blobs: Blobs, *, whole: bool = False) -> list[str]:
-    """Local Parquet files that hold the snapshot's rows, in order. With `whole` every byte is looked at now."""
+def paths(manifest: Manifest, blobs: Blobs) -> list[str]:
+    """Local Parquet files that hold the snapshot's rows, in order."""
+    with damage_told(manifest):
+        return [blobs.path(p.blob) for p in manifest.parts]
+
+
+@contextmanager
+def damage_told(manifest: Manifest) -> Iterator[None]:
+    """In the block, a damaged file is told as one of this snapshot's dataset, with what mends it."""
     try:
-        return [blobs.verified(p.blob) if whole else blobs.path(p.blob) for p in manifest.parts]
+        yield
     except DamagedError as error:
         raise DamagedError(
             f"A file of dataset `{manifest.dataset}` is not what was stored. {error.message}",

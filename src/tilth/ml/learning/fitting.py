@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from tilth.core.engines import Engine
 from tilth.core.errors import ResourceLimitError, TargetError, TrainingError
 from tilth.core.metrics import DECISIONS
 from tilth.ml.judging import split
@@ -21,7 +22,7 @@ from tilth.ml.model.curve import Curve, threshold
 from tilth.ml.model.metrics import higher_is_better
 from tilth.ml.model.preparation import Preparation
 from tilth.ml.model.spec import TrainingSpec, check_metric
-from tilth.ports.learning import Budget, Fitted, Learner, Task
+from tilth.ports.learning import BASELINE, Budget, Fitted, Learner, Task, facts_of, tried
 
 if TYPE_CHECKING:
     from tilth.ml.learning.intervals import Interval
@@ -158,44 +159,56 @@ def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, votes: Sequ
     """
     members = _fit_members(spec, task, data, tools)
     free = spec.engine == "auto"
-    chosen = _choose(task, members, "lightgbm" if free else spec.engine, free, data.part("stop")[1])
+    chosen = _choose(task, members, spec.engine, free, data.part("stop")[1])
     if free:
         chosen = members[agreed(chosen.engine, votes)]
     chosen = _refit(spec, task, data, chosen, tools)
     tools.report("calibrating", 0.9)
-    own = _fixed(spec) if chosen.engine == spec.engine or (free and chosen.engine == "lightgbm") else {}
+    own = _fixed(spec, facts_of(tools.learners(chosen.engine)))
     return Made(members, chosen, _calibrate(spec, data, chosen), options=own)
 
 
 def _fit_members(spec: TrainingSpec, task: Task, data: Rows, tools: Tools) -> dict[str, Member]:
-    """The linear baseline always, and the wanted engine; whatever is fitted when the time is up stays."""
-    wanted = ["linear"] + [
-        e for e in (["lightgbm"] if spec.engine == "auto" else [spec.engine]) if e != "linear"
-    ]
+    """The baseline always, then the wanted engines; whatever is fitted when the time is up stays."""
+    wanted = [e.name for e in tried(spec.engine) if e.name != BASELINE]
     members: dict[str, Member] = {}
-    for number, name in enumerate(wanted):
-        low = 0.1 + 0.1 * number
-
-        def tell(what: str, done: float | None, low: float = low, name: str = name) -> None:
-            tools.report(f"{name}: {what}", low + (0.6 if name != "linear" else 0.1) * (done or 0.0))
-
-        asked = spec.engine == name or (spec.engine == "auto" and name != "linear")
-        options = _options(spec) if asked else {}
-        made = _fit(tools.learners(name), task, data, spec, tools.deadline, options, tell)
+    for number, name in enumerate((BASELINE, *wanted)):
+        tell = _teller(tools.report, name, number, len(wanted))
+        left = len(wanted) - number + 1  # engines that still have to be fitted, this one too
+        until = _share(tools.deadline, left) if number and left > 1 else tools.deadline
+        made = _fit(tools.learners(name), task, data, spec, until, _options(spec, name), tell)
         members[name] = _member(name, made, task, data, spec, tools.scorers)
     return members
 
 
-def _options(spec: TrainingSpec) -> dict[str, object]:
-    given: dict[str, object] = dict(spec.options)
-    if spec.estimator:
+def _teller(report: Report, name: str, number: int, wanted: int) -> Report:
+    """Says how far the engine is: the baseline has the second tenth of the whole, the others share six more."""
+    low, span = (0.1, 0.1) if number == 0 else (0.2 + 0.6 * (number - 1) / wanted, 0.6 / wanted)
+    return lambda what, done: report(f"{name}: {what}", low + span * (done or 0.0))
+
+
+def _share(deadline: float, left: int) -> float:
+    """Until when an engine may go on, so that those after it have as much."""
+    now = time.monotonic()
+    return now + max(0.0, deadline - now) / left
+
+
+def _options(spec: TrainingSpec, engine: str) -> dict[str, object]:
+    """What USING gives the engine; of a name with a point the head says for whom it is."""
+    given: dict[str, object] = {}
+    for name, value in spec.options:
+        owner, _, option = name.rpartition(".")
+        if (owner or spec.engine) == engine:
+            given[option] = value
+    if spec.estimator and engine == spec.engine:
         given |= {"estimator": spec.estimator, "estimators": spec.estimators or ""}
     return given
 
 
-def _fixed(spec: TrainingSpec) -> dict[str, object]:
+def _fixed(spec: TrainingSpec, engine: Engine) -> dict[str, object]:
     """The options without those that say when to stop: for a fit that knows it."""
-    return {k: v for k, v in _options(spec).items() if k not in {"rounds", "patience"}}
+    stops = {option.name for option in engine.options or () if option.stops}
+    return {k: v for k, v in _options(spec, engine.name).items() if k not in stops}
 
 
 def _fit(
@@ -292,9 +305,9 @@ def _refit(spec: TrainingSpec, task: Task, data: Rows, chosen: Member, tools: To
         or time.monotonic() > tools.deadline
     ):
         return chosen
-    options = _fixed(spec) if spec.engine != "auto" else {}
     tools.report(f"{chosen.engine}: refitting with the stop rows", 0.85)
-    learner, given = tools.learners(chosen.engine), {**options, **found}
+    learner = tools.learners(chosen.engine)
+    given = {**_fixed(spec, facts_of(learner)), **found}
     again = _fit(learner, task, data, spec, tools.deadline, given, lambda _w, _d: None, with_stop=True)
     scorer = tools.scorers(again.scorer).load(again.payload, task, spec.threads)
     return Member(chosen.engine, again, scorer, chosen.stop_metric, chosen.stop_loss)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import DataError, TargetError
 from tilth.ml.judging import split
 from tilth.ml.model.calibration import Conformal, fewest_rows, fit_conformal
-from tilth.ports.learning import Budget, Fitted, Task
+from tilth.ports.learning import BASELINE, Budget, Fitted, Task, facts_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +36,6 @@ LEAST = 100  # errors that can tell rows apart
 ENOUGH = 1_000  # of the calibrate slice, from which on it alone says how wide an interval must be
 ENOUGH_NEWEST = 200  # the same where slices follow time: the newest rows know best
 SHARED = 0.1  # of the mean error goes into every width; the rest follows the row
-TREES: dict[str, object] = {"num_leaves": 8, "learning_rate": 0.05, "feature_fraction": 1.0}
-ROUNDS: dict[str, object] = {"rounds": 300, "patience": 20}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +104,7 @@ def fit(
 def _fitted(task: Task, engine: str, errors: Errors, coverage: float, tools: Tools, by: str) -> Interval:
     import numpy as np
 
-    learner = "lightgbm" if engine == "lightgbm" else "linear"
+    learner = engine if facts_of(tools.learners(engine)).spread else BASELINE
     asked = replace(task, kind="regression", classes=0, metric="rmse")
     part = _parts(len(errors.size), by)
     options = _options(learner, asked, errors, tools)
@@ -199,12 +197,12 @@ def _options(learner: str, task: Task, errors: Errors, tools: Tools) -> dict[str
     import numpy as np
 
     rows = len(errors.size)
-    given = {**TREES, "min_data_in_leaf": max(20, min(200, rows // 25))} if learner == "lightgbm" else {}
+    given, stopping = tools.learners(learner).spread_options(rows)
     stop = np.arange(rows) % PARTS == PARTS - 1
     first = tools.learners(learner)().fit(
         task, np.ascontiguousarray(errors.x[~stop]), errors.size[~stop], np.ascontiguousarray(errors.x[stop]),
         errors.size[stop], Budget(tools.deadline, tools.threads, tools.seed),
-        given | (ROUNDS if learner == "lightgbm" else {}), lambda _w, _d: None,
+        {**given, **stopping}, lambda _w, _d: None,
     )  # fmt: skip
     return {**given, **dict(dict(first.notes)["refit"])}
 

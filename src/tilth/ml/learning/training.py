@@ -33,8 +33,8 @@ from tilth.ml.learning.told import told
 from tilth.ml.learning.write import write
 from tilth.ml.model.curve import threshold
 from tilth.ml.model.signature import outputs
-from tilth.ml.model.spec import ENGINES, TrainingSpec, check_metric
-from tilth.ports.learning import learning_of
+from tilth.ml.model.spec import TrainingSpec, check_metric
+from tilth.ports.learning import engines, learning_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,14 +129,17 @@ def _supported(spec: TrainingSpec) -> None:
             f"The model `{spec.model}` predicts {len(spec.targets)} columns; one can be trained for now.",
             hint="Write one CREATE MODEL for each: " + ", ".join(spec.targets),
         )
-    if spec.engine not in ENGINES:
+    known = {engine.name: engine for engine in engines()}
+    if spec.engine not in {"auto", *known}:
         raise TrainingError(
-            f"There is no engine `{spec.engine}`.", hint=did_you_mean(spec.engine, ENGINES, "engines")
+            f"There is no engine `{spec.engine}`.",
+            hint=did_you_mean(spec.engine, {"auto", *known}, "engines"),
         )
-    if spec.estimator and spec.engine != "sklearn":
+    takes = [engine.name for engine in known.values() if engine.estimator]
+    if spec.estimator and spec.engine not in takes:
         raise TrainingError(
-            f"`estimator` belongs to engine = 'sklearn', and the engine is '{spec.engine}'.",
-            hint=f"Write USING (engine = 'sklearn', estimator = '{spec.estimator}').",
+            f"`estimator` belongs to engine = {' or '.join(map(repr, takes))}, and the engine is '{spec.engine}'.",
+            hint=f"Write USING (engine = '{takes[0]}', estimator = '{spec.estimator}')." if takes else None,
         )
 
 

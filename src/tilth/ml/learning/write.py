@@ -10,24 +10,24 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import TrainingError
 from tilth.ml.bundles.manifest import digests
 from tilth.ml.model.signature import Input, Signature
 from tilth.ports.arrow import data_type
+from tilth.ports.learning import tried, version_of
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from tilth.core.engines import Engine
     from tilth.ml.learning.fitting import Made, Member, Rows
     from tilth.ml.model.spec import TrainingSpec
 
     Array = npt.NDArray[np.float64]
 
-ENGINE_PACKAGE = {"lightgbm": "lightgbm", "linear": "numpy", "sklearn": "scikit-learn"}
 MLFLOW_TYPE = {
     "boolean": "boolean",
     "integer": "long",
@@ -141,21 +141,16 @@ def _gaps(values: Any) -> bool:
     return bool(pa.types.is_floating(values.type) and not pc.all(pc.is_finite(values)).as_py())
 
 
-def engine_versions(engine: str) -> dict[str, str]:
+def engine_versions(engine: Engine) -> dict[str, str]:
     """The versions that decide what comes out: of tilth, of the engine's package, of numpy."""
-    out = {}
-    for package in ("tilth", "numpy", ENGINE_PACKAGE.get(engine, engine)):
-        try:
-            out[package] = version(package)
-        except PackageNotFoundError:
-            out[package] = "unknown"
-    return dict(sorted(out.items()))
+    return {package: version_of(package) for package in sorted({"tilth", "numpy", engine.package})}
 
 
 def _mlmodel(signature: Signature, chosen: Member, member: str) -> str:
     """MLflow's description of a model folder, as YAML; flavors say which file is what."""
     scorer = chosen.fitted.scorer
-    versions = engine_versions(chosen.engine)
+    (engine,) = tried(chosen.engine)
+    versions = engine_versions(engine)
     rows = [
         "flavors:",
         "  tilth:",

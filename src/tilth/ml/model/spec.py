@@ -14,15 +14,14 @@ from tilth.core.errors import ProjectError
 from tilth.core.metrics import BY_KIND
 from tilth.core.names import did_you_mean
 
-ENGINES = ("auto", "lightgbm", "linear", "sklearn")
-
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpec:
     """A training. Times are ISO 8601 texts in UTC; `label_delay` and `time_limit` are seconds.
 
     `include` empty means every column but target, key and `exclude`. `judge_after`: rows at or before it were used to
-    tune the champion, so the judge slice starts later. `options` go to the engine (rounds, num_leaves, ...).
+    tune the champion, so the judge slice starts later. `options` go to the engine (rounds, num_leaves, ...); with
+    `auto` each is named with its engine's name before it (lightgbm.rounds).
     """
 
     model: str
@@ -40,7 +39,7 @@ class TrainingSpec:
     cost_false_positive: float | None = None
     engine: str = "auto"
     estimator: str | None = None
-    estimators: str | None = None  # the project's folder of own estimators
+    estimators: str | None = None  # the folder of own estimators, where the training runs
     time_limit: float = 60.0
     seed: int = 7
     threads: int = 2

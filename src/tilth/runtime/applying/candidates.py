@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tilth.core.errors import TamperError, TilthError
 from tilth.core.schema import Schema
@@ -23,8 +23,10 @@ from tilth.ml.bundles.signing import seal
 from tilth.ml.data import snapshots
 from tilth.ml.data.identity import columns_of
 from tilth.ml.judging.split import BY_FOLDS
+from tilth.ml.learning import task
 from tilth.ml.model.spec import TrainingSpec
-from tilth.ports.jobs import Job
+from tilth.ports.jobs import Job, Output
+from tilth.ports.learning import tried
 from tilth.ports.snapshots import Manifest
 from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of
@@ -32,6 +34,7 @@ from tilth.runtime import members
 from tilth.runtime.act import Act
 from tilth.runtime.applying.binding import slices_of
 from tilth.runtime.applying.notices import of_training
+from tilth.runtime.project import estimators
 from tilth.runtime.record import notices, versions
 from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
@@ -58,14 +61,16 @@ def train(
         return waiting
     declared = resource.as_(CreateModel)
     spec = spec_of(work, declared, data, manifest.schema, champion)
-    folder = work.bundles.scratch()
+    job, beside = _job(work, declared, spec, manifest)
     try:
-        facts = work.jobs.run(_job(work, declared, spec, manifest, folder), act.progress)
-        return _sealed(act, resource, manifest, folder, facts, reason)
+        with snapshots.damage_told(manifest):  # nothing is learned from damaged bytes
+            output = work.jobs.run(job, act.progress, beside)
+        try:
+            return _sealed(act, resource, manifest, output, reason)
+        finally:
+            shutil.rmtree(output.folder, ignore_errors=True)
     except TilthError as error:
         raise error.at(declared.targets[0].position) if declared.targets[0].position else error from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def spec_of(
@@ -84,7 +89,6 @@ def spec_of(
     objective: dict[str, Any] = dict(declared.objective.items)
     engine = str(using["engine"])
     delay, limit = duration_of(objective.get("label_delay")), duration_of(using["time_limit"])
-    estimators = os.path.join(work.root, "estimators")
     return TrainingSpec(
         model=declared.name,
         targets=named(tuple(t.column for t in declared.targets)),
@@ -101,7 +105,6 @@ def spec_of(
         cost_false_positive=objective.get("cost_false_positive"),
         engine=engine,
         estimator=using.get("estimator"),
-        estimators=estimators if "estimator" in using else None,
         time_limit=limit.total_seconds() if limit else 60.0,
         seed=int(using["seed"]),
         threads=int(using.get("threads") or min(os.cpu_count() or 1, MOST_THREADS)),
@@ -123,21 +126,25 @@ def _judge_after(champion: Version | None) -> str | None:
 
 
 def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, Any], ...]:
-    """`lightgbm.num_leaves = 31` as an option of that engine; `auto` takes those of lightgbm."""
-    own = {"auto": "lightgbm", "sklearn": "estimator"}.get(engine, engine)
-    found = ((k.split(".", 1), v) for k, v in using.items() if "." in k)
-    return tuple((name, value) for (prefix, name), value in found if prefix in (own, engine))
-
-
-def _job(work: Workspace, declared: CreateModel, spec: TrainingSpec, manifest: Manifest, folder: str) -> Job:
-    rows = snapshots.paths(manifest, work.blobs, whole=True)  # nothing is learned from damaged bytes
-    read = (*rows, *([spec.estimators] if spec.estimators and os.path.isdir(spec.estimators) else ()))
-    memory = _bytes(str(declared.using.get("memory", MEMORY)))
-    ids = [work.blobs.verified(p.ids) if p.ids else None for p in manifest.parts]
-    read = (*read, *(path for path in ids if path is not None))
-    return Job(
-        "train", {**spec.plain(), "rows": rows, "ids": ids}, read, folder, memory, spec.time_limit + GRACE
+    """`lightgbm.num_leaves = 31` as an option of that engine; with `auto` each keeps the name of its engine."""
+    found = [(*key.partition("."), value) for key, value in using.items()]
+    return tuple(
+        (f"{one.name}.{name}" if engine == "auto" else name, value)
+        for one in tried(engine)
+        for prefix, point, name, value in found
+        if point and one.owns(prefix)
     )
+
+
+def _job(
+    work: Workspace, declared: CreateModel, spec: TrainingSpec, manifest: Manifest
+) -> tuple[Job, dict[str, str]]:
+    """The training as a job, and where those of its files lie that are no blobs: own estimators."""
+    own = estimators.listed(os.path.join(work.root, estimators.FOLDER)) if spec.estimator else {}
+    inputs = task.inputs(manifest.parts, {name: digest for name, (_, digest) in own.items()})
+    memory = _bytes(str(declared.using.get("memory", MEMORY)))
+    job = Job("train", spec.plain(), inputs, memory, spec.time_limit + GRACE)
+    return job, {digest: path for path, digest in own.values()}
 
 
 def _bytes(size: str) -> int:
@@ -151,23 +158,21 @@ def _bytes(size: str) -> int:
     return int(float(found[1]) * (1 << _UNITS[found[2]]))
 
 
-def _sealed(
-    act: Act, resource: Resource, manifest: Manifest, folder: str, facts: Mapping[str, Any], reason: str
-) -> Version:
+def _sealed(act: Act, resource: Resource, manifest: Manifest, output: Output, reason: str) -> Version:
     """Try, number, sign and store the candidate. The lock keeps two environments from taking one number."""
-    work, model, now = act.work, resource.name, act.now()
+    work, model, now, facts = act.work, resource.name, act.now(), cast("Mapping[str, Any]", output.facts)
     said = {k: facts[k] for k in ("engine", "artifact", "rows", "tuned_until")}
-    checked = members.check(work, folder)
+    checked = members.check(work, output.folder, output.files)
     files = checked.pop("files")
     with work.locks.hold("versions", wait=60):
         number = versions.next_number(work.state, model)
         subject = Subject(model, number, resource.recipe, manifest.id)
-        sealed = seal(Path(folder), subject, work.keys, {**said, "checked": checked})
+        sealed = seal(Path(output.folder), subject, work.keys, {**said, "checked": checked})
         if dict(sealed.files) != files:
             raise TamperError(
                 "The model's files changed while they were tried.", hint="Run the command again."
             )
-        work.bundles.put(sealed.digest, folder)
+        work.bundles.put(sealed.digest, output.folder)
         made = Version(
             model, number, resource.recipe, manifest.id, sealed.digest, versions.CANDIDATE, str(facts["engine"]),
             int(facts["learning"]), int(facts["rows"]), facts["tuned_until"], json.dumps(facts["metrics"]), reason,

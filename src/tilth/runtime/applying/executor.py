@@ -31,6 +31,7 @@ from tilth.plan.actions import (
     TrainModel,
 )
 from tilth.plan.snapshot import Pointer
+from tilth.ports.jobs import Measured
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.resources.graph import Graph
@@ -46,7 +47,6 @@ from tilth.runtime.record.runs import Begun, Ended
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
 from tilth.runtime.unforeseen import known
-from tilth.runtime.workers import Measured
 from tilth.sql.language.statements import (
     CreateDataset,
     CreateEndpoint,

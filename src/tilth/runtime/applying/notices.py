@@ -12,13 +12,12 @@ from typing import Any
 from tilth.core.errors import TilthError
 from tilth.ml.data.reading import notices_of
 from tilth.plan.actions import CollectDataset, Note, Plan
+from tilth.ports import registry
 from tilth.ports.source import Notice
 from tilth.resources.graph import Graph
 from tilth.runtime import sources as opening
 from tilth.runtime.record.notices import Told
 from tilth.sql.language.statements import CreateSource, Kind
-
-LOCAL = frozenset({"files", "sqlite"})  # engines whose tables a plan looks at: no server is asked
 
 
 def of_source(source: str, notice: Notice) -> Told:
@@ -38,8 +37,9 @@ def foreseen(plan: Plan, graph: Graph, root: str) -> Plan:
     for action in plan.actions:
         if not isinstance(action, CollectDataset):
             continue
-        tables = [(t.source, t.table) for t in graph.get(action.name).tables if _is_local(graph, t.source)]
         try:
+            reads = graph.get(action.name).tables
+            tables = [(t.source, t.table) for t in reads if _is_local(graph, t.source)]
             with opening.opened(graph, root, {source for source, _ in tables}) as sources:
                 notes += [
                     Note(action.name, told.words)
@@ -52,4 +52,6 @@ def foreseen(plan: Plan, graph: Graph, root: str) -> Plan:
 
 def _is_local(graph: Graph, source: str) -> bool:
     found = graph.find(source)
-    return found is not None and found.kind is Kind.SOURCE and found.as_(CreateSource).engine in LOCAL
+    if found is None or found.kind is not Kind.SOURCE:
+        return False
+    return bool(getattr(registry.load("tilth.sources", found.as_(CreateSource).engine), "local", False))

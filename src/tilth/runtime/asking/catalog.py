@@ -1,8 +1,8 @@
 """The schema `tilth`: all that the system knows, as tables that a query can read like those of any source.
 
 Most are the state's own tables. `sources`, `datasets`, `models` and `endpoints` say what each environment points at now,
-`checks` what is expected of the datasets, `quarantined_rows` holds the rows that were held back, and `predictions` is the
-prediction log.
+`checks` what is expected of the datasets, `quarantined_rows` holds the rows that were held back, `predictions` is the
+prediction log, and `engines` are those of models that are installed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tilth.core.time import naive, parse_instant
 from tilth.ml.data.snapshots import file_rows, plain_schema
 from tilth.plan.snapshot import Pointer
 from tilth.ports.arrow import schema_of
+from tilth.runtime.asking import installed
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import (
     declarations,
@@ -54,7 +55,9 @@ class SystemTables:
         self._work = work
 
     def tables(self) -> tuple[str, ...]:
-        return tuple(sorted({*tables.names(self._work.state), *_MADE, "predictions", "quarantined_rows"}))
+        return tuple(
+            sorted({*tables.names(self._work.state), *_MADE, "engines", "predictions", "quarantined_rows"})
+        )
 
     def describe(self, table: str) -> Schema:
         return schema_of(plain_schema(self._read(table).schema))
@@ -86,6 +89,8 @@ class SystemTables:
             )
         if name == "predictions":
             return _named(_timed(self._work.log.table(strict=True)[0]))
+        if name == "engines":
+            return installed.table()
         if name == "quarantined_rows":
             return _quarantined(self._work)
         if name in _MADE:

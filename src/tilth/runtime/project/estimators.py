@@ -37,6 +37,14 @@ def hashes(folder: str) -> dict[str, str]:
     return dict.fromkeys(sorted(modules), _content(files))
 
 
+def listed(folder: str) -> dict[str, tuple[str, str]]:
+    """Every file of the folder by its path in it: where it lies, and its sha256; empty without a folder."""
+    files = _files(folder) if os.path.isdir(folder) else {}
+    _content(files)  # refuses what is too much
+    there = {name: os.path.realpath(path) for name, path in files.items() if os.path.exists(path)}
+    return {name: (path, _hash(path)) for name, path in there.items()}
+
+
 def require(graph: Graph, folder: str, models: Iterable[str] | None = None) -> None:
     """Return when the estimators of the models (all: None) are there; UnknownNameError with the nearest name."""
     for resource in graph.resources:

@@ -48,6 +48,8 @@ class Settings:
 
     name: str
     state: str
+    blobs: str
+    jobs: str
     environment: str
     serving: str
     keep: Keep
@@ -97,6 +99,8 @@ def _size(value: object) -> int:
 KEYS = (
     Key("name", _text, None, "the project's name; default: its folder's"),
     Key("state", _text, "sqlite", "where the state is kept; `sqlite`: `.tilth/state.db`"),
+    Key("blobs", _text, "file", "where snapshots and bundles are kept; `file`: in `.tilth`"),
+    Key("jobs", _text, "local", "where training runs; `local`: in jailed processes on this machine"),
     Key("environment", _environment, "prod", "the environment that commands mean when `--env` is left out"),
     Key("serving", _environment, "prod", "the environment whose models serve: there a candidate must win"),
     Key("keep.quarantine", _duration, "90 days", "how long rows that were held back stay"),

@@ -62,6 +62,8 @@ class _Opened:
 class FilesSource:
     """`within` is the folder that no link may lead out of; by default the one that holds the files."""
 
+    local = True
+
     def __init__(self, path: str, within: str | None = None, formats: options.Formats | None = None) -> None:
         self._path = path
         self._within = within or (path if os.path.isdir(path) else os.path.dirname(path))

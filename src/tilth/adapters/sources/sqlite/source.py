@@ -16,7 +16,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.adapters.sources import table_options
 from tilth.adapters.sources.native import reading
 from tilth.adapters.sources.sqlite import times
@@ -27,7 +26,8 @@ from tilth.core.errors import DataError, ProjectError, SourceError, TilthError, 
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.scan import Scan
 from tilth.core.schema import DataType, Field, Schema
-from tilth.ports import places
+from tilth.ports import places, registry
+from tilth.ports.engine import QueryEngine
 from tilth.ports.source import Notice
 from tilth.ports.streams import closing
 
@@ -42,6 +42,8 @@ _SIZED = re.compile(r"(?:NUMERIC|DECIMAL|DEC|NUMBER)\s*\(\s*\d+\s*(?:,\s*0\s*)?\
 
 
 class SqliteSource:
+    local = True
+
     def __init__(self, path: str, tables: Tables | None = None) -> None:
         self._path = path
         self._told = tables or Tables()
@@ -294,9 +296,10 @@ def _shown(value: Any) -> Any:
 
 
 @cache
-def _engine() -> DuckDBEngine:
+def _engine() -> QueryEngine:
     """What makes times real, for all SQLite sources of the process."""
-    return DuckDBEngine()
+    found: QueryEngine = registry.load(registry.PARTS, "engine")()
+    return found
 
 
 def _without_first(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:

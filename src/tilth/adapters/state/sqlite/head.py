@@ -14,22 +14,17 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
 
 from tilth.adapters.files import durable
 from tilth.adapters.files.own import open_file
 from tilth.core.canonical import canonical
 from tilth.core.errors import StateChangedError, TamperError
-from tilth.ports.signing import Signer, Verifier
+from tilth.ports.signing import Keys
 
 GENESIS = "0" * 64
 MOST_BYTES = 4096
 RESTORE = "Put it back from a backup, or run: tilth restore FILE"
 NEW_HEAD = "If the state is what it should be, sign it as it is: tilth restore --new-head"
-
-
-class Keys(Signer, Verifier, Protocol):
-    """Signs and verifies."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,12 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import cache
 from importlib import resources
 
-from tilth.adapters.files import durable
-from tilth.adapters.state.sqlite.head import EMPTY, GENESIS, End, Head, Keys
+from tilth.adapters.state.sqlite.head import EMPTY, GENESIS, End, Head
 from tilth.core.canonical import canonical, digest
 from tilth.core.errors import (
     InputError,
@@ -415,17 +414,3 @@ def _explain(error: sqlite3.Error, path: str) -> TilthError:
 def memory() -> SqliteState:
     """A state that ends with the process, for tests of what is above the port."""
     return SqliteState(":memory:")
-
-
-def open_state(url: str, home: str, keys_of: Callable[[], Keys], *, trusted: bool = False) -> SqliteState:
-    """The state named in `tilth.toml`: `sqlite` is `state.db` in the folder `.tilth`, with its head beside it."""
-    if url != "sqlite":
-        raise UnknownNameError(
-            f"tilth.toml: `state`: {url!r} is not known.", hint='In this version `state` is "sqlite".'
-        )
-    path = os.path.join(home, "state.db")
-    fresh = not os.path.exists(path)
-    opened = SqliteState(path, Head(os.path.join(home, "head.json"), keys_of), trusted=trusted)
-    if fresh:
-        durable.sync(home)
-    return opened

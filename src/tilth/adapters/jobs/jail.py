@@ -2,7 +2,7 @@
 
 rlimits, Landlock (files, TCP, signals) and a seccomp filter (no sockets, no new programs, no processes, no tracing), all by ctypes
 and never undone. What the kernel lacks is reported, not hidden: callers put `enter`'s answer where operators see it.
-Linux only. Who starts such a process is in `workers`.
+Linux only. Who starts such a process is in `local`.
 """
 
 from __future__ import annotations

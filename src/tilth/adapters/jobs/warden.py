@@ -2,7 +2,7 @@
 
 A worker may close its pipes, stop itself, change its session or leave processes behind: orphans below a warden become its
 children, so it finds them all. It runs no code of a project, ends with its starter, and tells it how the worker ended and
-how much memory it held. What a worker may do is in `jail`; who starts it is in `workers`.
+how much memory it held. What a worker may do is in `jail`; who starts it is in `local`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tilth.runtime.jail import MOST_BYTES, adopt_orphans, die_with_parent
+from tilth.adapters.jobs.jail import MOST_BYTES, adopt_orphans, die_with_parent
 
 LOOK = 0.25  # seconds between looks at what the worker has written
 LATE = 30.0  # seconds after the starter's own deadline
@@ -40,7 +40,7 @@ def guard(job: Mapping[str, Any], channel: int) -> int | None:
         die_with_parent(mine)
         return None
     _let_go_of_pipes()
-    folders = [f for f in (job["write"], job["scratch"]) if f]
+    folders = [f for f in (job["out"], job["scratch"]) if f]
     end = _Watch(worker, folders, time.monotonic() + job["seconds"] + LATE).wait()
     end_all(end)
     if end.get("limit"):

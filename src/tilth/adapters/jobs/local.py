@@ -1,0 +1,171 @@
+"""Runs a job in a process of its own on this machine: clean environment, limits, a jail, and an end that is certain.
+
+The worker holds no key and no secret. It ends with its job, with its time, with a cancel, or with this process: a `warden`
+between the two sees to that, and this side waits for nothing without a deadline. How a worker locks itself up is in `jail`,
+what runs in it is `process`, what it says is heard by `talk`. What it left is data: user code in it can lie, so it is
+checked and signed by the caller like any other input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import shutil
+import site
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+
+from tilth.adapters.files import durable
+from tilth.adapters.files.scratch import new_scratch
+from tilth.adapters.jobs.ends import MARK, end
+from tilth.adapters.jobs.files import inputs_of, left_in
+from tilth.adapters.jobs.folders import scratch_folder
+from tilth.adapters.jobs.talk import Talk, Warden
+from tilth.ports.blobs import Blobs
+from tilth.ports.jobs import NOTHING, Job, Output
+from tilth.ports.progress import Progress
+
+_log = logging.getLogger("tilth.workers")
+_told: set[str] = set()
+
+
+class LocalJobs:
+    """Implements `ports.jobs.Jobs` with one jailed process a job. `folder` is where workers have their scratch and outputs."""
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        folder: str,
+        threads: int | None = None,
+        python: str = sys.executable,
+    ) -> None:
+        self._blobs = blobs
+        self._folder = folder
+        self._threads = threads or os.cpu_count() or 1
+        self._python = python
+
+    @staticmethod
+    def opened(address: str, blobs: Blobs, folder: str) -> LocalJobs:
+        """Workers on this machine; the address says no more than that."""
+        del address
+        return LocalJobs(blobs, folder)
+
+    def run(self, job: Job, progress: Progress, beside: Mapping[str, str] = NOTHING) -> Output:
+        """See the port. What was tried of the jail and is off is said once in the log."""
+        files = inputs_of(job, self._blobs, beside)
+        out = self._new_folder() if job.leaves else ""
+        try:
+            with scratch_folder(self._folder) as scratch, self._started(scratch) as warden:
+                _send(warden.process, job, files, out, scratch)
+                talk = Talk(warden, job, progress)
+                talk.listen()
+                facts, jail, memory = talk.result()
+            left = left_in(out) if out else {}
+        except BaseException:
+            if out:
+                shutil.rmtree(out, ignore_errors=True)
+            raise
+        _tell_what_is_off(jail)
+        return Output(facts, left, out, memory, jail)
+
+    def _new_folder(self) -> str:
+        try:
+            return new_scratch(self._folder)
+        except OSError as error:
+            raise durable.refused(f"{self._folder} cannot be written", self._folder, error) from error
+
+    @contextlib.contextmanager
+    def _started(self, scratch: str) -> Iterator[Warden]:
+        """The process; whatever happens in the block, it and all that came of it are gone after it."""
+        mark = os.urandom(16).hex()
+        hear, say = os.pipe()
+        try:
+            process = subprocess.Popen(
+                [self._python, "-s", "-P", "-m", "tilth.adapters.jobs.process", str(say)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(say,),
+                env=self._environment(scratch) | {MARK: mark}, cwd=scratch, start_new_session=True,
+            )  # fmt: skip
+        except OSError:
+            os.close(hear)
+            raise
+        finally:
+            os.close(say)
+        channel = os.fdopen(hear, "rb", buffering=0)
+        try:
+            yield Warden(process, channel)
+        finally:
+            end(process, mark)
+            for pipe in (process.stdin, process.stdout, process.stderr, channel):
+                if pipe is not None:
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+
+    def _environment(self, scratch: str) -> dict[str, str]:
+        """Nothing of ours but where libraries are; thread counts; OpenMP threads that sleep instead of spinning."""
+        threads = str(self._threads)
+        kept = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
+        if packages := package_folders(self._folder):
+            kept["PYTHONPATH"] = os.pathsep.join(packages)
+        return kept | {
+            "PATH": "/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "HOME": scratch,
+            "TMPDIR": scratch,
+            "PYTHONHASHSEED": "0",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "OMP_WAIT_POLICY": "passive",
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+            "MALLOC_ARENA_MAX": "2",
+            "ARROW_DEFAULT_MEMORY_POOL": "system",
+            "JOBLIB_MULTIPROCESSING": "0",
+        }
+
+
+def package_folders(apart: str) -> list[str]:
+    """Where this process finds packages beside its installation: what PYTHONPATH names, and the user's own folder.
+
+    A worker looks there too, or a plugin that is found here would be missing there. Never the working folder, nor one
+    that `apart` lies in: what is around a project's outputs are its keys.
+    """
+    named = [] if sys.flags.ignore_environment else os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if site.ENABLE_USER_SITE:
+        named.append(site.getusersitepackages())
+    real = [os.path.abspath(path) for path in named if path]
+    inside = os.path.realpath(apart) + os.sep
+    return [
+        path
+        for path in dict.fromkeys(real)
+        if os.path.exists(path) and not inside.startswith(os.path.realpath(path).rstrip(os.sep) + os.sep)
+    ]
+
+
+def _send(
+    process: subprocess.Popen[bytes], job: Job, files: Mapping[str, str], out: str, scratch: str
+) -> None:
+    message = {
+        "task": job.task,
+        "spec": dict(job.spec),
+        "files": dict(files),
+        "out": out,
+        "scratch": scratch,
+        "memory": job.memory,
+        "seconds": job.seconds,
+        "parent": os.getpid(),
+    }
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):  # it died at once: its end says why
+        process.stdin.write(json.dumps(message).encode())
+        process.stdin.close()
+
+
+def _tell_what_is_off(jail: Mapping[str, str]) -> None:
+    """Say once in the log which parts of the jail this kernel does not offer."""
+    for name, state in jail.items():
+        if state.startswith("off") and name not in _told:
+            _told.add(name)
+            _log.warning("Workers run without %s: %s", name, state)

@@ -1,0 +1,109 @@
+"""What an engine of models says of itself: its name, the package that learns, the options of USING that it takes.
+
+A learner class holds one of these values, and whoever lists, checks or chooses engines asks it (`ports.learning`); there is
+no other list. How a learner works is its own business.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Form(StrEnum):
+    """The form of an option's values."""
+
+    WHOLE = "whole number"
+    NUMBER = "number"
+    SWITCH = "switch"
+    TEXT = "text"
+
+
+_FITS: dict[Form, Callable[[object], bool]] = {
+    Form.WHOLE: lambda v: isinstance(v, int) and not isinstance(v, bool),
+    Form.NUMBER: lambda v: isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v),
+    Form.SWITCH: lambda v: isinstance(v, bool),
+    Form.TEXT: lambda v: isinstance(v, str),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option that an engine takes, and the form of its values; `least` and `most` are of numbers."""
+
+    name: str
+    form: Form = Form.NUMBER
+    least: float | None = None
+    most: float | None = None
+    stops: bool = False  # it says when to stop: of no use to a fit that knows it
+
+    def fits(self, value: object) -> bool:
+        """Whether the value has the form.
+
+        >>> Option("rounds", Form.WHOLE, 1).fits(0), Option("rounds", Form.WHOLE, 1).fits(200)
+        (False, True)
+        """
+        if not _FITS[self.form](value):
+            return False
+        if not isinstance(value, int | float):
+            return True
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+    @property
+    def words(self) -> str:
+        """What fits, for people.
+
+        >>> Option("share", least=0, most=1).words
+        'a number from 0 to 1'
+        """
+        if self.form is Form.SWITCH:
+            return "true or false"
+        if self.form is Form.TEXT:
+            return "a text in quotes"
+        if self.least is not None and self.most is not None:
+            return f"a {self.form} from {self.least:g} to {self.most:g}"
+        least = "" if self.least is None else f" of at least {self.least:g}"
+        return f"a {self.form}{least}" + ("" if self.most is None else f" of at most {self.most:g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """An engine. `learning` is the number of its way of learning: raised when the same rows teach it something else.
+
+    A raised number is told, and used at the next training; it never starts one.
+    """
+
+    name: str
+    package: str = ""  # the distribution that does the learning; its version is evidence of what was learned
+    learning: int = 1
+    options: tuple[Option, ...] | None = ()  # None: whatever its estimator takes
+    rank: int | None = None  # among those that engine = 'auto' tries, lowest first; None: it does not
+    prefixes: tuple[str, ...] = ()  # of its options in USING, beside its own name
+    estimator: bool = False  # USING must say which: estimator = 'module:function'
+    explains: bool = True  # its models tell what each input added
+    spread: bool = False  # it can learn how far values are off (see `ports.learning.Spreads`)
+    pandas: bool = True  # it, or what it writes, needs pandas in the worker
+    fault: str = ""  # why it cannot be used: what its package said when it was loaded
+    mend: str = ""  # what to do about that
+
+    def owns(self, prefix: str) -> bool:
+        """Whether `prefix.option` in USING is an option for it."""
+        return prefix == self.name or prefix in self.prefixes
+
+    def option(self, name: str) -> Option | None:
+        """Its option of that name."""
+        return next((o for o in self.options or () if o.name == name), None)
+
+
+def tried(engine: str, known: tuple[Engine, ...]) -> tuple[Engine, ...]:
+    """Those that `engine` stands for: itself, or for `auto` all that have a rank, in their order.
+
+    >>> [e.name for e in tried("auto", (Engine("b", rank=2), Engine("own"), Engine("a", rank=1)))]
+    ['a', 'b']
+    """
+    if engine != "auto":
+        return tuple(e for e in known if e.name == engine)
+    ranked = [e for e in known if e.rank is not None and not e.fault]
+    return tuple(sorted(ranked, key=lambda e: (e.rank, e.name)))

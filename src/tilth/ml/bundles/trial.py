@@ -1,0 +1,101 @@
+"""The task `check`: loads a bundle's files and scores rows, where it can do no harm.
+
+Its inputs are the files of one bundle by their names; it says how many rows were answered and the sha256 of what it read.
+Who asks for it, and when, is in `runtime.members`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import TamperError, TilthError
+from tilth.ml.bundles.manifest import digests
+from tilth.ml.model.lean import spare_pandas
+from tilth.ports import registry
+from tilth.ports.jobs import Report
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Matrix = npt.NDArray[np.float64]
+
+HINT = "Do not serve it. Train the model again; own estimators decide what their member's file holds."
+
+
+def prepare(spec: Mapping[str, Any]) -> None:
+    """Load what the member's format needs; `spec` says which it is: `scorer`."""
+    scorer = registry.load("tilth.scorers", spec["scorer"])
+    if not getattr(scorer, "pandas", True):
+        spare_pandas()
+    importlib.import_module("tilth.ml.model.predictor")
+    warm = getattr(scorer, "warm", None)
+    if warm is not None:
+        warm()
+
+
+def run(
+    spec: Mapping[str, Any],
+    files: Mapping[str, str],
+    out: str,
+    report: Report,
+) -> dict[str, object]:
+    """Load the bundle in this process and score rows; how many, and the sha256 of what was read."""
+    del spec, out, report
+    return tried({name: Path(path).read_bytes() for name, path in sorted(files.items())})
+
+
+def tried(files: Mapping[str, bytes]) -> dict[str, object]:
+    """How many rows the bundle of these files has answered; TamperError says what is wrong with them."""
+    from tilth.ml.model.predictor import Predictor
+
+    loaded: list[Any] = []
+
+    class Kept:
+        """Loads as the format does and keeps what was loaded: the model, and what says how wide its intervals are."""
+
+        def __init__(self, name: str) -> None:
+            self._of = registry.load("tilth.scorers", name)
+
+        def load(self, payload: bytes, task: Any, threads: int | None) -> Any:
+            loaded.append((self._of.load(payload, task, threads), task))
+            return loaded[-1][0]
+
+    try:
+        predictor = Predictor.load(files, Kept, 0, "", 1)
+        rows = max(_scored(*member) for member in loaded)
+        predictor.warm()
+    except (TilthError, MemoryError):
+        raise
+    except Exception as error:
+        raise TamperError(
+            f"The model's files do not answer: {type(error).__name__}: {str(error)[:300]}.", hint=HINT
+        ) from error
+    return {"rows": rows, "files": digests(files)}
+
+
+def _scored(scorer: Any, task: Any) -> int:
+    """Score rows of many sizes, of gaps and of every code; TamperError when the answers have another shape."""
+    x = _rows(len(task.columns), task.categorical, task.cardinality)
+    shape = (len(x), task.classes) if task.kind == "multiclass" else (len(x),)
+    found = scorer.score(x)
+    if found.shape != shape:
+        raise TamperError(f"The model answers {found.shape} for rows of {shape}.", hint=HINT)
+    for row in x[:4]:
+        scorer.score_row(bytearray(row.tobytes()))
+    scorer.contributions(x[:4])
+    return len(x)
+
+
+def _rows(columns: int, categorical: tuple[int, ...], cardinality: tuple[int, ...]) -> Matrix:
+    import numpy as np
+
+    random = np.random.default_rng(0)
+    fixed = [np.full(columns, value) for value in (0.0, 1.0, -1.0, np.nan, 1e6, -1e6)]
+    x = np.vstack([*fixed, random.normal(size=(26, columns)), random.normal(0, 1e3, (32, columns))])
+    for index, count in zip(categorical, cardinality, strict=True):
+        x[6:, index] = random.integers(0, max(1, count), len(x) - 6)
+    return np.ascontiguousarray(x)

@@ -1,0 +1,75 @@
+"""The task `train`: what a job does where it runs. Its inputs are a snapshot's files and own estimators, its output is a bundle's files.
+
+Inputs are called `rows/<n>`, `ids/<n>` and `estimators/<path>`, and are named here for those who ask. What training does
+is in `training`; where and how jobs run is not known here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tilth.ml.model.lean import spare_pandas
+from tilth.ml.model.spec import TrainingSpec
+from tilth.ports import registry
+from tilth.ports.jobs import Report
+from tilth.ports.learning import BASELINE, facts_of, tried
+from tilth.ports.snapshots import Part
+
+ROWS, IDS, ESTIMATORS = "rows/", "ids/", "estimators/"
+
+
+def inputs(parts: Sequence[Part], estimators: Mapping[str, str]) -> dict[str, str]:
+    """The inputs of a training by name: the snapshot's parts in order, and the files of own estimators by their paths there."""
+    out = {f"{ROWS}{number:06}": part.blob for number, part in enumerate(parts)}
+    out |= {f"{IDS}{number:06}": part.ids for number, part in enumerate(parts) if part.ids}
+    return out | {ESTIMATORS + path: digest for path, digest in estimators.items()}
+
+
+def prepare(spec: Mapping[str, Any]) -> None:
+    """Load the libraries of the engines that will be tried, and of the baseline."""
+    names = dict.fromkeys((BASELINE, *(engine.name for engine in tried(spec["engine"]))))
+    learners = [registry.load("tilth.learners", name) for name in names]
+    if not any(facts_of(learner).pandas for learner in learners):
+        spare_pandas()
+    for name in ("numpy", "pyarrow.parquet", "pyarrow.compute", "tilth.ml.learning.training"):
+        importlib.import_module(name)
+    for learner in learners:
+        warm = getattr(learner, "warm", None)
+        if warm is not None:
+            warm()
+
+
+def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Report) -> dict[str, object]:
+    """Train what the spec, a TrainingSpec's fields, says; the facts of `training.train`."""
+    from tilth.ml.learning.training import Files, train
+
+    numbers = [name.removeprefix(ROWS) for name in sorted(files) if name.startswith(ROWS)]
+    data = Files([files[ROWS + n] for n in numbers], [files.get(IDS + n) for n in numbers])
+    wanted = TrainingSpec.from_plain(spec)
+    if wanted.estimator:
+        wanted = replace(wanted, estimators=_folder(files))
+
+    def learners(name: str) -> Any:
+        return registry.load("tilth.learners", name)
+
+    def scorers(name: str) -> Any:
+        return registry.load("tilth.scorers", name)
+
+    return train(wanted, data, out, learners, scorers, report)
+
+
+def _folder(files: Mapping[str, str]) -> str:
+    """The own estimators as the folder that they were: what was hashed is what is imported."""
+    folder = tempfile.mkdtemp(prefix="estimators-")
+    for name, path in files.items():
+        if name.startswith(ESTIMATORS):
+            goal = os.path.join(folder, name.removeprefix(ESTIMATORS))
+            os.makedirs(os.path.dirname(goal), exist_ok=True)
+            shutil.copyfile(path, goal)
+    return folder
