@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from tilth.runtime.applying.executor import Applied, Did
     from tilth.runtime.applying.garbage import Freed
     from tilth.runtime.asking.model import Model
+    from tilth.runtime.asking.prompt import Result
     from tilth.runtime.asking.select import Loaded
-    from tilth.runtime.asking.session import Result, Session
+    from tilth.runtime.asking.session import Session
     from tilth.runtime.project.settings import Settings
     from tilth.runtime.record.environments import Generation
     from tilth.runtime.showing.verifying import Checked

@@ -18,7 +18,8 @@ from tilth.interfaces.cli import ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, version_number
 
 if TYPE_CHECKING:
-    from tilth.runtime.asking.session import Result, Session
+    from tilth.runtime.asking.prompt import Result
+    from tilth.runtime.asking.session import Session
 
 PROMPT, MORE = "tilth> ", "  ...> "
 

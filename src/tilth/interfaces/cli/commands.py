@@ -111,7 +111,7 @@ def apply(project: str, environment: str | None, as_json: bool, clock: str | Non
     Exit status 8 when a candidate did not pass its gate: the rest is done, and the champion stays.
     Example: tilth apply --env dev
     """
-    from tilth.runtime.asking.session import applied_facts
+    from tilth.runtime.asking.acting import applied_facts
 
     line = show.Line()
     try:

@@ -1,0 +1,257 @@
+"""What statements do: plan, apply, move, refresh, retrain, rehearse, and declare at a prompt.
+
+Imported when the first of them is performed: a question needs none of it. What is asked is in `session`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from tilth.core.errors import ProjectError, UnknownNameError
+from tilth.core.names import did_you_mean
+from tilth.plan.actions import CollectDataset, Plan, TrainModel
+from tilth.plan.explain import facts, words
+from tilth.plan.snapshot import Pointer
+from tilth.resources.graph import Graph
+from tilth.runtime.applying import changes, executor, notices
+from tilth.runtime.applying.executor import Applied
+from tilth.runtime.asking.prompt import Prompt, Result
+from tilth.runtime.drills.drill import drill as rehearse
+from tilth.runtime.moving import promotion, publishing
+from tilth.runtime.record import environments
+from tilth.sql.language.statements import (
+    ApplyStatement,
+    CreateModel,
+    Declaration,
+    Drill,
+    Drop,
+    Kind,
+    Options,
+    PlanStatement,
+    PromoteEnvironment,
+    RefreshDataset,
+    RetrainModel,
+    RollbackEnvironment,
+)
+
+
+def plan(at: Prompt, statement: PlanStatement) -> Result:
+    """What would change, and why."""
+    name = statement.environment or at.environment
+    graph = at.declared()
+    found = notices.foreseen(changes.planned(at.work, graph, name), graph, at.work.root)
+    return Result(None, words(found), facts(found))
+
+
+def apply(at: Prompt, statement: ApplyStatement) -> Result:
+    """Make the environment as the files declare it."""
+    name = statement.environment or at.environment
+    return _applied(executor.apply(at.act(name), at.declared(), tell=at.tell))
+
+
+def promote(at: Prompt, statement: PromoteEnvironment) -> Result:
+    """Give an environment all pointers of another."""
+    number = promotion.promote(
+        at.work.state,
+        statement.source,
+        statement.target,
+        at.principal,
+        at.work.clock.now(),
+        at.work.serving,
+    )
+    return _moved(statement.target, number, f"holds all pointers of {statement.source}")
+
+
+def rollback(at: Prompt, statement: RollbackEnvironment) -> Result:
+    """Point back at an earlier generation."""
+    number = publishing.rollback(
+        at.work.state,
+        statement.environment,
+        statement.generation,
+        at.principal,
+        at.work.clock.now(),
+    )
+    made = environments.generation(at.work.state, statement.environment, number)
+    assert made is not None
+    return _moved(statement.environment, number, made.reason)
+
+
+def refresh(at: Prompt, statement: RefreshDataset) -> Result:
+    """Collect a deployed dataset now."""
+    pointer = _pointer(at, Kind.DATASET, statement.name)
+    graph = at.deployed(at.environment)
+    recipe = graph.get(statement.name).recipe
+    return _only(at, CollectDataset(statement.name, recipe, "asked for by REFRESH", pointer.target), graph)
+
+
+def retrain(at: Prompt, statement: RetrainModel) -> Result:
+    """Make a candidate of a deployed model now, with other options if they are given."""
+    pointer = _pointer(at, Kind.MODEL, statement.name)
+    graph = at.deployed(at.environment)
+    if statement.using:
+        graph = at.compiled([_with_using(r.declaration, statement) for r in graph])
+    champion = int(pointer.target) if pointer.target else None
+    recipe = graph.get(statement.name).recipe
+    return _only(at, TrainModel(statement.name, recipe, "asked for by RETRAIN", champion), graph)
+
+
+def drill(at: Prompt, statement: Drill) -> Result:
+    """Rehearse what can go wrong with a model."""
+    graph = at.deployed(at.environment)
+    done = rehearse(at.act(), graph, statement.model, statement.drill)
+    return Result(None, done.text, done.facts, refused=not done.ok)
+
+
+def _only(at: Prompt, action: CollectDataset | TrainModel, graph: Graph) -> Result:
+    number, _ = environments.pointers_of(at.work.state, at.environment)
+    return _applied(
+        executor.apply(at.act(), graph, plan=Plan(at.environment, number, (action,)), tell=at.tell)
+    )
+
+
+def _pointer(at: Prompt, kind: Kind, name: str) -> Pointer:
+    _, pointers = environments.pointers_of(at.work.state, at.environment)
+    known = {p.name: p for p in pointers if p.kind is kind}
+    if name not in known:
+        raise UnknownNameError(
+            f"There is no {kind.value} `{name}` in `{at.environment}`.",
+            hint=did_you_mean(name, known, f"{kind.value}s"),
+        )
+    return known[name]
+
+
+# --- declaring at a prompt -----------------------------------------------------------------------------------
+
+
+def create(at: Prompt, statement: Declaration) -> Result:
+    """Declare a resource: added to what is deployed at that moment."""
+    there = False
+
+    def graph_of() -> Graph | None:
+        nonlocal there
+        present = {r.name: r.declaration for r in at.deployed(at.environment)}
+        there = statement.name in present and statement.if_not_exists
+        if there:
+            return None
+        if statement.name in present and not statement.or_replace:
+            raise ProjectError(
+                f"`{statement.name}` is there already.",
+                hint="Write CREATE OR REPLACE, or CREATE ... IF NOT EXISTS.",
+                where=statement.position,
+            )
+        return at.compiled([*(d for n, d in present.items() if n != statement.name), statement])
+
+    done = _changed(at, statement.name, graph_of)
+    if there:
+        return Result(None, f"`{statement.name}` is there already.", {"name": statement.name})
+    return done
+
+
+def drop(at: Prompt, statement: Drop) -> Result:
+    """Take a resource away from what is deployed at that moment."""
+    there = True
+
+    def graph_of() -> Graph | None:
+        nonlocal there
+        graph = at.deployed(at.environment)
+        found = graph.find(statement.name)
+        there = found is not None and found.kind is statement.kind
+        if not there and statement.if_exists:
+            return None
+        if not there:
+            names = [r.name for r in graph.of_kind(statement.kind)]
+            raise UnknownNameError(
+                f"There is no {statement.kind.value} `{statement.name}`.",
+                hint=did_you_mean(statement.name, names, f"{statement.kind.value}s"),
+                where=statement.position,
+            )
+        return at.compiled(_without(graph, statement.name))
+
+    done = _changed(at, statement.name, graph_of)
+    return done if there else Result(None, f"There is no {statement.kind.value} `{statement.name}`.", {})
+
+
+def _changed(at: Prompt, name: str, graph_of: Callable[[], Graph | None]) -> Result:
+    change = executor.Change(name, graph_of)
+    return _applied(executor.apply(at.act(), change, tell=at.tell))
+
+
+def _applied(done: Applied) -> Result:
+    return Result(None, applied_words(done), applied_facts(done), refused=bool(done.refusals))
+
+
+def applied_words(done: Applied) -> str:
+    """A finished apply for people: one line an action, then where the environment stands."""
+    sign = {
+        executor.DONE: "ok",
+        executor.REFUSED: "refused",
+        executor.HELD: "held",
+        executor.FAILED: "failed",
+    }
+    rows = []
+    for d in done.did:
+        rows.append(f"{sign[d.status]:>7}  {d.action.name}: {d.text}  ({d.seconds:.1f} s)")
+        rows += [f"   note  {told}" for told in d.notices]
+    rows += [f"         {n.name}: {n.text}" for n in done.plan.notes]
+    if not done.did:
+        rows.append("Nothing to do.")
+    rows.append(f"{done.plan.environment} is at generation {done.generation}.")
+    return "\n".join(rows)
+
+
+def applied_facts(done: Applied) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "environment": done.plan.environment,
+        "generation": done.generation,
+        "actions": [
+            {
+                "action": type(d.action).__name__,
+                "name": d.action.name,
+                "reason": d.action.reason,
+                "status": d.status,
+                "text": d.text,
+                "target": d.target,
+                "seconds": round(d.seconds, 3),
+                "notices": list(d.notices),
+            }
+            for d in done.did
+        ],
+        "notes": [{"name": n.name, "text": n.text} for n in done.plan.notes],
+    }
+
+
+def _without(graph: Graph, name: str) -> list[Declaration]:
+    """The declarations without that of a resource that no other is made from."""
+    users = [r.name for r in graph.downstream(name)]
+    if users:
+        raise ProjectError(f"`{name}` is used by {', '.join(users)}.", hint=f"Drop {users[-1]} first.")
+    return [r.declaration for r in graph if r.name != name]
+
+
+def _with_using(declared: Declaration, statement: RetrainModel) -> Declaration:
+    """The declaration, and if it is the model's, with these options in place of its own."""
+    if not isinstance(declared, CreateModel) or declared.name != statement.name:
+        return declared
+    new = dict(declared.using.items) | dict(statement.using.items)
+    return replace(declared, using=Options(tuple(new.items())))
+
+
+def _moved(environment: str, number: int, how: str) -> Result:
+    text = f"{environment} is at generation {number}: {how}."
+    return Result(None, text, {"environment": environment, "generation": number, "reason": how})
+
+
+ACTS: Mapping[type, Callable[[Prompt, Any], Result]] = {
+    PlanStatement: plan,
+    ApplyStatement: apply,
+    PromoteEnvironment: promote,
+    RollbackEnvironment: rollback,
+    RefreshDataset: refresh,
+    RetrainModel: retrain,
+    Drill: drill,
+    Drop: drop,
+}
+"""One function for each statement that acts; those that declare are `create`."""
