@@ -13,8 +13,8 @@ from tilth.core.errors import UnknownNameError
 from tilth.core.principals import person
 from tilth.resources.graph import Graph
 from tilth.runtime.act import Act
-from tilth.runtime.drills import drill as drills
-from tilth.runtime.drills.drill import drill
+from tilth.runtime.drills import moving_back as drills
+from tilth.runtime.drills.drill import Drilled, drill
 from tilth.sql.language.statements import DrillKind
 
 BY = person("test")
@@ -47,7 +47,7 @@ def counted(project: Project) -> dict[str, int]:
 
 def drilled(
     project: Project, kind: DrillKind, more: dict[str, int] = LEFT, graph: Graph | None = None
-) -> drills.Drilled:
+) -> Drilled:
     """The drill, after which nothing is different but what a drill leaves."""
     before, pointers = counted(project), project.current("prod").pointers
     done = drill(Act(project.work(), "prod", BY), graph or project.deployed("prod"), "returns", kind)

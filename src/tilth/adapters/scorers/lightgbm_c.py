@@ -57,7 +57,7 @@ def library() -> ctypes.CDLL:
 @cache
 def quick() -> ctypes.PyDLL:
     """The same library for calls of a few microseconds: the interpreter's lock is kept, since giving it up costs more."""
-    return ctypes.PyDLL(library()._name)
+    return ctypes.PyDLL(library()._name)  # noqa: SLF001  # ctypes has no other way to ask
 
 
 def check(status: int) -> None:

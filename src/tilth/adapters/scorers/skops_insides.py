@@ -107,7 +107,7 @@ def _boosted(model: Any) -> None:
     assert isinstance(stages, np.ndarray)
     _members(model, stages.ravel().tolist())
     _require(all(m.tree_.value.shape[1:] == (1, 1) for m in stages.ravel()), model, "a stage has classes")
-    first = model._raw_predict_init(np.zeros((1, wide), dtype=np.float32))
+    first = model._raw_predict_init(np.zeros((1, wide), dtype=np.float32))  # noqa: SLF001  # what predict does first
     _require(first.shape == (1, stages.shape[1]), model, "its stages have another width than its first guess")
 
 

@@ -132,6 +132,10 @@ class Predictor:
         """The probability above which the positive class is the answer."""
         return self._meaning.threshold
 
+    def raw(self, x: Array) -> Array:
+        """The member's own scores of prepared rows, before anything is made of them."""
+        return self._scorer.score(x)
+
     def _scored(self, x: Array) -> Array:
         """Calibrated scores of prepared rows; some members cannot score none."""
         import numpy as np

@@ -26,7 +26,6 @@ from typing import Any
 from tilth.core.errors import ResourceLimitError, StorageError
 from tilth.runtime.workspace import Workspace
 
-ROWS = 500  # different rows that are asked, again and again
 START_SECONDS = 60.0
 ASK_SECONDS = 1.0  # for how long it is asked before it is killed
 LEAST_ASKED = 50
