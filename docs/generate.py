@@ -23,6 +23,8 @@ def reference() -> str:
         _commands(),
         _settings(),
         _errors(),
+        _paths(),
+        _rights(),
         _tables(),
         _extensions(),
     ]
@@ -101,6 +103,32 @@ def _tables() -> str:
         ]
         project.close()
     return "\n".join(["## Tables of the schema `tilth`\n", "| table | columns |", "|---|---|", *rows, ""])
+
+
+def _paths() -> str:
+    from tilth.interfaces.http.door import PATHS
+
+    rows = [
+        f"| `{known.method} {path}` | {known.right or 'none'} | {known.gives} |"
+        for path, known in PATHS.items()
+    ]
+    text = "What `tilth up` answers. Who holds the project's token has every right; what asks for none needs no token."
+    return "\n".join(["## HTTP\n", text, "", "| path | right | gives |", "|---|---|---|", *rows, ""])
+
+
+def _rights() -> str:
+    from tilth.plan.rights import RIGHTS, STATEMENTS, Right
+
+    asked = {
+        right: [k.__name__.removesuffix("Statement") for k, r in STATEMENTS.items() if r is right]
+        for right in Right
+    }
+    asked[Right.DECLARE].insert(0, "CREATE ...")
+    rows = [
+        f"| `{right}` | {', '.join(asked[right])} | {', '.join(role for role, has in RIGHTS.items() if right in has)} |"
+        for right in Right
+    ]
+    return "\n".join(["## Rights\n", "| right | statements | roles |", "|---|---|---|", *rows, ""])
 
 
 def _extensions() -> str:

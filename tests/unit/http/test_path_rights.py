@@ -51,11 +51,11 @@ def test_a_path_is_answered_to_who_has_its_right_and_to_nobody_else(path: str, r
     assert _asked(path, role, given="x" * 32) == 401
 
 
-@pytest.mark.parametrize("path", [p for p, right in PATHS.items() if right is None])
+@pytest.mark.parametrize("path", [p for p, right in PATHS.items() if right.right is None])
 def test_what_holds_nothing_secret_asks_for_no_token(path: str) -> None:
     assert _asked(path, Role.PREDICTOR, given=None) in {200, 503}
 
 
 def test_the_table_of_paths_is_the_one_that_answers() -> None:
-    assert {p for p, right in PATHS.items() if right is None} == {"/", "/healthz", "/ping"}
-    assert PATHS["/predict/<endpoint>"] is Right.PREDICT
+    assert {p for p, right in PATHS.items() if right.right is None} == {"/", "/healthz", "/ping"}
+    assert PATHS["/predict/<endpoint>"].right is Right.PREDICT

@@ -54,6 +54,19 @@ class Commands(click.Group):
             return found
         return super().get_command(ctx, cmd_name)
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """What is installed: engines of models and of sources, ours and those of other packages."""
+        from tilth.ports import registry
+
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Installed"):
+            formatter.write_dl(
+                [
+                    ("engines of models", ", ".join(("auto", *registry.names("tilth.learners")))),
+                    ("engines of sources", ", ".join(registry.names("tilth.sources"))),
+                ]
+            )
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

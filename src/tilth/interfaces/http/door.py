@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from tilth.core.errors import AuthError, InputError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
@@ -38,17 +38,33 @@ PREDICT = "/predict/"
 PREFIX = len(PREDICT)
 _JSON = (b"content-type", JSON)
 NOTICE = b"tilth-notice"
-PATHS: Mapping[str, Right | None] = {
-    "/": None,
-    "/healthz": None,
-    "/metrics": Right.READ,
-    "/ping": None,
-    "/predict/<endpoint>": Right.PREDICT,
-    "/status": Right.READ,
-    "/v2": Right.PREDICT,
+
+
+class Path(NamedTuple):
+    """A path that is answered: how it is asked, the right that it asks for (None: no token is needed), and what it gives."""
+
+    method: str
+    right: Right | None
+    gives: str
+
+
+PATHS: Mapping[str, Path] = {
+    "/": Path("GET", None, "the console: a page that holds nothing secret"),
+    "/healthz": Path(
+        "GET", None, "whether it serves what the project says, and why not: 503 while it starts"
+    ),
+    "/metrics": Path("GET", Right.READ, "figures for Prometheus"),
+    "/ping": Path("GET", None, "`pong`"),
+    "/predict/<endpoint>": Path("POST", Right.PREDICT, "predictions for a row, or many, of plain JSON"),
+    "/status": Path("GET", Right.READ, "what `tilth status --json` says, and the server's figures"),
+    "/v2": Path(
+        "GET",
+        Right.PREDICT,
+        "the Open Inference Protocol, version 2: `/v2/models/<endpoint>/infer` and its kin",
+    ),
 }
-"""Every path, and the right that it asks for; None: it holds nothing secret, and asks for no token."""
-PREDICTS = PATHS["/predict/<endpoint>"]
+PREDICTS = PATHS["/predict/<endpoint>"].right
+PROTOCOL = PATHS["/v2"].right
 Scope = MutableMapping[str, Any]
 Content = tuple[int, bytes, bytes]  # status, body, content type
 Pairs = tuple[tuple[bytes, bytes], ...]
@@ -145,7 +161,7 @@ class Door:
 
     async def _protocol(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            length = self._guard.check(scope["headers"], PATHS["/v2"])
+            length = self._guard.check(scope["headers"], PROTOCOL)
             status, payload, more = await self._v2(scope, receive, length)
         except GoneError:
             return
@@ -209,7 +225,8 @@ class Door:
         try:
             if scope["method"] not in {"GET", "HEAD"}:
                 raise _wrong_method("GET")
-            self._guard.check(scope["headers"], PATHS.get(scope["path"], Right.READ))
+            path = PATHS.get(scope["path"])
+            self._guard.check(scope["headers"], Right.READ if path is None else path.right)
             status, payload, kind = await self._page(scope["path"])
             if scope["path"] == "/":
                 more = (*NO_STORE, *console.HEADERS)
