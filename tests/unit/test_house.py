@@ -44,17 +44,21 @@ def test_importing_tilth_loads_no_heavy_library() -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SRC)))
-def test_a_module_opens_with_words_and_stays_under_600_lines(path: Path) -> None:
+def test_a_module_opens_with_words_and_stays_under_500_lines(path: Path) -> None:
     text = path.read_text("utf-8")
     assert ast.get_docstring(ast.parse(text)), "a module opens with a paragraph"
-    assert text.count("\n") < 600
+    assert text.count("\n") < 500
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SRC)))
-def test_functions_stay_small_enough_to_see(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            assert (node.end_lineno or 0) - node.lineno < 80, node.name
+def test_functions_stay_small_enough_to_see() -> None:
+    sizes = sorted(
+        ((node.end_lineno or 0) - node.lineno + 1, f"{path.relative_to(SRC)}:{node.name}")
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    assert sizes[len(sizes) * 99 // 100][0] < 45
+    assert sizes[-1][0] <= 60, sizes[-1]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(SRC)))
