@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tilth.ml.learning.fitting import Member, _choose
+from tilth.ml.learning.fitting import _choose
+from tilth.ml.learning.made import Member
 from tilth.ports.learning import Fitted, Task
 
 Y = np.repeat([0.0, 1.0], [900, 100])

@@ -72,8 +72,8 @@ def setting(root: str, progress: Progress) -> Scene:
     """The project as `tilth init` makes it, on the morning of the first of May, with the airline's systems around it."""
     from tilth.adapters.clocks import FileClock
     from tilth.app.project import Project
-    from tilth.interfaces.cli.init import create
     from tilth.interfaces.demo.airline import Airline
+    from tilth.interfaces.demo.templates import create
     from tilth.sql.language.statements import CreateDataset
 
     progress.step("read the flights of 2013")

@@ -8,19 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import DataError
 from tilth.core.names import literal
 from tilth.ml.learning.importance import importance
-from tilth.ml.model.metrics import evaluate, evaluate_all, higher_is_better
+from tilth.ml.model.metrics import evaluate_all, higher_is_better, measured
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
-    from tilth.ml.learning.fitting import Made, Rows
     from tilth.ml.learning.folding import Folds
-    from tilth.ml.learning.intervals import Interval
+    from tilth.ml.learning.made import Interval, Made
+    from tilth.ml.learning.rows import Rows
     from tilth.ports.learning import Task
 
     Array = npt.NDArray[np.float64]
@@ -140,11 +139,3 @@ def by_slice(
         value = measured(metric, y[rows], scores[rows], threshold)
         out.append({"value": str(found[index]), "rows": int(counts[index]), metric: value})
     return out
-
-
-def measured(metric: str, y: Array, scores: Array, threshold: float = 0.5) -> float | None:
-    """The metric, or None where these rows do not define it."""
-    try:
-        return evaluate(metric, y, scores, threshold)
-    except DataError:
-        return None

@@ -8,148 +8,28 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from tilth.core.engines import Engine
-from tilth.core.errors import ResourceLimitError, TargetError, TrainingError
+from tilth.core.errors import ResourceLimitError, TrainingError
 from tilth.core.metrics import DECISIONS
-from tilth.ml.judging import split
-from tilth.ml.learning import evaluation, target
 from tilth.ml.learning.curves import fit_curve
+from tilth.ml.learning.made import Getter, Made, Member, Report, Tools
+from tilth.ml.learning.rows import Rows
 from tilth.ml.model.curve import Curve, threshold
-from tilth.ml.model.metrics import higher_is_better
-from tilth.ml.model.preparation import Preparation
-from tilth.ml.model.spec import TrainingSpec, check_metric
+from tilth.ml.model.metrics import higher_is_better, measured
+from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.learning import BASELINE, Budget, Fitted, Learner, Task, facts_of, tried
-
-if TYPE_CHECKING:
-    from tilth.ml.learning.intervals import Interval
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    import pyarrow as pa
 
     Matrix = npt.NDArray[np.float64]
 
-Report = Callable[[str, float | None], None]
-Getter = Callable[[str], Any]
 REFIT_ROWS = 20_000  # up to this many fit rows, the chosen engine is fitted again with the stop rows
 MORE_MEMORY = "Give the model more: USING (memory = '8 GB'), or train on fewer rows or columns."
-
-
-@dataclass(slots=True)
-class Member:
-    """A fitted engine, with its metric and its loss on the stop slice."""
-
-    engine: str
-    fitted: Fitted
-    scorer: Any
-    stop_metric: float | None
-    stop_loss: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Ordered rows: the table, the numbers made of it, and where the slices end."""
-
-    table: pa.Table
-    x: Matrix
-    y: Matrix
-    split: split.Split
-    preparation: Preparation
-    target: target.Target
-    dropped: int = 0  # rows whose label is not due yet
-
-    def part(self, which: str) -> tuple[Matrix, Matrix]:
-        """Its x and y, of fit | stop | calibrate | judge; views, not copies."""
-        s = self.split
-        edges = {
-            "fit": (0, s.fit),
-            "stop": (s.fit, s.stop),
-            "calibrate": (s.stop, s.calibrate),
-            "judge": (s.calibrate, s.rows),
-        }
-        start, end = edges[which]
-        return self.x[start:end], self.y[start:end]
-
-
-def rows_of(
-    spec: TrainingSpec, table: pa.Table, cuts: split.Split, found: target.Target, dropped: int = 0
-) -> Rows:
-    """Ordered rows as numbers; the preparation is learned on the fit slice."""
-    names = inputs(spec, table.schema.names)
-    preparation = Preparation.fit(table.slice(0, cuts.fit), names, spec.event_time)
-    if not preparation.columns:
-        reasons = tuple(f"{name}: {why}" for name, why in preparation.dropped)
-        raise TrainingError(
-            f"The model `{spec.model}` has no column to learn from.",
-            hint="Check FEATURES and the dataset's query.", detail=reasons,
-        )  # fmt: skip
-    y = target.encode(table.column(spec.target), found)
-    _both_classes(found, y[: cuts.fit])
-    return Rows(table, preparation.matrix(table), y, cuts, preparation, found, dropped)
-
-
-def inputs(spec: TrainingSpec, names: Sequence[str]) -> tuple[str, ...]:
-    """The columns the model may learn from, in the order of the rows' columns."""
-    out = {spec.target, *spec.key, *spec.exclude}
-    return tuple(n for n in names if n not in out and (not spec.include or n in spec.include))
-
-
-def _both_classes(found: target.Target, y: Matrix) -> None:
-    if found.kind == "binary" and (y[0] == y).all():
-        raise TargetError(
-            f"The target `{found.name}` is {found.classes[int(y[0])]!r} in all {len(y):,} rows to fit on (the oldest 70 %).",
-            hint="Collect a longer history, in which both values occur early.",
-        )
-
-
-def task_of(spec: TrainingSpec, data: Rows) -> Task:
-    categorical = data.preparation.categorical
-    return Task(
-        kind=data.target.kind,
-        classes=len(data.target.classes),
-        columns=data.preparation.features,
-        categorical=tuple(i for i, _ in categorical),
-        cardinality=tuple(n for _, n in categorical),
-        metric=check_metric(spec.metric, data.target.kind),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What fitting is done with: how learners and scorers are found, when it must end, and who is told."""
-
-    learners: Getter
-    scorers: Getter
-    deadline: float
-    report: Report
-    threads: int = 1
-    seed: int = 0
-
-    @property
-    def quiet(self) -> Tools:
-        """The same, for fits that are parts of a step that is told as a whole."""
-        return replace(self, report=lambda _what, _done: None)
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """All members that were fitted, the one that was chosen, and what is done to its scores."""
-
-    members: dict[str, Member]
-    chosen: Member
-    curve: Curve
-    interval: Interval | None = None  # of a regression
-    options: Mapping[str, object] = field(default_factory=dict)  # what the chosen engine was given
-
-    def scores(self, x: Matrix) -> Matrix:
-        """Calibrated scores of matrix rows."""
-        found: Matrix = self.curve.apply(self.chosen.scorer.score(x))
-        return found
 
 
 def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, votes: Sequence[str] = ()) -> Made:
@@ -240,8 +120,8 @@ def _member(name: str, made: Fitted, task: Task, data: Rows, spec: TrainingSpec,
     scorer = scorers(made.scorer).load(made.payload, task, spec.threads)
     x, y = data.part("stop")
     scores = scorer.score(x)
-    loss = evaluation.measured("rmse" if task.kind == "regression" else "log_loss", y, scores)
-    return Member(name, made, scorer, evaluation.measured(task.metric, y, scores, _limit(spec)), loss)
+    loss = measured("rmse" if task.kind == "regression" else "log_loss", y, scores)
+    return Member(name, made, scorer, measured(task.metric, y, scores, _limit(spec)), loss)
 
 
 def _limit(spec: TrainingSpec) -> float:

@@ -15,7 +15,9 @@ from tilth.ml.data.identity import row_ids
 from tilth.ml.judging import split
 from tilth.ml.judging.gates import FEWEST, FIRST
 from tilth.ml.learning.curves import fit_curve
-from tilth.ml.learning.fitting import Rows, Tools, fitted, floored, rows_of, task_of
+from tilth.ml.learning.fitting import fitted, floored
+from tilth.ml.learning.made import Tools
+from tilth.ml.learning.rows import Rows, rows_of, task_of
 from tilth.ml.learning.target import Target, encode
 from tilth.ml.model.curve import Curve
 from tilth.ml.model.spec import TrainingSpec

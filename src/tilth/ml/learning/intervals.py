@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tilth.core.errors import DataError, TargetError
 from tilth.ml.judging import split
+from tilth.ml.learning.made import Interval, Made, Spread, Tools
 from tilth.ml.model.calibration import Conformal, fewest_rows, fit_conformal
-from tilth.ports.learning import BASELINE, Budget, Fitted, Task, facts_of
+from tilth.ports.learning import BASELINE, Budget, Task, facts_of
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from tilth.ml.learning.fitting import Made, Rows, Tools
     from tilth.ml.learning.folding import Folds
+    from tilth.ml.learning.rows import Rows
     from tilth.ml.model.spec import TrainingSpec
 
     Array = npt.NDArray[np.float64]
@@ -45,32 +46,6 @@ class Errors:
     x: Array
     size: Array
     newest: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """The fitted model of the absolute error."""
-
-    fitted: Fitted
-    scorer: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """What makes a value's ends, how much the widths were found to cover, and what is to be said of them."""
-
-    conformal: Conformal
-    spread: Spread | None
-    covered: float
-    told: str | None = None
-
-    def half(self, x: Array) -> Array:
-        """Half the width for each row of the matrix."""
-        import numpy as np
-
-        if self.spread is None:
-            return np.full(len(x), self.conformal.radius)
-        return self.conformal.half(self.spread.scorer.score(x))
 
 
 def check(spec: TrainingSpec, kind: str) -> None:

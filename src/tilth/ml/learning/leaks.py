@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from tilth.ml.learning.fitting import Rows
+    from tilth.ml.learning.rows import Rows
 
     Array = npt.NDArray[np.float64]
 

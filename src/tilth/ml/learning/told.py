@@ -20,7 +20,8 @@ from tilth.ml.model.preparation import MOST_LEVELS
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tilth.ml.learning.fitting import Made, Rows
+    from tilth.ml.learning.made import Made
+    from tilth.ml.learning.rows import Rows
     from tilth.ml.learning.target import Target
 
 Told: TypeAlias = "dict[str, str | None]"

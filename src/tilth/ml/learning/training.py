@@ -18,17 +18,9 @@ from tilth.ml.bundles.manifest import bundle_digest
 from tilth.ml.data import snapshots
 from tilth.ml.judging import split
 from tilth.ml.learning import evaluation, folding, intervals, leaks, target
-from tilth.ml.learning.fitting import (
-    MORE_MEMORY,
-    Getter,
-    Report,
-    Rows,
-    Tools,
-    fitted,
-    inputs,
-    rows_of,
-    task_of,
-)
+from tilth.ml.learning.fitting import MORE_MEMORY, fitted
+from tilth.ml.learning.made import Getter, Report, Tools
+from tilth.ml.learning.rows import Rows, inputs, rows_of, task_of
 from tilth.ml.learning.told import told
 from tilth.ml.learning.write import write
 from tilth.ml.model.curve import threshold

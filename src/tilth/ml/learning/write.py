@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tilth.core.engines import Engine
-    from tilth.ml.learning.fitting import Made, Member, Rows
+    from tilth.ml.learning.made import Made, Member
+    from tilth.ml.learning.rows import Rows
     from tilth.ml.model.spec import TrainingSpec
 
     Array = npt.NDArray[np.float64]

@@ -47,6 +47,14 @@ def evaluate(metric: str, truth: Array, output: Array, threshold: float = 0.5) -
     return _metrics()[metric](truth, decided(metric, output, threshold))
 
 
+def measured(metric: str, y: Array, scores: Array, threshold: float = 0.5) -> float | None:
+    """The metric, or None where these rows do not define it."""
+    try:
+        return evaluate(metric, y, scores, threshold)
+    except DataError:
+        return None
+
+
 def evaluate_all(kind: str, truth: Array, output: Array, threshold: float = 0.5) -> dict[str, float]:
     """Every metric of a kind of task that these rows allow: no roc_auc of one class, no mape where a truth is 0."""
     import numpy as np

@@ -17,7 +17,7 @@ from tilth.adapters.sources.files.types import Reading
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tilth.adapters.sources.files.csv_table import File
+    from tilth.adapters.sources.files.csv_file import File
 
 Reject = tuple[str, int, str, str]  # where the file is read, line, text, DuckDB's word for it
 Line = tuple[int, str, str]  # line, text, reason

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 import weakref
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from tilth.adapters.sources.files import csv_lines, dates, duck
+from tilth.adapters.sources.files.csv_file import File
 from tilth.adapters.sources.files.head import Dialect, Head, look, not_in
 from tilth.adapters.sources.files.kinds import STAMPS, Kind, Layouts, kind_sql
 from tilth.adapters.sources.files.options import Format, paste
@@ -38,19 +38,6 @@ _DATE_LIKE = (
     " *([0-9]{1,2}[-/. ]([0-9]{1,2}|[A-Za-z]{3,9})[-/. ]([0-9]{4}|[0-9]{2})|[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}"
     "|[A-Za-z]{3,9} [0-9]{1,2},? [0-9]{4})([T ,].*)?"
 )
-
-
-@dataclass(slots=True)
-class File:
-    """One file: where DuckDB reads it, what it is called, and how its cells are told apart."""
-
-    path: str
-    read_at: str
-    shown: str
-    head: Head
-    names: tuple[str, ...]
-    compression: str | None = None
-    copy: IO[bytes] | None = None
 
 
 class CsvTable:
