@@ -44,7 +44,7 @@ def run() -> list[Result]:
 
 def flights(folder: str) -> tuple[str, str]:
     """The flights template up to December, applied, with its models trained by LightGBM."""
-    from tilth.interfaces.cli.init import create
+    from tilth.interfaces.demo.templates import create
 
     create(folder, "flights", UNTIL)
     models = Path(folder) / "models.sql"

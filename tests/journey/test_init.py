@@ -12,8 +12,9 @@ import pytest
 
 import tilth
 from tilth.core.errors import MissingExtraError, ProjectError, StorageError, UnknownNameError
-from tilth.interfaces.cli.init import create, init, templates
+from tilth.interfaces.cli.init import init
 from tilth.interfaces.demo import data
+from tilth.interfaces.demo.templates import create, templates
 
 DAY_1, DAY_2 = datetime(2013, 1, 2), datetime(2013, 1, 3)
 
