@@ -80,7 +80,7 @@ def _measured(what: str, folder: str, dataset: str, key: str) -> Result:
     import tilth
 
     with contextlib.closing(tilth.open(folder)) as project:
-        model = project.model("late")._predictor
+        model = project.model("late")._answerer
         table = project.sql(f"SELECT * FROM {dataset}").arrow()
         matrix = np.ascontiguousarray(model.matrix(table))
         booster = lightgbm.Booster(model_str=_member(project))

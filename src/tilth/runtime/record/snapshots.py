@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tilth.core.errors import UnknownNameError
 from tilth.core.names import did_you_mean
@@ -12,6 +13,8 @@ from tilth.core.schema import Schema
 from tilth.core.time import Instant, show_instant
 from tilth.ports.snapshots import Manifest, Part
 from tilth.runtime.record.rows import Change, Reader, Row, decoded, instant, text, text_or_none, whole
+
+MOST = 1024  # manifests that are kept decoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +33,16 @@ class Snapshot:
     @property
     def manifest(self) -> Manifest:
         """Its schema and parts."""
-        kept = decoded(self.kept)
-        parent = None if kept.get("parent") is None else str(kept["parent"])
-        parts = tuple(Part(**part) for part in kept["parts"])
-        return Manifest(
-            self.dataset, self.recipe, Schema.from_plain(kept["schema"]), parts, self.watermark, parent
-        )
+        return _manifest(self.dataset, self.recipe, self.watermark, self.kept)
+
+
+@lru_cache(MOST)
+def _manifest(dataset: str, recipe: str, watermark: str | None, text: str) -> Manifest:
+    """A manifest is a value, and its text is read again and again: it is decoded once."""
+    kept = decoded(text)
+    parent = None if kept.get("parent") is None else str(kept["parent"])
+    parts = tuple(Part(**part) for part in kept["parts"])
+    return Manifest(dataset, recipe, Schema.from_plain(kept["schema"]), parts, watermark, parent)
 
 
 def get(reader: Reader, snapshot: str) -> Snapshot | None:
