@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "mutations"))
 from run import Mutation, table  # noqa: E402
 
-LEAST = 40
+LEAST = 300
 PARTS = {
     "gate": (
         "runtime/applying/gate.py",
