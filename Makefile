@@ -15,7 +15,7 @@ $(shell for venv in $(VENV) $(COMPILED); do \
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-compiled faults lint check bench docs lock clean
+.PHONY: help setup demo test test-compiled faults mutations lint check bench docs lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ FAULTS := tests/faults tests/contract/test_crashes.py tests/contract/test_member
 
 faults: setup  ## kills, crash states, crafted files, floods and full disks, by the hundred: bounded in time, seeds printed
 	@TILTH_FAULTS=100 $(BIN)/python -m pytest -s -n 0 -o addopts= $(FAULTS)
+
+mutations: setup  ## break the code one line at a time, and fail where no unit or contract test notices: a quarter of an hour
+	@$(BIN)/python tests/mutations/run.py
 
 # What reads statements and queries, and what asks through them.
 PARSING := tests/unit/sql tests/unit/resources tests/unit/plan tests/unit/data tests/docs tests/journey/test_questions.py tests/journey/test_apply.py

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "mutations"))
 from run import Mutation, table  # noqa: E402
 
-LEAST = 40
+LEAST = 300
 PARTS = {
     "gate": (
         "runtime/applying/gate.py",
@@ -26,7 +26,7 @@ PARTS = {
     "drift": ("ml/data/drift.py", "ml/watching/monitoring.py"),
     "rollout": ("ml/watching/rollout.py", "runtime/serving/rollouts.py"),
     "gc": ("runtime/applying/garbage.py",),
-    "executor": ("runtime/applying/executor.py", "runtime/applying/promotion.py"),
+    "executor": ("runtime/applying/executor.py", "runtime/moving/"),
 }
 
 

@@ -12,7 +12,7 @@ import pytest
 from tilth.adapters.files.keys import LocalKeys, PublicKey
 from tilth.core.errors import StateChangedError, StorageError, TamperError
 from tilth.ml.bundles.manifest import ENVELOPE
-from tilth.ml.bundles.provenance import Subject
+from tilth.ml.bundles.provenance import Statement, Subject, read_statement, write_statement
 from tilth.ml.bundles.signing import seal, verify
 
 WANTED = Subject("delays", 2, "1:aa", "1:bb")
@@ -176,6 +176,48 @@ def test_a_folder_is_sealed_once_and_never_empty(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(StorageError, match="empty"):
         seal(tmp_path / "empty", WANTED, keys, {})
+
+
+def test_the_size_is_that_of_all_files(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "model.txt").write_bytes(b"x" * 1000)
+    sealed = seal(tmp_path / "bundle", WANTED, LocalKeys(tmp_path / "keys"), {})
+    assert sealed.size == sum(p.stat().st_size for p in (tmp_path / "bundle").iterdir())
+    assert set(sealed.files) == {"model.txt"}
+
+
+def statement(**more: object) -> bytes:
+    said = json.loads(write_statement(WANTED, {"a": "1"}, {"rows": 9}))
+    return json.dumps({**said, **more}, sort_keys=True, separators=(",", ":")).encode()
+
+
+FOREIGN = {
+    "another type": statement(_type="https://in-toto.io/Statement/v0.1"),
+    "a field more": statement(more=1),
+    "with blanks": statement().replace(b",", b", ", 1),
+    "no object": b"[]",
+    "no subject": statement(predicate={"files": {}, "facts": {}}),
+    "another subject than its files": statement(subject=[]),
+}
+
+
+@pytest.mark.parametrize("payload", FOREIGN.values(), ids=FOREIGN)
+def test_a_statement_that_tilth_did_not_write_is_refused(payload: bytes) -> None:
+    assert read_statement(statement()) == Statement(WANTED, {"a": "1"}, {"rows": 9})
+    with pytest.raises(TamperError, match="not about a tilth bundle"):
+        read_statement(payload)
+
+
+CHECKERS = [
+    ({"checked": {"checker": 2}}, 2), ({"checked": {"checker": True}}, 0), ({"checked": {"checker": "2"}}, 0),
+    ({"checked": {}}, 0), ({"checked": 2}, 0), ({}, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("facts", "number"), CHECKERS)
+def test_the_check_that_a_bundle_passed_is_a_number_or_none(facts: dict[str, object], number: int) -> None:
+    found = Statement(WANTED, {}, facts).checker
+    assert (found, type(found)) == (number, int)
 
 
 def test_the_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:

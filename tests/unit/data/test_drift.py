@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -146,3 +147,55 @@ def test_the_overall_drift_is_bounded_and_leaves_out_what_is_usual() -> None:
     assert [(d.psi, d.score) for d in found] == [(7.0, 0.5), (0.2, 0.0)]
     few = ColumnDrift("c", 1.0, 1.0, 0, 0, 10, None)
     assert unusual([few], {}) == (few,)
+
+
+def numbers(rows: int, counts: tuple[int, ...], nulls: int = 0) -> Profile:
+    """A column whose values are up to 0, up to 1, and beyond."""
+    return Profile(rows, (Numeric("x", rows, nulls, (0.0, 1.0), counts),))
+
+
+NO_ENGINE: Any = None
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"), [(500, 500, True), (499, 5_000, False), (5_000, 499, False), (5_000, 500, True)]
+)
+def test_five_hundred_rows_on_both_sides_have_a_score(was: int, now: int, told: bool) -> None:
+    reference = numbers(was, (was - 2, 1, 1))
+    (found,) = drift(reference, pa.table({"x": [0.5] * now}), NO_ENGINE)
+    assert (found.score is not None) is told
+
+
+def test_an_edge_is_the_last_value_of_its_bin_and_gaps_are_a_bin() -> None:
+    (found,) = drift(
+        numbers(900, (300, 300, 0), 300), pa.table({"x": pa.array([0.0, 1.0, None] * 300)}), NO_ENGINE
+    )
+    assert (found.psi, found.js, found.score) == (0.0, 0.0, 0.0)
+    (moved,) = drift(
+        numbers(900, (300, 300, 0), 300), pa.table({"x": pa.array([0.0, 1.0, 1.0] * 300)}), NO_ENGINE
+    )
+    assert moved.psi > 1
+
+
+def test_the_distance_of_halves_and_of_strangers() -> None:
+    assert compare([1000, 0], [0, 1000])[1] == pytest.approx(1.0)
+    assert compare([1000, 1000], [0, 2000])[1] == pytest.approx(0.5579, abs=1e-3)
+
+
+def test_the_noise_of_both_samples_is_taken_off() -> None:
+    """Of shares that differ by nothing but what a sample of 100 differs from one of 100,000."""
+    plain = sum((p - q) * np.log(p / q) for p, q in ((0.5, 0.6), (0.5, 0.4)))
+    assert compare([50_000, 50_000], [60, 40])[0] == pytest.approx(plain - 1 / 100 - 1 / 100_000)
+    assert compare([60, 40], [50_000, 50_000])[0] == pytest.approx(plain - 1 / 100 - 1 / 100_000)
+    assert compare([50_000, 50_000], [51, 49])[0] == 0.0
+
+
+def test_one_row_in_an_empty_bin_counts_as_twice_its_half() -> None:
+    psi, _ = compare([5_000, 0], [4_999, 1])
+    assert psi == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_weight_below_nothing_is_nothing() -> None:
+    far = [ColumnDrift("a", 0.9, 1.0, 0, 0, 1000, 0.9), ColumnDrift("b", 0.1, 0.1, 0, 0, 1000, 0.1)]
+    assert overall(far, {"a": -1.0, "b": 2.0}) == pytest.approx(0.1)
+    assert overall(far, {"a": -1.0}) == 0.0

@@ -234,6 +234,46 @@ def test_a_fifth_kind_is_dropped_first_and_stands_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "changes", "planned"),
+    [
+        ("late", {"late": "1:other"}, ["late"]),
+        ("late", {"late": "1:other", "departures": "1:other"}, ["late"]),
+        ("late", {"late": "1:other", "late_api": "1:other"}, ["late", "late_api"]),
+        ("late", {"late": "1:other", "late_api": None}, ["late", "late_api"]),
+        ("departures", {"departures": "1:other", "late": None, "late_api": None}, ["departures", "late", "late_api"]),
+        ("late", {"departures": None, "late": None}, ["departures", "late"]),
+        ("late_api", {"departures": "1:other", "late": "1:other"}, []),
+    ],
+    ids=[
+        "itself", "what it is made from is there", "what follows and was declared anew", "what follows and was never made",
+        "all that follows", "what it is made from is not there", "nothing of its own",
+    ],
+)  # fmt: skip
+def test_alone_a_resource_is_planned_with_what_it_lacks_and_what_follows(
+    name: str, changes: dict[str, str | None], planned: list[str]
+) -> None:
+    graph = compiled(KINDS, PROJECT)
+    there = settled(graph)
+    pointers = [
+        dataclasses.replace(p, recipe=changes.get(p.name) or p.recipe)
+        for p in there.pointers
+        if changes.get(p.name, "") is not None
+    ]
+    current = dataclasses.replace(there, pointers=tuple(pointers))
+    whole = KINDS.plan(graph, current, NOW)
+    assert [a.name for a in KINDS.alone(whole, name, graph, current).actions] == planned
+
+
+def test_a_dataset_is_there_when_its_rows_are() -> None:
+    graph = compiled(KINDS, PROJECT)
+    rows = next(r.deciding.is_there for r in KINDS if r.kind is Kind.DATASET)
+    data, there = graph.get("departures"), settled(graph)
+    assert rows(data, there)
+    assert not rows(data, dataclasses.replace(there, snapshots=()))
+    assert not rows(data, dataclasses.replace(there, pointers=()))
+
+
+@pytest.mark.parametrize(
     ("text", "error", "said"),
     [
         ("CREATE NOTES n ON MODEL late", LanguageError, "`NOTE`"),

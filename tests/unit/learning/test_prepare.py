@@ -150,3 +150,23 @@ def test_integers_fit_where_floats_were_and_types_are_kept() -> None:
     assert {c.name: c.type for c in FITTED.columns}["amount"] is DataType.DECIMAL
     table = TABLE.set_column(1, "amount", pa.array(range(ROWS)))
     assert column("amount", table=table)[5] == 5.0
+
+
+def test_a_gap_counts_as_the_median_and_a_truth_is_never_a_half() -> None:
+    halves = pa.table({"flag": [True, False] * 50, "most": [True] * 60 + [False] * 40, "x": [0.0, 1.0] * 50})
+    fitted = Preparation.fit(halves, ("flag", "most", "x"))
+    assert {c.name: c.fills for c in fitted.columns} == {"flag": (0.0,), "most": (1.0,), "x": (0.5,)}
+
+
+@pytest.mark.parametrize(("rows", "known"), [(500, ("a", "b", "once")), (501, ("a", "b"))])
+def test_a_level_that_occurs_once_is_known_in_a_small_table_alone(rows: int, known: tuple[str, ...]) -> None:
+    place = ["once", *("ab"[n % 2] for n in range(rows - 1))]
+    (column,) = Preparation.fit(pa.table({"place": place}), ("place",)).columns
+    assert sorted(column.levels) == list(known)
+
+
+@pytest.mark.parametrize(("levels", "kept"), [(60, True), (61, False)])
+def test_a_text_that_names_more_than_half_of_the_rows_is_no_input(levels: int, kept: bool) -> None:
+    place = [f"v{n % levels:02}" for n in range(120)]
+    found = Preparation.fit(pa.table({"place": place}), ("place",))
+    assert bool(found.columns) is kept

@@ -95,3 +95,112 @@ def test_too_short_a_history_and_gaps_in_time_are_said() -> None:
     gap = pa.table({"id": [1, 2], "at": [START, None]})
     with pytest.raises(DataError, match="missing in 1 rows"):
         split.order(*dealt(gap))
+
+
+@pytest.mark.parametrize(
+    ("days", "fits"),
+    [([0, 1, 2, 3, 4, 5, 6] * 9, False), ([0, 1, 2, 3, 4, 5, 6, 7] * 9, True)],
+    ids=["seven times", "eight times"],
+)
+def test_a_history_has_eight_times(days: list[int], fits: bool) -> None:
+    values = split.order(*dealt(table(days)))[1]
+    if fits:
+        assert split.cut(values, "at").rows == 72
+        return
+    with pytest.raises(DataError, match="fewer than 8 different values"):
+        split.cut(values, "at")
+
+
+@pytest.mark.parametrize(
+    ("days", "slices"),
+    [
+        ([*range(7), *[7] * 60], (5, 6, 7, 67)),
+        ([*[0] * 60, *range(1, 8)], (60, 61, 62, 67)),
+        ([*range(4), *[4] * 60, *range(5, 8)], (3, 4, 64, 67)),
+    ],
+    ids=["most are the newest", "most are the oldest", "most are in the middle"],
+)
+def test_every_slice_has_rows_however_many_are_of_one_time(days: list[int], slices: tuple[int, ...]) -> None:
+    cut = split.cut(split.order(*dealt(table(days)))[1], "at")
+    assert (cut.fit, cut.stop, cut.calibrate, cut.rows) == slices
+
+
+@pytest.mark.parametrize(
+    ("day", "calibrate", "overlap"),
+    [(92, 930, False), (94, 950, False), (95, 900, True), (20, 900, False), (89, 900, False)],
+    ids=["70 newer", "just 50 newer", "40 newer", "long before", "where the slice begins"],
+)
+def test_enough_newer_rows_judge_after_what_the_champion_knew(
+    day: int, calibrate: int, overlap: bool
+) -> None:
+    values = split.order(*dealt(table([n // 10 for n in range(1000)])))[1]
+    cut = split.cut(values, "at", (START + timedelta(days=day)).isoformat() + "Z")
+    assert (cut.calibrate, cut.overlap) == (calibrate, overlap)
+
+
+def test_what_ends_before_the_slice_never_overlaps() -> None:
+    values = split.order(*dealt(table(list(range(20)))))[1]
+    cut = split.cut(values, "at", START.isoformat() + "Z")
+    assert (cut.calibrate, cut.overlap) == (18, False)
+    assert split.cut(values, "at", (START + timedelta(days=18)).isoformat() + "Z").overlap
+
+
+EDGE = [int(share * 2**64) for share in split.SHARES]
+
+
+@pytest.mark.parametrize(
+    ("ids", "slices"),
+    [
+        ([0, EDGE[0] - 1, EDGE[0], EDGE[1], EDGE[2], 2**64 - 1], (2, 3, 4)),
+        ([0, EDGE[1], EDGE[2]], None),
+        ([EDGE[0], EDGE[1], EDGE[2]], None),
+        ([0, EDGE[0], EDGE[1]], None),
+    ],
+    ids=["at the edges", "none stops", "none fits", "none judges"],
+)
+def test_ids_are_dealt_by_their_tenths(ids: list[int], slices: tuple[int, ...] | None) -> None:
+    values = np.array(ids, dtype=np.uint64)
+    if slices is None:
+        with pytest.raises(DataError, match="too few to learn from some"):
+            split.cut(values, None)
+        return
+    cut = split.cut(values, None)
+    assert (cut.fit, cut.stop, cut.calibrate) == slices
+    judges = split.judge_mask(values, None, None)
+    assert judges.tolist() == [n >= cut.calibrate for n in range(len(ids))]
+
+
+def test_a_row_of_the_very_end_of_tuning_does_not_judge_and_of_what_is_due_counts() -> None:
+    _, when = dealt(table([0, 1, 2, 3]))
+    assert (
+        split.judge_mask(np.zeros(4, np.uint64), when, "2013-01-02T00:00:00Z").tolist()
+        == [False] * 2 + [True] * 2
+    )
+    due = split.mature(when, 86_400.0, "2013-01-04T00:00:00Z")
+    assert due is not None
+    assert due.tolist() == [True, True, True, False]
+    for delay, now in ((0.0, "2013-01-04T00:00:00Z"), (86_400.0, None)):
+        assert split.mature(when, delay, now) is None
+    assert split.mature(None, 86_400.0, "2013-01-04T00:00:00Z") is None
+
+
+@pytest.mark.parametrize(
+    ("days", "ends"),
+    [
+        (list(range(10)), (2, 4, 6, 8, 10)),
+        ([0, 0, 0, 1, 2, 3, 4, 5, 6, 7], (3, 4, 6, 8, 10)),
+        ([0, 0, 0, 0, 1, 1, 1, 2, 2, 3], None),
+    ],
+    ids=["alike", "a tie at an end", "four parts"],
+)
+def test_folds_are_alike_and_part_no_time(days: list[int], ends: tuple[int, ...] | None) -> None:
+    values = split.order(*dealt(table(days)))[1]
+    if ends is None:
+        with pytest.raises(DataError, match="too few to judge 5 parts"):
+            split.folded(values, "at")
+        return
+    assert split.folded(values, "at") == ends
+
+
+def test_instants_are_read_to_the_microsecond() -> None:
+    assert split.as_micros("1970-01-02T00:00:01.000002Z") == 86_401_000_002

@@ -89,6 +89,11 @@ LENIENT = replace(
 )
 BY_HAND = replace(CHANGED, declaration=replace(CHANGED.as_(CreateModel), promote=Promote(PromoteRule.MANUAL)))
 REFUSED = (*SETTLED.versions, VersionFacts("late", 2, "1:late2", "s1", "refused", NOW))
+ON_CHANGE = replace(
+    DEPARTURES, declaration=replace(DEPARTURES.as_(CreateDataset), refresh=Refresh(on_change=True))
+)
+LOST_ONCE = VersionFacts("late", 2, "1:late", "s1", "refused", NOW - 9 * DAY)
+LOST_TWICE = (replace(LOST_ONCE, status="held"), replace(LOST_ONCE, version=3, trained_at=NOW - 8 * DAY))
 
 TABLE = [
     ("nothing wanted, nothing there", (), Current.empty(), []),
@@ -202,6 +207,73 @@ TABLE = [
         [TrainModel("late", "1:late", "age 31 days > 30 days", 1)],
     ),
     (
+        "what is published is not shared again",
+        ALL,
+        replace(SETTLED, since=NOW - DAY),
+        [],
+    ),
+    (
+        "a source that changed is read where that was asked for",
+        (OPS, ON_CHANGE, LATE, API),
+        replace(SETTLED, snapshots=(replace(SETTLED.snapshots[0], source_changed=True),)),
+        [CollectDataset("departures", "1:departures", "its source has changed", "s1")],
+    ),
+    (
+        "and not where it was not",
+        ALL,
+        replace(SETTLED, snapshots=(replace(SETTLED.snapshots[0], source_changed=True),)),
+        [],
+    ),
+    (
+        "a refresh that a check stopped is due an interval after it",
+        ALL,
+        replace(SETTLED, snapshots=(replace(SETTLED.snapshots[0], refreshed_at=NOW - DAY),)),
+        [],
+    ),
+    (
+        "the newest version that won is shared",
+        ALL,
+        replace(
+            SETTLED,
+            pointers=SETTLED.pointers[:2],
+            versions=tuple(
+                replace(SETTLED.versions[0], version=n, status=s)
+                for n, s in ((1, "promoted"), (2, "promoted"), (3, "refused"))
+            ),
+        ),
+        [
+            ShareVersion("late", "1:late", 2, "new; already trained"),
+            DeployEndpoint("late_api", "1:api", "late", "new"),
+        ],
+    ),
+    (
+        "age is counted from the last candidate",
+        ALL,
+        replace(SETTLED, versions=(replace(SETTLED.versions[0], trained_at=NOW - 31 * DAY), LOST_ONCE)),
+        [],
+    ),
+    (
+        "a candidate that was held has lost, and a second loss doubles the rest",
+        ALL,
+        replace(SETTLED, versions=(SETTLED.versions[0], *LOST_TWICE), signals=DRIFTED),
+        [],
+    ),
+    (
+        "one loss does not, nor does a version that came before the champion",
+        ALL,
+        replace(
+            SETTLED,
+            pointers=(at(OPS), at(DEPARTURES, "s1"), at(LATE, "2"), at(API, "1")),
+            versions=(
+                replace(LOST_TWICE[0], version=1),
+                replace(SETTLED.versions[0], version=2, status="refused"),
+                replace(LOST_TWICE[1], version=3),
+            ),
+            signals=DRIFTED,
+        ),
+        [TrainModel("late", "1:late", "drift 0.4 > 0.2 in 2 of the last 3 looks", 2)],
+    ),
+    (
         "what is no longer declared is dropped, dependents first",
         (OPS,),
         SETTLED,
@@ -304,6 +376,7 @@ LOOKS = [
         "drift 0.4 > 0.2 in 2 of the last 2 looks",
     ),
     ("a fresh candidate rests", [0.3, 0.3, 0.3], 5, None),
+    ("only the last three count", [0.3, 0.1, 0.1, 0.3], 10, None),
 ]
 
 
@@ -313,6 +386,27 @@ def test_a_signal_needs_agreement_and_rests_after_a_candidate(
 ) -> None:
     looks = [Signals(NOW - (len(values) - n) * timedelta(hours=1), drift=v) for n, v in enumerate(values)]
     assert retrain_reason(RULE, looks, NOW - days * DAY, NOW) == reason
+
+
+def test_a_look_of_the_moment_of_training_is_of_the_model_before() -> None:
+    looks = [Signals(NOW - n * DAY, drift=0.3) for n in (8, 7)]
+    assert retrain_reason(RULE, looks, NOW - 8 * DAY, NOW) is None
+    assert retrain_reason(RULE, looks, NOW - 8 * DAY - timedelta(seconds=1), NOW) is not None
+
+
+@pytest.mark.parametrize(
+    ("hours", "shown"),
+    [
+        (1.5, "1 hour 30 minutes"),
+        (2.9, "2 hours"),
+        (47.9, "1 day 23 hours"),
+        (48.5, "2 days"),
+        (71, "2 days"),
+    ],
+)
+def test_an_age_is_told_in_whole_days_hours_or_minutes(hours: float, shown: str) -> None:
+    rule = (Condition("age", ">", timedelta(hours=1)),)
+    assert retrain_reason(rule, (), NOW - timedelta(hours=hours), NOW) == f"age {shown} > 1 hour"
 
 
 @given(st.lists(st.none() | st.floats(0, 2), max_size=6), st.integers(0, 6))

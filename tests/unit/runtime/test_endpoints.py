@@ -1,9 +1,21 @@
 """Which revision an endpoint is at after each move, and what a rollout's end leads to, on records in memory."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from memories import BY, DAY, NOW, pointed, published, remember, version, workspace
+from memories import (
+    BY,
+    DAY,
+    ENDPOINT,
+    MODEL,
+    NOW,
+    pointed,
+    published,
+    remember,
+    version,
+    workspace,
+)
 
 from tilth.ml.watching.rollout import Progress, Stage
 from tilth.runtime.act import Act
@@ -12,6 +24,7 @@ from tilth.runtime.record import endpoints, environments, versions
 from tilth.runtime.record.endpoints import Revision
 from tilth.runtime.serving import rollouts
 from tilth.runtime.workspace import Workspace
+from tilth.sql.language.statements import Kind
 
 SHADOW = " ROLLOUT (shadow = '9 requests', deadline = '2 days')"
 
@@ -116,6 +129,50 @@ def test_what_is_decided_stays_as_it_is(work: Workspace, revision: int) -> None:
     before = work.state.verify_audit()
     assert not rollouts.decide(act, "e", revision, Progress(Stage.ROLLED_BACK, reason="late"), NOW)
     assert work.state.verify_audit() == before
+
+
+def test_a_failed_rollout_gives_the_model_the_declaration_of_the_version_before() -> None:
+    work = workspace()
+    remember(work, version(1, recipe="1:old"), version(2))
+    old = replace(MODEL, recipe="1:old", target="1", text="CREATE MODEL m PREDICT a FROM d USING (seed = 1)")
+    published(work, old, *pointed(None, endpoint=SHADOW)[2:])
+    published(work, *pointed(2, endpoint=SHADOW))
+    assert rollouts.decide(Act(work, "prod", BY), "e", 2, Progress(Stage.ROLLED_BACK, reason="errors"), NOW)
+    back = next(p for p in environments.pointers_of(work.state, "prod")[1] if p.kind is Kind.MODEL)
+    assert back == old
+    kept = versions.require(work.state, "m", 1)
+    assert (kept.status, versions.require(work.state, "m", 2).status) == ("promoted", "refused")
+
+
+def test_a_model_that_moved_on_is_not_moved_back(work: Workspace) -> None:
+    """The endpoint was dropped, and another version came since; a server that did not see it ends the rollout."""
+    act = rolling(work)
+    published(work, *pointed(3))
+    assert rollouts.decide(act, "e", 2, Progress(Stage.ROLLED_BACK, reason="errors"), NOW)
+    number, pointers = environments.pointers_of(work.state, "prod")
+    assert (number, [p.target for p in pointers if p.kind is Kind.MODEL]) == (3, ["3"])
+    assert versions.require(work.state, "m", 2).status == "refused"
+
+
+def test_an_endpoint_of_another_model_now_begins_as_a_first(work: Workspace) -> None:
+    remember(work, version(1, model="n"))
+    published(work, *pointed(1, endpoint=SHADOW))
+    other = (
+        replace(MODEL, name="n", target="1", text="CREATE MODEL n PREDICT a FROM d"),
+        replace(ENDPOINT, text=f"CREATE ENDPOINT e FOR MODEL n{SHADOW}"),
+    )
+    published(work, *other)
+    assert (now(work).model, *said(now(work))) == ("n", 2, 1, None, "full", 1)
+
+
+def test_a_rollback_to_what_is_under_way_ends_its_rollout(work: Workspace) -> None:
+    act = rolling(work)
+    published(work, *pointed(2, endpoint=SHADOW))
+    rollback(work.state, "prod", 2, BY, NOW)
+    assert said(now(work)) == (3, 2, 1, "full", 2)
+    old = endpoints.get(act.work.state, "prod", "e", 2)
+    assert old is not None
+    assert old.stage == "superseded"
 
 
 def test_a_stage_never_goes_back(work: Workspace) -> None:

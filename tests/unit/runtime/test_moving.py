@@ -96,6 +96,13 @@ def test_a_wrong_move_is_refused_and_changes_nothing(state: SqliteState, act, er
     assert pointers_of(state, "prod") == (1, pointers(1))
 
 
+def test_a_rollback_goes_to_the_generation_before(state: SqliteState) -> None:
+    for n in range(3):
+        publish(state, Move("prod", n, "next", AT), pointers(n + 1), BY)
+    assert rollback(state, "prod", None, BY, AT) == 4
+    assert pointers_of(state, "prod")[1] == pointers(2)
+
+
 def judged(
     state: SqliteState,
     candidate: int,
@@ -145,6 +152,21 @@ def test_only_a_version_that_won_is_promoted_to_where_models_serve(
     with pytest.raises(GateRefusedError, match=says):
         promote(state, "dev", "prod", BY, AT, serving)
     assert pointers_of(state, "prod") == (1, pointers(1))
+
+
+def test_the_verdict_that_counts_is_that_of_the_version_whatever_was_judged_since(state: SqliteState) -> None:
+    publish(state, Move("prod", 0, "first", AT), pointers(1), BY)
+    publish(state, Move("dev", 0, "try", AT), pointers(2), BY)
+    judged(state, 2, 1, "pass")
+    judged(state, 3, 1, "fail")
+    assert promote(state, "dev", "prod", BY, AT) == 2
+
+
+def test_what_is_served_already_need_not_win_again(state: SqliteState) -> None:
+    publish(state, Move("prod", 0, "first", AT), pointers(2), BY)
+    publish(state, Move("dev", 0, "try", AT), pointers(2), BY)
+    judged(state, 2, 1, "fail")
+    assert promote(state, "dev", "prod", BY, AT) == 2
 
 
 @pytest.mark.parametrize(

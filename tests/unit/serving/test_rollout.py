@@ -30,6 +30,7 @@ TABLE = [
     ("no shadow begins in the canary", FAST, [], Stage.CANARY),
     ("slow answers over one in a hundred fail", FAST, [SLOW] * 3, Stage.ROLLED_BACK),
     ("slow answers within it pass", FAST, [SLOW] * 2 + [OK] * 198, Stage.FULL),
+    ("the limit itself is not slow", FAST, [Observation(seconds=0.02)] * 200, Stage.FULL),
     ("no stages is full at once", Rollout(), [], Stage.FULL),
     ("an early error counts against the whole goal", FIVE, [BAD], Stage.SHADOW),
     ("so do five, at once", FIVE, [BAD] * 5, Stage.SHADOW),
@@ -109,6 +110,17 @@ def test_the_canary_takes_its_share_evenly(share: float, total: int) -> None:
     rollout = Rollout(canary_share=share, canary_requests=10**6)
     taken = sum(takes(Progress(Stage.CANARY), rollout, n) for n in range(total))
     assert abs(taken - share * total) <= 1
+
+
+@pytest.mark.parametrize(
+    ("stage", "answers"),
+    [(Stage.SHADOW, []), (Stage.CANARY, [3, 7]), (Stage.FULL, list(range(8))), (Stage.ROLLED_BACK, [])],
+)
+def test_the_new_version_answers_its_share_in_the_canary_and_all_once_it_is_full(
+    stage: Stage, answers: list[int]
+) -> None:
+    rollout = Rollout(shadow_requests=9, canary_share=0.25, canary_requests=9)
+    assert [n for n in range(8) if takes(Progress(stage), rollout, n)] == answers
 
 
 @pytest.mark.parametrize("percent", range(1, 101))

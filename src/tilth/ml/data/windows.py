@@ -133,7 +133,7 @@ def vanished(
     names = ", ".join(quoted(c) for c in (key or rows.schema.names))
     sql = (
         f"SELECT {names} FROM old WHERE {quoted(event_time)} > $mark EXCEPT ALL"
-        f" SELECT {'DISTINCT ' if key else ''}{names} FROM new LIMIT 1"
+        f" SELECT {names} FROM new LIMIT 1"
     )
     found = engine.stream(sql, {"old": late, "new": rows.relation}, {"mark": datetime.fromisoformat(mark)})
     return bool(found.read_all().num_rows)

@@ -134,9 +134,7 @@ def _old_refusals(work: Workspace, before: str) -> list[Version]:
 
 
 def _forget_generations(change: Change, environment: str, keep: int) -> int:
-    current = environments.current_number(change, environment)
-    known = environments.generations(change, environment)
-    old = [g.number for g in known[keep:] if g.number != current]
+    old = [g.number for g in environments.generations(change, environment)[keep:]]
     for number in old:
         environments.forget_generation(change, environment, number)
     return len(old)

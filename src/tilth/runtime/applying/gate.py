@@ -236,8 +236,7 @@ def _truth(rows: Rows, fresh: _Version, classes: tuple[Any, ...]) -> Array:
 
 def _meant(fresh: _Version, classes: tuple[Any, ...]) -> target.Target:
     signature = fresh.model.signature
-    kind = "multiclass" if len(classes) > 2 else signature.kind
-    return target.Target(signature.target, signature.target_type, kind, classes)
+    return target.Target(signature.target, signature.target_type, signature.kind, classes)
 
 
 def _answers(
