@@ -55,7 +55,7 @@ mutations: setup  ## break the code one line at a time, and fail where no unit o
 	@$(BIN)/python tests/mutations/run.py
 
 # What reads statements and queries, and what asks through them.
-PARSING := tests/unit/sql tests/unit/resources tests/unit/plan tests/unit/data tests/docs tests/journey/test_questions.py tests/journey/test_apply.py
+PARSING := tests/unit/sql tests/unit/kinds tests/unit/resources tests/unit/plan tests/unit/data tests/docs tests/journey/test_questions.py tests/journey/test_apply.py
 
 test-compiled: $(COMPILED)/.ready  ## the tests that depend on the parser again, with sqlglot's compiled build
 	@TILTH_EXPECT_COMPILED=1 $(COMPILED)/bin/python -m pytest $(PARSING)
