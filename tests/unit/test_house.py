@@ -67,3 +67,8 @@ def test_heavy_libraries_are_imported_at_the_point_of_use(path: Path) -> None:
     names = [a.name for n in tree.body if isinstance(n, ast.Import) for a in n.names]
     names += [n.module or "" for n in tree.body if isinstance(n, ast.ImportFrom)]
     assert not HEAVY & {n.partition(".")[0] for n in names}
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    names = [p.name for p in (SRC.parents[1] / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
