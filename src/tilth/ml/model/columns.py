@@ -1,6 +1,6 @@
 """One input column as numbers: which values it takes, and what they become in the matrix that engines read.
 
-What is learned of a column (levels, parts, medians) is in `prepare`; one row of JSON takes the way of `ml.model.encode`.
+What is learned of a column (levels, parts, medians) is in `preparation`; one row of JSON takes the way of `ml.model.encode`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a version says of rows that judge it, as arrays: by the model that serves, or by its folds for rows that it saw.
 
-Neighbours: `judging` puts two of these before a gate; `answering` gives answers to clients.
+Neighbours: `gate` compares two of these; `answering` gives answers to clients.
 """
 
 from __future__ import annotations

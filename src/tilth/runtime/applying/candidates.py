@@ -1,7 +1,7 @@
 """From a declaration and a snapshot to a sealed candidate: the spec for the worker, the bundle, the row of `versions`.
 
 Training happens in a jailed worker that holds no key; what it made is sealed here, where the key is. Whether the
-candidate may serve is asked in `judging`.
+candidate may serve is asked in `gate`.
 """
 
 from __future__ import annotations
