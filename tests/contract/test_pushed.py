@@ -170,3 +170,57 @@ def test_a_scan_that_left_no_row_out_is_believed_until_the_database_changes(tmp_
     for scan, rows, lines in zip(scans, (3, 3, 4, 3), ([3, 4], [3], [4], [3]), strict=True):
         assert source.scan(scan).read_all().num_rows == rows
         assert source.broken(scan)["line"].to_pylist() == lines
+
+
+ODD = (
+    None, 0, 1_704_103_200, "", "soon", " 2024-01-01", "2024/01/01", "2024.01.01", "0044-03-15 (BC)", "12024-01-01",
+    "1 January 2024", "2024-\U0010ffff", "2024-01-01 10:00:00+02:00", "9999-12-31", b"2024-01-01", b"",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("index", ["(at)", "(at DESC)", "(at COLLATE NOCASE)"])
+@pytest.mark.parametrize("odd", ODD, ids=repr)
+def test_an_index_changes_nothing_but_the_speed(tmp_path: Path, index: str, odd: object) -> None:
+    def made(name: str, *more: str) -> SqliteSource:
+        with closing(sqlite3.connect(tmp_path / name)) as db, db:
+            db.execute("CREATE TABLE t (id INTEGER, at TIMESTAMP)")
+            rows = [(2 * y, f"{y}-03-0{d} 0{d}:00:00") for y in (1999, 2021, 2024) for d in range(1, 8)]
+            db.executemany("INSERT INTO t VALUES (?, ?)", [*rows, (7, odd), (9, None)])
+            for one in more:
+                db.execute(one)
+        return SqliteSource.from_options({"path": name}, str(tmp_path))
+
+    plain, indexed = made("plain.db"), made("indexed.db", f"CREATE INDEX i ON t {index}")
+    for op in (">=", "<"):
+        for at in (datetime(2024, 3, 2, 2), datetime(1, 1, 1)):
+            scan = Scan("t", ("id", "at"), (Predicate("at", op, at),))
+            found = [s.scan(scan).read_all().sort_by("at").to_pylist() for s in (plain, indexed)]
+            assert (op, at, found[0]) == (op, at, found[1])
+            assert plain.broken(scan) == indexed.broken(scan)
+    assert plain.notices("t") == indexed.notices("t")
+
+
+@pytest.mark.parametrize(
+    ("index", "odd", "used"),
+    [
+        ("(at)", None, True),
+        ("(at DESC)", None, True),
+        ("(at)", "2024-03-01T10:00:00Z", True),
+        ("(id, at)", None, False),
+        ("(at) WHERE id > 3", None, False),
+        ("(at)", "soon", False),
+        ("(at)", 0, False),
+    ],
+)
+def test_a_scan_from_a_time_on_reads_no_more_than_that_where_an_index_allows(
+    tmp_path: Path, index: str, odd: object, used: bool
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db, db:
+        db.execute("CREATE TABLE t (id INTEGER, at TIMESTAMP)")
+        db.execute(f"CREATE INDEX i ON t {index}")
+        db.executemany("INSERT INTO t VALUES (?, ?)", [(1, "2024-03-01 10:00:00"), (2, odd)])
+    source = SqliteSource.from_options({"path": "x.db"}, str(tmp_path))
+    queries = source._queries(Scan("t", None, (Predicate("at", ">=", datetime(2024, 1, 1)),)))
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db:
+        steps = [str(row[3]) for row in db.execute(f"EXPLAIN QUERY PLAN {queries.flags()}")]
+    assert any(step.startswith("SEARCH t USING INDEX i (at>?)") for step in steps) == used, steps

@@ -10,9 +10,10 @@ from tilth.ports.limits import Limits
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset as ds
 
-Relation: TypeAlias = "pa.RecordBatchReader | pa.Table | Sequence[str]"
-"""An input: a stream (scanned once), a table, or paths of Parquet files (a non-empty sequence)."""
+Relation: TypeAlias = "pa.RecordBatchReader | pa.Table | ds.Dataset | Sequence[str]"
+"""An input: a stream (scanned once), a table, a dataset of Arrow, or paths of Parquet files (a non-empty sequence)."""
 SQL_TYPE = b"tilth.sql"
 """A result's field carries its SQL type under this key where Arrow has no type of its own for it (HUGEINT, BIT, TIMETZ)."""
 

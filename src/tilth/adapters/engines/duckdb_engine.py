@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH = 65_536
+DESCRIBED = 256  # answers of `describe` that are kept: a refresh asks what the last one asked
 _count = itertools.count()
 _outlived: list[Any] = []  # databases of the process that this one was forked from: not ours to close
 
@@ -59,6 +60,7 @@ class DuckDBEngine:
         self._threads = threads
         self._temp = temp or tempfile.gettempdir()
         self._shared: dict[str, Any] = {}  # databases that read no files, by their memory
+        self._described: dict[tuple[str, tuple[tuple[str, Schema], ...]], Schema] = {}  # the latest answers
         self._pid = 0
         self._lock = threading.Lock()
 
@@ -102,6 +104,14 @@ class DuckDBEngine:
         return _guarded(task, watch, said, reader, kinds)
 
     def describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
+        asked = (sql, tuple(schemas.items()))
+        if (found := self._described.get(asked)) is None:
+            found = self._described[asked] = self._describe(sql, schemas)
+            if len(self._described) > DESCRIBED:
+                self._described.pop(next(iter(self._described)), None)
+        return found
+
+    def _describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
         task = self._task([], self._memory)
         try:
             for name, schema in schemas.items():
@@ -261,7 +271,7 @@ def _only_select(connection: Any, sql: str, parameters: Mapping[str, object] | N
             f"The query needs a value for ${missing[0]}.", hint=f"Parameters: {', '.join(sorted(wanted))}."
         )
     given = {name: parameters[name] for name in wanted}
-    return connection.sql(sql, params=given) if given else connection.sql(sql)
+    return connection.sql(statements[0], params=given) if given else connection.sql(statements[0])
 
 
 _UNTOLD = frozenset({"HUGEINT", "UHUGEINT", "BIGNUM", "BIT", "TIME WITH TIME ZONE"})  # by their Arrow types

@@ -55,6 +55,10 @@ CREATE TABLE schedule (
   distance  INTEGER NOT NULL
 )
 """
+INDEXES = (
+    "CREATE INDEX flights_dep ON flights (sched_dep)",
+    "CREATE INDEX flights_arr ON flights (sched_arr)",
+)
 INSERT_PLANNED = f"INSERT INTO schedule VALUES ({', '.join('?' * 9)})"
 INSERT = f"INSERT INTO flights VALUES ({', '.join('?' * 13)})"
 WEATHER = ("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib")
@@ -75,6 +79,8 @@ def make(folder: str, until: datetime = UNTIL, planned: timedelta = 31 * DAY) ->
     with closing(sqlite3.connect(os.path.join(folder, "flights.db"))) as db, db:
         db.execute(TABLE)
         db.executemany(INSERT, _rows(flights(FIRST, until)))
+        for index in INDEXES:
+            db.execute(index)
         db.execute(SCHEDULE)
         db.executemany(INSERT_PLANNED, (row[:9] for row in _rows(flights(until, until + planned))))
 

@@ -187,19 +187,23 @@ def _bind_one(item: Expectation, engine: QueryEngine, schemas: Mapping[str, Sche
 
 def fails(checks: Checks, index: int) -> str:
     """SQL that is true for a row of ROWS that fails item `index`: one for which it is false, or NULL."""
+    return _not(_holds(checks, index))
+
+
+def _not(test: str) -> str:
+    return f"NOT coalesce({test}, false)"
+
+
+def _holds(checks: Checks, index: int) -> str:
+    """SQL that is true for a row of ROWS for which item `index` holds, NULL where a value is missing; a reference with a gap
+    holds, as a foreign key does.
+    """
     item = checks.items[index]
-    if item.kind is CheckKind.REFERENCES:
-        found = " AND ".join(f"f.{quoted(c)} = {ROWS}.{quoted(c)}" for c in item.columns)
-        known = " AND ".join(f"{ROWS}.{quoted(c)} IS NOT NULL" for c in item.columns)
-        return f"({known} AND NOT EXISTS (SELECT 1 FROM {reference(index)} f WHERE {found}))"
-    return f"NOT coalesce(({checks.expressions[index]})::BOOLEAN, false)"
-
-
-def _unknown(checks: Checks, index: int) -> str:
-    """SQL that is true for a row of ROWS for which item `index` is NULL; a reference with a gap holds, as a foreign key does."""
-    if checks.items[index].kind is CheckKind.REFERENCES:
-        return "false"
-    return f"({checks.expressions[index]})::BOOLEAN IS NULL"
+    if item.kind is not CheckKind.REFERENCES:
+        return f"({checks.expressions[index]})::BOOLEAN"
+    found = " AND ".join(f"f.{quoted(c)} = {ROWS}.{quoted(c)}" for c in item.columns)
+    gap = " OR ".join(f"{ROWS}.{quoted(c)} IS NULL" for c in item.columns)
+    return f"({gap} OR EXISTS (SELECT 1 FROM {reference(index)} f WHERE {found}))"
 
 
 def bad(checks: Checks) -> str:
@@ -212,15 +216,20 @@ def bad(checks: Checks) -> str:
 def count_rows(
     checks: Checks, rows: Relation, engine: QueryEngine, references: Mapping[str, Relation]
 ) -> RowCounts:
-    """One pass: how many rows fail each row check, and how many go into quarantine."""
-    listed = ["count(*)", _count(bad(checks))]
-    listed += [_count(test) for test, _, _ in _needs(checks)]
-    listed += [_count(fails(checks, i)) for i in checks.row_items]
-    listed += [_count(_unknown(checks, i)) for i in checks.row_items]
-    sql = f"SELECT {', '.join(listed)} FROM {ROWS}"
+    """One pass: how many rows fail each row check, and how many go into quarantine. Each is tested once for a row."""
+    needs, items = _needs(checks), checks.row_items
+    tests = {f"tilth_need_{n}": test for n, (test, _, _) in enumerate(needs)}
+    tests |= {f"tilth_item_{i}": _holds(checks, i) for i in items}
+    bad_if = [f"tilth_need_{n}" for n in range(len(needs))]
+    bad_if += [_not(f"tilth_item_{i}") for i in items if checks.items[i].on_fail is OnFail.QUARANTINE]
+    listed = ["count(*)", _count(" OR ".join(bad_if) or "false")]
+    listed += [_count(f"tilth_need_{n}") for n in range(len(needs))]
+    listed += [_count(_not(f"tilth_item_{i}")) for i in items]
+    listed += [_count(f"tilth_item_{i} IS NULL") for i in items]
+    tested = ", ".join(f"{test} AS {name}" for name, test in tests.items()) or "1"
+    sql = f"SELECT {', '.join(listed)} FROM (SELECT {tested} FROM {ROWS})"
     found = [int(n) for n in one_row(engine, sql, {ROWS: rows, **references})]
-    needed, items = len(_needs(checks)), checks.row_items
-    missing, rest = tuple(found[2 : 2 + needed]), found[2 + needed :]
+    missing, rest = tuple(found[2 : 2 + len(needs)]), found[2 + len(needs) :]
     failed = dict(zip(items, rest[: len(items)], strict=True))
     unknown = dict(zip(items, rest[len(items) :], strict=True))
     return RowCounts(found[0], failed, unknown, missing, found[1])

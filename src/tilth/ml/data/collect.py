@@ -314,8 +314,8 @@ def _results(
     """All results in the order of the EXPECT list, after those of KEY and EVENT TIME."""
     found = checking.row_results(checks, counts)
     files = [p.path if isinstance(p, Written) else run.blobs.path(p.blob) for p in parts]
-    published: Relation = files or snapshots.empty(checks.schema)
     total = sum(p.rows for p in parts)
+    published = snapshots.opened(files, total) if files else snapshots.empty(checks.schema)
     found |= checking.set_results(checks, published, run.engine, run.now, total)
     return (*first, *checking.needed_results(checks, counts), *(found[i] for i in sorted(found)))
 

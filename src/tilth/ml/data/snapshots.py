@@ -20,7 +20,7 @@ from tilth.ml.data.exact import Place, plain_array, unkept
 from tilth.ml.data.identity import row_ids
 from tilth.ports.arrow import arrow_type, data_type, plain_type
 from tilth.ports.blobs import Blobs
-from tilth.ports.engine import SQL_TYPE
+from tilth.ports.engine import SQL_TYPE, Relation
 from tilth.ports.snapshots import Manifest, Part
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 PART_ROWS = 2_000_000  # a part is closed after so many rows
 SMALL_ROWS = 32_768  # a last part below this is joined with what comes next
 GROUP_ROWS = 131_072
+LEAST_GROUP_ROWS = 65_536  # but for the last group of a file
+FEW_ROWS = 1_000_000  # up to so many, Arrow reads a query's input
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class PartWriter:
         self._low: Any = None
         self._high: Any = None
         self._file: Any = None  # opened with the first rows: they show how to store each column
+        self._waiting: list[pa.RecordBatch] = []  # a group of rows each, however small the batches are
+        self._waiting_rows = 0
 
     @property
     def rows(self) -> int:
@@ -80,10 +84,11 @@ class PartWriter:
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
-        if self._file is None:
-            self._file = _opened(self._path, self._schema, batch)
         self._digest.update(batch)
-        self._file.write_batch(batch, row_group_size=GROUP_ROWS)
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        if self._waiting_rows >= LEAST_GROUP_ROWS:
+            self._flush()
         if self._identity:
             self._ids.append(row_ids(batch, self._identity).astype("<u8").tobytes())
         if self._event >= 0 and batch.num_rows:
@@ -91,10 +96,21 @@ class PartWriter:
             self._low = low if self._low is None else min(self._low, low or self._low)
             self._high = high if self._high is None else max(self._high, high or self._high)
 
+    def _flush(self) -> None:
+        """Write what waits as one group of rows (of GROUP_ROWS at most)."""
+        import pyarrow as pa
+
+        table = pa.Table.from_batches(self._waiting, self._schema)
+        if self._file is None:
+            self._file = _opened(self._path, self._schema, table)
+        if table.num_rows:
+            self._file.write_table(table, row_group_size=GROUP_ROWS)
+        self._waiting, self._waiting_rows = [], 0
+
     def finish(self) -> Written:
         """Close the file."""
-        if self._file is None:
-            self._file = _opened(self._path, self._schema, None)
+        if self._waiting or self._file is None:
+            self._flush()
         self._file.close()
         low, high = event_text(self._low), event_text(self._high)
         return Written(self._path, self._digest.hexdigest(), self._digest.rows, low, high, self._kept_ids())
@@ -119,7 +135,7 @@ def _span(times: pa.Array) -> tuple[Any, Any]:
     return ends["min"], ends["max"]
 
 
-def _opened(path: str, schema: pa.Schema, first: pa.RecordBatch | None) -> Any:
+def _opened(path: str, schema: pa.Schema, first: pa.Table) -> Any:
     """The Parquet file. Texts and numbers that repeat get a dictionary, which doubles time and size for others.
 
     Whole numbers and times that do not repeat in the first rows are stored as differences, a fraction of their size.
@@ -130,7 +146,7 @@ def _opened(path: str, schema: pa.Schema, first: pa.RecordBatch | None) -> Any:
     distinct = {
         f.name: "DELTA_BINARY_PACKED"
         for f in schema
-        if data_type(f.type) in _COUNTED and first is not None and _mostly_distinct(first, f.name)
+        if data_type(f.type) in _COUNTED and first.num_rows and _mostly_distinct(first, f.name)
     }
     coded = [name for name in coded if name not in distinct]
     return pq.ParquetWriter(
@@ -146,10 +162,10 @@ def _opened(path: str, schema: pa.Schema, first: pa.RecordBatch | None) -> Any:
 _COUNTED = frozenset({DataType.INTEGER, DataType.TIMESTAMP, DataType.TIME, DataType.DATE})
 
 
-def _mostly_distinct(batch: pa.RecordBatch, name: str) -> bool:
+def _mostly_distinct(rows: pa.Table, name: str) -> bool:
     import pyarrow.compute as pc
 
-    looked = batch.column(batch.schema.get_field_index(name)).slice(0, 4096)
+    looked = rows.column(name).slice(0, 4096)
     return int(pc.count_distinct(looked, "all").as_py()) * 2 > len(looked)
 
 
@@ -211,6 +227,16 @@ def damage_told(manifest: Manifest) -> Iterator[None]:
 def relation(manifest: Manifest, blobs: Blobs) -> Sequence[str] | pa.Table:
     """The snapshot as an input of the query engine (a table without rows when it has no part)."""
     return paths(manifest, blobs) or empty(manifest.schema)
+
+
+def opened(files: Sequence[str], rows: int) -> Relation:
+    """Files of one schema as an input of one query. Few rows go through Arrow: that saves a database of the engine's own,
+    which takes longer to make than they take to read.
+    """
+    import pyarrow.dataset as ds
+
+    found: Relation = ds.dataset(list(files), format="parquet") if rows <= FEW_ROWS else list(files)
+    return found
 
 
 def read(manifest: Manifest, blobs: Blobs, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:

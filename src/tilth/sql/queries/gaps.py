@@ -8,6 +8,7 @@ neither a column nor a literal). Which of these are floats only the engine knows
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import LanguageError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sqlglot import exp
 
 
+@lru_cache(maxsize=4096)
 def unsure(expression: str) -> tuple[str, ...]:
     """The parts of the expression whose type decides whether they can be NaN, each as SQL of its own."""
     return tuple(dict.fromkeys(_text(node) for node in _parts(_copy(expression))))
@@ -28,11 +30,15 @@ def without_nan(expression: str, columns: Collection[str], floats: Collection[st
     >>> without_nan("x >= 0", {"x"}, ())
     "NULLIF(x, CAST('NaN' AS DOUBLE)) >= 0"
     """
+    return _without_nan(expression, frozenset(c.lower() for c in columns), frozenset(floats))
+
+
+@lru_cache(maxsize=4096)
+def _without_nan(expression: str, low: frozenset[str], floats: frozenset[str]) -> str:
     from sqlglot import exp
 
     root = _copy(expression)
-    low = {c.lower() for c in columns}
-    wrapped: list[exp.Expr] = [n for n in _parts(root) if _text(n) in set(floats)]
+    wrapped: list[exp.Expr] = [n for n in _parts(root) if _text(n) in floats]
     wrapped += [n for n in root.find_all(exp.Column) if n.name.lower() in low]
     if not wrapped:
         return expression

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import LanguageError, Position, UnknownNameError
@@ -84,8 +85,12 @@ def scans(sql: str, schemas: Mapping[str, Schema], at: Position | None = None) -
     A misspelt column of a qualified name raises UnknownNameError with the nearest. A table of which only the
     rows count (`count(*)`) is read with its first column.
     """
-    root = parsed(sql, at)
-    known = {k.lower(): v for k, v in schemas.items()}
+    return _scans(sql, tuple((k.lower(), v) for k, v in schemas.items()), at)
+
+
+@lru_cache(maxsize=256)  # a dataset's query is asked about at every refresh
+def _scans(sql: str, schemas: tuple[tuple[str, Schema], ...], at: Position | None) -> tuple[TableScan, ...]:
+    root, known = parsed(sql, at), dict(schemas)
     groups: dict[str, list[Named]] = {}
     for table in named_tables(root):
         if table.key in known:

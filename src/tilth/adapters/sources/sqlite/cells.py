@@ -58,6 +58,7 @@ class Cell:
     unit: str | None = None
     null: bool = False  # a misfit becomes NULL
     plain: bool = True
+    dated: bool = False  # all there are are texts that begin with a four-digit year
 
     # --- in SQLite -----------------------------------------------------------------------------------------
 

@@ -148,6 +148,8 @@ def _likely(cell: Cell, where: Predicate) -> str | None:
     except OverflowError:
         return None
     name = quoted(cell.name)
+    if cell.dated and where.op[0] == ">":
+        return f"{name} >= {edge}"  # an index answers it
     # Of texts with a four-digit year, what sorts below an early edge is early, however it goes on.
     other = f"substr({name}, 5, 1) <> '-'" if where.op[0] == ">" else f"{name} NOT GLOB {_DATED}"
     return f"({name} {where.op[0]}= {edge} OR {other})"

@@ -48,6 +48,7 @@ class SqliteSource:
         self._path = path
         self._told = tables or Tables()
         self._units: dict[tuple[str, str | None], dict[str, tuple[str | None, Notice | None]]] = {}
+        self._dates: dict[tuple[str, str | None], dict[str, bool]] = {}
         self._whole: set[tuple[Scan, str | None]] = (
             set()
         )  # scans that were read to their end and left no row out
@@ -132,9 +133,10 @@ class SqliteSource:
         fields = [*wanted, *dict.fromkeys(f for f, _ in tests if f not in wanted)]
         units = self._found_units(scan.table, schema, {f.name for f in fields})
         told, plain = self._told.of(scan.table), self._plain(scan.table)
+        dated = self._dated(scan.table, [f.name for f, _ in tests if f.type in TIMES])
         cells = tuple(
             Cell(scan.table, f.name, f.type, units.get(f.name, (None, None))[0], told.misfits == "null",
-                 f.name in plain and told.type_of(f.name) is None)
+                 f.name in plain and told.type_of(f.name) is None, f.name in dated)
             for f in fields
         )  # fmt: skip
         return Queries(scan.table, cells, len(wanted), tuple((fields.index(f), w) for f, w in tests))
@@ -154,7 +156,8 @@ class SqliteSource:
         asked = [f.name for f in schema if f.type in TIMES and (names is None or f.name in names)]
         found |= {n: (u, None) for n in asked if (u := told.unit_of(n)) is not None}
         new = [n for n in asked if n not in found]
-        if new and not self._has_numbers(table, new):
+        others = [n for n in new if n not in self._dated(table, new)]
+        if new and not (others and self._has_numbers(table, others)):
             found |= dict.fromkeys(new, (None, None))
             new = []
         if new:
@@ -166,6 +169,14 @@ class SqliteSource:
             for i, name in enumerate(new):
                 found[name] = times.unit(table, name, numbers[i * size : (i + 1) * size])
         return found
+
+    def _dated(self, table: str, columns: Sequence[str]) -> set[str]:
+        """Of the columns those that an index shows to hold nothing but texts that begin with a year and a dash."""
+        known = self._dates.setdefault((table, self.change_token(table)), {})
+        new = [c for c in columns if c not in known]
+        indexed = {str(row[0]) for row in self._rows(times.INDEXED.format(_text(table)))} if new else set()
+        known |= {c: c in indexed and not self._rows(times.undated(table, c)) for c in new}
+        return {c for c in columns if known[c]}
 
     def _has_numbers(self, table: str, columns: Sequence[str]) -> bool:
         """Whether a time is kept as a number in any of the columns."""

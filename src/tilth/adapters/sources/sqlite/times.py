@@ -23,6 +23,26 @@ _BANDS: Mapping[str, tuple[float, float]] = {
 }
 _SHOWN = {"julian": "Julian days", "days": "days since 1970"}
 
+INDEXED = (  # columns of a table that lead an index over all of its rows
+    "SELECT i.name FROM pragma_index_list({}) l JOIN pragma_index_info(l.name) i WHERE i.seqno = 0 AND NOT l.partial"
+)
+_YEARS = 4_000  # steps after which a column is left as it is
+
+
+def undated(table: str, column: str) -> str:
+    """SQL for a row when an indexed column holds anything but NULL and texts that begin with a year and a dash.
+
+    It jumps through the index from year to year, and reads nothing in between.
+    """
+    x, t = quoted(column), quoted(table)
+    year = "typeof(v) = 'text' AND v GLOB '[0-9][0-9][0-9][0-9]-*'"
+    later = f"SELECT min({x}) FROM {t} WHERE {x} > substr(v, 1, 5) || char(1114111)"
+    return (
+        f"WITH RECURSIVE years(n, v) AS (SELECT 0, min({x}) FROM {t} UNION ALL"
+        f" SELECT n + 1, ({later}) FROM years WHERE {year} AND n < {_YEARS})"
+        f" SELECT 1 FROM years WHERE n = {_YEARS} OR NOT ({year} OR v IS NULL) LIMIT 1"
+    )
+
 
 def counts(column: str) -> list[str]:
     """SQL for what `unit` needs to know: how many numbers there are, how many of them not 0, and how many in each band."""
