@@ -150,14 +150,23 @@ class Project:
         environment: str | None = None,
         progress: Progress | None = None,
         tell: Callable[[Did], None] | None = None,
+        *,
+        all_or_nothing: bool = False,
+        strict: bool = True,
     ) -> Applied:
-        """Make the environment as the files declare it; see `runtime.applying.executor.apply`."""
+        """Make the environment as the files declare it; see `runtime.applying.executor.apply`.
+
+        What succeeds is published, and then the first error is raised; without `strict` it is in the result. With
+        `all_or_nothing` the first error ends it, and nothing is published.
+        """
         from tilth.ports.progress import Silent
         from tilth.runtime.act import Act
         from tilth.runtime.applying.executor import apply
 
         name = environment or self.settings.environment
-        return apply(Act(self.work(), name, self.by, progress or Silent()), self.graph(), tell=tell)
+        act = Act(self.work(), name, self.by, progress or Silent())
+        done = apply(act, self.graph(), go_on=not all_or_nothing, tell=tell)
+        return done.whole() if strict else done
 
     def sql(self, text: str, environment: str | None = None) -> Result:
         """Perform statements of the tilth language; the last one's result (`.arrow()`, `.rows()`, `.text`)."""

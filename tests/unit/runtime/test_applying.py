@@ -252,9 +252,29 @@ def test_what_cannot_be_bound_is_said_before_anything_is_done_but_to_the_reconci
     with pytest.raises(TilthError, match="nosuch"):
         applied(work, wanted)
     assert (recorded(work), snapshots.ids(work.state)) == ({}, ())
-    found = applied(work, wanted, go_on=True)
+    with pytest.raises(TilthError, match="nosuch"):
+        applied(work, wanted, go_on=True)
+    found = applied(work, wanted, go_on=True, bind=False)
     assert statuses(found) == {"ops": DONE, "d": DONE, "m": FAILED}
     assert set(targets(work)) == {"ops", "d"}
+    with pytest.raises(TilthError, match="nosuch") as raised:
+        found.whole()
+    assert raised.value.detail[-1] == "What succeeded is published: prod is at generation 1."
+
+
+def test_rows_that_changed_stay_with_the_served_model_that_failed(served: Workspace) -> None:
+    before = targets(served)
+    wanted = graph(SOURCE, DATA.replace("*", 'id, "at", x, y'), MODEL.format(""), SERVED.format(""))
+    (Path(served.root) / "u.csv").write_text("id,v\n1,2\n")
+    more = graph(*(r.text for r in wanted), "CREATE DATASET u AS SELECT * FROM ops.u;")
+    found = applied(served, more, go_on=True)
+    assert statuses(found) == {"d": DONE, "m": FAILED, "u": DONE}
+    assert [(n.name, n.text) for n in found.stays] == [
+        ("d", "stays as it was: `m` was not made anew and needs it so")
+    ]
+    assert {k: v for k, v in targets(served).items() if k != "u"} == before
+    assert (found.moved, targets(served)["u"] is not None) == (True, True)
+    assert environments.generation(served.state, "prod", found.generation).reason == "u: new"
 
 
 def test_a_source_that_is_gone_is_an_error_of_the_apply(work: Workspace) -> None:

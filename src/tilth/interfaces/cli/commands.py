@@ -12,7 +12,7 @@ import importlib
 import json
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from tilth.core.errors import GateRefusedError, StorageError, TilthError
 from tilth.core.names import nearest
 from tilth.interfaces.cli import ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened
+
+if TYPE_CHECKING:
+    from tilth.runtime.applying.executor import Applied
 
 STOPPED = 130  # the exit status after Ctrl-C, as shells have it
 _UNSAID = frozenset(
@@ -117,10 +120,14 @@ def plan(project: str, environment: str | None, as_json: bool, clock: str | None
 @ENV
 @JSON
 @CLOCK
-def apply(project: str, environment: str | None, as_json: bool, clock: str | None) -> None:
+@click.option("--all-or-nothing", is_flag=True, help="The first error ends it, and nothing is published.")
+def apply(
+    project: str, environment: str | None, as_json: bool, clock: str | None, all_or_nothing: bool
+) -> None:
     """Make the environment as the files declare it: collect, vet, train, judge, publish.
 
     \b
+    What succeeds is published, in one generation; the exit status is that of the first error.
     Exit status 8 when a candidate did not pass its gate: the rest is done, and the champion stays.
     Example: tilth apply --env dev
     """
@@ -128,19 +135,32 @@ def apply(project: str, environment: str | None, as_json: bool, clock: str | Non
 
     line = show.Line()
     try:
-        done = opened(project, clock).apply(environment, line, show.did)
+        done = opened(project, clock).apply(
+            environment, line, show.did, all_or_nothing=all_or_nothing, strict=False
+        )
     finally:
         line.close()
     facts = applied_facts(done)
-    rows = [f"{n['name']}: {n['text']}" for n in facts["notes"]]
+    rows = [f"{n['name']}: {n['text']}" for n in (*facts["notes"], *facts["stays"])]
     what = "Nothing to do: " if not done.did else ""
     show.facts(
         facts,
         "\n".join([*rows, f"{what}{done.plan.environment} is at generation {done.generation}."]),
         as_json,
     )
+    if done.errors:
+        raise SystemExit(_failed(done))
     if done.refusals:
         raise SystemExit(GateRefusedError.exit_status)
+
+
+def _failed(done: Applied) -> int:
+    """The exit status of an apply in which something failed; the errors were told one by one, and this is what helps."""
+    for did in done.errors:
+        assert did.error is not None
+        click.echo(_coloured(did.error), err=True)
+    assert done.errors[0].error is not None
+    return done.errors[0].error.exit_status
 
 
 @tilth.command()

@@ -10,6 +10,7 @@ from tilth.core.errors import UnknownNameError
 from tilth.core.figures import figure
 from tilth.interfaces.cli import show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, version_number
+from tilth.runtime.showing.next_steps import next_steps, ways
 
 
 @click.command()
@@ -22,16 +23,17 @@ def status(project: str, environment: str | None, as_json: bool, clock: str | No
 
     Example: tilth status --env dev
     """
-    found = opened(project, clock).status(environment)
-    show.facts(found, words(found, environment), as_json)
+    project_ = opened(project, clock)
+    found = project_.status(environment)
+    found["next"] = next_steps(found, project_.settings.serving)
+    show.facts(found, words(found), as_json)
 
 
-def words(found: dict[str, Any], asked: str | None = None) -> str:
+def words(found: dict[str, Any]) -> str:
     """The status for people: a line of where it is, then a table for each kind of thing there is something to say of."""
     rows = [f"{found['environment']} is at generation {found['generation']} ({found['reason']})."]
     if not found["generation"]:
-        there = "" if asked is None else f" --env {asked}"
-        rows = [f"Nothing was applied to {found['environment']} yet: run `tilth apply{there}`."]
+        rows = [f"Nothing is published in {found['environment']} yet."]
     for title, columns in SECTIONS.items():
         shown = [row for row in found[title] if row.get("alive", True)]
         if shown:
@@ -44,6 +46,8 @@ def words(found: dict[str, Any], asked: str | None = None) -> str:
         rows += ["", "TO KNOW", *told]
     if unseen := [line for model in found["models"] for line in _unseen(model)]:
         rows += ["", "LEFT OUT", *unseen]
+    if found["next"]:
+        rows += ["", ways(found["next"])]
     return "\n".join(rows)
 
 
@@ -71,6 +75,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "endpoints": ("name", "model", "version", "stage", "previous", "counts"),
     "servers": ("url", "pid", "generation", "seen_at"),
     "failures": ("at", "action", "name", "error"),
+    "held": ("at", "name", "status", "error"),
 }
 
 

@@ -1,15 +1,16 @@
 """Performs a plan: one handler an action, one generation an apply.
 
 Handlers make content (snapshots, versions), which is recorded as it is made and is worth keeping whatever happens next;
-pointers move only at the end, all in one transaction. So after a crash, or an error that stops an apply, the
-environment is what it was, and the next plan finds what was made and shares it instead of making it again.
+pointers move only at the end, all in one transaction. So after a crash, or an error that ends an apply, the
+environment is what it was, and the next plan finds what was made and shares it instead of making it again. Where an
+apply goes on after an error, `settling` says what may be published.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tilth.core.errors import ProjectError, TilthError
@@ -24,6 +25,7 @@ from tilth.plan.actions import (
     DeclareSource,
     DeployEndpoint,
     DropResource,
+    Note,
     Plan,
     Redeclare,
     ShareSnapshot,
@@ -39,6 +41,7 @@ from tilth.runtime import sources
 from tilth.runtime.act import Act
 from tilth.runtime.applying import binding, candidates, changes, collecting, gate
 from tilth.runtime.applying.notices import of_source
+from tilth.runtime.applying.settling import Pointers, settled
 from tilth.runtime.moving.publishing import Move, check_name, moved, publish
 from tilth.runtime.project import estimators
 from tilth.runtime.record import environments, evidence, notices, runs, versions
@@ -82,6 +85,7 @@ class Applied:
     plan: Plan
     generation: int
     did: tuple[Did, ...] = ()
+    stays: tuple[Note, ...] = ()  # what was made and is not published, for something with it failed
 
     @property
     def refusals(self) -> tuple[Did, ...]:
@@ -91,6 +95,22 @@ class Applied:
     @property
     def errors(self) -> tuple[Did, ...]:
         return tuple(d for d in self.did if d.status == FAILED)
+
+    def whole(self) -> Applied:
+        """Itself when nothing failed; else raises the first error, which says how far the others came."""
+        for did in self.errors:
+            assert did.error is not None
+            stands = (
+                f"What succeeded is published: {self.plan.environment} is at generation {self.generation}."
+            )
+            did.error.detail = (*did.error.detail, stands if self.moved else "Nothing is published.")
+            raise did.error
+        return self
+
+    @property
+    def moved(self) -> bool:
+        """Whether the environment has a new generation."""
+        return self.generation != self.plan.generation
 
 
 @dataclass(slots=True)
@@ -127,12 +147,14 @@ def apply(
     *,
     plan: Plan | None = None,
     go_on: bool = False,
+    bind: bool = True,
     tell: Tell | None = None,
 ) -> Applied:
     """Plan against what is recorded (or take the given plan) and perform it. Of a Change its resource alone is planned.
 
-    The first failing action ends it and raises, and no pointer moves; with `go_on` (the reconciler) the others are
-    done and published, and the error is in the result. BusyError when another apply of this environment is under way.
+    The first failing action ends it and raises, and no pointer moves; with `go_on` the others are done, what stands is
+    published, and the error is in the result. `bind`: a name that nothing is called raises before anything is done
+    (the reconciler has each action fail by itself). BusyError when another apply of this environment is under way.
     """
     work, environment = act.work, act.environment
     check_name(environment)
@@ -165,11 +187,15 @@ def apply(
                 environment == work.serving,
                 jobs,
             )
-            if not go_on:
+            if bind:
                 _check_bound(run, todo)
-            did = _perform(run, todo, go_on, tell or (lambda _: None))
-        generation = _publish(run, now.pointers, todo, did)
-        return Applied(todo, generation, did)
+            did, lost = _perform(run, todo, go_on, tell or (lambda _: None))
+        before = {(p.kind, p.name): p for p in now.pointers}
+        standing, stays = settled(before, run.pointers, graph, lost)
+        named = {s.name for s in stays}
+        published = tuple(d for d in did if d.status == DONE and d.action.name not in named)
+        generation = _publish(run, before, standing, todo, published)
+        return Applied(todo, generation, did, stays)
 
 
 def _check_bound(run: _Run, todo: Plan) -> None:
@@ -193,7 +219,8 @@ def _source_names(graph: Graph, todo: Plan) -> set[str]:
     return names
 
 
-def _perform(run: _Run, todo: Plan, go_on: bool, tell: Tell) -> tuple[Did, ...]:
+def _perform(run: _Run, todo: Plan, go_on: bool, tell: Tell) -> tuple[tuple[Did, ...], dict[str, str]]:
+    """What became of each action, and the names that were not made, with why."""
     did: list[Did] = []
     lost: dict[str, str] = {}  # what was not made, and why
     for action in todo.actions:
@@ -205,7 +232,7 @@ def _perform(run: _Run, todo: Plan, go_on: bool, tell: Tell) -> tuple[Did, ...]:
             raise one.error
         if one.status == FAILED or waits:
             lost[action.name] = one.text
-    return tuple(did)
+    return tuple(did), lost
 
 
 def _waits(run: _Run, action: Action, lost: dict[str, str]) -> str | None:
@@ -246,14 +273,14 @@ def _finish(run: _Run, number: int, status: str, seconds: float, error: str | No
     runs.finish(run.act, number, Ended(status, seconds, error, run.jobs.peak))
 
 
-def _publish(run: _Run, before: Iterable[Pointer], todo: Plan, did: tuple[Did, ...]) -> int:
+def _publish(run: _Run, before: Pointers, standing: Pointers, todo: Plan, done: tuple[Did, ...]) -> int:
     """The generation that holds what stands now; the old number when nothing moved."""
     order = KINDS.order
-    pointers = tuple(sorted(run.pointers.values(), key=lambda p: (order.index(p.kind), p.name)))
-    if set(pointers) == set(before):
+    pointers = tuple(sorted(standing.values(), key=lambda p: (order.index(p.kind), p.name)))
+    if set(pointers) == set(before.values()):
         return todo.generation
-    done = [d.action for d in did if d.status == DONE]
-    reason = "; ".join(f"{a.name}: {a.reason}" for a in done[:5]) + ("; ..." if len(done) > 5 else "")
+    said = [f"{d.action.name}: {d.action.reason}" for d in done]
+    reason = "; ".join(said[:5]) + ("; ..." if len(said) > 5 else "")
     move = Move(run.act.environment, todo.generation, reason, run.act.now())
     return publish(run.act.work.state, move, pointers, run.act.by)
 
@@ -286,7 +313,8 @@ def _collect(run: _Run, action: Action) -> Result:
     _point(run, Kind.DATASET, action.name, action.recipe, found.manifest.id)
     failed = sum(not r.passed for r in found.results)
     held = f", {found.rows_quarantined:,} in quarantine" if found.rows_quarantined else ""
-    checks = f"{len(found.results)} checks" + (f" ({failed} with a warning or quarantine)" if failed else "")
+    checks = f"{len(found.results)} check{'s' * (len(found.results) != 1)}"
+    checks += f" ({failed} with a warning or quarantine)" if failed else ""
     odd = "".join(f"; {r.observed}" for r in found.results if r.kind in (windows.FUTURE, VOLUME))
     text = f"{found.rows_read:,} rows read, {found.manifest.rows:,} in the snapshot{held}, {checks}{odd}"
     return DONE, text, found.manifest.id

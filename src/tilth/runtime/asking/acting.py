@@ -46,9 +46,9 @@ def plan(at: Prompt, statement: PlanStatement) -> Result:
 
 
 def apply(at: Prompt, statement: ApplyStatement) -> Result:
-    """Make the environment as the files declare it."""
+    """Make the environment as the files declare it; what succeeds is published, and the first error raised at the end."""
     name = statement.environment or at.environment
-    return _applied(executor.apply(at.act(name), at.declared(), tell=at.tell))
+    return _applied(executor.apply(at.act(name), at.declared(), go_on=True, tell=at.tell).whole())
 
 
 def promote(at: Prompt, statement: PromoteEnvironment) -> Result:
@@ -194,7 +194,7 @@ def applied_words(done: Applied) -> str:
     for d in done.did:
         rows.append(f"{sign[d.status]:>7}  {d.action.name}: {d.text}  ({d.seconds:.1f} s)")
         rows += [f"   note  {told}" for told in d.notices]
-    rows += [f"         {n.name}: {n.text}" for n in done.plan.notes]
+    rows += [f"         {n.name}: {n.text}" for n in (*done.plan.notes, *done.stays)]
     if not done.did:
         rows.append("Nothing to do.")
     rows.append(f"{done.plan.environment} is at generation {done.generation}.")
@@ -220,6 +220,7 @@ def applied_facts(done: Applied) -> dict[str, Any]:
             for d in done.did
         ],
         "notes": [{"name": n.name, "text": n.text} for n in done.plan.notes],
+        "stays": [{"name": s.name, "text": s.text} for s in done.stays],
     }
 
 

@@ -216,6 +216,7 @@ class Reconciler:
             graph,
             plan=todo,
             go_on=True,
+            bind=False,
             tell=self._told,
         )
         for one in done.did:

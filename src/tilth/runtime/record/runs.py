@@ -39,11 +39,13 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """A run that failed."""
+class Unsettled:
+    """The last run of a name, which did not end well: `status` is failed | refused | held, `error` says why."""
 
     action: str
+    kind: Kind
     name: str
+    status: str
     error: str | None
     at: Instant | None
 
@@ -92,11 +94,12 @@ def forget_abandoned(act: Act) -> None:
         change.audit("abandon", act.environment, {"runs": count})
 
 
-def failures(reader: Reader, environment: str, limit: int) -> tuple[Failure, ...]:
-    """The last runs that failed, the last one first."""
+def unsettled(reader: Reader, environment: str, limit: int) -> tuple[Unsettled, ...]:
+    """The names whose last run failed, was refused or is held, the latest first; a drill settles nothing."""
     return tuple(
-        Failure(
-            text(r, "action"), text(r, "name"), text_or_none(r, "error"), instant_or_none(r, "finished_at")
+        Unsettled(
+            text(r, "action"), Kind(text(r, "kind")), text(r, "name"), text(r, "status"), text_or_none(r, "error"),
+            instant_or_none(r, "finished_at"),
         )
-        for r in reader.read("recent_failures", environment=environment, limit=limit)
-    )
+        for r in reader.read("unsettled_runs", environment=environment, limit=limit)
+    )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from tilth.core.time import Instant, show_instant
@@ -31,7 +32,7 @@ from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
 
-FAILURES = 5  # that are shown, the newest
+FAILURES = 10  # names whose last run did not end well that are shown, the newest
 NEVER: Mapping[str, Any] = {
     "generation": 0,
     "reason": None,
@@ -40,6 +41,7 @@ NEVER: Mapping[str, Any] = {
     "endpoints": [],
     "servers": [],
     "failures": [],
+    "held": [],
     "damage": [],
 }
 
@@ -49,8 +51,9 @@ def standing(work: Workspace, environment: str) -> dict[str, Any]:
     with work.state.reading() as reader:
         number, pointers = environments.checked(reader, environment)
         known = environments.generation(reader, environment, number)
+        unsettled = _unsettled(reader, environment, {(p.kind, p.name) for p in pointers})
         if known is None:
-            return {**NEVER, "environment": environment, "damage": _damage(reader)}
+            return {**NEVER, "environment": environment, **unsettled, "damage": _damage(reader)}
         of = {kind: [p for p in pointers if p.kind is kind] for kind in KINDS.order}
         return {
             "environment": environment,
@@ -61,12 +64,26 @@ def standing(work: Workspace, environment: str) -> dict[str, Any]:
             "models": _models(reader, environment, of[Kind.MODEL]),
             "endpoints": _endpoints(reader, environment, of[Kind.ENDPOINT]),
             "servers": [_node(n, number) for n in nodes.of(reader, environment)],
-            "failures": [
-                {"at": _shown(f.at), "action": f.action, "name": f.name, "error": f.error}
-                for f in runs.failures(reader, environment, FAILURES)
-            ],
+            **unsettled,
             "damage": _damage(reader),
         }
+
+
+def _unsettled(
+    reader: Reader, environment: str, deployed: AbstractSet[tuple[Kind, str]]
+) -> dict[str, list[dict[str, Any]]]:
+    """What failed the last time it was tried, and what was made and is held back, with why."""
+    rows = [
+        {
+            "at": _shown(one.at), "action": one.action, "name": one.name, "status": one.status, "error": one.error,
+            "deployed": (one.kind, one.name) in deployed,
+        }
+        for one in runs.unsettled(reader, environment, FAILURES)
+    ]  # fmt: skip
+    return {
+        "failures": [r for r in rows if r["status"] == "failed"],
+        "held": [r for r in rows if r["status"] != "failed"],
+    }
 
 
 def _shown(at: Instant | None) -> str | None:

@@ -330,8 +330,14 @@ WHERE status = 'done' GROUP BY action, kind, name;
 -- name: recent_runs
 SELECT * FROM runs WHERE environment = :environment ORDER BY id DESC LIMIT :limit;
 
--- name: recent_failures
-SELECT * FROM runs WHERE environment = :environment AND status = 'failed' ORDER BY id DESC LIMIT :limit;
+-- name: unsettled_runs
+SELECT * FROM runs AS r
+WHERE environment = :environment AND status IN ('failed', 'refused', 'held') AND action <> 'Drill' AND NOT EXISTS (
+    SELECT 1 FROM runs AS later
+    WHERE later.kind = r.kind AND later.name = r.name AND later.id > r.id AND later.environment = r.environment
+      AND later.status <> 'running' AND later.action <> 'Drill'
+)
+ORDER BY id DESC LIMIT :limit;
 
 -- name: set_node
 INSERT INTO nodes (name, pid, url, environment, generation, started_at, seen_at)
