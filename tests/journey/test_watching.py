@@ -11,8 +11,8 @@ import returns
 from tilth.app.project import Project
 from tilth.interfaces.cli.look import words
 from tilth.ports.clock import ManualClock
-from tilth.runtime.keeping import watching
-from tilth.runtime.keeping.watching import Watcher, served
+from tilth.runtime.watching import watcher as watching
+from tilth.runtime.watching.watcher import Watcher, served
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_quality_is_known_with_labels_that_come_later_than_the_window_of_drift(t
     assert seen[9] == (1400, 1, False)
     assert seen[11][1] == 401
     assert all(1395 <= o <= 1410 and known and p == 1400 for p, o, known in seen[17:])
-    (anew,) = watching.look_now(made.work(), "prod", clock.now(), graph)
+    (anew,) = watching.look_now(made.work(), "prod", clock.now(), graph, {"returns"})
     assert (anew.outcomes, anew.quality) == (look.outcomes, look.quality), "also after a restart"
     made.close()
 
@@ -133,13 +133,13 @@ def test_answers_to_rows_of_training_are_no_quality(project: tuple[Project, Manu
     for n in range(50, 60):
         returns.ask(made, n, now=returns.at(60))
     clock.set(returns.at(60.5))
-    (look,) = watching.look_now(work, "prod", clock.now(), graph)
+    (look,) = watching.look_now(work, "prod", clock.now(), graph, {"returns_api"})
     assert (look.predictions, look.outcomes) == (2000, judged)
     returns.ask(made, 50, now=returns.at(60.1), timed=False)
-    (look,) = watching.look_now(work, "prod", clock.now(), graph)
+    (look,) = watching.look_now(work, "prod", clock.now(), graph, {"returns_api"})
     assert (look.predictions, look.outcomes) == (2200, judged), "known by their keys"
     returns.ask(made, 59, now=returns.at(60.2), timed=False)
-    (look,) = watching.look_now(work, "prod", clock.now(), graph)
+    (look,) = watching.look_now(work, "prod", clock.now(), graph, {"returns_api"})
     assert (look.predictions, look.outcomes) == (2400, judged)
 
 
@@ -251,5 +251,5 @@ def test_the_window_is_seven_days_and_is_read_on_from_where_it_was(
         seen.append(look.predictions)
     assert read == [200] * 10
     assert seen == [200 * min(n, 7) for n in range(1, 11)]
-    (again,) = watching.look_now(made.work(), "prod", clock.now(), graph)
+    (again,) = watching.look_now(made.work(), "prod", clock.now(), graph, {"returns"})
     assert (again.predictions, again.drift) == (look.predictions, look.drift)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from tilth.core.canonical import plain
 from tilth.core.errors import LanguageError, Position, ProjectError, UnsupportedError
@@ -11,14 +12,18 @@ from tilth.core.time import Instant
 from tilth.kinds.needs import need
 from tilth.kinds.spec import KindSpec
 from tilth.plan.actions import DeployEndpoint
-from tilth.plan.deciding import NOTHING, Deciding, Outcome, changed
+from tilth.plan.deciding import Deciding, Outcome, changed, redeclared
 from tilth.plan.snapshot import Current
 from tilth.resources.facts import Facts
 from tilth.resources.kinds import Resource
 from tilth.resources.making import Known, Making, Needs
 from tilth.sql.language import clauses, values, writing
-from tilth.sql.language.statements import CreateEndpoint, Kind, Outcomes, Rollout
+from tilth.sql.language.statements import CreateEndpoint, Kind, Outcomes, Rollout, Watch
 from tilth.sql.language.tokens import Cursor
+
+LEAST_EVERY = timedelta(minutes=1)
+LEAST_WINDOW, MOST_WINDOW = timedelta(days=2), timedelta(days=366)
+"""What answers are compared with knows weeks: of less than two days nothing could be said."""
 
 # --- grammar -----------------------------------------------------------------------------------------------
 
@@ -30,6 +35,7 @@ class _Endpoint:
     replicas: int = 1
     rollout: Rollout = field(default_factory=Rollout)
     outcomes: Outcomes | None = None
+    watch: Watch = field(default_factory=Watch)
 
 
 def _for_model(c: Cursor, e: _Endpoint) -> None:
@@ -124,12 +130,38 @@ def _outcomes(c: Cursor, e: _Endpoint) -> None:
     e.outcomes = Outcomes(name, columns[:-1], columns[-1], required)
 
 
+def _watch(c: Cursor, e: _Endpoint) -> None:
+    c.expect("(", hint="Write WATCH (every = '1 day', window = '7 days', log = '100%').")
+    seen = set[str]()
+    while True:
+        at = c.i
+        key = values.option_key(c)
+        if key not in ("every", "window", "log"):
+            raise c.unknown(
+                f"`{key}` is not an option of WATCH.", key, ("every", "window", "log"), "options", at
+            )
+        if key in seen:
+            c.fail(f"`{key}` is given twice.", "Keep one of them.", at=at)
+        seen.add(key)
+        c.expect("=", hint=f"Write {key} = value.")
+        if key == "log":
+            e.watch = replace(e.watch, log=_fraction(c, "'10%'"))
+        elif key == "every":
+            e.watch = replace(e.watch, every=values.duration(c))
+        else:
+            e.watch = replace(e.watch, window=values.duration(c))
+        if not c.take(","):
+            break
+    c.expect(")")
+
+
 _CLAUSES = {
     "FOR MODEL": _for_model,
     "REGIONS": _regions,
     "REPLICAS": _replicas,
     "ROLLOUT": _rollout,
     "OUTCOMES": _outcomes,
+    "WATCH": _watch,
 }
 
 
@@ -145,7 +177,7 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateEndpoint:
             where=where,
         )
     return CreateEndpoint(
-        name, e.model, e.regions, e.replicas, e.rollout, e.outcomes, or_replace, exists, where
+        name, e.model, e.regions, e.replicas, e.rollout, e.outcomes, e.watch, or_replace, exists, where
     )
 
 
@@ -169,6 +201,15 @@ def _show_rollout(r: Rollout) -> str | None:
     return f"ROLLOUT ({', '.join(p for p in parts if p)})"
 
 
+def _show_watch(w: Watch) -> str | None:
+    parts = [
+        f"every = {writing.span(w.every)}" if w.every != Watch().every else "",
+        f"window = {writing.span(w.window)}" if w.window != Watch().window else "",
+        f"log = '{writing.percent(w.log)}'" if w.log != Watch().log else "",
+    ]
+    return f"WATCH ({', '.join(p for p in parts if p)})" if any(parts) else None
+
+
 def show(s: CreateEndpoint) -> str:
     """The declaration in its canonical form."""
     o = s.outcomes
@@ -180,6 +221,7 @@ def show(s: CreateEndpoint) -> str:
         f"OUTCOMES FROM {writing.name(o.dataset)} ({writing.columns((*o.key, o.column))}){' REQUIRE KEY' if o.require_key else ''}"
         if o
         else None,
+        _show_watch(s.watch),
     )
 
 
@@ -203,6 +245,23 @@ def check(d: CreateEndpoint, _facts: Facts) -> None:
             hint="Add a stage: ROLLOUT (shadow = '200 requests', canary = '10% for 500 requests', ...).",
             where=d.position,
         )
+    _check_watch(d)
+
+
+def _check_watch(d: CreateEndpoint) -> None:
+    """Raise for looks that could not be taken, or would say nothing."""
+    w = d.watch
+    if w.every < LEAST_EVERY:
+        wrong, hint = "is looked at more often than once a minute", "every = '1 hour'"
+    elif not LEAST_WINDOW <= w.window <= MOST_WINDOW:
+        wrong, hint = "is looked at over less than 2 days or more than 366", "window = '7 days'"
+    elif w.log <= 0:
+        wrong, hint = "logs none of its answers, so that nothing could be looked at", "log = '10%'"
+    else:
+        return
+    raise ProjectError(
+        f"Endpoint `{d.name}` {wrong}.", hint=f"Write for example WATCH ({hint}).", where=d.position
+    )
 
 
 def needs(d: CreateEndpoint, known: Known) -> Needs:
@@ -213,7 +272,7 @@ def needs(d: CreateEndpoint, known: Known) -> Needs:
 
 
 def recipe(d: CreateEndpoint, _facts: Facts) -> dict[str, object]:
-    """Without the model's recipe: an endpoint follows the model, it is not made anew with it."""
+    """Without the model's recipe: an endpoint follows the model, it is not made anew with it; nor is it when WATCH changes."""
     return {
         "model": d.model,
         "regions": d.regions,
@@ -238,7 +297,7 @@ def decide(resource: Resource, current: Current, _now: Instant) -> Outcome:
     """Serve through it when it is new or declared otherwise."""
     pointer = current.pointer(Kind.ENDPOINT, resource.name)
     if pointer is not None and pointer.recipe == resource.recipe:
-        return NOTHING
+        return redeclared(resource, pointer)
     why = "new" if pointer is None else changed(resource, pointer)
     model = resource.as_(CreateEndpoint).model
     return (DeployEndpoint(resource.name, resource.recipe, model, why),), ()

@@ -58,8 +58,9 @@ def _by_name(statements: Iterable[Statement], kinds: Mapping[type, Making]) -> d
             )
         declared = cast("Declaration", s)
         if (first := known.get(declared.name)) is not None:
+            article = "an" if first.kind[0] in "aeiou" else "a"
             raise ProjectError(
-                f"`{declared.name}` is declared twice: as a {first.kind} at {first.position}, and here.",
+                f"`{declared.name}` is declared twice: as {article} {first.kind} at {first.position}, and here.",
                 hint="Each name has one kind and one declaration: rename or remove one.",
                 where=declared.position,
             )

@@ -21,6 +21,8 @@ MAY = {
     "DROP MODEL m": "owner",
     "APPLY": "owner",
     "PROMOTE ENVIRONMENT dev TO prod": "owner",
+    "PROMOTE MODEL m VERSION 2": "owner",
+    "LOOK AT MODEL m": "owner reader",
     "ROLLBACK ENVIRONMENT prod": "owner",
     "REFRESH DATASET d": "owner",
     "RETRAIN MODEL m": "owner",

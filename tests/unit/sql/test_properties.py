@@ -149,6 +149,7 @@ ENDPOINT = st.builds(
     st.integers(1, 9),
     ROLLOUT,
     st.none() | st.builds(s.Outcomes, NAME, NAMES, NAME, FLAG),
+    st.builds(s.Watch, SPAN, SPAN, st.floats(0, 1)),
     FLAG,
     FLAG,
 )
@@ -157,6 +158,8 @@ ACTION = st.one_of(
     st.builds(s.PlanStatement, st.none() | NAME),
     st.builds(s.ApplyStatement, st.none() | NAME),
     st.builds(s.PromoteEnvironment, NAME, NAME),
+    st.builds(s.PromoteModel, NAME, st.integers(1, 10**9), st.none() | TEXT.map(str.strip).filter(bool)),
+    st.builds(s.LookAt, st.sampled_from([s.Kind.MODEL, s.Kind.ENDPOINT]), NAME),
     st.builds(s.RollbackEnvironment, NAME, st.none() | st.integers(0, 10**9)),
     st.builds(s.RefreshDataset, NAME),
     st.builds(s.RetrainModel, NAME, OPTIONS),

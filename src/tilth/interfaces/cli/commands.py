@@ -37,6 +37,7 @@ LATER = {
     "predict": "tilth.interfaces.cli.ask",
     "status": "tilth.interfaces.cli.look",
     "diff": "tilth.interfaces.cli.look",
+    "watch": "tilth.interfaces.cli.look",
     "verify": "tilth.interfaces.cli.keep",
     "backup": "tilth.interfaces.cli.keep",
     "restore": "tilth.interfaces.cli.keep",

@@ -11,6 +11,7 @@ from tilth.core.figures import figure
 from tilth.interfaces.cli import show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, version_number
 from tilth.runtime.showing.next_steps import next_steps, ways
+from tilth.sql.language.statements import CreateEndpoint
 
 
 @click.command()
@@ -121,3 +122,57 @@ def _difference(found: dict[str, Any]) -> str:
         out += ["", *found["definition"]]
     out += ["", found["gate"]] if found["gate"] else []
     return "\n".join(out)
+
+
+COLUMNS = 10  # that moved most, shown of each model
+
+
+@click.command()
+@click.argument("name", required=False)
+@PROJECT
+@ENV
+@JSON
+@CLOCK
+def watch(name: str | None, project: str, environment: str | None, as_json: bool, clock: str | None) -> None:
+    """Drift and quality of what is served, now. A look on demand decides nothing, and is not written down.
+
+    \b
+    NAME is a model or an endpoint; without it all models that are served are looked at.
+    Example: tilth watch late
+    """
+    from tilth.sql.language.statements import Kind, LookAt
+
+    session = opened(project, clock).session(environment)
+    graph = session.deployed(session.environment)
+    if name is None:
+        found = dict.fromkeys(r.as_(CreateEndpoint).model for r in graph.of_kind(Kind.ENDPOINT))
+        asked = [LookAt(Kind.MODEL, one) for one in found]
+    else:
+        resource = graph.find(name.lower())
+        kind = Kind.ENDPOINT if resource is not None and resource.kind is Kind.ENDPOINT else Kind.MODEL
+        asked = [LookAt(kind, name.lower())]
+    done = [session.perform(one) for one in asked]
+    looks = [
+        {**look, "columns": [r for r in one.rows() if r["model"] == look["model"]]}
+        for one in done
+        for look in one.facts["looks"]
+    ]
+    facts = {"environment": session.environment, "looks": looks}
+    nothing = (
+        f"Nothing is served in {session.environment}. CREATE ENDPOINT ... FOR MODEL ..., then `tilth apply`."
+    )
+    show.facts(
+        facts,
+        "\n\n".join(_watched(o.text, look) for o, look in zip(done, looks, strict=True)) or nothing,
+        as_json,
+    )
+
+
+def _watched(words: str, look: dict[str, Any]) -> str:
+    """A look for people: its line, and the columns that moved most."""
+    names = ("column", "score", "psi", "rows", "share_null_reference", "share_null_current")
+    lines = [[_moment(c[n]) for n in names] for c in look["columns"][:COLUMNS]]
+    heads = ("column", "drift", "psi", "rows", "null before", "null now")
+    left = len(look["columns"]) - len(lines)
+    more = [f"(and {left} more that moved less; --json has all)"] if left > 0 else []
+    return "\n".join([words, *([show.table(heads, lines)] if lines else []), *more])

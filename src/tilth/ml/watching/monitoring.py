@@ -2,7 +2,7 @@
 
 Drift of each input and of the scores is measured against the profile in the bundle, quality by the objective's metric over
 answers whose truth is known. Where there is too little to tell the figure is None and never a guess. Which rows those
-are, and where looks are kept, is in `runtime.keeping.watching`.
+are, and where looks are kept, is in `runtime.watching`.
 """
 
 from __future__ import annotations
@@ -75,17 +75,18 @@ def look(
     new_rows: float | None = None,
     delay: float = 0.0,
     tuned: Tuned | None = None,
+    window: timedelta = WINDOW,
 ) -> Look:
-    """What the answers say. `outcomes` are key texts (`key_texts`) and the truth of each, without gaps.
+    """What the answers say of the `window` before `at`. `outcomes` are key texts (`key_texts`) and the truth of each, without gaps.
 
-    Drift is that of the last days; quality is that of the answers whose truth was due (`delay` seconds after the event)
-    in as many days, so that those are older. Rows that the version was tuned on tell nothing of its quality.
+    Drift is that of the window; quality is that of the answers whose truth was due (`delay` seconds after the event)
+    in as long a time, so that those are older. Rows that the version was tuned on tell nothing of its quality.
     """
     value, known = None, 0
     if outcomes is not None:
         judged = counted(watched, answers, at, delay, tuned or Tuned())
         value, known = realised(watched, judged, *outcomes)
-    answers = answers.since(show_instant(parse_instant(at) - WINDOW))
+    answers = answers.since(show_instant(parse_instant(at) - window))
     columns = drifts(watched, answers, engine)
     if watched.usual and not _spans(answers):
         columns = tuple(replace(c, score=None) for c in columns)

@@ -19,7 +19,7 @@ from tilth.runtime.record import declarations, endpoints, environments, looks, r
 from tilth.runtime.record.rows import Change, Reader
 from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
-from tilth.sql.language.statements import CreateModel, Kind
+from tilth.sql.language.statements import CreateEndpoint, CreateModel, Kind
 
 WINDOW = timedelta(days=7)  # of served predictions that a look takes in, before the time that labels take
 NEWEST = 50  # looks of a model that stay however old they are: a plan is made from them
@@ -109,15 +109,16 @@ def _before(now: Instant, span: timedelta) -> str:
 
 
 def _served_for(work: Workspace) -> timedelta:
-    """How long served predictions are needed: as declared, and for as long as a deployed model waits for its labels."""
-    spans = [work.keep.predictions]
+    """How long served predictions are needed: as declared, and for as long as looks go back and labels are waited for."""
+    windows, delays = [WINDOW], [timedelta()]
     for environment in environments.names(work.state):
         for p in environments.pointers_now(work.state, environment):
-            declared = declarations.declared(p.text) if p.kind is Kind.MODEL else None
+            declared = declarations.declared(p.text)
             if isinstance(declared, CreateModel):
-                delay = duration_of(dict(declared.objective.items).get("label_delay"))
-                spans.append((delay or timedelta()) + WINDOW)
-    return max(spans)
+                delays.append(duration_of(dict(declared.objective.items).get("label_delay")) or timedelta())
+            elif isinstance(declared, CreateEndpoint):
+                windows.append(declared.watch.window)
+    return max(work.keep.predictions, max(windows) + max(delays))
 
 
 def _old_refusals(work: Workspace, before: str) -> list[Version]:

@@ -20,7 +20,8 @@ from tilth.runtime.applying.executor import Applied
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.drills.drill import drill as rehearse
 from tilth.runtime.moving import promotion, publishing
-from tilth.runtime.record import environments
+from tilth.runtime.moving.approval import Wish, approve
+from tilth.runtime.record import environments, versions
 from tilth.sql.language.statements import (
     ApplyStatement,
     CreateModel,
@@ -31,6 +32,7 @@ from tilth.sql.language.statements import (
     Options,
     PlanStatement,
     PromoteEnvironment,
+    PromoteModel,
     RefreshDataset,
     RetrainModel,
     RollbackEnvironment,
@@ -62,6 +64,30 @@ def promote(at: Prompt, statement: PromoteEnvironment) -> Result:
         at.work.serving,
     )
     return _moved(statement.target, number, f"holds all pointers of {statement.source}")
+
+
+def promote_model(at: Prompt, statement: PromoteModel) -> Result:
+    """Have a person take a version; of what the files declare, or of what is deployed when those declare it otherwise."""
+    wish = Wish(statement.name, statement.version, statement.because)
+    number = approve(at.act(), _graph_of(at, wish), wish)
+    made = environments.generation(at.work.state, at.environment, number)
+    assert made is not None
+    return _moved(at.environment, number, made.reason)
+
+
+def _graph_of(at: Prompt, wish: Wish) -> Graph:
+    """The graph that declares the model as its version was made: the deployed one, else that of the files."""
+    deployed = at.deployed(at.environment)
+    version = versions.get(at.work.state, wish.model, wish.version)
+    found = deployed.find(wish.model)
+    if found is not None and version is not None and version.recipe in found.recipes:
+        return deployed
+    try:
+        return at.declared()
+    except ProjectError:
+        if found is None:
+            raise
+        return deployed
 
 
 def rollback(at: Prompt, statement: RollbackEnvironment) -> Result:
@@ -249,6 +275,7 @@ ACTS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     PlanStatement: plan,
     ApplyStatement: apply,
     PromoteEnvironment: promote,
+    PromoteModel: promote_model,
     RollbackEnvironment: rollback,
     RefreshDataset: refresh,
     RetrainModel: retrain,

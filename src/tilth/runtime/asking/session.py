@@ -16,7 +16,7 @@ from tilth.ml.model.answerer import of_rows
 from tilth.plan.rights import allowed
 from tilth.runtime.asking import select as asking
 from tilth.runtime.asking.prompt import Prompt, Result
-from tilth.sql.language.statements import ExplainPredict, Select, Statement
+from tilth.sql.language.statements import ExplainPredict, LookAt, Select, Statement
 
 
 class Session(Prompt):
@@ -79,5 +79,12 @@ def explain(at: Prompt, statement: ExplainPredict) -> Result:
     return Result(table.to_reader(), f"{statement.model} version {found['version']}: {shown}", found)
 
 
-ASKS: Mapping[type, Callable[[Prompt, Any], Result]] = {Select: select, ExplainPredict: explain}
+def look(at: Prompt, statement: LookAt) -> Result:
+    """What the answers of a served model say now."""
+    from tilth.runtime.asking import looking
+
+    return looking.look(at, statement)
+
+
+ASKS: Mapping[type, Callable[[Prompt, Any], Result]] = {Select: select, ExplainPredict: explain, LookAt: look}
 """One function for each statement that asks."""

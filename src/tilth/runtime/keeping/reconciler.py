@@ -24,13 +24,13 @@ from tilth.resources.graph import Graph
 from tilth.runtime.act import Act
 from tilth.runtime.applying import changes, executor, garbage
 from tilth.runtime.applying.executor import DONE, Applied, Did
-from tilth.runtime.keeping import watching
 from tilth.runtime.keeping.backoff import Backoff
 from tilth.runtime.keeping.scrubbing import Scrubber
 from tilth.runtime.record import environments, nodes, runs
 from tilth.runtime.record.current import current
 from tilth.runtime.record.runs import Begun, Ended
 from tilth.runtime.serving import rollouts
+from tilth.runtime.watching import watcher as watching
 from tilth.runtime.workspace import Workspace
 
 POLL = 0.05  # seconds between looks at the clock and at the state's counter

@@ -1,4 +1,4 @@
-"""Looks at the models that are served: the tables `quality` and `drift`. How a look is taken is `keeping.watching`'s."""
+"""Looks at the models that are served: the tables `quality` and `drift`. How a look is taken is `watching.watcher`'s."""
 
 from __future__ import annotations
 

@@ -237,13 +237,13 @@ class Node:
             raise StorageError("no version answers it", hint=f"RETRAIN MODEL {model}.")
         declared = declarations.endpoint(pointer)
         keys = () if declared.outcomes is None else declared.outcomes.key
-        required = declared.outcomes is not None and declared.outcomes.require_key
+        required, share = declared.outcomes is not None and declared.outcomes.require_key, declared.watch.log
         champion = self._side(pointer.name, model, serving, keys)
         if not at.under_way:
-            return Route(pointer.name, number, stage, champion, require_key=required)
+            return Route(pointer.name, number, stage, champion, require_key=required, log=share)
         candidate = self._side(pointer.name, model, at.version, keys)
         rolling = self._rolling(pointer.name, at, declared.rollout)
-        return Route(pointer.name, number, stage, champion, candidate, rolling, required)
+        return Route(pointer.name, number, stage, champion, candidate, rolling, required, share)
 
     def _side(self, endpoint: str, model: str, version: int, keys: tuple[str, ...]) -> Side:
         key = (model, version, versions.require(self._work.state, model, version).digest)

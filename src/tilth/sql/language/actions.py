@@ -1,4 +1,4 @@
-"""The statements that act: DROP, PLAN, APPLY, PROMOTE, ROLLBACK, REFRESH, RETRAIN, EXPLAIN PREDICT and DRILL.
+"""The statements that act: DROP, PLAN, APPLY, PROMOTE, ROLLBACK, REFRESH, RETRAIN, EXPLAIN PREDICT, LOOK AT and DRILL.
 
 Each function begins after the verb.
 """
@@ -17,9 +17,11 @@ from tilth.sql.language.statements import (
     Drop,
     ExplainPredict,
     Kind,
+    LookAt,
     Options,
     PlanStatement,
     PromoteEnvironment,
+    PromoteModel,
     RefreshDataset,
     RetrainModel,
     RollbackEnvironment,
@@ -89,12 +91,35 @@ def apply(c: Cursor) -> ApplyStatement:
     return ApplyStatement(_for_environment(c))
 
 
-def promote(c: Cursor) -> PromoteEnvironment:
-    """`ENVIRONMENT a TO b`."""
-    c.expect("ENVIRONMENT", hint="Write PROMOTE ENVIRONMENT dev TO prod.")
+def promote(c: Cursor) -> PromoteEnvironment | PromoteModel:
+    """`ENVIRONMENT a TO b`, or `MODEL m VERSION n [BECAUSE '...']`."""
+    if c.take("MODEL"):
+        return _promote_model(c)
+    c.expect("ENVIRONMENT", hint="Write PROMOTE ENVIRONMENT dev TO prod, or PROMOTE MODEL late VERSION 7.")
     source = c.name("an environment's name", fold=True)
     c.expect("TO", hint=f"Write PROMOTE ENVIRONMENT {source} TO prod.")
     return PromoteEnvironment(source, c.name("an environment's name", fold=True))
+
+
+def _promote_model(c: Cursor) -> PromoteModel:
+    name = c.name("a model's name", fold=True)
+    c.expect("VERSION", hint=f"Write PROMOTE MODEL {name} VERSION 7.")
+    version = values.whole(c, "the version", 1)
+    if c.at_end:
+        return PromoteModel(name, version)
+    c.expect("BECAUSE", hint=f"Write PROMOTE MODEL {name} VERSION {version} BECAUSE 'the reason'.")
+    at = c.i
+    because = c.string("a reason").strip()
+    if not because:
+        c.fail("The reason is empty.", "Say in a few words why.", at=at)
+    return PromoteModel(name, version, because)
+
+
+def look(c: Cursor) -> LookAt:
+    """`AT MODEL m | ENDPOINT e`."""
+    c.expect("AT", hint="Write LOOK AT MODEL late, or LOOK AT ENDPOINT late_api.")
+    kind = clauses.choice(c, {"MODEL": Kind.MODEL, "ENDPOINT": Kind.ENDPOINT}, "kind", "LOOK AT")
+    return LookAt(kind, c.name(f"the {kind}'s name", fold=True))
 
 
 def rollback(c: Cursor) -> RollbackEnvironment:

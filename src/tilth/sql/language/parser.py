@@ -24,6 +24,7 @@ _ACTIONS: dict[str, Callable[[Cursor], Statement]] = {
     "ROLLBACK": actions.rollback,
     "REFRESH": actions.refresh,
     "RETRAIN": actions.retrain,
+    "LOOK": actions.look,
     "DRILL": actions.drill,
 }
 VERBS = ("CREATE", "DROP", "EXPLAIN", *_ACTIONS, "SELECT", "WITH", "FROM", "VALUES")

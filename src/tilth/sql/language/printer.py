@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from tilth.core.names import literal
 from tilth.sql.language.statements import (
     ApplyStatement,
     CheckKind,
@@ -16,8 +17,10 @@ from tilth.sql.language.statements import (
     Drop,
     Expectation,
     ExplainPredict,
+    LookAt,
     PlanStatement,
     PromoteEnvironment,
+    PromoteModel,
     RefreshDataset,
     RetrainModel,
     RollbackEnvironment,
@@ -67,6 +70,15 @@ def _promote_environment(s: PromoteEnvironment) -> str:
     return f"PROMOTE ENVIRONMENT {name(s.source)} TO {name(s.target)}"
 
 
+def _promote_model(s: PromoteModel) -> str:
+    because = "" if s.because is None else f" BECAUSE {literal(s.because)}"
+    return f"PROMOTE MODEL {name(s.name)} VERSION {s.version}{because}"
+
+
+def _look(s: LookAt) -> str:
+    return f"LOOK AT {s.kind.upper()} {name(s.name)}"
+
+
 def _explain(s: ExplainPredict) -> str:
     return f"EXPLAIN PREDICT {name(s.model)} ({options(s.inputs)})"
 
@@ -88,6 +100,8 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     PlanStatement: _plan,
     ApplyStatement: _plan,
     PromoteEnvironment: _promote_environment,
+    PromoteModel: _promote_model,
+    LookAt: _look,
     RollbackEnvironment: _rollback,
     RefreshDataset: _refresh_dataset,
     RetrainModel: _retrain,

@@ -306,6 +306,15 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """How an endpoint's answers are looked at: how often, over how much of the past, and what share of them is logged."""
+
+    every: timedelta = timedelta(days=1)
+    window: timedelta = timedelta(days=7)
+    log: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class CreateEndpoint:
     kind: ClassVar[Kind] = Kind.ENDPOINT
     name: str
@@ -314,6 +323,7 @@ class CreateEndpoint:
     replicas: int = 1
     rollout: Rollout = Rollout()
     outcomes: Outcomes | None = None
+    watch: Watch = Watch()
     or_replace: bool = False
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
@@ -347,6 +357,15 @@ class PromoteEnvironment:
 
 
 @dataclass(frozen=True, slots=True)
+class PromoteModel:
+    """`PROMOTE MODEL late VERSION 7 BECAUSE '...'`: a person takes a version that its gate did not."""
+
+    name: str
+    version: int
+    because: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RollbackEnvironment:
     environment: str
     generation: int | None = None
@@ -372,6 +391,14 @@ class ExplainPredict:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAt:
+    """`LOOK AT MODEL late` or `LOOK AT ENDPOINT late_api`: drift and quality now."""
+
+    kind: Kind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Drill:
     model: str
     drill: DrillKind
@@ -381,10 +408,12 @@ Action: TypeAlias = (
     PlanStatement
     | ApplyStatement
     | PromoteEnvironment
+    | PromoteModel
     | RollbackEnvironment
     | RefreshDataset
     | RetrainModel
     | ExplainPredict
+    | LookAt
     | Drill
 )
 

@@ -1,16 +1,16 @@
-"""Looks at the models that an environment serves, once a day of the clock each, and writes down what was seen.
+"""Looks at the models that an environment serves, each as often as its endpoint's WATCH says, and writes down what was seen.
 
-A look compares the answers of the last seven days with the profile, joins those whose truth was due in seven days (the
+A look compares the answers of WATCH's window with the profile, joins those whose truth was due in as long a time (the
 last, or as much earlier as labels are late) with their outcomes, and rests in the tables `drift` and `quality`, from
-which the planner's RETRAIN WHEN reads. When a look is due is read from there too, so it survives a restart. The window
+which the planner's RETRAIN WHEN reads. A look on demand (`look_now`) is not written down, and so decides nothing. When a look is due is read from there too, so it survives a restart. The window
 stays decoded in memory between looks, and only what was appended since is read. The figures are `ml.watching.monitoring`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,7 +19,6 @@ from tilth.core.figures import figure
 from tilth.core.principals import reconciler
 from tilth.core.schema import Schema
 from tilth.core.time import Instant, show_instant
-from tilth.ml.data.drift import WINDOW
 from tilth.ml.data.snapshots import file_rows
 from tilth.ml.watching.logged import Answers, Watched, decode
 from tilth.ml.watching.monitoring import Look, Tuned, key_texts, look
@@ -29,18 +28,17 @@ from tilth.ports.snapshots import Manifest
 from tilth.resources.graph import Graph
 from tilth.resources.rules import duration_of
 from tilth.runtime import unforeseen
-from tilth.runtime.keeping import tuning
 from tilth.runtime.loading import verified
 from tilth.runtime.record import declarations, endpoints, environments, looks, snapshots, versions
 from tilth.runtime.record.looks import Looked
+from tilth.runtime.watching import tuning
 from tilth.runtime.workspace import Workspace
-from tilth.sql.language.statements import CreateDataset, CreateModel, DatasetRef, Kind, Outcomes
+from tilth.sql.language.statements import CreateDataset, CreateModel, DatasetRef, Kind, Outcomes, Watch
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Failed: TypeAlias = "Callable[[Served, TilthError], None]"
-LOOK_EVERY = timedelta(days=1)
 ANSWERED = ("champion", "canary")  # roles whose answers a client has seen
 
 
@@ -54,10 +52,19 @@ class Served:
     outcomes: Outcomes | None
     began: Instant
     delay: timedelta = timedelta()  # after the event, until its truth is due
+    watch: Watch = field(default_factory=Watch)
+
+    @property
+    def since(self) -> timedelta:
+        """How far back its answers are looked at: the window, and as long before as the truth is waited for."""
+        return self.watch.window + self.delay
 
 
 def served(work: Workspace, environment: str) -> tuple[Served, ...]:
-    """What answers now, by model and version; in a rollout the version that answers most."""
+    """What answers now, by model and version; in a rollout the version that answers most.
+
+    Of several endpoints of a version the shortest pace and the longest window hold for it.
+    """
     with work.state.reading() as reader:
         _, pointers = environments.checked(reader, environment)
         current = endpoints.current(reader, environment)
@@ -67,11 +74,17 @@ def served(work: Workspace, environment: str) -> tuple[Served, ...]:
         if at is None or at.answering is None:
             continue
         key = (at.model, at.answering)
-        began, outcomes = at.created_at, declarations.endpoint(p).outcomes
+        declared = declarations.endpoint(p)
+        began, outcomes, watch = at.created_at, declared.outcomes, declared.watch
         if (same := found.get(key)) is not None:
             began, outcomes = min(began, same.began), same.outcomes or outcomes
+            watch = replace(
+                same.watch,
+                every=min(watch.every, same.watch.every),
+                window=max(watch.window, same.watch.window),
+            )
         names = (*(same.endpoints if same else ()), p.name)
-        found[key] = Served(*key, names, outcomes, began, _delay(pointers, key[0]))
+        found[key] = Served(*key, names, outcomes, began, _delay(pointers, key[0]), watch)
     return tuple(found[k] for k in sorted(found))
 
 
@@ -83,14 +96,21 @@ def _delay(pointers: Sequence[Pointer], model: str) -> timedelta:
     return duration_of(found) or timedelta()
 
 
-def next_look(one: Served, last: Looked | None, every: timedelta = LOOK_EVERY) -> Instant:
-    """When the model is due to be looked at: a day after the last look, or after it began to be served."""
-    return (one.began if last is None else last.at) + every
+def next_look(one: Served, last: Looked | None) -> Instant:
+    """When the model is due to be looked at: a while after the last look, or after it began to be served."""
+    return (one.began if last is None else last.at) + one.watch.every
 
 
-def look_now(work: Workspace, environment: str, now: Instant, graph: Graph) -> tuple[Look, ...]:
-    """Look at every served model, due or not, with a memory of its own; the looks are written down."""
-    return Watcher(work, environment).look(now, graph, every=timedelta())
+def look_now(
+    work: Workspace, environment: str, now: Instant, graph: Graph, names: Container[str]
+) -> tuple[Look, ...]:
+    """Look at the served models of these names (or of these endpoints), due or not. Nothing is written down, and so nothing
+    is decided by it.
+    """
+    watcher = Watcher(work, environment)
+    return watcher.take(
+        now, graph, [s for s in served(work, environment) if any(n in names for n in (s.model, *s.endpoints))]
+    )
 
 
 @dataclass(slots=True)
@@ -117,7 +137,6 @@ class Watcher:
         self,
         now: Instant,
         graph: Graph,
-        every: timedelta = LOOK_EVERY,
         only: Callable[[Served], bool] | None = None,
         failed: Failed | None = None,
     ) -> tuple[Look, ...]:
@@ -127,18 +146,26 @@ class Watcher:
         """
         known = served(self._work, self._environment)
         last = looks.last(self._work.state, self._environment)
-        due = [
-            s for s in known if next_look(s, last.get(s.model), every) <= now and (only is None or only(s))
-        ]
-        if not due:
-            return ()
-        self._read(known, now, failed)
-        taken = []
-        for one in (s for s in due if s in self._held):
-            with self._apart(one, failed):
-                taken.append(self._one(self._held[one], now, graph))
+        due = [s for s in known if next_look(s, last.get(s.model)) <= now and (only is None or only(s))]
+        taken = self.take(now, graph, due, known, failed) if due else ()
         if taken:
             record(self._work, self._environment, taken, now)
+        return taken
+
+    def take(
+        self,
+        now: Instant,
+        graph: Graph,
+        wanted: Sequence[Served],
+        known: Sequence[Served] | None = None,
+        failed: Failed | None = None,
+    ) -> tuple[Look, ...]:
+        """Look at what is wanted of what is `known` to be served (itself, if nothing is said); nothing is written down."""
+        self._read(wanted if known is None else known, now, failed)
+        taken = []
+        for one in (s for s in wanted if s in self._held):
+            with self._apart(one, failed):
+                taken.append(self._one(self._held[one], now, graph))
         return tuple(taken)
 
     @contextmanager
@@ -162,7 +189,7 @@ class Watcher:
             for one in known:
                 with self._apart(one, failed):
                     self._held[one] = _Held(one, self._watched(one))
-        starts = {one: show_instant(now - WINDOW - one.delay) for one in self._held}
+        starts = {one: show_instant(now - one.since) for one in self._held}
         since = min(starts.values(), default=show_instant(now))
         fresh, self._mark = self._work.log.table(self._mark, since=since)
         for one, held in tuple(self._held.items()):
@@ -202,6 +229,7 @@ class Watcher:
             new_rows(self._work, held.one, held.watched.signature.target, graph, pointed),
             held.one.delay.total_seconds(),
             held.tuned,
+            held.one.watch.window,
         )
 
     def _outcomes(self, declared: Outcomes, manifest: Manifest) -> tuple[pa.Array, pa.Array] | None:
