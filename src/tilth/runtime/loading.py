@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tilth.core.errors import TamperError, TilthError
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import Verified, verify
 from tilth.ports import registry
@@ -23,9 +24,17 @@ def version_of(work: Workspace, model: str, version: int, threads: int | None = 
 
     found = verified(work, versions.require(work.state, model, version))
     require_checked(work, found)
-    return Predictor.load(
-        found.files, lambda name: registry.load("tilth.scorers", name), version, found.digest, threads
-    )
+    try:
+        return Predictor.load(
+            found.files, lambda name: registry.load("tilth.scorers", name), version, found.digest, threads
+        )
+    except (TilthError, MemoryError):
+        raise
+    except Exception as error:  # of a format, which may be a stranger's
+        raise TamperError(
+            f"Version {version} of model `{model}` does not load: {type(error).__name__}: {error}.",
+            hint="Look whether the package of its format is the one that it was made with, or train the model again.",
+        ) from error
 
 
 def verified(work: Workspace, one: Version) -> Verified:
