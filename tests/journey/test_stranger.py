@@ -136,3 +136,7 @@ def test_without_the_package_the_model_is_told_as_it_is(
     monkeypatch.delenv("PYTHONPATH")
     assert "stranger" not in os.environ.get("PYTHONPATH", "")
     assert "There is no engine of models called `stranger`" in run(applied, "plan", status=2)
+    asked = [f"{name}={value}" for name, value in ROW.items()]
+    told = run(applied, "predict", "late", *asked, status=12)
+    assert "Version 1 of model `late` cannot be loaded: There is no model format `stranger`" in told
+    assert "Install the package that it was made with" in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tilth.core.errors import TamperError, TilthError
+from tilth.core.errors import MissingExtraError, TamperError, TilthError, UnknownNameError
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import Verified, verify
 from tilth.ports import registry
@@ -23,11 +23,16 @@ def version_of(work: Workspace, model: str, version: int, threads: int | None = 
     from tilth.ml.model.predictor import Predictor
 
     found = verified(work, versions.require(work.state, model, version))
-    require_checked(work, found)
     try:
+        require_checked(work, found)
         return Predictor.load(
             found.files, lambda name: registry.load("tilth.scorers", name), version, found.digest, threads
         )
+    except UnknownNameError as error:  # no package that is installed has its format
+        raise MissingExtraError(
+            f"Version {version} of model `{model}` cannot be loaded: {error.message}",
+            hint="Install the package that it was made with; to go on without it, declare the model under another name.",
+        ) from error
     except (TilthError, MemoryError):
         raise
     except Exception as error:  # of a format, which may be a stranger's
