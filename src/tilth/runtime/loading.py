@@ -44,5 +44,10 @@ def version_of(work: Workspace, model: str, version: int, threads: int | None = 
 
 def verified(work: Workspace, one: Version) -> Verified:
     """The bundle of a version: its bytes, found to be what was signed for exactly this one."""
+    if one.removed_at is not None:
+        raise UnknownNameError(
+            f"The bundle of version {one.version} of `{one.model}` was removed on {one.removed_at:%Y-%m-%d}, by `gc` or by age.",
+            hint="Its row and its gate stay in tilth.versions and tilth.gates; RETRAIN the model to make another.",
+        )
     subject = Subject(one.model, one.version, one.recipe, one.snapshot)
     return verify(Path(work.bundles.path(one.digest)), subject, work.keys, one.digest)
