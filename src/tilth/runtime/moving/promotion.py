@@ -26,7 +26,7 @@ def promote(
             f"`{source}` cannot be promoted to itself.", hint="Write PROMOTE ENVIRONMENT dev TO prod."
         )
     with state.change(by, show_instant(at)) as change:
-        pointers = environments.pointers_now(change, environments.require(change, source))
+        pointers = environments.checked(change, environments.require(change, source))[1]
         expected = environments.current_number(change, target)
         if target == serving:
             _may_serve(change, target, pointers)
