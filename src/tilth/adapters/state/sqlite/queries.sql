@@ -371,6 +371,12 @@ SELECT * FROM audit ORDER BY sequence;
 -- name: audit_of_generation
 SELECT detail FROM audit WHERE subject = :subject AND verb IN ('publish', 'promote', 'rollback') ORDER BY sequence DESC LIMIT 1;
 
+-- name: audit_of_number
+SELECT detail FROM audit
+WHERE subject = :subject AND verb IN ('publish', 'promote', 'rollback') AND detail LIKE '%"generation":' || :generation || '%'
+  AND json_valid(detail) AND json_extract(detail, '$.generation') = :generation
+ORDER BY sequence DESC LIMIT 1;
+
 -- name: audit_hash
 SELECT hash FROM audit WHERE sequence = :sequence;
 
