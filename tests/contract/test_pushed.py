@@ -172,6 +172,27 @@ def test_a_scan_that_left_no_row_out_is_believed_until_the_database_changes(tmp_
         assert source.broken(scan)["line"].to_pylist() == lines
 
 
+FORMS = (
+    "2024-01-5 10:00:00", "2024-1-5", "2024-1-05 10:00:00", "2024-01-5", "2024-01-5T10:00Z", "2024-1-5 10:00:00+14:00",
+    "2024-01-05", "2024-01-05 23:59:59-12:00", "2024-01-05T10:00:00+14:00", "2024-01-05 10:00 UTC", "2024/01/05",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("index", ["", "CREATE INDEX i ON t (at)"])
+@pytest.mark.parametrize("form", FORMS)
+def test_however_a_time_is_written_a_comparison_finds_it(tmp_path: Path, form: str, index: str) -> None:
+    with closing(sqlite3.connect(tmp_path / "x.db")) as db, db:
+        db.execute("CREATE TABLE t (at TIMESTAMP)")
+        db.execute("INSERT INTO t VALUES (?)", [form])
+        db.execute(index)
+    source = SqliteSource.from_options({"path": "x.db"}, str(tmp_path))
+    (at,) = source.scan(Scan("t")).read_all()["at"].to_pylist()
+    for edge in (datetime(2024, 1, day, 9) for day in (3, 5, 12, 30)):
+        for op, holds in (("<", at < edge), ("<=", at <= edge), (">", at > edge), (">=", at >= edge)):
+            found = source.scan(Scan("t", None, (Predicate("at", op, edge),))).read_all().num_rows
+            assert found == holds, (op, edge)
+
+
 ODD = (
     None, 0, 1_704_103_200, "", "soon", " 2024-01-01", "2024/01/01", "2024.01.01", "0044-03-15 (BC)", "12024-01-01",
     "1 January 2024", "2024-\U0010ffff", "2024-01-01 10:00:00+02:00", "9999-12-31", b"2024-01-01", b"",

@@ -11,6 +11,7 @@ import pytest
 import shop_project as c
 from tilth.adapters.files.predictions import FilePredictions
 from tilth.app.project import Project
+from tilth.core.errors import UnknownNameError
 from tilth.core.principals import Principal, person
 from tilth.core.time import show_instant
 from tilth.ml.data.drift import ColumnDrift
@@ -110,6 +111,9 @@ def test_the_bundle_of_a_candidate_that_lost_goes_after_a_while_and_its_row_stay
     (row,) = old.state().read("versions")
     assert (row["status"], row["removed_at"] is not None) == (status, goes)
     assert bool(list(old.work().bundles.digests())) is not goes
+    if goes:
+        with pytest.raises(UnknownNameError, match="The bundle of version 1 of `m` was removed on"):
+            old.model("m", 1)
 
 
 @pytest.mark.parametrize(("status", "kept"), [("candidate", True), ("refused", False), ("promoted", False)])

@@ -263,3 +263,83 @@ def test_a_folder_that_is_no_project_is_refused_and_nothing_is_made_there(
     assert run([*arguments, "--project", "nosuch"]) == 5
     assert "There is no folder" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+EDITED = {
+    # what was done to the state: the command that reads it, what is said
+    "UPDATE audit SET detail = '[1]' WHERE verb = 'publish'": ("verify", "audit chain breaks"),
+    "UPDATE audit SET detail = 'Infinity' WHERE verb = 'publish'": ("verify", "audit chain breaks"),
+    "UPDATE snapshots SET manifest = '-1'": ("verify", "a manifest of dataset `d` is none"),
+    "UPDATE snapshots SET manifest = '{}'": ("sql", "is no manifest"),
+    "UPDATE snapshots SET watermark = '1e999'": ("verify", "is no manifest"),
+    "UPDATE snapshots SET recipe = 'x'": ("verify", "is not what was published"),
+    "UPDATE snapshots SET rows = rows + 1": ("verify", "is not what was published"),
+    "UPDATE snapshots SET created_at = 'yesterday'": ("status", "does not hold an instant"),
+    "UPDATE refreshes SET at = '0'": ("table", "does not hold an instant"),
+}
+
+
+@pytest.mark.parametrize("edit", EDITED)
+def test_a_cell_that_tilth_did_not_write_is_told(
+    copy: Path, edit: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execute(copy / ".tilth" / "state.db", edit)
+    command, says = EDITED[edit]
+    commands = {**COMMANDS, "table": ["sql", "SELECT * FROM tilth.refreshes"]}
+    assert run(commands[command]) in (5, 7)
+    told = capsys.readouterr().err
+    assert says in told
+    assert "Traceback" not in told
+    assert "did not foresee" not in told
+    for arguments in COMMANDS.values():
+        if arguments[0] != "up":
+            run(arguments)  # and none of the others breaks off
+    assert "did not foresee" not in capsys.readouterr().err
+
+
+FITTED = "UPDATE pointers SET target = 'x' WHERE environment = '{0}' AND kind = 'dataset'"
+LAUNDERED = {
+    "rollback": (["rollback"], FITTED.format("prod")),
+    "promote": (["promote", "dev", "prod"], FITTED.format("dev")),
+    "rollback to nothing": (["rollback"], "DELETE FROM pointers WHERE environment = 'prod'"),
+}
+
+
+@pytest.mark.parametrize("name", LAUNDERED)
+def test_what_was_edited_is_not_made_a_generation_again(
+    copy: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments, edit = LAUNDERED[name]
+    assert run(["promote", "dev", "prod"]) == 0  # generation 2
+    execute(copy / ".tilth" / "state.db", edit)
+    assert run(arguments) == 5
+    assert "the state file was edited" in capsys.readouterr().err
+
+
+def test_a_generation_whose_digest_was_made_to_fit_is_not_gone_back_to(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tilth.runtime.record import environments
+
+    assert run(["promote", "dev", "prod"]) == 0  # generation 2
+    path = copy / ".tilth" / "state.db"
+    execute(path, FITTED.format("prod"))
+    project = d.opened(copy)
+    digest = environments.digest_of(environments.pointers_at(project.state(), "prod", 1))
+    project.close()
+    execute(path, f"UPDATE generations SET digest = '{digest}' WHERE environment = 'prod' AND number = 1")
+    assert run(["rollback"]) == 5
+    assert "not the one that the audit chain recorded" in capsys.readouterr().err
+
+
+def test_an_error_that_nobody_foresaw_is_told_without_a_traceback(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks(*_: object, **__: object) -> None:
+        raise LookupError("no such luck")
+
+    monkeypatch.setattr("tilth.app.project.Project.status", breaks)
+    assert run(["status", "--json"]) == 1
+    told = capsys.readouterr()
+    assert "LookupError: no such luck" in told.err
+    assert json.loads(told.out)["error"]["code"] == "E-TILTH"

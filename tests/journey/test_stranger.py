@@ -71,6 +71,7 @@ def test_it_trains_in_the_jail_passes_the_gate_and_answers_at_every_door(applied
         answer = server.predict(ROW)
     assert answer.status == 200
     assert answer.json["late"] is True
+    assert "does not tell what each input added" in run(applied, "predict", "late", *asked, "--explain")
     assert answer.json["late_confidence"] == pytest.approx(here["late_confidence"])
 
 
@@ -104,6 +105,11 @@ def test_it_is_listed_and_what_is_broken_of_its_package_is_told_by_name_and_stop
 
 REFUSED = {
     "a wrong option": (", stranger.softnes = 2", "has no option `softnes`", "Did you mean `softness`?"),
+    "an option without its engine": (
+        ", softness = 2",
+        "one of the engine `stranger`",
+        "Write stranger.softness = ...",
+    ),
     "a wrong value": (", stranger.softness = 'very'", "does not fit", "a number of at least 0.01"),
     "an estimator": (", estimator = 'a:b'", "only the engine `sklearn`", "engine = 'sklearn'"),
 }
@@ -130,3 +136,7 @@ def test_without_the_package_the_model_is_told_as_it_is(
     monkeypatch.delenv("PYTHONPATH")
     assert "stranger" not in os.environ.get("PYTHONPATH", "")
     assert "There is no engine of models called `stranger`" in run(applied, "plan", status=2)
+    asked = [f"{name}={value}" for name, value in ROW.items()]
+    told = run(applied, "predict", "late", *asked, status=12)
+    assert "Version 1 of model `late` cannot be loaded: There is no model format `stranger`" in told
+    assert "Install the package that it was made with" in told

@@ -88,6 +88,18 @@ class Engine:
     fault: str = ""  # why it cannot be used: what its package said when it was loaded
     mend: str = ""  # what to do about that
 
+    @property
+    def wrong(self) -> str:
+        """The first thing that is not of its type, as strangers may write it; empty when all are.
+
+        >>> Engine("a", options=("depth",)).wrong  # type: ignore[arg-type]
+        "options = ('depth',), which should be None or a tuple of Option"
+        """
+        for name, (holds, words) in _FACTS.items():
+            if not holds(value := getattr(self, name)):
+                return f"{name} = {value!r}, which should be {words}"
+        return ""
+
     def owns(self, prefix: str) -> bool:
         """Whether `prefix.option` in USING is an option for it."""
         return prefix == self.name or prefix in self.prefixes
@@ -95,6 +107,39 @@ class Engine:
     def option(self, name: str) -> Option | None:
         """Its option of that name."""
         return next((o for o in self.options or () if o.name == name), None)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_option(value: object) -> bool:
+    return (
+        isinstance(value, Option)
+        and isinstance(value.name, str)
+        and isinstance(value.form, Form)
+        and all(bound is None or _FITS[Form.NUMBER](bound) for bound in (value.least, value.most))
+    )
+
+
+_FACTS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "name": (lambda v: isinstance(v, str) and bool(v), "a text"),
+    "package": (lambda v: isinstance(v, str), "a text"),
+    "learning": (lambda v: isinstance(v, int) and _is_whole(v) and v >= 1, "a whole number of at least 1"),
+    "options": (
+        lambda v: v is None or (isinstance(v, tuple) and all(map(_is_option, v))),
+        "None or a tuple of Option",
+    ),
+    "rank": (lambda v: v is None or _is_whole(v), "None or a whole number"),
+    "prefixes": (
+        lambda v: isinstance(v, tuple) and all(isinstance(p, str) for p in v),
+        "a tuple of texts",
+    ),
+    **{
+        switch: (lambda v: isinstance(v, bool), "True or False")
+        for switch in ("estimator", "explains", "spread", "pandas")
+    },
+}
 
 
 def tried(engine: str, known: tuple[Engine, ...]) -> tuple[Engine, ...]:

@@ -50,8 +50,22 @@ def changed(resource: Resource, pointer: Pointer) -> str:
     if pointer.text == resource.text:
         return "something it is made from changed"
     before, after = pointer.text.splitlines(), resource.text.splitlines()
-    lines = [line.strip().rstrip(";") for line in after if line not in before]
-    return f"changed: {lines[0]}" if lines else "a clause was removed"
+    known = {line.rstrip(",;") for line in before}
+    new = [number for number, line in enumerate(after) if line.rstrip(",;") not in known]
+    return f"changed: {_line(after, new[0])}" if new else "a clause was removed"
+
+
+def _line(lines: list[str], number: int) -> str:
+    """The line as it may stand alone: a list that begins there is closed after its first item.
+
+    >>> _line(["CREATE DATASET d", "  EXPECT (", "    a > 0 ON FAIL STOP,", "    b > 0 ON FAIL STOP", "  )"], 1)
+    'EXPECT (a > 0 ON FAIL STOP, ...)'
+    """
+    line = lines[number].strip().rstrip(",;")
+    if not line.endswith("(") or number + 1 >= len(lines):
+        return line
+    first = lines[number + 1].strip()
+    return f"{line}{first.rstrip(',')}{', ...' * first.endswith(',')})"
 
 
 def redeclared(resource: Resource, pointer: Pointer) -> Outcome:

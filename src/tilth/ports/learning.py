@@ -79,6 +79,7 @@ class Learner(Protocol):
         """Fit on (x, y), stop early on (x_stop, y_stop), return by the deadline with the best so far.
 
         x is float64 [rows, columns] with NaN for missing; y is float64 [rows]: a value, 0/1, or a class code.
+        None of them may be changed. What was fitted is asked about x_stop before any figure is made of it.
         """
         ...
 
@@ -102,6 +103,11 @@ def facts_of(learner: Any) -> Engine:
         raise MissingExtraError(
             f"The learner {getattr(learner, '__qualname__', learner)} does not say what it is.",
             hint="Its class needs an attribute `engine`, a tilth.core.engines.Engine.",
+        )
+    if wrong := found.wrong:
+        raise MissingExtraError(
+            f"The learning engine `{found.name}` says of itself: {wrong}.",
+            hint="Its package must say it as tilth.core.engines.Engine has it.",
         )
     return found
 
@@ -149,7 +155,7 @@ class Scorer(Protocol):
     """A loaded member; immutable and safe to call from several threads.
 
     Made by `Scorer.load(payload, task, threads)`; `threads` None means all cores. Output is float64: value (regression), P(1) (binary), or one column a class.
-    A class whose attribute `pandas` is False needs none.
+    A row alone is answered as it is among others, and no answer changes `x`. A class whose attribute `pandas` is False needs none.
     """
 
     def score(self, x: Matrix) -> Matrix:
@@ -161,5 +167,5 @@ class Scorer(Protocol):
         ...
 
     def contributions(self, x: Matrix) -> Matrix | None:
-        """Per-column contributions to the raw score, [rows, columns + 1] with the bias last; None if it has none."""
+        """Per-column contributions to the raw score, [rows, columns + 1] with the bias last (of several classes one such block after another); None if it has none."""
         ...

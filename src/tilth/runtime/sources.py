@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from tilth.core.errors import SourceError
-from tilth.ports import registry
+from tilth.ports import registry, strangers
 from tilth.ports.source import Source
 from tilth.resources.graph import Graph
 from tilth.sql.language.statements import CreateSource, Kind, Options, Secret, Value
@@ -31,9 +31,8 @@ def open_source(declared: CreateSource, root: str) -> Source:
     """The source; SourceError when a secret is not where it should be, or the source refuses."""
     adapter = registry.load("tilth.sources", declared.engine)
     try:
-        found: Source = adapter.from_options(
-            {k: _resolved(v, declared, root) for k, v in declared.options.items}, root
-        )
+        given = {k: _resolved(v, declared, root) for k, v in declared.options.items}
+        found = strangers.source(declared.engine, lambda: adapter.from_options(given, root))
     except SourceError as error:
         raise error.at(declared.position) if declared.position else error from None
     return found

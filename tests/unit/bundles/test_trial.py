@@ -36,11 +36,14 @@ class Broken(LinearScorer):
     def score_row(self, row: bytearray) -> tuple[float, ...]:
         if self.how == "one":
             raise ValueError("no row by itself")
-        return super().score_row(row)
+        found = super().score_row(row)
+        return tuple(v / 2 for v in found) if self.how == "half" else found * (1 + (self.how == "twice"))
 
     def contributions(self, x: Any) -> Any:
         if self.how == "why":
             raise ValueError("no reason")
+        if self.how == "narrow":
+            return super().contributions(x)[:, 1:]
         return super().contributions(x)
 
 
@@ -51,6 +54,9 @@ class Broken(LinearScorer):
         ("many", r"answers \(64, 1\) for rows of \(64,\)"),
         ("one", "no row by itself"),
         ("why", "no reason"),
+        ("half", r"a row alone with 0\.25 and among others with 0\.5"),
+        ("twice", r"a row alone with 0\.5, 0\.5 and among others with 0\.5"),
+        ("narrow", r"explains in \(4, 2\) where \(4, 3\) is asked for"),
     ],
 )
 def test_a_member_is_asked_for_many_rows_for_one_and_for_reasons(

@@ -1,5 +1,7 @@
 """What an engine says of itself: which values its options take, and which engines `auto` stands for."""
 
+from typing import Any
+
 import pytest
 
 from tilth.core.engines import Engine, Form, Option, tried
@@ -42,3 +44,25 @@ def test_auto_tries_all_that_have_a_rank_in_its_order(asked: str, names: list[st
 def test_an_option_is_an_engines_by_its_name_or_its_prefix() -> None:
     own = KNOWN[2]
     assert (own.owns("own"), own.owns("estimator"), own.owns("trees")) == (True, True, False)
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({}, ""),
+        ({"options": None, "rank": 3, "prefixes": ("a",)}, ""),
+        ({"options": (Option("x"),)}, ""),
+        ({"options": ("x",)}, "options = ('x',), which should be None or a tuple of Option"),
+        ({"options": [Option("x")]}, "a tuple of Option"),
+        ({"options": (Option("x", least="0"),)}, "a tuple of Option"),  # type: ignore[arg-type]
+        ({"learning": "two"}, "learning = 'two', which should be a whole number of at least 1"),
+        ({"learning": True}, "a whole number of at least 1"),
+        ({"rank": 0.5}, "rank = 0.5, which should be None or a whole number"),
+        ({"prefixes": "abc"}, "a tuple of texts"),
+        ({"explains": "no"}, "explains = 'no', which should be True or False"),
+        ({"package": None}, "package = None, which should be a text"),
+    ],
+)
+def test_a_fact_of_another_type_is_named(facts: dict[str, Any], says: str) -> None:
+    found = Engine(**{"name": "own", **facts}).wrong
+    assert found == says if not says else says in found

@@ -10,6 +10,7 @@ import pytest
 from fixtures.types.checks import HOLDS, ROWS
 from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.core.canonical import fingerprint
+from tilth.core.errors import TilthError
 from tilth.kinds import compile, parse, parse_one  # noqa: A004
 from tilth.kinds.dataset import recipe
 from tilth.ml.data import checks as checking
@@ -67,6 +68,34 @@ def test_to_a_set_check_nan_is_missing(expression: str, right: bool, said: str) 
     assert found.passed is right
     if said:
         assert found.observed == said
+
+
+NO_EXPECTATION = [
+    ("x = max(x) OVER ()", "window functions", "subquery"),
+    ("COUNT(*) OVER () > 3", "window functions", "subquery"),
+    ("unnest([x > 1, x < 3])", "UNNEST", "subquery"),
+    ("COLUMNS(*) IS NOT NULL", "one condition", "each column"),
+    ("COUNT(COLUMNS(*)) > 3", "one condition", "each column"),
+    ("random() < 0.5", "`random` answers otherwise", "hash(id)"),
+    ("x > 0 OR length(uuid()::VARCHAR) = 36", "`uuid` answers otherwise", "hash(id)"),
+    ("AVG(x + random()) > 0", "`random` answers otherwise", "hash(id)"),
+]
+
+
+@pytest.mark.parametrize(("expression", "says", "step"), NO_EXPECTATION)
+def test_what_is_no_condition_on_a_row_or_the_set_is_refused(expression: str, says: str, step: str) -> None:
+    with pytest.raises(TilthError, match=says) as refused:
+        checks_of(expression)
+    assert step in str(refused.value)
+    assert refused.value.where is not None
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["s = 'random()' OR x > 0", "x IN (SELECT max(x) FROM rows)", "n IN (SELECT unnest([1, 5]))"],
+)
+def test_what_asks_in_a_text_or_a_subquery_is_one(expression: str) -> None:
+    assert checks_of(expression).row_items == (0,)
 
 
 def test_a_missing_value_is_said_to_be_why() -> None:

@@ -113,6 +113,10 @@ def test_labels_are_those_that_are_due() -> None:
     assert len(holdout.labels(stored(table(), SPEC), BLOBS, SPEC)) == 100
 
 
+def test_a_gap_is_a_slice_of_its_own_and_not_the_text_none() -> None:
+    assert holdout.texts(pa.chunked_array([["None", None, "a"]])).tolist() == ["None", "(missing)", "a"]
+
+
 LATER = table(at=table(50)["at"])  # the same keys, each fifty hours later
 TEXTS = table(id=pa.array([str(n) for n in range(ROWS)]))
 MORE = table(note=pa.array(["n"] * ROWS))

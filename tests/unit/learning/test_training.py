@@ -69,6 +69,9 @@ def test_the_best_member_on_the_stop_slice_is_kept_and_beats_the_baselines(run: 
     assert facts["engine"] == "lightgbm"  # the product of two inputs is nothing for a line
     assert metrics["value"] > metrics["baselines"]["linear"]["roc_auc"] > 0.6
     assert metrics["baselines"]["dummy"]["roc_auc"] == 0.5
+    share, truth = np.mean(TABLE["late"].to_numpy()), TABLE["late"].to_numpy()[-240:]
+    of_all = -np.log(np.where(truth, share, 1 - share)).mean()  # what a gate's baseline knows, too
+    assert metrics["baselines"]["dummy"]["log_loss"] == pytest.approx(of_all, rel=1e-12)
     assert [s["value"] for s in metrics["slices"]["place"]] == ["a", "b", "c"]
     assert metrics["split"] == {
         "by": "event time", "fit": 1680, "stop": 240, "calibrate": 240, "judge": 240,

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tilth.kinds import plan
+from tilth.plan import deciding
 from tilth.plan.actions import (
     CollectDataset,
     DeclareSource,
@@ -445,3 +446,24 @@ def test_of_several_records_the_first_is_meant() -> None:
     assert again.version("late", "1") == SETTLED.versions[0]
     assert again.version("late", None) is None
     assert (again == replace(again), hash(again) == hash(replace(again))) == (True, True)
+
+
+BEFORE = "CREATE DATASET d\n  EXPECT (\n    a > 0 ON FAIL STOP,\n    b > 0 ON FAIL STOP\n  )\nAS SELECT 1;"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("CREATE DATASET d\nAS SELECT 1;", BEFORE, "changed: EXPECT (a > 0 ON FAIL STOP, ...)"),
+        (BEFORE.replace("STOP,\n    b > 0 ON FAIL ", ""), BEFORE, "changed: b > 0 ON FAIL STOP"),
+        (BEFORE, BEFORE.replace("STOP,\n    b > 0 ON FAIL ", ""), "a clause was removed"),
+        (BEFORE, BEFORE.replace("SELECT 1", "SELECT 2"), "changed: AS SELECT 2"),
+        (BEFORE, BEFORE, "something it is made from changed"),
+    ],
+)
+def test_what_changed_is_said_in_whole_words(old: str, new: str, says: str) -> None:
+    class Text:
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+    assert deciding.changed(Text(new), Text(old)) == says  # type: ignore[arg-type]

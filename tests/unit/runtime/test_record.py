@@ -19,12 +19,13 @@ from tilth.kinds import parse, plan
 from tilth.ml.judging import split
 from tilth.ml.watching.monitoring import Look
 from tilth.plan.snapshot import Signals, VersionFacts
+from tilth.ports.snapshots import CheckResult
 from tilth.resources.facts import Facts
 from tilth.runtime.record import evidence, looks, notices, refreshes, snapshots, versions
 from tilth.runtime.record.current import LOOKS, current
 from tilth.runtime.record.evidence import Gate
 from tilth.runtime.record.notices import Told
-from tilth.runtime.record.refreshes import Refresh
+from tilth.runtime.record.refreshes import Checks, Quarantined, Refresh
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Promote, PromoteRule
 
@@ -143,6 +144,26 @@ def test_a_refresh_that_failed_on_the_way_is_tried_again_and_one_that_a_check_st
     assert refreshes.last_attempts(work.state)["1:d"].status == outcomes[-1]
     seen = [n for n, status in enumerate(outcomes) if status != "failed"][-1]
     assert refreshes.last_tokens(work.state) == {"1:d": {"ops.t": str(seen)}}
+
+
+def test_what_refreshes_found_is_told_by_recipe_and_rows_held_back_since_the_last_that_read_all(
+    work: Workspace,
+) -> None:
+    other = replace(manifest(4), recipe="2:d")
+    held = [(manifest(1), True, 5), (manifest(2), False, 2), (manifest(2), False, 2)]
+    held += [(manifest(3), True, 3), (other, True, 7), (manifest(5), False, 1), (manifest(6), True, 0)]
+    expected = [5, 7, 7, 3, 3, 4, 0]
+    check = CheckResult("x > 0", "row", "quarantine", False, 1, 9, "1 of 9 rows fail")
+    for n, (made, whole, rows) in enumerate(held):
+        remember(work, made)
+        with work.state.change(BY, show_instant(NOW + n * DAY)) as change:
+            one = Refresh("d", made.recipe, "published", NOW + n * DAY, {}, made.id, 9, rows, whole=whole)
+            number = refreshes.add(change, one, [check])
+            refreshes.hold(change, Quarantined(number, "d", f"{rows}", rows, 1, NOW + n * DAY))
+            change.audit("refresh", "d", {})
+        assert refreshes.rows_held(work.state)["1:d"] == expected[n]
+    assert refreshes.rows_held(work.state)["2:d"] == 7
+    assert refreshes.last_checks(work.state) == {"1:d": Checks(1, 1), "2:d": Checks(1, 1)}
 
 
 # --- rows --------------------------------------------------------------------------------------------------

@@ -288,4 +288,6 @@ def _explained(model: str, why: dict[str, Any]) -> str:
     head = f"{model} version {why['version']} says {_shown(why['value'])}, confidence {_shown_figure(why['confidence'])}"
     parts = why.get("contributions", [])
     rows = [(p["input"], p["given"], figure(p["contribution"])) for p in parts]
-    return f"{head}\n{show.table(('input', 'given', 'contribution'), rows)}" if rows else head
+    if rows:
+        return f"{head}\n{show.table(('input', 'given', 'contribution'), rows)}"
+    return f"{head}\n{why['note']}" if why.get("note") else head

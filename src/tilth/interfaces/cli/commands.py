@@ -20,6 +20,7 @@ from tilth.core.errors import GateRefusedError, StorageError, TilthError
 from tilth.core.names import nearest
 from tilth.interfaces.cli import ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened
+from tilth.runtime import unforeseen
 
 if TYPE_CHECKING:
     from tilth.runtime.applying.executor import Applied
@@ -274,10 +275,9 @@ def run(arguments: list[str]) -> int:
             status = _run(arguments)
         except KeyboardInterrupt:
             status = STOPPED
-        except Exception:
-            if not ctrl_c.pressed():
-                raise
-            status = STOPPED  # an error that a library made of it
+        except Exception as error:
+            # one that a library made of Ctrl-C, or one that nobody foresaw
+            status = STOPPED if ctrl_c.pressed() else _told(unforeseen.known(error), arguments)
     if status == STOPPED:
         click.echo("\nStopped; what was made so far is kept, and no pointer has moved.", err=True)
     return status
@@ -300,15 +300,20 @@ def _run(arguments: list[str]) -> int:
         return _not_said(error)
     except TilthError as error:
         ctrl_c.check()
-        with contextlib.suppress(OSError):
-            if "--json" in arguments:
-                click.echo(json.dumps({"error": error.fields()}, indent=2))
-        with contextlib.suppress(OSError):
-            click.echo(_coloured(error), err=True)
-        return error.exit_status
+        return _told(error, arguments)
     except SystemExit as end:
         return int(end.code or 0)
     return 0
+
+
+def _told(error: TilthError, arguments: list[str]) -> int:
+    """The exit status of an error, after it was said."""
+    with contextlib.suppress(OSError):
+        if "--json" in arguments:
+            click.echo(json.dumps({"error": error.fields()}, indent=2))
+    with contextlib.suppress(OSError):
+        click.echo(_coloured(error), err=True)
+    return error.exit_status
 
 
 def _not_said(error: OSError) -> int:

@@ -73,8 +73,9 @@ def _engine(d: CreateModel, engines: tuple[Engine, ...]) -> None:
             where=d.position,
         )
     plain = Options(tuple((k, v) for k, v in d.using.items if "." not in k))
-    _options(d, plain, USING, "USING")
     asked = tried(engine, engines)
+    _without_prefix(d, plain, asked)
+    _options(d, plain, USING, "USING")
     for one in asked:
         if one.fault:
             raise MissingExtraError(one.fault, hint=one.mend or None, where=d.position)
@@ -82,6 +83,18 @@ def _engine(d: CreateModel, engines: tuple[Engine, ...]) -> None:
         if "." in key and engines:
             _engine_option(d, key, value, engines, asked)
     _estimator(d, engine, engines)
+
+
+def _without_prefix(d: CreateModel, plain: Options, asked: tuple[Engine, ...]) -> None:
+    """Raise for an option of an engine that is written without the engine's name."""
+    for key, _ in plain.items:
+        owner = next((e.name for e in asked if key not in USING and e.option(key)), None)
+        if owner is not None:
+            raise UnknownNameError(
+                f"`{key}` is not an option of USING, but one of the engine `{owner}`.",
+                hint=f"Write {owner}.{key} = ...",
+                where=d.position,
+            )
 
 
 def _engine_option(

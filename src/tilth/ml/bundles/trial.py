@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float64]
 
 HINT = "Do not serve it. Train the model again; own estimators decide what their member's file holds."
+ASKED_ALONE = 16  # rows whose answer alone is compared with that among others
 
 
 def prepare(spec: Mapping[str, Any]) -> None:
@@ -79,15 +80,39 @@ def tried(files: Mapping[str, bytes]) -> dict[str, object]:
 
 def _scored(scorer: Any, task: Any) -> int:
     """Score rows of many sizes, of gaps and of every code; TamperError when the answers have another shape."""
+    import numpy as np
+
     x = _rows(len(task.columns), task.categorical, task.cardinality)
     shape = (len(x), task.classes) if task.kind == "multiclass" else (len(x),)
     found = scorer.score(x)
     if found.shape != shape:
         raise TamperError(f"The model answers {found.shape} for rows of {shape}.", hint=HINT)
-    for row in x[:4]:
-        scorer.score_row(bytearray(row.tobytes()))
-    scorer.contributions(x[:4])
+    some = x[:: len(x) // ASKED_ALONE]
+    for row, batch in zip(some, scorer.score(np.ascontiguousarray(some)), strict=True):
+        alone = scorer.score_row(bytearray(row.tobytes()))
+        if np.shape(alone) != np.shape(np.atleast_1d(batch)) or not _alike(alone, batch):
+            raise TamperError(
+                f"The model answers a row alone with {_shown(alone)} and among others with {_shown(batch)}.",
+                hint=HINT,
+            )
+    told, each = scorer.contributions(x[:4]), x.shape[1] + 1
+    wanted = (4, each * task.classes if task.kind == "multiclass" else each)
+    if told is not None and np.shape(told) != wanted:
+        raise TamperError(f"The model explains in {np.shape(told)} where {wanted} is asked for.", hint=HINT)
     return len(x)
+
+
+def _alike(alone: Any, batch: Any) -> bool:
+    """Whether two ways to add up the same numbers came to the same."""
+    import numpy as np
+
+    return bool(np.allclose(alone, batch, rtol=1e-6, atol=1e-9, equal_nan=True))
+
+
+def _shown(answer: Any) -> str:
+    import numpy as np
+
+    return ", ".join(f"{v:g}" for v in np.atleast_1d(answer)[:5])
 
 
 def _rows(columns: int, categorical: tuple[int, ...], cardinality: tuple[int, ...]) -> Matrix:

@@ -1,7 +1,7 @@
 """EXPECT compiled to as few passes over the rows as possible.
 
-Semantics. A ROW check holds for a row unless its expression is false: NULL passes, as in an SQL CHECK constraint
-(`x IS NOT NULL` is never NULL, so it does what it says). A SET check holds when its expression is true over the rows
+Semantics. A ROW check holds for a row when its expression is true, so not when it is NULL. It is a condition on that row,
+as in WHERE: what it needs of the others it asks in a subquery. Nothing answers by chance, since it is asked twice. A SET check holds when its expression is true over the rows
 that would be published, after quarantine; NULL (say, AVG of nothing) is not true. REFERENCES holds for a row whose
 columns are all found together in the other table, or of which one is NULL. FRESH WITHIN compares the newest event
 time with the present. KEY and EVENT TIME without a value put the row into quarantine, as does an EVENT TIME that no
@@ -16,9 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
-from tilth.core.errors import ProjectError, TilthError, UnknownNameError
+from tilth.core.errors import LanguageError, ProjectError, TilthError, UnknownNameError
 from tilth.core.figures import figure
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.schema import TEMPORAL, DataType, Schema
@@ -163,26 +164,74 @@ def _bind(checks: Checks, engine: QueryEngine) -> None:
     schemas = {ROWS: checks.schema}
     try:
         for kind in (CheckKind.ROW, CheckKind.SET):
-            listed = ", ".join(f"({e.expression})::BOOLEAN" for e in written if e.kind is kind)
-            if listed:
-                engine.describe(f"SELECT {listed} FROM {ROWS}", schemas)
+            if own := [e for e in written if e.kind is kind]:
+                _bind_all(own, engine, schemas)
     except TilthError:
         for item in written:
             _bind_one(item, engine, schemas)
         raise
 
 
+def _bind_all(items: Sequence[Expectation], engine: QueryEngine, schemas: Mapping[str, Schema]) -> None:
+    """Items of one kind: each is one value, and one of a row is a condition on it, as in WHERE."""
+    for item in items:
+        _answers_alike(item)
+    tests = [f"({item.expression})::BOOLEAN" for item in items]
+    found = engine.describe(f"SELECT {', '.join(tests)} FROM {ROWS}", schemas)
+    if len(found.fields) != len(items):
+        raise ProjectError(
+            "An expectation is one condition, and `COLUMNS(...)` makes several of it.",
+            hint="Write a condition for each column, each with its own ON FAIL.",
+        )
+    if items[0].kind is CheckKind.ROW:
+        engine.describe(f"SELECT 1 FROM {ROWS} WHERE {' AND '.join(tests)}", schemas)
+
+
+def _answers_alike(item: Expectation) -> None:
+    """An expectation is asked twice: how many rows fail, and which. One that may answer otherwise then is refused."""
+    words = [w for _, w in _words(item.expression)]
+    if found := next((w for w, after in pairwise(words) if w in _BY_CHANCE and after == "("), None):
+        raise ProjectError(
+            f"`{found.lower()}` answers otherwise each time it is asked, so nothing can be expected of it.",
+            hint="Sample rows by what they hold: hash(id) % 100 < 5.",
+        )
+
+
+_BY_CHANCE = frozenset(
+    [
+        "RANDOM",
+        "UUID",
+        "UUIDV4",
+        "UUIDV7",
+        "GEN_RANDOM_UUID",
+        "NEXTVAL",
+        "CURRVAL",
+        "SETVAL",
+        "SETSEED",
+        "SLEEP_MS",
+        "WRITE_LOG",
+    ]
+)
+
+
 def _bind_one(item: Expectation, engine: QueryEngine, schemas: Mapping[str, Schema]) -> None:
     try:
-        engine.describe(f"SELECT ({item.expression})::BOOLEAN FROM {ROWS}", schemas)
+        _bind_all([item], engine, schemas)
     except TilthError as error:
         known = schemas[ROWS].names
+        if isinstance(error, LanguageError) and any(w in error.message for w in _NOT_OF_A_ROW):
+            error.hint = (
+                "Ask of all rows in a subquery: v = (SELECT max(v) FROM rows), 3 IN (SELECT unnest(list))."
+            )
         if isinstance(error, UnknownNameError) and not error.hint:
             error.hint = did_you_mean("", known, "columns")
         raise error.at(item.position) if item.position else error from None
 
 
 # --- rows --------------------------------------------------------------------------------------------------
+
+
+_NOT_OF_A_ROW = ("window function", "UNNEST")
 
 
 def fails(checks: Checks, index: int) -> str:
@@ -409,17 +458,21 @@ def split_comparison(expression: str) -> tuple[str, bool]:
 
 def _top_level(expression: str) -> Iterable[tuple[int, str]]:
     """Words and signs outside brackets and quotes, upper-cased, with their places."""
-    from tilth.sql.language.tokens import tokens_of
-
     depth = 0
-    for token in tokens_of(expression):
-        text = expression[token.start : token.end + 1]
+    for start, text in _words(expression):
         if text in {"(", "[", "{"}:
             depth += 1
         elif text in {")", "]", "}"}:
             depth -= 1
         elif depth == 0:
-            yield token.start, text.upper()
+            yield start, text
+
+
+def _words(expression: str) -> Iterable[tuple[int, str]]:
+    """Words and signs, upper-cased and quoted as they are, with their places."""
+    from tilth.sql.language.tokens import tokens_of
+
+    return ((t.start, expression[t.start : t.end + 1].upper()) for t in tokens_of(expression))
 
 
 def _text(words: str) -> str:

@@ -62,6 +62,7 @@ class Collected:
     rows_quarantined: int
     schema: Schema
     notices: tuple[tuple[str, Notice], ...] = ()  # what sources guessed or left out, with the source's name
+    whole: bool = True  # all rows were read, not the new ones alone
 
 
 @dataclass(slots=True)
@@ -148,7 +149,7 @@ def _collected(run: _Run) -> Collected:
     run.progress.step(f"collect {run.spec.name}", None, "reading")
     schemas = reading.schemas_of(run.spec.query.sql, run.sources, run.datasets, run.spec.query.position)
     vetted = _vetted(run, schemas)
-    if _vanished(run, vetted):
+    if vanished := _vanished(run, vetted):
         run.low = windows.FIRST
         vetted = _vetted(run, schemas)
         run.low = windows.first(vetted.raw, cast("str", vetted.checks.event_time), run.engine)
@@ -167,7 +168,9 @@ def _collected(run: _Run) -> Collected:
     bad = held.rows if held else 0
     tables = [(name, scan.table) for name, scan in run.scans]
     said = reading.notices_of(run.sources, tables)
-    return Collected(manifest, results, held, run.rows_read, bad, manifest.schema, said)
+    return Collected(
+        manifest, results, held, run.rows_read, bad, manifest.schema, said, vanished or run.low is None
+    )
 
 
 # --- reading -----------------------------------------------------------------------------------------------

@@ -33,6 +33,9 @@ SMALL_ROWS = 32_768  # a last part below this is joined with what comes next
 GROUP_ROWS = 131_072
 LEAST_GROUP_ROWS = 65_536  # but for the last group of a file
 FEW_ROWS = 1_000_000  # up to so many, Arrow reads a query's input
+ARROWS_OWN = frozenset(
+    {"__filename", "__fragment_index", "__batch_index", "__last_in_fragment"}
+)  # in a scan of a dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +238,10 @@ def opened(files: Sequence[str], rows: int) -> Relation:
     """
     import pyarrow.dataset as ds
 
-    found: Relation = ds.dataset(list(files), format="parquet") if rows <= FEW_ROWS else list(files)
-    return found
+    if rows > FEW_ROWS:
+        return list(files)
+    found = ds.dataset(list(files), format="parquet")
+    return list(files) if ARROWS_OWN.intersection(found.schema.names) else found
 
 
 def read(manifest: Manifest, blobs: Blobs, columns: Sequence[str] | None = None) -> pa.RecordBatchReader:

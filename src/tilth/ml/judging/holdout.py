@@ -193,6 +193,14 @@ def _tuned_ids(
             yield ids
 
 
+def texts(column: Any) -> npt.NDArray[Any]:
+    """The values of a slice's column as texts; a gap is a slice of its own."""
+    import numpy as np
+
+    found = ["(missing)" if v is None else str(v) for v in column.to_pylist()]
+    return np.array(found, dtype=object).astype(str)
+
+
 # --- looks -------------------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.names import literal
+from tilth.ml.judging.holdout import texts
 from tilth.ml.learning.importance import importance
 from tilth.ml.model.metrics import evaluate_all, higher_is_better, measured
 
@@ -56,7 +57,7 @@ def metrics(
 ) -> dict[str, Any]:
     """Everything measured on the judged rows, JSON-able."""
     y, chosen, limit = judged.y, made.chosen, made.curve.threshold
-    blind = dummy(task.kind, task.classes, data.part("fit")[1], len(y), task.metric)
+    blind = dummy(task.kind, task.classes, data.y, len(y), task.metric)  # as the gate's: of all due rows
     own = evaluate_all(task.kind, y, judged.scores, limit)
     baselines = {"dummy": evaluate_all(task.kind, y, blind, limit)}
     if judged.linear is not None:
@@ -110,16 +111,16 @@ def rare(y: Array, scores: Array, threshold: float, classes: tuple[Any, ...]) ->
     }
 
 
-def dummy(kind: str, classes: int, y_fit: Array, rows: int, metric: str = "") -> Array:
+def dummy(kind: str, classes: int, known: Array, rows: int, metric: str = "") -> Array:
     """What someone says who knows only the target: the mean (median for mae and mape), or the share of each class."""
     import numpy as np
 
     if kind == "regression":
-        middle = np.median(y_fit) if metric in {"mae", "mape"} else np.mean(y_fit)
+        middle = np.median(known) if metric in {"mae", "mape"} else np.mean(known)
         return np.full(rows, float(middle))
     if kind == "binary":
-        return np.full(rows, float(np.mean(y_fit)))
-    share = np.bincount(y_fit.astype(np.int64), minlength=classes) / len(y_fit)
+        return np.full(rows, float(np.mean(known)))
+    share = np.bincount(known.astype(np.int64), minlength=classes) / len(known)
     return np.repeat(share[None, :], rows, axis=0)
 
 
@@ -129,7 +130,7 @@ def by_slice(
     """The metric for each of the most frequent values of a column (at most 20, with at least 50 rows each)."""
     import numpy as np
 
-    values = np.array([str(v) for v in column.to_pylist()])
+    values = texts(column)
     found, counts = np.unique(values, return_counts=True)
     out: list[dict[str, object]] = []
     for index in np.lexsort((found, -counts))[:SLICE_VALUES]:

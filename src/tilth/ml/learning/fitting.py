@@ -17,6 +17,7 @@ from tilth.core.metrics import DECISIONS
 from tilth.ml.learning.curves import fit_curve
 from tilth.ml.learning.made import Getter, Made, Member, Report, Tools
 from tilth.ml.learning.rows import Rows
+from tilth.ml.learning.taking import scorer_of, seen, unchanged
 from tilth.ml.model.curve import Curve, threshold
 from tilth.ml.model.metrics import higher_is_better, measured
 from tilth.ml.model.spec import TrainingSpec
@@ -108,17 +109,20 @@ def _fit(
     if with_stop:
         x, y = data.x[: data.split.stop], data.y[: data.split.stop]
     budget = Budget(deadline, spec.threads, spec.seed)
+    before = seen(x, y, x_stop, y_stop)
     try:
-        return learner().fit(task, x, y, x_stop, y_stop, budget, options, report)
+        made = learner().fit(task, x, y, x_stop, y_stop, budget, options, report)
     except (MemoryError, np.linalg.LinAlgError) as error:
         if isinstance(error, MemoryError):
             raise ResourceLimitError("The training ran out of memory.", hint=MORE_MEMORY) from error
         raise TrainingError(f"The engine met numbers it cannot solve: {error}") from error
+    unchanged(facts_of(learner).name, before, x, y, x_stop, y_stop)
+    return made
 
 
 def _member(name: str, made: Fitted, task: Task, data: Rows, spec: TrainingSpec, scorers: Getter) -> Member:
-    scorer = scorers(made.scorer).load(made.payload, task, spec.threads)
     x, y = data.part("stop")
+    scorer = scorer_of(name, made, task, scorers, spec.threads, x)
     scores = scorer.score(x)
     loss = measured("rmse" if task.kind == "regression" else "log_loss", y, scores)
     return Member(name, made, scorer, measured(task.metric, y, scores, _limit(spec)), loss)
@@ -189,7 +193,7 @@ def _refit(spec: TrainingSpec, task: Task, data: Rows, chosen: Member, tools: To
     learner = tools.learners(chosen.engine)
     given = {**_fixed(spec, facts_of(learner)), **found}
     again = _fit(learner, task, data, spec, tools.deadline, given, lambda _w, _d: None, with_stop=True)
-    scorer = tools.scorers(again.scorer).load(again.payload, task, spec.threads)
+    scorer = scorer_of(chosen.engine, again, task, tools.scorers, spec.threads, data.part("stop")[0])
     return Member(chosen.engine, again, scorer, chosen.stop_metric, chosen.stop_loss)
 
 

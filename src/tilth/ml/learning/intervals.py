@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tilth.core.errors import DataError, TargetError
 from tilth.ml.judging import split
 from tilth.ml.learning.made import Interval, Made, Spread, Tools
+from tilth.ml.learning.taking import scorer_of
 from tilth.ml.model.calibration import Conformal, fewest_rows, fit_conformal
 from tilth.ports.learning import BASELINE, Budget, Task, facts_of
 
@@ -152,8 +153,9 @@ def _of_others(
             task, np.ascontiguousarray(x[~mine]), y[~mine], np.ascontiguousarray(x[mine]), y[mine],
             Budget(tools.deadline, tools.threads, tools.seed), {**made.options, **options}, lambda _w, _d: None,
         )  # fmt: skip
-        scorer = tools.scorers(fitted.scorer).load(fitted.payload, task, tools.threads)
-        size[mine] = np.abs(y[mine] - made.curve.apply(scorer.score(np.ascontiguousarray(x[mine]))))
+        others = np.ascontiguousarray(x[mine])
+        scorer = scorer_of(made.chosen.engine, fitted, task, tools.scorers, tools.threads, others)
+        size[mine] = np.abs(y[mine] - made.curve.apply(scorer.score(others)))
     return np.ascontiguousarray(x), size
 
 
@@ -190,4 +192,4 @@ def _spread(
     x = np.ascontiguousarray(x)
     budget = Budget(tools.deadline, tools.threads, tools.seed)
     fitted = tools.learners(learner)().fit(task, x, size, x, size, budget, options, lambda _w, _d: None)
-    return Spread(fitted, tools.scorers(fitted.scorer).load(fitted.payload, task, tools.threads))
+    return Spread(fitted, scorer_of(learner, fitted, task, tools.scorers, tools.threads, x))

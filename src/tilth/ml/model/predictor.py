@@ -13,7 +13,7 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tilth.core.errors import TamperError
+from tilth.core.errors import TamperError, TilthError
 from tilth.ml.model.answerer import named
 from tilth.ml.model.curve import Curve
 from tilth.ml.model.encode import Encoder
@@ -143,7 +143,19 @@ class Predictor:
         if len(x) == 0:
             classes = len(self.signature.classes)
             return np.empty((0, classes) if self.signature.kind == "multiclass" else 0)
-        return self._curve.apply(self._scorer.score(x))
+        try:
+            return self._curve.apply(self._scorer.score(x))
+        except Exception as error:
+            raise self._told(error) from error
+
+    def _told(self, error: Exception) -> Exception:
+        """What a scorer raised, which may be a stranger's, as an error of ours."""
+        if isinstance(error, TilthError | MemoryError):
+            return error
+        return TamperError(
+            f"Version {self.version} of model `{self.signature.model}` does not answer: {type(error).__name__}: {error}.",
+            hint="Look whether the package of its format is the one that it was made with, or train the model again.",
+        )
 
     def matrix(self, table: Table) -> Array:
         """The prepared rows; InputError for a missing or wrongly typed column."""
@@ -271,7 +283,11 @@ class Predictor:
 
     def score_row(self, row: Any) -> Answer:
         """The calibrated score of a row: one number, or one a class; a value may have half its interval's width beside it."""
-        return self._answer(self._encoder.pack(row))
+        packed = self._encoder.pack(row)
+        try:
+            return self._answer(packed)
+        except Exception as error:
+            raise self._told(error) from error
 
     def logged(self, answer: Answer) -> bytes:
         """The calibrated score as JSON: one number, or a list with one for each class."""

@@ -62,7 +62,7 @@ def refresh(
             _mend(change, declared.name, mended)
         one = Refresh(
             declared.name, resource.recipe, refreshes.PUBLISHED, act.now(), tokens, found.manifest.id,
-            found.rows_read, found.rows_quarantined,
+            found.rows_read, found.rows_quarantined, whole=found.whole,
         )  # fmt: skip
         number = _add(change, one, found.results)
         told = [of_source(name, notice) for name, notice in found.notices]

@@ -268,7 +268,9 @@ def _answers(
 
 def _judged(rule: Rule, spec: TrainingSpec, fresh: _Version, case: _Case, uses: int) -> GateResult:
     signature, truth = fresh.model.signature, case.truth
-    slices = {c: _labels(case.rows.table.column(c)) for c in spec.slices if c in case.rows.table.schema.names}
+    slices = {
+        c: holdout.texts(case.rows.table.column(c)) for c in spec.slices if c in case.rows.table.schema.names
+    }
     kind = "multiclass" if case.fresh.ndim > 1 else signature.kind
     blocks = _blocks(case.rows, fresh.tuned.by == split.BY_FOLDS)
     asked = Holdout(kind, truth, blocks, uses, fresh.tuned.by == split.BY_FOLDS, slices)
@@ -296,15 +298,6 @@ def _blocks(rows: Rows, folds: bool) -> npt.NDArray[np.int64] | None:
     if folds and rows.when is not None and len(np.unique(found)) < split.FOLDS:
         return np.argsort(np.argsort(rows.when, kind="stable")) * (2 * split.FOLDS) // len(rows.when)
     return found
-
-
-def _labels(column: Any) -> npt.NDArray[Any]:
-    """The values of a slice's column as texts; a gap is a slice of its own."""
-    import numpy as np
-
-    return np.array(["(missing)" if v is None else str(v) for v in column.to_pylist()], dtype=object).astype(
-        str
-    )
 
 
 def _by_hand(

@@ -15,7 +15,7 @@ from tilth.core.errors import UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
-from tilth.core.time import naive, parse_instant
+from tilth.core.time import naive
 from tilth.ml.data.snapshots import file_rows, plain_schema
 from tilth.plan.snapshot import Pointer
 from tilth.ports.arrow import schema_of
@@ -31,6 +31,7 @@ from tilth.runtime.record import (
     tables,
     versions,
 )
+from tilth.runtime.record.rows import instant
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
@@ -167,9 +168,7 @@ def _moment(value: Any) -> datetime | None:
         return None
     if isinstance(value, datetime):
         return naive(value)
-    return (
-        naive(parse_instant(str(value))) if str(value).endswith("Z") else datetime.fromisoformat(str(value))
-    )
+    return naive(instant({"time": value}, "time"))
 
 
 # --- what environments point at ----------------------------------------------------------------------------

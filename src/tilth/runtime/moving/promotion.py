@@ -26,7 +26,7 @@ def promote(
             f"`{source}` cannot be promoted to itself.", hint="Write PROMOTE ENVIRONMENT dev TO prod."
         )
     with state.change(by, show_instant(at)) as change:
-        pointers = environments.pointers_now(change, environments.require(change, source))
+        pointers = environments.checked(change, environments.require(change, source))[1]
         expected = environments.current_number(change, target)
         if target == serving:
             _may_serve(change, target, pointers)
@@ -48,8 +48,13 @@ def _check_won(change: Change, target: str, model: Pointer, champion: str | None
     assert isinstance(declared, CreateModel)
     gates = evidence.gates_of(change, model.name)
     own = next((g for g in gates if g.candidate == version), None)
-    if own is None or declared.promote.rule is PromoteRule.MANUAL:
+    if declared.promote.rule is PromoteRule.MANUAL:
         return
+    if own is None:
+        raise GateRefusedError(
+            f"Version {version} of `{model.name}` was never judged by a gate.",
+            hint=f"RETRAIN MODEL {model.name} in the environment that you promote, and promote it if it wins.",
+        )
     if own.outcome != evidence.PASS:
         raise GateRefusedError(
             f"Version {version} of `{model.name}` did not pass its gate ({own.outcome}): {own.reason}",

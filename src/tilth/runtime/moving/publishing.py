@@ -11,7 +11,7 @@ from tilth.core.principals import Principal
 from tilth.core.time import Instant, show_instant
 from tilth.plan.snapshot import Pointer
 from tilth.runtime.moving.deploying import Occasion, deploy
-from tilth.runtime.record import environments
+from tilth.runtime.record import audit, environments
 from tilth.runtime.record.rows import Change, State
 
 SHOWN = 20  # generations that are named to somebody who asked for one that is not there
@@ -65,7 +65,7 @@ def rollback(state: State, environment: str, generation: int | None, by: Princip
     with state.change(by, show_instant(at)) as change:
         current = environments.current_number(change, environments.require(change, environment))
         goal = generation if generation is not None else _parent(change, environment, current)
-        pointers = environments.pointers_at(change, environment, goal)
+        pointers = _recorded(change, environment, goal)
         if goal == current or not pointers:
             have = [str(g.number) for g in environments.generations(change, environment, SHOWN)]
             what = f"no generation {goal}" if generation is not None else "no earlier generation"
@@ -75,6 +75,19 @@ def rollback(state: State, environment: str, generation: int | None, by: Princip
             )
         move = Move(environment, current, f"rolled back to generation {goal}", at, "rollback")
         return insert(change, move, pointers)
+
+
+def _recorded(change: Change, environment: str, number: int) -> tuple[Pointer, ...]:
+    """What an earlier generation points at; StateChangedError when that is not what the audit chain recorded of it."""
+    pointers = environments.published(change, environment, number)
+    if pointers and audit.digest_of_generation(change, environment, number) != environments.digest_of(
+        pointers
+    ):
+        raise StateChangedError(
+            f"Generation {number} of `{environment}` is not the one that the audit chain recorded: the state file was edited.",
+            hint=f"Go back to another one: ROLLBACK ENVIRONMENT {environment} TO <number>, or: tilth restore FILE",
+        )
+    return pointers
 
 
 def _parent(change: Change, environment: str, number: int) -> int:

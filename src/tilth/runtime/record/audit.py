@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilth.runtime.record.rows import Reader, decoded, text
+from tilth.runtime.record.rows import Reader, decoded_object, foreign, text
+
+_DETAIL = "a detail of the audit chain"
 
 
 def published(reader: Reader, environment: str) -> tuple[int | None, str | None]:
@@ -13,12 +15,20 @@ def published(reader: Reader, environment: str) -> tuple[int | None, str | None]
     return said.get("generation"), said.get("digest")
 
 
+def digest_of_generation(reader: Reader, environment: str, number: int) -> str | None:
+    """The digest that a generation was published with; None when it never was."""
+    found = reader.read("audit_of_number", subject=environment, generation=number)
+    return None if not found else decoded_object(text(found[0], "detail"), _DETAIL).get("digest")
+
+
 def checked(reader: Reader, digest: str) -> int:
     """The number of the check that a bundle was tried by last; 0 when it never was."""
-    return int(_detail(reader, "audit_of_check", digest).get("checker", 0))
+    said = _detail(reader, "audit_of_check", digest).get("checker", 0)
+    if not isinstance(said, int):
+        raise foreign("The audit chain does not say by which check a bundle was tried.")
+    return said
 
 
 def _detail(reader: Reader, query: str, subject: str) -> dict[str, Any]:
     found = reader.read(query, subject=subject)
-    said: dict[str, Any] = decoded(text(found[0], "detail")) if found else {}
-    return said
+    return decoded_object(text(found[0], "detail"), _DETAIL) if found else {}

@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 from tilth.core.time import Instant, show_instant
 from tilth.ml.watching.rollout import Progress, Stage
-from tilth.runtime.record.rows import Change, Reader, Row, decoded, instant, text, whole, whole_or_none
+from tilth.runtime.record.rows import (
+    Change,
+    Reader,
+    Row,
+    decoded_object,
+    foreign,
+    instant,
+    text,
+    whole,
+    whole_or_none,
+)
 
 SUPERSEDED = "superseded"
 UNDER_WAY = (Stage.SHADOW.value, Stage.CANARY.value)
@@ -47,7 +57,13 @@ class Revision:
     @property
     def progress(self) -> Progress:
         """How far its rollout is, by what was written down."""
-        return Progress(Stage(self.stage), **decoded(self.counts))
+        counts = decoded_object(self.counts, f"the counts of endpoint `{self.endpoint}`")
+        try:
+            return Progress(Stage(self.stage), **counts)
+        except (TypeError, ValueError) as error:
+            raise foreign(
+                f"The rollout of endpoint `{self.endpoint}` is at no stage that there is."
+            ) from error
 
 
 def get(reader: Reader, environment: str, endpoint: str, revision: int) -> Revision | None:

@@ -83,16 +83,19 @@ def pointers_of(state: State, environment: str) -> tuple[int, tuple[Pointer, ...
 def checked(reader: Reader, environment: str) -> tuple[int, tuple[Pointer, ...]]:
     """`pointers_of` of a moment that is at hand. The pointers are found to be those that were published."""
     number = current_number(reader, environment)
-    if not number:
-        return 0, ()
+    return number, published(reader, environment, number) if number else ()
+
+
+def published(reader: Reader, environment: str, number: int) -> tuple[Pointer, ...]:
+    """What a generation points at, found to be what its digest is over; nothing for one that is not there."""
     pointers = pointers_at(reader, environment, number)
     known = generation(reader, environment, number)
-    if known is None or known.digest != digest_of(pointers):
+    if (known is None) != (not pointers) or (known is not None and known.digest != digest_of(pointers)):
         raise StateChangedError(
             f"Generation {number} of `{environment}` is not what was published: the state file was edited.",
             hint=f"Run ROLLBACK ENVIRONMENT {environment}, or restore .tilth/state.db from a backup.",
         )
-    return number, pointers
+    return pointers
 
 
 def pointers_at(reader: Reader, environment: str, number: int) -> tuple[Pointer, ...]:

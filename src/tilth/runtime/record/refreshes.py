@@ -26,6 +26,7 @@ class Refresh:
     rows_read: int = 0
     rows_quarantined: int = 0
     reason: str | None = None
+    whole: bool = False  # it read all that the sources hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def add(change: Change, one: Refresh, results: Iterable[CheckResult]) -> int:
     number = change.insert(
         "add_refresh", dataset=one.dataset, recipe=one.recipe, snapshot=one.snapshot, rows_read=one.rows_read,
         rows_quarantined=one.rows_quarantined, tokens=json.dumps(dict(one.tokens)), status=one.status,
-        reason=one.reason, at=at,
+        reason=one.reason, at=at, whole=int(one.whole),
     )  # fmt: skip
     for r in results:
         change.write(
@@ -87,9 +88,9 @@ def last_attempts(reader: Reader) -> Mapping[str, Attempt]:
 
 
 def last_checks(reader: Reader) -> Mapping[str, Checks]:
-    """By dataset, the checks of its last refresh."""
+    """By recipe, the checks of its last refresh."""
     return {
-        text(r, "dataset"): Checks(whole(r, "checks"), whole(r, "failed")) for r in reader.read("last_checks")
+        text(r, "recipe"): Checks(whole(r, "checks"), whole(r, "failed")) for r in reader.read("last_checks")
     }
 
 
@@ -99,8 +100,8 @@ def quarantine(reader: Reader) -> tuple[Quarantined, ...]:
 
 
 def rows_held(reader: Reader) -> Mapping[str, int]:
-    """By dataset, how many rows are held back."""
-    return {text(r, "dataset"): whole(r, "rows") for r in reader.read("quarantined")}
+    """By recipe, how many rows were held back since its sources were read whole."""
+    return {text(r, "recipe"): whole(r, "rows") for r in reader.read("quarantined")}
 
 
 def hold(change: Change, one: Quarantined) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 from tilth.core.errors import UnknownNameError
@@ -12,7 +13,17 @@ from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.core.time import Instant, show_instant
 from tilth.ports.snapshots import Manifest, Part
-from tilth.runtime.record.rows import Change, Reader, Row, decoded, instant, text, text_or_none, whole
+from tilth.runtime.record.rows import (
+    Change,
+    Reader,
+    Row,
+    decoded_object,
+    foreign,
+    instant,
+    text,
+    text_or_none,
+    whole,
+)
 
 MOST = 1024  # manifests that are kept decoded
 
@@ -39,10 +50,15 @@ class Snapshot:
 @lru_cache(MOST)
 def _manifest(dataset: str, recipe: str, watermark: str | None, text: str) -> Manifest:
     """A manifest is a value, and its text is read again and again: it is decoded once."""
-    kept = decoded(text)
-    parent = None if kept.get("parent") is None else str(kept["parent"])
-    parts = tuple(Part(**part) for part in kept["parts"])
-    return Manifest(dataset, recipe, Schema.from_plain(kept["schema"]), parts, watermark, parent)
+    kept = decoded_object(text, f"a manifest of dataset `{dataset}`")
+    try:
+        if watermark is not None:
+            datetime.fromisoformat(watermark)
+        parent = None if kept.get("parent") is None else str(kept["parent"])
+        parts = tuple(Part(**part) for part in kept["parts"])
+        return Manifest(dataset, recipe, Schema.from_plain(kept["schema"]), parts, watermark, parent)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise foreign(f"What is kept of a snapshot of dataset `{dataset}` is no manifest.") from error
 
 
 def get(reader: Reader, snapshot: str) -> Snapshot | None:

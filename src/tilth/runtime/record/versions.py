@@ -13,7 +13,7 @@ from tilth.runtime.record.rows import (
     Change,
     Reader,
     Row,
-    decoded,
+    decoded_object,
     instant,
     instant_or_none,
     real_or_none,
@@ -57,8 +57,7 @@ class Version:
     @property
     def facts(self) -> Mapping[str, Any]:
         """What training says of it: metrics on its own judging rows, how its rows were dealt, what looks like a leak."""
-        found: dict[str, Any] = decoded(self.kept)
-        return found
+        return decoded_object(self.kept, f"what training says of `{self.model}@{self.version}`")
 
     @property
     def dealt(self) -> Dealt:

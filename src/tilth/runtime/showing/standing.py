@@ -102,7 +102,7 @@ def _datasets(reader: Reader, environment: str, pointers: Sequence[Pointer]) -> 
     out = []
     for p in pointers:
         snapshot, attempt = current.get(p.name), last.get(p.recipe)
-        checked = checks.get(p.name, Checks())
+        checked = checks.get(p.recipe, Checks())
         out.append(
             {
                 "name": p.name,
@@ -114,7 +114,7 @@ def _datasets(reader: Reader, environment: str, pointers: Sequence[Pointer]) -> 
                 "reason": None if attempt is None else attempt.reason,
                 "checks": checked.count,
                 "checks_failed": checked.failed,
-                "quarantined": held.get(p.name, 0),
+                "quarantined": held.get(p.recipe, 0),
                 "notices": notices.lines(told.get((notices.DATASET, p.name), ())),
             }
         )

@@ -18,7 +18,7 @@ from tilth.ml.data.identity import ID_BYTES
 from tilth.plan.snapshot import Pointer
 from tilth.ports.progress import Progress, Silent
 from tilth.runtime.loading import verified
-from tilth.runtime.record import audit, environments, refreshes, snapshots, versions
+from tilth.runtime.record import audit, endpoints, environments, refreshes, snapshots, versions
 from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
@@ -73,6 +73,7 @@ def check(work: Workspace, progress: Progress | None = None, *, quick: bool = Fa
     behind = _try(work.state.verify_head, found, 0)
     pointers = _try(lambda: _pointers(work, found), found, 0)
     items = _try(partial(content, work), found, NOTHING)
+    _try(partial(_named_by_content, work, found), found, None)
     sizes = dict(work.blobs.digests()) if quick else {}
     total, done = sum(i.bytes for i in items) or 1, 0
     for item in items:
@@ -173,16 +174,30 @@ def _pointers(work: Workspace, found: list[TilthError]) -> int:
                 f"`{name}` points at {p.kind.value} {p.name} {p.target}, which is not recorded.", hint=RESTORE
             )
             for p in pointers
-            if p.target is not None and not _exists(work, p.kind, p.name, p.target)
+            if p.target is not None and not _exists(work, name, p.kind, p.name, p.target)
         ]
     return count
 
 
-def _exists(work: Workspace, kind: Kind, name: str, target: str) -> bool:
+def _named_by_content(work: Workspace, found: list[TilthError]) -> None:
+    """Each snapshot's id is that of what its manifest says."""
+    found += [
+        StateChangedError(
+            f"Snapshot {kept.id[:12]} of dataset {kept.dataset} is not what was published: the state file was edited.",
+            hint=RESTORE,
+        )
+        for kept in snapshots.all_of(work.state)
+        if kept.manifest.id != kept.id or kept.manifest.rows != kept.rows
+    ]
+
+
+def _exists(work: Workspace, environment: str, kind: Kind, name: str, target: str) -> bool:
     if kind is Kind.DATASET:
         return snapshots.get(work.state, target) is not None
     if kind is Kind.MODEL:
         return versions.get(work.state, name, int(target)) is not None
+    if kind is Kind.ENDPOINT:
+        return endpoints.get(work.state, environment, name, int(target)) is not None
     return True
 
 

@@ -151,5 +151,7 @@ def _likely(cell: Cell, where: Predicate) -> str | None:
     if cell.dated and where.op[0] == ">":
         return f"{name} >= {edge}"  # an index answers it
     # Of texts with a four-digit year, what sorts below an early edge is early, however it goes on.
-    other = f"substr({name}, 5, 1) <> '-'" if where.op[0] == ">" else f"{name} NOT GLOB {_DATED}"
+    # Above a late edge they are late only where the day has its two digits: `2024-01-5 10:00` sorts above `2024-01-12`.
+    late = f"{name} NOT GLOB {_DATED} OR substr({name}, 10, 1) NOT GLOB '[0-9]'"
+    other = f"substr({name}, 5, 1) <> '-'" if where.op[0] == ">" else late
     return f"({name} {where.op[0]}= {edge} OR {other})"

@@ -100,8 +100,8 @@ FROM newest n JOIN refreshes r ON r.id = n.published JOIN refreshes e ON e.id = 
 DELETE FROM snapshots WHERE id = :id;
 
 -- name: add_refresh
-INSERT INTO refreshes (dataset, recipe, snapshot, rows_read, rows_quarantined, tokens, status, reason, at)
-VALUES (:dataset, :recipe, :snapshot, :rows_read, :rows_quarantined, :tokens, :status, :reason, :at)
+INSERT INTO refreshes (dataset, recipe, snapshot, rows_read, rows_quarantined, tokens, status, reason, at, whole)
+VALUES (:dataset, :recipe, :snapshot, :rows_read, :rows_quarantined, :tokens, :status, :reason, :at, :whole)
 RETURNING id;
 
 -- name: last_attempts
@@ -131,12 +131,22 @@ WITH RECURSIVE made (recipe) AS (
     SELECT min(recipe) FROM refreshes
     UNION ALL SELECT (SELECT min(recipe) FROM refreshes WHERE recipe > made.recipe) FROM made WHERE made.recipe IS NOT NULL
 )
-SELECT c.dataset, sum(1 - c.passed) AS failed, count(*) AS checks
+SELECT made.recipe, sum(1 - c.passed) AS failed, count(*) AS checks
 FROM made JOIN check_results c ON c.refresh = (SELECT max(id) FROM refreshes l WHERE l.recipe = made.recipe)
-GROUP BY c.dataset;
+GROUP BY made.recipe;
 
 -- name: quarantined
-SELECT dataset, sum(rows) AS rows FROM quarantine GROUP BY dataset;
+-- What a refresh that read all held back, and the files of those since that read newer rows alone.
+WITH RECURSIVE made (recipe) AS (
+    SELECT min(recipe) FROM refreshes
+    UNION ALL SELECT (SELECT min(recipe) FROM refreshes WHERE recipe > made.recipe) FROM made WHERE made.recipe IS NOT NULL
+)
+SELECT made.recipe, w.rows_quarantined + coalesce((
+    SELECT sum(q.rows) FROM quarantine q JOIN refreshes r ON r.id = q.refresh
+    WHERE r.recipe = made.recipe AND q.refresh > w.id), 0) AS rows
+FROM made JOIN refreshes w ON w.id = coalesce((
+    SELECT max(id) FROM refreshes l WHERE l.recipe = made.recipe AND l.status = 'published' AND l.whole = 1), (
+    SELECT min(id) FROM refreshes l WHERE l.recipe = made.recipe AND l.status = 'published'));
 
 -- name: add_quarantine
 INSERT INTO quarantine (refresh, dataset, blob, rows, bytes, at) VALUES (:refresh, :dataset, :blob, :rows, :bytes, :at);
@@ -366,6 +376,12 @@ SELECT * FROM audit ORDER BY sequence;
 
 -- name: audit_of_generation
 SELECT detail FROM audit WHERE subject = :subject AND verb IN ('publish', 'promote', 'rollback') ORDER BY sequence DESC LIMIT 1;
+
+-- name: audit_of_number
+SELECT detail FROM audit
+WHERE subject = :subject AND verb IN ('publish', 'promote', 'rollback') AND detail LIKE '%"generation":' || :generation || '%'
+  AND json_valid(detail) AND json_extract(detail, '$.generation') = :generation
+ORDER BY sequence DESC LIMIT 1;
 
 -- name: audit_hash
 SELECT hash FROM audit WHERE sequence = :sequence;
