@@ -76,8 +76,8 @@ def test_a_version_is_taken_by_hand_and_served(status: str, because: str | None)
     assert made.reason == "m: version 2 taken by hand" + (f": {because}" if because else "")
     assert made.actor == "person:test"
     columns, found = work.state.table("audit")
-    (row,) = [r for r in (dict(zip(columns, one, strict=True)) for one in found) if r["action"] == "approve"]
-    assert f'"because":"{because or ""}"' in str(row["detail"]).replace(" ", "")
+    (row,) = [r for r in (dict(zip(columns, one, strict=True)) for one in found) if r["verb"] == "approve"]
+    assert f'"because":"{because or ""}"' in str(row["detail"])
     assert "as the test says" in str(row["detail"])
 
 
