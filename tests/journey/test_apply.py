@@ -18,7 +18,7 @@ from tilth.kinds import KINDS
 from tilth.plan.actions import TrainModel
 from tilth.runtime.act import Act
 from tilth.runtime.applying import executor
-from tilth.runtime.applying.executor import HANDLERS
+from tilth.runtime.applying.handlers import HANDLERS
 
 
 def statuses(done: Any) -> dict[str, str]:

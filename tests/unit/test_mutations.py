@@ -26,7 +26,7 @@ PARTS = {
     "drift": ("ml/data/drift.py", "ml/watching/monitoring.py"),
     "rollout": ("ml/watching/rollout.py", "runtime/serving/rollouts.py"),
     "gc": ("runtime/applying/garbage.py",),
-    "executor": ("runtime/applying/executor.py", "runtime/moving/"),
+    "executor": ("runtime/applying/executor.py", "runtime/applying/handlers.py", "runtime/moving/"),
 }
 
 

@@ -22,19 +22,8 @@ from tilth.plan.snapshot import Pointer
 from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
 from tilth.runtime.act import Act
-from tilth.runtime.applying.executor import (
-    DONE,
-    FAILED,
-    HELD,
-    REFUSED,
-    Applied,
-    _champion,
-    _datasets,
-    _has_won,
-    _Run,
-    _waits,
-    apply,
-)
+from tilth.runtime.applying.executor import Applied, _waits, apply
+from tilth.runtime.applying.handlers import DONE, FAILED, HELD, REFUSED, Run, _champion, _has_won, datasets
 from tilth.runtime.record import environments, snapshots, versions
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
@@ -284,10 +273,10 @@ def test_a_source_that_is_gone_is_an_error_of_the_apply(work: Workspace) -> None
     assert environments.current_number(work.state, "prod") == 0
 
 
-def run(work: Any, *pointers: Pointer, environment: str = "prod", wanted: Graph = ALL) -> _Run:
+def run(work: Any, *pointers: Pointer, environment: str = "prod", wanted: Graph = ALL) -> Run:
     nothing: Any = None
     known = {(p.kind, p.name): p for p in pointers}
-    return _Run(Act(work, environment, BY), wanted, {}, known, gates=environment == "prod", jobs=nothing)
+    return Run(Act(work, environment, BY), wanted, {}, known, gates=environment == "prod", jobs=nothing)
 
 
 def at(kind: Kind, name: str, target: str | None = None, recipe: str = "") -> Pointer:
@@ -382,5 +371,5 @@ def test_rows_are_those_that_are_pointed_at_by_now() -> None:
         change.audit("record", "test", {})
     one = run(work, at(Kind.DATASET, "d", manifest(2).id))
     one.made["d"] = manifest(1)
-    assert _datasets(one)["d"].id == manifest(2).id
-    assert _datasets(run(work, at(Kind.DATASET, "d"))) == {}
+    assert datasets(one)["d"].id == manifest(2).id
+    assert datasets(run(work, at(Kind.DATASET, "d"))) == {}

@@ -15,7 +15,7 @@ from tilth.plan.actions import CollectDataset, Plan, TrainModel
 from tilth.plan.explain import facts, words
 from tilth.plan.snapshot import Pointer
 from tilth.resources.graph import Graph
-from tilth.runtime.applying import changes, executor, notices
+from tilth.runtime.applying import changes, executor, handlers, notices
 from tilth.runtime.applying.executor import Applied
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.drills.drill import drill as rehearse
@@ -211,10 +211,10 @@ def _applied(done: Applied) -> Result:
 def applied_words(done: Applied) -> str:
     """A finished apply for people: one line an action, then where the environment stands."""
     sign = {
-        executor.DONE: "ok",
-        executor.REFUSED: "refused",
-        executor.HELD: "held",
-        executor.FAILED: "failed",
+        handlers.DONE: "ok",
+        handlers.REFUSED: "refused",
+        handlers.HELD: "held",
+        handlers.FAILED: "failed",
     }
     rows = []
     for d in done.did:

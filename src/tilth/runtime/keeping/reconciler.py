@@ -23,7 +23,8 @@ from tilth.ports.progress import Progress, Silent
 from tilth.resources.graph import Graph
 from tilth.runtime.act import Act
 from tilth.runtime.applying import changes, executor, garbage
-from tilth.runtime.applying.executor import DONE, Applied, Did
+from tilth.runtime.applying.executor import Applied, Did
+from tilth.runtime.applying.handlers import DONE
 from tilth.runtime.keeping.backoff import Backoff
 from tilth.runtime.keeping.scrubbing import Scrubber
 from tilth.runtime.record import environments, nodes, runs
