@@ -11,7 +11,7 @@ from tilth.plan.actions import DeployEndpoint
 from tilth.plan.snapshot import Pointer
 from tilth.resources.facts import Facts
 from tilth.runtime.act import Act
-from tilth.runtime.applying.executor import DONE, HELD, _deploy, _Run
+from tilth.runtime.applying.handlers import DONE, HELD, Run, _deploy
 from tilth.sql.language.statements import Kind
 
 GRAPH = compiled(
@@ -32,7 +32,7 @@ def test_an_endpoint_waits_until_its_model_has_a_version(
     version_of: str | None, status: str, target: str | None
 ) -> None:
     nothing: Any = None
-    run = _Run(Act(nothing, "prod", person("test")), GRAPH, {}, {}, gates=True, jobs=nothing)
+    run = Run(Act(nothing, "prod", person("test")), GRAPH, {}, {}, gates=True, jobs=nothing)
     if version_of is not None:
         run.pointers[Kind.MODEL, version_of] = Pointer(Kind.MODEL, version_of, "2:m", "3", "")
     action = DeployEndpoint("api", GRAPH.get("api").recipe, "m", "new")
