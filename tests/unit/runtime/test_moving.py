@@ -67,6 +67,9 @@ def test_a_plan_against_an_older_generation_publishes_nothing(state: SqliteState
 def test_promotion_and_rollback_move_every_pointer_at_once(state: SqliteState) -> None:
     publish(state, Move("prod", 0, "first", AT), pointers(1), BY)
     publish(state, Move("dev", 0, "try", AT), pointers(2), BY)
+    with pytest.raises(GateRefusedError, match="Version 2 of `late` was never judged by a gate"):
+        promote(state, "dev", "prod", BY, AT)
+    judged(state, 2, 1, "pass", lower=0.01)
     assert promote(state, "dev", "prod", BY, AT) == 2
     assert pointers_of(state, "prod")[1] == pointers(2)
     assert rollback(state, "prod", None, BY, AT) == 3
@@ -211,7 +214,7 @@ def test_the_rule_that_counts_at_a_promotion_is_the_one_declared_now(
 def test_any_sequence_of_moves_keeps_the_chain_and_the_digests(moves: list[str]) -> None:
     state = memory()
     publish(state, Move("prod", 0, "first", AT), pointers(0), BY)
-    publish(state, Move("dev", 0, "try", AT), pointers(1), BY)
+    publish(state, Move("dev", 0, "try", AT), pointers(1, "manual"), BY)
     for n, move in enumerate(moves):
         at = AT + timedelta(hours=n)
         if move == "publish":
