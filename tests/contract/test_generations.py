@@ -66,7 +66,7 @@ def test_an_edited_state_file_is_refused(state: SqliteState, path: str, edit: st
 
 def test_readers_see_whole_generations_while_writers_swap(state: SqliteState, path: str) -> None:
     publish(state, Move("prod", 0, "first", AT), pointers(1), BY)
-    publish(state, Move("dev", 0, "try", AT), pointers(2), BY)
+    publish(state, Move("dev", 0, "try", AT), pointers(2, "manual"), BY)
     seen: set[tuple[Pointer, ...]] = set()
     done = threading.Event()
 
@@ -84,5 +84,5 @@ def test_readers_see_whole_generations_while_writers_swap(state: SqliteState, pa
     done.set()
     reader.join(10)
     assert seen
-    assert seen <= {pointers(1), pointers(2)}
+    assert seen <= {pointers(1), pointers(2, "manual")}
     assert state.verify_audit() == 22
