@@ -24,6 +24,7 @@ WORDS = {
     "Drill": "DRILL",
     "Drop": "DROP",
     "ExplainPredict": "EXPLAIN PREDICT",
+    "Describe": "DESCRIBE",
     "LookAt": "LOOK AT",
     "PlanStatement": "PLAN",
     "PromoteEnvironment": "PROMOTE ENVIRONMENT",
@@ -32,6 +33,8 @@ WORDS = {
     "RetrainModel": "RETRAIN",
     "RollbackEnvironment": "ROLLBACK ENVIRONMENT",
     "Select": "SELECT",
+    "Show": "SHOW",
+    "Summarize": "SUMMARIZE",
 } | {row.statement.__name__: f"CREATE {row.kind.keyword}" for row in KINDS}
 ASKED = [*STATEMENTS, *(row.statement for row in KINDS)]
 

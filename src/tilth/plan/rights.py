@@ -13,6 +13,7 @@ from tilth.core.errors import RightError
 from tilth.core.principals import Principal, Role
 from tilth.sql.language.statements import (
     ApplyStatement,
+    Describe,
     Drill,
     Drop,
     ExplainPredict,
@@ -24,6 +25,8 @@ from tilth.sql.language.statements import (
     RetrainModel,
     RollbackEnvironment,
     Select,
+    Show,
+    Summarize,
 )
 
 
@@ -40,6 +43,9 @@ STATEMENTS: Mapping[type, Right] = {
     Select: Right.READ,
     PlanStatement: Right.READ,
     LookAt: Right.READ,
+    Describe: Right.READ,
+    Show: Right.READ,
+    Summarize: Right.READ,
     ExplainPredict: Right.PREDICT,
     Drop: Right.DECLARE,
     ApplyStatement: Right.DECLARE,

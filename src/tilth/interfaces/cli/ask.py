@@ -16,10 +16,12 @@ from tilth.core.schema import DataType
 from tilth.core.time import parse_duration
 from tilth.interfaces.cli import ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, version_number
+from tilth.sql.language.statements import Describe
 
 if TYPE_CHECKING:
     from tilth.runtime.asking.prompt import Result
     from tilth.runtime.asking.session import Session
+    from tilth.sql.language.statements import Statement
 
 PROMPT, MORE = "tilth> ", "  ...> "
 
@@ -105,18 +107,23 @@ def _answer(session: Session, line: show.Line, text: str, form: str, limit: int)
     for one in parse(text) or (parse_one(text),):
         try:
             done = session.perform(one)
-            _print(done, line, form, limit)
+            _print(done, line, form, limit, one)
         finally:
             line.close()
         refused = refused or done.refused
     return refused
 
 
-def _print(done: Result, line: show.Line, form: str, limit: int) -> None:
+def _print(done: Result, line: show.Line, form: str, limit: int, statement: Statement) -> None:
     if done.reader is None:
         show.facts(done.facts, done.text, form == "json")
         return
     line.close()
+    if isinstance(statement, Describe) and form == "table":
+        from tilth.interfaces.cli import describe
+
+        click.echo(show.clean(describe.words(done.facts)))
+        return
     if done.text:
         click.echo(show.clean(done.text), err=form != "table")
     show.rows(done.reader, form, limit)

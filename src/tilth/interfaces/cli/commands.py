@@ -39,6 +39,7 @@ LATER = {
     "status": "tilth.interfaces.cli.look",
     "diff": "tilth.interfaces.cli.look",
     "watch": "tilth.interfaces.cli.look",
+    "describe": "tilth.interfaces.cli.describe",
     "verify": "tilth.interfaces.cli.keep",
     "backup": "tilth.interfaces.cli.keep",
     "restore": "tilth.interfaces.cli.keep",

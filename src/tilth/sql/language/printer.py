@@ -13,6 +13,7 @@ from tilth.core.names import literal
 from tilth.sql.language.statements import (
     ApplyStatement,
     CheckKind,
+    Describe,
     Drill,
     Drop,
     Expectation,
@@ -26,6 +27,10 @@ from tilth.sql.language.statements import (
     RollbackEnvironment,
     Select,
     Statement,
+    Summarize,
+)
+from tilth.sql.language.statements import (
+    Show as ShowStatement,
 )
 from tilth.sql.language.writing import column, columns, name, options, span
 
@@ -79,6 +84,18 @@ def _look(s: LookAt) -> str:
     return f"LOOK AT {s.kind.upper()} {name(s.name)}"
 
 
+def _describe(s: Describe) -> str:
+    return f"DESCRIBE {'' if s.kind is None else s.kind.keyword + ' '}{name(s.name)}"
+
+
+def _list(s: ShowStatement) -> str:
+    return f"SHOW {s.what.upper()}" + ("" if s.like is None else f" LIKE {literal(s.like)}")
+
+
+def _summarize(s: Summarize) -> str:
+    return f"SUMMARIZE {name(s.name)}"
+
+
 def _explain(s: ExplainPredict) -> str:
     return f"EXPLAIN PREDICT {name(s.model)} ({options(s.inputs)})"
 
@@ -102,6 +119,9 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     PromoteEnvironment: _promote_environment,
     PromoteModel: _promote_model,
     LookAt: _look,
+    Describe: _describe,
+    ShowStatement: _list,
+    Summarize: _summarize,
     RollbackEnvironment: _rollback,
     RefreshDataset: _refresh_dataset,
     RetrainModel: _retrain,

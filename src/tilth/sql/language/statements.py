@@ -399,6 +399,32 @@ class LookAt:
 
 
 @dataclass(frozen=True, slots=True)
+class Describe:
+    """`DESCRIBE [kind] name`: all that is known of one resource."""
+
+    kind: Kind | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """`SHOW models LIKE 'la%'`: the names there are; `what` is a word of SHOWN."""
+
+    what: str
+    like: str | None = None
+
+
+SHOWN = ("sources", "datasets", "models", "endpoints", "tables", "environments")
+
+
+@dataclass(frozen=True, slots=True)
+class Summarize:
+    """`SUMMARIZE departures`: a row a column, with its range, gaps and quartiles."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Drill:
     model: str
     drill: DrillKind
@@ -414,6 +440,9 @@ Action: TypeAlias = (
     | RetrainModel
     | ExplainPredict
     | LookAt
+    | Describe
+    | Show
+    | Summarize
     | Drill
 )
 
