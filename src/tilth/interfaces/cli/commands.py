@@ -278,10 +278,20 @@ def run(arguments: list[str]) -> int:
             status = STOPPED
         except Exception as error:
             # one that a library made of Ctrl-C, or one that nobody foresaw
-            status = STOPPED if ctrl_c.pressed() else _told(unforeseen.known(error), arguments)
+            status = (
+                STOPPED
+                if ctrl_c.pressed()
+                else _told(unforeseen.reported(error, _word(arguments)), arguments)
+            )
     if status == STOPPED:
         click.echo("\nStopped; what was made so far is kept, and no pointer has moved.", err=True)
     return status
+
+
+def _word(arguments: list[str]) -> str:
+    """The command, without what was given to it."""
+    known = {*tilth.commands, *LATER}
+    return next((a for a in arguments if a in known), "")
 
 
 def _run(arguments: list[str]) -> int:

@@ -38,6 +38,8 @@ def words(facts: Any) -> str:
         rows += ["", section.title.upper()]
         if section.title in ("definition", "to know"):
             rows += [str(row[0]) for row in section.rows]
+        elif section.title == "without a value":
+            rows += [f"{given}: {then}" for given, then in section.rows]
         elif section.title == "example":
             rows += [f"{door}:\n  {request}" for door, request in section.rows]
         else:
