@@ -14,8 +14,9 @@ from tilth.core.errors import GateRefusedError, InputError, LanguageError, Resou
 from tilth.core.figures import figure, sql_text
 from tilth.core.schema import DataType
 from tilth.core.time import parse_duration
-from tilth.interfaces.cli import files, parameters, show
-from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, version_number
+from tilth.interfaces.cli import completing, files, parameters, show
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, there, version_number
+from tilth.runtime.showing.next_steps import after
 from tilth.sql.language.statements import Describe
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def _print(done: Result, line: show.Line, form: str, limit: int, statement: Stat
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completing.MODELS)
 @click.argument("inputs", nargs=-1, metavar="[INPUT=VALUE]...")
 @PROJECT
 @ENV
@@ -247,11 +248,13 @@ def predict(
     name, _, pinned = model.partition("@")
     if pinned and version_number(pinned) is None:
         raise click.BadParameter(f"{pinned!r} is not a version's number; write {name}@3.", param_hint="MODEL")
-    found = opened(project, clock).model(name, int(pinned) if pinned else version, environment)
+    place = opened(project, clock)
+    found = place.model(name, int(pinned) if pinned else version, environment)
+    steps = after("predict", {"model": name}, there(place, environment))
     given = _given(inputs, found.inputs, name)
     if explain:
         why = found.explain(given)
-        show.facts(why, _explained(name, why), as_json)
+        show.facts(why, _explained(name, why), as_json, steps)
         return
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", GapWarning)
@@ -259,7 +262,7 @@ def predict(
     for warning in told:
         show.note(str(warning.message))
     said = {**answer, "model": name, "version": found.version}
-    show.facts(said, "\n".join(f"{k}: {_shown(v)}" for k, v in said.items()), as_json)
+    show.facts(said, "\n".join(f"{k}: {_shown(v)}" for k, v in said.items()), as_json, steps)
 
 
 def _given(pairs: tuple[str, ...], types: dict[str, str], model: str) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from typing import Any
 
 import click
 
-from tilth.interfaces.cli import show
-from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
+from tilth.interfaces.cli import completing, show
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, there
 from tilth.runtime.showing import described
+from tilth.runtime.showing.next_steps import after
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completing.RESOURCES)
 @PROJECT
 @ENV
 @JSON
@@ -27,8 +28,10 @@ def describe(name: str, project: str, environment: str | None, as_json: bool, cl
     """
     from tilth.sql.language.statements import Describe
 
-    done = opened(project, clock).session(environment).perform(Describe(None, name))
-    show.facts(done.facts, words(done.facts), as_json)
+    found = opened(project, clock)
+    done = found.session(environment).perform(Describe(None, name))
+    steps = after("describe", done.facts, there(found, environment))
+    show.facts(done.facts, words(done.facts), as_json, steps)
 
 
 def words(facts: Any) -> str:

@@ -7,13 +7,21 @@ from datetime import datetime
 
 import click
 
-from tilth.interfaces.cli import show
+from tilth.interfaces.cli import completing, show
 from tilth.interfaces.demo.templates import create
+from tilth.runtime.showing.next_steps import after
 
 
 @click.command()
 @click.argument("folder")
-@click.option("--template", default="blank", show_default=True, metavar="NAME", help="flights | blank.")
+@click.option(
+    "--template",
+    default="blank",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=completing.templates,
+    help="flights | blank.",
+)
 @click.option(
     "--until",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -33,4 +41,7 @@ def init(folder: str, template: str, until: datetime | None, as_json: bool) -> N
     words = "\n".join(
         [f"{folder} holds {len(made)} files: {', '.join(made)}.", f"Next: cd {folder} && tilth plan"]
     )
-    show.facts({"folder": os.path.abspath(folder), "template": template, "files": made}, words, as_json)
+    facts = {"folder": os.path.abspath(folder), "template": template, "files": made}
+    if as_json:
+        facts["next"] = after("init", {"folder": folder})
+    show.facts(facts, words, as_json)

@@ -21,6 +21,7 @@ import click
 
 from tilth.core.figures import sql_text
 from tilth.interfaces.cli import ctrl_c
+from tilth.runtime.showing.next_steps import ways
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,9 +49,14 @@ def clean(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def facts(value: Any, words: str, as_json: bool) -> None:
-    """The facts as JSON, or the words."""
-    click.echo(json_text(value, indent=2) if as_json else clean(words))
+def facts(value: Any, words: str, as_json: bool, steps: Sequence[str] = ()) -> None:
+    """The facts as JSON, or the words. `steps` say what to do next: in the JSON as `next`, on a terminal below the words."""
+    if as_json:
+        click.echo(json_text({**value, "next": steps} if steps else value, indent=2))
+        return
+    click.echo(clean(words))
+    if steps and sys.stderr.isatty():
+        click.echo(clean(ways(steps)), err=True)
 
 
 def json_text(value: Any, indent: int = 0) -> str:
