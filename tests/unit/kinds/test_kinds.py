@@ -36,6 +36,7 @@ CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');
 CREATE DATASET departures AS SELECT * FROM ops.flights;
 CREATE MODEL late PREDICT y FROM departures;
 CREATE ENDPOINT late_api FOR MODEL late;
+CREATE CHANNEL ops_hook WITH (url = SECRET 'env:HOOK', key = SECRET 'env:KEY') NOTIFY ON (failed);
 """
 ROWS = pytest.mark.parametrize("row", KINDS.rows, ids=lambda r: r.kind)
 
