@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -243,6 +244,23 @@ def test_what_is_not_taken_is_sent_again_with_growing_pauses_and_the_same_id(sce
     assert (row["status"], row["attempts"], row["error"]) == ("delivered", 3, None)
     assert len({json.loads(body)["id"] for _, body in scene.hook.got}) == 1
     assert scene.told == ["c: a message was not taken: it answered 500, and is tried again"]
+
+
+def test_what_is_on_its_way_is_not_sent_again_meanwhile(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, post = threading.Event(), scene.hook.post
+    monkeypatch.setattr(scene.hook, "post", lambda *a: (gate.wait(5), post(*a))[1])
+    scene.step()
+    scene.run("m")
+    scene.wall[0] += 31
+    scene.notifier.step(graph(), NOW)
+    for _ in range(3):
+        scene.wall[0] += 100
+        scene.notifier.tend(NOW)
+    gate.set()
+    scene.settle()
+    assert (len(scene.hook.got), scene.rows()[0]["status"]) == (1, "delivered")
 
 
 def test_a_message_that_is_never_taken_is_given_up_and_told(scene: Scene) -> None:

@@ -306,8 +306,7 @@ def _message(
     event, subject = (
         (first.event, first.subject) if len(events) == 1 else ("several", f"{len(events)} events")
     )
-    known = change.read("newest_message")
-    number = int(str(known[0]["id"])) + 1
+    number = messages.next_number(change)
     body = json.dumps(cloud_event(environment, channel, number, event, subject, events, now), sort_keys=True)
     return messages.add(change, environment, Message(number, channel, event, subject, body, now, 0, 0.0))
 

@@ -125,6 +125,11 @@ def went_back(reader: Reader, environment: str, after: int, limit: int) -> tuple
     return tuple(out)
 
 
+def next_number(reader: Reader) -> int:
+    """The number of the next message."""
+    return whole(reader.read("newest_message")[0], "id") + 1
+
+
 def add(change: Change, environment: str, one: Message) -> int:
     """A message that waits; its number."""
     return change.insert(
