@@ -92,8 +92,7 @@ def settled_run(reader: Reader, environment: str) -> int:
 
 def last_audit(reader: Reader) -> int:
     """The number of the last row of the audit."""
-    found = reader.read("audit_tail")
-    return whole(found[0], "sequence") if found else 0
+    return whole(reader.read("last_audit")[0], "sequence")
 
 
 def ill_runs(reader: Reader, environment: str, after: int, limit: int) -> tuple[Happened, ...]:

@@ -435,6 +435,9 @@ SELECT coalesce(min(id), 0) AS id FROM runs WHERE environment = :environment AND
 SELECT sequence, at, actor, verb, subject, detail FROM audit
 WHERE sequence > :sequence AND verb IN ('rollback', 'refuse') ORDER BY sequence LIMIT :limit;
 
+-- name: last_audit
+SELECT coalesce(max(sequence), 0) AS sequence FROM audit;
+
 -- name: channel_marks
 SELECT channel, what, mark FROM channel_marks WHERE environment = :environment;
 
