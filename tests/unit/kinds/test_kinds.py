@@ -226,7 +226,7 @@ def test_a_fifth_kind_goes_all_the_way() -> None:
 def test_a_fifth_kind_is_dropped_first_and_stands_alone() -> None:
     graph = compiled(FIVE, WITH_NOTE)
     gone = FIVE.plan((), settled(graph), NOW)
-    assert [a.name for a in gone.actions] == ["remark", "late_api", "late", "departures", "ops"]
+    assert [a.name for a in gone.actions] == ["remark", "ops_hook", "late_api", "late", "departures", "ops"]
     assert words(gone).splitlines()[0] == "- note remark: drop (no longer declared)"
     whole = FIVE.plan(graph, Current.empty(), NOW)
     assert [a.name for a in FIVE.alone(whole, "remark", graph, Current.empty()).actions] == [
