@@ -22,6 +22,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Any:
     found = tilth.open(str(folder))
     found.apply()
     with (folder / "more.sql").open("a") as file:
+        file.write(
+            "CREATE CHANNEL pager WITH (url = SECRET 'env:HOOK', key = SECRET 'env:KEY') NOTIFY ON (failed);\n"
+        )
         file.write("CREATE DATASET later AS SELECT * FROM ops.deliveries;\n")
     (folder / "data").rmdir()
     return found
@@ -73,6 +76,13 @@ def test_a_source_says_its_tables_or_why_it_does_not_answer(project: Any) -> Non
     assert table["name"] == "deliveries"
     assert {"name": "distance", "type": "float"} in table["columns"]
     assert facts(project, "gone")["error"]
+
+
+def test_a_channel_says_what_it_tells_and_no_secret(project: Any) -> None:
+    found = facts(project, "CHANNEL pager")
+    assert (found["events"], found["model"]) == (["failed"], None)
+    assert "SECRET 'env:HOOK'" in found["definition"]
+    assert [r["name"] for r in project.sql("SHOW CHANNELS").rows()] == ["pager"]
 
 
 def test_lists_say_what_is_deployed(project: Any) -> None:

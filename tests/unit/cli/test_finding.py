@@ -99,7 +99,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "backup": {},
     "restore": {},
     "init": {"folder": "it's"},
-    "describe": {"kind": "dataset", "name": "d", "deployed": True},
+    "describe": {"kind": "dataset", "name": "d", "deployed": True, "environment": "dev"},
     "predict": {"model": "late"},
     "environments": {"environments": [], "serving": "prod"},
 }

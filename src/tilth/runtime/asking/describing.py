@@ -140,7 +140,7 @@ def every_environment(at: Prompt) -> Iterator[dict[str, Any]]:
 
 
 _LISTS: Mapping[str, Callable[[Prompt, str, list[str]], Listed]] = {
-    **dict.fromkeys(("sources", "datasets", "models", "endpoints"), _resources),
+    **dict.fromkeys(("sources", "datasets", "models", "endpoints", "channels"), _resources),
     "tables": _tables,
     "environments": _environments,
 }

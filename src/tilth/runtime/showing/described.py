@@ -45,6 +45,8 @@ def _lineage(facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _dataset(facts)
     if facts["kind"] == "model":
         yield from _model(facts)
+    if facts["kind"] == "channel":
+        yield f"Tells {', '.join(facts['events'])} of {facts['model'] or 'every model'}."
     if facts["kind"] == "endpoint":
         version = (
             f"version {facts['version']} answers, stage {facts['stage']}"

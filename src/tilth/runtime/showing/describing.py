@@ -24,7 +24,7 @@ from tilth.runtime.record.versions import Version
 from tilth.runtime.showing import example
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
-from tilth.sql.language.statements import CreateDataset, CreateEndpoint, CreateSource, Kind
+from tilth.sql.language.statements import CreateChannel, CreateDataset, CreateEndpoint, CreateSource, Kind
 
 REFRESHES = 5  # the last ones, shown of a dataset
 TABLES = 200  # of a source that are described
@@ -299,9 +299,17 @@ def _endpoint(at: Place, one: Resource) -> dict[str, Any]:
     }
 
 
+def _channel(at: Place, one: Resource) -> dict[str, Any]:
+    """What it tells; where to is in its definition, as a secret."""
+    del at
+    declared = one.as_(CreateChannel)
+    return {"events": list(declared.events), "model": declared.model}
+
+
 _OF: Mapping[Kind, Callable[[Place, Resource], dict[str, Any]]] = {
     Kind.SOURCE: _source,
     Kind.DATASET: _dataset,
     Kind.MODEL: _model,
     Kind.ENDPOINT: _endpoint,
+    Kind.CHANNEL: _channel,
 }

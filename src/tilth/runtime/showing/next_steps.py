@@ -9,17 +9,16 @@ from typing import Any, TypeAlias
 MOST = 5  # steps that are told
 
 
-def next_steps(found: Mapping[str, Any], serving: str, default: str | None = None) -> list[str]:
-    """Commands with what they are for, the most urgent first; `found` is what `standing` gives.
-
-    `default` is the environment that commands mean without `--env`; the one that serves unless it is said.
+def next_steps(found: Mapping[str, Any], serving: str, usual: str | None = None) -> list[str]:
+    """Commands with what they are for, the most urgent first; `found` is what `standing` gives, `usual` the environment that
+    commands mean when none is named (by default where models serve).
     """
-    return list(dict.fromkeys(_steps(found, serving, serving if default is None else default)))[:MOST]
+    return list(dict.fromkeys(_steps(found, serving, serving if usual is None else usual)))[:MOST]
 
 
-def _steps(found: Mapping[str, Any], serving: str, default: str) -> Iterator[str]:
+def _steps(found: Mapping[str, Any], serving: str, usual: str) -> Iterator[str]:
     environment = found["environment"]
-    there = there_of(environment, default)
+    there = "" if environment == usual else f" --env {environment}"
     for one in found["failures"]:
         yield _again(one, there)
     for one in found["held"]:
@@ -29,7 +28,7 @@ def _steps(found: Mapping[str, Any], serving: str, default: str) -> Iterator[str
         yield f"tilth plan{there} && tilth apply{there}   what would be made, and make it"
     up = any(s["alive"] and s["url"] for s in found["servers"])
     if found["endpoints"] and environment == serving and not up:
-        yield "tilth up   serve the endpoints and keep the data and models fresh"
+        yield f"tilth up{there}   serve the endpoints and keep the data and models fresh"
 
 
 def _again(one: Mapping[str, Any], there: str) -> str:
@@ -140,8 +139,10 @@ def _described(facts: Facts, there: str) -> Iterator[str]:
         yield f"tilth watch {name}{there}   what its answers say now"
     elif kind == "dataset":
         yield f'tilth sql "SUMMARIZE {facts["name"]}"{there}   each column at a glance'
-    else:
+    elif kind == "source":
         yield f"tilth sql \"SHOW TABLES LIKE '{facts['name']}.%'\"{there}   its tables, as a query names them"
+    else:
+        yield f"tilth status{there}   where {facts['environment']} stands"
 
 
 def _predicted(facts: Facts, there: str) -> Iterator[str]:

@@ -167,7 +167,7 @@ def explain(c: Cursor, where: Position) -> ExplainPredict:
     return ExplainPredict(name, values.option_list(c))
 
 
-_DESCRIBED = {k.keyword: k for k in (Kind.SOURCE, Kind.DATASET, Kind.MODEL, Kind.ENDPOINT)}
+_DESCRIBED = {k.keyword: k for k in (Kind.SOURCE, Kind.DATASET, Kind.MODEL, Kind.ENDPOINT, Kind.CHANNEL)}
 _SHOWN = {word.upper(): word for word in SHOWN}
 
 
