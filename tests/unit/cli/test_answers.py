@@ -207,3 +207,12 @@ def test_what_nobody_foresaw_leaves_a_file_without_data(
     assert unforeseen.reported(known, "plan") is known
     assert isinstance(told, TilthError)
     assert json.dumps(told.fields())
+
+
+def test_what_was_told_on_this_terminal_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(show, "_TOLD", {"     ok  d: 3 rows  (0.1 s)"})
+    text = "     ok  d: 3 rows  (0.1 s)\nprod is at generation 1."
+    assert show.untold(text) == text
+    for stream in ("stdout", "stderr"):
+        monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True)
+    assert show.untold(text) == "prod is at generation 1."
