@@ -333,6 +333,9 @@ UPDATE runs SET status = :status, error = :error, seconds = :seconds, memory = :
 UPDATE runs SET status = 'failed', error = 'the process that ran it ended', finished_at = :at
 WHERE status = 'running' AND environment = :environment;
 
+-- name: run_gone
+UPDATE runs SET status = 'gone' WHERE id = :id;
+
 -- name: run_costs
 SELECT action, kind, name, avg(seconds) AS seconds, max(memory) AS memory FROM runs
 WHERE status = 'done' GROUP BY action, kind, name;
