@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from tilth.app.disk import FREES, WHAT
+from tilth.app.disk import shown as size
 from tilth.core.errors import UnknownNameError
 from tilth.core.figures import figure
 from tilth.interfaces.cli import show
@@ -26,7 +28,8 @@ def status(project: str, environment: str | None, as_json: bool, clock: str | No
     """
     project_ = opened(project, clock)
     found = project_.status(environment)
-    said = project_.settings
+    said, disk = project_.settings, project_.disk()
+    found["disk"] = {**disk.kinds, "total": disk.total, "limit": disk.limit, "near": disk.near}
     found["next"] = next_steps(found, said.serving, said.environment)
     show.facts(found, words(found), as_json)
 
@@ -48,6 +51,10 @@ def words(found: dict[str, Any]) -> str:
         rows += ["", "TO KNOW", *told]
     if unseen := [line for model in found["models"] for line in _unseen(model)]:
         rows += ["", "LEFT OUT", *unseen]
+    if disk := found.get("disk"):
+        shown = [(k, size(disk[k]), what) for k, what in WHAT.items() if disk[k] >= LEAST_SHOWN]
+        rows += ["", "DISK", show.table(["kind", "size", "what"], shown)] if shown else []
+        rows += [f"{disk['near']}. {FREES}"] if disk["near"] else []
     if steps := found.get("next"):
         rows += ["", ways(steps)]
     return "\n".join(rows)
@@ -71,6 +78,7 @@ def _moment(value: Any) -> Any:
     return value[:19].replace("T", " ") if is_time else value
 
 
+LEAST_SHOWN = 100_000  # bytes of a kind, below which it is not worth a line
 SECTIONS: dict[str, tuple[str, ...]] = {
     "datasets": ("name", "rows", "newest", "refreshed_at", "last_refresh", "checks_failed", "quarantined"),
     "models": ("name", "version", "engine", "metric", "value", "trained_at", "drift", "quality", "last_gate"),
