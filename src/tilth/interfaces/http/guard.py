@@ -10,6 +10,7 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Callable
 
 from tilth.adapters.files import own
 from tilth.core.errors import AuthError, InputError, StorageError
@@ -86,12 +87,20 @@ class HostError(InputError):
     http_status = 400
 
 
+Others = Callable[[bytes], Principal | None]
+
+
+def _nobody(_given: bytes) -> None:
+    return None
+
+
 class Guard:
     """Checks the headers of a request, and whether who asks may. Never says what the token is, nor where on the disk it lies."""
 
-    def __init__(self, secret: str, principal: Principal = OWNER) -> None:
-        """`principal` is whoever holds the token."""
-        self._principal, self._rights = principal, RIGHTS[principal.role]
+    def __init__(self, secret: str, principal: Principal = OWNER, others: Others = _nobody) -> None:
+        """`principal` is whoever holds the token of the home, `others` finds who holds any other."""
+        self._principal, self._others = principal, others
+        self.by = principal  # who sent the request that was checked last
         self._expected = b"Bearer " + secret.encode()
         self._secret = secret.encode()
         self._hosts: set[bytes] = set()
@@ -130,10 +139,10 @@ class Guard:
             )
         if right is None:
             return length
-        if not (given is not None and hmac.compare_digest(given, self._expected)):
-            self._refuse(given)
-        if right not in self._rights:
-            require(self._principal, right, "This path")
+        good = given is not None and hmac.compare_digest(given, self._expected)
+        self.by = self._principal if good else self._other(given)
+        if right not in RIGHTS[self.by.role]:
+            require(self.by, right, "This path")
         return length
 
     def _is_loopback(self, host: bytes) -> bool:
@@ -143,11 +152,16 @@ class Guard:
             self._hosts.add(host)
         return good
 
-    def _refuse(self, given: bytes | None) -> None:
-        """Raise, unless only the scheme is spelled otherwise."""
+    def _other(self, given: bytes | None) -> Principal:
+        """Who holds a token that is not written as that of the home; AuthError when nobody does."""
         hint = f"Send the header `Authorization: Bearer <token>`; the token is in {WHERE}."
         if given is None:
             raise AuthError("This needs a token.", hint=hint)
         scheme, _, value = given.partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(value.strip(), self._secret):
-            raise AuthError("The token is wrong.", hint=hint)
+        value = value.strip()
+        if scheme.lower() == b"bearer" and len(value) <= MOST_TOKEN:
+            if hmac.compare_digest(value, self._secret):
+                return self._principal
+            if (found := self._others(value)) is not None:
+                return found
+        raise AuthError("The token is wrong.", hint=hint)

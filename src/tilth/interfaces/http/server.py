@@ -24,6 +24,7 @@ from tilth.interfaces.http.crowd import Crowd, descriptors
 from tilth.interfaces.http.door import Door
 from tilth.interfaces.http.status import status
 from tilth.runtime.serving.answering import Answering
+from tilth.runtime.serving.holders import Holders
 from tilth.runtime.serving.node import Node
 from tilth.runtime.workspace import Workspace
 
@@ -86,6 +87,7 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     node = Node(work, environment, loop.call_soon_threadsafe, tell)
+    holders = Holders(work, tell)
     answering = Answering(work.log, work.clock, loop.call_soon, tell)
     counts = metrics.Metrics()
     reader = ThreadPoolExecutor(1, "tilth-status")
@@ -93,7 +95,15 @@ async def _serve(
     async def shown() -> dict[str, Any]:
         return await loop.run_in_executor(reader, status, work, node, counts)
 
-    door = Door(node, answering, guard.Guard(guard.token(home)), counts, shown, tell, root=work.root)
+    door = Door(
+        node,
+        answering,
+        guard.Guard(guard.token(home), others=holders.who),
+        counts,
+        shown,
+        tell,
+        root=work.root,
+    )
     most, waiting = descriptors()
     crowd = Crowd(most)
     server = _server(door, crowd, waiting)
@@ -104,6 +114,7 @@ async def _serve(
         signal.signal(number, lambda _number, _frame: setattr(server, "should_exit", True))
     port = listener.getsockname()[1]
     await loop.run_in_executor(None, node.start, f"{environment}-{port}", f"http://{HOST}:{port}")
+    await loop.run_in_executor(None, holders.start)
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT, 20, 50)
@@ -115,6 +126,7 @@ async def _serve(
         watch.cancel()
         with contextlib.suppress(Exception):
             await loop.run_in_executor(None, node.stop)
+            await loop.run_in_executor(None, holders.stop)
         reader.shutdown()
         work.log.flush()
 

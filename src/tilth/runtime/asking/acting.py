@@ -17,6 +17,7 @@ from tilth.plan.snapshot import Pointer
 from tilth.resources.graph import Graph
 from tilth.runtime.applying import changes, executor, handlers, notices
 from tilth.runtime.applying.executor import Applied
+from tilth.runtime.asking import tokens
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.drills.drill import drill as rehearse
 from tilth.runtime.moving import promotion, publishing
@@ -25,9 +26,11 @@ from tilth.runtime.record import environments, versions
 from tilth.sql.language.statements import (
     ApplyStatement,
     CreateModel,
+    CreateToken,
     Declaration,
     Drill,
     Drop,
+    DropToken,
     Kind,
     Options,
     PlanStatement,
@@ -281,5 +284,7 @@ ACTS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     RetrainModel: retrain,
     Drill: drill,
     Drop: drop,
+    CreateToken: tokens.create,
+    DropToken: tokens.drop,
 }
 """One function for each statement that acts; those that declare are `create`."""

@@ -420,3 +420,18 @@ DELETE FROM notices WHERE resource = :resource AND name = :name AND made = :made
 -- name: add_notice
 INSERT INTO notices (resource, name, made, kind, place, column_name, text, option, at)
 VALUES (:resource, :name, :made, :kind, :place, :column_name, :text, :option, :at);
+
+-- name: tokens
+SELECT t.*, h.hash FROM tokens t JOIN token_hashes h ON h.token = t.id ORDER BY t.id;
+
+-- name: add_token
+INSERT INTO tokens (name, role, created_at, made_by, expires_at) VALUES (:name, :role, :at, :made_by, :expires_at) RETURNING id;
+
+-- name: add_token_hash
+INSERT INTO token_hashes (token, hash) VALUES (:token, :hash);
+
+-- name: drop_token
+UPDATE tokens SET dropped_at = :at WHERE name = :name AND dropped_at IS NULL;
+
+-- name: token_used
+UPDATE tokens SET used_on = :day WHERE id = :id;
