@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -21,6 +22,10 @@ from tilth.app.project import Project
 from tilth.core.errors import StateChangedError
 from tilth.interfaces.cli import show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
+
+if TYPE_CHECKING:
+    from tilth.interfaces.http.listening import Place
+    from tilth.runtime.serving.node import Node
 
 PORT = 8439
 SOONEST, LATEST = 0.5, 30.0  # seconds until an ended reconciler is started again
@@ -31,31 +36,47 @@ LAST = 15.0  # seconds it has to end by itself
 @click.command()
 @PROJECT
 @ENV
+@click.option("--host", help="The address to listen on (default: 127.0.0.1, this machine only).")
 @click.option(
     "--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
+)
+@click.option("--tls-cert", metavar="FILE", help="The certificate with its chain, in PEM form.")
+@click.option("--tls-key", metavar="FILE", help="Its key, in PEM form.")
+@click.option("--unix-socket", metavar="PATH", help="Listen on a unix socket (mode 0660) instead.")
+@click.option(
+    "--behind-proxy", is_flag=True, help="Only a proxy that has TLS reaches this: any Host is answered."
 )
 @click.option("--no-reconcile", is_flag=True, help="Serve only: nothing is refreshed or retrained.")
 @JSON
 @CLOCK
 def up(
-    project: str, environment: str | None, port: int, no_reconcile: bool, as_json: bool, clock: str | None
+    project: str,
+    environment: str | None,
+    host: str | None,
+    port: int,
+    tls_cert: str | None,
+    tls_key: str | None,
+    unix_socket: str | None,
+    behind_proxy: bool,
+    no_reconcile: bool,
+    as_json: bool,
+    clock: str | None,
 ) -> None:
-    """Serve predictions on this machine, refresh and retrain unattended; Ctrl-C ends it.
+    """Serve predictions, refresh and retrain unattended; Ctrl-C ends it.
 
+    \b
+    Others reach it with TLS, or by a proxy that has it: see docs/operations.md.
     Example: tilth up --project flights --port 8439
+             tilth up --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
+             tilth up --unix-socket /run/tilth/tilth.sock --behind-proxy
     """
     from tilth.interfaces.http.guard import token
-    from tilth.interfaces.http.server import HOST, listen, serve
-    from tilth.runtime.serving.node import SERVED, Node
+    from tilth.interfaces.http.listening import Wanted, place
+    from tilth.interfaces.http.server import serve
+    from tilth.runtime.serving.node import SERVED
 
     found = opened(project, clock)
-    if not found.applied:
-        found.graph()  # what declares nothing is refused before anything is made
-    elif flaws := found.state().flaws(quick=True):
-        raise StateChangedError(
-            f"The state's pages are damaged: {flaws[0]}.",
-            hint="Put it back from a backup, or run: tilth restore FILE",
-        )
+    _whole(found)
     name = environment or found.settings.environment
     if name != found.settings.serving:
         click.echo(
@@ -63,37 +84,49 @@ def up(
             f'says. Write serving = "{name}" in tilth.toml if they must win.',
             err=True,
         )
-    secret = token(found.home)
-    listener = listen(port)
-    number = listener.getsockname()[1]
+    here = place(Wanted(host, port, tls_cert, tls_key, unix_socket, behind_proxy))
     keeper = None if no_reconcile else Keeper(command(found, name, clock))
-
-    def ready(node: Node) -> None:
-        url = f"http://{HOST}:{number}/#token={secret}"
-        if as_json:
-            print(json.dumps({"url": url, "port": number, "pid": os.getpid()}), flush=True)
-        else:
-            print("\n".join(words(node, url)), flush=True)
-
     try:
+        url = f"{here.url}/#token={token(found.home)}"
+        for line in here.told:
+            say(line)
         if keeper is not None:
             keeper.start()
         with found.work().locks.hold(SERVED, shared=True):
-            serve(found.work(), found.home, name, listener, ready, say)
+            serve(found.work(), found.home, name, here, lambda node: _ready(node, here, url, as_json), say)
     finally:
         if keeper is not None:
             keeper.stop()
-        listener.close()
+        here.close()
         found.close()
 
 
-def words(node: object, url: str) -> list[str]:
-    """What is served, and where to look."""
-    from tilth.runtime.serving.node import Node
+def _whole(found: Project) -> None:
+    """Return when there is something to serve from: a project that declares something, or a state without flaws."""
+    if not found.applied:
+        found.graph()  # what declares nothing is refused before anything is made
+    elif flaws := found.state().flaws(quick=True):
+        raise StateChangedError(
+            f"The state's pages are damaged: {flaws[0]}.",
+            hint="Put it back from a backup, or run: tilth restore FILE",
+        )
 
-    assert isinstance(node, Node)
+
+def _ready(node: Node, here: Place, url: str, as_json: bool) -> None:
+    """Say that it serves, and where."""
+    if as_json:
+        facts = {"url": url, "port": here.port, "pid": os.getpid()}
+        print(json.dumps(facts if here.path is None else {**facts, "socket": here.path}), flush=True)
+    else:
+        print("\n".join(words(node, url, here.path)), flush=True)
+
+
+def words(node: Node, url: str, path: str | None = None) -> list[str]:
+    """What is served, and where to look."""
     health, table = node.health(), node.table
     lines = [f"tilth serves {node.environment} at {url}"]
+    if path is not None:
+        lines.append(f"  by the unix socket {path}: curl --unix-socket {path} {url.partition('#')[0]}healthz")
     if table is None:
         return [*lines, "  nothing is served yet: run `tilth apply`"]
     base = url.partition("#")[0]

@@ -1,7 +1,8 @@
 """Who may ask: the token of a project, and requests that a foreign web page had a browser send.
 
-The token is made at the first start, in a file that only this user can read. A request must name a loopback host, so that
-a page whose name was made to point here is refused, and its origin, if it has one, must be this server.
+The token is made at the first start, in a file that only this user can read. A request must name a host that this server
+answers to (`Names`: a loopback one, one of its certificate, any behind a proxy), so that a page whose name was made to point here
+is refused, and its origin, if it has one, must be this server.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from tilth.adapters.files import own
 from tilth.core.errors import AuthError, InputError, StorageError
@@ -23,6 +25,7 @@ _OWN_SITES = (
     b"same-origin",
     b"none",
 )  # `Sec-Fetch-Site`: a page of this server, or the person at the browser
+_HOST = re.compile(rb"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 WHERE = ".tilth/token"  # below the project's folder, which is nobody's business
 MOST_HOSTS = 16
 MOST_TOKEN = 256  # characters
@@ -87,6 +90,30 @@ class HostError(InputError):
     http_status = 400
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The hosts that a server answers to beside those of loopback, in lower case, `*.` for one label; how its origins begin."""
+
+    hosts: frozenset[str] = frozenset()
+    schemes: tuple[bytes, ...] = (b"http://",)
+    everything: bool = False  # any host: a proxy decides which
+
+    def has(self, host: bytes) -> bool:
+        """Whether a Host header names this server."""
+        if _LOOPBACK.match(host) is not None:
+            return True
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = found[1].decode("ascii").lower()
+        return self.everything or name in self.hosts or f"*.{name.partition('.')[2]}" in self.hosts
+
+    def origin(self, host: bytes, origin: bytes) -> bool:
+        """Whether the page that asks came from here."""
+        return any(origin == scheme + host for scheme in self.schemes)
+
+
+LOCAL = Names()
 Others = Callable[[bytes], Principal | None]
 
 
@@ -97,8 +124,11 @@ def _nobody(_given: bytes) -> None:
 class Guard:
     """Checks the headers of a request, and whether who asks may. Never says what the token is, nor where on the disk it lies."""
 
-    def __init__(self, secret: str, principal: Principal = OWNER, others: Others = _nobody) -> None:
+    def __init__(
+        self, secret: str, principal: Principal = OWNER, others: Others = _nobody, names: Names = LOCAL
+    ) -> None:
         """`principal` is whoever holds the token of the home, `others` finds who holds any other."""
+        self._names = names
         self._principal, self._others = principal, others
         self.by = principal  # who sent the request that was checked last
         self._expected = b"Bearer " + secret.encode()
@@ -125,12 +155,9 @@ class Guard:
                 site = value if site is None else b""
         if not host:
             raise HostError("A request needs one Host header.", hint="Send `Host: 127.0.0.1`, once.")
-        if host not in self._hosts and not self._is_loopback(host):
-            raise ForeignError(
-                "This server answers by the name of this machine only.",
-                hint="Use http://127.0.0.1 or localhost.",
-            )
-        if (origin is not None and origin != b"http://" + host) or (
+        if host not in self._hosts and not self._is_ours(host):
+            raise self._foreign()
+        if (origin is not None and not self._names.origin(host, origin)) or (
             site is not None and site not in _OWN_SITES
         ):
             raise ForeignError(
@@ -145,12 +172,24 @@ class Guard:
             require(self.by, right, "This path")
         return length
 
-    def _is_loopback(self, host: bytes) -> bool:
-        """Whether the name is this machine's own; the good ones are kept, since the next request has the same."""
-        good = _LOOPBACK.match(host) is not None
+    def _is_ours(self, host: bytes) -> bool:
+        """Whether the name is this server's; the good ones are kept, since the next request has the same."""
+        good = self._names.has(host)
         if good and len(self._hosts) < MOST_HOSTS:
             self._hosts.add(host)
         return good
+
+    def _foreign(self) -> ForeignError:
+        if not self._names.hosts:
+            return ForeignError(
+                "This server answers by the name of this machine only.",
+                hint="Use http://127.0.0.1 or localhost.",
+            )
+        known = ", ".join(sorted(self._names.hosts))
+        return ForeignError(
+            "This server does not answer to that name.",
+            hint=f"Names: {known}. Others must stand in its certificate, or come by a proxy (--behind-proxy).",
+        )
 
     def _other(self, given: bytes | None) -> Principal:
         """Who holds a token that is not written as that of the home; AuthError when nobody does."""
