@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
-import time
 
 import click
 
+from tilth.interfaces.cli import lines
 from tilth.interfaces.cli.options import CLOCK, ENV, PROJECT, opened
 
 
 @click.command(hidden=True)
 @PROJECT
 @ENV
+@click.option("--log", "form", type=click.Choice(lines.FORMS))
 @CLOCK
-def reconcile(project: str, environment: str | None, clock: str | None) -> None:
+def reconcile(project: str, environment: str | None, form: str | None, clock: str | None) -> None:
     """Keep an environment as it was applied, until stopped; one line on standard error for each thing done.
 
     Example: tilth reconcile --project flights
@@ -26,7 +26,7 @@ def reconcile(project: str, environment: str | None, clock: str | None) -> None:
     from tilth.runtime.keeping.reconciler import Reconciler
 
     die_with_parent(os.getppid())
-    stop = threading.Event()
+    stop, say = threading.Event(), lines.teller(form)
     signal.signal(signal.SIGTERM, lambda _number, _frame: _end(stop))
     found = opened(project, clock)
     name = environment or found.settings.environment
@@ -57,9 +57,3 @@ class _Stoppable:
     def step(self, what: str, done: float | None = None, note: str = "") -> None:  # noqa: ARG002  # the port has it
         if self._stop.is_set():
             raise KeyboardInterrupt
-
-
-def say(line: str) -> None:
-    """One line with the time on the wall."""
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-    sys.stderr.flush()

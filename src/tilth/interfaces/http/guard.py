@@ -130,7 +130,7 @@ class Guard:
         """`principal` is whoever holds the token of the home, `others` finds who holds any other."""
         self._names = names
         self._principal, self._others = principal, others
-        self.by = principal  # who sent the request that was checked last
+        self.by: Principal | None = None  # who sent the request that was checked last
         self._expected = b"Bearer " + secret.encode()
         self._secret = secret.encode()
         self._hosts: set[bytes] = set()
@@ -140,7 +140,7 @@ class Guard:
 
         `right` is what the path asks for; None where it is open to all who reach this machine.
         """
-        given = host = origin = site = None
+        self.by = given = host = origin = site = None
         length = -1
         for name, value in headers:
             if name == b"host":
@@ -167,9 +167,9 @@ class Guard:
         if right is None:
             return length
         good = given is not None and hmac.compare_digest(given, self._expected)
-        self.by = self._principal if good else self._other(given)
-        if right not in RIGHTS[self.by.role]:
-            require(self.by, right, "This path")
+        by = self.by = self._principal if good else self._other(given)
+        if right not in RIGHTS[by.role]:
+            require(by, right, "This path")
         return length
 
     def _is_ours(self, host: bytes) -> bool:

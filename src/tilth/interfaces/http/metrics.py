@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
+from tilth.interfaces.http.once import Once
 from tilth.ml.watching.rollout import Stage
 from tilth.runtime.serving.answering import Answering
 from tilth.runtime.serving.node import Node
@@ -57,9 +58,9 @@ class Metrics:
                 out[str(status)] = out.get(str(status), 0) + series.requests
         return out
 
-    def text(self, node: Node, answering: Answering) -> bytes:
+    def text(self, node: Node, answering: Answering, once: Once) -> bytes:
         """All of it in Prometheus' text format."""
-        lines = [*self._requests(), *_node(node, answering)]
+        lines = [*self._requests(), *_node(node, answering, once)]
         return ("\n".join(lines) + "\n").encode()
 
     def _requests(self) -> Iterable[str]:
@@ -87,7 +88,7 @@ class Metrics:
             yield f"{name}_count{_labels(key)} {series.requests}"
 
 
-def _node(node: Node, answering: Answering) -> Iterable[str]:
+def _node(node: Node, answering: Answering, once: Once) -> Iterable[str]:
     figures, table = node.figures, node.table
     simple: Mapping[str, tuple[str, str, float]] = {
         "tilth_generation": ("gauge", "The generation that is served.", table.generation if table else 0),
@@ -98,6 +99,12 @@ def _node(node: Node, answering: Answering) -> Iterable[str]:
         "tilth_rejected_total": ("counter", "Bundles or generations that were not taken.", figures.rejected),
         "tilth_shadows_skipped_total": (
             "counter", "Requests the shadow did not see, for lack of time.", answering.shadows_skipped,
+        ),
+        "tilth_replayed_total": (
+            "counter", "Requests answered again by their Idempotency-Key.", once.replayed,
+        ),
+        "tilth_replays_forgotten_total": (
+            "counter", "Answers forgotten before their day was over, for lack of room.", once.forgotten,
         ),
     }  # fmt: skip
     for name, (kind, words, value) in simple.items():

@@ -21,6 +21,7 @@ from tilth.interfaces.http import guard, metrics
 from tilth.interfaces.http.connection import connection
 from tilth.interfaces.http.crowd import Crowd, descriptors
 from tilth.interfaces.http.door import Door
+from tilth.interfaces.http.journal import Journal, Numbered
 from tilth.interfaces.http.listening import HOST, Place
 from tilth.interfaces.http.status import status
 from tilth.runtime.serving.answering import Answering
@@ -47,13 +48,14 @@ def serve(
     place: Place,
     ready: Callable[[Node], None],
     tell: Tell,
+    journal: Journal | None = None,
 ) -> None:
     """Answer until SIGINT or SIGTERM; requests in flight are finished and the log is synced."""
     import uvloop
 
     sys.setswitchinterval(SWITCH)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(work, home, environment, place, ready, tell))
+        runner.run(_serve(work, home, environment, place, ready, tell, journal))
 
 
 async def _serve(
@@ -63,6 +65,7 @@ async def _serve(
     place: Place,
     ready: Callable[[Node], None],
     tell: Tell,
+    journal: Journal | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     node = Node(work, environment, loop.call_soon_threadsafe, tell)
@@ -85,7 +88,7 @@ async def _serve(
     )
     most, waiting = descriptors()
     crowd = Crowd(most)
-    server = _server(door, crowd, waiting, context=place.context)
+    server = _server(Numbered(door, journal, proxied=place.proxied), crowd, waiting, context=place.context)
     for number in (
         signal.SIGINT,
         signal.SIGTERM,
@@ -97,6 +100,8 @@ async def _serve(
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT, 20, 50)
+    if journal is not None:
+        journal.start()
     ready(node)
     watch = loop.create_task(crowd.watch())
     try:
@@ -107,6 +112,8 @@ async def _serve(
             await loop.run_in_executor(None, node.stop)
             await loop.run_in_executor(None, holders.stop)
         reader.shutdown()
+        if journal is not None:
+            journal.stop()
         work.log.flush()
 
 
