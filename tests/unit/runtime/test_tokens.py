@@ -48,16 +48,24 @@ def made(work: Workspace, role: Role, more: str = "", name: str = "ci") -> str:
     return str(found.facts["token"])
 
 
+class Shown:
+    async def status(self) -> dict[str, Any]:
+        return {"health": NODE.health()}
+
+    async def promises(self) -> dict[str, Any]:
+        return {}
+
+    async def figures(self) -> bytes:
+        return b""
+
+
 def asked(work: Workspace, path: str, given: bytes) -> tuple[int, bytes]:
     """Status and body of the answer to a request with this token."""
-
-    async def status() -> dict[str, Any]:
-        return {"health": NODE.health()}
 
     holders = Holders(work)
     holders.refresh()
     counts: Any = SimpleNamespace(text=lambda *_a: b"", add=lambda *_a: None)
-    door = Door(NODE, NODE, Guard(SECRET, others=holders.who), counts, status)
+    door = Door(NODE, NODE, Guard(SECRET, others=holders.who), counts, Shown())
     sent: list[Any] = []
 
     async def send(message: Any) -> None:

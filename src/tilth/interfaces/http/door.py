@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from tilth.core.errors import AuthError, InputError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
@@ -43,6 +43,14 @@ _JSON = (b"content-type", JSON)
 NOTICE = b"tilth-notice"
 
 
+class Shown(Protocol):
+    """What is read from the state for those who watch."""
+
+    async def status(self) -> dict[str, Any]: ...
+    async def promises(self) -> dict[str, Any]: ...
+    async def figures(self) -> bytes: ...
+
+
 class Path(NamedTuple):
     """A path that is answered: how it is asked, the right that it asks for (None: no token is needed), and what it gives."""
 
@@ -54,11 +62,16 @@ class Path(NamedTuple):
 PATHS: Mapping[str, Path] = {
     "/": Path("GET", None, "the console: a page that holds nothing secret"),
     "/healthz": Path(
-        "GET", None, "whether it serves what the project says, and why not: 503 while it starts"
+        "GET",
+        None,
+        "whether this process can answer: 503 while it starts; what it cannot serve is told, and is 200",
     ),
     "/metrics": Path("GET", Right.READ, "figures for Prometheus"),
     "/ping": Path("GET", None, "`pong`"),
     "/predict/<endpoint>": Path("POST", Right.PREDICT, "predictions for a row, or many, of plain JSON"),
+    "/promises": Path(
+        "GET", Right.READ, "whether what is promised holds, each with the reason when it does not"
+    ),
     "/status": Path("GET", Right.READ, "what `tilth status --json` says, and the server's figures"),
     "/v2": Path(
         "GET",
@@ -75,7 +88,7 @@ NO_STORE: Pairs = ((b"cache-control", b"no-store"), (b"x-content-type-options", 
 
 
 class Door:
-    """Answers HTTP for one node. `status` gives what the console shows."""
+    """Answers HTTP for one node. `shown` reads the state: what the console shows, what is promised, figures for Prometheus."""
 
     def __init__(
         self,
@@ -83,13 +96,13 @@ class Door:
         answering: Answering,
         guard: Guard,
         counts: metrics.Metrics,
-        status: Callable[[], Awaitable[dict[str, Any]]],
+        shown: Shown,
         tell: Callable[[str], None] = lambda _line: None,
         limit: int = LIMIT,
         root: str = "",
     ) -> None:
         self._node, self._answering, self._guard = node, answering, guard
-        self._counts, self._status, self._tell, self._limit = counts, status, tell, limit
+        self._counts, self._shown, self._tell, self._limit = counts, shown, tell, limit
         self._once = Once()
         self._root = root  # the project's folder, which no answer names
 
@@ -273,9 +286,12 @@ class Door:
                 health = self._health(self._node.health())
                 return 503 if health["status"] == "starting" else 200, encode(health), JSON
             case "/metrics":
-                return 200, self._counts.text(self._node, self._answering, self._once), metrics.KIND
+                own = self._counts.text(self._node, self._answering, self._once)
+                return 200, own + await self._shown.figures(), metrics.KIND
+            case "/promises":
+                return 200, encode(await self._shown.promises()), JSON
             case "/status":
-                found = await self._status()
+                found = await self._shown.status()
                 return 200, encode({**found, "health": self._health(found["health"])}), JSON
             case "/":
                 return 200, console.page(), b"text/html; charset=utf-8"

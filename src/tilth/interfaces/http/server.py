@@ -15,9 +15,10 @@ import ssl
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tilth.interfaces.http import guard, metrics
+from tilth.interfaces.http import guard, metrics, watched
 from tilth.interfaces.http.connection import connection
 from tilth.interfaces.http.crowd import Crowd, descriptors
 from tilth.interfaces.http.door import Door
@@ -27,6 +28,7 @@ from tilth.interfaces.http.status import status
 from tilth.runtime.serving.answering import Answering
 from tilth.runtime.serving.holders import Holders
 from tilth.runtime.serving.node import Node
+from tilth.runtime.showing.promises import facts, promises
 from tilth.runtime.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -74,9 +76,7 @@ async def _serve(
     counts = metrics.Metrics()
     reader = ThreadPoolExecutor(1, "tilth-status")
 
-    async def shown() -> dict[str, Any]:
-        return await loop.run_in_executor(reader, status, work, node, counts)
-
+    shown = _Shown(loop, reader, work, node, counts)
     door = Door(
         node,
         answering,
@@ -115,6 +115,27 @@ async def _serve(
         if journal is not None:
             journal.stop()
         work.log.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Reads the state in a thread of its own, one after the other."""
+
+    loop: asyncio.AbstractEventLoop
+    reader: ThreadPoolExecutor
+    work: Workspace
+    node: Node
+    counts: metrics.Metrics
+
+    async def status(self) -> dict[str, Any]:
+        return await self.loop.run_in_executor(self.reader, status, self.work, self.node, self.counts)
+
+    async def promises(self) -> dict[str, Any]:
+        name = self.node.environment
+        return facts(name, await self.loop.run_in_executor(self.reader, promises, self.work, name))
+
+    async def figures(self) -> bytes:
+        return await self.loop.run_in_executor(self.reader, watched.text, self.work, self.node.environment)
 
 
 def _server(

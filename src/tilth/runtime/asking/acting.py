@@ -135,9 +135,9 @@ def drill(at: Prompt, statement: Drill) -> Result:
 
 def _only(at: Prompt, action: CollectDataset | TrainModel, graph: Graph) -> Result:
     number, _ = environments.pointers_of(at.work.state, at.environment)
-    return _applied(
-        executor.apply(at.act(), graph, plan=Plan(at.environment, number, (action,)), tell=at.tell)
-    )
+    todo = Plan(at.environment, number, (action,))
+    bind = isinstance(action, TrainModel)  # a refresh fails by itself, so that it is written down
+    return _applied(executor.apply(at.act(), graph, plan=todo, bind=bind, tell=at.tell))
 
 
 def _pointer(at: Prompt, kind: Kind, name: str) -> Pointer:

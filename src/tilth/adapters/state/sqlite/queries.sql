@@ -435,3 +435,12 @@ UPDATE tokens SET dropped_at = :at WHERE name = :name AND dropped_at IS NULL;
 
 -- name: token_used
 UPDATE tokens SET used_on = :day WHERE id = :id;
+
+-- name: refresh_tally
+SELECT dataset AS name, status AS outcome, count(*) AS count FROM refreshes GROUP BY dataset, status;
+
+-- name: gate_tally
+SELECT model AS name, outcome, count(*) AS count FROM gates WHERE environment = :environment GROUP BY model, outcome;
+
+-- name: run_tally
+SELECT kind, name, sum(seconds) AS seconds, max(memory) AS memory FROM runs WHERE environment = :environment GROUP BY kind, name;
