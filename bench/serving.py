@@ -125,7 +125,8 @@ def serve_echo(which: str) -> None:
 
     from tilth.interfaces.http.connection import connection
     from tilth.interfaces.http.crowd import Crowd
-    from tilth.interfaces.http.server import _server, listen
+    from tilth.interfaces.http.listening import listen
+    from tilth.interfaces.http.server import _server
 
     async def app(_scope, receive, send) -> None:
         message = await receive()

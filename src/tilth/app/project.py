@@ -237,6 +237,13 @@ class Project:
         name = environment or self.settings.environment
         return standing(self.work(), name) if self.applied else {**NEVER, "environment": name}
 
+    def promises(self, environment: str | None = None) -> dict[str, Any]:
+        """Whether what is promised holds, as plain facts; see `runtime.showing.promises`."""
+        from tilth.runtime.showing.promises import facts, promises
+
+        name = environment or self.settings.environment
+        return facts(name, promises(self.work(), name) if self.applied else ())
+
     def diff(self, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
         """How two versions, each (model, number), differ; see `runtime.showing.comparing`."""
         from tilth.runtime.showing.comparing import compare

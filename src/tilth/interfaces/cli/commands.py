@@ -31,6 +31,7 @@ _UNSAID = frozenset(
 )  # why output is not taken
 LATER = {
     "demo": "tilth.interfaces.cli.demo",
+    "deploy": "tilth.interfaces.cli.deploy",
     "init": "tilth.interfaces.cli.init",
     "reconcile": "tilth.interfaces.cli.reconcile",
     "up": "tilth.interfaces.cli.up",

@@ -17,6 +17,7 @@ from tilth.plan.snapshot import Pointer
 from tilth.resources.graph import Graph
 from tilth.runtime.applying import changes, executor, handlers, notices
 from tilth.runtime.applying.executor import Applied
+from tilth.runtime.asking import tokens
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.drills.drill import drill as rehearse
 from tilth.runtime.moving import promotion, publishing
@@ -25,9 +26,11 @@ from tilth.runtime.record import environments, versions
 from tilth.sql.language.statements import (
     ApplyStatement,
     CreateModel,
+    CreateToken,
     Declaration,
     Drill,
     Drop,
+    DropToken,
     Kind,
     Options,
     PlanStatement,
@@ -132,9 +135,9 @@ def drill(at: Prompt, statement: Drill) -> Result:
 
 def _only(at: Prompt, action: CollectDataset | TrainModel, graph: Graph) -> Result:
     number, _ = environments.pointers_of(at.work.state, at.environment)
-    return _applied(
-        executor.apply(at.act(), graph, plan=Plan(at.environment, number, (action,)), tell=at.tell)
-    )
+    todo = Plan(at.environment, number, (action,))
+    bind = isinstance(action, TrainModel)  # a refresh fails by itself, so that it is written down
+    return _applied(executor.apply(at.act(), graph, plan=todo, bind=bind, tell=at.tell))
 
 
 def _pointer(at: Prompt, kind: Kind, name: str) -> Pointer:
@@ -281,5 +284,7 @@ ACTS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     RetrainModel: retrain,
     Drill: drill,
     Drop: drop,
+    CreateToken: tokens.create,
+    DropToken: tokens.drop,
 }
 """One function for each statement that acts; those that declare are `create`."""

@@ -13,8 +13,10 @@ from tilth.core.names import literal
 from tilth.sql.language.statements import (
     ApplyStatement,
     CheckKind,
+    CreateToken,
     Drill,
     Drop,
+    DropToken,
     Expectation,
     ExplainPredict,
     LookAt,
@@ -79,6 +81,15 @@ def _look(s: LookAt) -> str:
     return f"LOOK AT {s.kind.upper()} {name(s.name)}"
 
 
+def _create_token(s: CreateToken) -> str:
+    expires = "" if s.expires is None else f" EXPIRES {span(s.expires)}"
+    return f"CREATE TOKEN {literal(s.name)} FOR {s.role}{expires}"
+
+
+def _drop_token(s: DropToken) -> str:
+    return f"DROP TOKEN {'IF EXISTS ' if s.if_exists else ''}{literal(s.name)}"
+
+
 def _explain(s: ExplainPredict) -> str:
     return f"EXPLAIN PREDICT {name(s.model)} ({options(s.inputs)})"
 
@@ -102,6 +113,8 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     PromoteEnvironment: _promote_environment,
     PromoteModel: _promote_model,
     LookAt: _look,
+    CreateToken: _create_token,
+    DropToken: _drop_token,
     RollbackEnvironment: _rollback,
     RefreshDataset: _refresh_dataset,
     RetrainModel: _retrain,

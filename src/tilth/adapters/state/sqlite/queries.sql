@@ -467,3 +467,27 @@ WHERE environment = :environment AND status = 'dead' GROUP BY channel ORDER BY c
 
 -- name: newest_message
 SELECT coalesce(max(id), 0) AS id FROM messages;
+
+-- name: tokens
+SELECT t.*, h.hash FROM tokens t JOIN token_hashes h ON h.token = t.id ORDER BY t.id;
+
+-- name: add_token
+INSERT INTO tokens (name, role, created_at, made_by, expires_at) VALUES (:name, :role, :at, :made_by, :expires_at) RETURNING id;
+
+-- name: add_token_hash
+INSERT INTO token_hashes (token, hash) VALUES (:token, :hash);
+
+-- name: drop_token
+UPDATE tokens SET dropped_at = :at WHERE name = :name AND dropped_at IS NULL;
+
+-- name: token_used
+UPDATE tokens SET used_on = :day WHERE id = :id;
+
+-- name: refresh_tally
+SELECT dataset AS name, status AS outcome, count(*) AS count FROM refreshes GROUP BY dataset, status;
+
+-- name: gate_tally
+SELECT model AS name, outcome, count(*) AS count FROM gates WHERE environment = :environment GROUP BY model, outcome;
+
+-- name: run_tally
+SELECT kind, name, sum(seconds) AS seconds, max(memory) AS memory FROM runs WHERE environment = :environment GROUP BY kind, name;
