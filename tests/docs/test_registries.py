@@ -26,6 +26,7 @@ WORDS = {
     "Drop": "DROP",
     "DropToken": "DROP TOKEN",
     "ExplainPredict": "EXPLAIN PREDICT",
+    "Describe": "DESCRIBE",
     "LookAt": "LOOK AT",
     "PlanStatement": "PLAN",
     "PromoteEnvironment": "PROMOTE ENVIRONMENT",
@@ -34,6 +35,8 @@ WORDS = {
     "RetrainModel": "RETRAIN",
     "RollbackEnvironment": "ROLLBACK ENVIRONMENT",
     "Select": "SELECT",
+    "Show": "SHOW",
+    "Summarize": "SUMMARIZE",
 } | {row.statement.__name__: f"CREATE {row.kind.keyword}" for row in KINDS}
 ASKED = [*STATEMENTS, *(row.statement for row in KINDS)]
 

@@ -14,6 +14,7 @@ from tilth.core.principals import Principal, Role
 from tilth.sql.language.statements import (
     ApplyStatement,
     CreateToken,
+    Describe,
     Drill,
     Drop,
     DropToken,
@@ -26,6 +27,8 @@ from tilth.sql.language.statements import (
     RetrainModel,
     RollbackEnvironment,
     Select,
+    Show,
+    Summarize,
 )
 
 
@@ -46,6 +49,9 @@ STATEMENTS: Mapping[type, Right] = {
     Select: Right.READ,
     PlanStatement: Right.READ,
     LookAt: Right.READ,
+    Describe: Right.READ,
+    Show: Right.READ,
+    Summarize: Right.READ,
     ExplainPredict: Right.PREDICT,
     Drop: Right.DECLARE,
     ApplyStatement: Right.DECLARE,

@@ -173,6 +173,13 @@ ACTION = st.one_of(
     st.builds(s.ApplyStatement, st.none() | NAME),
     st.builds(s.PromoteEnvironment, NAME, NAME),
     st.builds(s.PromoteModel, NAME, st.integers(1, 10**9), st.none() | TEXT.map(str.strip).filter(bool)),
+    st.builds(
+        s.Describe,
+        st.none() | st.sampled_from([s.Kind.SOURCE, s.Kind.DATASET, s.Kind.MODEL, s.Kind.ENDPOINT]),
+        NAME,
+    ),
+    st.builds(s.Show, st.sampled_from(s.SHOWN), st.none() | TEXT),
+    st.builds(s.Summarize, NAME),
     st.builds(s.LookAt, st.sampled_from([s.Kind.MODEL, s.Kind.ENDPOINT]), NAME),
     st.builds(s.CreateToken, TOKEN, st.sampled_from(list(Role)), st.none() | SPAN),
     st.builds(s.DropToken, TOKEN, FLAG),

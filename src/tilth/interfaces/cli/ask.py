@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilth.core.errors import GateRefusedError, InputError, LanguageError, ResourceLimitError, TilthError
+from tilth.core.errors import GateRefusedError, InputError, LanguageError, ResourceLimitError
 from tilth.core.figures import figure, sql_text
 from tilth.core.schema import DataType
 from tilth.core.time import parse_duration
-from tilth.interfaces.cli import ctrl_c, show
-from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, version_number
+from tilth.interfaces.cli import completing, files, parameters, show
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, there, version_number
+from tilth.runtime.showing.next_steps import after
+from tilth.sql.language.statements import Describe
 
 if TYPE_CHECKING:
     from tilth.runtime.asking.prompt import Result
     from tilth.runtime.asking.session import Session
-
-PROMPT, MORE = "tilth> ", "  ...> "
+    from tilth.sql.language.statements import Statement
 
 
 class Span(click.ParamType[float]):
@@ -48,6 +49,23 @@ class Span(click.ParamType[float]):
 @ENV
 @JSON
 @click.option("--csv", "as_csv", is_flag=True, help="Print rows as CSV.")
+@click.option("--vertical", is_flag=True, help="Print a line a column, with nothing cut.")
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE",
+    help="Write all rows to FILE, in the format of its suffix: csv, json, jsonl, parquet, md.",
+)
+@click.option("--force", is_flag=True, help="With --output: replace a file that is there.")
+@click.option("--file", "-f", "file", metavar="FILE", help="Read the statements from FILE.")
+@click.option(
+    "--parameter",
+    "-p",
+    "pairs",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A value for $NAME; a number, true, false, null, or a text.",
+)
 @click.option(
     "--timeout",
     type=Span(),
@@ -68,25 +86,43 @@ def sql(
     environment: str | None,
     as_json: bool,
     as_csv: bool,
+    vertical: bool,
+    output: str | None,
+    force: bool,
+    file: str | None,
+    pairs: tuple[str, ...],
     limit: int,
     timeout: float | None,
     clock: str | None,
 ) -> None:
-    """Perform a STATEMENT: SELECT, PLAN, APPLY, CREATE, REFRESH, RETRAIN, PROMOTE, ROLLBACK, EXPLAIN PREDICT, DRILL.
+    """Perform a STATEMENT: SELECT, SHOW, DESCRIBE, PLAN, APPLY, CREATE, REFRESH, RETRAIN, PROMOTE, ROLLBACK and more.
 
     \b
-    Without one, statements are read from a pipe, or at a prompt (end each with `;`, leave with Ctrl-D).
-    Example: tilth sql "SELECT d.flight_id, m.late FROM departures d JOIN late m LIMIT 5"
+    Without one, statements are read from a pipe, or at a prompt (end each with `;`, `help` helps).
+    Example: tilth sql "SELECT * FROM departures WHERE origin = $from LIMIT 5" -p from=JFK
+             tilth sql -f scores.sql --output scores.parquet
     """
+    values = parameters.given(pairs)
+    if file is not None and statement is not None:
+        raise click.UsageError("Give a STATEMENT or --file, not both.")
+    if output is not None and (as_json or as_csv or vertical):
+        raise click.UsageError(
+            "--output takes its format from the file's suffix: leave out --json, --csv, --vertical."
+        )
+    suffix = None if output is None else files.checked(output, force=force)
+    text = statement if file is None else _read(file)
     line = show.Line()
     session = opened(project, clock).session(environment, line, show.did)
     session.limits = replace(session.limits, give_up=_give_up, seconds=timeout or session.limits.seconds)
-    form = "json" if as_json else "csv" if as_csv else "table"
-    if statement is None and sys.stdin.isatty():
-        _prompt(session, line, form, limit)
+    form = "json" if as_json else "csv" if as_csv else "vertical" if vertical else "table"
+    if text is None and sys.stdin.isatty() and output is None:
+        _prompt(session, line, form, limit, values)
         return
-    refused = _answer(session, line, statement if statement is not None else sys.stdin.read(), form, limit)
-    if refused:
+    text = parameters.filled(sys.stdin.read() if text is None else text, values, file)
+    if output is not None and suffix is not None:
+        _write(session, line, text, output, suffix, force=force)
+        return
+    if _answer(session, line, text, form, limit, file):
         raise SystemExit(GateRefusedError.exit_status)
 
 
@@ -97,65 +133,87 @@ def _give_up() -> None:
     os._exit(ResourceLimitError.exit_status)
 
 
-def _answer(session: Session, line: show.Line, text: str, form: str, limit: int) -> bool:
+def _read(file: str) -> str:
+    """The statements of a file."""
+    try:
+        with open(file, encoding="utf-8") as found:
+            return found.read()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise click.BadParameter(f"{file!r} cannot be read: {why}.", param_hint="--file") from error
+
+
+def _prompt(session: Session, line: show.Line, form: str, limit: int, values: dict[str, str]) -> None:
+    from tilth.interfaces.cli import typed
+
+    def answer(text: str) -> None:
+        named = {n: v for n, v in values.items() if f"${n}" in text}
+        _answer(session, line, parameters.filled(text, named), form, limit)
+
+    def names() -> list[str]:
+        graph = session.deployed(session.environment)
+        return [r.name for r in graph]
+
+    typed.prompt(answer, names)
+
+
+def _write(session: Session, line: show.Line, text: str, path: str, suffix: str, *, force: bool) -> None:
+    """The rows of one question into a file."""
+    from tilth.kinds import parse_one
+    from tilth.runtime.asking.session import ASKS
+
+    one = parse_one(text)
+    if type(one) not in ASKS:
+        raise click.UsageError(
+            "--output takes the rows of a question: SELECT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN, LOOK AT."
+        )
+    try:
+        done = session.perform(one)
+        assert done.reader is not None
+        rows = files.write(done.reader, path, suffix, force=force)
+    finally:
+        line.close()
+    click.echo(f"{path} holds {rows:,} row{'' if rows == 1 else 's'}.", err=True)
+    for words in done.told:
+        show.note(words)
+
+
+def _answer(
+    session: Session, line: show.Line, text: str, form: str, limit: int, file: str | None = None
+) -> bool:
     """Perform the text's statements and print what each answers; whether a candidate was refused."""
     from tilth.kinds import parse, parse_one
 
     refused = False
-    for one in parse(text) or (parse_one(text),):
+    for one in parse(text, file) or (parse_one(text, file=file),):
         try:
             done = session.perform(one)
-            _print(done, line, form, limit)
+            _print(done, line, form, limit, one)
         finally:
             line.close()
         refused = refused or done.refused
     return refused
 
 
-def _print(done: Result, line: show.Line, form: str, limit: int) -> None:
+def _print(done: Result, line: show.Line, form: str, limit: int, statement: Statement) -> None:
     if done.reader is None:
-        show.facts(done.facts, done.text, form == "json")
+        show.facts(done.facts, show.untold(done.text), form == "json")
         return
     line.close()
+    if isinstance(statement, Describe) and form == "table":
+        from tilth.interfaces.cli import describe
+
+        click.echo(show.clean(describe.words(done.facts)))
+        return
     if done.text:
-        click.echo(show.clean(done.text), err=form != "table")
+        click.echo(show.clean(done.text), err=form in ("json", "csv"))
     show.rows(done.reader, form, limit)
     for words in done.told:
         show.note(words)
 
 
-def _prompt(session: Session, line: show.Line, form: str, limit: int) -> None:
-    """A prompt with history and editing; an error is shown and the prompt goes on."""
-    import contextlib
-
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401 - gives input() its line editing
-    text = ""
-    while True:
-        ctrl_c.forget()
-        try:
-            text += input(MORE if text else PROMPT) + "\n"
-        except EOFError:
-            click.echo()
-            return
-        except KeyboardInterrupt:
-            click.echo()
-            text = ""
-            continue
-        if not text.strip():
-            text = ""
-        elif text.rstrip().endswith(";"):
-            try:
-                _answer(session, line, text, form, limit)
-            except TilthError as error:
-                click.echo(show.clean(str(error)), err=True)
-            except KeyboardInterrupt:
-                click.echo("\nStopped.", err=True)
-            text = ""
-
-
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completing.MODELS)
 @click.argument("inputs", nargs=-1, metavar="[INPUT=VALUE]...")
 @PROJECT
 @ENV
@@ -190,11 +248,13 @@ def predict(
     name, _, pinned = model.partition("@")
     if pinned and version_number(pinned) is None:
         raise click.BadParameter(f"{pinned!r} is not a version's number; write {name}@3.", param_hint="MODEL")
-    found = opened(project, clock).model(name, int(pinned) if pinned else version, environment)
+    place = opened(project, clock)
+    found = place.model(name, int(pinned) if pinned else version, environment)
+    steps = after("predict", {"model": name}, there(place, environment))
     given = _given(inputs, found.inputs, name)
     if explain:
         why = found.explain(given)
-        show.facts(why, _explained(name, why), as_json)
+        show.facts(why, _explained(name, why), as_json, steps)
         return
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", GapWarning)
@@ -202,7 +262,7 @@ def predict(
     for warning in told:
         show.note(str(warning.message))
     said = {**answer, "model": name, "version": found.version}
-    show.facts(said, "\n".join(f"{k}: {_shown(v)}" for k, v in said.items()), as_json)
+    show.facts(said, "\n".join(f"{k}: {_shown(v)}" for k, v in said.items()), as_json, steps)
 
 
 def _given(pairs: tuple[str, ...], types: dict[str, str], model: str) -> dict[str, Any]:

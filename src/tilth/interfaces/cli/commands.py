@@ -18,13 +18,15 @@ import click
 
 from tilth.core.errors import GateRefusedError, StorageError, TilthError
 from tilth.core.names import nearest
-from tilth.interfaces.cli import ctrl_c, show
-from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened
+from tilth.interfaces.cli import completing, ctrl_c, show
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, there
 from tilth.runtime import unforeseen
+from tilth.runtime.showing.next_steps import after
 
 if TYPE_CHECKING:
     from tilth.runtime.applying.executor import Applied
 
+CHANGES = 10  # the exit status of `plan --exit-code` when something would change
 STOPPED = 130  # the exit status after Ctrl-C, as shells have it
 _UNSAID = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
@@ -40,6 +42,8 @@ LATER = {
     "status": "tilth.interfaces.cli.look",
     "diff": "tilth.interfaces.cli.look",
     "watch": "tilth.interfaces.cli.look",
+    "environments": "tilth.interfaces.cli.environments",
+    "describe": "tilth.interfaces.cli.describe",
     "verify": "tilth.interfaces.cli.keep",
     "backup": "tilth.interfaces.cli.keep",
     "restore": "tilth.interfaces.cli.keep",
@@ -104,18 +108,25 @@ def tilth() -> None:
 @ENV
 @JSON
 @CLOCK
-def plan(project: str, environment: str | None, as_json: bool, clock: str | None) -> None:
+@click.option(
+    "--exit-code", is_flag=True, help="Exit status 10 when something would change, 0 when nothing would."
+)
+def plan(project: str, environment: str | None, as_json: bool, clock: str | None, exit_code: bool) -> None:
     """What would change, and why. Changes nothing.
 
-    Example: tilth plan --env dev
+    Example: tilth plan --env dev --exit-code
     """
     from tilth.plan.explain import facts, words
     from tilth.runtime.moving.publishing import check_name
 
     if environment is not None:
         check_name(environment)
-    found = opened(project, clock).plan(environment)
-    show.facts(facts(found), words(found), as_json)
+    place = opened(project, clock)
+    found = place.plan(environment)
+    told = facts(found)
+    show.facts(told, words(found), as_json, after("plan", told, there(place, environment)))
+    if exit_code and found.actions:
+        raise SystemExit(CHANGES)
 
 
 @tilth.command()
@@ -136,11 +147,9 @@ def apply(
     """
     from tilth.runtime.asking.acting import applied_facts
 
-    line = show.Line()
+    line, place = show.Line(), opened(project, clock)
     try:
-        done = opened(project, clock).apply(
-            environment, line, show.did, all_or_nothing=all_or_nothing, strict=False
-        )
+        done = place.apply(environment, line, show.did, all_or_nothing=all_or_nothing, strict=False)
     finally:
         line.close()
     facts = applied_facts(done)
@@ -150,6 +159,7 @@ def apply(
         facts,
         "\n".join([*rows, f"{what}{done.plan.environment} is at generation {done.generation}."]),
         as_json,
+        after("apply", facts, there(place, environment)),
     )
     if done.errors:
         raise SystemExit(_failed(done))
@@ -167,8 +177,8 @@ def _failed(done: Applied) -> int:
 
 
 @tilth.command()
-@click.argument("source")
-@click.argument("target", required=False)
+@click.argument("source", shell_complete=completing.ENVIRONMENTS)
+@click.argument("target", required=False, shell_complete=completing.ENVIRONMENTS)
 @PROJECT
 @JSON
 @CLOCK
@@ -184,11 +194,12 @@ def promote(source: str, target: str | None, project: str, as_json: bool, clock:
     target = found.settings.serving if target is None else target
     number = found.promote(source, target)
     facts = {"environment": target, "generation": number, "from": source}
-    show.facts(facts, f"{target} is at generation {number}, with all that {source} points at.", as_json)
+    words = f"{target} is at generation {number}, with all that {source} points at."
+    show.facts(facts, words, as_json, after("promote", facts, there(found, target)))
 
 
 @tilth.command()
-@click.argument("environment", required=False)
+@click.argument("environment", required=False, shell_complete=completing.ENVIRONMENTS)
 @click.option(
     "--to",
     "generation",
@@ -210,14 +221,16 @@ def rollback(
     """
     found = opened(project, clock)
     environment = found.settings.serving if environment is None else environment
+    before = found.generations(environment, 1)
     number = found.rollback(environment, generation)
     reason = found.generations(environment, 1)[0].reason
     facts = {"environment": environment, "generation": number, "reason": reason}
-    show.facts(facts, f"{environment} is at generation {number}: {reason!s}.", as_json)
+    steps = after("rollback", {**facts, "from": before[0].number}, there(found, environment))
+    show.facts(facts, f"{environment} is at generation {number}: {reason!s}.", as_json, steps)
 
 
 @tilth.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completing.MODELS)
 @click.argument("kind", type=click.Choice(["drift", "rollback", "bad_data", "node_loss"]))
 @PROJECT
 @ENV
@@ -234,8 +247,9 @@ def drill(
     """
     from tilth.sql.language.statements import Drill, DrillKind
 
-    done = opened(project, clock).session(environment).perform(Drill(model, DrillKind(kind)))
-    show.facts(done.facts, done.text, as_json)
+    found = opened(project, clock)
+    done = found.session(environment).perform(Drill(model, DrillKind(kind)))
+    show.facts(done.facts, done.text, as_json, after("drill", {"model": model}, there(found, environment)))
     if done.refused:
         raise SystemExit(1)
 
@@ -266,7 +280,7 @@ def gc(keep: int, project: str, as_json: bool) -> None:
         f"{freed.quarantine} of quarantine ({freed.quarantine_bytes / 1e6:.1f} MB), {freed.refused} bundles of refused "
         f"versions ({freed.refused_bytes / 1e6:.1f} MB), {freed.looks} looks."
     )
-    show.facts(asdict(freed), words, as_json)
+    show.facts(asdict(freed), words, as_json, after("gc", {}))
 
 
 def run(arguments: list[str]) -> int:
@@ -278,10 +292,20 @@ def run(arguments: list[str]) -> int:
             status = STOPPED
         except Exception as error:
             # one that a library made of Ctrl-C, or one that nobody foresaw
-            status = STOPPED if ctrl_c.pressed() else _told(unforeseen.known(error), arguments)
+            status = (
+                STOPPED
+                if ctrl_c.pressed()
+                else _told(unforeseen.reported(error, _word(arguments)), arguments)
+            )
     if status == STOPPED:
         click.echo("\nStopped; what was made so far is kept, and no pointer has moved.", err=True)
     return status
+
+
+def _word(arguments: list[str]) -> str:
+    """The command, without what was given to it."""
+    known = {*tilth.commands, *LATER}
+    return next((a for a in arguments if a in known), "")
 
 
 def _run(arguments: list[str]) -> int:

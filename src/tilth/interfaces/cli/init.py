@@ -1,36 +1,88 @@
-"""`tilth init`: a folder with a project to begin with, copied from a template; `flights` brings its data along."""
+"""`tilth init`: a folder with a project to begin with, of a template or proposed for a table; `flights` brings its data along."""
 
 from __future__ import annotations
 
 import os
 from datetime import datetime
+from typing import Any
 
 import click
 
-from tilth.interfaces.cli import show
-from tilth.interfaces.demo.templates import create
+from tilth.interfaces.cli import completing, show
+from tilth.interfaces.demo.templates import create, empty
+from tilth.runtime.showing.next_steps import after
 
 
 @click.command()
 @click.argument("folder")
-@click.option("--template", default="blank", show_default=True, metavar="NAME", help="flights | blank.")
+@click.option(
+    "--template",
+    default=None,
+    metavar="NAME",
+    shell_complete=completing.templates,
+    help="flights | blank (the default).",
+)
 @click.option(
     "--until",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
     help="Of the template `flights`: the day before which flights have flown (default: 2013-12-01).",
 )
+@click.option(
+    "--from",
+    "where",
+    metavar="PLACE",
+    help="Propose a project for a table there: postgresql://user@host/db, a CSV, Parquet or SQLite file, or a folder.",
+)
+@click.option("--table", metavar="NAME", help="With --from: the table, also as schema.table.")
+@click.option("--predict", "target", metavar="COLUMN", help="With --from: the column to predict.")
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
-def init(folder: str, template: str, until: datetime | None, as_json: bool) -> None:
-    """Make FOLDER a project, from a template. Refuses a folder that holds something.
+def init(
+    folder: str,
+    template: str | None,
+    until: datetime | None,
+    where: str | None,
+    table: str | None,
+    target: str | None,
+    as_json: bool,
+) -> None:
+    """Make FOLDER a project, from a template or for a table. Refuses a folder that holds something.
 
     \b
     Templates: flights  real flights of 2013 with weather and planes, two models, an endpoint
                blank    files with a commented example each
+    With --from and --predict the schema and a sample are read, and each line says why it is there.
+    A password comes from the url or DB_PASSWORD, and is written as SECRET 'env:DB_PASSWORD'.
     Example:   tilth init flights --template flights
+               tilth init shop --from customers.csv --predict churned
     """
-    made = create(folder, template, until)
-    words = "\n".join(
-        [f"{folder} holds {len(made)} files: {', '.join(made)}.", f"Next: cd {folder} && tilth plan"]
-    )
-    show.facts({"folder": os.path.abspath(folder), "template": template, "files": made}, words, as_json)
+    facts: dict[str, Any] = {"folder": os.path.abspath(folder)}
+    if where is not None:
+        if target is None or template is not None or until is not None:
+            raise click.UsageError("--from needs --predict COLUMN, and goes without --template and --until.")
+        words = _proposed(folder, where, table, target, facts)
+    else:
+        if table is not None or target is not None:
+            raise click.UsageError("--table and --predict go with --from PLACE.")
+        made = create(folder, template or "blank", until)
+        facts |= {"template": template or "blank", "files": made}
+        words = f"{folder} holds {len(made)} files: {', '.join(made)}.\nNext: cd {folder} && tilth plan"
+    if as_json:
+        facts["next"] = after("init", {"folder": folder})
+    show.facts(facts, words, as_json)
+
+
+def _proposed(folder: str, where: str, table: str | None, target: str, facts: dict[str, Any]) -> str:
+    """Propose a project; what it says to people."""
+    from tilth.app.beginning import WORD, begin
+
+    empty(folder)
+    done = begin(folder, where, table, target)
+    facts |= {"files": done.files, "table": done.table, "rows_read": done.rows, "left_out": done.left_out}
+    held = f"{folder} holds {len(done.files)} files for `{done.table}`, of {done.rows:,} rows that were read."
+    rows = [f"{held} Each line says why it is there: read them."]
+    if done.left_out:
+        rows.append(f"Left out, since they tell `{target}` by themselves: {', '.join(done.left_out)}.")
+    if done.secret:
+        rows.append(f"The password is not in the files: export {WORD} before the next command.")
+    return "\n".join([*rows, f"Next: cd {folder} && tilth plan"])

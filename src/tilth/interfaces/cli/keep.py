@@ -9,6 +9,7 @@ from tilth.core.errors import ProjectError
 from tilth.core.sizes import show_size
 from tilth.interfaces.cli import show
 from tilth.interfaces.cli.options import CLOCK, JSON, PROJECT, opened
+from tilth.runtime.showing.next_steps import after
 
 
 @click.command()
@@ -43,7 +44,7 @@ def verify(quick: bool, project: str, as_json: bool) -> None:
         "quick": quick,
         "ok": True,
     }
-    show.facts(facts, words, as_json)
+    show.facts(facts, words, as_json, after("verify", facts))
 
 
 @click.command()
@@ -74,7 +75,7 @@ def backup(file: str, with_keys: bool, project: str, as_json: bool, clock: str |
         f"{file} holds {made.blobs} blobs, {made.bundles} bundles, {made.predictions} files of predictions and a state "
         f"of {made.audit_rows} audit rows in {show_size(made.bytes)}, {key}."
     )
-    show.facts(backups.facts(made), words, as_json)
+    show.facts(backups.facts(made), words, as_json, after("backup", {}))
 
 
 @click.command()
@@ -116,7 +117,7 @@ def restore(
             "Its private key is not there: what was signed is served, and nothing new can be signed. "
             "Put signing_key.pem into .tilth/keys (chmod 600) to go on."
         )
-    show.facts(backups.facts(done), "\n".join(rows), as_json)
+    show.facts(backups.facts(done), "\n".join(rows), as_json, after("restore", {}))
 
 
 def _clock(path: str | None) -> FileClock | None:

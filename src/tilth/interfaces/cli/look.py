@@ -10,9 +10,9 @@ from tilth.app.disk import FREES, WHAT
 from tilth.app.disk import shown as size
 from tilth.core.errors import UnknownNameError
 from tilth.core.figures import figure
-from tilth.interfaces.cli import show
-from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, version_number
-from tilth.runtime.showing.next_steps import next_steps, ways
+from tilth.interfaces.cli import completing, show
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, there, version_number
+from tilth.runtime.showing.next_steps import after, next_steps, ways
 from tilth.sql.language.statements import CreateEndpoint
 
 
@@ -108,8 +108,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
 
 
 @click.command()
-@click.argument("first", metavar="MODEL@N")
-@click.argument("second", metavar="MODEL@M")
+@click.argument("first", metavar="MODEL@N", shell_complete=completing.VERSIONS)
+@click.argument("second", metavar="MODEL@M", shell_complete=completing.VERSIONS)
 @PROJECT
 @JSON
 def diff(first: str, second: str, project: str, as_json: bool) -> None:
@@ -118,7 +118,7 @@ def diff(first: str, second: str, project: str, as_json: bool) -> None:
     Example: tilth diff late@3 late@4
     """
     found = opened(project).diff(_version(first), _version(second))
-    show.facts(found, _difference(found), as_json)
+    show.facts(found, _difference(found), as_json, after("diff", found))
 
 
 def _version(text: str) -> tuple[str, int]:
@@ -155,7 +155,7 @@ COLUMNS = 10  # that moved most, shown of each model
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.SERVED)
 @PROJECT
 @ENV
 @JSON
@@ -169,7 +169,8 @@ def watch(name: str | None, project: str, environment: str | None, as_json: bool
     """
     from tilth.sql.language.statements import Kind, LookAt
 
-    session = opened(project, clock).session(environment)
+    place = opened(project, clock)
+    session = place.session(environment)
     graph = session.deployed(session.environment)
     if name is None:
         found = dict.fromkeys(r.as_(CreateEndpoint).model for r in graph.of_kind(Kind.ENDPOINT))
@@ -192,6 +193,7 @@ def watch(name: str | None, project: str, environment: str | None, as_json: bool
         facts,
         "\n\n".join(_watched(o.text, look) for o, look in zip(done, looks, strict=True)) or nothing,
         as_json,
+        after("watch", facts, there(place, environment)),
     )
 
 

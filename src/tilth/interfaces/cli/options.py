@@ -6,6 +6,9 @@ import click
 
 from tilth.app.project import Project
 from tilth.core.names import is_environment_name
+from tilth.interfaces.cli import completing
+from tilth.interfaces.cli.folders import folder_of
+from tilth.runtime.showing.next_steps import there_of
 
 MOST = 2**53  # of versions, generations and rows
 
@@ -25,7 +28,11 @@ def version_number(text: str) -> int | None:
 
 
 PROJECT = click.option(
-    "--project", default=".", metavar="FOLDER", help="The project's folder (default: this one)."
+    "--project",
+    default=".",
+    metavar="FOLDER",
+    shell_complete=completing.folders,
+    help="The project's folder (default: this one, or the nearest above it with a tilth.toml).",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 ENV = click.option(
@@ -33,6 +40,7 @@ ENV = click.option(
     "environment",
     metavar="NAME",
     callback=_environment,
+    shell_complete=completing.ENVIRONMENTS,
     help="The environment (default: that of tilth.toml, or prod).",
 )
 CLOCK = click.option("--clock", "clock", metavar="FILE", hidden=True, help="A file that holds the present.")
@@ -42,4 +50,10 @@ def opened(project: str, clock: str | None = None) -> Project:
     """The project in that folder, with the clock of a replay if one is given."""
     from tilth.adapters.clocks import FileClock
 
-    return Project(project, FileClock(clock) if clock else None)
+    return Project(folder_of(project), FileClock(clock) if clock else None)
+
+
+def there(project: Project, environment: str | None) -> str:
+    """The option that names the environment in a command to copy."""
+    default = project.settings.environment
+    return there_of(environment or default, default)

@@ -12,15 +12,16 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
 from tilth.core.figures import sql_text
 from tilth.interfaces.cli import ctrl_c
+from tilth.runtime.showing.next_steps import ways
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +32,7 @@ _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 WIDEST = 60  # of one column, in characters
+NARROW = 20  # what a column of text is cut to, at most, to make room
 SIGNS = {
     "done": ("ok", "green"),
     "refused": ("refused", "yellow"),
@@ -47,9 +49,14 @@ def clean(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def facts(value: Any, words: str, as_json: bool) -> None:
-    """The facts as JSON, or the words."""
-    click.echo(json_text(value, indent=2) if as_json else clean(words))
+def facts(value: Any, words: str, as_json: bool, steps: Sequence[str] = ()) -> None:
+    """The facts as JSON, or the words. `steps` say what to do next: in the JSON as `next`, on a terminal below the words."""
+    if as_json:
+        click.echo(json_text({**value, "next": steps} if steps else value, indent=2))
+        return
+    click.echo(clean(words))
+    if steps and sys.stderr.isatty():
+        click.echo(clean(ways(steps)), err=True)
 
 
 def json_text(value: Any, indent: int = 0) -> str:
@@ -77,20 +84,54 @@ def _shown(value: Any) -> Any:
     return [_shown(v) for v in value] if isinstance(value, list | tuple) else value
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Rows under their column names, numbers to the right; long cells are cut, and the width fits the terminal."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, whole: str = "--json") -> str:
+    """Rows under their column names, numbers to the right; long cells are cut, and the width fits the terminal.
+
+    Columns for which there is no room are named below it, with the option (`whole`) that shows them.
+    """
     cells, columns = [[_cell(v) for v in row] for row in rows], [_cell(c) for c in columns]
+    if not sys.stdout.isatty():
+        return _drawn(columns, cells)
+    cells, room = _narrowed(columns, cells, shutil.get_terminal_size().columns)
+    if room == len(columns):
+        return _drawn(columns, cells)
+    shown = _drawn(columns[:room], [row[:room] for row in cells])
+    left = _cut(", ".join(columns[room:]), 400)
+    return f"{shown}\n({len(columns) - room} more columns do not fit: {left}; {whole} shows all)"
+
+
+def _narrowed(columns: Sequence[str], cells: list[list[str]], width: int) -> tuple[list[list[str]], int]:
+    """The cells with the widest columns of text cut until a row fits, and how many columns then do; one always does."""
+    widths = _widths(columns, cells)
+    while sum(widths) + 2 * (len(widths) - 1) > width and widths and max(widths) > NARROW:
+        place = max(range(len(widths)), key=lambda i: (widths[i] > len(columns[i]), widths[i]))
+        if widths[place] <= max(NARROW, len(columns[place])):
+            break
+        widths[place] -= 1
+    used, room = -2, 0
+    for one in widths:
+        used += one + 2
+        if used > width and room:
+            break
+        room += 1
+    cut = [[_cut(c, w) for c, w in zip(row, widths, strict=True)] for row in cells]
+    return cut, room
+
+
+def _widths(columns: Sequence[str], cells: list[list[str]]) -> list[int]:
+    return [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(columns)]
+
+
+def _drawn(columns: Sequence[str], cells: list[list[str]]) -> str:
     numbers = (
         [all(_is_number(c) for c in column if c) for column in zip(*cells, strict=True)] if cells else []
     )
-    widths = [max([len(name), *(len(row[i]) for row in cells)]) for i, name in enumerate(columns)]
+    widths = _widths(columns, cells)
     out = ["  ".join(name.ljust(w) for name, w in zip(columns, widths, strict=True)).rstrip()]
     out.append("  ".join("-" * w for w in widths))
     for row in cells:
         shown = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numbers, strict=True))
         out.append("  ".join(shown).rstrip())
-    if sys.stdout.isatty():
-        out = [_cut(line, shutil.get_terminal_size().columns) for line in out]
     return "\n".join(out)
 
 
@@ -111,38 +152,59 @@ def _cut(text: str, width: int) -> str:
 def rows(reader: pa.RecordBatchReader, form: str, limit: int) -> None:
     """A query's rows as a table (the first `limit`), as JSON, or as CSV, the last two as they come."""
     if form == "json":
-        _json_rows(reader)
+        json_rows(reader, sys.stdout)
     elif form == "csv":
-        _csv_rows(reader)
+        csv_rows(reader, sys.stdout)
     else:
-        _table_rows(reader, limit)
+        _table_rows(reader, limit, vertical=form == "vertical")
 
 
-def _table_rows(reader: pa.RecordBatchReader, limit: int) -> None:
+def _table_rows(reader: pa.RecordBatchReader, limit: int, *, vertical: bool) -> None:
     first: list[list[Any]] = []
     more = False
     for batch in reader:
-        columns = [_values(c) for c in batch.slice(0, limit - len(first) + 1).columns]
-        first += [list(row) for row in zip(*columns, strict=True)]
+        first += map(list, tuples(batch.slice(0, limit - len(first) + 1)))
         if len(first) > limit:
             more = True
             break
     reader.close()
-    click.echo(table(reader.schema.names, first[:limit]))
+    names = reader.schema.names
+    click.echo(_down(names, first[:limit]) if vertical else table(names, first[:limit], whole="--vertical"))
     if more:
         click.echo(f"(the first {limit} rows; --limit shows more, --json and --csv show all)", err=True)
     else:
         click.echo(f"({len(first)} row{'' if len(first) == 1 else 's'})", err=True)
 
 
-def _json_rows(reader: pa.RecordBatchReader) -> None:
-    """An object a row. The second column of a name is `name_1`, so that none is lost."""
-    head, keys = "[", _distinct(reader.schema.names)
-    for batch in reader:
-        for row in zip(*(_values(c) for c in batch.columns), strict=True):
-            click.echo(f"{head}{json_text(dict(zip(keys, row, strict=True)))}", nl=False)
-            head = ",\n "
-    click.echo("]" if head != "[" else "[]")
+def _down(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A line a column and a part a row, with nothing cut."""
+    heads = [clean(" ".join(n.split())) for n in names]
+    wide = max(map(len, heads), default=0)
+    out: list[str] = []
+    for number, row in enumerate(rows, 1):
+        out.append(f"-- row {number}")
+        out += [f"{n.ljust(wide)}  {clean(sql_text(v))}".rstrip() for n, v in zip(heads, row, strict=True)]
+    return "\n".join(out)
+
+
+def tuples(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    """The rows of a batch in Python's values."""
+    return zip(*(_values(c) for c in batch.columns), strict=True)
+
+
+def mappings(reader: pa.RecordBatchReader) -> Iterator[dict[str, Any]]:
+    """The rows by name. The second column of a name is `name_1`, so that none is lost."""
+    keys = _distinct(reader.schema.names)
+    return (dict(zip(keys, row, strict=True)) for batch in reader for row in tuples(batch))
+
+
+def json_rows(reader: pa.RecordBatchReader, out: TextIO) -> None:
+    """An array with an object a row."""
+    head = "["
+    for row in mappings(reader):
+        click.echo(f"{head}{json_text(row)}", nl=False, file=out)
+        head = ",\n "
+    click.echo("]" if head != "[" else "[]", file=out)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -157,10 +219,11 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return out
 
 
-def _csv_rows(reader: pa.RecordBatchReader) -> None:
+def csv_rows(reader: pa.RecordBatchReader, out: TextIO) -> None:
+    """A head and a line a row."""
     import csv
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(out, lineterminator="\n")
     writer.writerow([_csv_cell(name) for name in reader.schema.names])
     for batch in reader:
         columns = [[_csv_cell(v) for v in _values(c)] for c in batch.columns]
@@ -215,11 +278,27 @@ def _beyond(scalar: Any) -> str:
 def did(one: Did) -> None:
     """A line for an action that is over, on standard error: what is asked for comes on standard output."""
     word, colour = SIGNS[one.status]
+    _TOLD.update([_words(one), *(f"   note  {told}" for told in one.notices)])
     clear = "\r\033[K" if sys.stderr.isatty() else ""
     mark = click.style(f"{word:>7}", fg=colour)
     click.echo(f"{clear}{mark}  {one.action.name}: {clean(one.text)}  ({one.seconds:.1f} s)", err=True)
     for told in one.notices:
         click.echo(f"{click.style('   note', fg='cyan')}  {clean(told)}", err=True)
+
+
+_TOLD: set[str] = set()
+"""The lines of actions that are over, and were told on standard error."""
+
+
+def _words(one: Did) -> str:
+    return f"{SIGNS[one.status][0]:>7}  {one.action.name}: {one.text}  ({one.seconds:.1f} s)"
+
+
+def untold(text: str) -> str:
+    """The text without the lines that whoever looks at this terminal has read already."""
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        return text
+    return "\n".join(line for line in text.split("\n") if line not in _TOLD)
 
 
 def note(words: str) -> None:

@@ -27,7 +27,7 @@ def create(folder: str, template: str, until: datetime | None = None) -> list[st
         raise ProjectError(
             f"The template `{template}` has no data that could end.", hint="Leave out --until."
         )
-    _empty(folder)
+    empty(folder)
     try:
         _write(folder, known[template], until if template in DATA else None, template in DATA)
     except OSError as error:
@@ -53,7 +53,8 @@ def _is_template(found: Traversable) -> bool:
     return found.is_dir() and not found.name.startswith("_")
 
 
-def _empty(folder: str) -> None:
+def empty(folder: str) -> None:
+    """Return when the folder is empty or not there yet."""
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise StorageError(f"{folder} is a file.", hint="Name a folder that is empty or not there yet.")
     if os.path.isdir(folder) and os.listdir(folder):

@@ -16,7 +16,15 @@ from tilth.ml.model.answerer import of_rows
 from tilth.plan.rights import allowed
 from tilth.runtime.asking import select as asking
 from tilth.runtime.asking.prompt import Prompt, Result
-from tilth.sql.language.statements import ExplainPredict, LookAt, Select, Statement
+from tilth.sql.language.statements import (
+    Describe,
+    ExplainPredict,
+    LookAt,
+    Select,
+    Show,
+    Statement,
+    Summarize,
+)
 
 
 class Session(Prompt):
@@ -86,5 +94,25 @@ def look(at: Prompt, statement: LookAt) -> Result:
     return looking.look(at, statement)
 
 
-ASKS: Mapping[type, Callable[[Prompt, Any], Result]] = {Select: select, ExplainPredict: explain, LookAt: look}
+def describe(at: Prompt, statement: Describe | Show | Summarize) -> Result:
+    """What there is, and all that is known of one thing."""
+    from tilth.runtime.asking import describing
+
+    if isinstance(statement, Describe):
+        return describing.description(at, statement)
+    return (
+        describing.listing(at, statement)
+        if isinstance(statement, Show)
+        else describing.summary(at, statement)
+    )
+
+
+ASKS: Mapping[type, Callable[[Prompt, Any], Result]] = {
+    Select: select,
+    ExplainPredict: explain,
+    LookAt: look,
+    Describe: describe,
+    Show: describe,
+    Summarize: describe,
+}
 """One function for each statement that asks."""

@@ -94,6 +94,28 @@ def last_checks(reader: Reader) -> Mapping[str, Checks]:
     }
 
 
+def check_results(reader: Reader, recipe: str) -> tuple[CheckResult, ...]:
+    """What each check said at the last refresh of a recipe."""
+    return tuple(
+        CheckResult(
+            text(r, "check"), text(r, "kind"), text(r, "on_fail"), bool(whole(r, "passed")), whole(r, "failed"),
+            whole(r, "rows"), text_or_none(r, "observed"),
+        )
+        for r in reader.read("last_check_results", recipe=recipe)
+    )  # fmt: skip
+
+
+def recent(reader: Reader, recipe: str, limit: int) -> tuple[Refresh, ...]:
+    """The last refreshes of a recipe, the newest first; without what they saw of their sources."""
+    return tuple(
+        Refresh(
+            text(r, "dataset"), text(r, "recipe"), text(r, "status"), instant(r, "at"), {},
+            text_or_none(r, "snapshot"), whole(r, "rows_read"), whole(r, "rows_quarantined"), text_or_none(r, "reason"),
+        )
+        for r in reader.read("refreshes_of", recipe=recipe, limit=limit)
+    )  # fmt: skip
+
+
 def quarantine(reader: Reader) -> tuple[Quarantined, ...]:
     """Every file of rows that are held back."""
     return tuple(map(_quarantined, reader.read("quarantine")))

@@ -1,9 +1,10 @@
-"""What to do next, told from where an environment stands: the end of `tilth status`, and of a first apply."""
+"""What to do next, told from where an environment stands (the end of `tilth status`), or from what a command did. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 MOST = 5  # steps that are told
 
@@ -42,3 +43,141 @@ def _again(one: Mapping[str, Any], there: str) -> str:
 def ways(steps: Sequence[str]) -> str:
     """The steps as lines under `Next:`; nothing when there are none."""
     return "\n".join(["Next:", *(f"  {step}" for step in steps)]) if steps else ""
+
+
+# --- after a command ---------------------------------------------------------------------------------------
+
+Facts: TypeAlias = Mapping[str, Any]
+
+
+def after(command: str, facts: Facts, there: str = "") -> list[str]:
+    """What to do next after a command, from what it told; `there` is the option that names the environment."""
+    return list(AFTER[command](facts, there))[:MOST]
+
+
+def there_of(environment: str, default: str) -> str:
+    """The option that names the environment; nothing for the one that commands mean without it."""
+    return "" if environment == default else f" --env {environment}"
+
+
+def _plan(facts: Facts, there: str) -> Iterator[str]:
+    if facts["actions"]:
+        yield f"tilth apply{there}   do this"
+    elif facts["generation"]:
+        yield f"tilth status{there}   where {facts['environment']} stands"
+    else:
+        yield 'declare something in a *.sql file: CREATE SOURCE ops ENGINE files WITH (path = "data");'.replace(
+            '"', "'"
+        )
+
+
+def _applied(facts: Facts, there: str) -> Iterator[str]:
+    yield f"tilth status{there}   where {facts['environment']} stands"
+    if facts["generation"]:
+        yield f'tilth sql "SHOW MODELS"{there}   what can be asked'
+
+
+def _promoted(facts: Facts, there: str) -> Iterator[str]:
+    yield f"tilth status{there}   where {facts['environment']} stands"
+    yield f"tilth rollback {facts['environment']}   undo it"
+
+
+def _rolled_back(facts: Facts, there: str) -> Iterator[str]:
+    yield f"tilth status{there}   where {facts['environment']} stands"
+    yield f"tilth rollback {facts['environment']} --to {facts['from']}   go back again"
+
+
+def _drilled(facts: Facts, there: str) -> Iterator[str]:
+    yield f"tilth watch {_word(facts['model'])}{there}   what its answers say now"
+
+
+def _freed(facts: Facts, there: str) -> Iterator[str]:
+    del facts, there
+    yield "tilth verify   that all that is kept is whole"
+
+
+def _compared(facts: Facts, there: str) -> Iterator[str]:
+    name = facts["second"].partition("@")[0]
+    yield f"tilth describe {_word(name)}{there}   the version that serves"
+
+
+def _watched(facts: Facts, there: str) -> Iterator[str]:
+    for look in facts["looks"]:
+        yield f'tilth sql "RETRAIN MODEL {look["model"]}"{there}   a candidate of the data as it is'
+    if not facts["looks"]:
+        yield f"tilth status{there}   where {facts['environment']} stands"
+
+
+def _verified(facts: Facts, there: str) -> Iterator[str]:
+    del facts, there
+    yield "tilth backup FILE   a copy of all that was verified"
+
+
+def _backed_up(facts: Facts, there: str) -> Iterator[str]:
+    del facts, there
+    yield "tilth restore FILE --project FOLDER   try it in another folder"
+
+
+def _restored(facts: Facts, there: str) -> Iterator[str]:
+    del facts
+    yield f"tilth status{there}   where it stands"
+    yield "tilth up   serve it again"
+
+
+def _begun(facts: Facts, there: str) -> Iterator[str]:
+    del there
+    yield f"cd {_word(facts['folder'])} && tilth plan   what would be made"
+
+
+def _described(facts: Facts, there: str) -> Iterator[str]:
+    name, kind = _word(facts["name"]), facts["kind"]
+    if not facts["deployed"]:
+        yield f"tilth plan{there}   what it would make"
+    elif kind == "model":
+        yield f"tilth predict {name} INPUT=VALUE ... --explain{there}   one prediction, and why"
+    elif kind == "endpoint":
+        yield f"tilth watch {name}{there}   what its answers say now"
+    elif kind == "dataset":
+        yield f'tilth sql "SUMMARIZE {facts["name"]}"{there}   each column at a glance'
+    elif kind == "source":
+        yield f"tilth sql \"SHOW TABLES LIKE '{facts['name']}.%'\"{there}   its tables, as a query names them"
+    else:
+        yield f"tilth status{there}   where {facts['environment']} stands"
+
+
+def _predicted(facts: Facts, there: str) -> Iterator[str]:
+    yield f"tilth describe {_word(facts['model'])}{there}   what it takes, and how good it is"
+
+
+def _environments(facts: Facts, there: str) -> Iterator[str]:
+    del there
+    serving = facts["serving"]
+    for one in facts["environments"]:
+        if one["name"] != serving:
+            yield f"tilth promote {one['name']} {serving}   give {serving} all that it points at"
+    if not facts["environments"]:
+        yield "tilth plan && tilth apply   make the first one"
+
+
+def _word(text: str) -> str:
+    return shlex.quote(text)
+
+
+AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
+    "plan": _plan,
+    "apply": _applied,
+    "promote": _promoted,
+    "rollback": _rolled_back,
+    "drill": _drilled,
+    "gc": _freed,
+    "diff": _compared,
+    "watch": _watched,
+    "verify": _verified,
+    "backup": _backed_up,
+    "restore": _restored,
+    "init": _begun,
+    "describe": _described,
+    "predict": _predicted,
+    "environments": _environments,
+}
+"""By command; `status` has `next_steps`, `sql` answers questions, `up` and `demo` say their own."""

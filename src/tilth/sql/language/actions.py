@@ -1,6 +1,5 @@
-"""The statements that act: DROP, PLAN, APPLY, PROMOTE, ROLLBACK, REFRESH, RETRAIN, EXPLAIN PREDICT, LOOK AT and DRILL.
-
-Each function begins after the verb.
+"""The statements that act: DROP, PLAN, APPLY, PROMOTE, ROLLBACK, REFRESH, RETRAIN, EXPLAIN PREDICT, LOOK AT and DRILL;
+and those that list and describe: DESCRIBE, SHOW, SUMMARIZE. Each function begins after the verb.
 """
 
 from __future__ import annotations
@@ -14,8 +13,10 @@ from tilth.core.errors import Position, UnsupportedError
 from tilth.core.principals import Role
 from tilth.sql.language import clauses, values
 from tilth.sql.language.statements import (
+    SHOWN,
     ApplyStatement,
     CreateToken,
+    Describe,
     Drill,
     DrillKind,
     Drop,
@@ -30,6 +31,8 @@ from tilth.sql.language.statements import (
     RefreshDataset,
     RetrainModel,
     RollbackEnvironment,
+    Show,
+    Summarize,
 )
 from tilth.sql.language.tokens import Cursor
 
@@ -217,6 +220,42 @@ def explain(c: Cursor, where: Position) -> ExplainPredict:
     c.expect("PREDICT", hint="Write EXPLAIN PREDICT late (origin = 'JFK').")
     name = c.name("a model's name", fold=True)
     return ExplainPredict(name, values.option_list(c))
+
+
+_DESCRIBED = {k.keyword: k for k in (Kind.SOURCE, Kind.DATASET, Kind.MODEL, Kind.ENDPOINT, Kind.CHANNEL)}
+_SHOWN = {word.upper(): word for word in SHOWN}
+
+
+def describe(c: Cursor) -> Describe:
+    """`[SOURCE | DATASET | MODEL | ENDPOINT] n`; a resource that is itself called model is written DESCRIBE model."""
+    kind = None
+    if c.key in _DESCRIBED and not c.at_quoted and c.i + 1 < len(c.keys) and c.following != ";":
+        kind = _DESCRIBED[c.text_token().upper()]
+    if c.at_end or c.key in clauses.QUERY_WORDS:
+        c.fail(
+            f"Expected a name here{c.instead()}.",
+            "Write DESCRIBE late, or DESCRIBE MODEL late. SHOW MODELS lists the names.",
+        )
+    return Describe(kind, c.name(f"the {kind or 'resource'}'s name", fold=True, reserved=kind is not None))
+
+
+def show(c: Cursor) -> Show:
+    """`sources | datasets | models | endpoints | tables | environments [LIKE 'x%']`."""
+    what = clauses.choice(c, _SHOWN, "list", "SHOW")
+    if c.at_end:
+        return Show(what)
+    c.expect("LIKE", hint=f"Write SHOW {what.upper()} LIKE 'la%'.")
+    return Show(what, c.string("a pattern"))
+
+
+def summarize(c: Cursor) -> Summarize:
+    """`d`."""
+    if c.key in clauses.QUERY_WORDS:
+        c.fail(
+            "SUMMARIZE takes the name of a dataset.",
+            "Write SUMMARIZE departures; a query summarizes with aggregates of its own.",
+        )
+    return Summarize(c.name("a dataset's name", fold=True))
 
 
 def drill(c: Cursor) -> Drill:

@@ -25,6 +25,9 @@ _ACTIONS: dict[str, Callable[[Cursor], Statement]] = {
     "REFRESH": actions.refresh,
     "RETRAIN": actions.retrain,
     "LOOK": actions.look,
+    "DESCRIBE": actions.describe,
+    "SHOW": actions.show,
+    "SUMMARIZE": actions.summarize,
     "DRILL": actions.drill,
 }
 VERBS = ("CREATE", "DROP", "EXPLAIN", *_ACTIONS, "SELECT", "WITH", "FROM", "VALUES")
@@ -33,8 +36,6 @@ _LATER = frozenset(
         "ALTER",
         "GRANT",
         "REVOKE",
-        "SHOW",
-        "DESCRIBE",
         "USE",
         "SET",
         "UPDATE",

@@ -14,6 +14,7 @@ from tilth.sql.language.statements import (
     ApplyStatement,
     CheckKind,
     CreateToken,
+    Describe,
     Drill,
     Drop,
     DropToken,
@@ -28,6 +29,10 @@ from tilth.sql.language.statements import (
     RollbackEnvironment,
     Select,
     Statement,
+    Summarize,
+)
+from tilth.sql.language.statements import (
+    Show as ShowStatement,
 )
 from tilth.sql.language.writing import column, columns, name, options, span
 
@@ -90,6 +95,18 @@ def _drop_token(s: DropToken) -> str:
     return f"DROP TOKEN {'IF EXISTS ' if s.if_exists else ''}{literal(s.name)}"
 
 
+def _describe(s: Describe) -> str:
+    return f"DESCRIBE {'' if s.kind is None else s.kind.keyword + ' '}{name(s.name)}"
+
+
+def _list(s: ShowStatement) -> str:
+    return f"SHOW {s.what.upper()}" + ("" if s.like is None else f" LIKE {literal(s.like)}")
+
+
+def _summarize(s: Summarize) -> str:
+    return f"SUMMARIZE {name(s.name)}"
+
+
 def _explain(s: ExplainPredict) -> str:
     return f"EXPLAIN PREDICT {name(s.model)} ({options(s.inputs)})"
 
@@ -115,6 +132,9 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     LookAt: _look,
     CreateToken: _create_token,
     DropToken: _drop_token,
+    Describe: _describe,
+    ShowStatement: _list,
+    Summarize: _summarize,
     RollbackEnvironment: _rollback,
     RefreshDataset: _refresh_dataset,
     RetrainModel: _retrain,

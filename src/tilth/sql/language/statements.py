@@ -434,6 +434,32 @@ class DropToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Describe:
+    """`DESCRIBE [kind] name`: all that is known of one resource."""
+
+    kind: Kind | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """`SHOW models LIKE 'la%'`: the names there are; `what` is a word of SHOWN."""
+
+    what: str
+    like: str | None = None
+
+
+SHOWN = ("sources", "datasets", "models", "endpoints", "channels", "tables", "environments")
+
+
+@dataclass(frozen=True, slots=True)
+class Summarize:
+    """`SUMMARIZE departures`: a row a column, with its range, gaps and quartiles."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Drill:
     model: str
     drill: DrillKind
@@ -451,6 +477,9 @@ Action: TypeAlias = (
     | LookAt
     | CreateToken
     | DropToken
+    | Describe
+    | Show
+    | Summarize
     | Drill
 )
 

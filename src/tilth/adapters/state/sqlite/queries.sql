@@ -424,6 +424,14 @@ DELETE FROM notices WHERE resource = :resource AND name = :name AND made = :made
 INSERT INTO notices (resource, name, made, kind, place, column_name, text, option, at)
 VALUES (:resource, :name, :made, :kind, :place, :column_name, :text, :option, :at);
 
+-- name: last_check_results
+SELECT "check", kind, on_fail, passed, failed, rows, observed, at FROM check_results
+WHERE refresh = (SELECT max(id) FROM refreshes WHERE recipe = :recipe) ORDER BY rowid;
+
+-- name: refreshes_of
+SELECT dataset, recipe, snapshot, rows_read, rows_quarantined, status, reason, at FROM refreshes
+WHERE recipe = :recipe ORDER BY id DESC LIMIT :limit;
+
 -- name: runs_after
 SELECT * FROM runs
 WHERE id > :id AND environment = :environment AND status IN ('failed', 'refused', 'held') AND action <> 'Drill' ORDER BY id LIMIT :limit;

@@ -1,0 +1,236 @@
+"""`tilth init --from`: looks at a table once and proposes a project for it. Nothing is written before all of it is known to fit."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from tilth.core.errors import InputError, ProjectError, StorageError, UnknownNameError
+from tilth.core.names import did_you_mean, literal
+from tilth.core.schema import NUMERIC, TEMPORAL, DataType
+
+if TYPE_CHECKING:
+    from tilth.ports.source import Source
+
+WORD = "DB_PASSWORD"  # the environment variable that a proposed source names
+CLASSES = 100  # texts that can be learned apart
+LEARNED = NUMERIC | {DataType.STRING}
+_FILES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst")
+_SQLITE = (".db", ".sqlite", ".sqlite3")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the data lies: an engine with the options it is opened with, the same as text, and the table if it is known."""
+
+    engine: str
+    options: dict[str, object]
+    text: str
+    table: str | None = None
+    secret: bool = False  # the password is to be in the environment
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The project that was written, and what to know of it."""
+
+    files: list[str]
+    table: str
+    rows: int
+    left_out: list[str]
+    secret: bool
+
+
+def begin(folder: str, where: str, table: str | None, target: str) -> Begun:
+    """Propose a project for a table and write it; errors say what to name, and leave nothing behind."""
+    from tilth.app.looked import SAMPLE, columns
+    from tilth.app.proposal import Asked, files, left_out
+    from tilth.ports import registry, strangers
+
+    origin = origin_of(where, table)
+    adapter = registry.load("tilth.sources", origin.engine)
+    source: Source = strangers.source(
+        origin.engine, lambda: adapter.from_options(origin.options, os.getcwd())
+    )
+    try:
+        chosen = _table(source, origin.table, target)
+        schema = source.describe(chosen)
+        wanted = _column(target, schema.names, chosen)
+        sample = _sample(source, chosen, SAMPLE + 1)
+    finally:
+        source.close()
+    whole = len(sample) <= SAMPLE
+    seen = columns(sample.slice(0, SAMPLE), schema, wanted)
+    _learnable(next(c for c in seen if c.name == wanted), chosen)
+    asked = Asked(origin.engine, origin.text, chosen, wanted, seen, whole)
+    made = files(asked)
+    _write(folder, made, origin)
+    return Begun(sorted(made), chosen, min(len(sample), SAMPLE), left_out(seen), origin.secret)
+
+
+def origin_of(where: str, table: str | None) -> Origin:
+    """What `--from` names; ProjectError for what is no place of data."""
+    if where.startswith(("postgresql://", "postgres://")):
+        return _postgres(where, table)
+    path = os.path.abspath(os.path.expanduser(where))
+    if not os.path.exists(path):
+        raise StorageError(
+            f"There is nothing at {where}.",
+            hint="Name a file, a folder of files, or postgresql://user@host/database.",
+        )
+    if os.path.isdir(path):
+        return Origin("files", {"path": path}, f"path = {literal(path)}", table)
+    if path.endswith(_SQLITE):
+        return Origin("sqlite", {"path": path}, f"path = {literal(path)}", table)
+    if path.lower().endswith(_FILES):
+        parent, file = os.path.split(path)
+        return Origin(
+            "files", {"path": parent}, f"path = {literal(parent)}", table or re.split(r"\.", file)[0]
+        )
+    raise ProjectError(
+        f"{where} is of no kind that is known.",
+        hint=f"Known are {', '.join((*_FILES, *_SQLITE))}, and folders of such files.",
+    )
+
+
+def _postgres(url: str, table: str | None) -> Origin:
+    """The server without the password in its url; `schema.table` says the schema."""
+    try:
+        parts = urlsplit(url)
+        secret = parts.password
+    except ValueError as error:
+        raise ProjectError("The url is none.", hint="Write postgresql://user@host/database.") from error
+    if "password=" in parts.query.lower():
+        raise ProjectError(
+            "The password stands in the url's query.",
+            hint=f"Leave it out there, and set it in the environment: {WORD}=...",
+        )
+    plain = urlunsplit((parts.scheme, _host(parts.netloc), parts.path, parts.query, ""))
+    word = unquote(secret) if secret is not None else os.environ.get(WORD)
+    schema, dot, name = (table or "").rpartition(".")
+    options: dict[str, object] = {"url": plain}
+    text = f"url = {literal(plain)}"
+    if word is not None:
+        options["password"] = word
+        text += f", password = SECRET 'env:{WORD}'"
+    if dot:
+        options["schema"] = schema
+        text += f", schema = {literal(schema)}"
+    return Origin("postgres", options, text, name if dot else table, word is not None)
+
+
+def _host(netloc: str) -> str:
+    user, at, host = netloc.rpartition("@")
+    return f"{user.partition(':')[0]}{at}{host}"
+
+
+def _table(source: Source, named: str | None, target: str) -> str:
+    """The table that is meant: the one named, the only one, or the only one with the target."""
+    tables = source.tables()
+    if named is not None:
+        found = [t for t in tables if t.lower() == named.lower()]
+        if not found:
+            raise UnknownNameError(
+                f"There is no table `{named}` there.", hint=did_you_mean(named, tables, "tables")
+            )
+        return found[0]
+    if not tables:
+        raise ProjectError(
+            "There is no table there.", hint="Name another place, or for PostgreSQL --table schema.table."
+        )
+    having = (
+        [t for t in tables if target.lower() in (n.lower() for n in source.describe(t).names)]
+        if len(tables) > 1
+        else tables
+    )
+    if len(having) == 1:
+        return having[0]
+    raise ProjectError(
+        f"{'Several tables have' if having else 'No table has'} a column `{target}`.",
+        hint=f"Say which with --table: {', '.join((having or tables)[:20])}.",
+    )
+
+
+def _column(target: str, names: Any, table: str) -> str:
+    found = [n for n in names if n == target] or [n for n in names if n.lower() == target.lower()]
+    if not found:
+        raise UnknownNameError(
+            f"The table `{table}` has no column `{target}`.", hint=did_you_mean(target, names, "columns")
+        )
+    return str(found[0])
+
+
+def _sample(source: Source, table: str, most: int) -> Any:
+    """The first rows of the table; InputError when there are none."""
+    import pyarrow as pa
+
+    from tilth.core.scan import Scan
+
+    reader = source.scan(Scan(table))
+    batches, rows = [], 0
+    try:
+        for batch in reader:
+            batches.append(batch)
+            rows += len(batch)
+            if rows >= most:
+                break
+    finally:
+        reader.close()
+    if not rows:
+        raise InputError(
+            f"The table `{table}` holds no rows: there is nothing to propose from.",
+            hint="Fill it first, or name another with --table.",
+        )
+    return pa.Table.from_batches(batches).slice(0, most)
+
+
+def _learnable(target: Any, table: str) -> None:
+    if target.distinct < 2:
+        raise InputError(
+            f"`{target.name}` of `{table}` has {'no value' if not target.distinct else 'one value only'}: nothing can be learned.",
+            hint="Name another column with --predict.",
+        )
+    if target.type in TEMPORAL or target.type not in LEARNED:
+        raise InputError(
+            f"`{target.name}` is {target.type.value}: that is nothing to predict.",
+            hint="Name a number, a text of few values, or a boolean.",
+        )
+    if target.type is DataType.STRING and target.distinct > CLASSES:
+        raise InputError(
+            f"`{target.name}` has {target.distinct:,} different texts; at most {CLASSES} classes can be learned.",
+            hint="Name another column with --predict.",
+        )
+
+
+def _write(folder: str, made: dict[str, str], origin: Origin) -> None:
+    """Written aside, planned there, and put in place."""
+    from tilth.app.project import Project
+
+    aside = tempfile.mkdtemp(prefix="tilth-init-")
+    before = os.environ.get(WORD)
+    try:
+        if origin.secret:
+            os.environ[WORD] = str(origin.options["password"])
+        for name, text in made.items():
+            with open(os.path.join(aside, name), "w", encoding="utf-8") as file:
+                file.write(text)
+        Project(aside).plan()
+        os.makedirs(folder, exist_ok=True)
+        for name in made:
+            shutil.copyfile(os.path.join(aside, name), os.path.join(folder, name))
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be written ({error.strerror}).",
+            hint="Give this user write access, or another folder.",
+        ) from error
+    finally:
+        if before is None:
+            os.environ.pop(WORD, None)
+        else:
+            os.environ[WORD] = before
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,183 @@
+"""What `describing` found, for people: a head of `name: value` lines, and a section with columns for each list. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tilth.core.figures import figure, sql_text
+
+WIDE = 50  # of a list of values in a cell, in characters
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Rows under a title; the first column is the name."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+def head(facts: Mapping[str, Any]) -> list[str]:
+    """What it is, whether it is deployed, and what it is made from."""
+    return [_what(facts), *(line for line in _lineage(facts) if line)]
+
+
+def _what(facts: Mapping[str, Any]) -> str:
+    name = f"{facts['kind']} {facts['name']}"
+    if not facts["deployed"]:
+        return f"{name} is declared in the files and not deployed in {facts['environment']}: `tilth plan` says what it would make."
+    also = "; the files declare it otherwise: `tilth plan` says how" if facts["files_differ"] else ""
+    return f"{name} is deployed in {facts['environment']}{also}."
+
+
+def _lineage(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield from (
+        f"{words} {', '.join(facts[key])}."
+        for key, words in (("made_from", "Made from"), ("used_by", "Used by"))
+        if facts[key]
+    )
+    if facts["kind"] == "source":
+        yield f"It does not answer: {facts['error']}" if facts["error"] else f"Engine {facts['engine']}."
+    if facts["kind"] == "dataset":
+        yield from _dataset(facts)
+    if facts["kind"] == "model":
+        yield from _model(facts)
+    if facts["kind"] == "channel":
+        yield f"Tells {', '.join(facts['events'])} of {facts['model'] or 'every model'}."
+    if facts["kind"] == "endpoint":
+        version = (
+            f"version {facts['version']} answers, stage {facts['stage']}"
+            if facts["version"]
+            else "no version yet"
+        )
+        yield f"POST {facts['path']}, model {facts['model']}: {version}."
+
+
+def _dataset(facts: Mapping[str, Any]) -> Iterator[str]:
+    if facts["rows"] is not None:
+        newest = f", the newest of {facts['newest'][:19]}" if facts["newest"] else ""
+        yield f"{facts['rows']:,} rows ({facts['bytes'] / 1e6:.1f} MB){newest}; {facts['quarantined']:,} in quarantine."
+    key, time = ", ".join(facts["key"]), facts["event_time"]
+    yield f"KEY {f'({key})' if key else 'none'}, EVENT TIME {time or 'none'}."
+
+
+def _model(facts: Mapping[str, Any]) -> Iterator[str]:
+    if facts["version"] is None:
+        yield "No version serves: `tilth status` says what is held or failed, and `tilth apply` trains one."
+        return
+    yield f"Version {facts['version']} ({facts['engine']}, {facts['status']}) of {facts['rows']:,} rows, trained {facts['trained_at'][:19]}."
+    yield f"Predicts {facts['target']} ({facts['task']}): {facts['metric']} {_figure(facts['value'])}."
+    if facts["gate"]:
+        yield f"Gate: {facts['gate']['outcome']}: {facts['gate']['reason']}"
+
+
+def sections(facts: Mapping[str, Any]) -> list[Section]:
+    """The lists of what is known, those that are not empty."""
+    return [s for s in _sections(facts) if s.rows]
+
+
+def _sections(facts: Mapping[str, Any]) -> Iterator[Section]:
+    if facts["kind"] == "source":
+        rows = [(f"{t['name']}.{c['name']}", c["type"]) for t in facts["tables"] for c in t["columns"]]
+        yield Section("columns", ("column", "type"), tuple(rows))
+        faults = [(t["name"], t["error"]) for t in facts["tables"] if t["error"]]
+        yield Section("cannot be read", ("table", "why"), tuple(faults))
+        more = facts["more_tables"]
+        yield Section("more", ("tables",), ((f"{more} that are not shown",),) if more else ())
+    if facts["kind"] == "dataset":
+        yield from _of_dataset(facts)
+    if facts["kind"] in ("model", "endpoint"):
+        yield from _of_model(facts)
+    yield Section("to know", ("notice",), tuple((t,) for t in facts.get("notices", ())))
+    yield Section("example", ("door", "request"), tuple((facts.get("example") or {}).items()))
+    yield Section("definition", ("text",), ((facts["definition"],),))
+
+
+def _of_dataset(facts: Mapping[str, Any]) -> Iterator[Section]:
+    columns = ("name", "type", "nullable", "tag")
+    yield Section("columns", columns, tuple(tuple(c[k] for k in columns) for c in facts["columns"]))
+    names = ("expectation", "on_fail", "holds", "failed", "rows", "observed")
+    checks = [
+        (c["expectation"], c["on_fail"], c["passed"], c["failed"], c["rows"], c["observed"])
+        for c in facts["checks"]
+    ]
+    yield Section("checks", names, tuple(checks))
+    keys = ("at", "status", "rows_read", "rows_quarantined", "reason")
+    last = [(r["at"][:19].replace("T", " "), *(r[k] for k in keys[1:])) for r in facts["refreshes"]]
+    yield Section("refreshes", keys, tuple(last))
+
+
+def _of_model(facts: Mapping[str, Any]) -> Iterator[Section]:
+    inputs = [
+        (
+            i["name"],
+            i["type"],
+            "required" if i["required"] else "optional",
+            _seen(i),
+            _figure(i["importance"]),
+        )
+        for i in facts["inputs"]
+    ]
+    yield Section("inputs", ("input", "type", "given", "seen in training", "importance"), tuple(inputs))
+    outputs = [(o["name"], o["type"], o["meaning"]) for o in facts["outputs"]]
+    yield Section("outputs", ("output", "type", "meaning"), tuple(outputs))
+    baselines = facts.get("baselines") or {}
+    names = tuple(sorted(baselines))
+    metrics = [
+        (m, _figure(v), *(_figure(baselines[b].get(m)) for b in names))
+        for m, v in (facts.get("metrics") or {}).items()
+    ]
+    yield Section("metrics", ("metric", "model", *(f"baseline {b}" for b in names)), tuple(metrics))
+    gaps = dict.fromkeys((("required" if i["required"] else "optional"), i["gap"]) for i in facts["inputs"])
+    yield Section("without a value", ("input", "what happens"), tuple(gaps))
+
+
+def _seen(one: Mapping[str, Any]) -> str:
+    if one["range"]:
+        return " to ".join(sql_text(v) if isinstance(v, int) else _figure(v) or "?" for v in one["range"])
+    if one["categories"]:
+        return _listed(one["categories"], more=one["more_categories"])
+    return ""
+
+
+def _listed(values: Sequence[str], *, more: bool) -> str:
+    """As many values as a cell of a table holds, and `...` where there are more."""
+    out = ""
+    for value in values:
+        if len(out) + len(value) > WIDE:
+            return f"{out}..."
+        out += f"{value}, "
+    return f"{out}..." if more else out.removesuffix(", ")
+
+
+def _figure(value: float | None) -> str | None:
+    return None if value is None else figure(value)
+
+
+def flat(facts: Mapping[str, Any]) -> list[dict[str, str | None]]:
+    """A row a thing: where it belongs, its name, its type, and the rest as `column: value`."""
+    out = [_row("about", facts["name"], facts["kind"], line) for line in head(facts)]
+    for section in sections(facts):
+        for row in section.rows:
+            said = dict(zip(section.columns, row, strict=True))
+            kind = said.pop("type", None)
+            name = said.pop(section.columns[0]) if len(section.columns) > 1 else None
+            rest = (
+                said.values()
+                if len(said) == 1
+                else (f"{k}: {sql_text(v)}" for k, v in said.items() if v is not None)
+            )
+            out.append(_row(section.title, name, kind, ", ".join(sql_text(v) for v in rest)))
+    return out
+
+
+def _row(part: str, name: Any, kind: Any, says: str) -> dict[str, str | None]:
+    return {
+        "part": part,
+        "name": None if name is None else sql_text(name),
+        "type": None if kind is None else sql_text(kind),
+        "says": says,
+    }

@@ -1,0 +1,315 @@
+"""All that is known of one resource, as plain facts: what DESCRIBE and `tilth describe` show. `described` has the words.
+
+What is deployed is described as it stands; what only the files declare is described as far as it is known, and says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tilth.core.errors import TilthError
+from tilth.core.schema import DataType
+from tilth.core.time import show_instant
+from tilth.ml.data.profile import Categorical, Numeric, Profile
+from tilth.ml.model.signature import Input, Signature
+from tilth.resources.graph import Graph
+from tilth.resources.kinds import Resource
+from tilth.runtime import sources
+from tilth.runtime.loading import verified
+from tilth.runtime.record import endpoints, evidence, nodes, notices, refreshes, snapshots, versions
+from tilth.runtime.record.versions import Version
+from tilth.runtime.showing import example
+from tilth.runtime.workspace import Workspace
+from tilth.sql.language.printer import show_check
+from tilth.sql.language.statements import CreateChannel, CreateDataset, CreateEndpoint, CreateSource, Kind
+
+REFRESHES = 5  # the last ones, shown of a dataset
+TABLES = 200  # of a source that are described
+VALUES = 12  # of a category that are listed
+SERVED = "http://127.0.0.1:8439"  # where `tilth up` answers, unless it says otherwise
+_CLASSES = {
+    "": "the predicted class",
+    "_confidence": "how likely the predicted class is",
+    "_probability": "how likely {positive} is",
+    "_probabilities": "how likely each class is (made when it is asked for)",
+    "_explain": "what contributed most (made when it is asked for)",
+}
+MEANINGS: Mapping[str, Mapping[str, str]] = {
+    "regression": {
+        "": "the predicted value",
+        "_confidence": "the share of true values that the interval holds",
+        "_lower": "where the interval begins",
+        "_upper": "where the interval ends",
+        "_explain": _CLASSES["_explain"],
+    },
+    "binary": _CLASSES,
+    "multiclass": _CLASSES,
+}
+"""What each output says, by the kind of task and by what its name adds to the target's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is looked up: an environment, and the graph that names it."""
+
+    work: Workspace
+    environment: str
+    graph: Graph
+    deployed: bool
+
+
+def describe(at: Place, one: Resource, *, differs: bool) -> dict[str, Any]:
+    """The facts of a resource. `differs`: the files declare it otherwise than it is deployed."""
+    above = [r.name for r in at.graph.upstream(one.name) if r.name != one.name]
+    return {
+        "kind": one.kind.value,
+        "name": one.name,
+        "environment": at.environment,
+        "deployed": at.deployed,
+        "files_differ": differs,
+        "made_from": above,
+        "used_by": [r.name for r in at.graph.downstream(one.name)],
+        **_OF[one.kind](at, one),
+        "definition": one.text,
+    }
+
+
+def _source(at: Place, one: Resource) -> dict[str, Any]:
+    """Its tables with their columns; what cannot be read says why."""
+    declared, tables, failed = one.as_(CreateSource), list[dict[str, Any]](), None
+    try:
+        with sources.opened(at.graph, at.work.root, [one.name]) as opened:
+            found = opened[one.name]
+            names = found.tables()
+            for name in names[:TABLES]:
+                columns, fault = [], None
+                try:
+                    columns = [{"name": f.name, "type": f.type.value} for f in found.describe(name)]
+                except TilthError as error:
+                    fault = error.message
+                tables.append({"name": name, "columns": columns, "error": fault})
+    except TilthError as error:
+        names, failed = (), error.message
+    return {
+        "engine": declared.engine,
+        "tables": tables,
+        "more_tables": max(0, len(names) - TABLES),
+        "error": failed,
+    }
+
+
+def _dataset(at: Place, one: Resource) -> dict[str, Any]:
+    declared = one.as_(CreateDataset)
+    with at.work.state.reading() as reader:
+        found = snapshots.current(reader, at.environment).get(one.name) if at.deployed else None
+        results = {r.check: r for r in refreshes.check_results(reader, one.recipe)}
+        last = refreshes.recent(reader, one.recipe, REFRESHES)
+        held = refreshes.rows_held(reader).get(one.recipe, 0)
+        told = notices.of(reader, notices.DATASET, one.name, one.recipe)
+    tags = {t.column: t.label for t in declared.tags}
+    checks = []
+    for e in declared.expect:
+        said = results.get(show_check(e))
+        known = {k: getattr(said, k, None) for k in ("passed", "failed", "rows", "observed")}
+        checks.append(
+            {"expectation": show_check(e), "kind": e.kind.value, "on_fail": e.on_fail.value, **known}
+        )
+    return {
+        "snapshot": None if found is None else found.id,
+        "rows": None if found is None else found.rows,
+        "bytes": None if found is None else found.bytes,
+        "newest": None if found is None else found.watermark,
+        "key": list(declared.key),
+        "event_time": declared.event_time,
+        "refresh_every": None if declared.refresh.every is None else str(declared.refresh.every),
+        "on_change": declared.refresh.on_change,
+        "incremental": declared.refresh.incremental,
+        "columns": [
+            {"name": f.name, "type": f.type.value, "nullable": f.nullable, "tag": tags.get(f.name)}
+            for f in (() if found is None else found.manifest.schema)
+        ],
+        "checks": checks,
+        "refreshes": [
+            {"at": show_instant(r.at), "status": r.status, "rows_read": r.rows_read,
+             "rows_quarantined": r.rows_quarantined, "reason": r.reason}
+            for r in last
+        ],
+        "quarantined": held,
+        "notices": list(notices.lines(told)),
+    }  # fmt: skip
+
+
+# --- models ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a version keeps of itself: its signature, the profile of what it learned from, and its newest event time."""
+
+    signature: Signature
+    profile: Profile
+    newest: str | None
+
+
+def known(work: Workspace, one: Version) -> Known:
+    """Read from the verified bundle; nothing of it is loaded."""
+    files = verified(work, one).files
+    profile = Profile.from_plain(json.loads(files["profile.json"]))
+    snapshot = snapshots.get(work.state, one.snapshot)
+    newest = None if snapshot is None else snapshot.watermark
+    return Known(Signature.from_plain(json.loads(files["signature.json"])), profile, newest)
+
+
+def _model(at: Place, one: Resource) -> dict[str, Any]:
+    with at.work.state.reading() as reader:
+        found = versions.current(reader, at.environment).get(one.name) if at.deployed else None
+        gate = None if found is None else evidence.last(reader, one.name, found.version)
+        told = () if found is None else notices.of(reader, notices.MODEL, one.name, str(found.version))
+    if found is None:
+        return {"version": None, "inputs": [], "outputs": [], "metrics": {}, "gate": None, "notices": []}
+    kept, said = known(at.work, found), found.facts
+    body = example.row(kept.signature.inputs, kept.profile, kept.newest)
+    return {
+        "version": found.version,
+        "status": found.status,
+        "engine": found.engine,
+        "digest": found.digest,
+        "trained_at": show_instant(found.created_at),
+        "rows": found.rows,
+        "snapshot": found.snapshot,
+        "target": kept.signature.target,
+        "task": kept.signature.kind,
+        "classes": list(kept.signature.classes),
+        **{
+            k: said.get(k)
+            for k in ("metric", "value", "minimum", "higher_is_better", "metrics", "baselines", "slices")
+        },
+        "inputs": _inputs(kept, said.get("importance") or {}),
+        "outputs": _outputs(kept.signature),
+        "gate": None if gate is None else _gate(gate),
+        "example": example.calls(one.name, body, _types(kept.signature), _asked(kept.signature)),
+        "notices": list(notices.lines(told)),
+    }
+
+
+def _gate(gate: evidence.Gate) -> dict[str, Any]:
+    return {**asdict(gate), "at": show_instant(gate.at)}
+
+
+def _inputs(kept: Known, importance: Mapping[str, float]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": i.name,
+            "type": i.type.value,
+            "required": i.required,
+            "gap": _gap(i, strict=kept.signature.strict),
+            **_range(kept.profile.find(i.name), i.type),
+            "importance": importance.get(i.name),
+            "example": example.usual(i, kept.profile, kept.newest),
+        }
+        for i in kept.signature.inputs
+    ]
+
+
+def _gap(one: Input, *, strict: bool) -> str:
+    """What becomes of a request without a value for it."""
+    if not one.required:
+        return "may be missing, as in training"
+    return "refused" if strict else "an error when left out; a null is answered as a gap, and told"
+
+
+def _whole(value: float | None, kind: DataType) -> float | int | None:
+    return int(value) if kind is DataType.INTEGER and value is not None else value
+
+
+def _range(known: Numeric | Categorical | None, kind: DataType) -> dict[str, Any]:
+    """What training saw of it."""
+    if isinstance(known, Numeric):
+        return {
+            "range": [_whole(v, kind) for v in (known.minimum, known.maximum)],
+            "categories": None,
+            "more_categories": False,
+        }
+    if isinstance(known, Categorical):
+        more = known.other > 0 or len(known.values) > VALUES
+        return {"range": None, "categories": list(known.values[:VALUES]), "more_categories": more}
+    return {"range": None, "categories": None, "more_categories": False}
+
+
+def _outputs(signature: Signature) -> list[dict[str, str]]:
+    positive = json.dumps(signature.classes[-1]) if signature.classes else ""
+    types = {o.name: o.type.value for o in signature.outputs}
+    return [
+        {
+            "name": name,
+            "type": types[name],
+            "meaning": MEANINGS[signature.kind][spec.suffix].replace("{positive}", positive),
+        }
+        for name, spec in signature.specs.items()
+    ]
+
+
+def _types(signature: Signature) -> dict[str, Any]:
+    return {i.name: i.type for i in signature.inputs}
+
+
+def _asked(signature: Signature) -> list[str]:
+    """The outputs of an example: the answer, and how likely or how wide it is."""
+    return [name for name, spec in signature.specs.items() if not spec.heavy][:3]
+
+
+# --- endpoints ---------------------------------------------------------------------------------------------
+
+
+def _endpoint(at: Place, one: Resource) -> dict[str, Any]:
+    declared = one.as_(CreateEndpoint)
+    with at.work.state.reading() as reader:
+        revision = endpoints.current(reader, at.environment).get(one.name) if at.deployed else None
+        number = None if revision is None else revision.answering or revision.version
+        version = None if number is None else versions.get(reader, declared.model, number)
+        urls = [n.url for n in nodes.of(reader, at.environment) if n.url]
+    facts: dict[str, Any] = {
+        "model": declared.model,
+        "path": f"/predict/{one.name}",
+        "version": number,
+        "stage": None if revision is None else revision.stage,
+        "outcomes": None if declared.outcomes is None else asdict(declared.outcomes),
+    }
+    if version is None:
+        return {**facts, "inputs": [], "outputs": [], "example": {}}
+    kept = known(at.work, version)
+    signature = kept.signature
+    body = example.row(signature.inputs, kept.profile, kept.newest)
+    key = () if declared.outcomes is None else declared.outcomes.key
+    carried = [i for i in signature.carried if i.name in key]
+    row = {**{i.name: example.usual(i, kept.profile, kept.newest) for i in carried}, **body}
+    url = (urls[-1] if urls else SERVED).partition("/#")[0].rstrip("/")
+    return {
+        **facts,
+        "inputs": _inputs(kept, version.facts.get("importance") or {}),
+        "outputs": _outputs(signature),
+        "body": row,
+        "example": {
+            **example.requests(url, one.name, declared.model, row, _types(signature), _asked(signature)),
+            **example.calls(declared.model, body, _types(signature), _asked(signature)),
+        },
+    }
+
+
+def _channel(at: Place, one: Resource) -> dict[str, Any]:
+    """What it tells; where to is in its definition, as a secret."""
+    del at
+    declared = one.as_(CreateChannel)
+    return {"events": list(declared.events), "model": declared.model}
+
+
+_OF: Mapping[Kind, Callable[[Place, Resource], dict[str, Any]]] = {
+    Kind.SOURCE: _source,
+    Kind.DATASET: _dataset,
+    Kind.MODEL: _model,
+    Kind.ENDPOINT: _endpoint,
+    Kind.CHANNEL: _channel,
+}

@@ -1,0 +1,196 @@
+"""`tilth init --from`: a project proposed for a table. It plans, trains and leaves out what tells all; bad input writes nothing."""
+
+import json
+import random
+import re
+import sqlite3
+import uuid
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from click.testing import CliRunner
+
+import servers
+import tilth
+from tilth.app.beginning import origin_of
+from tilth.app.looked import told
+from tilth.core.schema import DataType
+
+from tilth.interfaces.cli.commands import run, tilth as command  # isort: skip
+
+COLUMNS = ("customer id", "signed_at", "plan", "age", "spend", "churn_reason", "score", "churned")
+
+
+def rows(count: int = 1500) -> list[tuple[Any, ...]]:
+    """Customers: `basic` and the young leave more often; a reason is there for those who left, a score is theirs alone."""
+    r, out = random.Random(1), []
+    for i in range(count):
+        plan, age, spend = r.choice(["basic", "plus", "pro"]), r.randint(18, 80), round(r.uniform(5, 90), 2)
+        left = r.random() < (0.7 if plan == "basic" else 0.2) + (0.1 if age < 40 else 0)
+        at = f"2024-{1 + i * 11 // count:02d}-{1 + i % 28:02d} {i % 24:02d}:00:00"
+        reason, score = (r.choice(["price", "it's moved"]) if left else None), round(left + r.random() / 2, 3)
+        out.append((i, at, plan, age if i % 17 else None, spend, reason, score, "Yes" if left else "No"))
+    return out
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    listed = ", ".join(f'"{c}"' for c in COLUMNS)
+    for name, kept in (("customers", rows()), ("empty", [])):
+        with sqlite3.connect(folder / f"{name}.db") as db:
+            db.execute(
+                f'CREATE TABLE {name} ("customer id" INTEGER, signed_at TIMESTAMP, plan TEXT, age INTEGER,'
+                " spend REAL, churn_reason TEXT, score REAL, churned TEXT)"
+            )
+            db.executemany(f"INSERT INTO {name} VALUES (?, ?, ?, ?, ?, ?, ?, ?)", kept)
+        db.close()
+    with duckdb.connect() as db:
+        db.execute(
+            f"CREATE TABLE t AS SELECT * FROM (VALUES (?, ?, ?, ?, ?, ?, ?, ?)) v({listed}) LIMIT 0",
+            [1, "a", "a", 1, 1.5, "a", 1.5, "a"],
+        )
+        db.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows())
+        (folder / "many").mkdir()
+        db.execute(f"COPY t TO '{folder}/many/customers.csv'")
+        db.execute(f"COPY t TO '{folder}/customers.parquet'")
+        db.execute(f"COPY (SELECT 1 AS a, 2 AS b) TO '{folder}/many/other.csv'")
+    return folder
+
+
+def begun(folder: Path, *arguments: str) -> tuple[Any, Path]:
+    made = folder / "shop"
+    done = CliRunner().invoke(command, ["init", str(made), *arguments, "--json"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout), made
+
+
+@pytest.mark.parametrize("place", ["customers.db", "many", "many/customers.csv", "customers.parquet"])
+def test_a_project_is_proposed_and_its_plan_is_green(data: Path, tmp_path: Path, place: str) -> None:
+    facts, made = begun(tmp_path, "--from", str(data / place), "--predict", "CHURNED")
+    assert (facts["table"], facts["rows_read"]) == ("customers", 1500)
+    assert facts["left_out"] == ["churn_reason", "score"]
+    project = tilth.open(str(made))
+    assert [a.name for a in project.plan().actions][1:] == ["customers", "churned", "churned_api"]
+    text = (made / "datasets.sql").read_text()
+    assert 'KEY ("customer id")' in text
+    assert "plan IN ('basic', 'plus', 'pro') ON FAIL QUARANTINE" in text
+    assert "age BETWEEN 0 AND 120 OR age IS NULL ON FAIL QUARANTINE" in text
+    assert "FEATURES (* EXCEPT (churn_reason, score))" in (made / "models.sql").read_text()
+
+
+def test_what_is_proposed_trains_and_answers(data: Path, tmp_path: Path) -> None:
+    _, made = begun(tmp_path, "--from", str(data / "customers.db"), "--predict", "churned")
+    project = tilth.open(str(made))
+    project.apply()
+    assert project.status()["datasets"][0]["quarantined"] == 0
+    (answer,) = project.sql(
+        "SELECT churned FROM churned WHERE plan = 'pro' AND age = 70 AND spend = 20 AND signed_at = TIMESTAMP '2024-05-01'"
+    ).rows()
+    assert answer == {"churned": "No"}
+    assert project.plan().actions == ()
+
+
+def test_a_server_s_password_is_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, schema = servers.private_postgres(), f"s{uuid.uuid4().hex[:8]}"
+    from adbc_driver_postgresql import dbapi
+
+    with dbapi.connect(server.url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE SCHEMA {schema}")
+        cursor.execute(
+            f'CREATE TABLE {schema}.customers ("customer id" BIGINT, signed_at TIMESTAMP, plan TEXT, age INT,'
+            " spend NUMERIC(8, 2), churn_reason TEXT, score FLOAT, churned TEXT)"
+        )
+        values = ", ".join(
+            "(" + ", ".join("NULL" if v is None else "'" + str(v).replace("'", "''") + "'" for v in row) + ")"
+            for row in rows(600)
+        )
+        cursor.execute(f"INSERT INTO {schema}.customers VALUES {values}")
+    monkeypatch.delenv("DB_PASSWORD", raising=False)
+    facts, made = begun(
+        tmp_path, "--from", server.url, "--table", f"{schema}.customers", "--predict", "churned"
+    )
+    assert facts["left_out"] == ["churn_reason", "score"]
+    text = (made / "sources.sql").read_text()
+    assert server.password not in "".join(p.read_text() for p in made.iterdir())
+    assert "password = SECRET 'env:DB_PASSWORD'" in text
+    assert f"schema = '{schema}'" in text
+    monkeypatch.setenv("DB_PASSWORD", server.password)
+    tilth.open(str(made)).apply()
+
+
+BAD = [
+    ("--from nowhere.csv --predict y", "There is nothing at nowhere.csv"),
+    ("--from customers.db --predict chrned", "no column `chrned`.*Did you mean `churned`"),
+    ("--from empty.db --predict churned", "holds no rows"),
+    ("--from many --predict nope", "No table has a column `nope`.*--table"),
+    ("--from many --predict b --table othr", "There is no table `othr`.*Did you mean `other`"),
+    ("--from many --predict b", "one value only"),
+    ("--from customers.db --predict signed_at", "nothing to predict"),
+    ("--from x.txt --predict y", "of no kind that is known"),
+    ("--from postgresql://u@127.0.0.1:1/d --predict y", "127.0.0.1"),
+    ("--from postgresql://u@h/d?password=secret --predict y", "password stands in the url"),
+    ("--from postgresql://[u/d --predict y", "The url is none"),
+    ("--from customers.db", "--from needs --predict"),
+    ("--predict y", "go with --from"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), BAD, ids=[a for a, _ in BAD])
+def test_bad_input_is_one_error_and_writes_nothing(
+    data: Path,
+    tmp_path: Path,
+    arguments: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(data)
+    (data / "x.txt").write_text("")
+    assert run(["init", str(tmp_path / "shop"), *arguments.split()]) != 0
+    err = capsys.readouterr().err
+    assert re.search(said, err, re.DOTALL), err
+    assert "secret" not in err.replace("SECRET", "")
+    assert "did not foresee" not in err
+    assert not (tmp_path / "shop").exists()
+
+
+def test_a_folder_that_holds_something_is_left_alone(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").write_text("1")
+    assert run(["init", str(tmp_path), "--from", str(data / "customers.db"), "--predict", "churned"]) != 0
+    assert "is not empty" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_url_keeps_no_password() -> None:
+    found = origin_of("postgresql://u:p%40ss@h:5/d?sslmode=require", "s.t")
+    assert found.options == {"url": "postgresql://u@h:5/d?sslmode=require", "password": "p@ss", "schema": "s"}
+    assert "p%40ss" not in found.text
+
+
+R = random.Random(3)
+YES = [R.random() < 0.3 for _ in range(400)]
+TELLS: dict[str, tuple[list[Any], list[Any], DataType, bool]] = {
+    "noise": ([R.random() for _ in YES], YES, DataType.FLOAT, False),
+    "a good column": ([y + R.gauss(0, 0.8) for y in YES], YES, DataType.FLOAT, False),
+    "the answer as a text": ([str(y) for y in YES], YES, DataType.STRING, True),
+    "the answer turned round": ([-int(y) - R.random() / 2 for y in YES], YES, DataType.FLOAT, True),
+    "a gap where it is no": (["x" if y else None for y in YES], YES, DataType.STRING, True),
+    "an id": (list(range(400)), YES, DataType.INTEGER, False),
+    "one value": ([1] * 400, YES, DataType.INTEGER, False),
+    "nothing": ([None] * 400, YES, DataType.FLOAT, False),
+    "NaN": ([float("nan")] * 400, YES, DataType.FLOAT, False),
+    "a few rows": ([1, 0] * 10, [True, False] * 10, DataType.INTEGER, False),
+    "the number in other units": ([i * 2.54 for i in range(400)], list(range(400)), DataType.FLOAT, True),
+    "a number that goes along": ([i + R.gauss(0, 99) for i in range(400)], list(range(400)), DataType.FLOAT, False),
+    "numbers of many texts": (list(range(400)), [f"N{i}" for i in range(400)], DataType.INTEGER, False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("column", "answers", "kind", "tells"), TELLS.values(), ids=TELLS)
+def test_what_tells_all(column: list[Any], answers: list[Any], kind: DataType, tells: bool) -> None:
+    assert (told(column, answers, kind) is not None) is tells

@@ -1,0 +1,209 @@
+"""What reaches a terminal or a file: tables that fit, values whole, parameters as literals, and a prompt of a few words."""
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import click
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tilth.core.errors import InputError, TilthError
+from tilth.interfaces.cli import files, parameters, show, typed
+from tilth.runtime import unforeseen
+
+ROWS = [("first", "x" * 50, 1), ("second", "y", 2)]
+FITS = [
+    (200, ["name", "text", "n"], None),
+    (60, ["name", "text", "n"], None),
+    (30, ["name", "text"], "(1 more columns do not fit: n; --vertical shows all)"),
+    (10, ["name"], "(2 more columns do not fit: text, n; --vertical shows all)"),
+    (1, ["name"], "(2 more columns do not fit: text, n; --vertical shows all)"),
+]
+
+
+@pytest.mark.parametrize(("width", "columns", "left"), FITS, ids=[str(w) for w, *_ in FITS])
+def test_a_table_fits_the_terminal_and_says_what_does_not(
+    width: int, columns: list[str], left: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = show.table(("name", "text", "n"), ROWS, whole="--vertical").split("\n")
+    assert lines[0].split() == columns
+    assert (lines[-1] if lines[-1].startswith("(") else None) == left
+    assert all(len(line) <= max(width, 6) for line in lines[: 4 if left else None])
+
+
+def test_down_the_page_nothing_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    show.rows(pa.table({"a": ["x" * 300], "b\n": ["two\nlines"]}).to_reader(), "vertical", 1)
+    assert capsys.readouterr().out == f"-- row 1\na  {'x' * 300}\nb  two\nlines\n"
+
+
+LITERALS = {
+    "1": "1",
+    "-3.50": "(-3.50)",
+    "1e9": "1e9",
+    "007": "'007'",
+    "": "''",
+    "true": "true",
+    "NULL": "NULL",
+    "JFK": "'JFK'",
+    "it's": "'it''s'",
+    "'1'": "'1'",
+    "'it''s'": "'it''s'",
+    "'": "''''",
+    "1; DROP MODEL m": "'1; DROP MODEL m'",
+    "1_0": "'1_0'",
+    "\u0661": "'\u0661'",
+    "2013-07-01": "'2013-07-01'",
+}
+
+
+@pytest.mark.parametrize("value", LITERALS)
+def test_a_parameter_is_a_literal(value: str) -> None:
+    assert parameters.given((f"x={value}",)) == {"x": LITERALS[value]}
+    assert parameters.filled("SELECT $x;", {"x": LITERALS[value]}) == f"SELECT {LITERALS[value]};"
+
+
+def test_only_a_name_after_a_dollar_is_a_parameter() -> None:
+    text = """SELECT '$x', "$x", $$ $x $$, a$x, $1 -- $x\n/* $x */ FROM t WHERE a = $x AND b=$x"""
+    filled = parameters.filled(text, {"x": "7"})
+    assert filled == text.replace("= $x AND b=$x", "= 7 AND b=7")
+    assert parameters.filled("SELECT $x", {}) == "SELECT $x"
+
+
+@pytest.mark.parametrize("pair", ["x", "=1", "1x=1", "a b=1", ""])
+def test_what_is_no_parameter_is_refused(pair: str) -> None:
+    with pytest.raises(click.BadParameter, match="is not NAME=VALUE"):
+        parameters.given((pair,))
+
+
+@pytest.mark.parametrize(
+    ("text", "pairs", "said"),
+    [
+        ("SELECT $y", ("x=1",), "names `\\$y`, which is not given"),
+        ("SELECT 1", ("x=1",), "No statement names `\\$x`"),
+        ("SELECT $x", ("x=1", "x=2"), "given twice"),
+    ],
+)
+def test_parameters_and_names_belong_together(text: str, pairs: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        parameters.filled(text, parameters.given(pairs))
+
+
+TABLE = pa.table({"a": [1, None], "b|": ["=x|<y>", "é\n2"], "c": [[1], []]})
+WRITTEN = {
+    ".csv": 'a,b|,c\n1,\'=x|<y>,[1]\n,"é\n2",[]\n',
+    ".json": '[{"a": 1, "b|": "=x|<y>", "c": [1]},\n {"a": null, "b|": "\\u00e9\\n2", "c": []}]\n',
+    ".jsonl": '{"a": 1, "b|": "=x|<y>", "c": [1]}\n{"a": null, "b|": "\\u00e9\\n2", "c": []}\n',
+    ".md": "| a | b\\| | c |\n|---|---|---|\n| 1 | =x\\|&lt;y> | [1] |\n|  | é 2 | [] |\n",
+}
+
+
+@pytest.mark.parametrize("suffix", [*WRITTEN, ".parquet"])
+def test_rows_become_a_file_of_its_suffix(tmp_path: Path, suffix: str) -> None:
+    path = str(tmp_path / f"out{suffix.upper()}")
+    assert files.write(TABLE.to_reader(), path, files.checked(path, force=False), force=False) == 2
+    if suffix == ".parquet":
+        assert pq.read_table(path).equals(TABLE)
+    else:
+        assert Path(path).read_text("utf-8") == WRITTEN[suffix]
+    with pytest.raises(InputError, match="already"):
+        files.checked(path, force=False)
+    files.write(TABLE.slice(0, 0).to_reader(), path, files.checked(path, force=True), force=True)
+    assert len(os.listdir(tmp_path)) == 1
+
+
+def test_a_file_that_fails_leaves_what_stood_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+
+    def broken() -> pa.RecordBatch:
+        yield TABLE.to_batches()[0]
+        raise InputError("bad row")
+
+    with pytest.raises(InputError, match="bad row"):
+        files.write(pa.RecordBatchReader.from_batches(TABLE.schema, broken()), str(path), ".csv", force=True)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.csv"]
+
+
+@pytest.mark.parametrize("path", ["x", "x.xls", "no/where.csv", ".csv"])
+def test_a_file_that_cannot_be_is_refused_beforehand(path: str, tmp_path: Path) -> None:
+    (tmp_path / "d.csv").mkdir()
+    for one in (path, "d.csv"):
+        with pytest.raises(click.BadParameter):
+            files.checked(str(tmp_path / one), force=True)
+
+
+SHORT = {
+    "\\d": "SHOW TABLES",
+    ".tables": "SHOW TABLES",
+    "\\d late": "DESCRIBE late",
+    "\\d late;": "DESCRIBE late",
+    "SELECT 1": None,
+    ".tables x": None,
+    "": None,
+}
+
+
+@pytest.mark.parametrize("line", SHORT)
+def test_a_word_stands_for_a_statement(line: str) -> None:
+    assert typed.short(line) == SHORT[line]
+
+
+def test_a_prompt_helps_goes_on_after_errors_and_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = iter(["", "help", "\\d", "SELECT", " 1;", "bad;", "worse;", "quit", "SELECT never;"])
+    asked: list[str] = []
+
+    def answer(text: str) -> None:
+        asked.append(text)
+        if text.startswith("bad"):
+            raise InputError("no", hint="yes")
+        if text.startswith("worse"):
+            raise ZeroDivisionError
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("builtins.input", lambda _: next(lines))
+    typed.prompt(answer, lambda: ["late"])
+    assert asked == ["SHOW TABLES", "SELECT\n 1;\n", "bad;\n", "worse;\n"]
+    told = capsys.readouterr()
+    assert "SUMMARIZE" in told.out
+    assert "no  [E-INPUT]" in told.err
+    assert "ZeroDivisionError" in told.err
+    kept = tmp_path / ".tilth_history"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_names_and_words_complete() -> None:
+    found = typed.Completer(lambda: ["late_api", "late", "orders"])
+    assert found.matches("la") == ["late", "late_api"]
+    assert found.matches("SEL") == ["SELECT"]
+    assert found.matches("sel") == ["select"]
+    assert [found("ord", n) for n in range(3)] == ["orders", "order", None]
+
+
+def test_what_nobody_foresaw_leaves_a_file_without_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    try:
+        raise KeyError("a secret row")
+    except KeyError as error:
+        told = unforeseen.reported(error, "plan")
+    (path,) = tmp_path.iterdir()
+    text = path.read_text()
+    assert str(path) in str(told)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert "secret row'" not in text.replace('raise KeyError("a secret row")', "")
+    assert all(
+        word in text for word in ("command: tilth plan", "duckdb ", "builtins.KeyError", "test_answers.py")
+    )
+    known = InputError("known")
+    assert unforeseen.reported(known, "plan") is known
+    assert isinstance(told, TilthError)
+    assert json.dumps(told.fields())
