@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tilth.core.errors import ProjectError, UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from tilth.core.principals import Principal
     from tilth.plan.actions import Plan
@@ -153,12 +153,14 @@ class Project:
         tell: Callable[[Did], None] | None = None,
         *,
         all_or_nothing: bool = False,
+        allow_drop: bool | Collection[str] = False,
         strict: bool = True,
     ) -> Applied:
         """Make the environment as the files declare it; see `runtime.applying.executor.apply`.
 
         What succeeds is published, and then the first error is raised; without `strict` it is in the result. With
-        `all_or_nothing` the first error ends it, and nothing is published.
+        `all_or_nothing` the first error ends it, and nothing is published. What serves is dropped only where `allow_drop` says so,
+        for these names or for all; otherwise ServedDropError.
         """
         from tilth.ports.progress import Silent
         from tilth.runtime.act import Act
@@ -166,7 +168,7 @@ class Project:
 
         name = environment or self.settings.environment
         act = Act(self.work(), name, self.by, progress or Silent())
-        done = apply(act, self.graph(), go_on=not all_or_nothing, tell=tell)
+        done = apply(act, self.graph(), go_on=not all_or_nothing, allow_drop=allow_drop, tell=tell)
         return done.whole() if strict else done
 
     def sql(
