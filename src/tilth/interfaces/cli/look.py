@@ -26,7 +26,8 @@ def status(project: str, environment: str | None, as_json: bool, clock: str | No
     """
     project_ = opened(project, clock)
     found = project_.status(environment)
-    found["next"] = next_steps(found, project_.settings.serving)
+    said = project_.settings
+    found["next"] = next_steps(found, said.serving, said.environment)
     show.facts(found, words(found), as_json)
 
 
@@ -47,8 +48,8 @@ def words(found: dict[str, Any]) -> str:
         rows += ["", "TO KNOW", *told]
     if unseen := [line for model in found["models"] for line in _unseen(model)]:
         rows += ["", "LEFT OUT", *unseen]
-    if found["next"]:
-        rows += ["", ways(found["next"])]
+    if steps := found.get("next"):
+        rows += ["", ways(steps)]
     return "\n".join(rows)
 
 
@@ -77,6 +78,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "servers": ("url", "pid", "generation", "seen_at"),
     "failures": ("at", "action", "name", "error"),
     "held": ("at", "name", "status", "error"),
+    "undelivered": ("channel", "messages", "error"),
 }
 
 

@@ -26,6 +26,7 @@ from tilth.runtime.applying import changes, executor, garbage
 from tilth.runtime.applying.executor import Applied, Did
 from tilth.runtime.applying.handlers import DONE
 from tilth.runtime.keeping.backoff import Backoff
+from tilth.runtime.keeping.notifying import Notifier
 from tilth.runtime.keeping.scrubbing import Scrubber
 from tilth.runtime.record import environments, nodes, runs
 from tilth.runtime.record.current import current
@@ -78,6 +79,7 @@ class Reconciler:
         self._retired: Instant | None = None
         self._scrubber = Scrubber(work, self._act.by, self._complain)
         self._pulse = _Pulse(work, replay=replay)
+        self._notifier = Notifier(work, environment, self._tell)
 
     def run(self, stop: threading.Event) -> None:
         """Make a step whenever something moved, until stopped. A failure is told and tried again later."""
@@ -86,6 +88,7 @@ class Reconciler:
                 if self._pulse.woken():
                     self.step(self._work.clock.now())
                     self._pulse.sleep_until(self._backoff.next_wall(self._work.clock.now()))
+                self._notifier.tend(self._work.clock.now())
             except KeyboardInterrupt:
                 return
             except BusyError:
@@ -112,6 +115,7 @@ class Reconciler:
             self._compact()
         self._retire(now)
         self._scrubber.step(now)
+        self._notifier.step(graph, now)
         self._rest(now, did=did)
         return did
 
