@@ -185,6 +185,9 @@ SELECT version FROM versions WHERE model = :model ORDER BY version;
 -- name: candidates
 SELECT * FROM versions WHERE model = :model AND status = 'candidate' AND snapshot = :snapshot ORDER BY version;
 
+-- name: versions_of_snapshot
+SELECT * FROM versions WHERE model = :model AND snapshot = :snapshot AND removed_at IS NULL ORDER BY version;
+
 -- name: current_versions
 SELECT v.* FROM environments e
 JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'model'
