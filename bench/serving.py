@@ -83,7 +83,7 @@ def project(folder: Path):
     (folder / "all.sql").write_text(DECLARED)
     opened = tilth.open(str(folder))
     opened.apply()
-    opened.sql("RETRAIN MODEL late")
+    opened.sql("RETRAIN MODEL late USING (seed = 8)")
     row = {k: v for k, v in table.slice(1, 1).to_pylist()[0].items() if k != "late"}
     row["at"] = row["at"].isoformat()
     return opened, json.dumps(row).encode()
@@ -125,7 +125,8 @@ def serve_echo(which: str) -> None:
 
     from tilth.interfaces.http.connection import connection
     from tilth.interfaces.http.crowd import Crowd
-    from tilth.interfaces.http.server import _server, listen
+    from tilth.interfaces.http.listening import listen
+    from tilth.interfaces.http.server import _server
 
     async def app(_scope, receive, send) -> None:
         message = await receive()

@@ -112,7 +112,7 @@ def _paths() -> str:
         f"| `{known.method} {path}` | {known.right or 'none'} | {known.gives} |"
         for path, known in PATHS.items()
     ]
-    text = "What `tilth up` answers. Who holds the project's token has every right; what asks for none needs no token."
+    text = "What `tilth up` answers. Who holds the token in `.tilth/token` has every right, any other (CREATE TOKEN) those of its role; what asks for none needs no token."
     return "\n".join(["## HTTP\n", text, "", "| path | right | gives |", "|---|---|---|", *rows, ""])
 
 

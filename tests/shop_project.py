@@ -8,7 +8,9 @@ from random import Random
 
 import tilth
 from tilth.app.project import Project
+from tilth.plan.actions import Plan, TrainModel
 from tilth.ports.clock import ManualClock
+from tilth.runtime.applying import executor
 
 START = datetime(2024, 1, 1)
 DAYS, A_DAY = 120, 50
@@ -89,3 +91,12 @@ def opened(folder: Path, now: datetime = NOW) -> Project:
     project = tilth.open(str(folder))
     project.clock = ManualClock(now)
     return project
+
+
+def trained_again(project: Project, model: str) -> None:
+    """Another version of the same rows and definition, which RETRAIN would not make."""
+    session = project.session()
+    plan = Plan(session.environment, project.generations(limit=1)[0].number, (
+        TrainModel(model, project.deployed().get(model).recipe, "again", project.model(model).version),
+    ))  # fmt: skip
+    executor.apply(session.act(), project.deployed(), plan=plan)

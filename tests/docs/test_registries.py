@@ -21,8 +21,10 @@ FIXTURES = (ROOT / "tests" / "fixtures" / "language" / "canonical.txt").read_tex
 
 WORDS = {
     "ApplyStatement": "APPLY",
+    "CreateToken": "CREATE TOKEN",
     "Drill": "DRILL",
     "Drop": "DROP",
+    "DropToken": "DROP TOKEN",
     "ExplainPredict": "EXPLAIN PREDICT",
     "Describe": "DESCRIBE",
     "LookAt": "LOOK AT",

@@ -1,7 +1,11 @@
 """From declarations to a served generation, on a real SQLite source: what an apply does, and what it leaves alone."""
 
+import os
+import pty
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from datetime import timedelta
@@ -13,7 +17,14 @@ import pytest
 import shop_project as c
 from tilth.adapters.files.locks import FileLocks
 from tilth.app.person import person_here
-from tilth.core.errors import BusyError, GateRefusedError, StateChangedError, TamperError, TilthError
+from tilth.core.errors import (
+    BusyError,
+    GateRefusedError,
+    ServedDropError,
+    StateChangedError,
+    TamperError,
+    TilthError,
+)
 from tilth.kinds import KINDS
 from tilth.plan.actions import TrainModel
 from tilth.runtime.act import Act
@@ -260,7 +271,7 @@ def test_gc_frees_what_nothing_points_at_and_never_what_a_pointer_needs(shop: Pa
     for day in range(3):
         c.add(shop, c.deliveries(c.DAYS + day, c.DAYS + day + 1))
         project.sql("REFRESH DATASET deliveries")
-    project.sql("RETRAIN MODEL duration")
+    project.sql("RETRAIN MODEL duration USING (seed = 8)")
     kept = project.sql("SELECT count(*) AS n FROM deliveries").rows()
     leftover = shop / ".tilth" / "blobs" / "making-dead"
     leftover.mkdir()
@@ -290,7 +301,7 @@ def folder_size(folder: Path) -> int:
 def test_a_bundle_that_is_not_what_was_sealed_is_refused(shop: Path, how: str) -> None:
     project = c.opened(shop)
     project.apply()
-    project.sql("RETRAIN MODEL duration")
+    project.sql("RETRAIN MODEL duration USING (seed = 8)")
     rows = {(r["model"], r["version"]): r["digest"] for r in project.state().read("versions")}
     assert project.model("duration").version == 2
     place = Path(project.work().bundles.path(str(rows["duration", 2])))
@@ -350,3 +361,76 @@ def test_an_edit_that_makes_the_digest_fit_is_found_by_the_audit_chain(shop: Pat
     assert environments.pointers_of(c.opened(shop).state(), "prod")[1] == bent
     with pytest.raises(StateChangedError, match="audit chain recorded"):
         c.opened(shop).verify()
+
+
+def test_a_retrain_on_unchanged_data_says_so_and_makes_nothing(shop: Path) -> None:
+    project = c.opened(shop)
+    project.apply()
+    count = "SELECT count(*) AS n FROM tilth.versions WHERE model = 'late'"
+    for _ in range(2):
+        done = project.sql("RETRAIN MODEL late")
+        assert "Nothing is made: version 1 of `late` already is of these rows" in done.text
+        assert (done.refused, done.facts["version"], done.facts["made"]) == (False, 1, False)
+    assert len(project.generations()) == 1
+    project.sql("RETRAIN MODEL late USING (seed = 8)")
+    assert project.sql(count).rows() == [{"n": 2}]
+    again = project.sql("RETRAIN MODEL late USING (seed = 8)")
+    assert "version 2 of `late` already" in again.text
+    c.add(shop, c.deliveries(c.DAYS, c.DAYS + 1))
+    project.sql("REFRESH DATASET deliveries")
+    assert "version 3" in project.sql("RETRAIN MODEL late").text
+    assert project.sql(count).rows() == [{"n": 3}]
+
+
+def test_what_serves_is_dropped_only_when_somebody_says_so(shop: Path) -> None:
+    project = c.opened(shop)
+    project.apply()
+    file = shop / "shop.sql"
+    text = file.read_text()
+    file.write_text(text[: text.index("CREATE ENDPOINT")])
+    assert "late_api: it answers requests; apply asks on a terminal" in project.sql("PLAN").text
+    for ask in (project.apply, lambda: project.sql("APPLY"), lambda: project.apply(allow_drop=("other",))):
+        with pytest.raises(ServedDropError, match="`late_api`: it answers requests") as caught:
+            ask()
+        assert (caught.value.names, "--allow-drop" in str(caught.value.hint)) == (("late_api",), True)
+    assert len(project.generations()) == 1
+    file.write_text(text[: text.index("CREATE MODEL late")])
+    with pytest.raises(ServedDropError, match="`late`: it answers the requests of late_api") as caught:
+        project.apply(allow_drop=("late_api",))
+    assert caught.value.names == ("late",)
+    assert [d.status for d in project.apply(allow_drop=True).did] == ["done"] * 3
+    assert project.plan().notes == ()
+
+
+def test_a_model_that_no_endpoint_answers_by_is_dropped_unasked(shop: Path) -> None:
+    project = c.opened(shop)
+    project.apply()
+    text = (shop / "shop.sql").read_text()
+    start, end = text.index("CREATE MODEL duration"), text.index("CREATE ENDPOINT")
+    (shop / "shop.sql").write_text(text[:start] + text[end:])
+    assert [d.action.name for d in project.apply().did] == ["duration"]
+    project.sql("DROP ENDPOINT late_api")
+    assert project.deployed().find("late_api") is None
+
+
+@pytest.mark.parametrize(("answer", "status", "left"), [(b"n\n", 2, True), (b"y\n", 0, False)])
+def test_a_terminal_is_asked_before_what_serves_is_dropped(
+    shop: Path, answer: bytes, status: int, left: bool
+) -> None:
+    project = c.opened(shop)
+    project.apply()
+    text = (shop / "shop.sql").read_text()
+    (shop / "shop.sql").write_text(text[: text.index("CREATE ENDPOINT")])
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "tilth", "apply", "--project", str(shop)]
+    child = subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    os.write(ours, answer)
+    assert child.wait(60) == status
+    assert b"Drop late_api?" in os.read(ours, 65_536)
+    os.close(ours)
+    assert (c.opened(shop).deployed().find("late_api") is not None) is left
+    unasked = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert (unasked.returncode, "--allow-drop" in unasked.stderr) == ((2, True) if left else (0, False))
+    if left:
+        assert subprocess.run([*command, "--allow-drop"], capture_output=True, check=False).returncode == 0

@@ -28,7 +28,7 @@ def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose model has two versions; the second serves."""
     folder = http_server.applied(tmp_path_factory.mktemp("shop") / "shop")
     project = shop_project.opened(folder)
-    project.sql("RETRAIN MODEL late")
+    shop_project.trained_again(project, "late")
     project.close()
     return folder
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from tilth.core.errors import ProjectError
+from tilth.core.errors import ProjectError, UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
+    from tilth.app.disk import Disk
     from tilth.core.principals import Principal
     from tilth.plan.actions import Plan
     from tilth.plan.snapshot import Current
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from tilth.runtime.record.environments import Generation
     from tilth.runtime.showing.verifying import Checked
     from tilth.runtime.workspace import Workspace
+    from tilth.sql.language.parameters import Parameters
     from tilth.sql.language.statements import Statement
 
 
@@ -152,33 +154,51 @@ class Project:
         tell: Callable[[Did], None] | None = None,
         *,
         all_or_nothing: bool = False,
+        allow_drop: bool | Collection[str] = False,
         strict: bool = True,
     ) -> Applied:
         """Make the environment as the files declare it; see `runtime.applying.executor.apply`.
 
         What succeeds is published, and then the first error is raised; without `strict` it is in the result. With
-        `all_or_nothing` the first error ends it, and nothing is published.
+        `all_or_nothing` the first error ends it, and nothing is published. What serves is dropped only where `allow_drop` says so,
+        for these names or for all; otherwise ServedDropError.
         """
         from tilth.ports.progress import Silent
         from tilth.runtime.act import Act
         from tilth.runtime.applying.executor import apply
 
         name = environment or self.settings.environment
+        self.disk().require()
         act = Act(self.work(), name, self.by, progress or Silent())
-        done = apply(act, self.graph(), go_on=not all_or_nothing, tell=tell)
+        done = apply(act, self.graph(), go_on=not all_or_nothing, allow_drop=allow_drop, tell=tell)
         return done.whole() if strict else done
 
-    def sql(self, text: str, environment: str | None = None) -> Result:
-        """Perform statements of the tilth language; the last one's result (`.arrow()`, `.rows()`, `.text`)."""
-        return self.session(environment).run(text)
+    def sql(
+        self,
+        text: str,
+        parameters: Parameters | None = None,
+        *,
+        environment: str | None = None,
+        **frames: Any,
+    ) -> Result:
+        """Perform statements of the tilth language; the last one's result (`.df()`, `.arrow()`, `.rows()`, `.text`).
+
+        `parameters` are values for `$x` (a mapping) or `?` (a sequence); other keywords are frames for `FROM $name`. A
+        statement that a gate refuses does not raise: `.refused` says so.
+        """
+        session = self.session(environment)
+        session.frames = frames
+        return session.run(text, parameters)
 
     def model(self, name: str, version: int | None = None, environment: str | None = None) -> Model:
         """A model as a function: the version that the environment serves, or the one asked for."""
         from tilth.runtime.asking.model import Model
         from tilth.runtime.asking.select import models_of
+        from tilth.runtime.record.versions import require
 
         models = models_of(self.work(), environment or self.settings.environment, self._loaded)
-        return Model(models.get(name, version))
+        found = models.get(name, version)
+        return Model(found, require(self.work().state, name, found.version).facts)
 
     def promote(self, source: str, target: str | None = None) -> int:
         """Give `target` (by default where models serve) all pointers of `source` in one transaction; the new generation's number."""
@@ -235,11 +255,24 @@ class Project:
         name = environment or self.settings.environment
         return standing(self.work(), name) if self.applied else {**NEVER, "environment": name}
 
+    def promises(self, environment: str | None = None) -> dict[str, Any]:
+        """Whether what is promised holds, as plain facts; see `runtime.showing.promises`."""
+        from tilth.runtime.showing.promises import facts, promises
+
+        name = environment or self.settings.environment
+        return facts(name, promises(self.work(), name) if self.applied else ())
+
     def diff(self, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
         """How two versions, each (model, number), differ; see `runtime.showing.comparing`."""
         from tilth.runtime.showing.comparing import compare
 
         return compare(self.work(), first, second)
+
+    def disk(self) -> Disk:
+        """What `.tilth` holds by kind, and what it may; see `app.disk`."""
+        from tilth.app.disk import held
+
+        return held(self.home, self.settings.limits.disk)
 
     def generations(self, environment: str | None = None, limit: int = 20) -> tuple[Generation, ...]:
         """The newest generations of an environment, newest first."""
@@ -305,7 +338,23 @@ class Project:
 
         return registry.load(registry.PARTS, name).opened(self.home)
 
+    def __repr__(self) -> str:
+        return f"<Project {self.root}, environment {self.settings.environment}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise UnsupportedError(
+            "A project is not pickled: it holds its state open.",
+            hint=f"Open it in the other process: tilth.open({self.root!r}).",
+        )
+
     def close(self) -> None:
+        """Let go of the state; what is asked later opens it again."""
         if self._state is not None:
             self._state.close()
             self._state = None

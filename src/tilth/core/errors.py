@@ -4,7 +4,8 @@
     ├── LanguageError            the text is not a statement we know                 E-SYNTAX
     ├── ProjectError             the statements do not fit together                  E-PROJECT
     │   ├── UnknownNameError     a name that nothing declares or returns             E-NAME
-    │   └── CycleError           resources that depend on each other                 E-CYCLE
+    │   ├── CycleError           resources that depend on each other                 E-CYCLE
+    │   └── ServedDropError      what serves would be dropped, and nobody said so    E-DROP
     ├── DataError                the data is not what was declared                   E-DATA
     │   ├── CheckFailedError     an EXPECT ... ON FAIL STOP did not hold             E-CHECK
     │   └── TargetError          the target column cannot be learned                 E-TARGET
@@ -134,6 +135,13 @@ class UnknownNameError(ProjectError):
 
 class CycleError(ProjectError):
     code, sqlstate = "E-CYCLE", "42P19"
+
+
+class ServedDropError(ProjectError):
+    """Carries the names that would be dropped."""
+
+    code, http_status, sqlstate = "E-DROP", 409, "2BP01"
+    names: tuple[str, ...] = ()
 
 
 class DataError(TilthError):

@@ -77,3 +77,8 @@ def _signalled(
     if len(firing) < AGREE or not known or known[-1] not in firing:
         return None
     return f"{condition.signal} {figure(known[-1], 3)} {condition.op} {condition.value:g} in {len(firing)} of the last {len(known)} looks"
+
+
+def compares(condition: Condition, value: float) -> bool:
+    """Whether a value is what a condition on a signal names."""
+    return _COMPARE[condition.op](value, condition.value)

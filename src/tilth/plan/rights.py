@@ -13,9 +13,11 @@ from tilth.core.errors import RightError
 from tilth.core.principals import Principal, Role
 from tilth.sql.language.statements import (
     ApplyStatement,
+    CreateToken,
     Describe,
     Drill,
     Drop,
+    DropToken,
     ExplainPredict,
     LookAt,
     PlanStatement,
@@ -31,12 +33,16 @@ from tilth.sql.language.statements import (
 
 
 class Right(enum.StrEnum):
-    """READ: ask and look. PREDICT: have rows answered by models. DECLARE: say what is to be. OPERATE: have it done now."""
+    """READ: ask and look. PREDICT: have rows answered by models. DECLARE: say what is to be. OPERATE: have it done now.
+
+    GRANT: let others in.
+    """
 
     READ = "read"
     PREDICT = "predict"
     DECLARE = "declare"
     OPERATE = "operate"
+    GRANT = "grant"
 
 
 STATEMENTS: Mapping[type, Right] = {
@@ -55,6 +61,8 @@ STATEMENTS: Mapping[type, Right] = {
     RefreshDataset: Right.OPERATE,
     RetrainModel: Right.OPERATE,
     Drill: Right.OPERATE,
+    CreateToken: Right.GRANT,
+    DropToken: Right.GRANT,
 }
 """Of statements that act or ask; those of kinds, which declare, ask for DECLARE, whatever kinds there are."""
 RIGHTS: Mapping[Role, frozenset[Right]] = {

@@ -15,13 +15,22 @@ SECRET = "s" * 32
 NODE: Any = SimpleNamespace(table=None, health=lambda: {"status": "starting", "reasons": []})
 
 
+class Shown:
+    async def status(self) -> dict[str, Any]:
+        return {"health": NODE.health()}
+
+    async def promises(self) -> dict[str, Any]:
+        return {}
+
+    async def figures(self) -> bytes:
+        return b""
+
+
 def _asked(path: str, role: Role, *, given: str | None = SECRET) -> int:
     """The status of the answer to a request by somebody let in as that."""
 
-    async def status() -> dict[str, Any]:
-        return {"health": NODE.health()}
-
-    door = Door(NODE, NODE, Guard(SECRET, token("t", role)), SimpleNamespace(text=lambda *_a: b""), status)  # type: ignore[arg-type]
+    counts: Any = SimpleNamespace(text=lambda *_a: b"")
+    door = Door(NODE, NODE, Guard(SECRET, token("t", role)), counts, Shown())
     headers = [(b"host", b"127.0.0.1")]
     headers += [(b"authorization", f"Bearer {given}".encode())] if given else []
     sent: list[Any] = []
@@ -37,7 +46,13 @@ def _asked(path: str, role: Role, *, given: str | None = SECRET) -> int:
     return int(sent[0]["status"])
 
 
-ASKED = {"/metrics": Right.READ, "/status": Right.READ, "/v2": Right.PREDICT, "/nowhere": Right.READ}
+ASKED = {
+    "/metrics": Right.READ,
+    "/promises": Right.READ,
+    "/status": Right.READ,
+    "/v2": Right.PREDICT,
+    "/nowhere": Right.READ,
+}
 
 
 @pytest.mark.parametrize("role", Role)

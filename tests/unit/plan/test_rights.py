@@ -24,6 +24,8 @@ MAY = {
     "PROMOTE ENVIRONMENT dev TO prod": "owner",
     "PROMOTE MODEL m VERSION 2": "owner",
     "LOOK AT MODEL m": "owner reader",
+    "CREATE TOKEN 'ci' FOR owner": "owner",
+    "DROP TOKEN 'ci'": "owner",
     "DESCRIBE m": "owner reader",
     "SHOW MODELS": "owner reader",
     "SUMMARIZE d": "owner reader",

@@ -24,6 +24,8 @@ TEXTS = (
     "REFRESH DATASET d",
     "RETRAIN MODEL m",
     "DRILL MODEL m (drift)",
+    "CREATE TOKEN 'ci' FOR predictor",
+    "DROP TOKEN 'ci'",
 )
 
 

@@ -44,7 +44,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("shops")
     alike = http_server.applied(root / "alike", http_server.staged())
     project = shop_project.opened(alike)
-    project.sql("RETRAIN MODEL late")
+    shop_project.trained_again(project, "late")
     project.close()
     needy = http_server.applied(root / "needy", http_server.staged(http_server.NARROW))
     (needy / "shop.sql").write_text(http_server.staged())

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.core.errors import TilthError
+from tilth.core.principals import Role
 from tilth.kinds import KINDS, parse, parse_one, show
 from tilth.kinds.channel import EVENTS
 from tilth.kinds.model.grammar import SIGNALS
@@ -22,6 +23,7 @@ NAME = BARE | WORD | TEXT.filter(bool) | st.sampled_from(["Late", "model", 'a"b'
 NAMES = st.lists(NAME, min_size=1, max_size=3).map(tuple)
 FEW = st.lists(NAME, max_size=3).map(tuple)
 FLAG = st.booleans()
+TOKEN = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._@-]{0,63}\Z").filter(lambda n: n != "project")
 SPAN = st.integers(1, 10**13).map(lambda us: timedelta(microseconds=us)) | st.integers(1, 999).map(
     lambda h: timedelta(hours=h)
 )
@@ -179,6 +181,8 @@ ACTION = st.one_of(
     st.builds(s.Show, st.sampled_from(s.SHOWN), st.none() | TEXT),
     st.builds(s.Summarize, NAME),
     st.builds(s.LookAt, st.sampled_from([s.Kind.MODEL, s.Kind.ENDPOINT]), NAME),
+    st.builds(s.CreateToken, TOKEN, st.sampled_from(list(Role)), st.none() | SPAN),
+    st.builds(s.DropToken, TOKEN, FLAG),
     st.builds(s.RollbackEnvironment, NAME, st.none() | st.integers(0, 10**9)),
     st.builds(s.RefreshDataset, NAME),
     st.builds(s.RetrainModel, NAME, OPTIONS),

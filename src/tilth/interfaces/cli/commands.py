@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilth.core.errors import GateRefusedError, StorageError, TilthError
+from tilth.core.errors import GateRefusedError, ServedDropError, StorageError, TilthError
 from tilth.core.names import nearest
 from tilth.interfaces.cli import completing, ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, there
@@ -33,6 +33,7 @@ _UNSAID = frozenset(
 )  # why output is not taken
 LATER = {
     "demo": "tilth.interfaces.cli.demo",
+    "deploy": "tilth.interfaces.cli.deploy",
     "init": "tilth.interfaces.cli.init",
     "reconcile": "tilth.interfaces.cli.reconcile",
     "up": "tilth.interfaces.cli.up",
@@ -134,21 +135,36 @@ def plan(project: str, environment: str | None, as_json: bool, clock: str | None
 @JSON
 @CLOCK
 @click.option("--all-or-nothing", is_flag=True, help="The first error ends it, and nothing is published.")
+@click.option("--allow-drop", is_flag=True, help="Drop what serves and is no longer declared, unasked.")
 def apply(
-    project: str, environment: str | None, as_json: bool, clock: str | None, all_or_nothing: bool
+    project: str,
+    environment: str | None,
+    as_json: bool,
+    clock: str | None,
+    all_or_nothing: bool,
+    allow_drop: bool,
 ) -> None:
     """Make the environment as the files declare it: collect, vet, train, judge, publish.
 
     \b
     What succeeds is published, in one generation; the exit status is that of the first error.
     Exit status 8 when a candidate did not pass its gate: the rest is done, and the champion stays.
+    An endpoint that answers, or its model, is dropped after a question, or with --allow-drop.
     Example: tilth apply --env dev
     """
     from tilth.runtime.asking.acting import applied_facts
 
     line, place = show.Line(), opened(project, clock)
+
+    def apply(allowed: bool | tuple[str, ...]) -> Applied:
+        return place.apply(
+            environment, line, show.did, all_or_nothing=all_or_nothing, allow_drop=allowed, strict=False
+        )
+
     try:
-        done = place.apply(environment, line, show.did, all_or_nothing=all_or_nothing, strict=False)
+        done = apply(allow_drop)
+    except ServedDropError as error:
+        done = apply(_asked(error))
     finally:
         line.close()
     facts = applied_facts(done)
@@ -164,6 +180,16 @@ def apply(
         raise SystemExit(_failed(done))
     if done.refusals:
         raise SystemExit(GateRefusedError.exit_status)
+
+
+def _asked(error: ServedDropError) -> tuple[str, ...]:
+    """The names that a person at a terminal says may be dropped; the error itself where there is none, or the answer is no."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise error
+    click.echo(error.message, err=True)
+    if not click.confirm(f"Drop {', '.join(error.names)}?", err=True):
+        raise error
+    return error.names
 
 
 def _failed(done: Applied) -> int:

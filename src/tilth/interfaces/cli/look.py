@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from tilth.app.disk import FREES, WHAT
+from tilth.app.disk import shown as size
 from tilth.core.errors import UnknownNameError
 from tilth.core.figures import figure
 from tilth.interfaces.cli import completing, show
@@ -17,18 +19,35 @@ from tilth.sql.language.statements import CreateEndpoint
 @click.command()
 @PROJECT
 @ENV
+@click.option(
+    "--exit-code", is_flag=True, help="Exit status 9 when a promise does not hold, with the reasons."
+)
 @JSON
 @CLOCK
-def status(project: str, environment: str | None, as_json: bool, clock: str | None) -> None:
+def status(project: str, environment: str | None, exit_code: bool, as_json: bool, clock: str | None) -> None:
     """Where the environment stands: generation, data, models with their gates and quality, endpoints, servers, failures.
 
+    \b
+    Promises: refreshes succeed, data is as fresh as FRESH WITHIN or twice REFRESH EVERY, quality is above its minimum and
+    RETRAIN rule, each endpoint has a version, nothing is damaged.
     Example: tilth status --env dev
+             tilth status --exit-code || mail -s "tilth" ops
     """
     project_ = opened(project, clock)
     found = project_.status(environment)
-    said = project_.settings
+    said, disk = project_.settings, project_.disk()
+    found["disk"] = {**disk.kinds, "total": disk.total, "limit": disk.limit, "near": disk.near}
     found["next"] = next_steps(found, said.serving, said.environment)
-    show.facts(found, words(found), as_json)
+    if not exit_code:
+        show.facts(found, words(found), as_json)
+        return
+    promised = project_.promises(environment)
+    show.facts({**found, "promises": promised["promises"]}, words(found), as_json)
+    for one in promised["promises"]:
+        if not one["holds"]:
+            click.echo(show.clean(f"not so: {one['name']}: {one['reason']}"), err=True)
+    if not promised["holds"]:
+        raise SystemExit(BROKEN)
 
 
 def words(found: dict[str, Any]) -> str:
@@ -48,6 +67,10 @@ def words(found: dict[str, Any]) -> str:
         rows += ["", "TO KNOW", *told]
     if unseen := [line for model in found["models"] for line in _unseen(model)]:
         rows += ["", "LEFT OUT", *unseen]
+    if disk := found.get("disk"):
+        shown = [(k, size(disk[k]), what) for k, what in WHAT.items() if disk[k] >= LEAST_SHOWN]
+        rows += ["", "DISK", show.table(["kind", "size", "what"], shown)] if shown else []
+        rows += [f"{disk['near']}. {FREES}"] if disk["near"] else []
     if steps := found.get("next"):
         rows += ["", ways(steps)]
     return "\n".join(rows)
@@ -71,6 +94,8 @@ def _moment(value: Any) -> Any:
     return value[:19].replace("T", " ") if is_time else value
 
 
+BROKEN = 9  # the exit status when a promise does not hold
+LEAST_SHOWN = 100_000  # bytes of a kind, below which it is not worth a line
 SECTIONS: dict[str, tuple[str, ...]] = {
     "datasets": ("name", "rows", "newest", "refreshed_at", "last_refresh", "checks_failed", "quarantined"),
     "models": ("name", "version", "engine", "metric", "value", "trained_at", "drift", "quality", "last_gate"),

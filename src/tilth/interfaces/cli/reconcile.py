@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
+from tilth.interfaces.cli import lines
 from tilth.interfaces.cli.options import CLOCK, ENV, PROJECT, opened
+
+if TYPE_CHECKING:
+    from tilth.app.project import Project
 
 
 @click.command(hidden=True)
 @PROJECT
 @ENV
+@click.option("--log", "form", type=click.Choice(lines.FORMS))
 @CLOCK
-def reconcile(project: str, environment: str | None, clock: str | None) -> None:
+def reconcile(project: str, environment: str | None, form: str | None, clock: str | None) -> None:
     """Keep an environment as it was applied, until stopped; one line on standard error for each thing done.
 
     Example: tilth reconcile --project flights
@@ -26,7 +32,7 @@ def reconcile(project: str, environment: str | None, clock: str | None) -> None:
     from tilth.runtime.keeping.reconciler import Reconciler
 
     die_with_parent(os.getppid())
-    stop = threading.Event()
+    stop, say = threading.Event(), lines.teller(form)
     signal.signal(signal.SIGTERM, lambda _number, _frame: _end(stop))
     found = opened(project, clock)
     name = environment or found.settings.environment
@@ -37,11 +43,32 @@ def reconcile(project: str, environment: str | None, clock: str | None) -> None:
         progress=_Stoppable(stop),
         tell=say,
         replay=clock is not None,
+        room=_room(found, say),
     )
     say(f"reconciling {name}")
     reconciler.run(stop)
     found.close()
     say("stopped")
+
+
+LOOK = 60.0  # seconds between looks at the disk
+
+
+def _room(project: Project, say: Callable[[str], None]) -> Callable[[], None]:
+    """Raises while `.tilth` holds all that it may; looked at once a minute, where a limit is set."""
+    if project.settings.limits.disk is None:
+        return lambda: None
+    seen: list[float] = [0.0]
+    last = [project.disk()]
+
+    def require() -> None:
+        if time.monotonic() - seen[0] > LOOK:
+            seen[0], last[0] = time.monotonic(), project.disk()
+            if last[0].near:
+                say(last[0].near)
+        last[0].require()
+
+    return require
 
 
 def _end(stop: threading.Event) -> None:
@@ -57,9 +84,3 @@ class _Stoppable:
     def step(self, what: str, done: float | None = None, note: str = "") -> None:  # noqa: ARG002  # the port has it
         if self._stop.is_set():
             raise KeyboardInterrupt
-
-
-def say(line: str) -> None:
-    """One line with the time on the wall."""
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
-    sys.stderr.flush()

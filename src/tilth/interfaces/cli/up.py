@@ -13,14 +13,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from tilth.app.project import Project
 from tilth.core.errors import StateChangedError
-from tilth.interfaces.cli import show
+from tilth.interfaces.cli import lines
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
+
+if TYPE_CHECKING:
+    from tilth.interfaces.http.listening import Place
+    from tilth.runtime.serving.node import Node
 
 PORT = 8439
 SOONEST, LATEST = 0.5, 30.0  # seconds until an ended reconciler is started again
@@ -31,24 +36,84 @@ LAST = 15.0  # seconds it has to end by itself
 @click.command()
 @PROJECT
 @ENV
+@click.option("--host", help="The address to listen on (default: 127.0.0.1, this machine only).")
 @click.option(
     "--port", default=PORT, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one."
 )
+@click.option("--tls-cert", metavar="FILE", help="The certificate with its chain, in PEM form.")
+@click.option("--tls-key", metavar="FILE", help="Its key, in PEM form.")
+@click.option("--unix-socket", metavar="PATH", help="Listen on a unix socket (mode 0660) instead.")
+@click.option(
+    "--behind-proxy", is_flag=True, help="Only a proxy that has TLS reaches this: any Host is answered."
+)
 @click.option("--no-reconcile", is_flag=True, help="Serve only: nothing is refreshed or retrained.")
+@click.option(
+    "--log",
+    "form",
+    type=click.Choice(lines.FORMS),
+    help="Log each request on standard error, and all else there in this form too.",
+)
 @JSON
 @CLOCK
 def up(
-    project: str, environment: str | None, port: int, no_reconcile: bool, as_json: bool, clock: str | None
+    project: str,
+    environment: str | None,
+    host: str | None,
+    port: int,
+    tls_cert: str | None,
+    tls_key: str | None,
+    unix_socket: str | None,
+    behind_proxy: bool,
+    no_reconcile: bool,
+    form: str | None,
+    as_json: bool,
+    clock: str | None,
 ) -> None:
-    """Serve predictions on this machine, refresh and retrain unattended; Ctrl-C ends it.
+    """Serve predictions, refresh and retrain unattended; Ctrl-C ends it.
 
+    \b
+    Others reach it with TLS, or by a proxy that has it: see docs/operations.md.
     Example: tilth up --project flights --port 8439
+             tilth up --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
+             tilth up --unix-socket /run/tilth/tilth.sock --behind-proxy
     """
     from tilth.interfaces.http.guard import token
-    from tilth.interfaces.http.server import HOST, listen, serve
-    from tilth.runtime.serving.node import SERVED, Node
+    from tilth.interfaces.http.journal import Journal
+    from tilth.interfaces.http.listening import Wanted, place
+    from tilth.interfaces.http.server import serve
+    from tilth.runtime.serving.node import SERVED
 
     found = opened(project, clock)
+    name = _serves(found, environment)
+    here = place(Wanted(host, port, tls_cert, tls_key, unix_socket, behind_proxy))
+    say = lines.teller(form)
+    journal = None if form is None else Journal(form, lines.write, lines.now)
+    keeper = None if no_reconcile else Keeper(command(found, name, clock, form), say)
+    try:
+        url = f"{here.url}/#token={token(found.home)}"
+        for line in here.told:
+            say(line)
+        if keeper is not None:
+            keeper.start()
+        with found.work().locks.hold(SERVED, shared=True):
+            serve(
+                found.work(),
+                found.home,
+                name,
+                here,
+                lambda node: _ready(node, here, url, as_json),
+                say,
+                journal,
+            )
+    finally:
+        if keeper is not None:
+            keeper.stop()
+        here.close()
+        found.close()
+
+
+def _serves(found: Project, environment: str | None) -> str:
+    """The environment that is served, once it is known that there is something to serve from: declarations, or a sound state."""
     if not found.applied:
         found.graph()  # what declares nothing is refused before anything is made
     elif flaws := found.state().flaws(quick=True):
@@ -63,60 +128,42 @@ def up(
             f'says. Write serving = "{name}" in tilth.toml if they must win.',
             err=True,
         )
-    secret = token(found.home)
-    listener = listen(port)
-    number = listener.getsockname()[1]
-    keeper = None if no_reconcile else Keeper(command(found, name, clock))
-
-    def ready(node: Node) -> None:
-        url = f"http://{HOST}:{number}/#token={secret}"
-        if as_json:
-            print(json.dumps({"url": url, "port": number, "pid": os.getpid()}), flush=True)
-        else:
-            print("\n".join(words(node, url)), flush=True)
-
-    try:
-        if keeper is not None:
-            keeper.start()
-        with found.work().locks.hold(SERVED, shared=True):
-            serve(found.work(), found.home, name, listener, ready, say)
-    finally:
-        if keeper is not None:
-            keeper.stop()
-        listener.close()
-        found.close()
+    return name
 
 
-def words(node: object, url: str) -> list[str]:
+def _ready(node: Node, here: Place, url: str, as_json: bool) -> None:
+    """Say that it serves, and where."""
+    if as_json:
+        facts = {"url": url, "port": here.port, "pid": os.getpid()}
+        print(json.dumps(facts if here.path is None else {**facts, "socket": here.path}), flush=True)
+    else:
+        print("\n".join(words(node, url, here.path)), flush=True)
+
+
+def words(node: Node, url: str, path: str | None = None) -> list[str]:
     """What is served, and where to look."""
-    from tilth.runtime.serving.node import Node
-
-    assert isinstance(node, Node)
     health, table = node.health(), node.table
-    lines = [f"tilth serves {node.environment} at {url}"]
+    out = [f"tilth serves {node.environment} at {url}"]
+    if path is not None:
+        out.append(f"  by the unix socket {path}: curl --unix-socket {path} {url.partition('#')[0]}healthz")
     if table is None:
-        return [*lines, "  nothing is served yet: run `tilth apply`"]
+        return [*out, "  nothing is served yet: run `tilth apply`"]
     base = url.partition("#")[0]
     for route in table.routes.values():
         versions = " and ".join(str(s.version) for s in route.sides())
         model = route.champion.model.name
-        lines.append(f"  POST {base}predict/{route.endpoint}: {model} version {versions} ({route.stage})")
+        out.append(f"  POST {base}predict/{route.endpoint}: {model} version {versions} ({route.stage})")
     if not table.routes:
-        lines.append("  no endpoint is declared: CREATE ENDPOINT name FOR MODEL model; then `tilth apply`")
+        out.append("  no endpoint is declared: CREATE ENDPOINT name FOR MODEL model; then `tilth apply`")
     reasons = health["reasons"]
     assert isinstance(reasons, list)
-    return [*lines, *(f"  degraded: {reason}" for reason in reasons)]
+    return [*out, *(f"  degraded: {reason}" for reason in reasons)]
 
 
-def say(line: str) -> None:
-    """One line with the time on the wall."""
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {show.clean(line)}\n")
-    sys.stderr.flush()
-
-
-def command(project: Project, environment: str, clock: str | None) -> list[str]:
+def command(project: Project, environment: str, clock: str | None, form: str | None = None) -> list[str]:
     """How the reconciler of this project is started."""
     more = ["--clock", os.path.abspath(clock)] if clock else []
+    more += ["--log", form] if form else []
     return [
         sys.executable, "-m", "tilth", "reconcile", "--project", project.root, "--env", environment, *more,
     ]  # fmt: skip
@@ -125,7 +172,8 @@ def command(project: Project, environment: str, clock: str | None) -> list[str]:
 class Keeper:
     """Keeps one child process running from a thread of its own, which lives as long as the child may."""
 
-    def __init__(self, line: Sequence[str]) -> None:
+    def __init__(self, line: Sequence[str], say: Callable[[str], None]) -> None:
+        self._say = say
         self._line = list(line)
         self._stop = threading.Event()
         self._child: subprocess.Popen[bytes] | None = None
@@ -148,7 +196,7 @@ class Keeper:
             if self._stop.is_set():
                 return
             wait = SOONEST if time.monotonic() - began > STEADY else min(wait * 2, LATEST)
-            say(f"the reconciler ended with status {status}; it is started again in {wait:g} s")
+            self._say(f"the reconciler ended with status {status}; it is started again in {wait:g} s")
             self._stop.wait(wait)
 
     def _once(self) -> int:

@@ -288,7 +288,7 @@ def kills(scene: Scene) -> str:
 
 def _retraining(scene: Scene) -> subprocess.Popen[bytes]:
     line = [
-        sys.executable, "-m", "tilth", "sql", "RETRAIN MODEL airborne", "--project", scene.root,
+        sys.executable, "-m", "tilth", "sql", "RETRAIN MODEL airborne USING (seed = 8)", "--project", scene.root,
         "--clock", os.path.join(scene.root, "clock"),
     ]  # fmt: skip
     with open(scene.log, "ab") as log:

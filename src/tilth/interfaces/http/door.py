@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from tilth.core.errors import AuthError, InputError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
+from tilth.core.principals import Principal
 from tilth.interfaces.http import console, inference, metrics
 from tilth.interfaces.http.bodies import (
     JSON,
@@ -28,6 +29,8 @@ from tilth.interfaces.http.bodies import (
     unplaced,
 )
 from tilth.interfaces.http.guard import Guard
+from tilth.interfaces.http.journal import BY
+from tilth.interfaces.http.once import Once, Predicted, key_of
 from tilth.interfaces.http.predictions import predict
 from tilth.plan.rights import Right
 from tilth.runtime.serving.answering import Answering, Route, Side
@@ -38,6 +41,14 @@ PREDICT = "/predict/"
 PREFIX = len(PREDICT)
 _JSON = (b"content-type", JSON)
 NOTICE = b"tilth-notice"
+
+
+class Shown(Protocol):
+    """What is read from the state for those who watch."""
+
+    async def status(self) -> dict[str, Any]: ...
+    async def promises(self) -> dict[str, Any]: ...
+    async def figures(self) -> bytes: ...
 
 
 class Path(NamedTuple):
@@ -51,11 +62,16 @@ class Path(NamedTuple):
 PATHS: Mapping[str, Path] = {
     "/": Path("GET", None, "the console: a page that holds nothing secret"),
     "/healthz": Path(
-        "GET", None, "whether it serves what the project says, and why not: 503 while it starts"
+        "GET",
+        None,
+        "whether this process can answer: 503 while it starts; what it cannot serve is told, and is 200",
     ),
     "/metrics": Path("GET", Right.READ, "figures for Prometheus"),
     "/ping": Path("GET", None, "`pong`"),
     "/predict/<endpoint>": Path("POST", Right.PREDICT, "predictions for a row, or many, of plain JSON"),
+    "/promises": Path(
+        "GET", Right.READ, "whether what is promised holds, each with the reason when it does not"
+    ),
     "/status": Path("GET", Right.READ, "what `tilth status --json` says, and the server's figures"),
     "/v2": Path(
         "GET",
@@ -72,7 +88,7 @@ NO_STORE: Pairs = ((b"cache-control", b"no-store"), (b"x-content-type-options", 
 
 
 class Door:
-    """Answers HTTP for one node. `status` gives what the console shows."""
+    """Answers HTTP for one node. `shown` reads the state: what the console shows, what is promised, figures for Prometheus."""
 
     def __init__(
         self,
@@ -80,13 +96,14 @@ class Door:
         answering: Answering,
         guard: Guard,
         counts: metrics.Metrics,
-        status: Callable[[], Awaitable[dict[str, Any]]],
+        shown: Shown,
         tell: Callable[[str], None] = lambda _line: None,
         limit: int = LIMIT,
         root: str = "",
     ) -> None:
         self._node, self._answering, self._guard = node, answering, guard
-        self._counts, self._status, self._tell, self._limit = counts, status, tell, limit
+        self._counts, self._shown, self._tell, self._limit = counts, shown, tell, limit
+        self._once = Once()
         self._root = root  # the project's folder, which no answer names
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -105,7 +122,7 @@ class Door:
         began, endpoint, version, rows, status = perf_counter(), "", 0, 0, 200
         more: Pairs = ()
         try:
-            length = self._guard.check(scope["headers"], PREDICTS)
+            length = self._enter(scope, PREDICTS)
             if scope["method"] != "POST":
                 raise _wrong_method("POST")
             route = self._node.route(scope["path"][PREFIX:])
@@ -114,14 +131,10 @@ class Door:
             body = b"" if message is None or message.get("more_body", True) else message["body"]
             if not 0 < len(body) <= self._limit:  # seldom: mostly all of it came with the headers
                 body = await read(receive, length, self._limit, message)
-            payload, side, rows = self._short(route, body, scope["query_string"])
-            lacking = self._answering.lacking
-            if side is None:
-                payload, reply = await predict(self._answering, route, body, scope["query_string"])
-                side, rows, lacking = reply.side, len(reply.rows), reply.lacking
-            version = side.version
-            if lacking:
-                more = self._lacks(endpoint, side, lacking, rows)
+            asked = (body, scope["query_string"])
+            payload, version, rows, more = await self._answered(
+                scope, asked, lambda: self._rows(route, *asked)
+            )
         except GoneError:
             return
         except Exception as error:
@@ -131,6 +144,33 @@ class Door:
         headers = [_JSON, (b"content-length", b"%d" % len(payload)), *more]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": payload})
+
+    def _enter(self, scope: Scope, right: Right | None) -> int:
+        """Ask the guard for the right; who asks stands in the scope from then on. The announced length of the body."""
+        try:
+            return self._guard.check(scope["headers"], right)
+        finally:
+            scope[BY] = self._guard.by
+
+    async def _answered(
+        self, scope: Scope, asked: tuple[bytes, bytes], rows: Callable[[], Awaitable[Predicted]]
+    ) -> Predicted:
+        """The answer to a request for predictions: the one that its Idempotency-Key had before, if any."""
+        key = key_of(scope["headers"])
+        if key is None:
+            return await rows()
+        by: Principal = scope[BY]
+        return await self._once.answer((by.text, scope["path"], key), asked, rows)
+
+    async def _rows(self, route: Route, body: bytes, query: bytes) -> Predicted:
+        """The answer to a body of plain JSON."""
+        payload, side, rows = self._short(route, body, query)
+        lacking = self._answering.lacking
+        if side is None:
+            payload, reply = await predict(self._answering, route, body, query)
+            side, rows, lacking = reply.side, len(reply.rows), reply.lacking
+        more = self._lacks(route.endpoint, side, lacking, rows) if lacking else ()
+        return Predicted(payload, side.version, rows, more)
 
     def _short(self, route: Route, body: bytes, query: bytes) -> tuple[bytes, Side | None, int]:
         """The answer to a single row that asks for nothing else, and whose it is; no side for everything else."""
@@ -161,7 +201,7 @@ class Door:
 
     async def _protocol(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            length = self._guard.check(scope["headers"], PROTOCOL)
+            length = self._enter(scope, PROTOCOL)
             status, payload, more = await self._v2(scope, receive, length)
         except GoneError:
             return
@@ -186,11 +226,11 @@ class Door:
                 ready = self._node.table is not None
                 return 200 if ready else 503, encode({"ready": ready}), ()
             case ["v2", "models", name, *rest]:
-                return await self._model(name, rest, receive, length)
+                return await self._model(scope, name, rest, receive, length)
         raise _no_path(scope["path"])
 
     async def _model(
-        self, name: str, rest: list[str], receive: Receive, length: int
+        self, scope: Scope, name: str, rest: list[str], receive: Receive, length: int
     ) -> tuple[int, bytes, Pairs]:
         began, route, version = perf_counter(), self._node.route(name), None
         if len(rest) >= 2 and rest[0] == "versions":
@@ -204,19 +244,21 @@ class Door:
             case ["infer"]:
                 try:
                     body = await read(receive, length, self._limit)
-                    payload, reply = await inference.infer(self._answering, route, version, body)
+                    found = await self._answered(
+                        scope, (body, b""), lambda: self._inferred(route, version, body)
+                    )
                 except TilthError as error:
                     self._counts.add(name, 0, error.http_status, perf_counter() - began, 0)
                     raise
-                took = perf_counter() - began
-                rows = len(reply.rows)
-                self._counts.add(name, reply.side.version, 200, took, rows)
-                return (
-                    200,
-                    payload,
-                    self._lacks(name, reply.side, reply.lacking, rows) if reply.lacking else (),
-                )
+                self._counts.add(name, found.version, 200, perf_counter() - began, found.rows)
+                return 200, found.payload, found.more
         raise _no_path(f"/v2/models/{name}/{'/'.join(rest)}")
+
+    async def _inferred(self, route: Route, version: str | None, body: bytes) -> Predicted:
+        payload, reply = await inference.infer(self._answering, route, version, body)
+        rows = len(reply.rows)
+        more = self._lacks(route.endpoint, reply.side, reply.lacking, rows) if reply.lacking else ()
+        return Predicted(payload, reply.side.version, rows, more)
 
     # --- the rest ------------------------------------------------------------------------------------------
 
@@ -226,7 +268,7 @@ class Door:
             if scope["method"] not in {"GET", "HEAD"}:
                 raise _wrong_method("GET")
             path = PATHS.get(scope["path"])
-            self._guard.check(scope["headers"], Right.READ if path is None else path.right)
+            self._enter(scope, Right.READ if path is None else path.right)
             status, payload, kind = await self._page(scope["path"])
             if scope["path"] == "/":
                 more = (*NO_STORE, *console.HEADERS)
@@ -244,9 +286,12 @@ class Door:
                 health = self._health(self._node.health())
                 return 503 if health["status"] == "starting" else 200, encode(health), JSON
             case "/metrics":
-                return 200, self._counts.text(self._node, self._answering), metrics.KIND
+                own = self._counts.text(self._node, self._answering, self._once)
+                return 200, own + await self._shown.figures(), metrics.KIND
+            case "/promises":
+                return 200, encode(await self._shown.promises()), JSON
             case "/status":
-                found = await self._status()
+                found = await self._shown.status()
                 return 200, encode({**found, "health": self._health(found["health"])}), JSON
             case "/":
                 return 200, console.page(), b"text/html; charset=utf-8"

@@ -1,7 +1,8 @@
 """Who may ask: the token of a project, and requests that a foreign web page had a browser send.
 
-The token is made at the first start, in a file that only this user can read. A request must name a loopback host, so that
-a page whose name was made to point here is refused, and its origin, if it has one, must be this server.
+The token is made at the first start, in a file that only this user can read. A request must name a host that this server
+answers to (`Names`: a loopback one, one of its certificate, any behind a proxy), so that a page whose name was made to point here
+is refused, and its origin, if it has one, must be this server.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import hmac
 import os
 import re
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from tilth.adapters.files import own
 from tilth.core.errors import AuthError, InputError, StorageError
@@ -22,6 +25,7 @@ _OWN_SITES = (
     b"same-origin",
     b"none",
 )  # `Sec-Fetch-Site`: a page of this server, or the person at the browser
+_HOST = re.compile(rb"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 WHERE = ".tilth/token"  # below the project's folder, which is nobody's business
 MOST_HOSTS = 16
 MOST_TOKEN = 256  # characters
@@ -86,12 +90,47 @@ class HostError(InputError):
     http_status = 400
 
 
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The hosts that a server answers to beside those of loopback, in lower case, `*.` for one label; how its origins begin."""
+
+    hosts: frozenset[str] = frozenset()
+    schemes: tuple[bytes, ...] = (b"http://",)
+    everything: bool = False  # any host: a proxy decides which
+
+    def has(self, host: bytes) -> bool:
+        """Whether a Host header names this server."""
+        if _LOOPBACK.match(host) is not None:
+            return True
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = found[1].decode("ascii").lower()
+        return self.everything or name in self.hosts or f"*.{name.partition('.')[2]}" in self.hosts
+
+    def origin(self, host: bytes, origin: bytes) -> bool:
+        """Whether the page that asks came from here."""
+        return any(origin == scheme + host for scheme in self.schemes)
+
+
+LOCAL = Names()
+Others = Callable[[bytes], Principal | None]
+
+
+def _nobody(_given: bytes) -> None:
+    return None
+
+
 class Guard:
     """Checks the headers of a request, and whether who asks may. Never says what the token is, nor where on the disk it lies."""
 
-    def __init__(self, secret: str, principal: Principal = OWNER) -> None:
-        """`principal` is whoever holds the token."""
-        self._principal, self._rights = principal, RIGHTS[principal.role]
+    def __init__(
+        self, secret: str, principal: Principal = OWNER, others: Others = _nobody, names: Names = LOCAL
+    ) -> None:
+        """`principal` is whoever holds the token of the home, `others` finds who holds any other."""
+        self._names = names
+        self._principal, self._others = principal, others
+        self.by: Principal | None = None  # who sent the request that was checked last
         self._expected = b"Bearer " + secret.encode()
         self._secret = secret.encode()
         self._hosts: set[bytes] = set()
@@ -101,7 +140,7 @@ class Guard:
 
         `right` is what the path asks for; None where it is open to all who reach this machine.
         """
-        given = host = origin = site = None
+        self.by = given = host = origin = site = None
         length = -1
         for name, value in headers:
             if name == b"host":
@@ -116,12 +155,9 @@ class Guard:
                 site = value if site is None else b""
         if not host:
             raise HostError("A request needs one Host header.", hint="Send `Host: 127.0.0.1`, once.")
-        if host not in self._hosts and not self._is_loopback(host):
-            raise ForeignError(
-                "This server answers by the name of this machine only.",
-                hint="Use http://127.0.0.1 or localhost.",
-            )
-        if (origin is not None and origin != b"http://" + host) or (
+        if host not in self._hosts and not self._is_ours(host):
+            raise self._foreign()
+        if (origin is not None and not self._names.origin(host, origin)) or (
             site is not None and site not in _OWN_SITES
         ):
             raise ForeignError(
@@ -130,24 +166,41 @@ class Guard:
             )
         if right is None:
             return length
-        if not (given is not None and hmac.compare_digest(given, self._expected)):
-            self._refuse(given)
-        if right not in self._rights:
-            require(self._principal, right, "This path")
+        good = given is not None and hmac.compare_digest(given, self._expected)
+        by = self.by = self._principal if good else self._other(given)
+        if right not in RIGHTS[by.role]:
+            require(by, right, "This path")
         return length
 
-    def _is_loopback(self, host: bytes) -> bool:
-        """Whether the name is this machine's own; the good ones are kept, since the next request has the same."""
-        good = _LOOPBACK.match(host) is not None
+    def _is_ours(self, host: bytes) -> bool:
+        """Whether the name is this server's; the good ones are kept, since the next request has the same."""
+        good = self._names.has(host)
         if good and len(self._hosts) < MOST_HOSTS:
             self._hosts.add(host)
         return good
 
-    def _refuse(self, given: bytes | None) -> None:
-        """Raise, unless only the scheme is spelled otherwise."""
+    def _foreign(self) -> ForeignError:
+        if not self._names.hosts:
+            return ForeignError(
+                "This server answers by the name of this machine only.",
+                hint="Use http://127.0.0.1 or localhost.",
+            )
+        known = ", ".join(sorted(self._names.hosts))
+        return ForeignError(
+            "This server does not answer to that name.",
+            hint=f"Names: {known}. Others must stand in its certificate, or come by a proxy (--behind-proxy).",
+        )
+
+    def _other(self, given: bytes | None) -> Principal:
+        """Who holds a token that is not written as that of the home; AuthError when nobody does."""
         hint = f"Send the header `Authorization: Bearer <token>`; the token is in {WHERE}."
         if given is None:
             raise AuthError("This needs a token.", hint=hint)
         scheme, _, value = given.partition(b" ")
-        if scheme.lower() != b"bearer" or not hmac.compare_digest(value.strip(), self._secret):
-            raise AuthError("The token is wrong.", hint=hint)
+        value = value.strip()
+        if scheme.lower() == b"bearer" and len(value) <= MOST_TOKEN:
+            if hmac.compare_digest(value, self._secret):
+                return self._principal
+            if (found := self._others(value)) is not None:
+                return found
+        raise AuthError("The token is wrong.", hint=hint)

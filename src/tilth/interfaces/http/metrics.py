@@ -8,11 +8,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
+from tilth.interfaces.http.once import Once
 from tilth.ml.watching.rollout import Stage
 from tilth.runtime.serving.answering import Answering
 from tilth.runtime.serving.node import Node
 
 BOUNDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 KIND = b"text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -57,27 +59,27 @@ class Metrics:
                 out[str(status)] = out.get(str(status), 0) + series.requests
         return out
 
-    def text(self, node: Node, answering: Answering) -> bytes:
+    def text(self, node: Node, answering: Answering, once: Once) -> bytes:
         """All of it in Prometheus' text format."""
-        lines = [*self._requests(), *_node(node, answering)]
+        lines = [*self._requests(), *_node(node, answering, once)]
         return ("\n".join(lines) + "\n").encode()
 
     def _requests(self) -> Iterable[str]:
         known = sorted(self.series.items())
-        yield from _head("tilth_requests_total", "counter", "Requests for predictions.")
+        yield from head("tilth_requests_total", "counter", "Requests for predictions.")
         for key, series in known:
             yield f"tilth_requests_total{_labels(key)} {series.requests}"
-        yield from _head("tilth_rows_total", "counter", "Rows predicted.")
+        yield from head("tilth_rows_total", "counter", "Rows predicted.")
         for key, series in known:
             yield f"tilth_rows_total{_labels(key)} {series.rows}"
         name = "tilth_rows_without_key_total"
-        yield from _head(
+        yield from head(
             name, "counter", "Rows predicted that no outcome can be joined with, for want of a key."
         )
         for endpoint, rows in sorted(self.without_key.items()):
-            yield f'{name}{{endpoint="{endpoint}"}} {rows}'
+            yield f"{name}{labelled({'endpoint': endpoint})} {rows}"
         name = "tilth_request_seconds"
-        yield from _head(name, "histogram", "From the request's headers to its answer.")
+        yield from head(name, "histogram", "From the request's headers to its answer.")
         for key, series in known:
             total = 0
             for bound, count in zip((*BOUNDS, "+Inf"), series.counts, strict=True):
@@ -87,7 +89,7 @@ class Metrics:
             yield f"{name}_count{_labels(key)} {series.requests}"
 
 
-def _node(node: Node, answering: Answering) -> Iterable[str]:
+def _node(node: Node, answering: Answering, once: Once) -> Iterable[str]:
     figures, table = node.figures, node.table
     simple: Mapping[str, tuple[str, str, float]] = {
         "tilth_generation": ("gauge", "The generation that is served.", table.generation if table else 0),
@@ -99,18 +101,25 @@ def _node(node: Node, answering: Answering) -> Iterable[str]:
         "tilth_shadows_skipped_total": (
             "counter", "Requests the shadow did not see, for lack of time.", answering.shadows_skipped,
         ),
+        "tilth_replayed_total": (
+            "counter", "Requests answered again by their Idempotency-Key.", once.replayed,
+        ),
+        "tilth_replays_forgotten_total": (
+            "counter", "Answers forgotten before their day was over, for lack of room.", once.forgotten,
+        ),
     }  # fmt: skip
     for name, (kind, words, value) in simple.items():
-        yield from _head(name, kind, words)
+        yield from head(name, kind, words)
         yield f"{name} {value:.6f}" if isinstance(value, float) else f"{name} {value}"
-    yield from _head("tilth_rollout_stage", "gauge", "1 for the stage an endpoint's newest revision is in.")
+    yield from head("tilth_rollout_stage", "gauge", "1 for the stage an endpoint's newest revision is in.")
     for route in table.routes.values() if table else ():
         for stage in Stage:
             here = int(route.live_stage == stage.value)
-            yield f'tilth_rollout_stage{{endpoint="{route.endpoint}",stage="{stage.value}"}} {here}'
+            labels = labelled({"endpoint": route.endpoint, "stage": stage.value})
+            yield f"tilth_rollout_stage{labels} {here}"
 
 
-def _head(name: str, kind: str, words: str) -> Iterable[str]:
+def head(name: str, kind: str, words: str) -> Iterable[str]:
     yield f"# HELP {name} {words}"
     yield f"# TYPE {name} {kind}"
 
@@ -118,4 +127,10 @@ def _head(name: str, kind: str, words: str) -> Iterable[str]:
 def _labels(key: tuple[str, int, int], **more: str) -> str:
     endpoint, version, status = key
     labels = {"endpoint": endpoint, "version": str(version or ""), "status": str(status), **more}
-    return "{" + ",".join(f'{name}="{value}"' for name, value in labels.items()) + "}"
+    return labelled(labels)
+
+
+def labelled(labels: Mapping[str, str]) -> str:
+    """Labels as they stand behind a name, their values escaped; nothing when there are none."""
+    said = ",".join(f'{name}="{value.translate(_ESCAPED)}"' for name, value in labels.items())
+    return f"{{{said}}}" if said else ""

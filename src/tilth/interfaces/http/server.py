@@ -1,6 +1,6 @@
 """Runs a node and its door on uvicorn until a signal: the serving process of `tilth up`.
 
-It listens on the loopback address only. The thread of the event loop answers, one thread polls the state (`runtime.serving.node`),
+Where it listens is said by `listening`. The thread of the event loop answers, one thread polls the state (`runtime.serving.node`),
 and one reads it for the console.
 """
 
@@ -8,30 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import gc
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import BusyError, StorageError
-from tilth.interfaces.http import guard, metrics
+from tilth.interfaces.http import guard, metrics, watched
 from tilth.interfaces.http.connection import connection
 from tilth.interfaces.http.crowd import Crowd, descriptors
 from tilth.interfaces.http.door import Door
+from tilth.interfaces.http.journal import Journal, Numbered
+from tilth.interfaces.http.listening import HOST, Place
 from tilth.interfaces.http.status import status
 from tilth.runtime.serving.answering import Answering
+from tilth.runtime.serving.holders import Holders
 from tilth.runtime.serving.node import Node
+from tilth.runtime.showing.promises import facts, promises
 from tilth.runtime.workspace import Workspace
 
 if TYPE_CHECKING:
     import uvicorn
 
-HOST = "127.0.0.1"
 IDLE = 75  # seconds an idle connection is kept
+HANDSHAKE = 10  # seconds for that of TLS
 GRACE = 10  # seconds requests in flight have once a signal came
 COLLECT = 20_000  # objects between looks for garbage: requests leave no cycles
 SWITCH = 0.0005  # seconds until a thread that computes lets the answering one go on
@@ -39,92 +43,129 @@ SWITCH = 0.0005  # seconds until a thread that computes lets the answering one g
 Tell = Callable[[str], None]
 
 
-def listen(port: int) -> socket.socket:
-    """A socket on the loopback address; BusyError when the port is taken. Port 0 takes a free one.
-
-    How many connections may wait to be accepted is settled by `serve`.
-    """
-    found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        found.bind((HOST, port))
-        found.listen()
-    except (OSError, OverflowError) as error:
-        found.close()
-        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            raise BusyError(
-                f"Port {port} is taken by another program.",
-                hint="Stop it, or choose another: tilth up --port 0 takes a free one.",
-            ) from error
-        raise StorageError(f"Port {port} cannot be used: {error}.", hint="Choose one above 1023.") from error
-    return found
-
-
 def serve(
     work: Workspace,
     home: str,
     environment: str,
-    listener: socket.socket,
+    place: Place,
     ready: Callable[[Node], None],
     tell: Tell,
+    journal: Journal | None = None,
 ) -> None:
     """Answer until SIGINT or SIGTERM; requests in flight are finished and the log is synced."""
     import uvloop
 
     sys.setswitchinterval(SWITCH)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(work, home, environment, listener, ready, tell))
+        runner.run(_serve(work, home, environment, place, ready, tell, journal))
 
 
 async def _serve(
     work: Workspace,
     home: str,
     environment: str,
-    listener: socket.socket,
+    place: Place,
     ready: Callable[[Node], None],
     tell: Tell,
+    journal: Journal | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     node = Node(work, environment, loop.call_soon_threadsafe, tell)
+    holders = Holders(work, tell)
     answering = Answering(work.log, work.clock, loop.call_soon, tell)
     counts = metrics.Metrics()
     reader = ThreadPoolExecutor(1, "tilth-status")
 
-    async def shown() -> dict[str, Any]:
-        return await loop.run_in_executor(reader, status, work, node, counts)
-
-    door = Door(node, answering, guard.Guard(guard.token(home)), counts, shown, tell, root=work.root)
+    shown = _Shown(loop, reader, work, node, counts)
+    door = Door(
+        node,
+        answering,
+        guard.Guard(guard.token(home), others=holders.who, names=place.names),
+        counts,
+        shown,
+        tell,
+        root=work.root,
+    )
     most, waiting = descriptors()
     crowd = Crowd(most)
-    server = _server(door, crowd, waiting)
+    server = _server(Numbered(door, journal, proxied=place.proxied), crowd, waiting, context=place.context)
     for number in (
         signal.SIGINT,
         signal.SIGTERM,
     ):  # uvicorn takes them over, and raises them again at its end
         signal.signal(number, lambda _number, _frame: setattr(server, "should_exit", True))
-    port = listener.getsockname()[1]
-    await loop.run_in_executor(None, node.start, f"{environment}-{port}", f"http://{HOST}:{port}")
+    url = place.url if place.path is None else f"unix:{place.path}"
+    await loop.run_in_executor(None, node.start, f"{environment}-{place.name}", url)
+    await loop.run_in_executor(None, holders.start)
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT, 20, 50)
+    if journal is not None:
+        journal.start()
     ready(node)
     watch = loop.create_task(crowd.watch())
     try:
-        await server.serve(sockets=[listener])
+        await server.serve(sockets=[place.socket])
     finally:
         watch.cancel()
         with contextlib.suppress(Exception):
             await loop.run_in_executor(None, node.stop)
+            await loop.run_in_executor(None, holders.stop)
         reader.shutdown()
+        if journal is not None:
+            journal.stop()
         work.log.flush()
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Reads the state in a thread of its own, one after the other."""
+
+    loop: asyncio.AbstractEventLoop
+    reader: ThreadPoolExecutor
+    work: Workspace
+    node: Node
+    counts: metrics.Metrics
+
+    async def status(self) -> dict[str, Any]:
+        return await self.loop.run_in_executor(self.reader, status, self.work, self.node, self.counts)
+
+    async def promises(self) -> dict[str, Any]:
+        name = self.node.environment
+        return facts(name, await self.loop.run_in_executor(self.reader, promises, self.work, name))
+
+    async def figures(self) -> bytes:
+        return await self.loop.run_in_executor(self.reader, watched.text, self.work, self.node.environment)
+
+
 def _server(
-    app: Any, crowd: Crowd, waiting: int = 2048, protocol: type[asyncio.Protocol] | None = None
+    app: Any,
+    crowd: Crowd,
+    waiting: int = 2048,
+    protocol: type[asyncio.Protocol] | None = None,
+    context: ssl.SSLContext | None = None,
 ) -> uvicorn.Server:
     import uvicorn
 
     class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            """As uvicorn's, for one socket of either family, with a bound on how long a handshake may take."""
+            await self.lifespan.startup()
+            one = (sockets or [])[0]
+            loop = asyncio.get_running_loop()
+            more: dict[str, Any] = {"sock": one, "backlog": waiting}
+            if context is not None:
+                more |= {"ssl": context, "ssl_handshake_timeout": HANDSHAKE}
+            make = loop.create_unix_server if one.family == socket.AF_UNIX else loop.create_server
+            self.servers = [await make(self._connection, **more)]
+            self.started = True
+
+        def _connection(self) -> asyncio.Protocol:
+            made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+            return made
+
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             for one in (*self.servers, *(sockets or ())):
                 one.close()

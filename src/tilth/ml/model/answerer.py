@@ -50,6 +50,11 @@ class Answerer(Protocol):
         ...
 
     @property
+    def classes(self) -> tuple[Any, ...]:
+        """The classes in the order of their probabilities; none of a model that gives a number."""
+        ...
+
+    @property
     def usual(self) -> tuple[str, ...]:
         """The outputs that it gives when none are asked for."""
         ...

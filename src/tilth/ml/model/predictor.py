@@ -214,6 +214,11 @@ class Predictor:
         return self.signature.outputs
 
     @property
+    def classes(self) -> tuple[Any, ...]:
+        """The classes in the order of their probabilities."""
+        return self.signature.classes
+
+    @property
     def needs_history(self) -> bool:
         """A row is answered by itself."""
         return False

@@ -36,6 +36,8 @@ def _python(value: Any) -> Any:
         return None
     if type(value).__module__ == "numpy" and hasattr(value, "item"):
         value = _moment(value) if value.dtype.kind == "M" else value.item()
+    elif isinstance(value, datetime) and hasattr(value, "to_pydatetime"):
+        value = _of_pandas(value)
     if isinstance(value, float | Decimal) and not math.isfinite(value):
         return None
     return value
@@ -47,6 +49,14 @@ def _moment(value: Any) -> datetime | None:
     if micros != value and value == value:  # noqa: PLR0124 - NaT is not itself
         raise Misfit(value)
     found: datetime | None = micros.item()
+    return found
+
+
+def _of_pandas(value: Any) -> datetime:
+    """A pandas Timestamp as a datetime; what is finer than a microsecond is not cut off."""
+    if value.nanosecond:
+        raise Misfit(value)
+    found: datetime = value.to_pydatetime()
     return found
 
 

@@ -16,6 +16,7 @@ from tilth.ports.source import Source
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime import sources as opening
+from tilth.runtime.applying import dropping
 from tilth.runtime.applying.collecting import change_tokens
 from tilth.runtime.record import refreshes
 from tilth.runtime.record.current import current
@@ -47,8 +48,9 @@ def planned(work: Workspace, graph: Graph, environment: str) -> Plan:
         told.append(Note(name, text))
 
     changed = look_for(work, graph, tell)
-    found = plan(graph, current(work.state, environment, changed, work.serving), work.clock.now())
-    return replace(found, notes=(*found.notes, *told))
+    now = current(work.state, environment, changed, work.serving)
+    found = plan(graph, now, work.clock.now())
+    return replace(found, notes=(*found.notes, *told, *dropping.notes(found, now)))
 
 
 def look_for(work: Workspace, graph: Graph, tell: Tell) -> frozenset[str]:

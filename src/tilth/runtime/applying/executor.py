@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from tilth.core.errors import TilthError
@@ -30,7 +30,7 @@ from tilth.ports.jobs import Measured
 from tilth.resources.graph import Graph
 from tilth.runtime import sources
 from tilth.runtime.act import Act
-from tilth.runtime.applying import binding, changes
+from tilth.runtime.applying import binding, changes, dropping
 from tilth.runtime.applying.handlers import DONE, FAILED, HANDLERS, HELD, REFUSED, Run, datasets
 from tilth.runtime.applying.settling import Pointers, settled
 from tilth.runtime.moving.publishing import Move, check_name, moved, publish
@@ -116,13 +116,15 @@ def apply(
     plan: Plan | None = None,
     go_on: bool = False,
     bind: bool = True,
+    allow_drop: bool | Collection[str] = True,
     tell: Tell | None = None,
 ) -> Applied:
     """Plan against what is recorded (or take the given plan) and perform it. Of a Change its resource alone is planned.
 
     The first failing action ends it and raises, and no pointer moves; with `go_on` the others are done, what stands is
     published, and the error is in the result. `bind`: a name that nothing is called raises before anything is done
-    (the reconciler has each action fail by itself). BusyError when another apply of this environment is under way.
+    (the reconciler has each action fail by itself). `allow_drop`: which names may be dropped though they serve, all or
+    none; ServedDropError before anything is done. BusyError when another apply of this environment is under way.
     """
     work, environment = act.work, act.environment
     check_name(environment)
@@ -136,12 +138,15 @@ def apply(
         if plan is not None and plan.generation != now.generation:
             raise moved(environment, now.generation, plan.generation)
         graph = wanted.graph_of() if isinstance(wanted, Change) else wanted
+        if isinstance(wanted, Graph) and plan is None:
+            runs.forget_undeclared(act, graph or ())
         if graph is None:
             return Applied(Plan(environment, now.generation, ()), now.generation)
         if isinstance(wanted, Change):
             todo = alone(planned(graph, now, work.clock.now()), wanted.name, graph, now)
         else:
             todo = plan if plan is not None else changes.planned(work, graph, environment)
+        dropping.check(todo, now, allow_drop)
         if not todo.actions:
             return Applied(todo, now.generation)
         with sources.opened(graph, work.root, _source_names(graph, todo)) as opened:

@@ -7,27 +7,39 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from tilth.core.errors import ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
+from tilth.core.time import parse_instant
 from tilth.plan.actions import CollectDataset, Plan, TrainModel
 from tilth.plan.explain import facts, words
 from tilth.plan.snapshot import Pointer
+from tilth.ports import registry
+from tilth.ports.learning import learning_of
 from tilth.resources.graph import Graph
+from tilth.resources.kinds import Resource
+from tilth.resources.rules import duration_of
 from tilth.runtime.applying import changes, executor, handlers, notices
 from tilth.runtime.applying.executor import Applied
+from tilth.runtime.asking import tokens
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.drills.drill import drill as rehearse
 from tilth.runtime.moving import promotion, publishing
 from tilth.runtime.moving.approval import Wish, approve
 from tilth.runtime.record import environments, versions
+from tilth.runtime.record.snapshots import manifest_of
+from tilth.runtime.record.versions import Version
 from tilth.sql.language.statements import (
     ApplyStatement,
     CreateModel,
+    CreateToken,
+    DatasetRef,
     Declaration,
     Drill,
     Drop,
+    DropToken,
     Kind,
     Options,
     PlanStatement,
@@ -50,7 +62,9 @@ def plan(at: Prompt, statement: PlanStatement) -> Result:
 def apply(at: Prompt, statement: ApplyStatement) -> Result:
     """Make the environment as the files declare it; what succeeds is published, and the first error raised at the end."""
     name = statement.environment or at.environment
-    return _applied(executor.apply(at.act(name), at.declared(), go_on=True, tell=at.tell).whole())
+    return _applied(
+        executor.apply(at.act(name), at.declared(), go_on=True, allow_drop=False, tell=at.tell).whole()
+    )
 
 
 def promote(at: Prompt, statement: PromoteEnvironment) -> Result:
@@ -113,14 +127,60 @@ def refresh(at: Prompt, statement: RefreshDataset) -> Result:
 
 
 def retrain(at: Prompt, statement: RetrainModel) -> Result:
-    """Make a candidate of a deployed model now, with other options if they are given."""
+    """Make a candidate of a deployed model now, with other options if they are given; nothing when that would make a
+    version that there is.
+    """
     pointer = _pointer(at, Kind.MODEL, statement.name)
     graph = at.deployed(at.environment)
     if statement.using:
         graph = at.compiled([_with_using(r.declaration, statement) for r in graph])
     champion = int(pointer.target) if pointer.target else None
     recipe = graph.get(statement.name).recipe
+    if (same := _same(at, graph.get(statement.name), champion)) is not None:
+        return _unchanged(at, same, champion)
     return _only(at, TrainModel(statement.name, recipe, "asked for by RETRAIN", champion), graph)
+
+
+def _same(at: Prompt, resource: Resource, champion: int | None) -> Version | None:
+    """The version that a training now would make again: of this definition, these rows and this way of learning."""
+    declared = resource.as_(CreateModel)
+    if not isinstance(declared.source, DatasetRef):
+        return None  # its rows are asked of the sources each time
+    snapshot = _pointer(at, Kind.DATASET, declared.source.name).target or ""
+    found = versions.judged(at.work.state, resource.name, resource.recipes, snapshot)
+    made = [v for v in found if v.learning >= learning_of(registry.load("tilth.learners", v.engine))]
+    delay = duration_of(dict(declared.objective.items).get("label_delay"))
+    if not made or (delay and _due_later(at, made[-1], snapshot, delay)):
+        return None
+    return next((v for v in made if v.version == champion), made[-1])
+
+
+def _due_later(at: Prompt, one: Version, snapshot: str, delay: timedelta) -> bool:
+    """Whether labels of these rows were not yet due when the version was made."""
+    newest = manifest_of(at.work.state, snapshot).watermark
+    return newest is None or one.created_at < parse_instant(newest) + delay
+
+
+def _unchanged(at: Prompt, same: Version, champion: int | None) -> Result:
+    """That nothing was made, which version is of these rows, and what there is to do."""
+    name = f"version {same.version} of `{same.model}`"
+    text = f"Nothing is made: {name} already is of these rows and this definition"
+    if same.version == champion:
+        text += f", and it is what {at.environment} points at."
+    elif same.status in versions.LOST:
+        text += f"; its gate has spoken ({same.status})."
+    else:
+        text += f"; {at.environment} points at version {champion}."
+    hint = f"REFRESH DATASET brings new rows; RETRAIN MODEL {same.model} USING (seed = 8) learns otherwise"
+    if same.version != champion:
+        hint += f"; PROMOTE MODEL {same.model} VERSION {same.version} BECAUSE '...' takes it"
+    facts = {
+        "environment": at.environment,
+        "model": same.model,
+        "version": same.version,
+        "status": same.status,
+    }
+    return Result(None, f"{text}\n{hint}.", {**facts, "made": False})
 
 
 def drill(at: Prompt, statement: Drill) -> Result:
@@ -132,9 +192,9 @@ def drill(at: Prompt, statement: Drill) -> Result:
 
 def _only(at: Prompt, action: CollectDataset | TrainModel, graph: Graph) -> Result:
     number, _ = environments.pointers_of(at.work.state, at.environment)
-    return _applied(
-        executor.apply(at.act(), graph, plan=Plan(at.environment, number, (action,)), tell=at.tell)
-    )
+    todo = Plan(at.environment, number, (action,))
+    bind = isinstance(action, TrainModel)  # a refresh fails by itself, so that it is written down
+    return _applied(executor.apply(at.act(), graph, plan=todo, bind=bind, tell=at.tell))
 
 
 def _pointer(at: Prompt, kind: Kind, name: str) -> Pointer:
@@ -281,5 +341,7 @@ ACTS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     RetrainModel: retrain,
     Drill: drill,
     Drop: drop,
+    CreateToken: tokens.create,
+    DropToken: tokens.drop,
 }
 """One function for each statement that acts; those that declare are `create`."""

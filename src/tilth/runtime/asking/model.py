@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from tilth.core.errors import InputError
+from tilth.core.errors import InputError, UnsupportedError
+from tilth.core.names import nearest
+from tilth.core.schema import DataType
 from tilth.ml.model.answerer import Answerer, of_rows
 from tilth.ml.model.gaps import Gaps, refusal
+from tilth.runtime.asking import frames
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
+
+
+class ExtraWarning(UserWarning):
+    """A name that is given is no input, and looks like one that is not given."""
 
 
 class Model:
     """One version of a model. Predictions are appended to what is given; inputs bind by name."""
 
-    def __init__(self, answerer: Answerer) -> None:
-        self._answerer = answerer
+    def __init__(self, answerer: Answerer, facts: Mapping[str, Any] | None = None) -> None:
+        """`facts` are what training says of the version."""
+        self._answerer, self._facts = answerer, facts or {}
+
+    def __repr__(self) -> str:
+        taken = ", ".join(f"{name} {kind}" for name, kind in self.inputs.items())
+        return f"<Model {self.name} version {self.version}: {taken} -> {', '.join(self._answerer.usual)}>"
 
     @property
     def name(self) -> str:
@@ -37,39 +53,116 @@ class Model:
         """Names of the outputs; the JSON ones are made only when they are asked for."""
         return tuple(o.name for o in self._answerer.outputs)
 
+    @property
+    def classes(self) -> tuple[Any, ...]:
+        """The classes in the order of `predict_proba`; of two the last is the positive one. None for a number."""
+        return self._answerer.classes
+
+    @property
+    def signature(self) -> dict[str, Any]:
+        """What it takes and gives, with types; what may be missing ends in `?`. `carried` is logged and not learned from."""
+        one = self._answerer
+        return {
+            "model": one.name,
+            "version": one.version,
+            "digest": one.digest,
+            "inputs": self.inputs,
+            "carried": {i.name: i.type.value for i in one.carried},
+            "outputs": {o.name: o.type.value for o in one.outputs},
+            "classes": list(one.classes),
+            "strict": one.strict,
+        }
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What training measured on its judging rows: `metric`, `value`, `metrics`, `baselines`, `slices` and more."""
+        left_out = ("importance",)
+        return {k: v for k, v in self._facts.items() if k not in left_out}
+
+    @property
+    def importance(self) -> dict[str, float]:
+        """How much each input matters, the strongest first; they sum to 1, unless nothing matters."""
+        found: dict[str, float] = self._facts.get("importance", {})
+        return dict(sorted(found.items(), key=lambda one: -one[1]))
+
     @overload
     def predict(self, rows: Mapping[str, Any]) -> dict[str, Any]: ...
     @overload
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]: ...
     @overload
-    def predict(self, rows: pa.Table, outputs: Sequence[str] | None = None) -> pa.Table: ...
+    def predict(
+        self, rows: Any, outputs: Sequence[str] | None = None, *, names: Sequence[str] | None = None
+    ) -> pa.Table: ...
 
-    def predict(self, rows: Any, outputs: Sequence[str] | None = None) -> Any:
-        """The rows with their predictions: for one mapping a mapping, for a list a list, for a table a table.
+    def predict(
+        self, rows: Any, outputs: Sequence[str] | None = None, *, names: Sequence[str] | None = None
+    ) -> Any:
+        """The rows with their predictions: for one mapping a mapping, for a list a list, for a table an Arrow table.
 
-        A table is an Arrow table, or anything that gives one through `__arrow_c_stream__` (polars, pandas, DuckDB).
-        InputError names an input that is not given, unknown (in mappings) or of another type. One that is given as None or
-        NaN and never was missing in training is answered as a gap, with a GapWarning; a strict model raises InputError for
-        such a mapping, and leaves such a row of a list or table without outputs.
+        A table is an Arrow table or reader, a pandas or polars frame, anything with `__arrow_c_stream__`, or a numpy array
+        whose columns `names` names. InputError names an input that is not given or of another type; other names are passed
+        over, and one that looks like an input that is not given is told with an ExtraWarning. An input that is given as
+        None or NaN and never was missing in training is answered as a gap, with a GapWarning; a strict model raises
+        InputError for such a mapping, and leaves such a row of a list or table without outputs.
         """
         if isinstance(rows, Mapping):
             return self._one(rows)
-        if hasattr(rows, "__arrow_c_stream__"):
-            return self._table(rows, outputs)
-        if isinstance(rows, Iterable) and not isinstance(rows, str | bytes):
-            return self._rows(list(rows))
-        raise InputError(
-            f"Rows are expected, and this is a {type(rows).__name__}.",
-            hint="Give a dict, a list of dicts, or an Arrow table.",
-        )
+        if (table := _table(rows, names)) is not None:
+            return self._appended(table, outputs)
+        return self._rows(_listed(rows))
 
-    def explain(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Why: value, confidence, the strongest contributions, and the version and digest that say so."""
-        return of_rows(self._answerer).explain(row)
+    def predict_proba(self, rows: Any, *, names: Sequence[str] | None = None) -> npt.NDArray[np.float64]:
+        """How likely each class is, [rows, classes] in the order of `classes`; NaN in rows that a strict model refuses."""
+        import numpy as np
+        import pyarrow as pa
+
+        shares = next((o.name for o in self._answerer.outputs if o.type is DataType.SHARES), None)
+        if shares is None:
+            raise UnsupportedError(
+                f"The model `{self.name}` gives a number and no classes, so it has no probabilities.",
+                hint="Use predict: the answer has its interval beside it.",
+            )
+        table = _table([rows] if isinstance(rows, Mapping) else rows, names)
+        if table is None:
+            table = self._as_table(_listed([rows] if isinstance(rows, Mapping) else rows))
+        column = self._answers(table, [shares]).column(0).combine_chunks()
+        flat = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+        out = np.full((table.num_rows, len(self.classes)), np.nan)
+        there = np.asarray(flat.is_valid())
+        kept = flat.filter(flat.is_valid())
+        ends = kept.offsets
+        values = kept.items.slice(ends[0].as_py(), ends[-1].as_py() - ends[0].as_py())
+        out[there] = np.asarray(values).reshape(-1, len(self.classes))
+        return out
+
+    @overload
+    def explain(self, rows: Mapping[str, Any]) -> dict[str, Any]: ...
+    @overload
+    def explain(self, rows: Any, *, names: Sequence[str] | None = None) -> list[dict[str, Any]]: ...
+
+    def explain(self, rows: Any, *, names: Sequence[str] | None = None) -> Any:
+        """Why: value, confidence, the strongest contributions, and the version and digest that say so.
+
+        For one mapping a mapping; for a list or a table a list, with None for a row that a strict model refuses.
+        """
+        if isinstance(rows, Mapping):
+            return of_rows(self._answerer).explain(self._taken(rows))
+        table = _table(rows, names)
+        if table is None:
+            return [self.explain(row) for row in _listed(rows)]
+        why = next(o.name for o in self._answerer.outputs if o.name.endswith("_explain"))
+        found = self._answers(table, [why]).column(0).to_pylist()
+        return [None if text is None else json.loads(text) for text in found]
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        raise UnsupportedError(
+            f"The model `{self.name}` is not pickled: what answers was verified against its signature when it was loaded.",
+            hint=f"Open it in the other process: tilth.open(folder).model({self.name!r}, {self.version}).",
+        )
 
     def _one(self, row: Mapping[str, Any]) -> dict[str, Any]:
         seen = self._seen()
-        (answer,) = of_rows(self._answerer).predict_rows([row], seen)
+        (answer,) = of_rows(self._answerer).predict_rows([self._taken(row)], seen)
         if seen.refused:
             raise refusal(self.name, tuple(seen.lacking))
         seen.warn()
@@ -77,23 +170,118 @@ class Model:
 
     def _rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         seen = self._seen()
-        answers = of_rows(self._answerer).predict_rows(rows, seen)
+        answers = of_rows(self._answerer).predict_rows([self._taken(row) for row in rows], seen)
         seen.warn()
         return [{**row, **answer} for row, answer in zip(rows, answers, strict=True)]
 
     def _seen(self) -> Gaps:
         return Gaps(self.name, self._answerer.strict)
 
-    def _table(self, rows: Any, outputs: Sequence[str] | None) -> pa.Table:
+    def _taken(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What of the row the model takes."""
+        self._told(row)
+        known = {i.name for i in (*self._answerer.inputs, *self._answerer.carried)}
+        return {k: v for k, v in row.items() if k in known}
+
+    def _told(self, given: Iterable[str]) -> None:
+        """Say which name that is no input looks like one that is not given."""
+        names = list(given)
+        lacking = [i.name for i in self._answerer.inputs if i.name not in names]
+        known = {i.name for i in (*self._answerer.inputs, *self._answerer.carried)}
+        for name in names if lacking else ():
+            if name not in known and (near := nearest(str(name), lacking)) is not None:
+                warnings.warn(
+                    f"`{name}` is no input of {self.name} and is passed over; did you mean `{near}`?",
+                    ExtraWarning,
+                    stacklevel=5,
+                )
+
+    def _as_table(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+        """Rows as a table of the inputs' types; the same errors as for single rows."""
         import pyarrow as pa
 
-        table = rows if isinstance(rows, pa.Table) else pa.table(rows)
+        from tilth.runtime.asking.scoring import fitting
+
+        taken = [self._taken(row) for row in rows]
+        there = {name for row in taken for name in row}
+        return pa.table(
+            {
+                i.name: pa.concat_arrays([fitting(i.name, row.get(i.name), i.type) for row in taken])
+                for i in self._answerer.inputs
+                if i.name in there
+            }
+        )
+
+    def _answers(self, table: pa.Table, outputs: Sequence[str] | None) -> pa.Table:
+        import pyarrow as pa
+
+        self._told(table.column_names)
         seen = self._seen()
         made = [self._answerer.predict(batch, outputs, seen) for batch in table.to_batches(65_536)]
         if not made:
             made = [self._answerer.predict(table, outputs)]
         seen.warn()
-        answers = pa.Table.from_batches(made)
+        return pa.Table.from_batches(made)
+
+    def _appended(self, table: pa.Table, outputs: Sequence[str] | None) -> pa.Table:
+        answers = self._answers(table, outputs)
         for name in answers.schema.names:
             table = table.append_column(name, answers.column(name))
         return table
+
+
+def _table(rows: Any, names: Sequence[str] | None) -> pa.Table | None:
+    """The rows as a table, when they are one; an array needs names."""
+    import pyarrow as pa
+
+    if type(rows).__module__ == "numpy" and hasattr(rows, "dtype"):
+        return _of_array(rows, names)
+    if names is not None:
+        raise InputError(
+            "`names` name the columns of an array.", hint="Leave them out: these rows have names."
+        )
+    is_frame = hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "collect") or hasattr(rows, "to_parquet")
+    if not is_frame and not isinstance(rows, pa.RecordBatch):
+        return None
+    found = frames.arrow_of("rows", rows)
+    return found.read_all() if isinstance(found, pa.RecordBatchReader) else found
+
+
+def _of_array(rows: Any, names: Sequence[str] | None) -> pa.Table:
+    import pyarrow as pa
+
+    if rows.dtype.names is not None and rows.ndim == 1:
+        return pa.table({name: pa.array(rows[name]) for name in rows.dtype.names})
+    width = rows.shape[1] if rows.ndim == 2 else 0
+    if names is None or width != len(names) or len(set(names)) != width:
+        raise InputError(
+            f"An array of shape {rows.shape} needs a name for each of its columns"
+            f"{'' if names is None else f', and {len(names)} are given'}.",
+            hint="Write predict(array, names=['a', 'b']); inputs bind by name. One row is array[None, :].",
+        )
+    return pa.table({name: pa.array(_python(rows[:, i])) for i, name in enumerate(names)})
+
+
+def _python(column: Any) -> Any:
+    """An array of objects as the values that it holds: Arrow guesses their type."""
+    return column.tolist() if column.dtype.kind == "O" else column
+
+
+def _listed(rows: Any) -> list[Mapping[str, Any]]:
+    """A list of mappings; InputError for anything else."""
+
+    def checked() -> Iterator[Mapping[str, Any]]:
+        for row in rows:
+            if not isinstance(row, Mapping):
+                raise InputError(
+                    f"A row is a dict, and this is a {type(row).__name__}.",
+                    hint="Give one dict, a list of dicts, a frame, an Arrow table, or an array with names=[...].",
+                )
+            yield row
+
+    if isinstance(rows, Iterable) and not isinstance(rows, str | bytes):
+        return list(checked())
+    raise InputError(
+        f"Rows are expected, and this is a {type(rows).__name__}.",
+        hint="Give a dict, a list of dicts, a frame, an Arrow table, or an array with names=[...].",
+    )

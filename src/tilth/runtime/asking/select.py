@@ -27,11 +27,13 @@ from tilth.ports.streams import closing
 from tilth.resources.graph import Graph
 from tilth.runtime import sources
 from tilth.runtime.asking import catalog
+from tilth.runtime.asking.frames import Frames
 from tilth.runtime.asking.scoring import Through, fitting, honest, predicted, through
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.workspace import Workspace
+from tilth.sql.language.parameters import FRAMES
 from tilth.sql.language.statements import Kind, Select
 from tilth.sql.queries import reads
 from tilth.sql.queries.rewrite import (
@@ -85,10 +87,12 @@ def select(
     statement: Select,
     limits: Limits | None = None,
     told: list[str] | None = None,
+    frames: Mapping[str, Any] | None = None,
 ) -> pa.RecordBatchReader:
     """The result of the query; errors are placed in the statement. What it holds open ends with its last batch.
 
     `told` gets what people should know of the answer once it is read: rows answered with gaps where training had none.
+    `frames` are tables of the schema `$`.
     """
     sql = statement.sql.rstrip().rstrip(";")
     text, pins = time_travel(sql)
@@ -97,6 +101,8 @@ def select(
         names = [(u.schema or "").lower() for u in reads.tables(text, statement.position)]
         opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
         opened[catalog.NAME] = catalog.SystemTables(work)
+        if frames:
+            opened[FRAMES] = Frames(frames)
         datasets = _datasets(work, environment, pins)
         reader = _Query(
             work, models, opened, datasets, sql, text, statement.position, limits or Limits(),

@@ -16,6 +16,7 @@ from tilth.ml.model.answerer import of_rows
 from tilth.plan.rights import allowed
 from tilth.runtime.asking import select as asking
 from tilth.runtime.asking.prompt import Prompt, Result
+from tilth.sql.language.parameters import Parameters, bound
 from tilth.sql.language.statements import (
     Describe,
     ExplainPredict,
@@ -32,9 +33,9 @@ class Session(Prompt):
 
     __slots__ = ()
 
-    def run(self, text: str) -> Result:
-        """Perform every statement of the text in order; the last one's result."""
-        statements = parse(text)
+    def run(self, text: str, parameters: Parameters | None = None) -> Result:
+        """Perform every statement of the text in order, with values for `$x` or `?`; the last one's result."""
+        statements = parse(bound(text, parameters, self.frames))
         if not statements:
             raise LanguageError(
                 "There is no statement in this text.", hint="Write one, such as SELECT ... or PLAN."
@@ -63,7 +64,7 @@ def select(at: Prompt, statement: Select) -> Result:
     models = asking.models_of(at.work, at.environment, at.loaded)
     graph = at.deployed(at.environment)
     told: list[str] = []
-    reader = asking.select(at.work, graph, at.environment, models, statement, at.limits, told)
+    reader = asking.select(at.work, graph, at.environment, models, statement, at.limits, told, at.frames)
     return Result(reader, told=told)
 
 

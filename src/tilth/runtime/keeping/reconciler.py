@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from datetime import timedelta
 
-from tilth.core.errors import BusyError, StateChangedError, StorageError, TilthError
+from tilth.core.errors import BusyError, ResourceLimitError, StateChangedError, StorageError, TilthError
 from tilth.core.principals import reconciler
 from tilth.core.time import Instant, show_instant
 from tilth.kinds import plan as planned
@@ -50,7 +50,8 @@ Tell = Callable[[str], None]
 class Reconciler:
     """One environment's. `graph_of` gives what was applied; `tell` gets one line for each thing done.
 
-    With `replay` (a clock that somebody moves) every instant at which it comes to rest is written down.
+    With `replay` (a clock that somebody moves) every instant at which it comes to rest is written down. `room` raises
+    ResourceLimitError while nothing may be made.
     """
 
     def __init__(
@@ -63,8 +64,9 @@ class Reconciler:
         tell: Tell | None = None,
         *,
         replay: bool = False,
+        room: Callable[[], None] = lambda: None,
     ) -> None:
-        self._work = work
+        self._work, self._room = work, room
         self._environment = environment
         self._act = Act(work, environment, reconciler(environment), progress or Silent())
         self._graph_of = graph_of
@@ -109,7 +111,7 @@ class Reconciler:
             self._tell(line)
             did = True
         graph = self._deployed()
-        if graph is not None:
+        if graph is not None and self._has_room():
             did = self._settle(graph, now) or did
         if did or self._rested is None:
             self._compact()
@@ -118,6 +120,15 @@ class Reconciler:
         self._notifier.step(graph, now)
         self._rest(now, did=did)
         return did
+
+    def _has_room(self) -> bool:
+        """Whether something may be made; what is in the way is told, once."""
+        try:
+            self._room()
+        except ResourceLimitError as error:
+            self._complain(error.message)
+            return False
+        return True
 
     def _settle(self, graph: Graph, now: Instant) -> bool:
         did, seen = False, set[Hashable]()

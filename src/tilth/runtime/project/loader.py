@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
 from tilth.core.errors import LanguageError, ProjectError, StorageError
 from tilth.kinds import declares, parse
 from tilth.ports import places
 from tilth.runtime.project.settings import FILE
-from tilth.sql.language.statements import Declaration
+from tilth.sql.language.statements import CreateToken, Declaration, DropToken
 
 LIMIT = 16 << 20  # bytes of one file
 HOME = ".tilth"
 _SILENT = re.compile(r"--[^\n]*|/\*.*?\*/|[\s;]+", re.DOTALL)
+_TOKENS = (
+    "A token is made when it is said and shown once; a file would hold no secret, and would say it again at each apply."
+    ' Say it at a prompt: tilth sql "CREATE TOKEN ..."'
+)
+_NOT_HERE: Mapping[type, str] = {CreateToken: _TOKENS, DropToken: _TOKENS}
 _BESIDE = frozenset({"tests", "estimators"})  # folders that hold no declarations
 
 
@@ -51,7 +56,10 @@ def declarations(root: str) -> tuple[Declaration, ...]:
             if not declares(statement):
                 raise LanguageError(
                     f"{name} holds a {type(statement).__name__}; the files of a project only declare.",
-                    hint="Keep CREATE statements in files; give the others to `tilth sql`.",
+                    hint=_NOT_HERE.get(
+                        type(statement), "Keep CREATE statements in files; give the others to `tilth sql`."
+                    ),
+                    where=getattr(statement, "position", None),
                 )
             out.append(statement)
     return tuple(out)

@@ -107,6 +107,12 @@ def unjudged(reader: Reader, model: str, recipes: Container[str], snapshot: str)
     return next((v for v in found if v.recipe in recipes), None)
 
 
+def judged(reader: Reader, model: str, recipes: Container[str], snapshot: str) -> tuple[Version, ...]:
+    """The versions of one of these recipes and that snapshot whose gate has spoken, and that are there."""
+    found = map(_version, reader.read("versions_of_snapshot", model=model, snapshot=snapshot))
+    return tuple(v for v in found if v.recipe in recipes and v.status != CANDIDATE)
+
+
 def next_number(reader: Reader, model: str) -> int:
     """The number of the model's next version."""
     return whole(reader.read("next_version", model=model)[0], "version")

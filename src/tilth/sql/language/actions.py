@@ -4,18 +4,23 @@ and those that list and describe: DESCRIBE, SHOW, SUMMARIZE. Each function begin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import NoReturn
 
 from tilth.core.errors import Position, UnsupportedError
+from tilth.core.principals import Role
 from tilth.sql.language import clauses, values
 from tilth.sql.language.statements import (
     SHOWN,
     ApplyStatement,
+    CreateToken,
     Describe,
     Drill,
     DrillKind,
     Drop,
+    DropToken,
     ExplainPredict,
     Kind,
     LookAt,
@@ -37,7 +42,6 @@ LATER = {
     "COMPUTE": "compute clusters",
     "POLICY": "policies",
     "ROLE": "roles",
-    "TOKEN": "tokens",
     "JOB": "jobs",
     "VIEW": "views",
     "TRIGGER": "triggers",
@@ -54,6 +58,12 @@ LATER = {
 }
 
 
+TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+HOME_TOKEN = "project"  # noqa: S105  # the name under which whoever holds the file's token stands in the audit
+LONGEST = timedelta(days=3650)
+BESIDE = ("TOKEN",)  # what CREATE and DROP also take: no resources
+
+
 def kind_fails(c: Cursor, verb: str, kinds: Iterable[str]) -> NoReturn:
     """Raise what fits: a kind that comes later, a misspelt one, or none at all."""
     word, kinds = c.key, tuple(kinds)
@@ -68,13 +78,58 @@ def kind_fails(c: Cursor, verb: str, kinds: Iterable[str]) -> NoReturn:
     c.fail(f"Expected a kind after {verb}{c.instead()}.", f"Write {verb} {' | '.join(kinds)}.")
 
 
-def drop(c: Cursor, where: Position, kinds: Iterable[str]) -> Drop:
-    """`kind [IF EXISTS] name`."""
+def drop(c: Cursor, where: Position, kinds: Iterable[str]) -> Drop | DropToken:
+    """`kind [IF EXISTS] name`, or `TOKEN [IF EXISTS] 'name'`."""
+    if c.take("TOKEN"):
+        return drop_token(c, where)
     if c.key not in kinds:
-        kind_fails(c, "DROP", kinds)
+        kind_fails(c, "DROP", (*kinds, *BESIDE))
     kind = Kind(c.text_token().lower())
     exists = c.take("IF", "EXISTS")
     return Drop(kind, c.name(f"the {kind}'s name", fold=True), exists, where)
+
+
+def create_token(c: Cursor, where: Position, *, or_replace: bool) -> CreateToken:
+    """`'name' FOR owner | reader | predictor [EXPIRES '90 days']`."""
+    if or_replace:
+        c.fail(
+            "A token cannot be replaced.", "DROP TOKEN 'name'; then CREATE TOKEN makes a new one.", at=c.i - 1
+        )
+    name = _token_name(c)
+    c.expect("FOR", hint=f"Write CREATE TOKEN '{name}' FOR reader.")
+    role = clauses.choice(c, {r.name: r for r in Role}, "role", "CREATE TOKEN")
+    if c.at_end:
+        return CreateToken(name, role, None, where)
+    c.expect("EXPIRES", hint=f"Write CREATE TOKEN '{name}' FOR {role} EXPIRES '90 days', or nothing.")
+    at = c.i
+    expires = values.duration(c)
+    if expires > LONGEST:
+        c.fail("A token lives for at most 3,650 days.", "Leave EXPIRES out for one that does not end.", at=at)
+    return CreateToken(name, role, expires, where)
+
+
+def drop_token(c: Cursor, where: Position) -> DropToken:
+    """`[IF EXISTS] 'name'`."""
+    exists = c.take("IF", "EXISTS")
+    return DropToken(_token_name(c), exists, where)
+
+
+def _token_name(c: Cursor) -> str:
+    at = c.i
+    name = c.string("a token's name")
+    if not TOKEN_NAME.fullmatch(name):
+        c.fail(
+            f"{name[:80]!r} is no name of a token.",
+            "Write 1 to 64 letters, digits, `.`, `_`, `-` and `@`; the first is a letter or a digit.",
+            at=at,
+        )
+    if name == HOME_TOKEN:
+        c.fail(
+            f"`{name}` is the token in the project's `.tilth/token`.",
+            "Choose another name; deleting that file and starting `tilth up` again makes a new one.",
+            at=at,
+        )
+    return name
 
 
 def _for_environment(c: Cursor) -> str | None:

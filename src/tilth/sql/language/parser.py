@@ -117,12 +117,14 @@ def _statement(c: Cursor, kinds: Mapping[str, Parse]) -> Statement:
     raise c.unknown(f"`{c.word}` does not begin a statement.", verb, VERBS, "statements")
 
 
-def _create(c: Cursor, kinds: Mapping[str, Parse]) -> Declaration:
+def _create(c: Cursor, kinds: Mapping[str, Parse]) -> Statement:
     start = c.i
     c.i += 1
     or_replace = c.take("OR", "REPLACE")
+    if c.take("TOKEN"):
+        return actions.create_token(c, c.position(start, c.i), or_replace=or_replace)
     if c.key not in kinds:
-        actions.kind_fails(c, "CREATE", kinds)
+        actions.kind_fails(c, "CREATE", (*kinds, *actions.BESIDE))
     kind = c.key
     c.i += 1
     where = c.position(start, min(c.i + 1, len(c.tokens)))

@@ -13,9 +13,11 @@ from tilth.core.names import literal
 from tilth.sql.language.statements import (
     ApplyStatement,
     CheckKind,
+    CreateToken,
     Describe,
     Drill,
     Drop,
+    DropToken,
     Expectation,
     ExplainPredict,
     LookAt,
@@ -84,6 +86,15 @@ def _look(s: LookAt) -> str:
     return f"LOOK AT {s.kind.upper()} {name(s.name)}"
 
 
+def _create_token(s: CreateToken) -> str:
+    expires = "" if s.expires is None else f" EXPIRES {span(s.expires)}"
+    return f"CREATE TOKEN {literal(s.name)} FOR {s.role}{expires}"
+
+
+def _drop_token(s: DropToken) -> str:
+    return f"DROP TOKEN {'IF EXISTS ' if s.if_exists else ''}{literal(s.name)}"
+
+
 def _describe(s: Describe) -> str:
     return f"DESCRIBE {'' if s.kind is None else s.kind.keyword + ' '}{name(s.name)}"
 
@@ -119,6 +130,8 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     PromoteEnvironment: _promote_environment,
     PromoteModel: _promote_model,
     LookAt: _look,
+    CreateToken: _create_token,
+    DropToken: _drop_token,
     Describe: _describe,
     ShowStatement: _list,
     Summarize: _summarize,

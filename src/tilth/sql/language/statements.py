@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import ClassVar, Protocol, TypeAlias
 
 from tilth.core.errors import Position
+from tilth.core.principals import Role
 
 
 class Kind(str):
@@ -416,6 +417,23 @@ class LookAt:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateToken:
+    """`CREATE TOKEN 'ci' FOR reader EXPIRES '90 days'`: lets somebody in over HTTP. No resource: it is made when it is said."""
+
+    name: str
+    role: Role
+    expires: timedelta | None = None
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DropToken:
+    name: str
+    if_exists: bool = False
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Describe:
     """`DESCRIBE [kind] name`: all that is known of one resource."""
 
@@ -457,6 +475,8 @@ Action: TypeAlias = (
     | RetrainModel
     | ExplainPredict
     | LookAt
+    | CreateToken
+    | DropToken
     | Describe
     | Show
     | Summarize

@@ -185,6 +185,9 @@ SELECT version FROM versions WHERE model = :model ORDER BY version;
 -- name: candidates
 SELECT * FROM versions WHERE model = :model AND status = 'candidate' AND snapshot = :snapshot ORDER BY version;
 
+-- name: versions_of_snapshot
+SELECT * FROM versions WHERE model = :model AND snapshot = :snapshot AND removed_at IS NULL ORDER BY version;
+
 -- name: current_versions
 SELECT v.* FROM environments e
 JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'model'
@@ -333,6 +336,9 @@ UPDATE runs SET status = :status, error = :error, seconds = :seconds, memory = :
 UPDATE runs SET status = 'failed', error = 'the process that ran it ended', finished_at = :at
 WHERE status = 'running' AND environment = :environment;
 
+-- name: run_gone
+UPDATE runs SET status = 'gone' WHERE id = :id;
+
 -- name: run_costs
 SELECT action, kind, name, avg(seconds) AS seconds, max(memory) AS memory FROM runs
 WHERE status = 'done' GROUP BY action, kind, name;
@@ -472,3 +478,27 @@ WHERE environment = :environment AND status = 'dead' GROUP BY channel ORDER BY c
 
 -- name: newest_message
 SELECT coalesce(max(id), 0) AS id FROM messages;
+
+-- name: tokens
+SELECT t.*, h.hash FROM tokens t JOIN token_hashes h ON h.token = t.id ORDER BY t.id;
+
+-- name: add_token
+INSERT INTO tokens (name, role, created_at, made_by, expires_at) VALUES (:name, :role, :at, :made_by, :expires_at) RETURNING id;
+
+-- name: add_token_hash
+INSERT INTO token_hashes (token, hash) VALUES (:token, :hash);
+
+-- name: drop_token
+UPDATE tokens SET dropped_at = :at WHERE name = :name AND dropped_at IS NULL;
+
+-- name: token_used
+UPDATE tokens SET used_on = :day WHERE id = :id;
+
+-- name: refresh_tally
+SELECT dataset AS name, status AS outcome, count(*) AS count FROM refreshes GROUP BY dataset, status;
+
+-- name: gate_tally
+SELECT model AS name, outcome, count(*) AS count FROM gates WHERE environment = :environment GROUP BY model, outcome;
+
+-- name: run_tally
+SELECT kind, name, sum(seconds) AS seconds, max(memory) AS memory FROM runs WHERE environment = :environment GROUP BY kind, name;
