@@ -382,6 +382,26 @@ def test_a_retrain_on_unchanged_data_says_so_and_makes_nothing(shop: Path) -> No
     assert project.sql(count).rows() == [{"n": 3}]
 
 
+@pytest.mark.parametrize("harm", ["lost", "changed"])
+def test_a_retrain_makes_another_where_the_version_of_these_rows_cannot_be_loaded(
+    shop: Path, harm: str
+) -> None:
+    project = c.opened(shop)
+    project.apply()
+    (row,) = [r for r in project.state().read("versions") if r["model"] == "duration"]
+    place = Path(project.work().bundles.path(str(row["digest"])))
+    place.chmod(0o755)
+    if harm == "lost":
+        shutil.rmtree(place)
+    else:
+        (place / "signature.json").chmod(0o644)
+        (place / "signature.json").write_text("{}")
+    fresh = c.opened(shop)
+    with pytest.raises(TilthError, match=r"bundle|Bundle"):  # the gate cannot ask the champion
+        fresh.sql("RETRAIN MODEL duration")
+    assert [r["version"] for r in fresh.state().read("versions") if r["model"] == "duration"] == [1, 2]
+
+
 def test_what_serves_is_dropped_only_when_somebody_says_so(shop: Path) -> None:
     project = c.opened(shop)
     project.apply()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from tilth.core.errors import ProjectError, UnknownNameError
+from tilth.core.errors import ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.time import parse_instant
 from tilth.plan.actions import CollectDataset, Plan, TrainModel
@@ -26,6 +26,7 @@ from tilth.runtime.applying.executor import Applied
 from tilth.runtime.asking import tokens
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.drills.drill import drill as rehearse
+from tilth.runtime.loading import version_of
 from tilth.runtime.moving import promotion, publishing
 from tilth.runtime.moving.approval import Wish, approve
 from tilth.runtime.record import environments, versions
@@ -152,7 +153,17 @@ def _same(at: Prompt, resource: Resource, champion: int | None) -> Version | Non
     delay = duration_of(dict(declared.objective.items).get("label_delay"))
     if not made or (delay and _due_later(at, made[-1], snapshot, delay)):
         return None
-    return next((v for v in made if v.version == champion), made[-1])
+    one = next((v for v in made if v.version == champion), made[-1])
+    return one if _answers(at, one) else None
+
+
+def _answers(at: Prompt, one: Version) -> bool:
+    """Whether the version can be loaded; one whose bundle was lost or changed is made again."""
+    try:
+        version_of(at.work, one.model, one.version)
+    except TilthError:
+        return False
+    return True
 
 
 def _due_later(at: Prompt, one: Version, snapshot: str, delay: timedelta) -> bool:
