@@ -79,11 +79,16 @@ def test_a_mistake_is_explained_and_changes_no_pointer(
     folder = c.make(tmp_path / "shop", BASE.replace(old, new, 1))
     project = c.opened(folder)
     with pytest.raises(TilthError) as caught:
-        project.apply()
+        project.apply(all_or_nothing=True)
     assert caught.value.code == code, caught.value
     assert says in str(caught.value)
     assert caught.value.hint, "an error says what to do next"
     assert project.current("prod").pointers == ()
+    with pytest.raises(TilthError) as again:
+        project.apply()
+    assert (again.value.code, again.value.message) == (code, caught.value.message)
+    published = [p.name for p in project.current("prod").pointers]
+    assert set(published) <= {"ops", "deliveries"}, "what the mistake is not in"
 
 
 def test_a_source_that_refuses_the_password_and_one_that_is_down(tmp_path: Path, monkeypatch) -> None:

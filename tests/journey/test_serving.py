@@ -314,7 +314,7 @@ def test_the_console_shows_what_is_served_and_forgets_the_token_in_its_address(p
         page.goto(f"http://127.0.0.1:{server.port}/#token={server.token}")
         page.wait_for_selector("text=Endpoints")
         row = page.locator("section", has_text="Endpoints").locator("tbody tr").first.inner_text()
-        assert row.split("\t")[:5] == ["late_api", "late", "2", "full", "1 × 200"]
+        assert row.split("\t")[:5] == ["late_api", "late", "2", "full", "1 answered"]
         assert page.locator("section", has_text="Generations").locator("tbody tr").count() == 2
         assert "token" not in page.url
         assert not [w for w in wrong if "favicon" not in w and "401" not in w]

@@ -9,6 +9,7 @@ import pytest
 import returns
 
 from tilth.app.project import Project
+from tilth.core.errors import UnknownNameError
 from tilth.interfaces.cli.look import words
 from tilth.ports.clock import ManualClock
 from tilth.runtime.watching import watcher as watching
@@ -253,3 +254,69 @@ def test_the_window_is_seven_days_and_is_read_on_from_where_it_was(
     assert seen == [200 * min(n, 7) for n in range(1, 11)]
     (again,) = watching.look_now(made.work(), "prod", clock.now(), graph, {"returns"})
     assert (again.predictions, again.drift) == (look.predictions, look.drift)
+
+
+def test_a_look_on_demand_tells_and_decides_nothing(project: tuple[Project, ManualClock]) -> None:
+    made, clock = project
+    for n in range(3):
+        day(project, returns.HISTORY + n, shift=2.0)
+    before = made.state().version_counter()
+    for text in ("LOOK AT MODEL returns", "LOOK AT ENDPOINT returns_api"):
+        found = made.sql(text)
+        (look,) = found.facts["looks"]
+        assert (look["model"], look["version"], look["predictions"], look["outcomes"]) == (
+            "returns",
+            1,
+            600,
+            600,
+        )
+        assert look["drift"] > 0.2
+        columns = found.rows()
+        assert columns[0]["column"] == "price"
+        assert columns[0]["score"] > 1
+        assert "looked at returns@1" in found.text
+    assert rows(made, "quality") == []
+    assert rows(made, "drift") == []
+    assert made.state().version_counter() == before
+    assert made.plan().actions == ()
+    (recorded,) = Watcher(made.work(), "prod").look(clock.now(), made.deployed("prod"))
+    assert (recorded.drift, recorded.quality) == (look["drift"], look["quality"])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("LOOK AT MODEL retruns", "Did you mean `returns`?"),
+        ("LOOK AT ENDPOINT returns", "Endpoints that are served: returns_api"),
+        ("LOOK AT MODEL orders", "Models that are served: returns"),
+    ],
+)
+def test_what_is_not_served_is_not_looked_at(
+    project: tuple[Project, ManualClock], text: str, says: str
+) -> None:
+    with pytest.raises(UnknownNameError) as raised:
+        project[0].sql(text)
+    assert says in str(raised.value)
+
+
+def test_watch_says_how_often_and_how_far_back(project: tuple[Project, ManualClock]) -> None:
+    made, clock = project
+    watcher = Watcher(made.work(), "prod")
+    for n in range(4):
+        day(project, returns.HISTORY + n)
+    before = made.generations()[0].number
+    text = returns.ENDPOINT.replace(";", " WATCH (every = '6 hours', window = '2 days');")
+    (Path(made.root) / "endpoints.sql").write_text(text)
+    done = made.apply()
+    assert [(d.action.name, d.text) for d in done.did] == [
+        ("returns_api", "takes the changed declaration; nothing is made anew")
+    ]
+    assert done.generation == before + 1
+    assert rows(made, "revisions")[-1]["revision"] == 1, "no rollout begins"
+    (one,) = served(made.work(), "prod")
+    assert (one.watch.every, one.watch.window) == (timedelta(hours=6), timedelta(days=2))
+    graph, now = made.deployed("prod"), clock.now()
+    (look,) = watcher.look(now, graph)
+    assert look.predictions == 2 * returns.A_DAY
+    assert watcher.look(now + timedelta(hours=5), graph) == ()
+    assert len(watcher.look(now + timedelta(hours=6), graph)) == 1

@@ -15,6 +15,7 @@ from tilth.core.errors import ProjectError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tilth.app.disk import Disk
     from tilth.core.principals import Principal
     from tilth.plan.actions import Plan
     from tilth.plan.snapshot import Current
@@ -164,6 +165,7 @@ class Project:
         from tilth.runtime.applying.executor import apply
 
         name = environment or self.settings.environment
+        self.disk().require()
         act = Act(self.work(), name, self.by, progress or Silent())
         done = apply(act, self.graph(), go_on=not all_or_nothing, tell=tell)
         return done.whole() if strict else done
@@ -247,6 +249,12 @@ class Project:
         from tilth.runtime.showing.comparing import compare
 
         return compare(self.work(), first, second)
+
+    def disk(self) -> Disk:
+        """What `.tilth` holds by kind, and what it may; see `app.disk`."""
+        from tilth.app.disk import held
+
+        return held(self.home, self.settings.limits.disk)
 
     def generations(self, environment: str | None = None, limit: int = 20) -> tuple[Generation, ...]:
         """The newest generations of an environment, newest first."""

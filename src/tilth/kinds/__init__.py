@@ -7,13 +7,14 @@ floors below know no kind, and everybody above asks the functions here, which ar
 
 from __future__ import annotations
 
+from tilth.kinds.channel import CHANNEL
 from tilth.kinds.dataset import DATASET
 from tilth.kinds.endpoint import ENDPOINT
 from tilth.kinds.model import MODEL
 from tilth.kinds.source import SOURCE
 from tilth.kinds.table import Table
 
-KINDS = Table((SOURCE, DATASET, MODEL, ENDPOINT))
+KINDS = Table((SOURCE, DATASET, MODEL, ENDPOINT, CHANNEL))
 
 parse, parse_one, show, declares = KINDS.parse, KINDS.parse_one, KINDS.show, KINDS.declares
 compile, plan, alone = KINDS.compile, KINDS.plan, KINDS.alone  # noqa: A001 - the word of the field

@@ -149,6 +149,22 @@ class DeployEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclareChannel:
+    """Tell people through a channel from now on; what happened before is not told."""
+
+    kind: ClassVar[Kind] = Kind.CHANNEL
+    sign: ClassVar[str] = "+"
+    name: str
+    recipe: str
+    reason: str
+    estimate: Estimate = Estimate(0.0)
+
+    @property
+    def does(self) -> str:
+        return "notify through it"
+
+
+@dataclass(frozen=True, slots=True)
 class Redeclare:
     """Point at a declaration that says when or how, not what (RETRAIN WHEN, REFRESH ...): nothing is made anew."""
 

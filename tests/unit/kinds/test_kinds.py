@@ -36,6 +36,7 @@ CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');
 CREATE DATASET departures AS SELECT * FROM ops.flights;
 CREATE MODEL late PREDICT y FROM departures;
 CREATE ENDPOINT late_api FOR MODEL late;
+CREATE CHANNEL ops_hook WITH (url = SECRET 'env:HOOK', key = SECRET 'env:KEY') NOTIFY ON (failed);
 """
 ROWS = pytest.mark.parametrize("row", KINDS.rows, ids=lambda r: r.kind)
 
@@ -225,7 +226,7 @@ def test_a_fifth_kind_goes_all_the_way() -> None:
 def test_a_fifth_kind_is_dropped_first_and_stands_alone() -> None:
     graph = compiled(FIVE, WITH_NOTE)
     gone = FIVE.plan((), settled(graph), NOW)
-    assert [a.name for a in gone.actions] == ["remark", "late_api", "late", "departures", "ops"]
+    assert [a.name for a in gone.actions] == ["remark", "ops_hook", "late_api", "late", "departures", "ops"]
     assert words(gone).splitlines()[0] == "- note remark: drop (no longer declared)"
     whole = FIVE.plan(graph, Current.empty(), NOW)
     assert [a.name for a in FIVE.alone(whole, "remark", graph, Current.empty()).actions] == [

@@ -314,7 +314,7 @@ def test_a_refused_candidate_is_said_in_a_note() -> None:
 
 def test_what_waits_for_a_person_says_how_one_decides() -> None:
     found = plan((OPS, DEPARTURES, BY_HAND, API), replace(SETTLED, versions=REFUSED), NOW)
-    assert "`tilth apply --env dev` takes it there, `tilth promote dev prod` brings it here" in words(found)
+    assert "PROMOTE MODEL late VERSION 2 takes it" in words(found)
 
 
 SERVED = replace(

@@ -18,6 +18,7 @@ MAY = {
     "CREATE DATASET d AS SELECT 1 AS a": "owner",
     "CREATE MODEL m PREDICT y FROM d": "owner",
     "CREATE ENDPOINT e FOR MODEL m": "owner",
+    "CREATE CHANNEL c WITH (url = 'https://x/', key = SECRET 'env:K') NOTIFY ON (failed)": "owner",
     "DROP MODEL m": "owner",
     "APPLY": "owner",
     "PROMOTE ENVIRONMENT dev TO prod": "owner",

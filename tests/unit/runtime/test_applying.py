@@ -24,7 +24,7 @@ from tilth.resources.graph import Graph
 from tilth.runtime.act import Act
 from tilth.runtime.applying.executor import Applied, _waits, apply
 from tilth.runtime.applying.handlers import DONE, FAILED, HELD, REFUSED, Run, _champion, _has_won, datasets
-from tilth.runtime.record import environments, snapshots, versions
+from tilth.runtime.record import environments, runs, snapshots, versions
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
 
@@ -249,6 +249,14 @@ def test_what_cannot_be_bound_is_said_before_anything_is_done_but_to_the_reconci
     with pytest.raises(TilthError, match="nosuch") as raised:
         found.whole()
     assert raised.value.detail[-1] == "What succeeded is published: prod is at generation 1."
+
+
+def test_what_failed_and_is_declared_no_more_is_over(work: Workspace) -> None:
+    found = applied(work, graph(SOURCE, DATA, STOPS.replace("DATASET d", "DATASET e")), go_on=True)
+    assert statuses(found) == {"ops": DONE, "d": DONE, "e": FAILED}
+    assert [u.name for u in runs.unsettled(work.state, "prod", 9)] == ["e"]
+    assert applied(work, ROWS_ONLY, go_on=True).did == ()
+    assert runs.unsettled(work.state, "prod", 9) == ()
 
 
 def test_rows_that_changed_stay_with_the_served_model_that_failed(served: Workspace) -> None:

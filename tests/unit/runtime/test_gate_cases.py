@@ -191,12 +191,12 @@ class _Forgets:
 
 
 BY_HAND = {
-    "by hand": (Asked(says=MANUAL), '`tilth apply --env dev` and `tilth sql --env dev "RETRAIN MODEL m"` make it there'),
-    "by hand, declared anew": (Asked(champion=AGAIN, says=MANUAL), "`tilth apply --env dev` takes it there, `tilth promote dev prod`"),
+    "by hand": (Asked(says=MANUAL), "PROMOTE MODEL m VERSION 2 takes it."),
+    "by hand, declared anew": (Asked(champion=AGAIN, says=MANUAL), "PROMOTE MODEL m VERSION 2 takes it."),
     "by hand, elsewhere": (Asked(says=MANUAL, environment="dev"), None),
     "by hand, with a leak": (Asked(made(GOOD, row={"leaks": LEAK}), says=MANUAL), None),
     "what cannot be compared": (
-        Asked(champion=made({**GOOD, "w": 1.0}, 10)), "To decide by hand, write PROMOTE IF manual: `tilth apply --env dev`",
+        Asked(champion=made({**GOOD, "w": 1.0}, 10)), "PROMOTE MODEL m VERSION 2 takes it all the same.",
     ),
     "too few rows": (Asked(made(GOOD, 25)), None),
 }  # fmt: skip
@@ -206,7 +206,7 @@ BY_HAND = {
 def test_how_a_person_decides_is_said_where_the_gate_leaves_it_to_one(asked: Asked, says: str | None) -> None:
     verdict, _ = judged(asked)
     assert verdict.status == "held"
-    assert ("--env dev" in verdict.reason) is (says is not None)
+    assert ("PROMOTE MODEL" in verdict.reason) is (says is not None)
     assert says is None or says in verdict.reason
 
 

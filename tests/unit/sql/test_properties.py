@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tilth.core.errors import TilthError
 from tilth.core.principals import Role
 from tilth.kinds import KINDS, parse, parse_one, show
+from tilth.kinds.channel import EVENTS
 from tilth.kinds.model.grammar import SIGNALS
 from tilth.sql.language import statements as s
 from tilth.sql.language.normal import normal
@@ -155,6 +156,17 @@ ENDPOINT = st.builds(
     FLAG,
     FLAG,
 )
+CHANNEL = st.builds(
+    s.CreateChannel,
+    NAME,
+    st.builds(lambda u, k: s.Options((("url", u), ("key", k))), TEXT, st.builds(s.Secret, st.just("env:K"))),
+    st.lists(st.sampled_from(EVENTS), min_size=1, unique=True).map(
+        lambda es: tuple(e for e in EVENTS if e in es)
+    ),
+    st.none() | NAME,
+    FLAG,
+    FLAG,
+)
 ACTION = st.one_of(
     st.builds(s.Drop, st.sampled_from(KINDS.order), NAME, FLAG),
     st.builds(s.PlanStatement, st.none() | NAME),
@@ -171,7 +183,7 @@ ACTION = st.one_of(
     st.builds(s.Drill, NAME, st.sampled_from(list(s.DrillKind))),
     QUERY.map(lambda q: s.Select(q.sql)),
 )
-STATEMENT = SOURCE | DATASET | MODEL | ENDPOINT | ACTION
+STATEMENT = SOURCE | DATASET | MODEL | ENDPOINT | CHANNEL | ACTION
 GIVEN = [given_ for _, given_, _ in pairs("canonical.txt")]
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from tilth.app.disk import FREES, WHAT
+from tilth.app.disk import shown as size
 from tilth.core.errors import UnknownNameError
 from tilth.core.figures import figure
 from tilth.interfaces.cli import show
@@ -33,7 +35,9 @@ def status(project: str, environment: str | None, exit_code: bool, as_json: bool
     """
     project_ = opened(project, clock)
     found = project_.status(environment)
-    found["next"] = next_steps(found, project_.settings.serving)
+    said, disk = project_.settings, project_.disk()
+    found["disk"] = {**disk.kinds, "total": disk.total, "limit": disk.limit, "near": disk.near}
+    found["next"] = next_steps(found, said.serving, said.environment)
     if not exit_code:
         show.facts(found, words(found), as_json)
         return
@@ -63,8 +67,12 @@ def words(found: dict[str, Any]) -> str:
         rows += ["", "TO KNOW", *told]
     if unseen := [line for model in found["models"] for line in _unseen(model)]:
         rows += ["", "LEFT OUT", *unseen]
-    if found["next"]:
-        rows += ["", ways(found["next"])]
+    if disk := found.get("disk"):
+        shown = [(k, size(disk[k]), what) for k, what in WHAT.items() if disk[k] >= LEAST_SHOWN]
+        rows += ["", "DISK", show.table(["kind", "size", "what"], shown)] if shown else []
+        rows += [f"{disk['near']}. {FREES}"] if disk["near"] else []
+    if steps := found.get("next"):
+        rows += ["", ways(steps)]
     return "\n".join(rows)
 
 
@@ -87,6 +95,7 @@ def _moment(value: Any) -> Any:
 
 
 BROKEN = 9  # the exit status when a promise does not hold
+LEAST_SHOWN = 100_000  # bytes of a kind, below which it is not worth a line
 SECTIONS: dict[str, tuple[str, ...]] = {
     "datasets": ("name", "rows", "newest", "refreshed_at", "last_refresh", "checks_failed", "quarantined"),
     "models": ("name", "version", "engine", "metric", "value", "trained_at", "drift", "quality", "last_gate"),
@@ -94,6 +103,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "servers": ("url", "pid", "generation", "seen_at"),
     "failures": ("at", "action", "name", "error"),
     "held": ("at", "name", "status", "error"),
+    "undelivered": ("channel", "messages", "error"),
 }
 
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from tilth.interfaces.cli import lines
 from tilth.interfaces.cli.options import CLOCK, ENV, PROJECT, opened
+
+if TYPE_CHECKING:
+    from tilth.app.project import Project
 
 
 @click.command(hidden=True)
@@ -37,11 +43,32 @@ def reconcile(project: str, environment: str | None, form: str | None, clock: st
         progress=_Stoppable(stop),
         tell=say,
         replay=clock is not None,
+        room=_room(found, say),
     )
     say(f"reconciling {name}")
     reconciler.run(stop)
     found.close()
     say("stopped")
+
+
+LOOK = 60.0  # seconds between looks at the disk
+
+
+def _room(project: Project, say: Callable[[str], None]) -> Callable[[], None]:
+    """Raises while `.tilth` holds all that it may; looked at once a minute, where a limit is set."""
+    if project.settings.limits.disk is None:
+        return lambda: None
+    seen: list[float] = [0.0]
+    last = [project.disk()]
+
+    def require() -> None:
+        if time.monotonic() - seen[0] > LOOK:
+            seen[0], last[0] = time.monotonic(), project.disk()
+            if last[0].near:
+                say(f"{last[0].near}")
+        last[0].require()
+
+    return require
 
 
 def _end(stop: threading.Event) -> None:

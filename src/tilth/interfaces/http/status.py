@@ -6,11 +6,12 @@ from typing import Any
 
 from tilth.core.time import show_instant
 from tilth.interfaces.http.metrics import Metrics
-from tilth.runtime.record import environments, evidence, looks, versions
+from tilth.runtime.record import declarations, environments, evidence, looks, versions
 from tilth.runtime.record.versions import Version
 from tilth.runtime.serving.node import Node
 from tilth.runtime.showing.standing import standing
 from tilth.runtime.workspace import Workspace
+from tilth.sql.language.statements import CreateModel, Kind
 
 LOOKS = 400  # points of a chart
 NEWEST = 30
@@ -40,6 +41,7 @@ def status(work: Workspace, node: Node, metrics: Metrics) -> dict[str, Any]:
             for g in generations
         ],
         "versions": [_version(work, one) for one in versions.last(work.state, 2 * NEWEST)],
+        "limits": _limits(work, node.environment),
         "looks": {m["name"]: _looks(work, node.environment, m["name"]) for m in found["models"]},
         "columns": {m["name"]: _columns(work, node.environment, m["name"]) for m in found["models"]},
     }
@@ -56,6 +58,20 @@ def _version(work: Workspace, one: Version) -> dict[str, Any]:
         "value": facts.get("value"),
         "gate": None if gate is None else {k: getattr(gate, k) for k in judged},
     }
+
+
+def _limits(work: Workspace, environment: str) -> dict[str, list[dict[str, Any]]]:
+    """What RETRAIN WHEN of each model says of what is looked at: the lines of its charts."""
+    out = {}
+    for p in environments.pointers_now(work.state, environment):
+        declared = declarations.declared(p.text) if p.kind is Kind.MODEL else None
+        if isinstance(declared, CreateModel):
+            out[p.name] = [
+                {"signal": c.signal, "op": c.op, "value": c.value}
+                for c in declared.retrain
+                if isinstance(c.value, float)
+            ]
+    return out
 
 
 def _looks(work: Workspace, environment: str, model: str) -> list[dict[str, Any]]:

@@ -113,13 +113,14 @@ def _new_recipe(
 
 def _withheld(tried: VersionFacts, rule: Promote, serving: str) -> str:
     """Why a version of what is declared does not serve, and what would change that."""
+    taken = f"PROMOTE MODEL {tried.model} VERSION {tried.version}"
     if rule.rule is PromoteRule.MANUAL:
         return (
-            f"version {tried.version} of this definition waits for a person: `tilth apply --env dev` takes it there, "
-            f"`tilth promote dev {serving}` brings it here"
+            f"version {tried.version} of this definition waits for a person: {taken} takes it, or `tilth apply --env dev` takes "
+            f"it there and `tilth promote dev {serving}` brings it here"
         )
     by = "held by its gate" if tried.status == "held" else "refused by its gate or in its rollout"
     return (
         f"version {tried.version} of this definition was {by}; it is tried again when its data or definition changes, "
-        "and judged again when PROMOTE IF does"
+        f"and judged again when PROMOTE IF does; {taken} BECAUSE '...' takes it all the same"
     )

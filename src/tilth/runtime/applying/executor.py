@@ -136,6 +136,8 @@ def apply(
         if plan is not None and plan.generation != now.generation:
             raise moved(environment, now.generation, plan.generation)
         graph = wanted.graph_of() if isinstance(wanted, Change) else wanted
+        if isinstance(wanted, Graph) and plan is None:
+            runs.forget_undeclared(act, graph or ())
         if graph is None:
             return Applied(Plan(environment, now.generation, ()), now.generation)
         if isinstance(wanted, Change):

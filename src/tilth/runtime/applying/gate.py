@@ -115,7 +115,7 @@ def gate(
             f"Version {held.number} predicts something else: the target was changed, so this passes as the first."
         )
     if result.outcome == INCONCLUSIVE and not leaks and act.environment == work.serving:
-        said += _by_hand(declared, fresh, held, case, work.serving)
+        said += _by_hand(declared, fresh, case)
     compared = held.number if held is not None and result.champion_metric is not None else None
     verdict = Verdict(fresh.number, compared, STATUS[result.outcome], metric, " ".join(said), result)
     _record(act, declared, verdict, _named(fresh, held, manifest), sketch, ",".join(marks))
@@ -300,18 +300,13 @@ def _blocks(rows: Rows, folds: bool) -> npt.NDArray[np.int64] | None:
     return found
 
 
-def _by_hand(
-    declared: CreateModel, fresh: _Version, held: _Version | None, case: _Case, serving: str
-) -> list[str]:
+def _by_hand(declared: CreateModel, fresh: _Version, case: _Case) -> list[str]:
     """How a person decides, where the gate leaves it to one, or can never tell."""
     manual = declared.promote.rule is PromoteRule.MANUAL
     if not manual and case.stop is None:
         return []
-    first = "" if manual else "To decide by hand, write PROMOTE IF manual: "
-    again = held is not None and held.row.recipe == fresh.row.recipe
-    then = f' and `tilth sql --env dev "RETRAIN MODEL {declared.name}"`' if again else ""
     return [
-        f"{first}`tilth apply --env dev`{then} {'make' if again else 'takes'} it there, `tilth promote dev {serving}` brings it here."
+        f"PROMOTE MODEL {declared.name} VERSION {fresh.number} takes it{'' if manual else ' all the same'}."
     ]
 
 

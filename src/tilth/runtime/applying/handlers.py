@@ -16,6 +16,7 @@ from tilth.ml.data.collect import VOLUME, Collected
 from tilth.plan.actions import (
     Action,
     CollectDataset,
+    DeclareChannel,
     DeclareSource,
     DeployEndpoint,
     DropResource,
@@ -29,6 +30,7 @@ from tilth.ports.jobs import Measured
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.resources.graph import Graph
+from tilth.runtime import secrets
 from tilth.runtime.act import Act
 from tilth.runtime.applying import candidates, collecting, gate
 from tilth.runtime.applying.notices import of_source
@@ -36,6 +38,7 @@ from tilth.runtime.record import environments, evidence, notices, versions
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
 from tilth.sql.language.statements import (
+    CreateChannel,
     CreateDataset,
     CreateEndpoint,
     CreateModel,
@@ -239,6 +242,16 @@ def _deploy(run: Run, action: Action) -> Result:
     return DONE, f"serves version {version.target} of {model}", version.target
 
 
+def _channel(run: Run, action: Action) -> Result:
+    """Point at the channel, once its secrets are where it says; nothing is sent."""
+    assert isinstance(action, DeclareChannel)
+    declared = run.graph.get(action.name).as_(CreateChannel)
+    secrets.options(declared.options, f"Channel `{declared.name}`", run.act.work.root, declared.position)
+    _point(run, Kind.CHANNEL, action.name, action.recipe, None)
+    about = f" of {declared.model}" if declared.model else ""
+    return DONE, f"told when something{about} is {', '.join(declared.events)}", None
+
+
 def _redeclare(run: Run, action: Action) -> Result:
     assert isinstance(action, Redeclare)
     target = run.pointers[(action.kind, action.name)].target
@@ -259,6 +272,7 @@ HANDLERS: Mapping[type, Callable[[Run, Action], Result]] = {
     TrainModel: _train,
     ShareVersion: _share_version,
     DeployEndpoint: _deploy,
+    DeclareChannel: _channel,
     Redeclare: _redeclare,
     DropResource: _drop,
 }

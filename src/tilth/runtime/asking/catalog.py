@@ -1,6 +1,6 @@
 """The schema `tilth`: all that the system knows, as tables that a query can read like those of any source.
 
-Most are the state's own tables. `sources`, `datasets`, `models` and `endpoints` say what each environment points at now,
+Most are the state's own tables. `sources`, `datasets`, `models`, `endpoints` and `channels` say what each environment points at now,
 `checks` what is expected of the datasets, `quarantined_rows` holds the rows that were held back, `predictions` is the
 prediction log, and `engines` are those of models that are installed.
 """
@@ -35,7 +35,7 @@ from tilth.runtime.record.rows import instant
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
-from tilth.sql.language.statements import CreateDataset, CreateSource, Kind
+from tilth.sql.language.statements import CreateChannel, CreateDataset, CreateSource, Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -239,6 +239,16 @@ def _endpoints(work: Workspace, environment: str) -> list[dict[str, Any]]:
     ]
 
 
+def _channels(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    out = []
+    for p in _pointed(work, environment, Kind.CHANNEL):
+        declared = declarations.declared(p.text)
+        assert isinstance(declared, CreateChannel)
+        said = {"events": ", ".join(declared.events), "model": declared.model, "definition": p.text}
+        out.append({"environment": environment, "name": p.name, **said})
+    return out
+
+
 def _checks(work: Workspace, environment: str) -> list[dict[str, Any]]:
     out = []
     for p in _pointed(work, environment, Kind.DATASET):
@@ -288,6 +298,7 @@ DROPPED = "dropped"  # the kind of a notice of a column that a model does not us
 
 _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
     "sources": (dict.fromkeys(("environment", "name", "engine", "definition"), "text"), _sources),
+    "channels": (dict.fromkeys(("environment", "name", "events", "model", "definition"), "text"), _channels),
     "datasets": (
         {
             "environment": "text",

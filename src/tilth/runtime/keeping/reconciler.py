@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from datetime import timedelta
 
-from tilth.core.errors import BusyError, StateChangedError, StorageError, TilthError
+from tilth.core.errors import BusyError, ResourceLimitError, StateChangedError, StorageError, TilthError
 from tilth.core.principals import reconciler
 from tilth.core.time import Instant, show_instant
 from tilth.kinds import plan as planned
@@ -26,6 +26,7 @@ from tilth.runtime.applying import changes, executor, garbage
 from tilth.runtime.applying.executor import Applied, Did
 from tilth.runtime.applying.handlers import DONE
 from tilth.runtime.keeping.backoff import Backoff
+from tilth.runtime.keeping.notifying import Notifier
 from tilth.runtime.keeping.scrubbing import Scrubber
 from tilth.runtime.record import environments, nodes, runs
 from tilth.runtime.record.current import current
@@ -49,7 +50,8 @@ Tell = Callable[[str], None]
 class Reconciler:
     """One environment's. `graph_of` gives what was applied; `tell` gets one line for each thing done.
 
-    With `replay` (a clock that somebody moves) every instant at which it comes to rest is written down.
+    With `replay` (a clock that somebody moves) every instant at which it comes to rest is written down. `room` raises
+    ResourceLimitError while nothing may be made.
     """
 
     def __init__(
@@ -62,8 +64,9 @@ class Reconciler:
         tell: Tell | None = None,
         *,
         replay: bool = False,
+        room: Callable[[], None] = lambda: None,
     ) -> None:
-        self._work = work
+        self._work, self._room = work, room
         self._environment = environment
         self._act = Act(work, environment, reconciler(environment), progress or Silent())
         self._graph_of = graph_of
@@ -78,6 +81,7 @@ class Reconciler:
         self._retired: Instant | None = None
         self._scrubber = Scrubber(work, self._act.by, self._complain)
         self._pulse = _Pulse(work, replay=replay)
+        self._notifier = Notifier(work, environment, self._tell)
 
     def run(self, stop: threading.Event) -> None:
         """Make a step whenever something moved, until stopped. A failure is told and tried again later."""
@@ -86,6 +90,7 @@ class Reconciler:
                 if self._pulse.woken():
                     self.step(self._work.clock.now())
                     self._pulse.sleep_until(self._backoff.next_wall(self._work.clock.now()))
+                self._notifier.tend(self._work.clock.now())
             except KeyboardInterrupt:
                 return
             except BusyError:
@@ -106,14 +111,24 @@ class Reconciler:
             self._tell(line)
             did = True
         graph = self._deployed()
-        if graph is not None:
+        if graph is not None and self._has_room():
             did = self._settle(graph, now) or did
         if did or self._rested is None:
             self._compact()
         self._retire(now)
         self._scrubber.step(now)
+        self._notifier.step(graph, now)
         self._rest(now, did=did)
         return did
+
+    def _has_room(self) -> bool:
+        """Whether something may be made; what is in the way is told, once."""
+        try:
+            self._room()
+        except ResourceLimitError as error:
+            self._complain(error.message)
+            return False
+        return True
 
     def _settle(self, graph: Graph, now: Instant) -> bool:
         did, seen = False, set[Hashable]()

@@ -36,10 +36,11 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one statement may use."""
+    """What one statement may use, and how much all that is kept may take on the disk (None: as much as there is room)."""
 
     statement_timeout: timedelta
     statement_memory: int
+    disk: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ KEYS = (
     Key("keep.looks", _duration, "400 days", "how long figures of drift and quality stay"),
     Key("limits.statement_timeout", _duration, "60 s", "how long one statement may run"),
     Key("limits.statement_memory", _size, "2 GB", "how much memory one statement may use"),
+    Key("limits.disk", _size, None, "how much `.tilth` may hold; default: as much as there is room"),
 )
 KEEP = Keep(**{k.name[5:]: k.read(k.default) for k in KEYS if k.name.startswith("keep.")})
 _BY_NAME = {k.name: k for k in KEYS}

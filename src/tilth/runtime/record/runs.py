@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from dataclasses import dataclass
 
 from tilth.core.time import Instant, show_instant
 from tilth.plan.actions import Action
 from tilth.runtime.act import Act
-from tilth.runtime.record.rows import Change, Reader, instant_or_none, text, text_or_none
+from tilth.runtime.record.rows import Change, Reader, instant_or_none, text, text_or_none, whole
 from tilth.sql.language.statements import Kind
 
 RECENT = 50  # runs among which one that was abandoned is looked for
@@ -42,6 +43,7 @@ class Ended:
 class Unsettled:
     """The last run of a name, which did not end well: `status` is failed | refused | held, `error` says why."""
 
+    number: int
     action: str
     kind: Kind
     name: str
@@ -94,12 +96,23 @@ def forget_abandoned(act: Act) -> None:
         change.audit("abandon", act.environment, {"runs": count})
 
 
+def forget_undeclared(act: Act, declared: Container[str]) -> None:
+    """What did not end well and is not declared any more is over: `status` does not tell it again."""
+    gone = [one for one in unsettled(act.work.state, act.environment, RECENT) if one.name not in declared]
+    if not gone:
+        return
+    with act.change(act.now()) as change:
+        for one in gone:
+            change.write("run_gone", id=one.number)
+        change.audit("forget", act.environment, {"runs": len(gone)})
+
+
 def unsettled(reader: Reader, environment: str, limit: int) -> tuple[Unsettled, ...]:
     """The names whose last run failed, was refused or is held, the latest first; a drill settles nothing."""
     return tuple(
         Unsettled(
-            text(r, "action"), Kind(text(r, "kind")), text(r, "name"), text(r, "status"), text_or_none(r, "error"),
-            instant_or_none(r, "finished_at"),
+            whole(r, "id"), text(r, "action"), Kind(text(r, "kind")), text(r, "name"), text(r, "status"),
+            text_or_none(r, "error"), instant_or_none(r, "finished_at"),
         )
         for r in reader.read("unsettled_runs", environment=environment, limit=limit)
     )  # fmt: skip

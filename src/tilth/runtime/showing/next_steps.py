@@ -8,14 +8,16 @@ from typing import Any
 MOST = 5  # steps that are told
 
 
-def next_steps(found: Mapping[str, Any], serving: str) -> list[str]:
-    """Commands with what they are for, the most urgent first; `found` is what `standing` gives."""
-    return list(dict.fromkeys(_steps(found, serving)))[:MOST]
+def next_steps(found: Mapping[str, Any], serving: str, usual: str | None = None) -> list[str]:
+    """Commands with what they are for, the most urgent first; `found` is what `standing` gives, `usual` the environment that
+    commands mean when none is named (by default where models serve).
+    """
+    return list(dict.fromkeys(_steps(found, serving, serving if usual is None else usual)))[:MOST]
 
 
-def _steps(found: Mapping[str, Any], serving: str) -> Iterator[str]:
+def _steps(found: Mapping[str, Any], serving: str, usual: str) -> Iterator[str]:
     environment = found["environment"]
-    there = "" if environment == serving else f" --env {environment}"
+    there = "" if environment == usual else f" --env {environment}"
     for one in found["failures"]:
         yield _again(one, there)
     for one in found["held"]:
@@ -25,7 +27,7 @@ def _steps(found: Mapping[str, Any], serving: str) -> Iterator[str]:
         yield f"tilth plan{there} && tilth apply{there}   what would be made, and make it"
     up = any(s["alive"] and s["url"] for s in found["servers"])
     if found["endpoints"] and environment == serving and not up:
-        yield "tilth up   serve the endpoints and keep the data and models fresh"
+        yield f"tilth up{there}   serve the endpoints and keep the data and models fresh"
 
 
 def _again(one: Mapping[str, Any], there: str) -> str:

@@ -15,6 +15,7 @@ from tilth.runtime.record import (
     environments,
     evidence,
     looks,
+    messages,
     nodes,
     notices,
     refreshes,
@@ -42,6 +43,7 @@ NEVER: Mapping[str, Any] = {
     "servers": [],
     "failures": [],
     "held": [],
+    "undelivered": [],
     "damage": [],
 }
 
@@ -65,6 +67,10 @@ def standing(work: Workspace, environment: str) -> dict[str, Any]:
             "endpoints": _endpoints(reader, environment, of[Kind.ENDPOINT]),
             "servers": [_node(n, number) for n in nodes.of(reader, environment)],
             **unsettled,
+            "undelivered": [
+                {"channel": d.channel, "messages": d.messages, "error": d.error}
+                for d in messages.dead(reader, environment)
+            ],
             "damage": _damage(reader),
         }
 

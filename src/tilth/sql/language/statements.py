@@ -29,6 +29,7 @@ class Kind(str):
     DATASET: ClassVar[Kind]
     MODEL: ClassVar[Kind]
     ENDPOINT: ClassVar[Kind]
+    CHANNEL: ClassVar[Kind]
 
     def __new__(cls, word: str) -> Kind:  # noqa: PYI034 - one value a word, not one a call
         return _KINDS.setdefault(word, super().__new__(cls, word))
@@ -45,7 +46,9 @@ class Kind(str):
 
 
 _KINDS: dict[str, Kind] = {}
-Kind.SOURCE, Kind.DATASET, Kind.MODEL, Kind.ENDPOINT = map(Kind, ("source", "dataset", "model", "endpoint"))
+Kind.SOURCE, Kind.DATASET, Kind.MODEL, Kind.ENDPOINT, Kind.CHANNEL = map(
+    Kind, ("source", "dataset", "model", "endpoint", "channel")
+)
 
 
 class OnFail(StrEnum):
@@ -325,6 +328,20 @@ class CreateEndpoint:
     rollout: Rollout = Rollout()
     outcomes: Outcomes | None = None
     watch: Watch = Watch()
+    or_replace: bool = False
+    if_not_exists: bool = False
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateChannel:
+    """Where people are told what happens: a webhook, what it is told of, and of which model (of all: None)."""
+
+    kind: ClassVar[Kind] = Kind.CHANNEL
+    name: str
+    options: Options
+    events: tuple[str, ...]
+    model: str | None = None
     or_replace: bool = False
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)

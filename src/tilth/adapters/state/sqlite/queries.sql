@@ -333,6 +333,9 @@ UPDATE runs SET status = :status, error = :error, seconds = :seconds, memory = :
 UPDATE runs SET status = 'failed', error = 'the process that ran it ended', finished_at = :at
 WHERE status = 'running' AND environment = :environment;
 
+-- name: run_gone
+UPDATE runs SET status = 'gone' WHERE id = :id;
+
 -- name: run_costs
 SELECT action, kind, name, avg(seconds) AS seconds, max(memory) AS memory FROM runs
 WHERE status = 'done' GROUP BY action, kind, name;
@@ -444,3 +447,47 @@ SELECT model AS name, outcome, count(*) AS count FROM gates WHERE environment = 
 
 -- name: run_tally
 SELECT kind, name, sum(seconds) AS seconds, max(memory) AS memory FROM runs WHERE environment = :environment GROUP BY kind, name;
+
+-- name: runs_after
+SELECT * FROM runs
+WHERE id > :id AND environment = :environment AND status IN ('failed', 'refused', 'held') AND action <> 'Drill' ORDER BY id LIMIT :limit;
+
+-- name: newest_run
+SELECT coalesce(max(id), 0) AS id FROM runs WHERE environment = :environment AND status <> 'running';
+
+-- name: oldest_running
+SELECT coalesce(min(id), 0) AS id FROM runs WHERE environment = :environment AND status = 'running';
+
+-- name: audit_after
+SELECT sequence, at, actor, verb, subject, detail FROM audit
+WHERE sequence > :sequence AND verb IN ('rollback', 'refuse') ORDER BY sequence LIMIT :limit;
+
+-- name: last_audit
+SELECT coalesce(max(sequence), 0) AS sequence FROM audit;
+
+-- name: channel_marks
+SELECT channel, what, mark FROM channel_marks WHERE environment = :environment;
+
+-- name: set_channel_mark
+INSERT INTO channel_marks (environment, channel, what, mark) VALUES (:environment, :channel, :what, :mark)
+ON CONFLICT (environment, channel, what) DO UPDATE SET mark = excluded.mark;
+
+-- name: forget_channel_mark
+DELETE FROM channel_marks WHERE environment = :environment AND channel = :channel AND what = :what;
+
+-- name: add_message
+INSERT INTO messages (environment, channel, event, subject, body, at)
+VALUES (:environment, :channel, :event, :subject, :body, :at) RETURNING id;
+
+-- name: waiting_messages
+SELECT * FROM messages WHERE environment = :environment AND status = 'waiting' ORDER BY id LIMIT :limit;
+
+-- name: message_tried
+UPDATE messages SET attempts = :attempts, next_try = :next_try, status = :status, error = :error, settled_at = :at WHERE id = :id;
+
+-- name: dead_messages
+SELECT channel, count(*) AS messages, max(error) AS error FROM messages
+WHERE environment = :environment AND status = 'dead' GROUP BY channel ORDER BY channel;
+
+-- name: newest_message
+SELECT coalesce(max(id), 0) AS id FROM messages;
