@@ -275,6 +275,8 @@ def kills(scene: Scene) -> str:
     hold(scene.generation() == generation, "and moves nothing")
     again = _retraining(scene).wait(120)
     hold(again in (0, 8), f"the next retraining works (status {again})")
+    scene.apply()  # the files ask for what they say: without the seed that made the retraining another one
+    hold(not scene.project.plan().actions, "prod is as declared")
     back = _server_killed(scene)
     missing = scene.all_answers().ids() - {r["id"] for r in scene.rows("SELECT id FROM tilth.predictions")}
     scene.figures |= {"kill_recovered": True, "lost_acknowledged": len(missing)}
