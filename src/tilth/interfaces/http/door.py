@@ -132,9 +132,13 @@ class Door:
             if not 0 < len(body) <= self._limit:  # seldom: mostly all of it came with the headers
                 body = await read(receive, length, self._limit, message)
             asked = (body, scope["query_string"])
-            payload, version, rows, more = await self._answered(
-                scope, asked, lambda: self._rows(route, *asked)
-            )
+            key = key_of(scope["headers"])
+            if key is None:
+                payload, version, rows, more = await self._rows(route, *asked)
+            else:
+                payload, version, rows, more = await self._kept(
+                    scope, key, asked, lambda: self._rows(route, *asked)
+                )
         except GoneError:
             return
         except Exception as error:
@@ -155,10 +159,14 @@ class Door:
     async def _answered(
         self, scope: Scope, asked: tuple[bytes, bytes], rows: Callable[[], Awaitable[Predicted]]
     ) -> Predicted:
-        """The answer to a request for predictions: the one that its Idempotency-Key had before, if any."""
+        """The answer to a request for predictions, with or without a key."""
         key = key_of(scope["headers"])
-        if key is None:
-            return await rows()
+        return await (rows() if key is None else self._kept(scope, key, asked, rows))
+
+    async def _kept(
+        self, scope: Scope, key: bytes, asked: tuple[bytes, bytes], rows: Callable[[], Awaitable[Predicted]]
+    ) -> Predicted:
+        """The answer that the request's Idempotency-Key had before, if any."""
         by: Principal = scope[BY]
         return await self._once.answer((by.text, scope["path"], key), asked, rows)
 

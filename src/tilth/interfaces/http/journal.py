@@ -87,10 +87,25 @@ class Numbered:
         self._app, self._journal, self._proxied = app, journal, proxied
         self._prefix, self._count = secrets.token_hex(6).encode(), 0
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            return
-        ident, began, told = self._ident(scope["headers"]), perf_counter(), _Told()
+            return _nothing()
+        ident = self._ident(scope["headers"])
+        if self._journal is not None:
+            return self._written(self._journal, scope, receive, send, ident)
+
+        def sending(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-request-id", ident)]
+            return send(message)
+
+        return self._app(scope, receive, sending)  # no coroutine more than without an id
+
+    async def _written(
+        self, journal: Journal, scope: MutableMapping[str, Any], receive: Receive, send: Send, ident: bytes
+    ) -> None:
+        """Answer, and add a line of how it ended."""
+        began, told = perf_counter(), _Told()
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -103,8 +118,7 @@ class Numbered:
         try:
             await self._app(scope, receive, sending)
         finally:
-            if self._journal is not None:
-                self._journal.add(self._line(scope, ident, told, perf_counter() - began))
+            journal.add(self._line(scope, ident, told, perf_counter() - began))
 
     def _ident(self, headers: list[tuple[bytes, bytes]]) -> bytes:
         """The id that came with the request, or a new one."""
@@ -140,6 +154,10 @@ class Numbered:
                 return last.decode()
         client = scope.get("client")
         return None if not client else str(client[0])
+
+
+async def _nothing() -> None:
+    """What is no request is not answered."""
 
 
 class _Told:
