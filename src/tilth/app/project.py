@@ -138,6 +138,7 @@ class Project:
             tell,
             self._loaded,
             limits=self._limits(),
+            room=self._room,
         )
 
     def _limits(self) -> Limits:
@@ -168,7 +169,7 @@ class Project:
         from tilth.runtime.applying.executor import apply
 
         name = environment or self.settings.environment
-        self.disk().require()
+        self._room()
         act = Act(self.work(), name, self.by, progress or Silent())
         done = apply(act, self.graph(), go_on=not all_or_nothing, allow_drop=allow_drop, tell=tell)
         return done.whole() if strict else done
@@ -267,6 +268,11 @@ class Project:
         from tilth.runtime.showing.comparing import compare
 
         return compare(self.work(), first, second)
+
+    def _room(self) -> None:
+        """ResourceLimitError when a limit is set and all that `.tilth` may hold is held."""
+        if self.settings.limits.disk is not None:
+            self.disk().require()
 
     def disk(self) -> Disk:
         """What `.tilth` holds by kind, and what it may; see `app.disk`."""

@@ -106,9 +106,11 @@ class DuckDBEngine:
     def describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
         asked = (sql, tuple(schemas.items()))
         if (found := self._described.get(asked)) is None:
-            found = self._described[asked] = self._describe(sql, schemas)
-            if len(self._described) > DESCRIBED:
-                self._described.pop(next(iter(self._described)), None)
+            found = self._describe(sql, schemas)
+            with self._lock:
+                self._described[asked] = found
+                if len(self._described) > DESCRIBED:
+                    del self._described[next(iter(self._described))]
         return found
 
     def _describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:

@@ -62,6 +62,7 @@ def plan(at: Prompt, statement: PlanStatement) -> Result:
 
 def apply(at: Prompt, statement: ApplyStatement) -> Result:
     """Make the environment as the files declare it; what succeeds is published, and the first error raised at the end."""
+    at.room()
     name = statement.environment or at.environment
     return _applied(
         executor.apply(at.act(name), at.declared(), go_on=True, allow_drop=False, tell=at.tell).whole()
@@ -202,6 +203,7 @@ def drill(at: Prompt, statement: Drill) -> Result:
 
 
 def _only(at: Prompt, action: CollectDataset | TrainModel, graph: Graph) -> Result:
+    at.room()
     number, _ = environments.pointers_of(at.work.state, at.environment)
     todo = Plan(at.environment, number, (action,))
     bind = isinstance(action, TrainModel)  # a refresh fails by itself, so that it is written down
@@ -224,6 +226,7 @@ def _pointer(at: Prompt, kind: Kind, name: str) -> Pointer:
 
 def create(at: Prompt, statement: Declaration) -> Result:
     """Declare a resource: added to what is deployed at that moment."""
+    at.room()
     there = False
 
     def graph_of() -> Graph | None:

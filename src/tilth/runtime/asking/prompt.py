@@ -39,6 +39,7 @@ class Prompt:
     tell: Callable[[Did], None] | None = None
     loaded: dict[tuple[str, int, int | None], Answerer] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
+    room: Callable[[], None] = lambda: None  # raises ResourceLimitError while nothing may be made
     frames: Mapping[str, Any] = field(default_factory=dict)  # of a Python program, by name: `FROM $name`
 
     def act(self, environment: str | None = None) -> Act:
