@@ -13,6 +13,7 @@ from tilth.core.time import parse_instant
 from tilth.interfaces.demo import data
 from tilth.kinds import declares, parse, show
 from tilth.ports.clock import ManualClock
+from tilth.sql.language import acts as a
 from tilth.sql.language import statements as s
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text("utf-8")
@@ -62,7 +63,7 @@ def test_an_example_of_the_page_runs(project: Any, number: int) -> None:
     text = text.replace("GENERATION 3", "GENERATION 1").replace("VERSION 3", "VERSION 1")
     snapshot = project.sql("SELECT id FROM tilth.snapshots WHERE dataset = 'departures'").rows()[0]["id"]
     text = re.sub(r"SNAPSHOT '[0-9a-f]+'", f"SNAPSHOT '{snapshot}'", text)
-    if isinstance(statement, s.RollbackEnvironment) and statement.generation is None:
+    if isinstance(statement, a.RollbackEnvironment) and statement.generation is None:
         project.promote("dev", "prod")
     done = project.sql(text)
     assert done.text or done.arrow().num_rows > 0

@@ -15,7 +15,7 @@ from tilth.resources.graph import Graph
 from tilth.runtime.act import Act
 from tilth.runtime.drills import moving_back as drills
 from tilth.runtime.drills.drill import Drilled, drill
-from tilth.sql.language.statements import DrillKind
+from tilth.sql.language.acts import DrillKind
 
 BY = person("test")
 

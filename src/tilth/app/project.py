@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from tilth.runtime.record.environments import Generation
     from tilth.runtime.showing.verifying import Checked
     from tilth.runtime.workspace import Workspace
+    from tilth.sql.language.acts import Statement
     from tilth.sql.language.parameters import Parameters
-    from tilth.sql.language.statements import Statement
 
 
 class Project:

@@ -23,9 +23,10 @@ from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.resources.making import Making
 from tilth.sql.language import parser, printer
+from tilth.sql.language.acts import Statement
 from tilth.sql.language.parser import Parse
 from tilth.sql.language.printer import Show
-from tilth.sql.language.statements import Declaration, Kind, Statement
+from tilth.sql.language.statements import Declaration, Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 
 from tilth.core.errors import RightError
 from tilth.core.principals import Principal, Role
-from tilth.sql.language.statements import (
+from tilth.sql.language.acts import (
     ApplyStatement,
     CreateToken,
     Describe,
     Drill,
-    Drop,
     DropToken,
     ExplainPredict,
     LookAt,
@@ -30,6 +29,7 @@ from tilth.sql.language.statements import (
     Show,
     Summarize,
 )
+from tilth.sql.language.statements import Drop
 
 
 class Right(enum.StrEnum):

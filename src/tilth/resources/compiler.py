@@ -18,8 +18,9 @@ from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.resources.making import Making, Needs
 from tilth.sql.language import printer
+from tilth.sql.language.acts import Statement
 from tilth.sql.language.printer import Show
-from tilth.sql.language.statements import Declaration, Statement
+from tilth.sql.language.statements import Declaration
 
 
 def compile(  # noqa: A001 - the word of the field

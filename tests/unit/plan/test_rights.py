@@ -8,7 +8,8 @@ from tilth.core.errors import RightError
 from tilth.core.principals import Principal, PrincipalKind, Role, job, person, reconciler, token
 from tilth.kinds import KINDS, declares, parse_one
 from tilth.plan.rights import RIGHTS, STATEMENTS, Right, allowed, may, require
-from tilth.sql.language.statements import Declaration, Statement
+from tilth.sql.language.acts import Statement
+from tilth.sql.language.statements import Declaration
 
 MAY = {
     "SELECT 1": "owner reader",

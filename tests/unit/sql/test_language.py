@@ -5,6 +5,7 @@ from cases import pairs
 
 from tilth.core.errors import LanguageError, TilthError
 from tilth.kinds import KINDS, parse, parse_one, show
+from tilth.sql.language import acts as a
 from tilth.sql.language import statements as s
 
 CANONICAL = pairs("canonical.txt")
@@ -27,7 +28,7 @@ def test_an_error_says_where_and_what_next(given: str, expected: str) -> None:
 
 def test_the_fixtures_hold_every_statement() -> None:
     seen = {type(parse_one(given)) for _, given, _ in CANONICAL}
-    assert seen == {*(k.statement for k in KINDS), *s.Action.__args__, s.Drop, s.Select}  # type: ignore[attr-defined]
+    assert seen == {*(k.statement for k in KINDS), *a.Action.__args__, s.Drop, a.Select}  # type: ignore[attr-defined]
 
 
 def test_statements_of_a_file_know_their_places() -> None:
@@ -35,7 +36,7 @@ def test_statements_of_a_file_know_their_places() -> None:
     source, dataset, select = parse(text, "a.sql")
     assert isinstance(source, s.CreateSource)
     assert isinstance(dataset, s.CreateDataset)
-    assert isinstance(select, s.Select)
+    assert isinstance(select, a.Select)
     assert str(source.position) == "a.sql:2:1"
     assert str(dataset.position) == "a.sql:4:3"
     assert str(dataset.query.position) == "a.sql:5:5"

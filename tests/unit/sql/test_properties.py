@@ -12,6 +12,7 @@ from tilth.core.principals import Role
 from tilth.kinds import KINDS, parse, parse_one, show
 from tilth.kinds.channel import EVENTS
 from tilth.kinds.model.grammar import SIGNALS
+from tilth.sql.language import acts as a
 from tilth.sql.language import statements as s
 from tilth.sql.language.normal import normal
 from tilth.sql.language.tokens import RESERVED, Cursor
@@ -169,26 +170,26 @@ CHANNEL = st.builds(
 )
 ACTION = st.one_of(
     st.builds(s.Drop, st.sampled_from(KINDS.order), NAME, FLAG),
-    st.builds(s.PlanStatement, st.none() | NAME),
-    st.builds(s.ApplyStatement, st.none() | NAME),
-    st.builds(s.PromoteEnvironment, NAME, NAME),
-    st.builds(s.PromoteModel, NAME, st.integers(1, 10**9), st.none() | TEXT.map(str.strip).filter(bool)),
+    st.builds(a.PlanStatement, st.none() | NAME),
+    st.builds(a.ApplyStatement, st.none() | NAME),
+    st.builds(a.PromoteEnvironment, NAME, NAME),
+    st.builds(a.PromoteModel, NAME, st.integers(1, 10**9), st.none() | TEXT.map(str.strip).filter(bool)),
     st.builds(
-        s.Describe,
+        a.Describe,
         st.none() | st.sampled_from([s.Kind.SOURCE, s.Kind.DATASET, s.Kind.MODEL, s.Kind.ENDPOINT]),
         NAME,
     ),
-    st.builds(s.Show, st.sampled_from(s.SHOWN), st.none() | TEXT),
-    st.builds(s.Summarize, NAME),
-    st.builds(s.LookAt, st.sampled_from([s.Kind.MODEL, s.Kind.ENDPOINT]), NAME),
-    st.builds(s.CreateToken, TOKEN, st.sampled_from(list(Role)), st.none() | SPAN),
-    st.builds(s.DropToken, TOKEN, FLAG),
-    st.builds(s.RollbackEnvironment, NAME, st.none() | st.integers(0, 10**9)),
-    st.builds(s.RefreshDataset, NAME),
-    st.builds(s.RetrainModel, NAME, OPTIONS),
-    st.builds(s.ExplainPredict, NAME, OPTIONS),
-    st.builds(s.Drill, NAME, st.sampled_from(list(s.DrillKind))),
-    QUERY.map(lambda q: s.Select(q.sql)),
+    st.builds(a.Show, st.sampled_from(a.SHOWN), st.none() | TEXT),
+    st.builds(a.Summarize, NAME),
+    st.builds(a.LookAt, st.sampled_from([s.Kind.MODEL, s.Kind.ENDPOINT]), NAME),
+    st.builds(a.CreateToken, TOKEN, st.sampled_from(list(Role)), st.none() | SPAN),
+    st.builds(a.DropToken, TOKEN, FLAG),
+    st.builds(a.RollbackEnvironment, NAME, st.none() | st.integers(0, 10**9)),
+    st.builds(a.RefreshDataset, NAME),
+    st.builds(a.RetrainModel, NAME, OPTIONS),
+    st.builds(a.ExplainPredict, NAME, OPTIONS),
+    st.builds(a.Drill, NAME, st.sampled_from(list(a.DrillKind))),
+    QUERY.map(lambda q: a.Select(q.sql)),
 )
 STATEMENT = SOURCE | DATASET | MODEL | ENDPOINT | CHANNEL | ACTION
 GIVEN = [given_ for _, given_, _ in pairs("canonical.txt")]
@@ -196,13 +197,13 @@ GIVEN = [given_ for _, given_, _ in pairs("canonical.txt")]
 
 @settings(max_examples=400, deadline=None)
 @given(STATEMENT)
-def test_what_is_printed_reads_back_as_the_same(statement: s.Statement) -> None:
+def test_what_is_printed_reads_back_as_the_same(statement: a.Statement) -> None:
     assert parse_one(show(statement)) == statement
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(STATEMENT, max_size=4))
-def test_a_file_of_statements_reads_back_as_the_same(statements: list[s.Statement]) -> None:
+def test_a_file_of_statements_reads_back_as_the_same(statements: list[a.Statement]) -> None:
     assert parse("\n".join(show(x) for x in statements)) == tuple(statements)
 
 
@@ -219,7 +220,7 @@ def test_layout_and_comments_change_nothing(text: str, data: st.DataObject) -> N
     assert [t.text for t in Cursor(laid_out).tokens] == [t.text for t in tokens]
     before, after = parse_one(text), parse_one(laid_out)
     assert normal(show(before)) == normal(show(after))
-    if not isinstance(before, s.Select | s.CreateDataset | s.CreateModel):
+    if not isinstance(before, a.Select | s.CreateDataset | s.CreateModel):
         assert before == after
 
 

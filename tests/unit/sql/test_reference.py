@@ -10,6 +10,7 @@ from tilth.core.errors import UnsupportedError
 from tilth.kinds import KINDS, compile, declares, parse, show  # noqa: A004
 from tilth.resources.facts import Facts
 from tilth.sql.language import actions, parser
+from tilth.sql.language import acts as a
 from tilth.sql.language import statements as s
 
 TEXT = (Path(__file__).parents[3] / "docs" / "language.md").read_text("utf-8")
@@ -18,7 +19,7 @@ STATEMENTS = [x for e in EXAMPLES for x in parse(e, "language.md")]
 
 
 def test_every_statement_has_an_example() -> None:
-    said = {*(k.statement for k in KINDS), *s.Action.__args__, s.Drop, s.Select}  # type: ignore[attr-defined]
+    said = {*(k.statement for k in KINDS), *a.Action.__args__, s.Drop, a.Select}  # type: ignore[attr-defined]
     assert {type(x) for x in STATEMENTS} == said
     assert all(parse(show(x)) == (x,) for x in STATEMENTS)
 

@@ -17,12 +17,12 @@ from tilth.core.time import parse_duration
 from tilth.interfaces.cli import completing, files, parameters, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, there, version_number
 from tilth.runtime.showing.next_steps import after
-from tilth.sql.language.statements import Describe
+from tilth.sql.language.acts import Describe
 
 if TYPE_CHECKING:
     from tilth.runtime.asking.prompt import Result
     from tilth.runtime.asking.session import Session
-    from tilth.sql.language.statements import Statement
+    from tilth.sql.language.acts import Statement
 
 
 class Span(click.ParamType[float]):

@@ -270,7 +270,7 @@ def drill(
     Exit status 1 when the drill shows that something would have gone unnoticed.
     Example: tilth drill late drift
     """
-    from tilth.sql.language.statements import Drill, DrillKind
+    from tilth.sql.language.acts import Drill, DrillKind
 
     found = opened(project, clock)
     done = found.session(environment).perform(Drill(model, DrillKind(kind)))

@@ -26,7 +26,7 @@ def describe(name: str, project: str, environment: str | None, as_json: bool, cl
     A source: tables and columns. An endpoint: a request to copy, for curl, Python and SQL.
     Example: tilth describe late
     """
-    from tilth.sql.language.statements import Describe
+    from tilth.sql.language.acts import Describe
 
     found = opened(project, clock)
     done = found.session(environment).perform(Describe(None, name))

@@ -18,7 +18,7 @@ def environments(project: str, as_json: bool, clock: str | None) -> None:
 
     Example: tilth environments
     """
-    from tilth.sql.language.statements import Show
+    from tilth.sql.language.acts import Show
 
     found = opened(project, clock)
     rows = found.session().perform(Show("environments")).rows() if found.applied else []

@@ -167,7 +167,8 @@ def watch(name: str | None, project: str, environment: str | None, as_json: bool
     NAME is a model or an endpoint; without it all models that are served are looked at.
     Example: tilth watch late
     """
-    from tilth.sql.language.statements import Kind, LookAt
+    from tilth.sql.language.acts import LookAt
+    from tilth.sql.language.statements import Kind
 
     place = opened(project, clock)
     session = place.session(environment)

@@ -32,17 +32,11 @@ from tilth.runtime.moving.approval import Wish, approve
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
-from tilth.sql.language.statements import (
+from tilth.sql.language.acts import (
     ApplyStatement,
-    CreateModel,
     CreateToken,
-    DatasetRef,
-    Declaration,
     Drill,
-    Drop,
     DropToken,
-    Kind,
-    Options,
     PlanStatement,
     PromoteEnvironment,
     PromoteModel,
@@ -50,6 +44,7 @@ from tilth.sql.language.statements import (
     RetrainModel,
     RollbackEnvironment,
 )
+from tilth.sql.language.statements import CreateModel, DatasetRef, Declaration, Drop, Kind, Options
 
 
 def plan(at: Prompt, statement: PlanStatement) -> Result:

@@ -16,7 +16,8 @@ from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.record import environments
 from tilth.runtime.showing import described
 from tilth.runtime.showing.describing import Place, describe
-from tilth.sql.language.statements import Describe, Kind, Select, Show, Summarize
+from tilth.sql.language.acts import Describe, Select, Show, Summarize
+from tilth.sql.language.statements import Kind
 
 _SUMMARIZED = "summarized"
 

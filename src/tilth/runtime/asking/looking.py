@@ -10,7 +10,8 @@ from tilth.core.names import did_you_mean
 from tilth.ml.watching.monitoring import Look
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.watching import watcher
-from tilth.sql.language.statements import Kind, LookAt
+from tilth.sql.language.acts import LookAt
+from tilth.sql.language.statements import Kind
 
 _FIGURES = (
     "model", "version", "at", "drift", "prediction_drift", "metric", "quality", "outcomes", "predictions", "new_rows",

@@ -33,8 +33,9 @@ from tilth.runtime.loading import version_of
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.workspace import Workspace
+from tilth.sql.language.acts import Select
 from tilth.sql.language.parameters import FRAMES
-from tilth.sql.language.statements import Kind, Select
+from tilth.sql.language.statements import Kind
 from tilth.sql.queries import reads
 from tilth.sql.queries.rewrite import (
     JoinPrediction,

@@ -16,16 +16,8 @@ from tilth.ml.model.answerer import of_rows
 from tilth.plan.rights import allowed
 from tilth.runtime.asking import select as asking
 from tilth.runtime.asking.prompt import Prompt, Result
+from tilth.sql.language.acts import Describe, ExplainPredict, LookAt, Select, Show, Statement, Summarize
 from tilth.sql.language.parameters import Parameters, bound
-from tilth.sql.language.statements import (
-    Describe,
-    ExplainPredict,
-    LookAt,
-    Select,
-    Show,
-    Statement,
-    Summarize,
-)
 
 
 class Session(Prompt):

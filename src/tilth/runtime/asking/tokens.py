@@ -9,7 +9,7 @@ from tilth.core.names import did_you_mean
 from tilth.core.time import show_instant
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.record import tokens
-from tilth.sql.language.statements import CreateToken, DropToken
+from tilth.sql.language.acts import CreateToken, DropToken
 
 MOST = 1000  # that were not dropped
 RANDOM = 32  # bytes

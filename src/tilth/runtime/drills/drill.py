@@ -21,7 +21,8 @@ from tilth.runtime.drills.moving_back import moved_back
 from tilth.runtime.drills.subject import Shown, Subject
 from tilth.runtime.record import runs
 from tilth.runtime.record.runs import Begun, Ended
-from tilth.sql.language.statements import DrillKind, Kind
+from tilth.sql.language.acts import DrillKind
+from tilth.sql.language.statements import Kind
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,7 +15,8 @@ from tilth.core.errors import LanguageError, ProjectError, StorageError
 from tilth.kinds import declares, parse
 from tilth.ports import places
 from tilth.runtime.project.settings import FILE
-from tilth.sql.language.statements import CreateToken, Declaration, DropToken
+from tilth.sql.language.acts import CreateToken, DropToken
+from tilth.sql.language.statements import Declaration
 
 LIMIT = 16 << 20  # bytes of one file
 HOME = ".tilth"

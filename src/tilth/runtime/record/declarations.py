@@ -7,7 +7,8 @@ from functools import lru_cache
 from tilth.core.errors import ProjectError
 from tilth.kinds import parse_one
 from tilth.plan.snapshot import Pointer
-from tilth.sql.language.statements import CreateEndpoint, Statement
+from tilth.sql.language.acts import Statement
+from tilth.sql.language.statements import CreateEndpoint
 
 MOST = 4096  # texts whose declarations are kept
 

@@ -12,19 +12,16 @@ from typing import NoReturn
 from tilth.core.errors import Position, UnsupportedError
 from tilth.core.principals import Role
 from tilth.sql.language import clauses, values
-from tilth.sql.language.statements import (
+from tilth.sql.language.acts import (
     SHOWN,
     ApplyStatement,
     CreateToken,
     Describe,
     Drill,
     DrillKind,
-    Drop,
     DropToken,
     ExplainPredict,
-    Kind,
     LookAt,
-    Options,
     PlanStatement,
     PromoteEnvironment,
     PromoteModel,
@@ -34,6 +31,7 @@ from tilth.sql.language.statements import (
     Show,
     Summarize,
 )
+from tilth.sql.language.statements import Drop, Kind, Options
 from tilth.sql.language.tokens import Cursor
 
 _DRILLS = {d.name: d for d in DrillKind}

@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from tilth.core.errors import LanguageError, Position, UnsupportedError
 from tilth.sql.language import actions, clauses
-from tilth.sql.language.statements import Declaration, Select, Statement
+from tilth.sql.language.acts import Select, Statement
+from tilth.sql.language.statements import Declaration
 from tilth.sql.language.tokens import Cursor
 
 Parse: TypeAlias = Callable[[Cursor, bool, Position], Declaration]

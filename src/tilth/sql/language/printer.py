@@ -10,15 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from tilth.core.names import literal
-from tilth.sql.language.statements import (
+from tilth.sql.language.acts import (
     ApplyStatement,
-    CheckKind,
     CreateToken,
     Describe,
     Drill,
-    Drop,
     DropToken,
-    Expectation,
     ExplainPredict,
     LookAt,
     PlanStatement,
@@ -31,9 +28,8 @@ from tilth.sql.language.statements import (
     Statement,
     Summarize,
 )
-from tilth.sql.language.statements import (
-    Show as ShowStatement,
-)
+from tilth.sql.language.acts import Show as ShowStatement
+from tilth.sql.language.statements import CheckKind, Drop, Expectation
 from tilth.sql.language.writing import column, columns, name, options, span
 
 Show: TypeAlias = Callable[[Any], str]

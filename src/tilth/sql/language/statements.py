@@ -1,4 +1,6 @@
-"""What can be said: one frozen value for each statement. No behaviour; the parser makes them, the printer writes them.
+"""What can be declared: one frozen value for each statement. No behaviour; the parser makes them, the printer writes them.
+
+What is done and asked stands in `acts`.
 
 Queries stay text (verbatim, with their place), since DuckDB or the source reads them, not we. `position`
 never takes part in comparison: two statements are equal when they say the same.
@@ -12,7 +14,6 @@ from enum import StrEnum
 from typing import ClassVar, Protocol, TypeAlias
 
 from tilth.core.errors import Position
-from tilth.core.principals import Role
 
 
 class Kind(str):
@@ -70,13 +71,6 @@ class PromoteRule(StrEnum):
     BETTER = "better"
     NOT_WORSE_BY = "not_worse_by"
     MANUAL = "manual"
-
-
-class DrillKind(StrEnum):
-    DRIFT = "drift"
-    ROLLBACK = "rollback"
-    BAD_DATA = "bad_data"
-    NODE_LOSS = "node_loss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,146 +347,3 @@ class Drop:
     name: str
     if_exists: bool = False
     position: Position | None = field(default=None, compare=False)
-
-
-# --- acting ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class PlanStatement:
-    environment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyStatement:
-    environment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PromoteEnvironment:
-    source: str
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
-class PromoteModel:
-    """`PROMOTE MODEL late VERSION 7 BECAUSE '...'`: a person takes a version that its gate did not."""
-
-    name: str
-    version: int
-    because: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RollbackEnvironment:
-    environment: str
-    generation: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RefreshDataset:
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class RetrainModel:
-    name: str
-    using: Options = Options()
-
-
-@dataclass(frozen=True, slots=True)
-class ExplainPredict:
-    """`EXPLAIN PREDICT late (origin = 'JFK', ...)`."""
-
-    model: str
-    inputs: Options = Options()
-
-
-@dataclass(frozen=True, slots=True)
-class LookAt:
-    """`LOOK AT MODEL late` or `LOOK AT ENDPOINT late_api`: drift and quality now."""
-
-    kind: Kind
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class CreateToken:
-    """`CREATE TOKEN 'ci' FOR reader EXPIRES '90 days'`: lets somebody in over HTTP. No resource: it is made when it is said."""
-
-    name: str
-    role: Role
-    expires: timedelta | None = None
-    position: Position | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class DropToken:
-    name: str
-    if_exists: bool = False
-    position: Position | None = field(default=None, compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Describe:
-    """`DESCRIBE [kind] name`: all that is known of one resource."""
-
-    kind: Kind | None
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Show:
-    """`SHOW models LIKE 'la%'`: the names there are; `what` is a word of SHOWN."""
-
-    what: str
-    like: str | None = None
-
-
-SHOWN = ("sources", "datasets", "models", "endpoints", "channels", "tables", "environments")
-
-
-@dataclass(frozen=True, slots=True)
-class Summarize:
-    """`SUMMARIZE departures`: a row a column, with its range, gaps and quartiles."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Drill:
-    model: str
-    drill: DrillKind
-
-
-Action: TypeAlias = (
-    PlanStatement
-    | ApplyStatement
-    | PromoteEnvironment
-    | PromoteModel
-    | RollbackEnvironment
-    | RefreshDataset
-    | RetrainModel
-    | ExplainPredict
-    | LookAt
-    | CreateToken
-    | DropToken
-    | Describe
-    | Show
-    | Summarize
-    | Drill
-)
-
-
-# --- asking ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Select:
-    """A query over datasets, models, sources and the `tilth` schema; verbatim."""
-
-    sql: str
-    position: Position | None = field(default=None, compare=False)
-
-
-Statement: TypeAlias = Declaration | Drop | Action | Select
