@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tilth.ports.state import State, StateAdapter
     from tilth.resources.facts import Facts
     from tilth.resources.graph import Graph
+    from tilth.resources.naming import Histories
     from tilth.runtime.applying.executor import Applied, Did
     from tilth.runtime.applying.garbage import Freed
     from tilth.runtime.asking.model import Model
@@ -89,7 +90,8 @@ class Project:
     def _compiled(self, statements: Sequence[Statement]) -> Graph:
         from tilth.kinds import compile as compiled
 
-        return compiled(statements, self._facts())
+        renames = any(getattr(s, "renamed_from", None) is not None for s in statements)
+        return compiled(statements, self._facts(renames=renames))
 
     def current(self, environment: str) -> Current:
         """What is recorded of an environment; empty when the project was never applied."""
@@ -327,8 +329,11 @@ class Project:
             )
         return self._work
 
-    def _facts(self) -> Facts:
-        """What engines say of themselves, sources that are installed, hashes of own estimators; no library is imported."""
+    def _facts(self, *, renames: bool = False) -> Facts:
+        """What engines say of themselves, sources that are installed, hashes of own estimators; no library is imported.
+
+        With what is remembered under another name than it has; where something `renames`, with all that is remembered.
+        """
         from tilth.ports import registry
         from tilth.ports.learning import engines
         from tilth.resources.facts import Facts
@@ -336,7 +341,21 @@ class Project:
         from tilth.runtime.project.recipe_1 import hashes_1
 
         folder = os.path.join(self.root, FOLDER)
-        return Facts(engines(), hashes(folder), registry.names("tilth.sources"), hashes_1(folder))
+        return Facts(
+            engines(),
+            hashes(folder),
+            registry.names("tilth.sources"),
+            hashes_1(folder),
+            self._histories(whole=renames),
+        )
+
+    def _histories(self, *, whole: bool) -> Histories:
+        from tilth.resources.naming import Histories
+        from tilth.runtime.record import names
+
+        if not self.applied:
+            return Histories()
+        return names.histories(self.state()) if whole else names.origins(self.state())
 
     def _part(self, name: str) -> Any:
         """What there is one of, for this project."""

@@ -15,7 +15,16 @@ from tilth.core.principals import Principal
 from tilth.core.time import Instant, show_instant
 from tilth.resources.rules import duration_of
 from tilth.runtime.applying.executor import MAKING
-from tilth.runtime.record import declarations, endpoints, environments, looks, refreshes, snapshots, versions
+from tilth.runtime.record import (
+    declarations,
+    endpoints,
+    environments,
+    looks,
+    names,
+    refreshes,
+    snapshots,
+    versions,
+)
 from tilth.runtime.record.rows import Change, Reader
 from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
@@ -52,6 +61,7 @@ def collect(work: Workspace, keep: int, by: Principal) -> Freed:
             old = sum(_forget_generations(change, name, keep) for name in known)
             rows = _forget_snapshots(change)
             bundles = _forget_versions(change, now)
+            names.forget(change, names.unused(change))
             change.audit("gc", "project", {"generations": old, "snapshots": rows, "versions": bundles})
         freed = _retire(work, now, by)
         files, size = _sweep(work)
@@ -130,7 +140,7 @@ def _old_refusals(work: Workspace, before: str) -> list[Version]:
         if v.removed_at is None
         and v.status in versions.LOST
         and show_instant(v.created_at) < before
-        and (v.model, v.version) not in needed
+        and (v.origin, v.version) not in needed
     ]
 
 
@@ -145,7 +155,7 @@ def _needed(reader: Reader) -> set[tuple[str, int]]:
     """Versions that are pointed at, served, or fallen back to."""
     needed = {(name, int(target)) for name, target in environments.targets(reader, Kind.MODEL)}
     for environment in environments.names(reader):
-        for r in endpoints.latest(reader, environment):
+        for r in endpoints.latest(reader, environment):  # by the model's first name
             needed |= {(r.model, v) for v in (r.version, r.previous) if v is not None}
     return needed
 
@@ -158,7 +168,7 @@ def _forget_snapshots(change: Change) -> int:
     needed |= {
         v.snapshot
         for v in versions.all_of(change)
-        if v.status == versions.CANDIDATE or (v.model, v.version) in served
+        if v.status == versions.CANDIDATE or (v.origin, v.version) in served
     }
     old = [snapshot for snapshot in snapshots.ids(change) if snapshot not in needed]
     for snapshot in old:
@@ -176,7 +186,7 @@ def _forget_versions(change: Change, at: Instant) -> int:
         for v in versions.all_of(change)
         if v.status not in {versions.CANDIDATE, *versions.LOST}
         and v.removed_at is None
-        and (v.model, v.version) not in needed
+        and (v.origin, v.version) not in needed
     ]
     for v in old:
         versions.remove(change, v.model, v.version, at)

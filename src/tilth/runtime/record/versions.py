@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tilth.core.errors import UnknownNameError
@@ -53,6 +53,9 @@ class Version:
     seconds: float
     created_at: Instant
     removed_at: Instant | None = None  # when its bundle was removed
+    origin: str = field(
+        default="", compare=False
+    )  # the first name of the model, which its bundle is sealed as
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -155,4 +158,5 @@ def _version(row: Row) -> Version:
         real_or_none(row, "seconds") or 0.0,
         instant(row, "created_at"),
         instant_or_none(row, "removed_at"),
+        text(row, "origin"),
     )

@@ -26,10 +26,11 @@ from tilth.plan.snapshot import Pointer
 from tilth.ports.predictions import START
 from tilth.ports.snapshots import Manifest
 from tilth.resources.graph import Graph
+from tilth.resources.naming import Histories
 from tilth.resources.rules import duration_of
 from tilth.runtime import unforeseen
 from tilth.runtime.loading import verified
-from tilth.runtime.record import declarations, endpoints, environments, looks, snapshots, versions
+from tilth.runtime.record import declarations, endpoints, environments, looks, names, snapshots, versions
 from tilth.runtime.record.looks import Looked
 from tilth.runtime.watching import tuning
 from tilth.runtime.workspace import Workspace
@@ -192,9 +193,10 @@ class Watcher:
         starts = {one: show_instant(now - one.since) for one in self._held}
         since = min(starts.values(), default=show_instant(now))
         fresh, self._mark = self._work.log.table(self._mark, since=since)
+        known_as = names.origins(self._work.state)
         for one, held in tuple(self._held.items()):
             with self._apart(one, failed):
-                found = decode(held.watched, _of(fresh, self._environment, one))
+                found = decode(held.watched, _of(fresh, self._environment, one, known_as))
                 whole = found if held.answers is None else held.answers.and_(found)
                 held.answers = whole.since(starts[one])
 
@@ -251,18 +253,19 @@ class Watcher:
         return pa.concat_arrays([k for k, _ in found]), pa.concat_arrays([t for _, t in found])
 
 
-def _of(records: pa.Table, environment: str, one: Served) -> pa.Table:
-    """The records in which this version answered a client of this environment."""
+def _of(records: pa.Table, environment: str, one: Served, known: Histories) -> pa.Table:
+    """The records in which this version answered a client of this environment, under whatever name."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not records.num_rows:
         return records
+    called = [name for e in one.endpoints for name in known.names(Kind.ENDPOINT, e)]
     tests = [
         pc.equal(records.column("environment"), environment),
-        pc.equal(records.column("model"), one.model),
+        pc.is_in(records.column("model"), value_set=pa.array(known.names(Kind.MODEL, one.model))),
         pc.equal(records.column("version"), one.version),
-        pc.is_in(records.column("endpoint"), value_set=pa.array(one.endpoints)),
+        pc.is_in(records.column("endpoint"), value_set=pa.array(called)),
         pc.is_in(records.column("role"), value_set=pa.array(ANSWERED)),
     ]
     mine = tests[0]
