@@ -202,7 +202,8 @@ class Watcher:
 
     def _watched(self, one: Served) -> Watched:
         version = versions.require(self._work.state, one.model, one.version)
-        bare = Watched.of(verified(self._work, version).files)
+        sealed = Watched.of(verified(self._work, version).files)
+        bare = replace(sealed, signature=replace(sealed.signature, model=one.model))
         if one.outcomes is None:
             return bare
         logged = {i.name.lower(): i.name for i in (*bare.signature.inputs, *bare.signature.carried)}
