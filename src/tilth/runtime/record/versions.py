@@ -80,12 +80,27 @@ def require(reader: Reader, model: str, version: int) -> Version:
     """The version; UnknownNameError with those there are."""
     found = get(reader, model, version)
     if found is None:
-        have = [text(r, "version") for r in reader.read("version_numbers", model=model)]
+        have = [str(one.number) for one in made(reader, model)]
         raise UnknownNameError(
             f"There is no version {version} of the model `{model}`.",
             hint=f"Versions: {', '.join(have)}." if have else "Run `tilth apply` to train one.",
         )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A version in short: whether it may serve, and whether its bundle is there."""
+
+    number: int
+    status: str
+    removed: bool
+
+
+def made(reader: Reader, model: str) -> tuple[Made, ...]:
+    """Every version that the model ever had, the first one first."""
+    found = reader.read("version_numbers", model=model)
+    return tuple(Made(whole(r, "version"), text(r, "status"), r["removed_at"] is not None) for r in found)
 
 
 def all_of(reader: Reader) -> tuple[Version, ...]:

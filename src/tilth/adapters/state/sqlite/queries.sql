@@ -227,7 +227,7 @@ SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND
 FROM versions v ORDER BY v.model DESC, version DESC LIMIT :limit;
 
 -- name: version_numbers
-SELECT version FROM versions WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) ORDER BY version;
+SELECT version, status, removed_at FROM versions WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) ORDER BY version;
 
 -- name: candidates
 SELECT :model AS model, model AS origin, * FROM versions
