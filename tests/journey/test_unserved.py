@@ -71,6 +71,11 @@ UNSERVED = {
     "explained": ("EXPLAIN PREDICT duration (distance = 1)", HELD, "tilth predict duration@1"),
     "no such version": (f"SELECT * FROM duration FOR VERSION 2 {ONE}", "no version 2 of the model `duration`", "Versions: 1."),
     "no such model": ("SELECT * FROM lat FOR VERSION 1", "There is no dataset or model `lat` here", "Datasets and models"),
+    "a source that is not there": ("SELECT * FROM opps.t", "There is no source `opps`", "Did you mean `ops`? Sources: ops, tilth."),
+    "a source that is not applied": ("SELECT * FROM shop.t", "There is no source `shop`", "run `tilth apply`"),
+    "a catalog of others": (
+        "SELECT * FROM information_schema.tables", "There is no source `information_schema`", "SHOW DATASETS",
+    ),
     "no such model at all": ("EXPLAIN PREDICT lat (a = 1)", "There is no model `lat`", "Models: none"),
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ with the number of rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -27,8 +27,8 @@ from tilth.resources.graph import Graph
 from tilth.runtime import sources
 from tilth.runtime.asking import catalog
 from tilth.runtime.asking.frames import Frames
+from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
 from tilth.runtime.asking.scoring import Through, fitting, honest, predicted, through
-from tilth.runtime.asking.unserved import is_made, no_model, pinned
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record import names as called
@@ -98,7 +98,9 @@ def select(
     text, pins = time_travel(sql)
     stack = ExitStack()
     try:
-        names = [(u.schema or "").lower() for u in reads.tables(text, statement.position)]
+        uses = reads.tables(text, statement.position)
+        names = [(u.schema or "").lower() for u in uses]
+        _check_sources(uses, graph)
         opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
         opened[catalog.NAME] = catalog.SystemTables(work)
         if frames:
@@ -115,6 +117,15 @@ def select(
     except BaseException:
         stack.close()
         raise
+
+
+def _check_sources(uses: Iterable[reads.TableUse], graph: Graph) -> None:
+    """Every source that the query names is deployed; UnknownNameError with those that are, where it is named."""
+    known = (catalog.NAME, *(r.name for r in graph.of_kind(Kind.SOURCE)))
+    for use in uses:
+        if use.schema is not None and use.schema.lower() not in (*known, FRAMES):
+            missing = no_source(use.schema, known)
+            raise missing.at(use.position) if use.position else missing
 
 
 def _datasets(work: Workspace, environment: str, pins: tuple[Pin, ...]) -> dict[str, Manifest]:

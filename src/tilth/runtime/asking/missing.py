@@ -1,4 +1,6 @@
-"""What is said of a model that serves no version where it is asked: which versions there are, and how each is asked or taken."""
+"""What is said of a name that nothing answers to: a source that is not there, or a model that serves no version where it is
+asked, with the versions that there are and how each is asked or taken.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ _SAID = {
     versions.REFUSED: "was refused",
     versions.PROMOTED: "passed its gate",
 }
+_CATALOGS = frozenset({"information_schema", "pg_catalog", "main"})
 SHOWN = 5  # versions that are told, the newest
 
 
@@ -31,6 +34,16 @@ def pinned(pins: Iterable[Pin]) -> Mapping[str, int]:
 def is_made(reader: Reader, model: str) -> bool:
     """Whether there ever was a version of a model of that name."""
     return bool(versions.made(reader, model))
+
+
+def no_source(name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error of a source that is not deployed, with those that are."""
+    hint = did_you_mean(name, known, "sources")
+    if name.lower() in _CATALOGS:
+        hint = f"SHOW DATASETS, SHOW MODELS and the tables of the schema tilth say what there is. {hint}"
+    else:
+        hint = f"{hint} One that the files declare is there once it was applied: run `tilth apply`."
+    return UnknownNameError(f"There is no source `{name}`.", hint=hint)
 
 
 def no_model(reader: Reader, name: str, served: Iterable[str], what: str = "models") -> UnknownNameError:
