@@ -15,9 +15,11 @@ import shop_project
 from http_server import up, wait
 from tilth.app.project import Project
 from tilth.core.errors import ProjectError, StateChangedError
+from tilth.ml.watching.rollout import Progress, Stage
 from tilth.plan.actions import CollectDataset, DropResource, Rename, ShareSnapshot, ShareVersion, TrainModel
 from tilth.ports.clock import ManualClock
 from tilth.runtime.record import names
+from tilth.runtime.serving import rollouts
 from tilth.runtime.watching.watcher import Watcher
 
 NEW = {
@@ -196,6 +198,90 @@ def test_the_next_version_is_the_next_one_and_is_judged_against_the_last(project
     assert project.model("late").version == 2
     assert project.model("late", 1).version == 1
     project.verify()
+
+
+def test_rows_of_before_are_asked_and_new_ones_come_in(project: Project) -> None:
+    (before,) = facts(project, "SELECT id, rows FROM tilth.snapshots WHERE dataset = 'deliveries'")
+    write(project, NEW_TEXT)
+    project.apply()
+    shop_project.add(Path(project.root), shop_project.deliveries(120, 121))
+    project.sql("REFRESH DATASET orders")
+    assert facts(project, "SELECT count(*) AS n FROM orders") == [{"n": before["rows"] + 50}]
+    held = f"SELECT count(*) AS n FROM orders FOR SNAPSHOT '{before['id']}'"
+    assert facts(project, held) == [{"n": before["rows"]}]
+    assert [r["dataset"] for r in facts(project, "SELECT dataset FROM tilth.snapshots")] == ["orders"] * 2
+
+
+def test_a_source_that_is_watched_for_changes_has_not_changed_by_its_name(tmp_path: Path) -> None:
+    text = OLD_TEXT.replace("REFRESH EVERY '1 day' INCREMENTAL LOOKBACK '2 days'", "REFRESH ON CHANGE")
+    project = shop_project.opened(shop_project.make(tmp_path / "shop", text))
+    project.apply()
+    assert project.plan().actions == ()
+    write(project, renamed(text))
+    assert actions(project.plan()) == ALL
+    project.apply()
+    assert project.plan().actions == ()
+    shop_project.add(Path(project.root), shop_project.deliveries(120, 121))
+    assert actions(project.plan()) == [(CollectDataset, "orders")]
+    project.close()
+
+
+@pytest.fixture(scope="module")
+def in_a_rollout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose second version, of another definition, is in the shadow."""
+    folder = http_server.applied(tmp_path_factory.mktemp("staged") / "shop", http_server.staged())
+    project = shop_project.opened(folder)
+    (folder / "shop.sql").write_text(narrow(http_server.staged()))
+    assert not project.apply().refusals
+    project.close()
+    return folder
+
+
+def narrow(text: str) -> str:
+    """The model without an input that tells little."""
+    return text.replace("EXCEPT (minutes)", "EXCEPT (minutes, id)").replace(
+        "not_worse_by(0.02)", "not_worse_by(0.5)"
+    )
+
+
+STAGED_NEW = {
+    **NEW,
+    "ENDPOINT late_api FOR MODEL late ROLLOUT": "ENDPOINT delays_api FOR MODEL delays RENAMED FROM late_api ROLLOUT",
+}
+del STAGED_NEW["ENDPOINT late_api FOR MODEL late\n"]
+
+
+@pytest.mark.parametrize("end", [Stage.FULL, Stage.ROLLED_BACK])
+def test_a_rollout_under_way_goes_on_and_ends_under_the_new_names(
+    in_a_rollout: Path, tmp_path: Path, end: Stage
+) -> None:
+    project = http_server.copied(in_a_rollout, tmp_path / "shop")
+    text = narrow(http_server.staged())
+    for old, new in STAGED_NEW.items():
+        assert old in text
+        text = text.replace(old, new)
+    write(project, text)
+    assert actions(project.apply().plan) == ALL
+    (under_way,) = project.state().read("current_revisions", environment="prod")
+    found = {k: under_way[k] for k in ("endpoint", "model", "revision", "version", "previous", "stage")}
+    assert found == {
+        "endpoint": "delays_api",
+        "model": "delays",
+        "revision": 2,
+        "version": 2,
+        "previous": 1,
+        "stage": "shadow",
+    }
+    act = project.session().act()
+    assert rollouts.decide(
+        act, "delays_api", 2, Progress(end, reason="as the test says"), project.clock.now()
+    )
+    version = 2 if end is Stage.FULL else 1
+    assert project.model("delays").version == version
+    assert {r.name for r in project.deployed("prod")} == {*RENAMED, "duration"}
+    assert project.deployed("prod").get("delays").depends == ("orders",)
+    project.verify()
+    project.close()
 
 
 def test_a_chain_of_names_leads_to_one_history(project: Project) -> None:

@@ -127,7 +127,7 @@ def of_now(work: Workspace) -> dict[str, Any]:
         },
         M: {
             *versions.current(r, "prod"), *looks.last(r, "prod"), *evidence.newest(r, "prod"),
-            *(v.model for v in (*versions.all_of(r), *versions.last(r, 9))),
+            *(v.model for v in (*versions.all_of(r), *versions.last(r, "prod", 9))),
             *(name for kind, name in notices.current(r, "prod") if kind == "model"),
             *(one.model for one in endpoints.current(r, "prod").values()), *(t.name for t in tallies.of_gates(r, "prod")),
         },
@@ -159,8 +159,16 @@ def test_tables_say_the_name_of_now(work: Workspace, table: str) -> None:
     assert {r[column] for r in tables.rows(work.state, table)} == {LATER[kind]}
 
 
+def test_tables_say_the_name_of_where_models_serve(work: Workspace) -> None:
+    publish(work.state, Move("dev", 0, "old", NOW), pointers(FIRST), BY)
+    for serving, name in (("prod", "m2"), ("dev", "m"), ("none", "m")):
+        assert {r["model"] for r in tables.rows(work.state, "versions", serving)} == {name}
+        assert {r["model"] for r in tables.rows(work.state, "quality", serving)} == {"m2"}  # it is prod's
+
+
 def test_another_environment_keeps_its_name(work: Workspace) -> None:
     publish(work.state, Move("dev", 0, "old", NOW), pointers(FIRST), BY)
+    assert {v.model for v in versions.last(work.state, "dev", 9)} == {"m"}
     assert set(versions.current(work.state, "dev")) == {"m"}
     assert set(versions.current(work.state, "prod")) == {"m2"}
     assert environments.targets(work.state, M) == {("m", "1")}

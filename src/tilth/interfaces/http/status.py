@@ -40,7 +40,7 @@ def status(work: Workspace, node: Node, metrics: Metrics) -> dict[str, Any]:
             }
             for g in generations
         ],
-        "versions": [_version(work, one) for one in versions.last(work.state, 2 * NEWEST)],
+        "versions": [_version(work, one) for one in versions.last(work.state, node.environment, 2 * NEWEST)],
         "limits": _limits(work, node.environment),
         "looks": {m["name"]: _looks(work, node.environment, m["name"]) for m in found["models"]},
         "columns": {m["name"]: _columns(work, node.environment, m["name"]) for m in found["models"]},

@@ -100,7 +100,7 @@ class SystemTables:
                 columns, [r for env in environments.names(self._work.state) for r in make(self._work, env)]
             )
         columns = {c: _kind(c, t) for c, t in tables.columns(self._work.state, name).items()}
-        return _named(_table(columns, tables.rows(self._work.state, name)))
+        return _named(_table(columns, tables.rows(self._work.state, name, self._work.serving)))
 
 
 def _quarantined(work: Workspace) -> pa.Table:

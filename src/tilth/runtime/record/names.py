@@ -28,28 +28,23 @@ def origins(reader: Reader) -> Histories:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """What environments call now what is remembered under another name."""
+    """What environments call now what has, or had, another name somewhere, by environment, kind and first name."""
 
-    names: Mapping[tuple[str, Kind, str], str]  # by environment, kind and origin
-    any: Mapping[Called, str]  # by kind and origin, in whatever environment
+    names: Mapping[tuple[str, Kind, str], str]
 
-    def of(self, kind: Kind, origin: str, environment: str | None = None) -> str:
-        """What it is called there; without an environment, in any that calls it otherwise."""
-        found = (
-            self.any.get((kind, origin))
-            if environment is None
-            else self.names.get((environment, kind, origin))
-        )
-        return found or origin
+    def of(self, kind: Kind, origin: str, *environments: str) -> str:
+        """What the first of these environments that has it calls it; else what any other does."""
+        for environment in environments:
+            if (found := self.names.get((environment, kind, origin))) is not None:
+                return found
+        others = (name for (_, k, first), name in self.names.items() if (k, first) == (kind, origin))
+        return next(others, origin)
 
 
 def now(reader: Reader) -> Now:
     """What environments call things."""
     rows = [(text(r, "environment"), *_called(r), text(r, "origin")) for r in reader.read("names_now")]
-    return Now(
-        {(environment, kind, origin): name for environment, kind, name, origin in rows},
-        {(kind, origin): name for _, kind, name, origin in rows},
-    )
+    return Now({(environment, kind, origin): name for environment, kind, name, origin in rows})
 
 
 def add(change: Change, taken: Iterable[tuple[Called, str]], at: Instant) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tilth.plan.snapshot import SERVING
 from tilth.runtime.record import names as called
 from tilth.runtime.record.rows import State
 from tilth.sql.language.statements import Kind
@@ -36,15 +37,15 @@ def columns(state: State, table: str) -> Mapping[str, str]:
     return state.column_types(table)
 
 
-def rows(state: State, table: str) -> list[dict[str, Any]]:
-    """Its rows; UnknownNameError with the nearest name."""
+def rows(state: State, table: str, serving: str = SERVING) -> list[dict[str, Any]]:
+    """Its rows; UnknownNameError with the nearest name. What belongs to no environment is called as in `serving`."""
     found, cells = state.table(table)
     made: list[dict[str, Any]] = [dict(zip(found, row, strict=True)) for row in cells]
     now = called.now(state)
-    if not now.any:
+    if not now.names:
         return made
     for row in made:
         naming = (("name", Kind(row["resource"])),) if table == "notices" else _NAMING.get(table, ())
         for column, kind in naming:
-            row[column] = now.of(kind, row[column], row.get("environment"))
+            row[column] = now.of(kind, row[column], row.get("environment", serving), serving)
     return made

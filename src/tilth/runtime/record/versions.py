@@ -108,9 +108,9 @@ def all_of(reader: Reader) -> tuple[Version, ...]:
     return tuple(map(_version, reader.read("versions")))
 
 
-def last(reader: Reader, limit: int) -> tuple[Version, ...]:
-    """The last versions by model and number, the last one first."""
-    return tuple(map(_version, reader.read("last_versions", limit=limit)))
+def last(reader: Reader, environment: str, limit: int) -> tuple[Version, ...]:
+    """The last versions by model and number, the last one first, under the names that the environment uses."""
+    return tuple(map(_version, reader.read("last_versions", environment=environment, limit=limit)))
 
 
 def current(reader: Reader, environment: str) -> Mapping[str, Version]:

@@ -53,8 +53,9 @@ VALUES (:environment, :generation, :kind, :name, :recipe, :definition, :target);
 SELECT kind, name, origin FROM names;
 
 -- name: names_now
--- What environments call now what is remembered under another name.
-SELECT c.environment, c.kind, c.name, c.origin FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name ORDER BY c.environment;
+-- What environments call now what has, or had, another name somewhere.
+SELECT DISTINCT c.environment, c.kind, c.name, c.origin
+FROM names n JOIN called c ON c.kind = n.kind AND (c.name = n.name OR c.name = n.origin) ORDER BY c.environment;
 
 -- name: names_kept
 -- Whatever anything is remembered of: names that a generation holds, and those that something was made under.
@@ -72,7 +73,8 @@ UNION SELECT 'endpoint', endpoint FROM revisions
 UNION SELECT kind, name FROM names;
 
 -- name: add_name
-INSERT INTO names (kind, name, origin, at) VALUES (:kind, :name, :origin, :at);
+INSERT INTO names (kind, name, origin, at) VALUES (:kind, :name, :origin, :at)
+ON CONFLICT (kind, name) DO NOTHING;
 
 -- name: forget_name
 DELETE FROM names WHERE kind = :kind AND name = :name;
@@ -223,7 +225,7 @@ FROM versions v ORDER BY v.model, version;
 
 -- name: last_versions
 SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
-                 WHERE n.kind = 'model' AND n.origin = v.model LIMIT 1), v.model) AS model, model AS origin, v.*
+                 WHERE n.kind = 'model' AND n.origin = v.model AND c.environment = :environment LIMIT 1), v.model) AS model, model AS origin, v.*
 FROM versions v ORDER BY v.model DESC, version DESC LIMIT :limit;
 
 -- name: version_numbers
