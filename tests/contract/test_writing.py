@@ -48,7 +48,8 @@ ROWS = pa.table(
         ),
     }
 )
-DROP = "DROP TABLE IF EXISTS writing CASCADE"
+SPACE = f"writing_{os.getpid()}"  # a schema of this process: others test beside it
+MAKE, DROP = f"CREATE SCHEMA {SPACE}", f"DROP SCHEMA IF EXISTS {SPACE} CASCADE"
 
 
 def run(*statements: str) -> None:
@@ -75,8 +76,8 @@ def sqlite(folder: Path) -> Any:
 
 def postgres(folder: Path) -> Any:
     del folder
-    run(DROP)
-    return PostgresSource.from_options({"url": servers.postgres_url(), "writable": True}, "")
+    run(DROP, MAKE)
+    return PostgresSource.from_options({"url": servers.postgres_url(), "schema": SPACE, "writable": True}, "")
 
 
 @pytest.fixture(params=[parquet, csv, jsonl, sqlite, postgres], ids=lambda f: f.__name__)
@@ -500,7 +501,7 @@ PG: dict[str, tuple[str, pa.Table, tuple[str, ...], type[TilthError], str]] = {
 def test_what_postgres_does_not_take_is_said_without_its_values(tmp_path: Path, what: str) -> None:
     columns, rows, key, error, words = PG[what]
     source = postgres(tmp_path)
-    run(f"CREATE TABLE writing ({columns})")
+    run(f"CREATE TABLE {SPACE}.writing ({columns})")
     with pytest.raises(error, match=words) as told:
         put(source, rows, Mode.INSERT, *key)
     assert "abcd" not in str(told.value)
@@ -509,7 +510,7 @@ def test_what_postgres_does_not_take_is_said_without_its_values(tmp_path: Path, 
 
 def test_json_and_uuids_find_their_columns_in_postgres(tmp_path: Path) -> None:
     source = postgres(tmp_path)
-    run("CREATE TABLE writing (u uuid PRIMARY KEY, j json, b jsonb)")
+    run(f"CREATE TABLE {SPACE}.writing (u uuid PRIMARY KEY, j json, b jsonb)")
     one = "0f8fad5b-d9cb-469f-a165-70867728950e"
     rows = pa.table({"u": [one], "j": ['{"a":1}'], "b": ['{"a":1}']})
     assert put(source, rows, Mode.INSERT, "u") == (1, 0)
@@ -520,7 +521,7 @@ def test_json_and_uuids_find_their_columns_in_postgres(tmp_path: Path) -> None:
 def test_a_table_that_views_read_is_not_replaced(tmp_path: Path) -> None:
     source = postgres(tmp_path)
     put(source, ROWS)
-    run("CREATE VIEW writing_view AS SELECT id FROM writing")
+    run(f"CREATE VIEW {SPACE}.writing_view AS SELECT id FROM {SPACE}.writing")
     with pytest.raises(SourceError, match="Other objects depend on"):
         put(source, ids(1), Mode.REPLACE)
     assert len(kept(source, "id")) == 3
@@ -531,7 +532,7 @@ def test_a_table_that_somebody_holds_is_busy(tmp_path: Path, monkeypatch: pytest
     source = postgres(tmp_path)
     put(source, ROWS)
     with dbapi.connect(servers.postgres_url()) as c, c.cursor() as cursor:
-        cursor.execute("LOCK TABLE writing IN ACCESS EXCLUSIVE MODE")
+        cursor.execute(f"LOCK TABLE {SPACE}.writing IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(BusyError, match="Somebody else holds"):
             put(source, ids(9), Mode.INSERT, "id")
         c.rollback()
@@ -541,19 +542,22 @@ def test_a_role_that_may_only_read_is_told_what_to_grant(tmp_path: Path) -> None
     source = postgres(tmp_path)
     put(source, ROWS)
     run(
-        "DROP ROLE IF EXISTS writing_reader",
-        "CREATE ROLE writing_reader LOGIN PASSWORD 'x'",
-        "GRANT SELECT ON writing TO writing_reader",
+        f"DROP ROLE IF EXISTS {SPACE}",
+        f"CREATE ROLE {SPACE} LOGIN PASSWORD 'x'",
+        f"GRANT USAGE ON SCHEMA {SPACE} TO {SPACE}",
+        f"GRANT SELECT ON {SPACE}.writing TO {SPACE}",
     )
     at = servers.postgres_url().partition("@")[2]
-    url = f"postgresql://writing_reader@{at}"
+    url = f"postgresql://{SPACE}@{at}"
     try:
-        reader = PostgresSource.from_options({"url": url, "password": "x", "writable": True}, "")
+        reader = PostgresSource.from_options(
+            {"url": url, "password": "x", "schema": SPACE, "writable": True}, ""
+        )
         with pytest.raises(SourceError, match="permission denied") as told:
             put(reader, ids(9), Mode.INSERT)
         assert "GRANT INSERT" in str(told.value)
     finally:
-        run("REVOKE ALL ON writing FROM writing_reader", "DROP ROLE writing_reader")
+        run(DROP, f"DROP ROLE {SPACE}")
 
 
 def test_a_server_that_goes_away_while_it_keeps_the_rows_leaves_a_doubt_that_is_told() -> None:

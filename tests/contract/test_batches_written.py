@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import returns
 
+import returns
 from tilth.app.project import Project
 from tilth.core.errors import DataError, ProjectError, RightError, TilthError, UnknownNameError
 from tilth.core.principals import Role, token
