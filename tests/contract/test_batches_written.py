@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tilth.app.project import Project
 from tilth.core.errors import DataError, ProjectError, RightError, TilthError, UnknownNameError
 from tilth.core.principals import Role, token
 from tilth.ports.clock import ManualClock
+from tilth.runtime.showing.next_steps import next_steps
 from tilth.runtime.watching.watcher import Watcher, served
 
 WRITABLE = """
@@ -248,9 +250,28 @@ def test_a_write_that_was_killed_stands_as_begun_and_leaves_the_table(
     ended = subprocess.run([sys.executable, "-c", kill, project.root], timeout=60, check=False)
     assert ended.returncode == 9
     assert one(project, "SELECT count(*) AS n, min(id) AS least FROM crm.scores") == {"n": N, "least": 0}
+    assert project.status()["failures"] == []  # it may be under way
+    shop[1].set(datetime.now(UTC) + timedelta(hours=2))  # it was killed by a process with a real clock
+    assert [f["status"] for f in project.status()["failures"]] == ["began"]
     last = one(project, "SELECT status, rows_written FROM tilth.writes ORDER BY id DESC LIMIT 1")
     assert last == {"status": "began", "rows_written": 0}
     assert any("whether they are there is not known" in n.text for n in project.plan().notes)
+
+
+def test_status_tells_a_table_whose_last_write_failed(shop: tuple[Project, ManualClock]) -> None:
+    project, _ = shop
+    with pytest.raises(DataError):
+        project.sql("CREATE TABLE crm.never KEY (a) AS SELECT 1 AS a FROM orders")
+    assert project.status()["failures"] == []  # what never was written is told where it was said
+    project.sql("CREATE TABLE crm.nightly KEY (a) AS SELECT 1 AS a")
+    with pytest.raises(DataError):
+        project.sql("INSERT INTO crm.nightly KEY (a) SELECT 1 AS a FROM orders")
+    (failed,) = project.status()["failures"]
+    assert (failed["action"], failed["name"], failed["status"]) == ("write", "crm.nightly", "failed")
+    assert "has several rows" in failed["error"]
+    assert any("crm.nightly" in step for step in next_steps(project.status(), "prod"))
+    project.sql("INSERT INTO crm.nightly KEY (a) SELECT 1 AS a")
+    assert project.status()["failures"] == []
 
 
 def test_predictions_that_cannot_be_logged_are_written_and_told(

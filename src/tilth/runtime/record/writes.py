@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tilth.core.time import Instant, show_instant
-from tilth.runtime.record.rows import Change, Reader, instant, text, whole, whole_or_none
+from tilth.runtime.record.rows import Change, Reader, instant, text, text_or_none, whole, whole_or_none
 
-DONE, FAILED, UNSURE = "done", "failed", "unsure"
+BEGAN, DONE, FAILED, UNSURE = "began", "done", "failed", "unsure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,16 @@ class Last:
     @property
     def place(self) -> str:
         return f"{self.source}.{self.table}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ill:
+    """A table whose last write failed, or began and did not end, or is not known to have happened."""
+
+    place: str
+    at: Instant
+    status: str
+    error: str
 
 
 def begin(
@@ -85,6 +95,17 @@ def last(reader: Reader) -> tuple[Last, ...]:
             whole_or_none(r, "rows_written") or 0,
         )  # fmt: skip
     return tuple(found.values())
+
+
+def ill(reader: Reader, environment: str, limit: int) -> tuple[Ill, ...]:
+    """Tables that were written before and whose last write did not end well, the newest first; of every one that is unsure."""
+    return tuple(
+        Ill(
+            f"{text(r, 'source')}.{text(r, 'target')}", instant(r, "began_at"), text(r, "status"),
+            text_or_none(r, "error") or "it began, and nothing tells that it ended",
+        )
+        for r in reader.read("ill_writes", environment=environment, limit=limit)
+    )  # fmt: skip
 
 
 def writers(reader: Reader) -> Mapping[tuple[str, str], tuple[str, ...]]:

@@ -518,6 +518,14 @@ SELECT w.*, m.model, m.version FROM writes w LEFT JOIN write_models m ON m.write
 WHERE w.id IN (SELECT max(id) FROM writes WHERE status <> 'failed' GROUP BY environment, source, target)
 ORDER BY w.environment, w.source, w.target, m.model;
 
+-- name: ill_writes
+SELECT * FROM writes w
+WHERE w.environment = :environment AND w.status <> 'done'
+  AND w.id = (SELECT max(id) FROM writes l WHERE l.environment = w.environment AND l.source = w.source AND l.target = w.target)
+  AND (w.status = 'unsure' OR EXISTS (SELECT 1 FROM writes d WHERE d.environment = w.environment AND d.source = w.source
+       AND d.target = w.target AND d.status = 'done'))
+ORDER BY w.id DESC LIMIT :limit;
+
 -- name: writers_of
 SELECT DISTINCT w.source, w.target, m.model FROM writes w JOIN write_models m ON m.write = w.id
 WHERE w.status <> 'failed' ORDER BY w.source, w.target, m.model;
