@@ -109,6 +109,7 @@ class Project:
         to be collected from what they guess; one that cannot be asked is a note.
         """
         from tilth.kinds import plan
+        from tilth.runtime import writers
         from tilth.runtime.applying import changes, notices
 
         graph, name = self.graph(), environment or self.settings.environment
@@ -116,7 +117,8 @@ class Project:
             found = changes.planned(self.work(), graph, name)
         else:
             found = plan(graph, self.current(name), self.clock.now())
-        return notices.foreseen(found, graph, self.root)
+        found = notices.foreseen(found, graph, self.root)
+        return writers.named(found, graph, self.state()) if self.applied else found
 
     def session(
         self,
@@ -326,6 +328,7 @@ class Project:
                 cache(lambda: self._part("predictions")),
                 said.serving,
                 said.keep,
+                said.writable,
             )
         return self._work
 

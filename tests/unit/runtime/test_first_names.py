@@ -25,6 +25,7 @@ from tilth.runtime.record import (
     tables,
     tallies,
     versions,
+    writes,
 )
 from tilth.runtime.record.current import current
 from tilth.runtime.record.endpoints import Revision
@@ -35,15 +36,16 @@ from tilth.runtime.record.rows import Change, Reader
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
 
-D, M, E, C = Kind.DATASET, Kind.MODEL, Kind.ENDPOINT, Kind.CHANNEL
-FIRST = {D: "d", M: "m", E: "e", C: "c"}
-LATER = {D: "d2", M: "m2", E: "e2", C: "c2"}
+S, D, M, E, C = Kind.SOURCE, Kind.DATASET, Kind.MODEL, Kind.ENDPOINT, Kind.CHANNEL
+FIRST = {S: "s", D: "d", M: "m", E: "e", C: "c"}
+LATER = {S: "s2", D: "d2", M: "m2", E: "e2", C: "c2"}
 HOOK = "WITH (url = SECRET 'env:U', key = SECRET 'env:K') NOTIFY ON (late)"
 TELLS = Revision("prod", "", 1, "", 1, None, "full", "{}", "new", NOW)
 
 
 def pointers(called: dict[Kind, str]) -> tuple[Pointer, ...]:
     return (
+        Pointer(S, called[S], "1:s", None, f"CREATE SOURCE {called[S]} ENGINE sqlite"),
         Pointer(D, called[D], "1:d", manifest(1).id, f"CREATE DATASET {called[D]} AS SELECT 1"),
         Pointer(M, called[M], "1:m", "1", f"CREATE MODEL {called[M]} PREDICT a FROM {called[D]}"),
         Pointer(E, called[E], "1:e", "1", f"CREATE ENDPOINT {called[E]} FOR MODEL {called[M]}"),
@@ -66,6 +68,9 @@ def write(change: Change, called: dict[Kind, str], n: int) -> None:
     messages.mark(change, "prod", called[C], f"late:{d}", n)
     number = endpoints.next_number(change, "prod", called[E])
     endpoints.add(change, replace(TELLS, endpoint=called[E], model=m, revision=number, version=n))
+    write_number = writes.begin(change, "prod", (called[S], "t"), "create", (), NOW)
+    writes.add_model(change, write_number, writes.Used(m, n, 3, 3))
+    writes.end(change, write_number, "done" if n == 1 else "unsure", NOW)
     change.audit("record", "test", {})
 
 
@@ -99,6 +104,7 @@ ASKED: dict[str, tuple[Callable[[Reader, str], Any], Kind, Any]] = {
     "notices": (lambda r, n: [t.text for v in "12" for t in notices.of(r, "model", n, v)], M, ["of 1", "of 2"]),
     "a revision": (lambda r, n: endpoints.get(r, "prod", n, 1).version, E, 1),  # type: ignore[union-attr]
     "the next revision": (lambda r, n: endpoints.next_number(r, "prod", n), E, 4),
+    "a table that was made": (lambda r, n: writes.made(r, n, "t"), S, True),
     "a definition": (lambda r, n: environments.definition_of(r, M, n, "1:m"), M, "its own"),
 }  # fmt: skip
 
@@ -119,6 +125,8 @@ def of_now(work: Workspace) -> dict[str, Any]:
     r = work.state
     now = current(r, "prod")
     return {
+        S: {*(one.source for one in writes.last(r)), *(one.place[:-2] for one in writes.ill(r, "prod", 9)),
+            *(source for source, _ in writes.writers(r))},
         D: {
             *(q.dataset for q in refreshes.quarantine(r)), *snapshots.current(r, "prod"),
             *(s.dataset for s in snapshots.current(r, "prod").values()), *(t.name for t in tallies.of_refreshes(r)),
@@ -128,6 +136,8 @@ def of_now(work: Workspace) -> dict[str, Any]:
         M: {
             *versions.current(r, "prod"), *looks.last(r, "prod"), *evidence.newest(r, "prod"),
             *(v.model for v in (*versions.all_of(r), *versions.last(r, "prod", 9))),
+            *(model for model, _ in writes.batches(r, "prod")), *(m.split("@")[0] for w in writes.last(r) for m in w.models),
+            *(m for found in writes.writers(r).values() for m in found),
             *(name for kind, name in notices.current(r, "prod") if kind == "model"),
             *(one.model for one in endpoints.current(r, "prod").values()), *(t.name for t in tallies.of_gates(r, "prod")),
         },
@@ -149,7 +159,7 @@ def test_an_environment_says_its_own_names_and_after_a_rollback_the_old_ones(wor
 COLUMNS = {
     "versions": (M, "model"), "gates": (M, "model"), "quality": (M, "model"), "snapshots": (D, "dataset"),
     "refreshes": (D, "dataset"), "quarantine": (D, "dataset"), "revisions": (E, "endpoint"), "messages": (C, "channel"),
-    "channel_marks": (C, "channel"), "notices": (M, "name"),
+    "channel_marks": (C, "channel"), "writes": (S, "source"), "write_models": (M, "model"), "notices": (M, "name"),
 }  # fmt: skip
 
 

@@ -198,6 +198,8 @@ def _answer(
 def _print(done: Result, line: show.Line, form: str, limit: int, statement: Statement) -> None:
     if done.reader is None:
         show.facts(done.facts, show.untold(done.text), form == "json")
+        for words in done.told:
+            show.note(words)
         return
     line.close()
     if isinstance(statement, Describe) and form == "table":

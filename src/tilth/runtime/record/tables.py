@@ -23,6 +23,8 @@ _NAMING: Mapping[str, tuple[tuple[str, Kind], ...]] = {
     "revisions": (("endpoint", Kind.ENDPOINT), *_MODEL),
     "messages": (("channel", Kind.CHANNEL),),
     "channel_marks": (("channel", Kind.CHANNEL),),
+    "writes": (("source", Kind.SOURCE),),
+    "write_models": _MODEL,
 }
 """Columns in which the first name of a resource is kept; `notices` says in `resource` of which kind it is."""
 

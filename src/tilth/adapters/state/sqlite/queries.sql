@@ -575,3 +575,48 @@ SELECT r.kind, coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.
                  WHERE n.kind = r.kind AND n.origin = coalesce(o.origin, r.name) AND c.environment = :environment LIMIT 1), coalesce(o.origin, r.name)) AS name,
        sum(r.seconds) AS seconds, max(r.memory) AS memory
 FROM runs r LEFT JOIN names o ON o.kind = r.kind AND o.name = r.name WHERE r.environment = :environment GROUP BY 1, 2;
+
+-- name: begin_write
+INSERT INTO writes (environment, source, target, statement, key_columns, actor, began_at)
+VALUES (:environment, coalesce((SELECT origin FROM names WHERE kind = 'source' AND name = :source), :source), :target, :statement, :key, :actor, :at) RETURNING id;
+
+-- name: end_write
+UPDATE writes SET ended_at = :at, status = :status, rows_written = :rows, rows_changed = :changed, error = :error WHERE id = :id;
+
+-- name: add_write_model
+INSERT INTO write_models (write, model, version, predictions, logged) VALUES (:write, coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model), :version, :predictions, :logged);
+
+-- name: last_writes
+SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'source' AND n.origin = w.source AND c.environment = w.environment LIMIT 1), w.source) AS source,
+       coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = m.model AND c.environment = w.environment LIMIT 1), m.model) AS model,
+       m.version, w.* FROM writes w LEFT JOIN write_models m ON m.write = w.id
+WHERE w.id IN (SELECT max(id) FROM writes WHERE status <> 'failed' GROUP BY environment, source, target)
+ORDER BY w.environment, w.source, w.target, m.model;
+
+-- name: ill_writes
+SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'source' AND n.origin = w.source AND c.environment = w.environment LIMIT 1), w.source) AS source, w.*
+FROM writes w
+WHERE w.environment = :environment AND w.status <> 'done'
+  AND w.id = (SELECT max(id) FROM writes l WHERE l.environment = w.environment AND l.source = w.source AND l.target = w.target)
+  AND (w.status = 'unsure' OR EXISTS (SELECT 1 FROM writes d WHERE d.environment = w.environment AND d.source = w.source
+       AND d.target = w.target AND d.status = 'done'))
+ORDER BY w.id DESC LIMIT :limit;
+
+-- name: writers_of
+SELECT DISTINCT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'source' AND n.origin = w.source LIMIT 1), w.source) AS source, w.target,
+       coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = m.model LIMIT 1), m.model) AS model FROM writes w JOIN write_models m ON m.write = w.id
+WHERE w.status <> 'failed' ORDER BY w.source, w.target, m.model;
+
+-- name: made_table
+SELECT 1 FROM writes WHERE source = coalesce((SELECT origin FROM names WHERE kind = 'source' AND name = :source), :source) AND target = :target AND statement <> 'insert' AND status <> 'failed' LIMIT 1;
+
+-- name: batch_versions
+SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = m.model AND c.environment = :environment LIMIT 1), m.model) AS model, m.version, min(w.began_at) AS began_at FROM writes w JOIN write_models m ON m.write = w.id
+WHERE w.environment = :environment AND w.status <> 'failed' AND m.logged > 0
+GROUP BY m.model, m.version ORDER BY m.model, m.version;
