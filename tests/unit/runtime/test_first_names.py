@@ -1,5 +1,6 @@
 """What is remembered of a thing is found by each name that it had, and is written where it began, whatever is said."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from memories import BY, DAY, NOW, gate, manifest, remember, version, workspace
 
+from tilth.adapters.state.sqlite.state import memory, queries
 from tilth.core.time import show_instant
 from tilth.ml.watching.monitoring import Look
 from tilth.plan.snapshot import Pointer
@@ -213,3 +215,26 @@ def test_what_no_generation_holds_is_unused(work: Workspace) -> None:
     assert known.names(M, "m2") == known.names(M, "m") == ("m", "m2")
     assert {n for k, n in known.kept if k is M} == {"m", "m2"}
     assert names.as_called(pointers(LATER), known) == {FIRST[k]: LATER[k] for k in FIRST}
+
+
+NAMING = {name: sql for name, sql in queries().items() if " called " in sql or "pointers p" in sql}
+
+
+@pytest.mark.parametrize("name", NAMING)
+def test_a_name_is_found_by_its_key_however_many_generations_there_are(name: str) -> None:
+    """A hundred resources over a thousand generations are a hundred thousand pointers of a kind."""
+    db = memory()._db()
+    plan = [
+        str(r["detail"])
+        for r in db.execute(f"EXPLAIN QUERY PLAN {NAMING[name]}", dict.fromkeys(PARAMETERS, 1))
+    ]
+    assert plan
+    walked = [step for step in plan if re.match(r"(SCAN p\b|SCAN pointers|SEARCH p .*\(kind=\?\)$)", step)]
+    assert name in WHOLE or not walked
+
+
+WHOLE = {
+    "all_targets",
+    "names_kept",
+}  # for gc all of a kind; the least name of a kind is the first of its index
+PARAMETERS = {p for sql in NAMING.values() for p in re.findall(r":([a-z_]+)", sql)}

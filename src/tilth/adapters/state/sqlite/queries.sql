@@ -55,18 +55,19 @@ SELECT kind, name, origin FROM names;
 -- name: names_now
 -- What environments call now what has, or had, another name somewhere.
 SELECT DISTINCT c.environment, c.kind, c.name, c.origin
-FROM names n JOIN called c ON c.kind = n.kind AND (c.name = n.name OR c.name = n.origin) ORDER BY c.environment;
+FROM names n CROSS JOIN called c ON c.kind = n.kind AND (c.name = n.name OR c.name = n.origin) ORDER BY c.environment;
 
 -- name: names_kept
 -- Whatever anything is remembered of: names that a generation holds, and those that something was made under.
-WITH RECURSIVE held (kind, name) AS (
-    SELECT * FROM (SELECT kind, name FROM pointers ORDER BY kind, name LIMIT 1)
-    UNION ALL
-    SELECT p.kind, p.name FROM held h JOIN pointers p ON (p.environment, p.generation, p.kind, p.name) = (
-        SELECT environment, generation, kind, name FROM pointers n WHERE (n.kind, n.name) > (h.kind, h.name)
-        ORDER BY n.kind, n.name LIMIT 1)
+WITH RECURSIVE kinds (kind) AS (
+    SELECT min(kind) FROM pointers
+    UNION ALL SELECT (SELECT min(kind) FROM pointers p WHERE p.kind > kinds.kind) FROM kinds WHERE kinds.kind IS NOT NULL
+), held (kind, name) AS (
+    SELECT kind, (SELECT min(name) FROM pointers p WHERE p.kind = kinds.kind) FROM kinds WHERE kind IS NOT NULL
+    UNION ALL SELECT kind, (SELECT min(name) FROM pointers p WHERE p.kind = held.kind AND p.name > held.name)
+    FROM held WHERE held.name IS NOT NULL
 )
-SELECT kind, name FROM held
+SELECT kind, name FROM held WHERE name IS NOT NULL
 UNION SELECT 'model', model FROM versions
 UNION SELECT 'dataset', dataset FROM refreshes
 UNION SELECT 'endpoint', endpoint FROM revisions
@@ -113,7 +114,7 @@ UPDATE snapshots SET bytes = :bytes, manifest = :manifest WHERE id = :id;
 SELECT * FROM snapshots WHERE id = :id;
 
 -- name: snapshots
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'dataset' AND n.origin = s.dataset LIMIT 1), s.dataset) AS dataset, s.*
 FROM snapshots s ORDER BY created_at;
 
@@ -195,7 +196,7 @@ FROM made JOIN refreshes w ON w.id = coalesce((
 INSERT INTO quarantine (refresh, dataset, blob, rows, bytes, at) VALUES (:refresh, coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :blob, :rows, :bytes, :at);
 
 -- name: quarantine
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'dataset' AND n.origin = q.dataset LIMIT 1), q.dataset) AS dataset, q.*
 FROM quarantine q ORDER BY refresh;
 
@@ -219,12 +220,12 @@ UPDATE versions SET removed_at = :at WHERE model = coalesce((SELECT origin FROM 
 SELECT :model AS model, model AS origin, * FROM versions WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND version = :version;
 
 -- name: versions
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'model' AND n.origin = v.model LIMIT 1), v.model) AS model, model AS origin, v.*
 FROM versions v ORDER BY v.model, version;
 
 -- name: last_versions
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'model' AND n.origin = v.model AND c.environment = :environment LIMIT 1), v.model) AS model, model AS origin, v.*
 FROM versions v ORDER BY v.model DESC, version DESC LIMIT :limit;
 
@@ -306,7 +307,7 @@ UPDATE revisions SET stage = :stage, counts = :counts, reason = :reason, decided
 WHERE environment = :environment AND endpoint = coalesce((SELECT origin FROM names WHERE kind = 'endpoint' AND name = :endpoint), :endpoint) AND revision = :revision;
 
 -- name: current_revisions
-SELECT c.name AS endpoint, coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT c.name AS endpoint, coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'model' AND n.origin = r.model AND c.environment = r.environment LIMIT 1), r.model) AS model, r.*
 FROM called c JOIN revisions r ON r.environment = c.environment AND r.endpoint = c.origin AND r.revision = CAST(c.target AS INTEGER)
 WHERE c.environment = :environment AND c.kind = 'endpoint';
@@ -319,7 +320,7 @@ AND revision = (SELECT max(revision) FROM revisions q WHERE q.environment = r.en
 DELETE FROM revisions WHERE environment = :environment;
 
 -- name: revision
-SELECT :endpoint AS endpoint, coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT :endpoint AS endpoint, coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'model' AND n.origin = r.model AND c.environment = r.environment LIMIT 1), r.model) AS model, r.* FROM revisions r
 WHERE environment = :environment AND endpoint = coalesce((SELECT origin FROM names WHERE kind = 'endpoint' AND name = :endpoint), :endpoint) AND revision = :revision;
 
@@ -340,7 +341,7 @@ WITH RECURSIVE seen (model) AS (
     UNION ALL SELECT (SELECT min(model) FROM quality WHERE environment = :environment AND model > seen.model)
     FROM seen WHERE seen.model IS NOT NULL
 )
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'model' AND n.origin = q.model AND c.environment = :environment LIMIT 1), q.model) AS model, q.*
 FROM seen JOIN quality q ON q.rowid = (
     SELECT rowid FROM quality n WHERE n.environment = :environment AND n.model = seen.model ORDER BY n.at DESC LIMIT 1);
@@ -401,7 +402,7 @@ LEFT JOIN names n ON n.kind = r.kind AND n.name = r.name WHERE r.status = 'done'
 SELECT * FROM runs WHERE environment = :environment ORDER BY id DESC LIMIT :limit;
 
 -- name: unsettled_runs
-SELECT coalesce((SELECT c.name FROM names a JOIN called c ON c.kind = a.kind AND c.name = a.name
+SELECT coalesce((SELECT c.name FROM names a CROSS JOIN called c ON c.kind = a.kind AND c.name = a.name
                  WHERE a.kind = r.kind AND a.origin = coalesce(n.origin, r.name) AND c.environment = r.environment LIMIT 1), n.origin, r.name) AS name, coalesce(n.origin, r.name) AS origin, r.*
 FROM runs r LEFT JOIN names n ON n.kind = r.kind AND n.name = r.name
 WHERE r.environment = :environment AND r.status IN ('failed', 'refused', 'held') AND r.action <> 'Drill' AND NOT EXISTS (
@@ -492,7 +493,7 @@ SELECT "check", kind, on_fail, passed, failed, rows, observed, at FROM check_res
 WHERE refresh = (SELECT max(id) FROM refreshes WHERE recipe = :recipe) ORDER BY rowid;
 
 -- name: refreshes_of
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'dataset' AND n.origin = r.dataset LIMIT 1), r.dataset) AS dataset,
        recipe, snapshot, rows_read, rows_quarantined, status, reason, at FROM refreshes r
 WHERE recipe = :recipe ORDER BY id DESC LIMIT :limit;
@@ -515,7 +516,7 @@ WHERE sequence > :sequence AND verb IN ('rollback', 'refuse') ORDER BY sequence 
 SELECT coalesce(max(sequence), 0) AS sequence FROM audit;
 
 -- name: channel_marks
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'channel' AND n.origin = m.channel AND c.environment = m.environment LIMIT 1), m.channel) AS channel, m.what, m.mark FROM channel_marks m WHERE m.environment = :environment;
 
 -- name: set_channel_mark
@@ -530,7 +531,7 @@ INSERT INTO messages (environment, channel, event, subject, body, at)
 VALUES (:environment, coalesce((SELECT origin FROM names WHERE kind = 'channel' AND name = :channel), :channel), :event, :subject, :body, :at) RETURNING id;
 
 -- name: waiting_messages
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'channel' AND n.origin = m.channel AND c.environment = m.environment LIMIT 1), m.channel) AS channel, m.*
 FROM messages m WHERE m.environment = :environment AND m.status = 'waiting' ORDER BY m.id LIMIT :limit;
 
@@ -538,7 +539,7 @@ FROM messages m WHERE m.environment = :environment AND m.status = 'waiting' ORDE
 UPDATE messages SET attempts = :attempts, next_try = :next_try, status = :status, error = :error, settled_at = :at WHERE id = :id;
 
 -- name: dead_messages
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'channel' AND n.origin = m.channel AND c.environment = m.environment LIMIT 1), m.channel) AS channel, count(*) AS messages, max(error) AS error
 FROM messages m WHERE m.environment = :environment AND m.status = 'dead' GROUP BY 1 ORDER BY 1;
 
@@ -561,17 +562,17 @@ UPDATE tokens SET dropped_at = :at WHERE name = :name AND dropped_at IS NULL;
 UPDATE tokens SET used_on = :day WHERE id = :id;
 
 -- name: refresh_tally
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'dataset' AND n.origin = r.dataset LIMIT 1), r.dataset) AS name,
        status AS outcome, count(*) AS count FROM refreshes r GROUP BY r.dataset, status;
 
 -- name: gate_tally
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'model' AND n.origin = gates.model AND c.environment = :environment LIMIT 1), gates.model) AS name, outcome, count(*) AS count
 FROM gates WHERE environment = :environment GROUP BY 1, 2;
 
 -- name: run_tally
-SELECT r.kind, coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT r.kind, coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = r.kind AND n.origin = coalesce(o.origin, r.name) AND c.environment = :environment LIMIT 1), coalesce(o.origin, r.name)) AS name,
        sum(r.seconds) AS seconds, max(r.memory) AS memory
 FROM runs r LEFT JOIN names o ON o.kind = r.kind AND o.name = r.name WHERE r.environment = :environment GROUP BY 1, 2;
@@ -587,16 +588,16 @@ UPDATE writes SET ended_at = :at, status = :status, rows_written = :rows, rows_c
 INSERT INTO write_models (write, model, version, predictions, logged) VALUES (:write, coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model), :version, :predictions, :logged);
 
 -- name: last_writes
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'source' AND n.origin = w.source AND c.environment = w.environment LIMIT 1), w.source) AS source,
-       coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+       coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'model' AND n.origin = m.model AND c.environment = w.environment LIMIT 1), m.model) AS model,
        m.version, w.* FROM writes w LEFT JOIN write_models m ON m.write = w.id
 WHERE w.id IN (SELECT max(id) FROM writes WHERE status <> 'failed' GROUP BY environment, source, target)
 ORDER BY w.environment, w.source, w.target, m.model;
 
 -- name: ill_writes
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'source' AND n.origin = w.source AND c.environment = w.environment LIMIT 1), w.source) AS source, w.*
 FROM writes w
 WHERE w.environment = :environment AND w.status <> 'done'
@@ -606,9 +607,9 @@ WHERE w.environment = :environment AND w.status <> 'done'
 ORDER BY w.id DESC LIMIT :limit;
 
 -- name: writers_of
-SELECT DISTINCT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT DISTINCT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'source' AND n.origin = w.source LIMIT 1), w.source) AS source, w.target,
-       coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+       coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'model' AND n.origin = m.model LIMIT 1), m.model) AS model FROM writes w JOIN write_models m ON m.write = w.id
 WHERE w.status <> 'failed' ORDER BY w.source, w.target, m.model;
 
@@ -616,7 +617,7 @@ WHERE w.status <> 'failed' ORDER BY w.source, w.target, m.model;
 SELECT 1 FROM writes WHERE source = coalesce((SELECT origin FROM names WHERE kind = 'source' AND name = :source), :source) AND target = :target AND statement <> 'insert' AND status <> 'failed' LIMIT 1;
 
 -- name: batch_versions
-SELECT coalesce((SELECT c.name FROM names n JOIN called c ON c.kind = n.kind AND c.name = n.name
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'model' AND n.origin = m.model AND c.environment = :environment LIMIT 1), m.model) AS model, m.version, min(w.began_at) AS began_at FROM writes w JOIN write_models m ON m.write = w.id
 WHERE w.environment = :environment AND w.status <> 'failed' AND m.logged > 0
 GROUP BY m.model, m.version ORDER BY m.model, m.version;

@@ -13,8 +13,8 @@ CREATE INDEX names_origin ON names (kind, origin);
 
 CREATE VIEW called AS                       -- what each environment calls now what is remembered under an origin
 SELECT e.name AS environment, p.kind AS kind, p.name AS name, coalesce(n.origin, p.name) AS origin, p.target AS target
-FROM environments e
-JOIN pointers p ON p.environment = e.name AND p.generation = e.generation
+FROM environments e                         -- few, and then a pointer by its key
+CROSS JOIN pointers p ON p.environment = e.name AND p.generation = e.generation
 LEFT JOIN names n ON n.kind = p.kind AND n.name = p.name;
 
 CREATE INDEX pointers_name ON pointers (kind, name);
