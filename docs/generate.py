@@ -106,10 +106,10 @@ def _tables() -> str:
 
 
 def _paths() -> str:
-    from tilth.interfaces.http.door import PATHS
+    from tilth.interfaces.http.paths import PATHS
 
     rows = [
-        f"| `{known.method} {path}` | {known.right or 'none'} | {known.gives} |"
+        f"| `{known.method} {path}` | {known.asked or 'none'} | {known.gives} |"
         for path, known in PATHS.items()
     ]
     text = "What `tilth up` answers. Who holds the token in `.tilth/token` has every right, any other (CREATE TOKEN) those of its role; what asks for none needs no token."

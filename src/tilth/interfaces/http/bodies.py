@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +17,8 @@ from tilth.core.errors import InputError, ProjectError, TilthError
 LIMIT = 8 << 20  # bytes of a request's body
 SLOWEST = 30.0  # seconds a body may take to arrive
 JSON = b"application/json"
+BYTES = b"application/octet-stream"
+UNASKED = frozenset({b"", JSON, b"text/json", b"text/plain", b"application/x-www-form-urlencoded"})
 
 _PATH = re.compile(r"(?<![\w/.:<>-])/(?:[^\s/:;,'\"`()]+/)+[^\s/:;,'\"`()]*")
 
@@ -28,6 +30,10 @@ encode = msgspec.json.Encoder().encode
 
 class TooLargeError(InputError):
     http_status = 413
+
+
+class WrongKindError(InputError):
+    http_status = 415
 
 
 class TooSlowError(InputError):
@@ -44,6 +50,26 @@ class WrongMethodError(ProjectError):
 
 class GoneError(Exception):
     """The client went away; nobody is there to be answered."""
+
+
+def check_kind(headers: Sequence[tuple[bytes, bytes]], *, binary: bool = False) -> None:
+    """WrongKindError when the body is said to be something else than JSON, or is compressed.
+
+    JSON may go without a type, or with one that clients send when nobody tells them (curl's -d, a page's fetch). `binary`: tensors as
+    bytes may come.
+    """
+    for name, value in headers:
+        if name == b"content-type" and value != JSON:
+            kind = value.partition(b";")[0].strip().lower()
+            if not (kind in UNASKED or kind.endswith(b"+json") or (binary and kind == BYTES)):
+                raise WrongKindError(
+                    f"The body is said to be {kind.decode('latin-1')[:100]!r}, and only JSON is read here.",
+                    hint="Send JSON with `Content-Type: application/json`.",
+                )
+        elif name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
+            raise WrongKindError(
+                "The body is compressed, and is read only as it is.", hint="Send it without Content-Encoding."
+            )
 
 
 async def read(receive: Receive, length: int, limit: int, first: Message | None = None) -> bytes:

@@ -18,16 +18,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tilth.core.errors import TilthError
 from tilth.interfaces.http import guard, metrics, watched
 from tilth.interfaces.http.connection import connection
 from tilth.interfaces.http.crowd import Crowd, descriptors
 from tilth.interfaces.http.door import Door
 from tilth.interfaces.http.journal import Journal, Numbered
 from tilth.interfaces.http.listening import HOST, Place
+from tilth.interfaces.http.openapi import Served, document
 from tilth.interfaces.http.status import status
-from tilth.runtime.serving.answering import Answering
+from tilth.plan.rights import Right
+from tilth.runtime.serving.answering import Answering, Route
 from tilth.runtime.serving.holders import Holders
 from tilth.runtime.serving.node import Node
+from tilth.runtime.showing.learned import Learned, Library
 from tilth.runtime.showing.promises import facts, promises
 from tilth.runtime.workspace import Workspace
 
@@ -76,7 +80,7 @@ async def _serve(
     counts = metrics.Metrics()
     reader = ThreadPoolExecutor(1, "tilth-status")
 
-    shown = _Shown(loop, reader, work, node, counts)
+    shown = _Shown(loop, reader, work, node, counts, Library(work), tell)
     door = Door(
         node,
         answering,
@@ -126,6 +130,29 @@ class _Shown:
     work: Workspace
     node: Node
     counts: metrics.Metrics
+    library: Library
+    tell: Tell
+
+    async def document(self, rights: frozenset[Right]) -> dict[str, Any]:
+        return await self.loop.run_in_executor(self.reader, self._document, rights)
+
+    def _document(self, rights: frozenset[Right]) -> dict[str, Any]:
+        """As of one table of routes."""
+        table = self.node.table
+        if table is None:
+            return document(self.node.environment, 0, (), rights)
+        routes = [table.routes[name] for name in sorted(table.routes)]
+        served = [Served(route, self._learned(route)) for route in routes]
+        self.library.forget_all_but([_place(route) for route in routes])
+        return document(self.node.environment, table.generation, served, rights)
+
+    def _learned(self, route: Route) -> Learned | None:
+        """What training saw; where that cannot be read the document goes without, and the log says why."""
+        try:
+            return self.library.of(*_place(route))
+        except TilthError as error:
+            self.tell(f"{route.endpoint}: /openapi.json goes without what training saw: {error.message}")
+            return None
 
     async def status(self) -> dict[str, Any]:
         return await self.loop.run_in_executor(self.reader, status, self.work, self.node, self.counts)
@@ -136,6 +163,11 @@ class _Shown:
 
     async def figures(self) -> bytes:
         return await self.loop.run_in_executor(self.reader, watched.text, self.work, self.node.environment)
+
+
+def _place(route: Route) -> tuple[str, int, tuple[str, ...]]:
+    side = route.leading
+    return side.model.name, side.version, side.keys
 
 
 def _server(
