@@ -16,6 +16,7 @@ from tilth.core.errors import InputError, ProjectError, TilthError
 
 LIMIT = 8 << 20  # bytes of a request's body
 SLOWEST = 30.0  # seconds a body may take to arrive
+LONGEST = 1_000  # characters of an error's text
 JSON = b"application/json"
 BYTES = b"application/octet-stream"
 UNASKED = frozenset({b"", JSON, b"text/json", b"text/plain", b"application/x-www-form-urlencoded"})
@@ -129,17 +130,22 @@ def unplaced(text: str, root: str) -> str:
 
 
 def public(error: TilthError, root: str) -> TilthError:
-    """The error as it may be told: the client's own words stay, paths of the server do not."""
+    """The error as it may be told: the client's own words stay (their beginning, where they are long), paths of the server do not."""
     ours = error.http_status >= 500 or not isinstance(error, InputError | ProjectError)
     clean = (
         (lambda text: unplaced(text, root))
         if ours
         else (lambda text: text.replace(root, ".") if root else text)
     )
-    error.message, error.detail = clean(error.message), tuple(map(clean, error.detail))
-    error.hint = None if error.hint is None else clean(error.hint)
+    error.message, error.detail = _short(clean(error.message)), tuple(_short(clean(d)) for d in error.detail)
+    error.hint = None if error.hint is None else _short(clean(error.hint))
     error.where = None if error.where is not None and error.where.file is not None else error.where
     return error
+
+
+def _short(text: str) -> str:
+    """The text, cut where it would give a long name of the client's back to it."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def failure(error: TilthError) -> bytes:

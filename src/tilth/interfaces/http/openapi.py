@@ -151,7 +151,7 @@ def _operation(path: str, known: Path, name: str) -> dict[str, Any]:
 
 def _failures(known: Path, failure: str, answer: Schema | None) -> dict[str, Any]:
     out: dict[str, Any] = {str(n): {"$ref": f"#/components/responses/{failure}.{n}"} for n in known.ends}
-    if "503" in out and known.takes is None and answer is not None:
+    if known.answer in {"Health", "Ready"}:  # which say so themselves
         said = {"anyOf": [answer, ref(failure)]}
         out["503"] = {**_response(503, failure), "content": {JSON: {"schema": said}}}
     return out

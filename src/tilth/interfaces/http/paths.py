@@ -20,22 +20,25 @@ STATUSES: Mapping[int, tuple[str, str]] = {
     403: ("the token's role has not the right; or a foreign Host or Origin", "ask with another token, or by this server's name"),
     404: ("no such path, endpoint, version, output or parameter", "the error lists the names that there are"),
     405: ("another method", "`Allow` says which"),
-    408: ("the body did not arrive within 30 seconds", "send smaller requests"),
+    408: ("headers took over 10 seconds to arrive, or a body over 30", "send smaller requests"),
     409: ("what is stored is not what was signed", "`tilth verify`"),
     413: ("the body is over 8 MB", "send fewer rows at a time"),
+    414: ("the request line is over 8 KB", "name fewer outputs"),
     415: ("the body is said to be something else than JSON, or is compressed", "send JSON, as `application/json`"),
+    421: ("the request line names another server", "ask this one"),
     422: ("the body, a row or a value does not fit, or an Idempotency-Key came with another body before; nothing was predicted or logged", "the error names the row and the input"),
+    431: ("the headers are over 100, or over 32 KB in all", "send fewer"),
     500: ("the server failed at this request", "its log says why"),
     503: ("nothing is served yet, or as many connections as there may be are busy", "try again later"),
     507: ("the answer could not be logged, so it was not given", "make room on the server's disk"),
 }  # fmt: skip
 """What a status means, and what to do."""
 
-_ALL = (400, 403, 500)  # what any request may meet
+_ALL = (400, 403, 408, 414, 421, 431, 500, 503)  # what any request may meet
 _HELD = (*_ALL, 401)  # where a token is asked for
 _STATE = (*_HELD, 409, 507)  # where the state is read
-_ASKED = (*_HELD, 404, 503)  # where an endpoint is named
-_ROWS = (*_ASKED, 408, 409, 413, 415, 422, 507)
+_ASKED = (*_HELD, 404)  # where an endpoint is named
+_ROWS = (*_ASKED, 409, 413, 415, 422, 507)
 
 
 class Path(NamedTuple):
@@ -71,7 +74,7 @@ PATHS: Mapping[str, Path] = {
     "/": Path("GET", (), "the console: a page that holds nothing secret", HTML, _ALL),
     "/healthz": Path(
         "GET", (), "whether this process can answer: 503 while it starts; what it cannot serve is told, and is 200",
-        "Health", (*_ALL, 503),
+        "Health", _ALL,
     ),
     "/metrics": Path("GET", READ, "figures for Prometheus", TEXT, _STATE),
     "/openapi.json": Path(
@@ -88,7 +91,7 @@ PATHS: Mapping[str, Path] = {
     "/status": Path("GET", READ, "what `tilth status --json` says, and the server's figures", "Status", _STATE),
     "/v2": Path("GET", PREDICT, "the server, as the Open Inference Protocol has it", "Server", _HELD),
     "/v2/health/live": Path("GET", PREDICT, "whether this process runs", "Live", _HELD),
-    "/v2/health/ready": Path("GET", PREDICT, "whether it can answer: 503 while it starts", "Ready", (*_HELD, 503)),
+    "/v2/health/ready": Path("GET", PREDICT, "whether it can answer: 503 while it starts", "Ready", _HELD),
     "/v2/models/<endpoint>": Path("GET", PREDICT, "an endpoint's inputs and outputs as tensors", "Model", _ASKED),
     "/v2/models/<endpoint>/ready": Path("GET", PREDICT, "whether the endpoint is served", "ModelReady", _ASKED),
     "/v2/models/<endpoint>/infer": Path("POST", PREDICT, "predictions for tensors", "Inferred", _ROWS, "Infer"),
