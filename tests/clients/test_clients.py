@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -168,3 +169,15 @@ def test_kserves_client_is_answered_by_json_and_by_bytes(clients: Path, server: 
     assert (found["json"]["id"], found["bytes"]["id"]) == ("mine", "mine")
     assert read(found["json"]) == columns(asked(server, nan=True))
     assert read(found["bytes"]) == columns(asked(server, nan=True))
+
+
+def test_the_example_of_docs_http_prints_what_the_page_shows(clients: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "http.md").read_text("utf-8")
+    found = re.findall(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    ((code, shown),) = [one for one in found if "tritonclient" in one[0]]
+    with http_server.up(http_server.applied(tmp_path / "shop")) as shop:
+        line = [clients / "python", "-c", code.replace("8439", str(shop.port))]
+        done = subprocess.run(
+            line, cwd=shop.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    assert (done.stdout, done.returncode) == (shown, 0), done.stderr[-2000:]

@@ -34,8 +34,9 @@ STATUSES: Mapping[int, tuple[str, str]] = {
 }  # fmt: skip
 """What a status means, and what to do."""
 
-_ALL = (400, 403, 408, 414, 421, 431, 500, 503)  # what any request may meet
-_HELD = (*_ALL, 401)  # where a token is asked for
+EVERY = (400, 403, 408, 414, 421, 431, 500, 503)
+"""What any request may end in."""
+_HELD = (*EVERY, 401)  # where a token is asked for
 _STATE = (*_HELD, 409, 507)  # where the state is read
 _ASKED = (*_HELD, 404)  # where an endpoint is named
 _ROWS = (*_ASKED, 409, 413, 415, 422, 507)
@@ -71,17 +72,17 @@ TEXT = "text/plain"
 HTML = "text/html"
 
 PATHS: Mapping[str, Path] = {
-    "/": Path("GET", (), "the console: a page that holds nothing secret", HTML, _ALL),
+    "/": Path("GET", (), "the console: a page that holds nothing secret", HTML, EVERY),
     "/healthz": Path(
         "GET", (), "whether this process can answer: 503 while it starts; what it cannot serve is told, and is 200",
-        "Health", _ALL,
+        "Health", EVERY,
     ),
     "/metrics": Path("GET", READ, "figures for Prometheus", TEXT, _STATE),
     "/openapi.json": Path(
         "GET", ANY, "this server as an OpenAPI 3.1 document: the paths that who asks may call, the endpoints that are served now",
         "Document", _STATE,
     ),
-    "/ping": Path("GET", (), "`pong`", TEXT, _ALL),
+    "/ping": Path("GET", (), "`pong`", TEXT, EVERY),
     "/predict/<endpoint>": Path(
         "POST", PREDICT, "predictions for a row, or many, of plain JSON", "Answer", _ROWS, "Rows"
     ),
