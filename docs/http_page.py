@@ -138,7 +138,9 @@ rows = {
     "carrier": ("BYTES", numpy.array([b"slow"], object)),
     "distance": ("FP64", numpy.array([50.5])),
 }
-inputs = [tritonclient.http.InferInput(name, list(values.shape), kind) for name, (kind, values) in rows.items()]
+inputs = [
+    tritonclient.http.InferInput(name, list(values.shape), kind) for name, (kind, values) in rows.items()
+]
 for tensor, (_, values) in zip(inputs, rows.values()):
     tensor.set_data_from_numpy(values)
 token = pathlib.Path(".tilth/token").read_text()
