@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tilth.adapters.files import own
 from tilth.core.errors import AuthError, InputError, StorageError
@@ -134,6 +134,11 @@ class Guard:
         self._expected = b"Bearer " + secret.encode()
         self._secret = secret.encode()
         self._hosts: set[bytes] = set()
+
+    def named(self, names: tuple[str, ...]) -> None:
+        """Answer to these names too, which a renewed certificate has."""
+        more = self._names.hosts | {name.lower() for name in names}
+        self._names = replace(self._names, hosts=more)
 
     def check(self, headers: Headers, rights: tuple[Right, ...]) -> int:
         """The announced length of the body (-1: not announced), when the request may be answered.
