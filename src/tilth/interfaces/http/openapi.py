@@ -16,6 +16,7 @@ from tilth.core.schema import DataType
 from tilth.interfaces.http.paths import PATHS, STATUSES, Path
 from tilth.interfaces.http.predictions import MOST_ROWS
 from tilth.interfaces.http.shapes import OBJECTS, Schema, array, component, reached, ref
+from tilth.ml.model.answerer import input_names
 from tilth.ml.model.outputs import label
 from tilth.plan.rights import Right
 from tilth.runtime.serving.answering import Route
@@ -188,7 +189,7 @@ def _of_endpoint(path: str, known: Path, one: Served) -> dict[str, Any]:
     asked, given = ref(known.takes), ref(known.answer)
     if not _spoken(path):
         made["parameters"].append(_outputs(one))
-        asked = {"anyOf": [ref(f"Row.{name}"), ref(f"Rows.{name}"), _envelope(one, name)]}
+        asked = {"anyOf": [ref(f"Row.{name}"), ref(f"Rows.{name}"), *_envelope(one, name)]}
         given = {"anyOf": [ref(f"Answer.{name}"), ref(f"Answers.{name}")]}
     bytes_too: dict[str, Any] = {}
     if _spoken(path):
@@ -224,14 +225,19 @@ def _outputs(one: Served) -> Schema:
     }  # fmt: skip
 
 
-def _envelope(one: Served, name: str) -> Schema:
+def _envelope(one: Served, name: str) -> list[Schema]:
+    """`{"rows": [...]}`; none of a model that has an input of that name."""
+    if "rows" in input_names(one.route.leading.model):
+        return []
     outputs = array({"enum": [o.name for o in one.route.leading.model.outputs]})
-    return {
-        "type": "object",
-        "required": ["rows"],
-        "properties": {"rows": ref(f"Rows.{name}"), "outputs": {"anyOf": [outputs, {"type": "null"}]}},
-        "additionalProperties": False,
-    }
+    return [
+        {
+            "type": "object",
+            "required": ["rows"],
+            "properties": {"rows": ref(f"Rows.{name}"), "outputs": {"anyOf": [outputs, {"type": "null"}]}},
+            "additionalProperties": False,
+        }
+    ]
 
 
 # --- what an endpoint takes and gives ----------------------------------------------------------------------
