@@ -157,7 +157,7 @@ PROTOCOL_END = """
 - **Datatypes** say how an element is sent; any number may be sent for a number, as long as it is one of the input's type: {accepted}.
 - **What is missing** is `null` in `data`, whatever the datatype, or NaN in bytes of FP16, FP32 and FP64; an input that may be missing may be left out.
 - **Bytes** (the extension `binary_tensor_data`) follow the JSON, little-endian, in the order of the inputs; each says `binary_data_size` in its `parameters`, and the header `Inference-Header-Content-Length` says how long the JSON is.
-  A text has its length in four bytes before it. Outputs come as bytes where `binary_data` of an output, or `binary_data_output` of the request, is true; a missing number is NaN there, and any other missing value is refused (ask for it as JSON).
+  A text has its length in four bytes before it. Outputs come as bytes where `binary_data` of an output, or `binary_data_output` of the request, is true; a missing number is NaN there, and an output that has another missing value (a row that a strict model refused) comes as JSON all the same.
 - **Errors** are `{{"error": "text", "detail": {{...}}}}`, with the error of every other path as `detail`.
 - gRPC is not spoken, nor are the protocol's repository, statistics and configuration.
 

@@ -273,3 +273,30 @@ def test_a_zone_is_read_where_the_type_has_one(asked: tuple[Any, Any]) -> None:
     zoned = pa.table({k: [v] for k, v in {**BASE, "s": datetime(2024, 1, 1, 8, tzinfo=UTC)}.items()})
     assert zoned.schema.field("s").type == pa.timestamp("us", "UTC")
     assert project.model("m").predict(zoned)["y_probability"].to_pylist() == [utc]
+
+
+def test_a_refused_row_among_tensors_is_null_and_not_logged_whatever_is_asked_for(asked: Any) -> None:
+    _, server = asked
+    rows = [BASE, {**BASE, "t": None}]
+    kinds = {"n": "INT64", "x": "FP64", "b": "BOOL"}
+    tensors = [
+        {
+            "name": k,
+            "shape": [2],
+            "datatype": kinds.get(k, "BYTES"),
+            "data": [_http_value(r[k]) for r in rows],
+        }
+        for k in BASE
+    ]
+    for binary in (False, True):
+        before = len(server.records())
+        body = {"inputs": tensors, "parameters": {"binary_data_output": binary}}
+        found = server.ask("POST", "/v2/models/strict_api/infer", body)
+        head = int(found.headers.get("inference-header-content-length", len(found.body)))
+        said = json.loads(found.body[:head])
+        y, confidence, probability = said["outputs"]
+        assert (found.status, y["data"][1], len(server.records()) - before) == (200, None, 1)
+        assert ("data" in probability) is not binary
+        assert len(found.body) - head == (32 if binary else 0)  # two columns of two numbers
+        assert confidence["shape"] == [2]
+        assert "`t` is missing" in said["parameters"]["notices"][0]

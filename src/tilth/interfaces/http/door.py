@@ -250,7 +250,7 @@ class Door:
         try:
             path = PATHS.get(scope["path"])
             self._enter(scope, READ if path is None else path.rights)
-            if path is None or "<" in scope["path"]:
+            if path is None:
                 raise _no_path(scope["path"])
             _allow(scope, path)
             status, payload, kind = await self._page(scope["path"], scope[BY])

@@ -131,9 +131,8 @@ def _answer(request: Request, route: Route, reply: Reply, binary: Mapping[str, b
         "outputs": [said for said, _ in made],
     }
     text = encode(answer)
-    if not any(binary.values()):
-        return Inferred(text, reply)
-    return Inferred(b"".join((text, *(held for _, held in made))), reply, len(text))
+    tail = b"".join(held for _, held in made)
+    return Inferred(text + tail, reply, len(text) if any(binary.values()) else None)
 
 
 def _length(head: bytes, size: int) -> int:

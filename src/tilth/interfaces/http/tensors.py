@@ -1,7 +1,7 @@
 """Tensors of the Open Inference Protocol as columns of values and back: as JSON, or as bytes that follow the JSON.
 
 The bytes are those of the protocol's extension for binary data: little-endian, row by row; a text has its length in four bytes before
-it. A tensor has shape [n] or [n, 1]. Bytes have no missing value: NaN is one of a number, and what else has one is refused.
+it. A tensor has shape [n] or [n, 1]. Bytes have no missing value but NaN: an output that has another one is sent as JSON.
 """
 
 from __future__ import annotations
@@ -138,22 +138,21 @@ def datatype(kind: DataType) -> str:
 
 
 def tensor(name: str, kind: DataType, values: Sequence[Any], *, binary: bool) -> tuple[dict[str, Any], bytes]:
-    """The output as the protocol has it, and the bytes that follow; a row that was refused has the value None."""
+    """The output as the protocol has it, and the bytes that follow; a row that was refused has the value None.
+
+    Bytes that cannot say so (all but those of FP64) are JSON after all: the rows were answered, and logged.
+    """
     if kind in {DataType.JSON, DataType.SHARES}:
         values = [None if value is None else encode(value).decode() for value in values]
-    said: dict[str, Any] = {"name": name, "shape": [len(values)], "datatype": datatype(kind)}
-    if not binary:
+    sent = datatype(kind)
+    said: dict[str, Any] = {"name": name, "shape": [len(values)], "datatype": sent}
+    if not binary or (None in values and sent != "FP64"):
         return {**said, "data": values}, b""
-    held = _written(name, datatype(kind), values)
+    held = _written(sent, values)
     return {**said, "parameters": {SIZE: len(held)}}, held
 
 
-def _written(name: str, kind: str, values: Sequence[Any]) -> bytes:
-    if None in values and kind != "FP64":
-        raise InputError(
-            f"A row has no `{name}`, and bytes of {kind} cannot say so.",
-            hint='Ask for it as JSON: {"name": ..., "parameters": {"binary_data": false}}.',
-        )
+def _written(kind: str, values: Sequence[Any]) -> bytes:
     if kind == "BYTES":
         texts = [str(value).encode() for value in values]
         return b"".join(_LENGTH.pack(len(text)) + text for text in texts)
