@@ -103,6 +103,7 @@ def up(
                 here,
                 lambda node: _ready(node, here, url, as_json),
                 say,
+                found.disk,
                 journal,
             )
     finally:

@@ -140,14 +140,13 @@ class Files:
             raise ProjectError(
                 f"{name} is there, and is no table.", hint="Move it away, or choose another name."
             )
-        with _spooled(rows, folder) as (spool, count):
-            self._check_key(spool, key)
-            _put(
-                self._engine.stream("SELECT * FROM fresh", {"fresh": _dataset(spool)}),
-                rows.schema,
-                target,
-                kind_of(target),
-            )
+        if not key:
+            count = _put(rows, rows.schema, target, kind_of(target))
+        else:
+            with _spooled(rows, folder) as (spool, count):
+                self._check_key(spool, key)
+                made = self._engine.stream("SELECT * FROM fresh", {"fresh": _dataset(spool)})
+                _put(made, rows.schema, target, kind_of(target))
         return Written(count, 0, self._read_back(write.table, rows.schema, kind_of(target)))
 
     def _inserted(
@@ -358,15 +357,15 @@ def _marked(schema: pa.Schema, rows: pa.Schema, into: dict[str, str]) -> pa.Sche
     return pa.schema([f.with_metadata(said.get(f.name)) for f in schema])
 
 
-def _put(rows: pa.RecordBatchReader, schema: pa.Schema, target: str, kind: str) -> None:
-    """A file with these rows in the place of the target, all at once; it outlives a loss of power."""
+def _put(rows: pa.RecordBatchReader, schema: pa.Schema, target: str, kind: str) -> int:
+    """A file with these rows in the place of the target, all at once; it outlives a loss of power. How many there are."""
     folder, name = os.path.split(target)
     aside = os.path.join(folder, f".{name}.tilth-new")
     try:
         with open(aside, "wb") as file:
             if os.path.exists(target):
                 os.fchmod(file.fileno(), os.stat(target).st_mode & 0o777)
-            _WRITERS[kind](rows, schema, file)
+            count = _WRITERS[kind](rows, schema, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, target)
@@ -378,6 +377,7 @@ def _put(rows: pa.RecordBatchReader, schema: pa.Schema, target: str, kind: str) 
         os.fsync(handle)
     finally:
         os.close(handle)
+    return count
 
 
 def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -392,15 +392,18 @@ def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         ) from error
 
 
-def _parquet(rows: pa.RecordBatchReader, schema: pa.Schema, file: IO[bytes]) -> None:
+def _parquet(rows: pa.RecordBatchReader, schema: pa.Schema, file: IO[bytes]) -> int:
     import pyarrow.parquet as pq
 
+    count = 0
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in rows:
             writer.write_batch(_cast(batch, schema))
+            count += batch.num_rows
+    return count
 
 
-def _csv(rows: pa.RecordBatchReader, schema: pa.Schema, file: IO[bytes]) -> None:
+def _csv(rows: pa.RecordBatchReader, schema: pa.Schema, file: IO[bytes]) -> int:
     """Comma, quotes around texts, a header, dates as in ISO 8601; NULL is empty and an empty text two quotes."""
     import pyarrow as pa
     import pyarrow.csv as pcsv
@@ -412,27 +415,31 @@ def _csv(rows: pa.RecordBatchReader, schema: pa.Schema, file: IO[bytes]) -> None
             "A CSV file holds no bytes.",
             hint="Leave the column out, write it as hex(column), or write Parquet.",
         )
+    count = 0
     with pcsv.CSVWriter(file, plain) as writer:
         for batch in rows:
             writer.write_batch(_cast(batch, plain))
+            count += batch.num_rows
+    return count
 
 
-def _jsonl(rows: pa.RecordBatchReader, schema: pa.Schema, file: IO[bytes]) -> None:
+def _jsonl(rows: pa.RecordBatchReader, schema: pa.Schema, file: IO[bytes]) -> int:
     """An object a line; NaN and the infinities, which JSON has no word for, are null."""
-    texts, some = [JSON in (f.metadata or {}) for f in schema], False
+    texts, count = [JSON in (f.metadata or {}) for f in schema], 0
     for batch in rows:
-        some = some or batch.num_rows > 0
+        count += batch.num_rows
         for row in _cast(batch, schema).to_pylist():
             cells = {
                 k: json.loads(v) if j and v is not None else _cell(v)
                 for (k, v), j in zip(row.items(), texts, strict=True)
             }
             file.write(json.dumps(cells, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
-    if not some:
+    if not count:
         raise DataError(
             "The query gives no rows, and a file of JSON lines without any has no columns. Nothing was written.",
             hint="Write Parquet or CSV.",
         )
+    return count
 
 
 def _cell(value: Any) -> Any:
