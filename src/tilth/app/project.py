@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tilth.ports.jobs import JobsAdapter
     from tilth.ports.limits import Limits
     from tilth.ports.progress import Progress
+    from tilth.ports.signing import Keys
     from tilth.ports.state import State, StateAdapter
     from tilth.resources.facts import Facts
     from tilth.resources.graph import Graph
@@ -106,10 +107,14 @@ class Project:
         Of the sources those of ON CHANGE datasets are asked whether they changed, and files and SQLite databases that are
         to be collected from what they guess; one that cannot be asked is a note.
         """
+        return self.planned(self.graph(), environment)
+
+    def planned(self, graph: Graph, environment: str | None = None) -> Plan:
+        """The same of a graph that is at hand."""
         from tilth.kinds import plan
         from tilth.runtime.applying import changes, notices
 
-        graph, name = self.graph(), environment or self.settings.environment
+        name = environment or self.settings.environment
         if self.applied:
             found = changes.planned(self.work(), graph, name)
         else:
@@ -138,7 +143,7 @@ class Project:
             tell,
             self._loaded,
             limits=self._limits(),
-            room=self._room,
+            room=self.room,
         )
 
     def _limits(self) -> Limits:
@@ -169,7 +174,7 @@ class Project:
         from tilth.runtime.applying.executor import apply
 
         name = environment or self.settings.environment
-        self._room()
+        self.room()
         act = Act(self.work(), name, self.by, progress or Silent())
         done = apply(act, self.graph(), go_on=not all_or_nothing, allow_drop=allow_drop, tell=tell)
         return done.whole() if strict else done
@@ -269,7 +274,12 @@ class Project:
 
         return compare(self.work(), first, second)
 
-    def _room(self) -> None:
+    def keys(self) -> Keys:
+        """The key that the project signs with; made when something is first signed."""
+        found: Keys = self._keys_once()
+        return found
+
+    def room(self) -> None:
         """ResourceLimitError when a limit is set and all that `.tilth` may hold is held."""
         if self.settings.limits.disk is not None:
             self.disk().require()

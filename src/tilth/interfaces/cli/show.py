@@ -26,6 +26,7 @@ from tilth.runtime.showing.next_steps import ways
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tilth.core.errors import TilthError
     from tilth.runtime.applying.executor import Did
 
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -299,6 +300,12 @@ def untold(text: str) -> str:
     if not (sys.stdout.isatty() and sys.stderr.isatty()):
         return text
     return "\n".join(line for line in text.split("\n") if line not in _TOLD)
+
+
+def coloured(error: TilthError) -> str:
+    """The error with its first line in red, where there are colours."""
+    first, _, rest = clean(str(error)).partition("\n")
+    return click.style(first, fg="red") + (f"\n{rest}" if rest else "")
 
 
 def note(words: str) -> None:

@@ -61,7 +61,9 @@ def there_of(environment: str, default: str) -> str:
 
 
 def _plan(facts: Facts, there: str) -> Iterator[str]:
-    if facts["actions"]:
+    if facts["actions"] and "file" in facts:
+        yield f"tilth apply {_word(facts['file'])}   do exactly this"
+    elif facts["actions"]:
         yield f"tilth apply{there}   do this"
     elif facts["generation"]:
         yield f"tilth status{there}   where {facts['environment']} stands"
