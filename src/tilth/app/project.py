@@ -338,15 +338,9 @@ class Project:
         return self._work
 
     def _facts(self) -> Facts:
-        """What engines say of themselves, sources that are installed, hashes of own estimators; no library is imported."""
-        from tilth.ports import registry
-        from tilth.ports.learning import engines
-        from tilth.resources.facts import Facts
-        from tilth.runtime.project.estimators import FOLDER, hashes
-        from tilth.runtime.project.recipe_1 import hashes_1
+        from tilth.runtime.project.known import facts
 
-        folder = os.path.join(self.root, FOLDER)
-        return Facts(engines(), hashes(folder), registry.names("tilth.sources"), hashes_1(folder))
+        return facts(self.root)
 
     def _part(self, name: str) -> Any:
         """What there is one of, for this project."""

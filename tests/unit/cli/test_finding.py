@@ -89,6 +89,8 @@ def test_environments_say_where_they_stand(project: Path, monkeypatch: pytest.Mo
 STEPS: dict[str, dict[str, Any]] = {
     "plan": {"actions": [], "generation": 0, "environment": "dev"},
     "apply": {"environment": "dev", "generation": 2},
+    "check": {"ok": True},
+    "fmt": {"problems": [], "changed": ["a.sql"], "written": False},
     "promote": {"environment": "live"},
     "rollback": {"environment": "live", "from": 3},
     "drill": {"model": "late"},
@@ -131,6 +133,9 @@ COMPLETES = [
     (["rollback"], "l", ["live"]),
     (["init", "x", "--template"], "f", ["flights"]),
     (["diff"], "", []),
+    (["apply"], "pl", ["pl"]),  # a file: the shell's own
+    (["plan", "--out"], "", [""]),
+    (["fmt", "a.sql"], "b", ["b"]),
 ]
 
 

@@ -41,6 +41,8 @@ LATER = {
     "describe": "tilth.interfaces.cli.describe",
     "plan": "tilth.interfaces.cli.planning",
     "apply": "tilth.interfaces.cli.planning",
+    "check": "tilth.interfaces.cli.texts",
+    "fmt": "tilth.interfaces.cli.texts",
     "verify": "tilth.interfaces.cli.keep",
     "backup": "tilth.interfaces.cli.keep",
     "restore": "tilth.interfaces.cli.keep",

@@ -50,12 +50,14 @@ def clean(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def facts(value: Any, words: str, as_json: bool, steps: Sequence[str] = ()) -> None:
-    """The facts as JSON, or the words. `steps` say what to do next: in the JSON as `next`, on a terminal below the words."""
+def facts(value: Any, words: str, as_json: bool, steps: Sequence[str] = (), *, painted: bool = False) -> None:
+    """The facts as JSON, or the words. `steps` say what to do next: in the JSON as `next`, on a terminal below the words.
+    `painted`: the words are clean, and have colours.
+    """
     if as_json:
         click.echo(json_text({**value, "next": steps} if steps else value, indent=2))
         return
-    click.echo(clean(words))
+    click.echo(words if painted else clean(words))
     if steps and sys.stderr.isatty():
         click.echo(clean(ways(steps)), err=True)
 

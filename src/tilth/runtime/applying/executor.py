@@ -156,14 +156,8 @@ def apply(
         with sources.opened(graph, work.root, _source_names(graph, todo)) as opened:
             jobs = Measured(work.jobs)
             pointers = {(p.kind, p.name): p for p in now.pointers}
-            run = Run(
-                replace(act, work=replace(work, jobs=jobs)),
-                graph,
-                opened,
-                pointers,
-                environment == work.serving,
-                jobs,
-            )
+            measured = replace(act, work=replace(work, jobs=jobs))
+            run = Run(measured, graph, opened, pointers, environment == work.serving, jobs)
             if bind:
                 _check_bound(run, todo)
             did, lost = _perform(run, todo, go_on, tell or (lambda _: None))

@@ -73,6 +73,24 @@ def _plan(facts: Facts, there: str) -> Iterator[str]:
         )
 
 
+def _checked(facts: Facts, there: str) -> Iterator[str]:
+    yield (
+        f"tilth plan{there}   what would change"
+        if facts["ok"]
+        else "tilth check   again, when this is mended"
+    )
+
+
+def _laid_out(facts: Facts, there: str) -> Iterator[str]:
+    del there
+    if facts["problems"]:
+        yield "tilth check   all that is wrong with the project's files"
+    elif facts["changed"] and not facts["written"]:
+        yield "tilth fmt   lay them out"
+    else:
+        yield "tilth check   whether they say what can be"
+
+
 def _applied(facts: Facts, there: str) -> Iterator[str]:
     yield f"tilth status{there}   where {facts['environment']} stands"
     if facts["generation"]:
@@ -168,6 +186,8 @@ def _word(text: str) -> str:
 AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "plan": _plan,
     "apply": _applied,
+    "check": _checked,
+    "fmt": _laid_out,
     "promote": _promoted,
     "rollback": _rolled_back,
     "drill": _drilled,
