@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 from tilth.core.errors import ProjectError, UnsupportedError
@@ -61,8 +62,9 @@ class Project:
         self.clock: Clock = clock or registry.load(registry.PARTS, "clock")()
         self._state: State | None = None
         self._work: Workspace | None = None
+        self._empty: tuple[TemporaryDirectory[str], Workspace] | None = None  # see `looked`
         self._loaded: Loaded = {}
-        self._keys_once = cache(lambda: self._part("keys"))
+        self._keys_once = cache(lambda: self._part("keys", self.home))
         self._deployed: tuple[Facts, tuple[str, ...], Graph] | None = None  # the last one asked for
 
     @property
@@ -133,7 +135,7 @@ class Project:
 
         name = environment or self.settings.environment
         return Session(
-            self.work(),
+            self.looked(),
             name,
             self.by,
             self.graph,
@@ -144,6 +146,7 @@ class Project:
             self._loaded,
             limits=self._limits(),
             room=self.room,
+            begin=self.work,
         )
 
     def _limits(self) -> Limits:
@@ -202,9 +205,9 @@ class Project:
         from tilth.runtime.asking.select import models_of
         from tilth.runtime.record.versions import require
 
-        models = models_of(self.work(), environment or self.settings.environment, self._loaded)
+        models = models_of(self.looked(), environment or self.settings.environment, self._loaded)
         found = models.get(name, version)
-        return Model(found, require(self.work().state, name, found.version).facts)
+        return Model(found, require(self.looked().state, name, found.version).facts)
 
     def promote(self, source: str, target: str | None = None) -> int:
         """Give `target` (by default where models serve) all pointers of `source` in one transaction; the new generation's number."""
@@ -212,7 +215,7 @@ class Project:
 
         serving = self.settings.serving
         return promote(
-            self.work().state,
+            self.looked().state,
             source,
             serving if target is None else target,
             self.by,
@@ -225,13 +228,13 @@ class Project:
         from tilth.runtime.moving.publishing import rollback
 
         name = self.settings.serving if environment is None else environment
-        return rollback(self.work().state, name, generation, self.by, self.clock.now())
+        return rollback(self.looked().state, name, generation, self.by, self.clock.now())
 
     def gc(self, keep: int = 10) -> Freed:
         """Free what no environment's newest `keep` generations need; see `runtime.applying.garbage`."""
         from tilth.runtime.applying.garbage import collect
 
-        return collect(self.work(), keep, self.by)
+        return collect(self.looked(), keep, self.by)
 
     def deployed(self, environment: str | None = None) -> Graph:
         """What was applied: the graph of the declarations that the environment's pointers hold."""
@@ -272,7 +275,7 @@ class Project:
         """How two versions, each (model, number), differ; see `runtime.showing.comparing`."""
         from tilth.runtime.showing.comparing import compare
 
-        return compare(self.work(), first, second)
+        return compare(self.looked(), first, second)
 
     def keys(self) -> Keys:
         """The key that the project signs with; made when something is first signed."""
@@ -294,7 +297,7 @@ class Project:
         """The newest generations of an environment, newest first."""
         from tilth.runtime.record.environments import generations
 
-        return generations(self.state(), environment or self.settings.environment, limit)
+        return generations(self.looked().state, environment or self.settings.environment, limit)
 
     def state(self, *, trusted: bool = False) -> State:
         """The project's state; made at first use. `trusted`: it is opened whatever its signed head says."""
@@ -311,42 +314,64 @@ class Project:
 
     def work(self) -> Workspace:
         """The ports that the runtime works with; folders are made, the heavy parts wait until they are asked for."""
+        if self._work is None:
+            said = self.settings
+            self._work = self._workspace(self._state_kind(), self.state(), self.home, said.state, said.blobs)
+        return self._work
+
+    def looked(self) -> Workspace:
+        """The same for what only looks: of a project that was never applied an empty one elsewhere, which is gone when this is
+        closed, so that looking makes no `.tilth`.
+        """
         from tilth.ports import registry
 
-        if self._work is None:
-            from tilth.runtime.workspace import Workspace
+        if self._work is not None or self.applied:
+            return self.work()
+        if self._empty is None:
+            folder = TemporaryDirectory(prefix="tilth-")
+            home, kind = os.path.join(folder.name, ".tilth"), registry.load("tilth.state", "sqlite")
+            state = kind.opened("sqlite", home, lambda: self._part("keys", home))
+            self._empty = folder, self._workspace(kind, state, home, "sqlite", "file")
+        return self._empty[1]
 
-            said = self.settings
-            store: StoreAdapter = registry.chosen("tilth.blobs", "blobs", said.blobs)
-            runner: JobsAdapter = registry.chosen("tilth.jobs", "jobs", said.jobs)
-            state = self.state()
-            blobs, bundles = store.opened(said.blobs, self.home)
-            self._work = Workspace(
-                self.root,
-                state,
-                blobs,
-                bundles,
-                self._state_kind().locks(said.state, self.home),
-                runner.opened(said.jobs, blobs, os.path.join(self.home, "bundles")),
-                self.clock,
-                cache(lambda: self._part("engine")),
-                self._keys_once,
-                cache(lambda: self._part("predictions")),
-                said.serving,
-                said.keep,
-            )
-        return self._work
+    @property
+    def elsewhere(self) -> bool:
+        """Whether something stands elsewhere on the disk that `close` removes."""
+        return self._empty is not None
+
+    def _workspace(self, kind: StateAdapter, state: State, home: str, at: str, blobs_at: str) -> Workspace:
+        from tilth.ports import registry
+        from tilth.runtime.workspace import Workspace
+
+        said = self.settings
+        store: StoreAdapter = registry.chosen("tilth.blobs", "blobs", blobs_at)
+        runner: JobsAdapter = registry.chosen("tilth.jobs", "jobs", said.jobs)
+        blobs, bundles = store.opened(blobs_at, home)
+        return Workspace(
+            self.root,
+            state,
+            blobs,
+            bundles,
+            kind.locks(at, home),
+            runner.opened(said.jobs, blobs, os.path.join(home, "bundles")),
+            self.clock,
+            cache(lambda: self._part("engine", home)),
+            self._keys_once if home == self.home else cache(lambda: self._part("keys", home)),
+            cache(lambda: self._part("predictions", home)),
+            said.serving,
+            said.keep,
+        )
 
     def _facts(self) -> Facts:
         from tilth.runtime.project.known import facts
 
         return facts(self.root)
 
-    def _part(self, name: str) -> Any:
+    def _part(self, name: str, home: str) -> Any:
         """What there is one of, for this project."""
         from tilth.ports import registry
 
-        return registry.load(registry.PARTS, name).opened(self.home)
+        return registry.load(registry.PARTS, name).opened(home)
 
     def __repr__(self) -> str:
         return f"<Project {self.root}, environment {self.settings.environment}>"
@@ -369,3 +394,8 @@ class Project:
             self._state.close()
             self._state = None
         self._work = None
+        if self._empty is not None:
+            folder, work = self._empty
+            work.state.close()
+            folder.cleanup()
+            self._empty = None

@@ -105,7 +105,7 @@ def apply(
     try:
         done = act(allow_drop)
     except ServedDropError as error:
-        done = act(_asked(error))
+        done = act(asked(error))
     finally:
         line.close()
     facts = applied_facts(done)
@@ -139,7 +139,7 @@ def _acting(
     )
 
 
-def _asked(error: ServedDropError) -> tuple[str, ...]:
+def asked(error: ServedDropError) -> tuple[str, ...]:
     """The names that a person at a terminal says may be dropped; the error itself where there is none, or the answer is no."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise error

@@ -58,6 +58,11 @@ def facts(value: Any, words: str, as_json: bool, steps: Sequence[str] = (), *, p
         click.echo(json_text({**value, "next": steps} if steps else value, indent=2))
         return
     click.echo(words if painted else clean(words))
+    next_steps(steps)
+
+
+def next_steps(steps: Sequence[str]) -> None:
+    """What to do next, on a terminal."""
     if steps and sys.stderr.isatty():
         click.echo(clean(ways(steps)), err=True)
 

@@ -179,6 +179,59 @@ def _environments(facts: Facts, there: str) -> Iterator[str]:
         yield "tilth plan && tilth apply   make the first one"
 
 
+def _acted(facts: Facts, there: str) -> Iterator[str]:
+    """After a statement, by its class."""
+    step = _STATEMENTS.get(facts["statement"])
+    if step is not None:
+        yield from step(facts, there)
+        return
+    if facts["refused"]:
+        yield f'tilth sql "SELECT * FROM tilth.gates"{there}   why it was refused'
+    yield f"tilth status{there}   where {facts.get('environment') or 'it'} stands"
+
+
+def _moved(facts: Facts, there: str) -> Iterator[str]:
+    del there
+    yield f"tilth rollback {facts['environment']}   undo it"
+
+
+def _refreshed(facts: Facts, there: str) -> Iterator[str]:
+    yield f'tilth sql "SUMMARIZE {facts["name"]}"{there}   each column at a glance'
+
+
+def _tokens(facts: Facts, there: str) -> Iterator[str]:
+    del facts
+    yield f'tilth sql "SELECT * FROM tilth.tokens"{there}   who may ask'
+
+
+def _deployed(facts: Facts, there: str) -> Iterator[str]:
+    del there
+    if facts["read"]:
+        yield f"tilth deploy {facts['what']} > FILE   into a file; docs/operations.md names the place"
+    elif facts["what"] == "systemd":
+        yield f"systemctl daemon-reload && systemctl enable --now tilth-{facts['name']}   begin to serve"
+    else:
+        yield "see docs/operations.md   where the file goes"
+
+
+def _serving(facts: Facts, there: str) -> Iterator[str]:
+    for name in facts["endpoints"][:1]:
+        yield f"tilth describe {_word(name)}{there}   a request to copy, for curl, Python and SQL"
+        yield f"tilth watch {_word(name)}{there}   what its answers say, once there are some"
+    if not facts["generation"]:
+        yield f"tilth apply{there}   make what the files declare; it is served within a second"
+    yield f"tilth status{there}   where {facts['environment']} stands"
+
+
+def _played(facts: Facts, there: str) -> Iterator[str]:
+    del there
+    if facts["kept"]:
+        yield f"cd {_word(facts['kept'])} && tilth status   look around in it"
+    else:
+        yield "tilth demo --keep flights   the same, and the project stays to look around in"
+    yield "tilth init FOLDER --from data.csv --predict COLUMN   a project of your own data"
+
+
 def _word(text: str) -> str:
     return shlex.quote(text)
 
@@ -201,5 +254,20 @@ AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "describe": _described,
     "predict": _predicted,
     "environments": _environments,
+    "sql": _acted,
+    "deploy": _deployed,
+    "up": _serving,
+    "demo": _played,
 }
-"""By command; `status` has `next_steps`, `sql` answers questions, `up` and `demo` say their own."""
+"""By command; `status` has `next_steps`."""
+_STATEMENTS: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
+    "PlanStatement": _plan,
+    "PromoteEnvironment": _moved,
+    "PromoteModel": _moved,
+    "RollbackEnvironment": _moved,
+    "RefreshDataset": _refreshed,
+    "Drill": _drilled,
+    "CreateToken": _tokens,
+    "DropToken": _tokens,
+}
+"""Statements with a step of their own, by their classes."""
