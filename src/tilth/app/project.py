@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 from tilth.core.errors import ProjectError, UnsupportedError
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Callable, Collection, Sequence
 
     from tilth.app.disk import Disk
@@ -62,7 +62,7 @@ class Project:
         self.clock: Clock = clock or registry.load(registry.PARTS, "clock")()
         self._state: State | None = None
         self._work: Workspace | None = None
-        self._empty: tuple[TemporaryDirectory[str], Workspace] | None = None  # see `looked`
+        self._empty: tuple[weakref.finalize[..., Project], Workspace] | None = None  # see `looked`
         self._loaded: Loaded = {}
         self._keys_once = cache(lambda: self._part("keys", self.home))
         self._deployed: tuple[Facts, tuple[str, ...], Graph] | None = None  # the last one asked for
@@ -323,15 +323,20 @@ class Project:
         """The same for what only looks: of a project that was never applied an empty one elsewhere, which is gone when this is
         closed, so that looking makes no `.tilth`.
         """
+        import weakref
+        from shutil import rmtree
+        from tempfile import mkdtemp
+
         from tilth.ports import registry
 
         if self._work is not None or self.applied:
             return self.work()
         if self._empty is None:
-            folder = TemporaryDirectory(prefix="tilth-")
-            home, kind = os.path.join(folder.name, ".tilth"), registry.load("tilth.state", "sqlite")
+            folder = mkdtemp(prefix="tilth-")
+            gone = weakref.finalize(self, rmtree, folder, ignore_errors=True)
+            home, kind = os.path.join(folder, ".tilth"), registry.load("tilth.state", "sqlite")
             state = kind.opened("sqlite", home, lambda: self._part("keys", home))
-            self._empty = folder, self._workspace(kind, state, home, "sqlite", "file")
+            self._empty = gone, self._workspace(kind, state, home, "sqlite", "file")
         return self._empty[1]
 
     @property
@@ -395,7 +400,7 @@ class Project:
             self._state = None
         self._work = None
         if self._empty is not None:
-            folder, work = self._empty
+            gone, work = self._empty
             work.state.close()
-            folder.cleanup()
+            gone()
             self._empty = None
