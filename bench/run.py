@@ -31,6 +31,7 @@ BENCHES = {
     "learning": "Learning",
     "intervals": "Intervals",
     "batch": "Batch prediction by SQL",
+    "writing": "Writing into sources",
     "serving": "Serving",
     "floods": "Serving under a flood",
     "install": "Installing",

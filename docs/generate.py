@@ -49,10 +49,10 @@ def _commands() -> str:
 
 
 def _settings() -> str:
-    from tilth.runtime.project.settings import KEYS
+    from tilth.runtime.project.settings import KEYS, OF_ENVIRONMENTS
 
     rows = []
-    for key in KEYS:
+    for key in (*KEYS, *OF_ENVIRONMENTS):
         default = "" if key.default is None else f'; default `"{key.default}"`'
         rows.append(f"| `{key.name}` | {key.meaning}{default} |")
     return "\n".join(

@@ -21,6 +21,8 @@ FIXTURES = (ROOT / "tests" / "fixtures" / "language" / "canonical.txt").read_tex
 
 WORDS = {
     "ApplyStatement": "APPLY",
+    "CreateTable": "CREATE TABLE",
+    "InsertInto": "INSERT INTO",
     "CreateToken": "CREATE TOKEN",
     "Drill": "DRILL",
     "Drop": "DROP",

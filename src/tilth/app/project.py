@@ -114,6 +114,7 @@ class Project:
     def planned(self, graph: Graph, environment: str | None = None) -> Plan:
         """The same of a graph that is at hand."""
         from tilth.kinds import plan
+        from tilth.runtime import writers
         from tilth.runtime.applying import changes, notices
 
         name = environment or self.settings.environment
@@ -121,7 +122,8 @@ class Project:
             found = changes.planned(self.work(), graph, name)
         else:
             found = plan(graph, self.current(name), self.clock.now())
-        return notices.foreseen(found, graph, self.root)
+        found = notices.foreseen(found, graph, self.root)
+        return writers.named(found, graph, self.state()) if self.applied else found
 
     def session(
         self,
@@ -365,6 +367,7 @@ class Project:
             cache(lambda: self._part("predictions", home)),
             said.serving,
             said.keep,
+            said.writable,
         )
 
     def _facts(self) -> Facts:

@@ -13,11 +13,13 @@ from tilth.core.errors import RightError
 from tilth.core.principals import Principal, Role
 from tilth.sql.language.acts import (
     ApplyStatement,
+    CreateTable,
     CreateToken,
     Describe,
     Drill,
     DropToken,
     ExplainPredict,
+    InsertInto,
     LookAt,
     PlanStatement,
     PromoteEnvironment,
@@ -60,6 +62,8 @@ STATEMENTS: Mapping[type, Right] = {
     RollbackEnvironment: Right.OPERATE,
     RefreshDataset: Right.OPERATE,
     RetrainModel: Right.OPERATE,
+    CreateTable: Right.OPERATE,
+    InsertInto: Right.OPERATE,
     Drill: Right.OPERATE,
     CreateToken: Right.GRANT,
     DropToken: Right.GRANT,

@@ -1,7 +1,7 @@
 """Where served predictions are written down, so that what was acknowledged can be replayed and judged later.
 
 A record is one line of JSON, made by the server: `at` (an instant as `core.time.show_instant` writes it), `id`,
-`endpoint`, `model`, `version`, `digest`, `environment`, `role` (champion | canary | shadow), `inputs`, `outputs` (objects)
+`endpoint` (empty for a batch), `model`, `version`, `digest`, `environment`, `role` (champion | canary | shadow | batch), `inputs`, `outputs` (objects)
 and `score` (a number, or a list with one for each class). `arrow` makes a table of such lines, the same for every log.
 """
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tilth.core.errors import StorageError
 
+BATCH = "batch"
+"""The role of a prediction that a statement wrote into a source; those of endpoints are champion, canary and shadow."""
 TEXTS = ("at", "id", "endpoint", "model", "digest", "environment", "role")
 COLUMNS = (
     "at", "id", "endpoint", "model", "version", "digest", "environment", "role", "inputs", "outputs", "score", "scores",

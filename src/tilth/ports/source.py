@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
+from tilth.core.errors import SourceError
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 
@@ -70,4 +72,55 @@ class Guessed(Protocol):
 
     def notices(self, table: str) -> tuple[Notice, ...]:
         """What people should know of how the table is read; empty when nothing was guessed or left out."""
+        ...
+
+
+# --- writing -----------------------------------------------------------------------------------------------
+
+JSON = b"tilth.json"
+"""Metadata of a text column to be written that holds JSON."""
+
+
+class Mode(Enum):
+    """What becomes of a table that rows are written into."""
+
+    CREATE = auto()  # there is none yet
+    REPLACE = auto()  # what there is goes, in the same step
+    INSERT = auto()  # there is one, and its rows stay
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Rows for one table. With a `key` (columns of the rows) a row that is there already is changed and not added."""
+
+    table: str
+    mode: Mode
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How many rows came, how many of them changed a row that was there, and what people should know."""
+
+    rows: int
+    changed: int = 0
+    notices: tuple[Notice, ...] = ()
+
+
+class UnsureError(SourceError):
+    """The source went away while it was asked to keep what was written: it did, or it did not."""
+
+    retry = False
+
+
+class Writable(Protocol):
+    """What a source also offers when it can be written to, and its option `writable` is true."""
+
+    def write(self, write: Write, rows: pa.RecordBatchReader) -> Written:
+        """Write all of the rows in one step, or none of them.
+
+        Columns bind by name. They are BOOL, INT64, DOUBLE, DECIMAL, STRING (with JSON in its metadata: a JSON text), DATE, TIME,
+        TIMESTAMP in microseconds with a zone or without, and BINARY. DataError for two rows of one key, or a key that is
+        NULL; UnsureError when nobody knows whether they were written; whatever the rows raise is raised.
+        """
         ...

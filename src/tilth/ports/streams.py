@@ -35,3 +35,17 @@ def closing(
     started = batches()
     next(started)  # a generator that was never started would run nothing when it is dropped
     return pa.RecordBatchReader.from_batches(reader.schema, started)
+
+
+def remembering(reader: pa.RecordBatchReader, failed: list[Exception]) -> pa.RecordBatchReader:
+    """The reader; an error that ends it is kept in `failed`, since a library that reads it will not say it whole."""
+    import pyarrow as pa
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    return pa.RecordBatchReader.from_batches(reader.schema, batches())

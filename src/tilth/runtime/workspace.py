@@ -38,6 +38,7 @@ class Workspace:
     log_of: Callable[[], PredictionLog]
     serving: str = SERVING  # the environment where gates hold
     keep: Keep = KEEP
+    writable: frozenset[str] = frozenset()  # environments besides the serving one that may write into sources
 
     @property
     def engine(self) -> QueryEngine:

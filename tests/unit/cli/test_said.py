@@ -31,6 +31,16 @@ def test_an_error_names_the_place_in_what_was_given(
     assert (str(raised.value.where), raised.value.where and raised.value.where.text) == (place, line)
 
 
+def test_a_query_within_a_statement_is_placed_as_one_alone() -> None:
+    one = said.statements("SELECT 1;\nCREATE DATASET d AS\n  SELECT x FROM s.t;", {}, "f.sql")[1]
+    with pytest.raises(TilthError) as raised, one.placed():
+        raise TilthError("no", where=Position(1, 8, 1, None, "SELECT x FROM s.t"))
+    assert (str(raised.value.where), raised.value.where and raised.value.where.text) == (
+        "f.sql:3:10",
+        "  SELECT x FROM s.t;",
+    )
+
+
 def test_a_statement_of_the_command_line_has_no_place_but_its_own() -> None:
     one = said.statements("SELECT x", {})[0]
     with pytest.raises(TilthError) as raised, one.placed():

@@ -34,6 +34,8 @@ MAY = {
     "REFRESH DATASET d": "owner",
     "RETRAIN MODEL m": "owner",
     "DRILL MODEL m (drift)": "owner",
+    "CREATE TABLE s.t AS SELECT 1": "owner",
+    "INSERT INTO s.t SELECT 1": "owner",
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tilth.core.errors import TilthError
-from tilth.runtime.project.settings import KEYS, Keep, Limits, Settings, settings
+from tilth.runtime.project.settings import KEYS, OF_ENVIRONMENTS, Keep, Limits, Settings, settings
 
 
 def given(folder: Path, text: str | bytes) -> Settings:
@@ -33,7 +33,9 @@ def test_without_a_file_every_setting_has_its_default(tmp_path: Path) -> None:
 def test_the_table_of_keys_and_the_values_that_carry_them_agree() -> None:
     named = {k.name for k in KEYS}
     tables = {"keep": Keep, "limits": Limits}
-    top = {f.name for f in dataclasses.fields(Settings)} - set(tables)
+    of_environments = {k.name.rpartition(".")[2] for k in OF_ENVIRONMENTS}
+    assert of_environments == {"writable"}
+    top = {f.name for f in dataclasses.fields(Settings)} - set(tables) - of_environments
     inner = {f"{table}.{f.name}" for table, kind in tables.items() for f in dataclasses.fields(kind)}
     assert named == top | inner
 
@@ -48,6 +50,12 @@ def test_the_table_of_keys_and_the_values_that_carry_them_agree() -> None:
         ("[keep]\nquarantine = '1 day 12 hours'", "keep.quarantine", timedelta(1.5)),
         ('keep.looks = "3 w"', "keep.looks", timedelta(21)),
         ("[limits]\nstatement_memory = '512 MB'", "limits.statement_memory", 512 << 20),
+        (
+            "[environments.dev]\nwritable = true\n[environments.qa]\nwritable = false",
+            "writable",
+            frozenset({"dev"}),
+        ),
+        ("environments = {}", "writable", frozenset()),
         ("[limits]\nstatement_timeout = '5 min'", "limits.statement_timeout", timedelta(minutes=5)),
     ],
 )
@@ -79,6 +87,11 @@ WRONG = [
     ("[[keep]]\nlooks = '1 day'", "`keep` is a table, not a list"),
     ("[limits]\nstatement_memory = '2 bananas'", "`limits.statement_memory`: '2 bananas' is not a size"),
     ("[limits]\nstatement_memory = 2.5", "`limits.statement_memory`: 2.5 is not a size"),
+    ("environments = 3", "`environments` holds a table for each environment"),
+    ("[environments]\ndev = true", "`environments` holds a table for each environment"),
+    ("[environments.Dev]\nwritable = true", "'Dev' cannot be the name"),
+    ("[environments.dev]\nwritable = 1", "`environments.dev.writable`: 1 is neither true nor false"),
+    ("[environments.dev]\nwriteable = true", "Did you mean `writable`?"),
     ("name = ", "is not TOML"),
     ("name = 'a'\nname = 'b'", "is not TOML"),
     ("a = " + "[" * 5000, "nested too deeply"),

@@ -168,6 +168,8 @@ CHANNEL = st.builds(
     FLAG,
     FLAG,
 )
+NAMES = st.lists(NAME, max_size=3, unique_by=str.lower).map(tuple)
+LOG = st.sampled_from(list(a.Logged))
 ACTION = st.one_of(
     st.builds(s.Drop, st.sampled_from(KINDS.order), NAME, FLAG),
     st.builds(a.PlanStatement, st.none() | NAME),
@@ -182,6 +184,8 @@ ACTION = st.one_of(
     st.builds(a.Show, st.sampled_from(a.SHOWN), st.none() | TEXT),
     st.builds(a.Summarize, NAME),
     st.builds(a.LookAt, st.sampled_from([s.Kind.MODEL, s.Kind.ENDPOINT]), NAME),
+    st.builds(a.CreateTable, NAME, NAME, QUERY, NAMES, LOG, FLAG, st.just(False)),
+    st.builds(a.InsertInto, NAME, NAME, QUERY, NAMES, NAMES, LOG),
     st.builds(a.CreateToken, TOKEN, st.sampled_from(list(Role)), st.none() | SPAN),
     st.builds(a.DropToken, TOKEN, FLAG),
     st.builds(a.RollbackEnvironment, NAME, st.none() | st.integers(0, 10**9)),
@@ -220,7 +224,7 @@ def test_layout_and_comments_change_nothing(text: str, data: st.DataObject) -> N
     assert [t.text for t in Cursor(laid_out).tokens] == [t.text for t in tokens]
     before, after = parse_one(text), parse_one(laid_out)
     assert normal(show(before)) == normal(show(after))
-    if not isinstance(before, a.Select | s.CreateDataset | s.CreateModel):
+    if not isinstance(before, a.Select | a.CreateTable | a.InsertInto | s.CreateDataset | s.CreateModel):
         assert before == after
 
 

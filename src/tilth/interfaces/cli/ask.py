@@ -242,6 +242,8 @@ def _print(
 ) -> None:
     if done.reader is None:
         show.facts(done.facts, show.untold(done.text), form == "json", steps)
+        for words in done.told:
+            show.note(words)
         return
     line.close()
     if isinstance(statement, Describe) and form == "table":

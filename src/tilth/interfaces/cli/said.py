@@ -15,6 +15,7 @@ from tilth.interfaces.cli.parameters import Value
 from tilth.kinds import KINDS
 from tilth.sql.language.acts import Select, Statement
 from tilth.sql.language.parameters import Bound
+from tilth.sql.language.statements import Query
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,9 @@ class Said:
 
     def _origin(self, where: Position) -> Position:
         """The place in the given text. A place in the query alone is moved to where the query stands."""
-        if isinstance(self.statement, Select) and where.file is None and self._is_own(where):
-            begins, first = self.statement.position, where.line == 1
+        query = self._query()
+        if query is not None and where.file is None and _is_line_of(query, where):
+            begins, first = query.position, where.line == 1
             assert begins is not None
             column = where.column + (begins.column - 1 if first else 0)
             where = replace(where, line=where.line + begins.line - 1, column=column, file=begins.file)
@@ -48,10 +50,17 @@ class Said:
             return where  # of a declaration that is deployed
         return self.text.origin(where) if self.text.edits else _shown(where, self.text.given)
 
-    def _is_own(self, where: Position) -> bool:
-        assert isinstance(self.statement, Select)
-        lines = self.statement.sql.split("\n")
-        return where.line <= len(lines) and lines[where.line - 1].rstrip("\r") == where.text
+    def _query(self) -> Select | Query | None:
+        """What is read by itself: a question, or the query of a statement."""
+        found = (
+            self.statement if isinstance(self.statement, Select) else getattr(self.statement, "query", None)
+        )
+        return found if isinstance(found, Select | Query) else None
+
+
+def _is_line_of(query: Select | Query, where: Position) -> bool:
+    lines = query.sql.split("\n")
+    return where.line <= len(lines) and lines[where.line - 1].rstrip("\r") == where.text
 
 
 def _shown(where: Position, text: str) -> Position:

@@ -75,6 +75,10 @@ class Answerer(Protocol):
         """The outputs as columns, in the order asked, by default the usual ones; InputError for columns that do not fit."""
         ...
 
+    def answers(self, table: pa.Table | pa.RecordBatch) -> tuple[Any, Any]:
+        """Scores of the rows as they are logged (numbers, or one for each class), and which rows have one."""
+        ...
+
     def warm(self) -> None:
         """Touch what the first request of this thread would otherwise wait for."""
         ...

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
+IN_BATCHES = 100  # answers at one instant, on average, from which on they are batches
 LEAST_SPAN = timedelta(days=2)  # from the first to the last answer, where the reference knows weeks
 
 
@@ -114,9 +115,18 @@ def look(
 
 
 def _spans(answers: Answers) -> bool:
-    """Whether the answers cover enough days to be compared with weeks: a single day is never like one."""
+    """Whether the answers cover enough days to be compared with weeks: a single day is never like one.
+
+    Of batches, whose answers come by hundreds at one instant, it is their events that cover days.
+    """
+    import pyarrow.compute as pc
+
     if not len(answers):
         return False
+    if IN_BATCHES * len(pc.unique(answers.at)) <= len(answers):
+        ends = pc.min_max(answers.when).as_py()
+        if ends["min"] is not None:
+            return timedelta(microseconds=ends["max"] - ends["min"]) >= LEAST_SPAN
     first, last = (parse_instant(answers.at[place].as_py()) for place in (0, -1))
     return last - first >= LEAST_SPAN
 

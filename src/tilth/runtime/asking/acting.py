@@ -21,9 +21,10 @@ from tilth.ports.learning import learning_of
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of
+from tilth.runtime import writers
 from tilth.runtime.applying import changes, executor, handlers, notices
 from tilth.runtime.applying.executor import Applied
-from tilth.runtime.asking import tokens
+from tilth.runtime.asking import tokens, writing
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.drills.drill import drill as rehearse
 from tilth.runtime.loading import version_of
@@ -34,9 +35,11 @@ from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
 from tilth.sql.language.acts import (
     ApplyStatement,
+    CreateTable,
     CreateToken,
     Drill,
     DropToken,
+    InsertInto,
     PlanStatement,
     PromoteEnvironment,
     PromoteModel,
@@ -52,6 +55,7 @@ def plan(at: Prompt, statement: PlanStatement) -> Result:
     name = statement.environment or at.environment
     graph = at.declared()
     found = notices.foreseen(changes.planned(at.work, graph, name), graph, at.work.root)
+    found = writers.named(found, graph, at.work.state)
     return Result(None, words(found), facts(found))
 
 
@@ -351,6 +355,8 @@ ACTS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     Drill: drill,
     Drop: drop,
     CreateToken: tokens.create,
+    CreateTable: writing.create,
+    InsertInto: writing.insert,
     DropToken: tokens.drop,
 }
 """One function for each statement that acts; those that declare are `create`."""

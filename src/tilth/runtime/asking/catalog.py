@@ -19,6 +19,7 @@ from tilth.core.time import naive
 from tilth.ml.data.snapshots import file_rows, plain_schema
 from tilth.plan.snapshot import Pointer
 from tilth.ports.arrow import schema_of
+from tilth.ports.predictions import BATCH
 from tilth.runtime.asking import installed
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import (
@@ -89,7 +90,7 @@ class SystemTables:
                 hint=did_you_mean(table, self.tables(), "tables of tilth"),
             )
         if name == "predictions":
-            return _named(_timed(self._work.log.table(strict=True)[0]))
+            return _doors(_named(_timed(self._work.log.table(strict=True)[0])))
         if name == "engines":
             return installed.table()
         if name == "quarantined_rows":
@@ -101,6 +102,14 @@ class SystemTables:
             )
         columns = {c: _kind(c, t) for c, t in tables.columns(self._work.state, name).items()}
         return _named(_table(columns, tables.rows(self._work.state, name)))
+
+
+def _doors(predictions: pa.Table) -> pa.Table:
+    """With the door each came through: http, or batch for those that a statement wrote into a source."""
+    import pyarrow.compute as pc
+
+    batch = pc.equal(predictions.column("role"), BATCH)
+    return predictions.append_column("door", pc.if_else(batch, "batch", "http"))
 
 
 def _quarantined(work: Workspace) -> pa.Table:

@@ -45,8 +45,9 @@ def _not_served(at: Prompt, statement: LookAt, names: set[str]) -> UnknownNameEr
             hint=did_you_mean(statement.name, names, what),
         )
     return UnsupportedError(
-        f"Nothing was asked of `{statement.name}` in `{at.environment}`: no endpoint answers with it.",
-        hint=f"CREATE ENDPOINT {statement.name}_api FOR MODEL {statement.name}, then `tilth up`."
+        f"Nothing was asked of `{statement.name}` in `{at.environment}`: no endpoint answers with it, and no batch was written.",
+        hint=f"CREATE ENDPOINT {statement.name}_api FOR MODEL {statement.name}, then `tilth up`; or"
+        f" CREATE TABLE source.scores AS SELECT ... FROM rows JOIN {statement.name}."
         if statement.kind is Kind.MODEL
         else "APPLY first: its model has no version yet.",
     )

@@ -24,14 +24,19 @@ if TYPE_CHECKING:
 
     from tilth.ml.model.answerer import Answerer
 
+Asked: TypeAlias = "Callable[[Answerer, pa.RecordBatch], None]"
 Through: TypeAlias = "Callable[[pa.RecordBatch], pa.RecordBatch]"
 MOST_CORES = 8
 AT_ONCE = 32_768  # rows that a core scores at a time
 
 
-def through(uses: Sequence[tuple[ModelUse, Answerer]], seen: Mapping[str, Gaps]) -> Through:
-    """A function that adds the outputs of each model in turn, under their flat names. `seen` counts gaps by model."""
-    steps = [_applied(use, model, seen[use.name]) for use, model in uses]
+def through(
+    uses: Sequence[tuple[ModelUse, Answerer]], seen: Mapping[str, Gaps], asked: Asked | None = None
+) -> Through:
+    """A function that adds the outputs of each model in turn, under their flat names. `seen` counts gaps by model, `asked`
+    is told what each model is asked.
+    """
+    steps = [_applied(use, model, seen[use.name], asked) for use, model in uses]
 
     def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
         for step in steps:
@@ -102,7 +107,7 @@ def _cut(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(start, AT_ONCE)
 
 
-def _applied(use: ModelUse, model: Answerer, seen: Gaps) -> Through:
+def _applied(use: ModelUse, model: Answerer, seen: Gaps, asked: Asked | None) -> Through:
     """A function that adds the model's outputs to a batch under their flat names."""
     import pyarrow as pa
 
@@ -110,7 +115,7 @@ def _applied(use: ModelUse, model: Answerer, seen: Gaps) -> Through:
     constants = {
         b.input: fitting(b.input, b.value, types[b.input])[0] for b in use.inputs if b.column is None
     }
-    asked = [output for output, _ in use.outputs]
+    wanted = [output for output, _ in use.outputs]
     flat = [name for _, name in use.outputs]
 
     def apply(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -122,10 +127,21 @@ def _applied(use: ModelUse, model: Answerer, seen: Gaps) -> Through:
             else:
                 columns.append(batch.column(b.column))
         inputs = pa.RecordBatch.from_arrays(columns, names=names) if columns else batch
-        made = model.predict(inputs, asked, seen)
+        if asked is not None:
+            asked(model, _with_carried(inputs, batch, use) if columns else inputs)
+        made = model.predict(inputs, wanted, seen)
         return pa.RecordBatch.from_arrays([*batch.columns, *made.columns], names=[*batch.schema.names, *flat])
 
     return apply
+
+
+def _with_carried(inputs: pa.RecordBatch, batch: pa.RecordBatch, use: ModelUse) -> pa.RecordBatch:
+    """The inputs, and beside them what the model takes along for the log."""
+    import pyarrow as pa
+
+    more = [b for b in use.carried if b.input not in inputs.schema.names and b.column is not None]
+    columns = [*inputs.columns, *(batch.column(b.column) for b in more)]
+    return pa.RecordBatch.from_arrays(columns, names=[*inputs.schema.names, *(b.input for b in more)])
 
 
 def fitting(name: str, value: Any, kind: DataType) -> pa.Array:

@@ -28,7 +28,7 @@ from tilth.resources.graph import Graph
 from tilth.runtime import sources
 from tilth.runtime.asking import catalog
 from tilth.runtime.asking.frames import Frames
-from tilth.runtime.asking.scoring import Through, fitting, honest, predicted, through
+from tilth.runtime.asking.scoring import Asked, Through, fitting, honest, predicted, through
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record.snapshots import manifest_of
@@ -89,11 +89,12 @@ def select(
     limits: Limits | None = None,
     told: list[str] | None = None,
     frames: Mapping[str, Any] | None = None,
+    asked: Asked | None = None,
 ) -> pa.RecordBatchReader:
     """The result of the query; errors are placed in the statement. What it holds open ends with its last batch.
 
     `told` gets what people should know of the answer once it is read: rows answered with gaps where training had none.
-    `frames` are tables of the schema `$`.
+    `frames` are tables of the schema `$`; `asked` is told what each model is asked, with what it carries along.
     """
     sql = statement.sql.rstrip().rstrip(";")
     text, pins = time_travel(sql)
@@ -107,7 +108,7 @@ def select(
         datasets = _datasets(work, environment, pins)
         reader = _Query(
             work, models, opened, datasets, sql, text, statement.position, limits or Limits(),
-            told if told is not None else [],
+            told if told is not None else [], asked,
         ).run()  # fmt: skip
         return closing(reader, stack.close)
     except TilthError as error:
@@ -158,6 +159,7 @@ class _Query:
     at: Position | None
     limits: Limits
     told: list[str]  # what people should know of the answer, once it is read
+    asked: Asked | None = None
 
     def run(self) -> pa.RecordBatchReader:
         uses = reads.tables(self.text, self.at)
@@ -194,7 +196,8 @@ class _Query:
         known, usual = [o.name for o in found.outputs], found.usual
         outputs = tuple(n for n in known if n in usual or n.lower() in lowered)
         maps = tuple(o.name for o in found.outputs if o.type is DataType.SHARES)
-        return ModelShape(input_names(found), outputs, maps)
+        carried = () if self.asked is None else tuple(i.name for i in found.carried)
+        return ModelShape(input_names(found), outputs, maps, carried)
 
     def _schema(self, use: reads.TableUse) -> tuple[str, Schema]:
         if use.schema is None:
@@ -220,6 +223,8 @@ class _Query:
         row = model.taken(given)
         outputs = model.choose(row, model.score_row(row), split.wanted)
         self.told.extend(f"{split.model}: {words}" for words in notice(model.gaps(row)))
+        if self.asked is not None:
+            self.asked(model, pa.record_batch(list(arrays.values()), names=list(arrays)))
         types = {o.name: arrow_type(o.type) for o in model.outputs}
         arrays |= {o: pa.array([_cell(outputs[o], types[o])], types[o]) for o in split.wanted}
         return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
@@ -231,7 +236,7 @@ class _Query:
 
         def chain(threads: int | None) -> Through:
             uses = [(u, self.models.get(u.name, u.version, threads)) for u in split.models]
-            return through(uses, seen)
+            return through(uses, seen, self.asked)
 
         others = self._others(split.outer)
         failed: list[TilthError] = []

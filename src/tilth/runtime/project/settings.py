@@ -55,6 +55,7 @@ class Settings:
     serving: str
     keep: Keep
     limits: Limits
+    writable: frozenset[str] = frozenset()  # environments besides the serving one that may write into sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,12 @@ def _size(value: object) -> int:
     return parse_size(value)
 
 
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise LanguageError(f"{_shown(value)} is neither true nor false.", hint="Write true or false.")
+    return value
+
+
 KEYS = (
     Key("name", _text, None, "the project's name; default: its folder's"),
     Key("state", _text, "sqlite", "where the state is kept; `sqlite`: `.tilth/state.db`"),
@@ -112,15 +119,22 @@ KEYS = (
     Key("limits.statement_memory", _size, "2 GB", "how much memory one statement may use"),
     Key("limits.disk", _size, None, "how much `.tilth` may hold; default: as much as there is room"),
 )
+OF_ENVIRONMENTS = (
+    Key("environments.NAME.writable", _truth, "false",
+        "whether CREATE TABLE and INSERT INTO may write into sources from the environment NAME; the serving one may"),
+)  # fmt: skip
 KEEP = Keep(**{k.name[5:]: k.read(k.default) for k in KEYS if k.name.startswith("keep.")})
 _BY_NAME = {k.name: k for k in KEYS}
+_ENVIRONMENTS = "environments"
 _TABLES = {k.name.partition(".")[0] for k in KEYS if "." in k.name}
 _VALUES: Mapping[str, type] = {"keep": Keep, "limits": Limits}
 
 
 def settings(root: str) -> Settings:
     """The project's settings; ProjectError names the file and the key of what is wrong."""
-    given = _flat(_given(root))
+    said = dict(_given(root))
+    writable = _writable(said.pop(_ENVIRONMENTS, {}))
+    given = _flat(said)
     found: dict[str, Any] = {"name": os.path.basename(os.path.abspath(root)) or "tilth"}
     for key in KEYS:
         if key.name in given:
@@ -131,7 +145,31 @@ def settings(root: str) -> Settings:
     for table, kind in _VALUES.items():
         inner = {n.partition(".")[2]: v for n, v in found.items() if n.startswith(f"{table}.")}
         top[table] = kind(**inner)
-    return Settings(**top)
+    return Settings(**top, writable=writable)
+
+
+def _writable(given: object) -> frozenset[str]:
+    """The environments that `[environments.NAME]` lets write."""
+    if not isinstance(given, dict) or not all(isinstance(v, dict) for v in given.values()):
+        raise ProjectError(
+            f"{FILE}: `{_ENVIRONMENTS}` holds a table for each environment.",
+            hint="Write [environments.dev] on a line of its own, and its settings below.",
+        )
+    found = set()
+    (key,) = OF_ENVIRONMENTS
+    last = key.name.rpartition(".")[2]
+    for name, settings_of in given.items():
+        named = f"{_ENVIRONMENTS}.{name}"
+        _value(Key(named, _environment, None, ""), name)
+        for inner, value in settings_of.items():
+            if inner != last:
+                raise ProjectError(
+                    f"{FILE} has a setting `{named[:80]}.{inner[:80]}` that is not known.",
+                    hint=did_you_mean(inner[:80], [last], "settings of an environment"),
+                )
+            if _value(Key(f"{named}.{inner}", key.read, None, ""), value):
+                found.add(name)
+    return frozenset(found)
 
 
 def _given(root: str) -> Mapping[str, object]:

@@ -33,6 +33,8 @@ def _steps(found: Mapping[str, Any], serving: str, usual: str) -> Iterator[str]:
 
 def _again(one: Mapping[str, Any], there: str) -> str:
     """The command that does again what failed."""
+    if one["action"] == "write":
+        return f'tilth sql "SELECT * FROM tilth.writes ORDER BY id DESC"{there}   what was written into `{one["name"]}`; do it again'
     if one["action"] == "CollectDataset" and one["deployed"]:
         return f'tilth sql "REFRESH DATASET {one["name"]}"{there}   when the cause is mended'
     if one["action"] == "TrainModel" and one["deployed"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from datetime import timedelta
 from typing import Any
 
 from tilth.core.time import Instant, show_instant
@@ -23,6 +24,7 @@ from tilth.runtime.record import (
     scrubs,
     snapshots,
     versions,
+    writes,
 )
 from tilth.runtime.record.evidence import Gate
 from tilth.runtime.record.looks import Looked
@@ -34,6 +36,7 @@ from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
 
 FAILURES = 10  # names whose last run did not end well that are shown, the newest
+UNDER_WAY = timedelta(hours=1)  # for which a write that began is taken to go on
 NEVER: Mapping[str, Any] = {
     "generation": 0,
     "reason": None,
@@ -54,6 +57,7 @@ def standing(work: Workspace, environment: str) -> dict[str, Any]:
         number, pointers = environments.checked(reader, environment)
         known = environments.generation(reader, environment, number)
         unsettled = _unsettled(reader, environment, {(p.kind, p.name) for p in pointers})
+        unsettled["failures"] += _unwritten(reader, environment, work.clock.now())
         if known is None:
             return {**NEVER, "environment": environment, **unsettled, "damage": _damage(reader)}
         of = {kind: [p for p in pointers if p.kind is kind] for kind in KINDS.order}
@@ -90,6 +94,18 @@ def _unsettled(
         "failures": [r for r in rows if r["status"] == "failed"],
         "held": [r for r in rows if r["status"] != "failed"],
     }
+
+
+def _unwritten(reader: Reader, environment: str, now: Instant) -> list[dict[str, Any]]:
+    """Tables of sources whose last write did not end well; one that has only just begun may be under way."""
+    return [
+        {
+            "at": show_instant(one.at), "action": "write", "name": one.place, "status": one.status, "error": one.error,
+            "deployed": False,
+        }
+        for one in writes.ill(reader, environment, FAILURES)
+        if one.status != writes.BEGAN or now - one.at > UNDER_WAY
+    ]  # fmt: skip
 
 
 def _shown(at: Instant | None) -> str | None:

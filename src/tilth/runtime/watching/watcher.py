@@ -23,13 +23,13 @@ from tilth.ml.data.snapshots import file_rows
 from tilth.ml.watching.logged import Answers, Watched, decode
 from tilth.ml.watching.monitoring import Look, Tuned, key_texts, look
 from tilth.plan.snapshot import Pointer
-from tilth.ports.predictions import START
+from tilth.ports.predictions import BATCH, START
 from tilth.ports.snapshots import Manifest
 from tilth.resources.graph import Graph
 from tilth.resources.rules import duration_of
 from tilth.runtime import unforeseen
 from tilth.runtime.loading import verified
-from tilth.runtime.record import declarations, endpoints, environments, looks, snapshots, versions
+from tilth.runtime.record import declarations, endpoints, environments, looks, snapshots, versions, writes
 from tilth.runtime.record.looks import Looked
 from tilth.runtime.watching import tuning
 from tilth.runtime.workspace import Workspace
@@ -44,7 +44,10 @@ ANSWERED = ("champion", "canary")  # roles whose answers a client has seen
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A version that answers for a model in this environment, through which endpoints, since when."""
+    """A version that answers for a model in this environment, through which endpoints, since when.
+
+    One without endpoints answers batches that are written into sources, and is looked at as WATCH says by default.
+    """
 
     model: str
     version: int
@@ -63,11 +66,13 @@ class Served:
 def served(work: Workspace, environment: str) -> tuple[Served, ...]:
     """What answers now, by model and version; in a rollout the version that answers most.
 
-    Of several endpoints of a version the shortest pace and the longest window hold for it.
+    Of several endpoints of a version the shortest pace and the longest window hold for it. A model without an endpoint
+    answers batches: its version counts once predictions of it were written somewhere.
     """
     with work.state.reading() as reader:
         _, pointers = environments.checked(reader, environment)
         current = endpoints.current(reader, environment)
+        batches = writes.batches(reader, environment)
     found: dict[tuple[str, int], Served] = {}
     for p in pointers:
         at = current.get(p.name) if p.kind is Kind.ENDPOINT else None
@@ -85,6 +90,13 @@ def served(work: Workspace, environment: str) -> tuple[Served, ...]:
             )
         names = (*(same.endpoints if same else ()), p.name)
         found[key] = Served(*key, names, outcomes, began, _delay(pointers, key[0]), watch)
+    behind = {model for model, _ in found}
+    for p in pointers:
+        if p.kind is not Kind.MODEL or p.target is None or p.name in behind:
+            continue
+        key = (p.name, int(p.target))
+        if key in batches:
+            found[key] = Served(*key, (), None, batches[key], _delay(pointers, p.name))
     return tuple(found[k] for k in sorted(found))
 
 
@@ -252,7 +264,7 @@ class Watcher:
 
 
 def _of(records: pa.Table, environment: str, one: Served) -> pa.Table:
-    """The records in which this version answered a client of this environment."""
+    """The records in which this version answered a client of this environment, or a batch that was written."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -262,8 +274,13 @@ def _of(records: pa.Table, environment: str, one: Served) -> pa.Table:
         pc.equal(records.column("environment"), environment),
         pc.equal(records.column("model"), one.model),
         pc.equal(records.column("version"), one.version),
-        pc.is_in(records.column("endpoint"), value_set=pa.array(one.endpoints)),
-        pc.is_in(records.column("role"), value_set=pa.array(ANSWERED)),
+        pc.or_(
+            pc.and_(
+                pc.is_in(records.column("endpoint"), value_set=pa.array(one.endpoints, pa.string())),
+                pc.is_in(records.column("role"), value_set=pa.array(ANSWERED)),
+            ),
+            pc.equal(records.column("role"), BATCH),
+        ),
     ]
     mine = tests[0]
     for test in tests[1:]:

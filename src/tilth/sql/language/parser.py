@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tilth.core.errors import LanguageError, Position, TilthError, UnsupportedError
-from tilth.sql.language import actions, clauses
+from tilth.sql.language import actions, clauses, tables
 from tilth.sql.language.acts import Select, Statement
 from tilth.sql.language.statements import Declaration
 from tilth.sql.language.tokens import Cursor
@@ -33,7 +33,7 @@ _ACTIONS: dict[str, Callable[[Cursor], Statement]] = {
     "SUMMARIZE": actions.summarize,
     "DRILL": actions.drill,
 }
-VERBS = ("CREATE", "DROP", "EXPLAIN", *_ACTIONS, "SELECT", "WITH", "FROM", "VALUES")
+VERBS = ("CREATE", "DROP", "INSERT", "EXPLAIN", *_ACTIONS, "SELECT", "WITH", "FROM", "VALUES")
 _LATER = frozenset(
     [
         "ALTER",
@@ -42,7 +42,6 @@ _LATER = frozenset(
         "USE",
         "SET",
         "UPDATE",
-        "INSERT",
         "DELETE",
         "EVALUATE",
         "FINETUNE",
@@ -161,6 +160,10 @@ def _statement(c: Cursor, kinds: Mapping[str, Parse]) -> Statement:
     if verb == "DROP":
         c.i += 1
         return actions.drop(c, where, kinds)
+    if verb == "INSERT":
+        c.i += 1
+        c.expect("INTO", hint="Write INSERT INTO ops.scores SELECT ...")
+        return tables.insert_into(c, where)
     if verb == "EXPLAIN":
         c.i += 1
         return actions.explain(c, where)
@@ -179,8 +182,10 @@ def _create(c: Cursor, kinds: Mapping[str, Parse]) -> Statement:
     or_replace = c.take("OR", "REPLACE")
     if c.take("TOKEN"):
         return actions.create_token(c, c.position(start, c.i), or_replace=or_replace)
+    if c.take("TABLE"):
+        return tables.create_table(c, c.position(start, c.i), or_replace=or_replace)
     if c.key not in kinds:
-        actions.kind_fails(c, "CREATE", (*kinds, *actions.BESIDE))
+        actions.kind_fails(c, "CREATE", (*kinds, *actions.BESIDE, "TABLE"))
     kind = c.key
     c.i += 1
     where = c.position(start, min(c.i + 1, len(c.tokens)))

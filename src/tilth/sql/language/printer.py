@@ -10,13 +10,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from tilth.core.names import literal
+from tilth.sql.language import tables
 from tilth.sql.language.acts import (
     ApplyStatement,
+    CreateTable,
     CreateToken,
     Describe,
     Drill,
     DropToken,
     ExplainPredict,
+    InsertInto,
     LookAt,
     PlanStatement,
     PromoteEnvironment,
@@ -127,6 +130,8 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     PromoteModel: _promote_model,
     LookAt: _look,
     CreateToken: _create_token,
+    CreateTable: tables.show_create,
+    InsertInto: tables.show_insert,
     DropToken: _drop_token,
     Describe: _describe,
     ShowStatement: _list,

@@ -7,7 +7,7 @@ columns, unless `ON d.x = m.input`, `m.input = value` says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import InputError, TilthError, UnsupportedError
@@ -215,6 +215,15 @@ class _Split:
                 ref = Ref("data", hits[0], hits[0].find(name) or name)
                 m.bound[name] = Binding(name, self.flat.data_column(ref))
 
+    def _carried(self, m: Model) -> Iterator[Binding]:
+        """The columns that the model brings along, of those that the rows have once."""
+        for name in m.shape.carried:
+            hits = [d for d in self.data if d.find(name)]
+            if name.lower() in self.scope.merged:
+                yield Binding(name, self.flat.data_column(Ref("data", None, name)))
+            elif len(hits) == 1:
+                yield Binding(name, self.flat.data_column(Ref("data", hits[0], hits[0].find(name) or name)))
+
     def _no_input(self, m: Model, at: exp.Expr, name: str) -> TilthError:
         return InputError(
             f"Model `{m.name}` has no input `{name}`.",
@@ -225,8 +234,6 @@ class _Split:
     # --- the result ---
 
     def result(self, pins: tuple[Pin, ...]) -> JoinPrediction:
-        inner = self._inner()
-        self._drop_ctes()
         models = tuple(
             ModelUse(
                 m.name,
@@ -235,9 +242,12 @@ class _Split:
                 tuple(m.bound[i] for i in m.shape.inputs if i in m.bound),
                 tuple(i for i in m.shape.inputs if i not in m.bound),
                 tuple((o, m.wanted[o]) for o in m.shape.outputs if o in m.wanted),
+                tuple(self._carried(m)),
             )
             for m in self.models
         )
+        inner = self._inner()
+        self._drop_ctes()
         return JoinPrediction(inner.sql(dialect="duckdb"), models, self.root.sql(dialect="duckdb"), pins)
 
     def _inner(self) -> exp.Select:

@@ -21,12 +21,13 @@ PREDICTED = "__predicted"
 class ModelShape:
     """A model as a query sees it: names of its inputs, and of its outputs in the order of `model.*`.
 
-    `maps` are the outputs that hold a number a class.
+    `maps` are the outputs that hold a number a class; `carried` are no inputs.
     """
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     maps: tuple[str, ...] = ()
+    carried: tuple[str, ...] = ()  # columns to bring along where the rows have them
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class ModelUse:
     inputs: tuple[Binding, ...]
     missing: tuple[str, ...]
     outputs: tuple[tuple[str, str], ...]
+    carried: tuple[Binding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

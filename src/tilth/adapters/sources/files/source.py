@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tilth.adapters.sources.files import duck, options
+from tilth.adapters.sources import writing as allowing
+from tilth.adapters.sources.files import duck, options, writing
 from tilth.adapters.sources.files.csv_table import CsvTable
 from tilth.adapters.sources.files.found import Found, find, kind_of
 from tilth.adapters.sources.files.json_table import JsonTable
@@ -23,9 +24,9 @@ from tilth.core.errors import ProjectError, UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.scan import Scan
 from tilth.core.schema import Field, Schema
-from tilth.ports import places
+from tilth.ports import places, registry
 from tilth.ports.arrow import from_duckdb
-from tilth.ports.source import Notice
+from tilth.ports.source import Notice, Write, Written
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,24 +65,41 @@ class FilesSource:
 
     local = True
 
-    def __init__(self, path: str, within: str | None = None, formats: options.Formats | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        within: str | None = None,
+        formats: options.Formats | None = None,
+        writes: str = writing.KINDS[0],
+        *,
+        new: bool = False,
+    ) -> None:
+        """`writes`: what new files are; `new`: a folder that is not there yet has no tables, and is made by what writes."""
+        self._writes, self._new = writes, new
         self._path = path
         self._within = within or (path if os.path.isdir(path) else os.path.dirname(path))
         self._formats = formats or options.Formats()
 
     @classmethod
     def from_options(cls, given: Mapping[str, object], root: str) -> FilesSource:
-        if unknown := sorted(set(given) - {"path", "format", "tables"}):
+        known = ("path", "format", "tables", allowing.OPTION, writing.OPTION)
+        if unknown := sorted(set(given) - set(known)):
             raise UnknownNameError(
                 f"A files source has no option `{unknown[0]}`.",
-                hint=did_you_mean(unknown[0], ["path", "format", "tables"], "options"),
+                hint=did_you_mean(unknown[0], known, "options"),
             )
         path = given.get("path")
         if not isinstance(path, str) or not path:
             raise ProjectError("A files source needs a path.", hint="Write WITH (path = 'data').")
         if "\0" in path:
             raise ProjectError("A path has no NUL character.", hint="Correct the source's path.")
-        return cls(os.path.join(root, path), places.bound(path, root), options.parse(given))
+        return cls(
+            os.path.join(root, path),
+            places.bound(path, root),
+            options.parse(given),
+            writing.kind(given),
+            new=allowing.allowed(given),
+        )
 
     def tables(self) -> tuple[str, ...]:
         return tuple(sorted(self._found().tables))
@@ -124,11 +142,17 @@ class FilesSource:
         """What was guessed of the table, what was left out of it, and the files beside it that are passed over."""
         return (*self._open(table).files.notices, *_passed(self._found(), table))
 
+    def write(self, write: Write, rows: pa.RecordBatchReader) -> Written:
+        """All of the rows in one step, or none of them."""
+        engine = registry.load(registry.PARTS, "engine")()
+        files = writing.Files(self._path, self._within, self, engine)
+        return files.write(write, rows, self._writes, self._formats.of(write.table))
+
     def close(self) -> None:
         """Nothing of its own is open: see `_opened`."""
 
     def _found(self) -> Found:
-        found = find(self._path)
+        found = Found({}, {}, {}) if self._new and writing.absent(self._path) else find(self._path)
         self._formats.check_tables(tuple(found.tables))
         return found
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from tilth.adapters.sources import table_options
+from tilth.adapters.sources import table_options, writing
 from tilth.adapters.sources.native import reading
 from tilth.adapters.sources.postgres.types import TYPES, Column, Place
 from tilth.adapters.sources.table_options import Tables
@@ -21,14 +21,14 @@ from tilth.core.errors import ProjectError, SourceError, TilthError, UnknownName
 from tilth.core.names import did_you_mean, literal, quoted
 from tilth.core.scan import Scan
 from tilth.core.schema import Field, Schema
-from tilth.ports.source import Notice
+from tilth.ports.source import Notice, Write, Written
 from tilth.ports.streams import Told, closing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _LONG = re.compile(r"at row (\d+): .*Interval with time value")
-_OPTIONS = ("url", "password", "schema", "tables")
+_OPTIONS = ("url", "password", "schema", "tables", writing.OPTION)
 
 
 class PostgresSource:
@@ -57,6 +57,7 @@ class PostgresSource:
             )
         tables = table_options.read(options, ("types",), TYPES)
         schema = str(options.get("schema", "public"))
+        writing.allowed(options)
         return cls(url, schema, None if password is None else str(password), tables)
 
     def tables(self) -> tuple[str, ...]:
@@ -151,6 +152,16 @@ class PostgresSource:
 
         return closing(pa.RecordBatchReader.from_batches(schema, batches()), reader.close)
 
+    def write(self, write: Write, rows: pa.RecordBatchReader) -> Written:
+        """All of the rows in one transaction, or none of them."""
+        from tilth.adapters.sources.postgres.writing import Writer
+
+        def columns(table: str) -> tuple[Schema, Mapping[str, str]]:
+            found = self._columns(table)
+            return _schema(found), {c.name: c.kind for c in found}
+
+        return Writer(self._connect(autocommit=False), self._schema, _refused, columns).write(write, rows)
+
     def change_token(self, table: str) -> str | None:
         del table
         return None
@@ -190,7 +201,7 @@ class PostgresSource:
             column.check()
         return columns
 
-    def _connect(self) -> Any:
+    def _connect(self, *, autocommit: bool = True) -> Any:
         from adbc_driver_postgresql import dbapi
 
         extra = [] if "connect_timeout" in self._url else ["connect_timeout=10"]
@@ -198,7 +209,7 @@ class PostgresSource:
             extra.append(f"password={quote(self._password, safe='')}")
         url = self._url + "".join(("&" if "?" in self._url or i else "?") + e for i, e in enumerate(extra))
         try:
-            return dbapi.connect(url, autocommit=True)
+            return dbapi.connect(url, autocommit=autocommit)
         except Exception as error:
             # The driver's text can repeat the URL: it is neither shown nor chained.
             raise _unreachable(str(error), self._url) from None

@@ -16,7 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from tilth.adapters.sources import table_options
+from tilth.adapters.sources import table_options, writing
 from tilth.adapters.sources.native import reading
 from tilth.adapters.sources.sqlite import times
 from tilth.adapters.sources.sqlite.cells import DECLARED, TIMES, TYPES, Cell
@@ -28,13 +28,13 @@ from tilth.core.scan import Scan
 from tilth.core.schema import DataType, Field, Schema
 from tilth.ports import places, registry
 from tilth.ports.engine import QueryEngine
-from tilth.ports.source import Notice
+from tilth.ports.source import Notice, Write, Written
 from tilth.ports.streams import closing
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_OPTIONS = ("path", "tables", "misfits")
+_OPTIONS = ("path", "tables", "misfits", writing.OPTION)
 _LINES = 500  # rows that do not fit, fetched at once
 _TEXTS = ("CHAR", "CLOB", "TEXT", "JSON", "UUID", "TIME", "INTERVAL", "POINT")
 _NUMBERS = ("REAL", "FLOA", "DOUB", "NUM", "DEC", "MONEY", "CURRENCY", "FIXED")
@@ -44,8 +44,9 @@ _SIZED = re.compile(r"(?:NUMERIC|DECIMAL|DEC|NUMBER)\s*\(\s*\d+\s*(?:,\s*0\s*)?\
 class SqliteSource:
     local = True
 
-    def __init__(self, path: str, tables: Tables | None = None) -> None:
-        self._path = path
+    def __init__(self, path: str, tables: Tables | None = None, *, new: bool = False) -> None:
+        """`new`: a database that is not there yet has no tables, and is made by what writes."""
+        self._path, self._new = path, new
         self._told = tables or Tables()
         self._units: dict[tuple[str, str | None], dict[str, tuple[str | None, Notice | None]]] = {}
         self._dates: dict[tuple[str, str | None], dict[str, bool]] = {}
@@ -66,9 +67,12 @@ class SqliteSource:
         full = os.path.join(root, path)
         if os.path.lexists(full):
             places.regular(full, places.bound(path, root), shown=path)
-        return cls(full, table_options.read(options, ("types", "times", "misfits"), TYPES))
+        told = table_options.read(options, ("types", "times", "misfits"), TYPES)
+        return cls(full, told, new=writing.allowed(options))
 
     def tables(self) -> tuple[str, ...]:
+        if self._absent():
+            return ()
         sql = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
         return tuple(sorted(str(row[0]) for row in self._rows(sql)))
 
@@ -217,6 +221,15 @@ class SqliteSource:
     def native(self, sql: str) -> pa.RecordBatchReader:
         return self._arrow(reading(sql, "sqlite"))
 
+    def write(self, write: Write, rows: pa.RecordBatchReader) -> Written:
+        """All of the rows in one transaction, or none of them."""
+        from tilth.adapters.sources.sqlite.writing import write as written
+
+        def numbered(table: str, schema: Schema) -> Mapping[str, str]:
+            return {n: u for n, (u, _) in self._found_units(table, schema).items() if u is not None}
+
+        return written(self._uri("rwc" if self._absent() else "rw"), write, rows, self.describe, numbered)
+
     def change_token(self, table: str) -> str | None:
         if table not in self.tables():
             raise UnknownNameError(
@@ -228,10 +241,18 @@ class SqliteSource:
     def close(self) -> None:
         """Nothing is kept open between calls."""
 
-    def _uri(self) -> str:
-        if not os.path.isfile(self._path):
+    def _absent(self) -> bool:
+        """Whether it is a database that is to be made, in a folder that is there."""
+        return (
+            self._new
+            and not os.path.lexists(self._path)
+            and os.path.isdir(os.path.dirname(self._path) or ".")
+        )
+
+    def _uri(self, mode: str = "ro") -> str:
+        if mode != "rwc" and not os.path.isfile(self._path):
             raise SourceError(f"There is no database at {self._path}.", hint="Correct the source's path.")
-        return f"file:{quote(self._path)}?mode=ro"
+        return f"file:{quote(self._path)}?mode={mode}"
 
     def _rows(self, sql: str) -> list[tuple[object, ...]]:
         try:

@@ -502,3 +502,38 @@ SELECT model AS name, outcome, count(*) AS count FROM gates WHERE environment = 
 
 -- name: run_tally
 SELECT kind, name, sum(seconds) AS seconds, max(memory) AS memory FROM runs WHERE environment = :environment GROUP BY kind, name;
+
+-- name: begin_write
+INSERT INTO writes (environment, source, target, statement, key_columns, actor, began_at)
+VALUES (:environment, :source, :target, :statement, :key, :actor, :at) RETURNING id;
+
+-- name: end_write
+UPDATE writes SET ended_at = :at, status = :status, rows_written = :rows, rows_changed = :changed, error = :error WHERE id = :id;
+
+-- name: add_write_model
+INSERT INTO write_models (write, model, version, predictions, logged) VALUES (:write, :model, :version, :predictions, :logged);
+
+-- name: last_writes
+SELECT w.*, m.model, m.version FROM writes w LEFT JOIN write_models m ON m.write = w.id
+WHERE w.id IN (SELECT max(id) FROM writes WHERE status <> 'failed' GROUP BY environment, source, target)
+ORDER BY w.environment, w.source, w.target, m.model;
+
+-- name: ill_writes
+SELECT * FROM writes w
+WHERE w.environment = :environment AND w.status <> 'done'
+  AND w.id = (SELECT max(id) FROM writes l WHERE l.environment = w.environment AND l.source = w.source AND l.target = w.target)
+  AND (w.status = 'unsure' OR EXISTS (SELECT 1 FROM writes d WHERE d.environment = w.environment AND d.source = w.source
+       AND d.target = w.target AND d.status = 'done'))
+ORDER BY w.id DESC LIMIT :limit;
+
+-- name: writers_of
+SELECT DISTINCT w.source, w.target, m.model FROM writes w JOIN write_models m ON m.write = w.id
+WHERE w.status <> 'failed' ORDER BY w.source, w.target, m.model;
+
+-- name: made_table
+SELECT 1 FROM writes WHERE source = :source AND target = :target AND statement <> 'insert' AND status <> 'failed' LIMIT 1;
+
+-- name: batch_versions
+SELECT m.model, m.version, min(w.began_at) AS began_at FROM writes w JOIN write_models m ON m.write = w.id
+WHERE w.environment = :environment AND w.status <> 'failed' AND m.logged > 0
+GROUP BY m.model, m.version ORDER BY m.model, m.version;

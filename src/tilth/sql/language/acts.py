@@ -1,0 +1,204 @@
+"""What can be done and asked: one frozen value for each statement that is no declaration. No behaviour, as in `statements`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+from tilth.core.errors import Position
+from tilth.core.principals import Role
+from tilth.sql.language.statements import Declaration, Drop, Kind, Options, Query
+
+_NONE = Options()
+
+
+class DrillKind(StrEnum):
+    DRIFT = "drift"
+    ROLLBACK = "rollback"
+    BAD_DATA = "bad_data"
+    NODE_LOSS = "node_loss"
+
+
+@dataclass(frozen=True, slots=True)
+class PlanStatement:
+    environment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyStatement:
+    environment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteEnvironment:
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteModel:
+    """`PROMOTE MODEL late VERSION 7 BECAUSE '...'`: a person takes a version that its gate did not."""
+
+    name: str
+    version: int
+    because: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackEnvironment:
+    environment: str
+    generation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshDataset:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainModel:
+    name: str
+    using: Options = _NONE
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainPredict:
+    """`EXPLAIN PREDICT late (origin = 'JFK', ...)`."""
+
+    model: str
+    inputs: Options = _NONE
+
+
+@dataclass(frozen=True, slots=True)
+class LookAt:
+    """`LOOK AT MODEL late` or `LOOK AT ENDPOINT late_api`: drift and quality now."""
+
+    kind: Kind
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateToken:
+    """`CREATE TOKEN 'ci' FOR reader EXPIRES '90 days'`: lets somebody in over HTTP. No resource: it is made when it is said."""
+
+    name: str
+    role: Role
+    expires: timedelta | None = None
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DropToken:
+    name: str
+    if_exists: bool = False
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Describe:
+    """`DESCRIBE [kind] name`: all that is known of one resource."""
+
+    kind: Kind | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """`SHOW models LIKE 'la%'`: the names there are; `what` is a word of SHOWN."""
+
+    what: str
+    like: str | None = None
+
+
+SHOWN = ("sources", "datasets", "models", "endpoints", "channels", "tables", "environments")
+
+
+@dataclass(frozen=True, slots=True)
+class Summarize:
+    """`SUMMARIZE departures`: a row a column, with its range, gaps and quartiles."""
+
+    name: str
+
+
+class Logged(StrEnum):
+    """Which of the predictions that a statement writes are logged, for drift and quality to see."""
+
+    SAMPLE = "sample"
+    ALL = "all"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTable:
+    """`CREATE TABLE ops.scores KEY (id) AS SELECT ...`: the rows of a query as a new table of a source.
+
+    `key` are columns that tell rows apart; `log` is what WITH (log = ...) says.
+    """
+
+    source: str
+    table: str
+    query: Query
+    key: tuple[str, ...] = ()
+    log: Logged = Logged.SAMPLE
+    or_replace: bool = False
+    if_not_exists: bool = False
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InsertInto:
+    """`INSERT INTO ops.scores KEY (id) SELECT ...`: the rows of a query into a table of a source, by the names of columns.
+
+    With `key` a row that is there already is changed and not added; `columns` name the query's columns in their order.
+    """
+
+    source: str
+    table: str
+    query: Query
+    columns: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    log: Logged = Logged.SAMPLE
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Drill:
+    model: str
+    drill: DrillKind
+
+
+Action: TypeAlias = (
+    PlanStatement
+    | ApplyStatement
+    | PromoteEnvironment
+    | PromoteModel
+    | RollbackEnvironment
+    | RefreshDataset
+    | RetrainModel
+    | ExplainPredict
+    | LookAt
+    | CreateToken
+    | DropToken
+    | Describe
+    | Show
+    | Summarize
+    | CreateTable
+    | InsertInto
+    | Drill
+)
+
+
+# --- asking ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """A query over datasets, models, sources and the `tilth` schema; verbatim."""
+
+    sql: str
+    position: Position | None = field(default=None, compare=False)
+
+
+Statement: TypeAlias = Declaration | Drop | Action | Select
