@@ -62,22 +62,19 @@ class _Lines:
 
     def __init__(self) -> None:
         self.rows: list[str] = []
-        self._closed = True  # nothing may follow on the last line
 
     def row(self, text: str, *, blank: bool = False) -> None:
         """A line, with an empty one before it if `blank`; never at the beginning."""
         if blank and self.rows:
             self.rows.append("")
         self.rows.append(text)
-        self._closed = False
 
     def comment(self, one: Comment, indent: str, *, blank: bool | None = None) -> None:
         """A comment; `blank` as it is in the text when it is not said."""
-        if one.lines == 0 and not self._closed:
+        if one.lines == 0 and self.rows:
             self.rows[-1] += f"{_STEP}{one.text}"
         else:
             self.row(f"{indent}{one.text}", blank=one.lines > 1 if blank is None else blank)
-        self._closed = one.to_end_of_line
 
 
 def _laid(text: str, kinds: Mapping[str, Parse], file: str | None) -> str:
