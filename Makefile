@@ -76,9 +76,15 @@ bench: setup  ## measure everything and write bench/RESULTS.md
 docs: setup  ## make docs/reference.md anew from the code
 	@$(BIN)/python docs/generate.py
 
+# What KServe's package asks for and its client does not use.
+UNUSED := kubernetes pillow aiohttp aiohttp-retry aiohappyeyeballs aiosignal frozenlist multidict propcache yarl attrs oauthlib \
+  requests-oauthlib websocket-client durationpy pyasn1 pyjwt uvloop watchfiles websockets uvicorn httptools tabulate timing-asgi \
+  prometheus-client python-dotenv grpc-interceptor grpcio-tools cryptography cffi pycparser colorama setuptools
+
 lock:  ## make the lock files anew (needs uv)
 	$(UV) pyproject.toml --extra demo --extra dev -o requirements.lock
 	echo "sqlglot[c]" | $(UV) - -c requirements.lock -o requirements-compiled.lock
+	$(UV) tests/clients/requirements.in $(UNUSED:%=--no-emit-package %) -o tests/clients/requirements.lock
 
 clean:  ## remove what was set up and cached here
-	rm -rf $(VENV) $(COMPILED) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(COMPILED) .venv-clients .venv-clients.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,5 @@
-"""Writes docs/reference.md from the code (commands, settings, errors, tables of the schema tilth, extension points) and docs/types.md.
+"""Writes docs/reference.md from the code (commands, settings, errors, tables of the schema tilth, extension points),
+docs/http.md and docs/types.md.
 
 `make docs` runs it; a test compares what it would write with what is checked in.
 """
@@ -11,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import click
+import http_page
 from types_page import page
 
 HERE = Path(__file__).parent
@@ -106,10 +108,10 @@ def _tables() -> str:
 
 
 def _paths() -> str:
-    from tilth.interfaces.http.door import PATHS
+    from tilth.interfaces.http.paths import PATHS
 
     rows = [
-        f"| `{known.method} {path}` | {known.right or 'none'} | {known.gives} |"
+        f"| `{known.method} {path}` | {known.asked or 'none'} | {known.gives} |"
         for path, known in PATHS.items()
     ]
     text = "What `tilth up` answers. Who holds the token in `.tilth/token` has every right, any other (CREATE TOKEN) those of its role; what asks for none needs no token."
@@ -148,7 +150,7 @@ def _extensions() -> str:
 
 
 if __name__ == "__main__":
-    for name, write in {"reference.md": reference, "types.md": page}.items():
+    for name, write in {"reference.md": reference, "http.md": http_page.page, "types.md": page}.items():
         path, made = HERE / name, write()
         if "--check" in sys.argv and (not path.exists() or path.read_text("utf-8") != made):
             sys.exit(f"docs/{name} is not what `make docs` writes: run it, and commit the page.")

@@ -82,6 +82,14 @@ def test_outputs_are_chosen_by_name(server: Up) -> None:
     assert server.records()[-2]["id"] == one["id"]
 
 
+def test_an_answer_of_a_gap_can_be_explained(server: Up) -> None:
+    found = server.predict({**ROW, "carrier": None}, "/predict/late_api?outputs=late,late_explain").json
+    assert "`carrier` is missing" in found["notices"][0]
+    given = {c["input"]: c["given"] for c in found["late_explain"]["contributions"]}
+    assert given["distance"] == ROW["distance"]
+    assert given.get("carrier") is None
+
+
 def test_every_answered_row_is_in_the_log_first(server: Up) -> None:
     before = len(server.records())
     one, many = server.predict().json, server.predict([ROW, ROW]).json
@@ -143,8 +151,14 @@ def test_a_bad_request_is_refused_with_a_next_step_and_changes_nothing(
 def test_other_methods_are_refused(server: Up) -> None:
     found = server.ask("GET", "/predict/late_api")
     assert (found.status, found.headers["allow"]) == (405, "POST")
-    assert server.ask("POST", "/status", {}).status == 405
-    assert server.ask("GET", "/predictions").status == 404
+    assert (found := server.ask("POST", "/status", {})).status == 405
+    assert found.headers["allow"] == "GET, HEAD"
+    assert server.ask("HEAD", "/status").status == 200
+    assert server.ask("GET", "/v2/models/late_api/infer").headers["allow"] == "POST"
+    assert server.ask("DELETE", "/predict/late_api").status == 405
+    for method in ("GET", "POST", "DELETE"):
+        assert server.ask(method, "/predictions").status == 404, method
+        assert server.ask(method, "/v2/modells/late_api").status == 404, method
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -327,7 +341,7 @@ def one_of(which: str, **changes: Any) -> dict[str, Any]:
             422,
             "Inference",
         ),
-        (b"\x00binary", 422, "binary tensors"),
+        (b"\x00binary", 422, "Inference-Header-Content-Length"),
     ],
 )
 def test_a_bad_tensor_is_refused(server: Up, body: Any, status: int, words: str) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -29,6 +30,7 @@ from http_server import ROW, up
 from tilth.core.errors import TilthError
 from tilth.interfaces.http.guard import LOCAL, Names
 from tilth.interfaces.http.listening import Wanted, certified, place
+from tilth.interfaces.http.renewing import Renewal
 
 DAY = timedelta(days=1)
 
@@ -228,6 +230,74 @@ def test_a_server_speaks_tls_and_nothing_older_than_1_2(applied: Path, files: Pa
         assert server.process.poll() is None
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(30) == 0
+
+
+def test_a_renewed_certificate_is_taken_up_without_a_restart(
+    applied: Path, files: Path, tmp_path: Path
+) -> None:
+    """The key comes a while after its certificate; until then, and after a bad one, the old pair goes on."""
+    pair = tmp_path / "now.crt", tmp_path / "now.key"
+
+    def put(name: str, *which: int) -> None:
+        for n in which:
+            shutil.copyfile(files / f"{name}{pair[n].suffix}", tmp_path / "fresh")
+            os.replace(tmp_path / "fresh", pair[n])
+
+    def spoken_with() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", server.port), timeout=10)
+
+    put("good", 0, 1)
+    options = ("--tls-cert", str(pair[0]), "--tls-key", str(pair[1]), "--no-reconcile")
+    with up(applied, *options) as server:
+        kept = http.client.HTTPSConnection("127.0.0.1", server.port, timeout=10, context=trusting(files))
+        assert spoken(kept, "GET", "/ping")[0] == 200
+        assert spoken_with() == (files / "good.crt").read_text()
+        put("soon", 0)
+        http_server.wait(lambda: "is not taken, the old one goes on" in server.log.read_text())
+        assert spoken_with() == (files / "good.crt").read_text()
+        put("soon", 1)
+        http_server.wait(lambda: "was renewed" in server.log.read_text())
+        assert spoken_with() == (files / "soon.crt").read_text()
+        assert "the certificate ends on" in server.log.read_text()
+        assert spoken(kept, "GET", "/ping")[0] == 200  # the connection that was open goes on
+        kept.close()
+
+
+RENEWED = [
+    ("nothing changed", "soon", "soon", False, ""),
+    ("a good pair", "good", "good", True, "was renewed"),
+    ("one that ended", "ended", "ended", False, "not taken.*ended on"),
+    ("a key of another", "good", "soon", False, "not taken.*is not that of the certificate"),
+    ("words", "words", "soon", False, "not taken.*no certificate in PEM form"),
+    ("a locked key", "locked", "locked", False, "not taken.*locked by a password"),
+    ("no file any more", "none", "soon", False, "not taken.*cannot be read"),
+]
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "taken", "words"), [r[1:] for r in RENEWED], ids=[r[0] for r in RENEWED]
+)
+def test_what_is_taken_of_new_files_and_what_is_said(
+    files: Path, tmp_path: Path, cert: str, key: str, taken: bool, words: str
+) -> None:
+    at = tmp_path / "t.crt", tmp_path / "t.key"
+    for path, name in zip(at, ("soon", "soon"), strict=True):
+        shutil.copyfile(files / f"{name}{path.suffix}", path)
+    context = certified(*map(str, at))[0]
+    told: list[str] = []
+    names: list[tuple[str, ...]] = []
+    renewal = Renewal(context, *map(str, at), names.append, told.append)
+    if (cert, key) != ("soon", "soon"):
+        for path, name in zip(at, (cert, key), strict=True):
+            path.unlink()
+            source = files / (name if name == "words" else f"{name}{path.suffix}")
+            if source.exists():
+                shutil.copyfile(source, path)
+    assert renewal.look() is taken
+    assert renewal.look() is False  # told once
+    assert bool(names) is taken
+    assert len(told) == bool(words)
+    assert not words or re.search(words, told[0])
 
 
 class Unix(http.client.HTTPConnection):

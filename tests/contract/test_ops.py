@@ -12,8 +12,10 @@ import pytest
 
 import http_server
 from http_server import ROW, up
+from tilth.app.disk import Disk
 from tilth.core.errors import SourceError
-from tilth.interfaces.http.watched import FAMILIES, text
+from tilth.interfaces.http import watched
+from tilth.interfaces.http.watched import FAMILIES, Measured, text
 
 OPS = resources.files("tilth").joinpath("ops")
 RULES = OPS.joinpath("prometheus-rules.yml").read_text("utf-8")
@@ -41,6 +43,7 @@ def test_a_scrape_tells_of_data_models_gates_and_promises(applied: Path) -> None
         "tilth_quality",
         "tilth_outcomes",
         "tilth_run_memory_bytes",
+        "tilth_disk_limit_bytes",
     }
     assert set(FAMILIES) - names <= looked  # nobody looked yet
     assert 'tilth_promise{environment="prod",kind="endpoint",name="late_api",promise="served"} 1' in lines
@@ -81,7 +84,25 @@ def test_a_state_that_cannot_be_read_is_a_figure(applied: Path) -> None:
     work: Any = SimpleNamespace(
         state=SimpleNamespace(reading=broken), clock=SimpleNamespace(now=lambda: None)
     )
-    assert b"tilth_state_readable 0\n" in text(work, "prod")
+    found = text(work, "prod", Disk({"blobs": 4096, "state": 512}, 1 << 20)).decode().splitlines()
+    assert "tilth_state_readable 0" in found
+    assert 'tilth_disk_bytes{kind="blobs"} 4096' in found  # which is told all the same
+    assert "tilth_disk_limit_bytes 1048576" in found
+    assert not [line for line in text(work, "prod", Disk({})).decode().splitlines() if "limit" in line]
+
+
+def test_the_disk_is_measured_now_and_then_and_not_at_each_scrape(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, measured = [1000.0], list[Disk]()
+    monkeypatch.setattr(watched, "monotonic", lambda: now[0])
+
+    def measure() -> Disk:
+        measured.append(Disk({"blobs": len(measured)}))
+        return measured[-1]
+
+    one = Measured(measure)
+    for seconds, times in ((0, 1), (59, 1), (60, 2), (61, 2), (3600, 3)):
+        now[0] = 1000.0 + seconds
+        assert one.now().kinds["blobs"] == times - 1 == len(measured) - 1
 
 
 @pytest.mark.parametrize("env", ["prod", "dev"])
@@ -119,6 +140,11 @@ tests:
       - {series: 'tilth_promise{instance="a",environment="prod",kind="dataset",name="d",promise="fresh"}', values: '1x4 0x20'}
       - {series: 'tilth_promise{instance="a",environment="prod",kind="model",name="m",promise="good"}', values: '1x30'}
       - {series: 'tilth_drift{instance="a",environment="prod",model="m"}', values: '0.1x10 0.5x90'}
+      - {series: 'tilth_drift{instance="a",environment="prod",model="own"}', values: '0.5x100'}
+      - {series: 'tilth_promise{instance="a",environment="prod",kind="model",name="own",promise="steady"}', values: '1x100'}
+      - {series: 'tilth_disk_bytes{instance="a",job="tilth",kind="blobs"}', values: '50x10 70x90'}
+      - {series: 'tilth_disk_bytes{instance="a",job="tilth",kind="state"}', values: '20x100'}
+      - {series: 'tilth_disk_limit_bytes{instance="a",job="tilth"}', values: '100x100'}
       - {series: 'tilth_requests_total{instance="a",endpoint="e",status="200"}', values: '0+600x60'}
       - {series: 'tilth_requests_total{instance="a",endpoint="e",status="507"}', values: '0+60x60'}
       - {series: 'tilth_requests_total{instance="a",endpoint="f",status="200"}', values: '0+600x60'}
@@ -143,6 +169,12 @@ tests:
         exp_alerts:
           - exp_labels: {severity: warning, instance: a, environment: prod, model: m}
             exp_annotations: {summary: "The inputs of m in prod moved: 0.50 of 1"}
+      - {eval_time: 9m, alertname: TilthDisk, exp_alerts: []}
+      - eval_time: 40m
+        alertname: TilthDisk
+        exp_alerts:
+          - exp_labels: {severity: warning, instance: a}
+            exp_annotations: {summary: "What a keeps takes 90% of what it may", description: "tilth gc frees what nothing points at; disk under [limits] says how much it may take."}
       - eval_time: 30m
         alertname: TilthErrors
         exp_alerts:

@@ -18,7 +18,7 @@ from tilth.ml.data.drift import ColumnDrift
 from tilth.ml.watching.monitoring import Look
 from tilth.runtime.applying import garbage
 from tilth.runtime.keeping.reconciler import Reconciler
-from tilth.runtime.record import endpoints, looks, versions
+from tilth.runtime.record import endpoints, looks, messages, versions
 from tilth.runtime.record.endpoints import Revision
 from tilth.runtime.record.versions import Version
 
@@ -160,6 +160,36 @@ def test_looks_go_when_they_are_old_but_for_the_newest(project: Project) -> None
     assert old.gc().looks == 10
     kept = looks.newest(old.state(), "prod", "m", 100)
     assert len(kept) == garbage.NEWEST
+
+
+def test_messages_go_when_they_are_old_but_for_what_nobody_took_and_the_newest(project: Project) -> None:
+    """The newest stays: its number is in the ids that receivers know messages by, and the next one counts on from it."""
+    declared(project)
+    project.apply()
+
+    def add(days: float, status: str) -> int:
+        at = c.NOW - timedelta(days=days)
+        with project.state().change(BY, show_instant(at)) as change:
+            made = messages.Message(0, "ops", "failed", "d", "{}", at, 0, 0.0)
+            number = messages.add(change, "prod", made)
+            if status != messages.WAITING:
+                messages.tried(change, messages.Tried(number, 1, status), at)
+            change.audit("notify", "ops", {})
+        return number
+
+    old = [add(91, messages.DELIVERED), add(200, messages.DELIVERED)]
+    kept = [
+        add(91, messages.DEAD),
+        add(91, messages.WAITING),
+        add(89, messages.DELIVERED),
+        add(91, messages.DELIVERED),
+    ]
+    assert garbage.retire(project.work(), BY).messages == len(old)
+    columns, rows = project.state().table("messages")
+    assert [dict(zip(columns, r, strict=True))["id"] for r in rows] == kept
+    assert garbage.retire(project.work(), BY).messages == 0
+    assert messages.next_number(project.state()) == kept[-1] + 1
+    assert project.verify().audit_rows > 0
 
 
 # --- predictions -------------------------------------------------------------------------------------------

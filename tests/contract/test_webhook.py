@@ -1,7 +1,9 @@
 """A webhook takes a message, or says in words why it was not taken, without its address."""
 
+import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -100,6 +102,30 @@ def test_one_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
         silent.listen()
         said = HttpWebhook().post(f"http://127.0.0.1:{silent.getsockname()[1]}/", {}, b"{}")
     assert said == "it did not answer within 0.3 s"
+
+
+def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte comes in time, and the whole never does."""
+    monkeypatch.setattr(webhook, "LONGEST", 0.5)
+    with socket.socket() as slow:
+        slow.bind(("127.0.0.1", 0))
+        slow.listen()
+        slow.settimeout(10)
+
+        def drip() -> None:
+            link, _ = slow.accept()
+            with link, contextlib.suppress(OSError):
+                for _ in range(100):
+                    link.sendall(b"H")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        began = time.monotonic()
+        said = HttpWebhook().post(f"http://127.0.0.1:{slow.getsockname()[1]}/", {}, b"{}")
+        assert time.monotonic() - began < 3
+        thread.join(10)
+    assert said == "it did not answer within 0.5 s"
 
 
 def test_tls_is_checked() -> None:

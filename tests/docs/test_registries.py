@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tilth.interfaces.http.door import PATHS
+from tilth.interfaces.http.paths import PATHS
 from tilth.kinds import KINDS
 from tilth.plan.rights import STATEMENTS
 from tilth.ports import registry

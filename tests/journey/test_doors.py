@@ -8,15 +8,14 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
+import every_type
 import http_server
 import tilth
 from fixtures.types.inputs import BASE, GAP, REFUSED
@@ -25,46 +24,11 @@ from tilth.core.errors import InputError, TilthError
 from tilth.interfaces.cli.commands import tilth as command
 from tilth.ml.model.gaps import GapWarning
 
-ROWS = 900
-DECLARED = """
-CREATE SOURCE f ENGINE files WITH (path = 'data');
-CREATE DATASET d KEY (id) AS SELECT * FROM f.t;
-CREATE MODEL m PREDICT y FROM d USING (engine = 'lightgbm');
-CREATE MODEL strict_m PREDICT y FROM d OBJECTIVE (strict = true) USING (engine = 'linear');
-CREATE ENDPOINT api FOR MODEL m;
-CREATE ENDPOINT strict_api FOR MODEL strict_m;
-"""
-
-
-def rows() -> pa.Table:
-    rng = np.random.default_rng(1)
-    n, x = rng.integers(0, 100, ROWS), rng.normal(size=ROWS)
-    t, b = rng.integers(0, 3, ROWS), rng.random(ROWS) < 0.5
-    days = rng.integers(0, 400, ROWS)
-    raw = n / 30 + x + t - b + np.sin(days / 60) + rng.normal(0, 0.5, ROWS)
-    start = datetime(2023, 6, 1)
-    return pa.table(
-        {
-            "id": np.arange(ROWS),
-            "n": n,
-            "x": x,
-            "t": [["a", "b", "c"][v] for v in t],
-            "b": b,
-            "d": [start.date() + timedelta(days=int(v)) for v in days],
-            "s": [start + timedelta(days=int(v), minutes=int(w)) for v, w in zip(days, n * 14, strict=True)],
-            "y": raw > np.median(raw),
-        }
-    )
-
 
 @pytest.fixture(scope="module")
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, http_server.Up]]:
-    folder = tmp_path_factory.mktemp("doors") / "p"
-    (folder / "data").mkdir(parents=True)
-    pq.write_table(rows(), folder / "data" / "t.parquet")
-    (folder / "all.sql").write_text(DECLARED)
+    folder = every_type.applied(tmp_path_factory.mktemp("doors") / "p")
     project = tilth.open(str(folder))
-    assert not project.apply().refusals
     with http_server.up(folder) as server:
         yield project, server
     project.close()
@@ -277,9 +241,9 @@ def test_an_input_that_is_not_given_is_refused_at_every_door(asked: tuple[Any, A
 def test_the_row_that_does_not_fit_is_named(asked: tuple[Any, Any]) -> None:
     project, _ = asked
     table = (
-        rows()
+        every_type.rows()
         .drop_columns(["y"])
-        .set_column(1, "n", pa.array([float(i) + (i == 6) / 2 for i in range(ROWS)]))
+        .set_column(1, "n", pa.array([float(i) + (i == 6) / 2 for i in range(every_type.ROWS)]))
     )
     with pytest.raises(TilthError, match="`n` takes whole numbers within 64 bits, and row 7 has another"):
         project.model("m").predict(table)
@@ -309,3 +273,30 @@ def test_a_zone_is_read_where_the_type_has_one(asked: tuple[Any, Any]) -> None:
     zoned = pa.table({k: [v] for k, v in {**BASE, "s": datetime(2024, 1, 1, 8, tzinfo=UTC)}.items()})
     assert zoned.schema.field("s").type == pa.timestamp("us", "UTC")
     assert project.model("m").predict(zoned)["y_probability"].to_pylist() == [utc]
+
+
+def test_a_refused_row_among_tensors_is_null_and_not_logged_whatever_is_asked_for(asked: Any) -> None:
+    _, server = asked
+    rows = [BASE, {**BASE, "t": None}]
+    kinds = {"n": "INT64", "x": "FP64", "b": "BOOL"}
+    tensors = [
+        {
+            "name": k,
+            "shape": [2],
+            "datatype": kinds.get(k, "BYTES"),
+            "data": [_http_value(r[k]) for r in rows],
+        }
+        for k in BASE
+    ]
+    for binary in (False, True):
+        before = len(server.records())
+        body = {"inputs": tensors, "parameters": {"binary_data_output": binary}}
+        found = server.ask("POST", "/v2/models/strict_api/infer", body)
+        head = int(found.headers.get("inference-header-content-length", len(found.body)))
+        said = json.loads(found.body[:head])
+        y, confidence, probability = said["outputs"]
+        assert (found.status, y["data"][1], len(server.records()) - before) == (200, None, 1)
+        assert ("data" in probability) is not binary
+        assert len(found.body) - head == (32 if binary else 0)  # two columns of two numbers
+        assert confidence["shape"] == [2]
+        assert "`t` is missing" in said["parameters"]["notices"][0]

@@ -263,6 +263,41 @@ def test_what_is_on_its_way_is_not_sent_again_meanwhile(
     assert (len(scene.hook.got), scene.rows()[0]["status"]) == (1, "delivered")
 
 
+def test_a_channel_that_hangs_keeps_no_other_waiting(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, post = threading.Event(), scene.hook.post
+
+    def hanging(url: str, headers: dict[str, str], body: bytes) -> str | None:
+        if url == "http://x/":
+            gate.wait(10)
+        return post(url, headers, body)
+
+    monkeypatch.setattr(scene.hook, "post", hanging)
+    text = BASE + "".join(
+        f"CREATE CHANNEL {name} WITH (url = 'http://{host}/', key = SECRET 'env:TILTH_TEST_KEY') NOTIFY ON (failed);"
+        for name, host in (("c", "x"), ("second", "y"), ("third", "z"))
+    )
+    both = compiled(parse(text), Facts())
+    scene.step(both)
+    for n in range(1, 4):  # while the first one hangs, the others are told again and again
+        scene.run("m")
+        scene.wall[0] += 31
+        scene.notifier.step(both, NOW)
+        until = time.monotonic() + 5
+        while len(scene.hook.got) < 2 * n and time.monotonic() < until:
+            scene.notifier.tend(NOW)
+            time.sleep(0.002)
+        assert len(scene.hook.got) == 2 * n
+    status = {(r["channel"], r["status"]) for r in scene.rows()}
+    gate.set()
+    assert ("c", "delivered") not in status
+    scene.settle()
+    scene.wall[0] += 31
+    scene.notifier.tend(NOW)
+    scene.settle()
+    assert {r["status"] for r in scene.rows() if r["channel"] != "c"} == {"delivered"}
+    assert threading.active_count() < 20
+
+
 def test_a_message_that_is_never_taken_is_given_up_and_told(scene: Scene) -> None:
     scene.hook.answers = ["it answered 500"] * 500
     scene.step()

@@ -25,7 +25,7 @@ def test_without_a_file_every_setting_has_its_default(tmp_path: Path) -> None:
         "local",
         "prod",
         "prod",
-        Keep(timedelta(90), timedelta(90), timedelta(90), timedelta(400)),
+        Keep(timedelta(90), timedelta(90), timedelta(90), timedelta(400), timedelta(90)),
         Limits(timedelta(seconds=60), 2 << 30),
     )
 

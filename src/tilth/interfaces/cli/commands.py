@@ -204,7 +204,7 @@ def gc(keep: int, project: str, as_json: bool) -> None:
         f"{freed.snapshots} snapshots and {freed.versions} versions that nothing pointed at.\n"
         f"Older than [keep] says: {freed.predictions} files of predictions ({freed.predictions_bytes / 1e6:.1f} MB), "
         f"{freed.quarantine} of quarantine ({freed.quarantine_bytes / 1e6:.1f} MB), {freed.refused} bundles of refused "
-        f"versions ({freed.refused_bytes / 1e6:.1f} MB), {freed.looks} looks."
+        f"versions ({freed.refused_bytes / 1e6:.1f} MB), {freed.looks} looks, {freed.messages} messages."
     )
     show.facts(asdict(freed), words, as_json, after("gc", {}))
 

@@ -104,6 +104,7 @@ def up(
                 here,
                 lambda node: _ready(node, here, url, as_json, there(found, name)),
                 say,
+                found.disk,
                 journal,
             )
     finally:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,10 @@ from tilth.core.errors import InputError, ProjectError, TilthError
 
 LIMIT = 8 << 20  # bytes of a request's body
 SLOWEST = 30.0  # seconds a body may take to arrive
+LONGEST = 1_000  # characters of an error's text
 JSON = b"application/json"
+BYTES = b"application/octet-stream"
+UNASKED = frozenset({b"", JSON, b"text/json", b"text/plain", b"application/x-www-form-urlencoded"})
 
 _PATH = re.compile(r"(?<![\w/.:<>-])/(?:[^\s/:;,'\"`()]+/)+[^\s/:;,'\"`()]*")
 
@@ -28,6 +31,10 @@ encode = msgspec.json.Encoder().encode
 
 class TooLargeError(InputError):
     http_status = 413
+
+
+class WrongKindError(InputError):
+    http_status = 415
 
 
 class TooSlowError(InputError):
@@ -44,6 +51,26 @@ class WrongMethodError(ProjectError):
 
 class GoneError(Exception):
     """The client went away; nobody is there to be answered."""
+
+
+def check_kind(headers: Sequence[tuple[bytes, bytes]], *, binary: bool = False) -> None:
+    """WrongKindError when the body is said to be something else than JSON, or is compressed.
+
+    JSON may go without a type, or with one that clients send when nobody tells them (curl's -d, a page's fetch). `binary`: tensors as
+    bytes may come.
+    """
+    for name, value in headers:
+        if name == b"content-type" and value != JSON:
+            kind = value.partition(b";")[0].strip().lower()
+            if not (kind in UNASKED or kind.endswith(b"+json") or (binary and kind == BYTES)):
+                raise WrongKindError(
+                    f"The body is said to be {kind.decode('latin-1')[:100]!r}, and only JSON is read here.",
+                    hint="Send JSON with `Content-Type: application/json`.",
+                )
+        elif name == b"content-encoding" and value.strip().lower() not in {b"", b"identity"}:
+            raise WrongKindError(
+                "The body is compressed, and is read only as it is.", hint="Send it without Content-Encoding."
+            )
 
 
 async def read(receive: Receive, length: int, limit: int, first: Message | None = None) -> bytes:
@@ -103,17 +130,22 @@ def unplaced(text: str, root: str) -> str:
 
 
 def public(error: TilthError, root: str) -> TilthError:
-    """The error as it may be told: the client's own words stay, paths of the server do not."""
+    """The error as it may be told: the client's own words stay (their beginning, where they are long), paths of the server do not."""
     ours = error.http_status >= 500 or not isinstance(error, InputError | ProjectError)
     clean = (
         (lambda text: unplaced(text, root))
         if ours
         else (lambda text: text.replace(root, ".") if root else text)
     )
-    error.message, error.detail = clean(error.message), tuple(map(clean, error.detail))
-    error.hint = None if error.hint is None else clean(error.hint)
+    error.message, error.detail = _short(clean(error.message)), tuple(_short(clean(d)) for d in error.detail)
+    error.hint = None if error.hint is None else _short(clean(error.hint))
     error.where = None if error.where is not None and error.where.file is not None else error.where
     return error
+
+
+def _short(text: str) -> str:
+    """The text, cut where it would give a long name of the client's back to it."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def failure(error: TilthError) -> bytes:

@@ -1,20 +1,21 @@
 """The ASGI callable: finds what answers a request, and turns errors into answers. No framework, one method a route.
 
-`PATHS` says which right each path asks for; the guard asks for it once, before anything is answered. How rows are
+`PATHS` (in `paths`) says which right each path asks for; the guard asks for it once, before anything is answered. How rows are
 read and written is in `predictions` and `inference`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from tilth.core.errors import AuthError, InputError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.principals import Principal
 from tilth.interfaces.http import console, inference, metrics
 from tilth.interfaces.http.bodies import (
+    BYTES,
     JSON,
     LIMIT,
     GoneError,
@@ -22,6 +23,7 @@ from tilth.interfaces.http.bodies import (
     Send,
     WrongMethodError,
     answer,
+    check_kind,
     encode,
     failure,
     public,
@@ -31,14 +33,15 @@ from tilth.interfaces.http.bodies import (
 from tilth.interfaces.http.guard import Guard
 from tilth.interfaces.http.journal import BY
 from tilth.interfaces.http.once import Once, Predicted, key_of
+from tilth.interfaces.http.paths import PATHS, PREDICT, READ, Path
 from tilth.interfaces.http.predictions import predict
-from tilth.plan.rights import Right
+from tilth.plan.rights import RIGHTS, Right
 from tilth.runtime.serving.answering import Answering, Route, Side
 from tilth.runtime.serving.node import Node
 
 TEXT = b"text/plain; charset=utf-8"
-PREDICT = "/predict/"
-PREFIX = len(PREDICT)
+PREDICTIONS = "/predict/"
+PREFIX = len(PREDICTIONS)
 _JSON = (b"content-type", JSON)
 NOTICE = b"tilth-notice"
 
@@ -49,38 +52,10 @@ class Shown(Protocol):
     async def status(self) -> dict[str, Any]: ...
     async def promises(self) -> dict[str, Any]: ...
     async def figures(self) -> bytes: ...
+    async def document(self, rights: frozenset[Right]) -> dict[str, Any]: ...
 
 
-class Path(NamedTuple):
-    """A path that is answered: how it is asked, the right that it asks for (None: no token is needed), and what it gives."""
-
-    method: str
-    right: Right | None
-    gives: str
-
-
-PATHS: Mapping[str, Path] = {
-    "/": Path("GET", None, "the console: a page that holds nothing secret"),
-    "/healthz": Path(
-        "GET",
-        None,
-        "whether this process can answer: 503 while it starts; what it cannot serve is told, and is 200",
-    ),
-    "/metrics": Path("GET", Right.READ, "figures for Prometheus"),
-    "/ping": Path("GET", None, "`pong`"),
-    "/predict/<endpoint>": Path("POST", Right.PREDICT, "predictions for a row, or many, of plain JSON"),
-    "/promises": Path(
-        "GET", Right.READ, "whether what is promised holds, each with the reason when it does not"
-    ),
-    "/status": Path("GET", Right.READ, "what `tilth status --json` says, and the server's figures"),
-    "/v2": Path(
-        "GET",
-        Right.PREDICT,
-        "the Open Inference Protocol, version 2: `/v2/models/<endpoint>/infer` and its kin",
-    ),
-}
-PREDICTS = PATHS["/predict/<endpoint>"].right
-PROTOCOL = PATHS["/v2"].right
+PREDICTED = PATHS["/predict/<endpoint>"]
 Scope = MutableMapping[str, Any]
 Content = tuple[int, bytes, bytes]  # status, body, content type
 Pairs = tuple[tuple[bytes, bytes], ...]
@@ -110,7 +85,7 @@ class Door:
         """What answers the request; no coroutine of its own, for the sake of the predict path."""
         if scope["type"] != "http":
             return _nothing()
-        if scope["path"].startswith(PREDICT):
+        if scope["path"].startswith(PREDICTIONS):
             return self._predict(scope, receive, send)
         if scope["path"].startswith("/v2"):
             return self._protocol(scope, receive, send)
@@ -122,11 +97,11 @@ class Door:
         began, endpoint, version, rows, status = perf_counter(), "", 0, 0, 200
         more: Pairs = ()
         try:
-            length = self._enter(scope, PREDICTS)
-            if scope["method"] != "POST":
-                raise _wrong_method("POST")
+            length = self._enter(scope, PREDICT)
+            _allow(scope, PREDICTED)
             route = self._node.route(scope["path"][PREFIX:])
             endpoint = route.endpoint
+            check_kind(scope["headers"])
             message = await receive() if length <= self._limit else None
             body = b"" if message is None or message.get("more_body", True) else message["body"]
             if not 0 < len(body) <= self._limit:  # seldom: mostly all of it came with the headers
@@ -134,9 +109,9 @@ class Door:
             asked = (body, scope["query_string"])
             key = key_of(scope["headers"])
             if key is None:
-                payload, version, rows, more = await self._rows(route, *asked)
+                payload, version, rows, more, _ = await self._rows(route, *asked)
             else:
-                payload, version, rows, more = await self._kept(
+                payload, version, rows, more, _ = await self._kept(
                     scope, key, asked, lambda: self._rows(route, *asked)
                 )
         except GoneError:
@@ -149,10 +124,10 @@ class Door:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": payload})
 
-    def _enter(self, scope: Scope, right: Right | None) -> int:
-        """Ask the guard for the right; who asks stands in the scope from then on. The announced length of the body."""
+    def _enter(self, scope: Scope, rights: tuple[Right, ...]) -> int:
+        """Ask the guard for one of the rights; who asks stands in the scope from then on. The announced length of the body."""
         try:
-            return self._guard.check(scope["headers"], right)
+            return self._guard.check(scope["headers"], rights)
         finally:
             scope[BY] = self._guard.by
 
@@ -209,75 +184,76 @@ class Door:
 
     async def _protocol(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            length = self._enter(scope, PROTOCOL)
-            status, payload, more = await self._v2(scope, receive, length)
+            length = self._enter(scope, PREDICT)
+            status, payload, more, kind = await self._v2(scope, receive, length)
         except GoneError:
             return
         except Exception as error:
             known = self._known(error)
             await answer(send, known.http_status, inference.failure(known), JSON, _challenge(known))
             return
-        await answer(send, status, payload, JSON, more)
+        await answer(send, status, payload, kind, more)
 
-    async def _v2(self, scope: Scope, receive: Receive, length: int) -> tuple[int, bytes, Pairs]:
+    async def _v2(self, scope: Scope, receive: Receive, length: int) -> tuple[int, bytes, Pairs, bytes]:
         """`/v2`, `/v2/health/...`, `/v2/models/<m>[/versions/<v>][/ready|/infer]`."""
-        parts = scope["path"].strip("/").split("/")
-        posts = parts[-1] == "infer"
-        if scope["method"] != ("POST" if posts else "GET"):
-            raise _wrong_method("POST" if posts else "GET")
-        match parts:
-            case ["v2"]:
-                return 200, inference.server(), ()
-            case ["v2", "health", "live"]:
-                return 200, encode({"live": True}), ()
-            case ["v2", "health", "ready"]:
+        place, name, version = inference.place(scope["path"])
+        if place not in PATHS:
+            raise _no_path(scope["path"])
+        _allow(scope, PATHS[place])
+        match place.rpartition("/")[2]:
+            case "v2":
+                return 200, inference.server(), (), JSON
+            case "live":
+                return 200, encode({"live": True}), (), JSON
+            case "ready" if not name:
                 ready = self._node.table is not None
-                return 200 if ready else 503, encode({"ready": ready}), ()
-            case ["v2", "models", name, *rest]:
-                return await self._model(scope, name, rest, receive, length)
-        raise _no_path(scope["path"])
+                return 200 if ready else 503, encode({"ready": ready}), (), JSON
+            case "ready":
+                inference.side_of(self._node.route(name), version)
+                return 200, encode({"name": name, "ready": True}), (), JSON
+            case "infer":
+                return await self._infer(scope, name, version, receive, length)
+        return 200, inference.model(self._node.route(name), version), (), JSON
 
-    async def _model(
-        self, scope: Scope, name: str, rest: list[str], receive: Receive, length: int
-    ) -> tuple[int, bytes, Pairs]:
-        began, route, version = perf_counter(), self._node.route(name), None
-        if len(rest) >= 2 and rest[0] == "versions":
-            version, rest = rest[1], rest[2:]
-        match rest:
-            case []:
-                return 200, inference.model(route, version), ()
-            case ["ready"]:
-                inference.side_of(route, version)
-                return 200, encode({"name": name, "ready": True}), ()
-            case ["infer"]:
-                try:
-                    body = await read(receive, length, self._limit)
-                    found = await self._answered(
-                        scope, (body, b""), lambda: self._inferred(route, version, body)
-                    )
-                except TilthError as error:
-                    self._counts.add(name, 0, error.http_status, perf_counter() - began, 0)
-                    raise
-                self._counts.add(name, found.version, 200, perf_counter() - began, found.rows)
-                return 200, found.payload, found.more
-        raise _no_path(f"/v2/models/{name}/{'/'.join(rest)}")
+    async def _infer(
+        self, scope: Scope, name: str, version: str | None, receive: Receive, length: int
+    ) -> tuple[int, bytes, Pairs, bytes]:
+        began, route = perf_counter(), self._node.route(name)
+        try:
+            check_kind(scope["headers"], binary=True)
+            body = await read(receive, length, self._limit)
+            head = next((v for n, v in scope["headers"] if n == inference.HEAD), None)
+            found = await self._answered(
+                scope, (body, head or b""), lambda: self._inferred(route, version, body, head)
+            )
+        except TilthError as error:
+            self._counts.add(name, 0, error.http_status, perf_counter() - began, 0)
+            raise
+        self._counts.add(name, found.version, 200, perf_counter() - began, found.rows)
+        return 200, found.payload, found.more, found.kind
 
-    async def _inferred(self, route: Route, version: str | None, body: bytes) -> Predicted:
-        payload, reply = await inference.infer(self._answering, route, version, body)
+    async def _inferred(
+        self, route: Route, version: str | None, body: bytes, head: bytes | None
+    ) -> Predicted:
+        payload, reply, length = await inference.infer(self._answering, route, version, body, head)
         rows = len(reply.rows)
         more = self._lacks(route.endpoint, reply.side, reply.lacking, rows) if reply.lacking else ()
-        return Predicted(payload, reply.side.version, rows, more)
+        if length is None:
+            return Predicted(payload, reply.side.version, rows, more)
+        more = (*more, (inference.HEAD, b"%d" % length))
+        return Predicted(payload, reply.side.version, rows, more, BYTES)
 
     # --- the rest ------------------------------------------------------------------------------------------
 
     async def _other(self, scope: Scope, send: Send) -> None:
         more: Pairs = NO_STORE
         try:
-            if scope["method"] not in {"GET", "HEAD"}:
-                raise _wrong_method("GET")
             path = PATHS.get(scope["path"])
-            self._enter(scope, Right.READ if path is None else path.right)
-            status, payload, kind = await self._page(scope["path"])
+            self._enter(scope, READ if path is None else path.rights)
+            if path is None:
+                raise _no_path(scope["path"])
+            _allow(scope, path)
+            status, payload, kind = await self._page(scope["path"], scope[BY])
             if scope["path"] == "/":
                 more = (*NO_STORE, *console.HEADERS)
         except Exception as error:
@@ -286,7 +262,7 @@ class Door:
             more = (*NO_STORE, *_challenge(known))
         await answer(send, status, payload, kind, more)
 
-    async def _page(self, path: str) -> Content:
+    async def _page(self, path: str, by: Principal | None) -> Content:
         match path:
             case "/ping":
                 return 200, b"pong\n", TEXT
@@ -296,6 +272,9 @@ class Door:
             case "/metrics":
                 own = self._counts.text(self._node, self._answering, self._once)
                 return 200, own + await self._shown.figures(), metrics.KIND
+            case "/openapi.json":
+                assert by is not None  # it asks for a token
+                return 200, encode(await self._shown.document(RIGHTS[by.role])), JSON
             case "/promises":
                 return 200, encode(await self._shown.promises()), JSON
             case "/status":
@@ -322,10 +301,14 @@ def _challenge(error: TilthError) -> Pairs:
     return ()
 
 
-def _wrong_method(allowed: str) -> WrongMethodError:
-    return WrongMethodError(
-        f"This path is for {allowed}.", hint=f"Send the request with {allowed}.", allowed=allowed
-    )
+def _allow(scope: Scope, path: Path) -> None:
+    """WrongMethodError for a method that the path does not have."""
+    if scope["method"] not in path.methods:
+        raise WrongMethodError(
+            f"This path is for {path.method}.",
+            hint=f"Send the request with {path.method}.",
+            allowed=", ".join(path.methods),
+        )
 
 
 def _no_path(path: str) -> UnknownNameError:

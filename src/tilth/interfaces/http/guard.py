@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tilth.adapters.files import own
 from tilth.core.errors import AuthError, InputError, StorageError
@@ -135,10 +135,15 @@ class Guard:
         self._secret = secret.encode()
         self._hosts: set[bytes] = set()
 
-    def check(self, headers: Headers, right: Right | None) -> int:
+    def named(self, names: tuple[str, ...]) -> None:
+        """Answer to these names too, which a renewed certificate has."""
+        more = self._names.hosts | {name.lower() for name in names}
+        self._names = replace(self._names, hosts=more)
+
+    def check(self, headers: Headers, rights: tuple[Right, ...]) -> int:
         """The announced length of the body (-1: not announced), when the request may be answered.
 
-        `right` is what the path asks for; None where it is open to all who reach this machine.
+        `rights` are those of which the path asks for one; none where it is open to all who reach this machine.
         """
         self.by = given = host = origin = site = None
         length = -1
@@ -164,12 +169,12 @@ class Guard:
                 "Web pages of other origins may not ask this server.",
                 hint="Call it from a program, not a page.",
             )
-        if right is None:
+        if not rights:
             return length
         good = given is not None and hmac.compare_digest(given, self._expected)
         by = self.by = self._principal if good else self._other(given)
-        if right not in RIGHTS[by.role]:
-            require(by, right, "This path")
+        if RIGHTS[by.role].isdisjoint(rights):
+            require(by, rights[0], "This path")
         return length
 
     def _is_ours(self, host: bytes) -> bool:

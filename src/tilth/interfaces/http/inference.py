@@ -1,16 +1,16 @@
 """The Open Inference Protocol, version 2, over REST: models are endpoints, tensors are inputs by name.
 
-A tensor has shape [n] or [n, 1], one element a row. The protocol has no missing value; here it is a JSON `null` in `data`,
-whatever the datatype, and an input that may be missing may be left out altogether. NaN and Infinity are not JSON and are
-refused. Dates and instants travel as BYTES in ISO 8601, probabilities and explanations as BYTES that hold JSON. Binary
-tensors are not spoken.
+A tensor has shape [n] or [n, 1], one element a row (`tensors`), as JSON or as bytes that follow the JSON. The protocol has no missing
+value; here it is a JSON `null` in `data`, whatever the datatype, or a NaN in bytes, and an input that may be missing may be left out
+altogether. NaN and Infinity are not JSON and are refused there. Dates and instants travel as BYTES in ISO 8601, probabilities and
+explanations as BYTES that hold JSON.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version as installed
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,28 +19,9 @@ from tilth.core.names import did_you_mean
 from tilth.core.schema import DataType
 from tilth.interfaces.http.bodies import encode
 from tilth.interfaces.http.predictions import checked
+from tilth.interfaces.http.tensors import Tensor, columns, datatype, tensor
 from tilth.ml.model.once import apart
 from tilth.runtime.serving.answering import Answering, Reply, Route, Side
-
-DATATYPES = {
-    DataType.BOOLEAN: "BOOL",
-    DataType.INTEGER: "INT64",
-    DataType.FLOAT: "FP64",
-    DataType.DECIMAL: "FP64",
-}
-ACCEPTED = (
-    "BOOL", "BYTES", "FP16", "FP32", "FP64", "INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64",
-)  # fmt: skip
-
-
-class Tensor(msgspec.Struct):
-    """One input: its name and one element a row."""
-
-    name: str
-    shape: list[int]
-    datatype: str
-    data: list[Any]
-    parameters: dict[str, Any] = {}
 
 
 class Wanted(msgspec.Struct):
@@ -59,6 +40,7 @@ class Request(msgspec.Struct):
     parameters: dict[str, Any] = {}
 
 
+HEAD = b"inference-header-content-length"
 _REQUEST = msgspec.json.Decoder(Request)
 
 
@@ -70,7 +52,17 @@ def failure(error: TilthError) -> bytes:
 
 def server() -> bytes:
     """What this server is."""
-    return encode({"name": "tilth", "version": installed("tilth"), "extensions": []})
+    return encode({"name": "tilth", "version": installed("tilth"), "extensions": ["binary_tensor_data"]})
+
+
+def place(path: str) -> tuple[str, str, str | None]:
+    """The row of the table of paths, the endpoint (empty: none) and the version that a path of the protocol names."""
+    match path.rstrip("/").split("/"):
+        case ["", "v2", "models", name, "versions", version, *rest]:
+            return "/".join(["/v2/models/<endpoint>/versions/<version>", *rest]), name, version
+        case ["", "v2", "models", name, *rest]:
+            return "/".join(["/v2/models/<endpoint>", *rest]), name, None
+    return path.rstrip("/"), "", None
 
 
 def side_of(route: Route, version: str | None) -> Side | None:
@@ -102,24 +94,55 @@ def model(route: Route, version: str | None) -> bytes:
     )
 
 
-async def infer(answering: Answering, route: Route, version: str | None, body: bytes) -> tuple[bytes, Reply]:
-    """The answer's body to a request of the protocol, and what it was made of."""
-    request = _decoded(body)
+class Inferred(NamedTuple):
+    """The answer's body, what it was made of, and how many of its bytes are JSON when others follow."""
+
+    payload: bytes
+    reply: Reply
+    head: int | None = None
+
+
+async def infer(
+    answering: Answering, route: Route, version: str | None, body: bytes, head: bytes | None = None
+) -> Inferred:
+    """The answer to a request of the protocol. `head` is its header HEAD, if it has one."""
+    length = len(body) if head is None else _length(head, len(body))
+    request = _decoded(body[:length])
     side = side_of(route, version)
-    names = [o.name for o in request.outputs] or list((side or route.leading).model.usual)
-    rows = checked([encode(row) for row in _rows(request.inputs)], route, names)
+    wanted = request.outputs or [Wanted(name) for name in (side or route.leading).model.usual]
+    names = [o.name for o in wanted]
+    rows = checked([encode(row) for row in _rows(request.inputs, body[length:])], route, names)
+    usually = request.parameters.get("binary_data_output") is True
+    binary = [o.parameters.get("binary_data", usually) is True for o in wanted]
     reply = await answering.many(route, rows, names, side)
+    return _answer(request, route, reply, dict(zip(names, binary, strict=True)))
+
+
+def _answer(request: Request, route: Route, reply: Reply, binary: Mapping[str, bool]) -> Inferred:
     found = [msgspec.json.decode(b"{%b}" % row) for row in reply.rows]
     types = {o.name: o.type for o in reply.side.model.outputs}
     told = [f"Row {n + 1}: {words}" for n, row in enumerate(found) for words in _told(row)]
+    made = [tensor(n, types[n], [row.get(n) for row in found], binary=b) for n, b in binary.items()]
     answer = {
         "model_name": route.endpoint,
         "model_version": str(reply.side.version),
         "id": request.id or reply.ident.decode(),
         "parameters": {"digest": reply.side.model.digest, **({"notices": told} if told else {})},
-        "outputs": [_tensor(name, types[name], found) for name in names],
+        "outputs": [said for said, _ in made],
     }
-    return encode(answer), reply
+    text = encode(answer)
+    tail = b"".join(held for _, held in made)
+    return Inferred(text + tail, reply, len(text) if any(binary.values()) else None)
+
+
+def _length(head: bytes, size: int) -> int:
+    """How many bytes of a body are JSON."""
+    if not head.isdigit() or len(head) > 12 or int(head) > size:
+        raise InputError(
+            f"Inference-Header-Content-Length is no number of bytes of the body: {head[:40].decode('latin-1')!r}.",
+            hint=f"It says how many of the {size:,} bytes are JSON.",
+        )
+    return int(head)
 
 
 def _told(row: Mapping[str, Any]) -> list[str]:
@@ -135,54 +158,24 @@ def _decoded(body: bytes) -> Request:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(
             f"The body is not a request of the Open Inference Protocol: {error}.",
-            hint='Send {"inputs": [{"name": ..., "shape": [1], "datatype": "FP64", "data": [...]}]} as JSON;'
-            " binary tensors are not supported.",
+            hint='Send {"inputs": [{"name": ..., "shape": [1], "datatype": "FP64", "data": [...]}]} as JSON; where bytes'
+            " follow it, Inference-Header-Content-Length says how long it is.",
         ) from error
     return request
 
 
-def _rows(tensors: Sequence[Tensor]) -> list[Mapping[str, Any]]:
+def _rows(tensors: Sequence[Tensor], tail: bytes) -> list[Mapping[str, Any]]:
     """The tensors' elements, row by row."""
     names = [t.name for t in tensors]
     if len(set(names)) != len(names) or not names:
         raise InputError("Each input must be given once.", hint=f"Given: {', '.join(names) or 'none'}.")
-    columns = [_elements(t) for t in tensors]
-    lengths = {name: len(column) for name, column in zip(names, columns, strict=True)}
+    found = columns(tensors, tail)
+    lengths = {name: len(column) for name, column in zip(names, found, strict=True)}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name}: {count}" for name, count in lengths.items())
         raise InputError("The inputs have different numbers of rows.", hint=f"Rows by input: {listed}.")
-    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-
-
-def _elements(tensor: Tensor) -> list[Any]:
-    if tensor.datatype not in ACCEPTED:
-        raise InputError(
-            f"The input `{tensor.name}` has the datatype {tensor.datatype!r}.",
-            hint=did_you_mean(tensor.datatype, ACCEPTED, "datatypes"),
-        )
-    data = tensor.data
-    if len(tensor.shape) == 2 and all(isinstance(value, list) for value in data):
-        data = [element for row in data for element in row]
-    fits = tensor.shape in ([len(data)], [len(data), 1])
-    if not fits:
-        raise InputError(
-            f"The input `{tensor.name}` has the shape {tensor.shape} and {len(data)} elements.",
-            hint="Shapes are [n] or [n, 1]: one element a row.",
-        )
-    return data
+    return [dict(zip(names, values, strict=True)) for values in zip(*found, strict=True)]
 
 
 def _described(name: str, kind: DataType) -> dict[str, object]:
-    return {"name": name, "datatype": DATATYPES.get(kind, "BYTES"), "shape": [-1]}
-
-
-def _tensor(name: str, kind: DataType, rows: Sequence[Mapping[str, Any]]) -> dict[str, object]:
-    values = [row.get(name) for row in rows]  # a row that was refused has none
-    if kind in {DataType.JSON, DataType.SHARES}:
-        values = [encode(value).decode() for value in values]
-    return {
-        "name": name,
-        "shape": [len(values)],
-        "datatype": DATATYPES.get(kind, "BYTES"),
-        "data": values,
-    }
+    return {"name": name, "datatype": datatype(kind), "shape": [-1]}

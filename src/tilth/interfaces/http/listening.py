@@ -1,7 +1,7 @@
 """Where a server is reached: an address or a unix socket, with or without TLS, and the names it answers to.
 
 All that can be wrong with it is found by `place`, before anything is started: an address that others reach needs TLS, or a proxy
-that has it. Certificates are read once; a new one is taken at the next start.
+that has it. A certificate that is renewed while the server runs is taken up by `renewing`.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Place:
     path: str | None = None
     proxied: bool = False
     told: tuple[str, ...] = field(default=())
+    files: tuple[str, str] | None = None  # of the certificate and its key
     inode: int = 0
 
     @property
@@ -108,6 +109,7 @@ def place(wanted: Wanted) -> Place:
         context,
         proxied=wanted.proxied,
         told=told,
+        files=None if wanted.cert is None or wanted.key is None else (wanted.cert, wanted.key),
     )
 
 
@@ -268,7 +270,7 @@ def certified(cert: str, key: str) -> tuple[ssl.SSLContext, tuple[str, ...], tup
             hint="Both are files in PEM form: -----BEGIN ...",
         ) from error
     left = found.not_valid_after_utc - now
-    end = f"the certificate ends on {found.not_valid_after_utc:%Y-%m-%d}: renew it and start again"
+    end = f"the certificate ends on {found.not_valid_after_utc:%Y-%m-%d}: renew it before"
     return context, _names_of(found), (end,) if left < SOON else ()
 
 

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from tilth.core.errors import InputError
+from tilth.interfaces.http.bodies import JSON
 
 HEADER = b"idempotency-key"
 REPLAYED = (b"idempotent-replayed", b"true")
@@ -36,6 +37,7 @@ class Predicted(NamedTuple):
     version: int
     rows: int
     more: Pairs = ()  # headers
+    kind: bytes = JSON
 
 
 class _Kept:
@@ -92,8 +94,7 @@ class Once:
             await found.done.wait()
             if found.answer is not None:
                 self.replayed += 1
-                payload, version, _, more = found.answer
-                return Predicted(payload, version, 0, (*more, REPLAYED))
+                return found.answer._replace(rows=0, more=(*found.answer.more, REPLAYED))
         return await self._first(name, mark, predict)
 
     async def _first(self, name: Name, mark: bytes, predict: Callable[[], Awaitable[Predicted]]) -> Predicted:

@@ -18,16 +18,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tilth.app.disk import Disk
+from tilth.core.errors import TilthError
 from tilth.interfaces.http import guard, metrics, watched
 from tilth.interfaces.http.connection import connection
 from tilth.interfaces.http.crowd import Crowd, descriptors
 from tilth.interfaces.http.door import Door
 from tilth.interfaces.http.journal import Journal, Numbered
 from tilth.interfaces.http.listening import HOST, Place
+from tilth.interfaces.http.openapi import Served, document
+from tilth.interfaces.http.renewing import Renewal
 from tilth.interfaces.http.status import status
-from tilth.runtime.serving.answering import Answering
+from tilth.plan.rights import Right
+from tilth.runtime.serving.answering import Answering, Route
 from tilth.runtime.serving.holders import Holders
 from tilth.runtime.serving.node import Node
+from tilth.runtime.showing.learned import Learned, Library
 from tilth.runtime.showing.promises import facts, promises
 from tilth.runtime.workspace import Workspace
 
@@ -50,6 +56,7 @@ def serve(
     place: Place,
     ready: Callable[[Node], None],
     tell: Tell,
+    disk: Callable[[], Disk],
     journal: Journal | None = None,
 ) -> None:
     """Answer until SIGINT or SIGTERM; requests in flight are finished and the log is synced."""
@@ -57,7 +64,7 @@ def serve(
 
     sys.setswitchinterval(SWITCH)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(work, home, environment, place, ready, tell, journal))
+        runner.run(_serve(work, home, environment, place, ready, tell, disk, journal))
 
 
 async def _serve(
@@ -67,6 +74,7 @@ async def _serve(
     place: Place,
     ready: Callable[[Node], None],
     tell: Tell,
+    disk: Callable[[], Disk],
     journal: Journal | None,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -76,11 +84,12 @@ async def _serve(
     counts = metrics.Metrics()
     reader = ThreadPoolExecutor(1, "tilth-status")
 
-    shown = _Shown(loop, reader, work, node, counts)
+    shown = _Shown(loop, reader, work, node, counts, Library(work), watched.Measured(disk), tell)
+    lets_in = guard.Guard(guard.token(home), others=holders.who, names=place.names)
     door = Door(
         node,
         answering,
-        guard.Guard(guard.token(home), others=holders.who, names=place.names),
+        lets_in,
         counts,
         shown,
         tell,
@@ -103,11 +112,12 @@ async def _serve(
     if journal is not None:
         journal.start()
     ready(node)
-    watch = loop.create_task(crowd.watch())
+    watches = [loop.create_task(crowd.watch()), *_renewing(loop, place, lets_in, tell)]
     try:
         await server.serve(sockets=[place.socket])
     finally:
-        watch.cancel()
+        for watch in watches:
+            watch.cancel()
         with contextlib.suppress(Exception):
             await loop.run_in_executor(None, node.stop)
             await loop.run_in_executor(None, holders.stop)
@@ -115,6 +125,15 @@ async def _serve(
         if journal is not None:
             journal.stop()
         work.log.flush()
+
+
+def _renewing(
+    loop: asyncio.AbstractEventLoop, place: Place, lets_in: guard.Guard, tell: Tell
+) -> list[asyncio.Task[None]]:
+    """What takes up a renewed certificate, where one is spoken with."""
+    if place.context is None or place.files is None:
+        return []
+    return [loop.create_task(Renewal(place.context, *place.files, lets_in.named, tell).watch())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +145,30 @@ class _Shown:
     work: Workspace
     node: Node
     counts: metrics.Metrics
+    library: Library
+    disk: watched.Measured
+    tell: Tell
+
+    async def document(self, rights: frozenset[Right]) -> dict[str, Any]:
+        return await self.loop.run_in_executor(self.reader, self._document, rights)
+
+    def _document(self, rights: frozenset[Right]) -> dict[str, Any]:
+        """As of one table of routes."""
+        table = self.node.table
+        if table is None:
+            return document(self.node.environment, 0, (), rights)
+        routes = [table.routes[name] for name in sorted(table.routes)]
+        served = [Served(route, self._learned(route)) for route in routes]
+        self.library.forget_all_but([_place(route) for route in routes])
+        return document(self.node.environment, table.generation, served, rights)
+
+    def _learned(self, route: Route) -> Learned | None:
+        """What training saw; where that cannot be read the document goes without, and the log says why."""
+        try:
+            return self.library.of(*_place(route))
+        except TilthError as error:
+            self.tell(f"{route.endpoint}: /openapi.json goes without what training saw: {error.message}")
+            return None
 
     async def status(self) -> dict[str, Any]:
         return await self.loop.run_in_executor(self.reader, status, self.work, self.node, self.counts)
@@ -135,7 +178,15 @@ class _Shown:
         return facts(name, await self.loop.run_in_executor(self.reader, promises, self.work, name))
 
     async def figures(self) -> bytes:
-        return await self.loop.run_in_executor(self.reader, watched.text, self.work, self.node.environment)
+        return await self.loop.run_in_executor(self.reader, self._figures)
+
+    def _figures(self) -> bytes:
+        return watched.text(self.work, self.node.environment, self.disk.now())
+
+
+def _place(route: Route) -> tuple[str, int, tuple[str, ...]]:
+    side = route.leading
+    return side.model.name, side.version, side.keys
 
 
 def _server(

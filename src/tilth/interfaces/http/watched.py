@@ -1,4 +1,4 @@
-"""What Prometheus is told of the environment beside this server's own counts: data, models, gates, what they took, and promises.
+"""What Prometheus is told of the environment beside this server's own counts: data, models, gates, what they took, promises, the disk.
 
 Read from the state at each scrape, in the thread that reads it for the console. Labels are names of what is deployed, at most
 `MOST` of a kind.
@@ -6,9 +6,11 @@ Read from the state at each scrape, in the thread that reads it for the console.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
+from tilth.app.disk import Disk
 from tilth.core.errors import TilthError
 from tilth.core.time import Instant, parse_instant
 from tilth.interfaces.http.metrics import head, labelled
@@ -18,9 +20,15 @@ from tilth.runtime.showing.standing import standing
 from tilth.runtime.workspace import Workspace
 
 MOST = 1000  # names of a kind
+EVERY = 60.0  # seconds between measurings of the disk
 Row = tuple[Mapping[str, str], float | None]
 FAMILIES: Mapping[str, tuple[str, str]] = {
     "tilth_state_readable": ("gauge", "1 when the project's state could be read for this scrape."),
+    "tilth_disk_bytes": ("gauge", "What .tilth holds on the disk, by kind."),
+    "tilth_disk_limit_bytes": (
+        "gauge",
+        "What it may hold in all: disk under [limits]; none where none is set.",
+    ),
     "tilth_promise": ("gauge", "1 while a promise holds, 0 while it does not: GET /promises says why."),
     "tilth_data_age_seconds": ("gauge", "Since the newest event time of a dataset."),
     "tilth_refresh_age_seconds": ("gauge", "Since the last refresh of a dataset, whatever became of it."),
@@ -40,12 +48,29 @@ FAMILIES: Mapping[str, tuple[str, str]] = {
 }
 
 
-def text(work: Workspace, environment: str) -> bytes:
+class Measured:
+    """What `.tilth` holds, measured again after `EVERY` seconds: to look at every file takes a while. For one thread."""
+
+    def __init__(self, measure: Callable[[], Disk]) -> None:
+        self._measure, self._at = measure, -EVERY
+        self._disk: Disk | None = None
+
+    def now(self) -> Disk:
+        """As of the last time that it was measured."""
+        wall = monotonic()
+        if self._disk is None or wall - self._at >= EVERY:
+            self._disk, self._at = self._measure(), wall
+        return self._disk
+
+
+def text(work: Workspace, environment: str, disk: Disk) -> bytes:
     """All of it in Prometheus' text format."""
     try:
         rows = figures(work, environment)
     except TilthError:  # its own counts are told all the same
         rows = {"tilth_state_readable": [({}, 0.0)]}
+    rows["tilth_disk_bytes"] = [({"kind": kind}, size) for kind, size in disk.kinds.items()]
+    rows["tilth_disk_limit_bytes"] = [({}, disk.limit)]
     lines: list[str] = []
     for name, (kind, words) in FAMILIES.items():
         known = [(labels, value) for labels, value in rows.get(name, []) if value is not None]

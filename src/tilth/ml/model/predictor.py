@@ -319,7 +319,7 @@ class Predictor:
         made = self._outputs_of(answer)
         why = f"{self.signature.output}_explain"
         if why in names:
-            made[why] = self.explain(self._encoder.given(row))
+            made[why] = self._why(row, self._encoder.given(row))
         return {name: made[name] for name in names}
 
     def differs(self, answer: Answer, other: Predictor, others: Answer) -> bool:
@@ -359,9 +359,13 @@ class Predictor:
 
     def explain(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Why this answer: value, confidence, bounds, the strongest contributions, the model's version and digest."""
+        return self._why(self.taken(values), values)
+
+    def _why(self, row: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Of a decoded row, and of its values as they were given."""
         import numpy as np
 
-        packed = self._encoder.pack(self.taken(values))
+        packed = self._encoder.pack(row)
         answer = self._answer(packed)
         x = np.frombuffer(packed, dtype=np.float64)[None, :]
         return self._explainer.explain(x, [answer], [self._outputs_of(answer)], [dict(values)])[0]

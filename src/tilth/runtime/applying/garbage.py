@@ -15,7 +15,16 @@ from tilth.core.principals import Principal
 from tilth.core.time import Instant, show_instant
 from tilth.resources.rules import duration_of
 from tilth.runtime.applying.executor import MAKING
-from tilth.runtime.record import declarations, endpoints, environments, looks, refreshes, snapshots, versions
+from tilth.runtime.record import (
+    declarations,
+    endpoints,
+    environments,
+    looks,
+    messages,
+    refreshes,
+    snapshots,
+    versions,
+)
 from tilth.runtime.record.rows import Change, Reader
 from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
@@ -41,6 +50,7 @@ class Freed:
     predictions: int = 0  # files
     predictions_bytes: int = 0
     looks: int = 0  # at drift and quality
+    messages: int = 0  # that a channel took
 
 
 def collect(work: Workspace, keep: int, by: Principal) -> Freed:
@@ -75,6 +85,7 @@ def _retire(work: Workspace, now: Instant, by: Principal) -> Freed:
     quarantine = [q for q in refreshes.quarantine(work.state) if show_instant(q.at) < since]
     refused = _old_refusals(work, _before(now, work.keep.refused))
     old = looks.old(work.state, _before(now, work.keep.looks), NEWEST)
+    told = messages.old(work.state, _before(now, work.keep.messages))
     predictions, size = work.log.forget(_before(now, _served_for(work)))
     sizes = dict(work.bundles.digests()) if refused else {}
     freed = Freed(
@@ -85,8 +96,9 @@ def _retire(work: Workspace, now: Instant, by: Principal) -> Freed:
         predictions=predictions,
         predictions_bytes=size,
         looks=len(old),
+        messages=told,
     )
-    if not (quarantine or refused or old or predictions):
+    if not (quarantine or refused or old or predictions or told):
         return freed
     with work.state.change(by, show_instant(now)) as change:
         for q in quarantine:
@@ -95,7 +107,10 @@ def _retire(work: Workspace, now: Instant, by: Principal) -> Freed:
             versions.remove(change, v.model, v.version, now)
         for look in old:
             looks.forget(change, look)
-        counts = {"quarantine": len(quarantine), "refused": len(refused), "looks": len(old)}
+        messages.forget(change, _before(now, work.keep.messages))
+        counts = {
+            "quarantine": len(quarantine), "refused": len(refused), "looks": len(old), "messages": told
+        }  # fmt: skip
         change.audit("retire", "project", {**counts, "predictions": predictions})
     return freed
 

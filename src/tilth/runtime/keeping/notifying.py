@@ -2,8 +2,9 @@
 
 A message is a CloudEvent (JSON, version 1.0, cloudevents.io), signed with the channel's key: the header `Tilth-Signature` holds
 `t=<seconds>,v1=<hex>`, HMAC-SHA256 of `<seconds>.<body>`. It is written in the transaction that moves the channel's marks, and
-sent at least once, with growing pauses, by a thread of its own; after a day it is given up and stays as a row. What happens
-within half a minute of the message before goes into one message, so that a flood is one.
+sent at least once, with growing pauses; after a day it is given up and stays as a row. Each message is sent by a thread of its own, one a
+channel at a time, so that a channel that hangs keeps no other waiting. What happens within half a minute of the message before goes into one
+message, so that a flood is one.
 """
 
 from __future__ import annotations
@@ -73,17 +74,15 @@ class _Sent:
 
 
 class Notifier:
-    """Tells the channels of one environment. For one thread; sending has its own."""
+    """Tells the channels of one environment. For one thread; each message that is on its way has its own."""
 
     def __init__(self, work: Workspace, environment: str, tell: Callable[[str], None]) -> None:
         self._work, self._environment, self._tell = work, environment, tell
         self._graph: Graph | None = None
         self._told: dict[str, float] = {}  # on the wall, when a message to the channel was made last
         self._due = 0.0  # on the wall, when something is to be done again
-        self._out: queue.SimpleQueue[_Sent] = queue.SimpleQueue()
         self._back: queue.SimpleQueue[_Sent] = queue.SimpleQueue()
         self._flying: set[int] = set()
-        self._thread: threading.Thread | None = None
 
     def step(self, graph: Graph | None, now: Instant) -> None:
         """Put into messages what happened since the last step, and send what waits."""
@@ -157,27 +156,22 @@ class Notifier:
         except TilthError as error:
             self._back.put(_Sent(one, "", b"", error.message))
             return
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._post, name="tilth-notify", daemon=True)
-            self._thread.start()
-        self._out.put(_Sent(one, str(given["url"]), str(given["key"]).encode()))
+        sent = _Sent(one, str(given["url"]), str(given["key"]).encode())
+        threading.Thread(target=self._post, args=(sent,), name="tilth-notify", daemon=True).start()
 
-    def _post(self) -> None:
-        """The thread that sends; it knows no state."""
-        webhook = registry.load(registry.PARTS, "webhook")()
-        while True:
-            one = self._out.get()
-            body = one.message.body.encode()
-            headers = {
-                "Content-Type": "application/cloudevents+json; charset=utf-8",
-                "Tilth-Signature": signed(body, one.key, int(time.time())),
-                "User-Agent": "tilth",
-            }
-            try:
-                error = webhook.post(one.url, headers, body)
-            except Exception as problem:
-                error = f"it could not be sent ({type(problem).__name__})"
-            self._back.put(_Sent(one.message, "", b"", error))
+    def _post(self, one: _Sent) -> None:
+        """Send it; in a thread that knows no state."""
+        body = one.message.body.encode()
+        headers = {
+            "Content-Type": "application/cloudevents+json; charset=utf-8",
+            "Tilth-Signature": signed(body, one.key, int(time.time())),
+            "User-Agent": "tilth",
+        }
+        try:
+            error = registry.load(registry.PARTS, "webhook")().post(one.url, headers, body)
+        except Exception as problem:
+            error = f"it could not be sent ({type(problem).__name__})"
+        self._back.put(_Sent(one.message, "", b"", error))
 
     def _write_down(self, back: list[_Sent], now: Instant) -> None:
         wall = time.time()

@@ -273,8 +273,10 @@ class Reconciler:
         except StorageError as error:
             self._complain(f"what is old stays: {error.message}")
         else:
-            if freed.bytes or freed.looks:
-                self._tell(f"what [keep] says is old went: {freed.bytes / 1e6:.1f} MB, {freed.looks} looks")
+            if freed.bytes or freed.looks or freed.messages:
+                self._tell(
+                    f"what [keep] says is old went: {freed.bytes / 1e6:.1f} MB, {freed.looks} looks, {freed.messages} messages"
+                )
         self._retired = now
 
     # --- resting -------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ class Keep:
     predictions: timedelta
     refused: timedelta
     looks: timedelta
+    messages: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ KEYS = (
     Key("keep.predictions", _duration, "90 days", "how long served predictions stay"),
     Key("keep.refused", _duration, "90 days", "how long the bundles of refused candidates stay"),
     Key("keep.looks", _duration, "400 days", "how long figures of drift and quality stay"),
+    Key("keep.messages", _duration, "90 days", "how long messages that a channel took stay"),
     Key("limits.statement_timeout", _duration, "60 s", "how long one statement may run"),
     Key("limits.statement_memory", _size, "2 GB", "how much memory one statement may use"),
     Key("limits.disk", _size, None, "how much `.tilth` may hold; default: as much as there is room"),

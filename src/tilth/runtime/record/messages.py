@@ -159,6 +159,16 @@ def dead(reader: Reader, environment: str) -> tuple[Dead, ...]:
     )
 
 
+def old(reader: Reader, before: str) -> int:
+    """How many messages were delivered before that instant; the newest of all is none of them, for its number is the last one given."""
+    return whole(reader.read("old_messages", before=before)[0], "messages")
+
+
+def forget(change: Change, before: str) -> None:
+    """Remove those."""
+    change.write("forget_messages", before=before)
+
+
 def _message(row: Row) -> Message:
     return Message(
         whole(row, "id"), text(row, "channel"), text(row, "event"), text(row, "subject"), text(row, "body"),

@@ -1,4 +1,4 @@
-"""Whether what is promised holds: refreshes succeed, data is fresh, models are good enough, endpoints have a version, nothing is damaged.
+"""Whether what is promised holds: refreshes succeed, data is fresh, models are good enough and see what they know, endpoints have a version, nothing is damaged.
 
 Each promise is one thing that a declaration says, or that goes without saying, with the reason when it does not hold. What was
 never looked at is not broken. `GET /promises`, `/metrics` and `tilth status --exit-code` tell the same.
@@ -21,8 +21,9 @@ from tilth.runtime.showing.standing import standing
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CheckKind, CreateDataset, CreateModel, Declaration, Kind
 
-REFRESHED, FRESH, GOOD, SERVED, WHOLE = "refreshed", "fresh", "good", "served", "whole"
+REFRESHED, FRESH, GOOD, STEADY, SERVED, WHOLE = "refreshed", "fresh", "good", "steady", "served", "whole"
 LATE = 2  # times REFRESH EVERY
+DRIFTS = ("drift", "prediction_drift")  # signals of RETRAIN WHEN, as `standing` names them too
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def _all(
         model = declared.get((Kind.MODEL, one["name"]))
         if isinstance(model, CreateModel):
             yield _promise("model", one["name"], GOOD, _too_bad(one, model))
+            yield from _steady(one, model)
     for one in found["endpoints"]:
         lacks = one["version"] is None and one["previous"] is None
         yield _promise("endpoint", one["name"], SERVED, "no version answers it" if lacks else "")
@@ -129,3 +131,18 @@ def _too_bad(one: Mapping[str, Any], declared: CreateModel) -> str:
         if rule.signal == "quality" and compares(rule, value):
             return f"its {metric} is {figure(value)}: RETRAIN WHEN quality {rule.op} {rule.value:g}"
     return ""
+
+
+def _steady(one: Mapping[str, Any], declared: CreateModel) -> Iterator[Promise]:
+    """What RETRAIN WHEN drift and prediction_drift say of the last look, where they are declared."""
+    rules = [rule for rule in declared.retrain if rule.signal in DRIFTS]
+    reasons = []
+    for rule in rules:
+        value = one[rule.signal]
+        if value is not None and compares(rule, value):
+            what = rule.signal.replace("_", " ")
+            reasons.append(
+                f"its {what} is {figure(value, 3)}: RETRAIN WHEN {rule.signal} {rule.op} {rule.value:g}"
+            )
+    if rules:
+        yield _promise("model", one["name"], STEADY, "; ".join(reasons))

@@ -172,6 +172,7 @@ def _version(one: Version | None) -> dict[str, Any]:
 def _looked(one: Looked | None) -> dict[str, Any]:
     return {
         "drift": None if one is None else one.drift,
+        "prediction_drift": None if one is None else one.prediction_drift,
         "quality": None if one is None else one.value,
         **{k: getattr(one, k, None) for k in ("left_out", "without_key", "gaps")},
         "looked_at": None if one is None else show_instant(one.at),

@@ -8,6 +8,7 @@ There is no change token: PostgreSQL's counters lag behind its commits.
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _LONG = re.compile(r"at row (\d+): .*Interval with time value")
+_ENDED = re.compile(r"canceling statement due to ([a-z ]+)")
 _OPTIONS = ("url", "password", "schema", "tables", writing.OPTION)
 
 
@@ -323,9 +325,18 @@ def _unreachable(said: str, url: str) -> SourceError:
 
 
 def _refused(error: Exception) -> TilthError:
-    """Only errors of SQL itself are repeated: those of values would show data."""
+    """Only errors of SQL itself are repeated: those of values would show data. KeyboardInterrupt for Ctrl-C, which the driver
+    takes for itself and makes a request to cancel of.
+    """
     state = str(getattr(error, "sqlstate", None) or "")
     said = str(error).partition("ERROR:")[2].partition("\n")[0].strip()
+    if (ended := _ENDED.search(str(error))) is not None:
+        if ended[1] == "user request" and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        return SourceError(
+            f"PostgreSQL ended the query: {ended[0]}.",
+            hint="Run it again; or raise the role's statement_timeout, or have it read less.",
+        )
     if state in {"42703", "42P01", "3F000", "42883"}:
         return UnknownNameError(f"PostgreSQL says: {said}.", hint="Correct the name in the query.")
     if state == "25006":

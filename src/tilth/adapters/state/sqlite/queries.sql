@@ -479,6 +479,13 @@ WHERE environment = :environment AND status = 'dead' GROUP BY channel ORDER BY c
 -- name: newest_message
 SELECT coalesce(max(id), 0) AS id FROM messages;
 
+-- name: old_messages
+-- Never the newest: the next one's number, which is in its id, counts on from it.
+SELECT count(*) AS messages FROM messages WHERE status = 'delivered' AND settled_at < :before AND id < (SELECT max(id) FROM messages);
+
+-- name: forget_messages
+DELETE FROM messages WHERE status = 'delivered' AND settled_at < :before AND id < (SELECT max(id) FROM messages);
+
 -- name: tokens
 SELECT t.*, h.hash FROM tokens t JOIN token_hashes h ON h.token = t.id ORDER BY t.id;
 

@@ -1,0 +1,108 @@
+"""The table of paths: how each is asked, the rights that let in, what it takes and gives, and how it can end.
+
+The door answers by it, `/openapi.json` and `docs/http.md` are made of it. What the objects named here look like is in `shapes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from tilth.plan.rights import Right
+
+ANY = (Right.READ, Right.PREDICT)
+READ, PREDICT = (Right.READ,), (Right.PREDICT,)
+
+STATUSES: Mapping[int, tuple[str, str]] = {
+    200: ("done", ""),
+    400: ("the request cannot be read in one way only, or names no Host", "mend the client"),
+    401: ("no token, or a wrong, expired or dropped one", "send `Authorization: Bearer <token>`"),
+    403: ("the token's role has not the right; or a foreign Host or Origin", "ask with another token, or by this server's name"),
+    404: ("no such path, endpoint, version, output or parameter", "the error lists the names that there are"),
+    405: ("another method", "`Allow` says which"),
+    408: ("headers took over 10 seconds to arrive, or a body over 30", "send smaller requests"),
+    409: ("what is stored is not what was signed", "`tilth verify`"),
+    413: ("the body is over 8 MB", "send fewer rows at a time"),
+    414: ("the request line is over 8 KB", "name fewer outputs"),
+    415: ("the body is said to be something else than JSON, or is compressed", "send JSON, as `application/json`"),
+    421: ("the request line names another server", "ask this one"),
+    422: ("the body, a row or a value does not fit, or an Idempotency-Key came with another body before; nothing was predicted or logged", "the error names the row and the input"),
+    431: ("the headers are over 100, or over 32 KB in all", "send fewer"),
+    500: ("the server failed at this request", "its log says why"),
+    503: ("nothing is served yet, or as many connections as there may be are busy", "try again later"),
+    507: ("the answer could not be logged, so it was not given", "make room on the server's disk"),
+}  # fmt: skip
+"""What a status means, and what to do."""
+
+EVERY = (400, 403, 408, 414, 421, 431, 500, 503)
+"""What any request may end in."""
+_HELD = (*EVERY, 401)  # where a token is asked for
+_STATE = (*_HELD, 409, 507)  # where the state is read
+_ASKED = (*_HELD, 404)  # where an endpoint is named
+_ROWS = (*_ASKED, 409, 413, 415, 422, 507)
+
+
+class Path(NamedTuple):
+    """A path that is answered. `rights`: any of them lets in; none: no token is needed."""
+
+    method: str
+    rights: tuple[Right, ...]
+    gives: str
+    answer: str  # the object in `shapes`, or a content type
+    errors: tuple[int, ...]
+    takes: str | None = None  # the object of the body
+
+    @property
+    def asked(self) -> str:
+        """The rights in words."""
+        return " or ".join(self.rights)
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """The statuses of requests that are not answered, ascending."""
+        return tuple(sorted({*self.errors, 405}))
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What `Allow` says."""
+        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
+
+
+TEXT = "text/plain"
+HTML = "text/html"
+
+PATHS: Mapping[str, Path] = {
+    "/": Path("GET", (), "the console: a page that holds nothing secret", HTML, EVERY),
+    "/healthz": Path(
+        "GET", (), "whether this process can answer: 503 while it starts; what it cannot serve is told, and is 200",
+        "Health", EVERY,
+    ),
+    "/metrics": Path("GET", READ, "figures for Prometheus", TEXT, _STATE),
+    "/openapi.json": Path(
+        "GET", ANY, "this server as an OpenAPI 3.1 document: the paths that who asks may call, the endpoints that are served now",
+        "Document", _STATE,
+    ),
+    "/ping": Path("GET", (), "`pong`", TEXT, EVERY),
+    "/predict/<endpoint>": Path(
+        "POST", PREDICT, "predictions for a row, or many, of plain JSON", "Answer", _ROWS, "Rows"
+    ),
+    "/promises": Path(
+        "GET", READ, "whether what is promised holds, each with the reason when it does not", "Promises", _STATE
+    ),
+    "/status": Path("GET", READ, "what `tilth status --json` says, and the server's figures", "Status", _STATE),
+    "/v2": Path("GET", PREDICT, "the server, as the Open Inference Protocol has it", "Server", _HELD),
+    "/v2/health/live": Path("GET", PREDICT, "whether this process runs", "Live", _HELD),
+    "/v2/health/ready": Path("GET", PREDICT, "whether it can answer: 503 while it starts", "Ready", _HELD),
+    "/v2/models/<endpoint>": Path("GET", PREDICT, "an endpoint's inputs and outputs as tensors", "Model", _ASKED),
+    "/v2/models/<endpoint>/ready": Path("GET", PREDICT, "whether the endpoint is served", "ModelReady", _ASKED),
+    "/v2/models/<endpoint>/infer": Path("POST", PREDICT, "predictions for tensors", "Inferred", _ROWS, "Infer"),
+    "/v2/models/<endpoint>/versions/<version>": Path(
+        "GET", PREDICT, "the same of one version that is served", "Model", _ASKED
+    ),
+    "/v2/models/<endpoint>/versions/<version>/ready": Path(
+        "GET", PREDICT, "whether that version is served", "ModelReady", _ASKED
+    ),
+    "/v2/models/<endpoint>/versions/<version>/infer": Path(
+        "POST", PREDICT, "predictions of that version", "Inferred", _ROWS, "Infer"
+    ),
+}  # fmt: skip

@@ -1,0 +1,68 @@
+"""The OpenAPI document of endpoints made by hand: what depends on the model, and not on a server."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tilth.core.schema import DataType
+from tilth.interfaces.http.openapi import Served, document
+from tilth.ml.model.signature import Input, Output
+from tilth.plan.rights import Right
+
+OWNER = frozenset(Right)
+
+
+def route(
+    *inputs: Input, carried: tuple[Input, ...] = (), outputs: tuple[Output, ...] = (), **more: Any
+) -> Any:
+    model = SimpleNamespace(
+        name="m", inputs=inputs, carried=carried, outputs=outputs or (Output("y", DataType.FLOAT),),
+        classes=more.pop("classes", ()), strict=more.pop("strict", False),
+    )  # fmt: skip
+    side = SimpleNamespace(model=model, version=3, keys=more.pop("keys", ()))
+    return SimpleNamespace(endpoint="e", leading=side, sides=lambda: (side,), require_key=False, **more)
+
+
+def made(one: Any) -> dict[str, Any]:
+    return document("prod", 7, [Served(one, None)], OWNER)
+
+
+@pytest.mark.parametrize(("name", "ways"), [("x", 3), ("rows", 2)])
+def test_a_model_with_an_input_called_rows_has_no_envelope_of_that_name(name: str, ways: int) -> None:
+    found = made(route(Input(name, DataType.FLOAT)))
+    body = found["paths"]["/predict/e"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert len(body["anyOf"]) == ways
+
+
+@pytest.mark.parametrize("kind", DataType)
+def test_an_input_of_every_type_has_a_schema(kind: DataType) -> None:
+    row = made(route(Input("x", kind, required=False)))["components"]["schemas"]["Row.e"]
+    said = row["properties"]["x"]
+    learned = {"boolean", "integer", "float", "decimal", "string", "date", "timestamp"}
+    assert row["required"] == []
+    assert ("type" in said) is (kind.value in learned)
+    assert "null" in said.get("type", ["null"])
+
+
+def test_classes_are_the_enum_of_the_answer_and_of_nothing_else() -> None:
+    outputs = (Output("y", DataType.STRING), Output("y_probabilities", DataType.SHARES))
+    found = made(route(Input("t", DataType.STRING), outputs=outputs, classes=("a", "b")))
+    part = found["components"]["schemas"]["Part.e"]["properties"]
+    assert part["y"] == {"enum": ["a", "b"]}
+    assert part["y_probabilities"]["description"] == "how likely each class is: a, b"
+    assert "enum" not in str(found["components"]["schemas"]["Row.e"])
+
+
+def test_before_anything_is_served_it_has_the_paths_that_are_there() -> None:
+    found = document("prod", 0, [], OWNER)
+    assert "/status" in found["paths"]
+    assert not [p for p in found["paths"] if p.startswith(("/predict", "/v2/models"))]
+    assert found["info"]["description"].startswith("Generation 0 of `prod`")
+
+
+def test_the_versions_that_may_answer_are_the_ones_that_may_be_asked() -> None:
+    found = made(route(Input("x", DataType.FLOAT)))
+    (operation,) = found["paths"]["/v2/models/e/versions/{version}/infer"].values()
+    (version,) = [p for p in operation["parameters"] if p["name"] == "version"]
+    assert (version["in"], version["required"], version["schema"]["enum"]) == ("path", True, ["3"])
