@@ -7,7 +7,9 @@ import pytest
 
 from tilth.app.beginning import CLASSES
 from tilth.app.looked import SAMPLE
-from tilth.interfaces.cli.commands import LATER, tilth
+from tilth.core import errors
+from tilth.interfaces.cli import planning, texts
+from tilth.interfaces.cli.commands import LATER, STOPPED, tilth
 from tilth.interfaces.http import bodies, crowd, predictions
 from tilth.ml.learning.target import MOST_CLASSES
 from tilth.runtime.project import loader
@@ -42,3 +44,19 @@ def test_commands_and_links_are_there() -> None:
         assert command in {*LATER, *tilth.commands}, command
     for link in re.findall(r"\]\(([a-z]+\.md)\)", PAGE):
         assert (Path(__file__).parents[2] / "docs" / link).is_file()
+
+
+def test_every_exit_status_is_told() -> None:
+    table = PAGE[PAGE.index("| status | says |") : PAGE.index("## Coming from")]
+    told = {int(n) for n in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    assert told == {0, planning.CHANGES, texts.CHANGES, STOPPED, *statuses(errors.TilthError)}
+
+
+def statuses(cls: type[errors.TilthError]) -> set[int]:
+    return {cls.exit_status, *(s for child in cls.__subclasses__() for s in statuses(child))}
+
+
+def test_the_hooks_are_commands() -> None:
+    hooks = re.findall(r"entry: tilth (\w+)", PAGE)
+    assert hooks == ["fmt", "check"]
+    assert set(hooks) <= set(LATER)

@@ -74,7 +74,7 @@ def test_a_project_is_proposed_and_its_plan_is_green(data: Path, tmp_path: Path,
     assert facts["left_out"] == ["churn_reason", "score"]
     project = tilth.open(str(made))
     assert [a.name for a in project.plan().actions][1:] == ["customers", "churned", "churned_api"]
-    text = (made / "datasets.sql").read_text()
+    text = " ".join((made / "datasets.sql").read_text().split())
     assert 'KEY ("customer id")' in text
     assert "plan IN ('basic', 'plus', 'pro') ON FAIL QUARANTINE" in text
     assert "age BETWEEN 0 AND 120 OR age IS NULL ON FAIL QUARANTINE" in text
@@ -166,8 +166,45 @@ def test_a_folder_that_holds_something_is_left_alone(
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
 
 
+PATHS = [
+    ("there/data.csv", "there/p", "path = '..'"),
+    ("there/data.csv", "p", "path = '../there'"),
+    ("p/data/data.csv", "p", "path = 'data'"),
+    ("there/data.csv", "elsewhere/p", None),
+]
+
+
+@pytest.mark.parametrize(("place", "project", "text"), PATHS)
+def test_what_lies_near_is_named_as_seen_from_the_project(
+    tmp_path: Path, place: str, project: str, text: str | None
+) -> None:
+    path = tmp_path / place
+    path.parent.mkdir(parents=True)
+    path.write_text("a,y\n1,2\n")
+    found = origin_of(str(path), None, str(tmp_path / project))
+    assert found.options == {"path": str(path.parent)}
+    assert found.text == (text or f"path = '{path.parent}'")
+    assert found.absolute == (None if text else str(path.parent))
+
+
+def test_a_path_from_the_root_on_is_told_and_a_near_one_moves_along(data: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(
+        command, ["init", str(tmp_path / "far" / "p"), "--from", str(data / "many"), "--table", "customers", "--predict", "churned"]
+    )  # fmt: skip
+    assert f"sources.sql names {data / 'many'}, from the root on" in " ".join(done.stdout.split())
+    (tmp_path / "a" / "data").mkdir(parents=True)
+    for file in (data / "many").iterdir():
+        (tmp_path / "a" / "data" / file.name).write_bytes(file.read_bytes())
+    _, made = begun(
+        tmp_path / "a", "--from", str(tmp_path / "a" / "data" / "customers.csv"), "--predict", "churned"
+    )
+    assert "path = '../data'" in (made / "sources.sql").read_text()
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert tilth.open(str(tmp_path / "b" / "shop")).plan().notes == ()
+
+
 def test_a_url_keeps_no_password() -> None:
-    found = origin_of("postgresql://u:p%40ss@h:5/d?sslmode=require", "s.t")
+    found = origin_of("postgresql://u:p%40ss@h:5/d?sslmode=require", "s.t", "p")
     assert found.options == {"url": "postgresql://u@h:5/d?sslmode=require", "password": "p@ss", "schema": "s"}
     assert "p%40ss" not in found.text
 

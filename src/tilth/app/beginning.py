@@ -33,6 +33,7 @@ class Origin:
     text: str
     table: str | None = None
     secret: bool = False  # the password is to be in the environment
+    absolute: str | None = None  # the path, where it is written from the root on
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +45,17 @@ class Begun:
     rows: int
     left_out: list[str]
     secret: bool
+    absolute: str | None  # the path of data that lies neither in the project nor beside it
 
 
 def begin(folder: str, where: str, table: str | None, target: str) -> Begun:
     """Propose a project for a table and write it; errors say what to name, and leave nothing behind."""
     from tilth.app.looked import SAMPLE, columns
     from tilth.app.proposal import Asked, files, left_out
+    from tilth.kinds import KINDS
     from tilth.ports import registry, strangers
 
-    origin = origin_of(where, table)
+    origin = origin_of(where, table, folder)
     adapter = registry.load("tilth.sources", origin.engine)
     source: Source = strangers.source(
         origin.engine, lambda: adapter.from_options(origin.options, os.getcwd())
@@ -68,13 +71,14 @@ def begin(folder: str, where: str, table: str | None, target: str) -> Begun:
     seen = columns(sample.slice(0, SAMPLE), schema, wanted)
     _learnable(next(c for c in seen if c.name == wanted), chosen)
     asked = Asked(origin.engine, origin.text, chosen, wanted, seen, whole)
-    made = files(asked)
+    made = {n: KINDS.layout(t, n) if n.endswith(".sql") else t for n, t in files(asked).items()}
     _write(folder, made, origin)
-    return Begun(sorted(made), chosen, min(len(sample), SAMPLE), left_out(seen), origin.secret)
+    rows = min(len(sample), SAMPLE)
+    return Begun(sorted(made), chosen, rows, left_out(seen), origin.secret, origin.absolute)
 
 
-def origin_of(where: str, table: str | None) -> Origin:
-    """What `--from` names; ProjectError for what is no place of data."""
+def origin_of(where: str, table: str | None, folder: str) -> Origin:
+    """What `--from` names, as a project in that folder writes it; ProjectError for what is no place of data."""
     if where.startswith(("postgresql://", "postgres://")):
         return _postgres(where, table)
     path = os.path.abspath(os.path.expanduser(where))
@@ -84,18 +88,24 @@ def origin_of(where: str, table: str | None) -> Origin:
             hint="Name a file, a folder of files, or postgresql://user@host/database.",
         )
     if os.path.isdir(path):
-        return Origin("files", {"path": path}, f"path = {literal(path)}", table)
+        return _at("files", path, table, folder)
     if path.endswith(_SQLITE):
-        return Origin("sqlite", {"path": path}, f"path = {literal(path)}", table)
+        return _at("sqlite", path, table, folder)
     if path.lower().endswith(_FILES):
         parent, file = os.path.split(path)
-        return Origin(
-            "files", {"path": parent}, f"path = {literal(parent)}", table or re.split(r"\.", file)[0]
-        )
+        return _at("files", parent, table or re.split(r"\.", file)[0], folder)
     raise ProjectError(
         f"{where} is of no kind that is known.",
         hint=f"Known are {', '.join((*_FILES, *_SQLITE))}, and folders of such files.",
     )
+
+
+def _at(engine: str, path: str, table: str | None, folder: str) -> Origin:
+    """A place on this disk. What lies in the project or beside it is written as seen from there, so that both can move together."""
+    project = os.path.abspath(folder)
+    near = os.path.commonpath([path, os.path.dirname(project)]) == os.path.dirname(project) != "/"
+    shown = os.path.relpath(path, project) if near else path
+    return Origin(engine, {"path": path}, f"path = {literal(shown)}", table, absolute=None if near else path)
 
 
 def _postgres(url: str, table: str | None) -> Origin:

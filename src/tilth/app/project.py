@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tilth.core.errors import ProjectError, UnsupportedError
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Callable, Collection, Sequence
 
     from tilth.app.disk import Disk
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tilth.ports.jobs import JobsAdapter
     from tilth.ports.limits import Limits
     from tilth.ports.progress import Progress
+    from tilth.ports.signing import Keys
     from tilth.ports.state import State, StateAdapter
     from tilth.resources.facts import Facts
     from tilth.resources.graph import Graph
@@ -61,8 +63,9 @@ class Project:
         self.clock: Clock = clock or registry.load(registry.PARTS, "clock")()
         self._state: State | None = None
         self._work: Workspace | None = None
+        self._empty: tuple[weakref.finalize[..., Project], Workspace] | None = None  # see `looked`
         self._loaded: Loaded = {}
-        self._keys_once = cache(lambda: self._part("keys"))
+        self._keys_once = cache(lambda: self._part("keys", self.home))
         self._deployed: tuple[Facts, tuple[str, ...], Graph] | None = None  # the last one asked for
 
     @property
@@ -108,11 +111,15 @@ class Project:
         Of the sources those of ON CHANGE datasets are asked whether they changed, and files and SQLite databases that are
         to be collected from what they guess; one that cannot be asked is a note.
         """
+        return self.planned(self.graph(), environment)
+
+    def planned(self, graph: Graph, environment: str | None = None) -> Plan:
+        """The same of a graph that is at hand."""
         from tilth.kinds import plan
         from tilth.runtime import writers
         from tilth.runtime.applying import changes, notices
 
-        graph, name = self.graph(), environment or self.settings.environment
+        name = environment or self.settings.environment
         if self.applied:
             found = changes.planned(self.work(), graph, name)
         else:
@@ -132,7 +139,7 @@ class Project:
 
         name = environment or self.settings.environment
         return Session(
-            self.work(),
+            self.looked(),
             name,
             self.by,
             self.graph,
@@ -142,7 +149,8 @@ class Project:
             tell,
             self._loaded,
             limits=self._limits(),
-            room=self._room,
+            room=self.room,
+            begin=self.work,
         )
 
     def _limits(self) -> Limits:
@@ -173,7 +181,7 @@ class Project:
         from tilth.runtime.applying.executor import apply
 
         name = environment or self.settings.environment
-        self._room()
+        self.room()
         act = Act(self.work(), name, self.by, progress or Silent())
         done = apply(act, self.graph(), go_on=not all_or_nothing, allow_drop=allow_drop, tell=tell)
         return done.whole() if strict else done
@@ -201,9 +209,9 @@ class Project:
         from tilth.runtime.asking.select import models_of
         from tilth.runtime.record.versions import require
 
-        models = models_of(self.work(), environment or self.settings.environment, self._loaded)
+        models = models_of(self.looked(), environment or self.settings.environment, self._loaded)
         found = models.get(name, version)
-        return Model(found, require(self.work().state, name, found.version).facts)
+        return Model(found, require(self.looked().state, name, found.version).facts)
 
     def promote(self, source: str, target: str | None = None) -> int:
         """Give `target` (by default where models serve) all pointers of `source` in one transaction; the new generation's number."""
@@ -211,7 +219,7 @@ class Project:
 
         serving = self.settings.serving
         return promote(
-            self.work().state,
+            self.looked().state,
             source,
             serving if target is None else target,
             self.by,
@@ -224,13 +232,13 @@ class Project:
         from tilth.runtime.moving.publishing import rollback
 
         name = self.settings.serving if environment is None else environment
-        return rollback(self.work().state, name, generation, self.by, self.clock.now())
+        return rollback(self.looked().state, name, generation, self.by, self.clock.now())
 
     def gc(self, keep: int = 10) -> Freed:
         """Free what no environment's newest `keep` generations need; see `runtime.applying.garbage`."""
         from tilth.runtime.applying.garbage import collect
 
-        return collect(self.work(), keep, self.by)
+        return collect(self.looked(), keep, self.by)
 
     def deployed(self, environment: str | None = None) -> Graph:
         """What was applied: the graph of the declarations that the environment's pointers hold."""
@@ -271,9 +279,14 @@ class Project:
         """How two versions, each (model, number), differ; see `runtime.showing.comparing`."""
         from tilth.runtime.showing.comparing import compare
 
-        return compare(self.work(), first, second)
+        return compare(self.looked(), first, second)
 
-    def _room(self) -> None:
+    def keys(self) -> Keys:
+        """The key that the project signs with; made when something is first signed."""
+        found: Keys = self._keys_once()
+        return found
+
+    def room(self) -> None:
         """ResourceLimitError when a limit is set and all that `.tilth` may hold is held."""
         if self.settings.limits.disk is not None:
             self.disk().require()
@@ -288,7 +301,7 @@ class Project:
         """The newest generations of an environment, newest first."""
         from tilth.runtime.record.environments import generations
 
-        return generations(self.state(), environment or self.settings.environment, limit)
+        return generations(self.looked().state, environment or self.settings.environment, limit)
 
     def state(self, *, trusted: bool = False) -> State:
         """The project's state; made at first use. `trusted`: it is opened whatever its signed head says."""
@@ -305,52 +318,69 @@ class Project:
 
     def work(self) -> Workspace:
         """The ports that the runtime works with; folders are made, the heavy parts wait until they are asked for."""
-        from tilth.ports import registry
-
         if self._work is None:
-            from tilth.runtime.workspace import Workspace
-
             said = self.settings
-            store: StoreAdapter = registry.chosen("tilth.blobs", "blobs", said.blobs)
-            runner: JobsAdapter = registry.chosen("tilth.jobs", "jobs", said.jobs)
-            state = self.state()
-            blobs, bundles = store.opened(said.blobs, self.home)
-            self._work = Workspace(
-                self.root,
-                state,
-                blobs,
-                bundles,
-                self._state_kind().locks(said.state, self.home),
-                runner.opened(said.jobs, blobs, os.path.join(self.home, "bundles")),
-                self.clock,
-                cache(lambda: self._part("engine")),
-                self._keys_once,
-                cache(lambda: self._part("predictions")),
-                said.serving,
-                said.keep,
-                said.writable,
-            )
+            self._work = self._workspace(self._state_kind(), self.state(), self.home, said.state, said.blobs)
         return self._work
 
-    def _facts(self, *, renames: bool = False) -> Facts:
-        """What engines say of themselves, sources that are installed, hashes of own estimators; no library is imported.
-
-        With what is remembered under another name than it has; where something `renames`, with all that is remembered.
+    def looked(self) -> Workspace:
+        """The same for what only looks: of a project that was never applied an empty one elsewhere, which is gone when this is
+        closed, so that looking makes no `.tilth`.
         """
-        from tilth.ports import registry
-        from tilth.ports.learning import engines
-        from tilth.resources.facts import Facts
-        from tilth.runtime.project.estimators import FOLDER, hashes
-        from tilth.runtime.project.recipe_1 import hashes_1
+        import weakref
+        from shutil import rmtree
+        from tempfile import mkdtemp
 
-        folder = os.path.join(self.root, FOLDER)
-        return Facts(
-            engines(),
-            hashes(folder),
-            registry.names("tilth.sources"),
-            hashes_1(folder),
-            self._histories(whole=renames),
+        from tilth.ports import registry
+
+        if self._work is not None or self.applied:
+            return self.work()
+        if self._empty is None:
+            folder = mkdtemp(prefix="tilth-")
+            gone = weakref.finalize(self, rmtree, folder, ignore_errors=True)
+            home, kind = os.path.join(folder, ".tilth"), registry.load("tilth.state", "sqlite")
+            state = kind.opened("sqlite", home, lambda: self._part("keys", home))
+            self._empty = gone, self._workspace(kind, state, home, "sqlite", "file")
+        return self._empty[1]
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether something stands elsewhere on the disk that `close` removes."""
+        return self._empty is not None
+
+    def _workspace(self, kind: StateAdapter, state: State, home: str, at: str, blobs_at: str) -> Workspace:
+        from tilth.ports import registry
+        from tilth.runtime.workspace import Workspace
+
+        said = self.settings
+        store: StoreAdapter = registry.chosen("tilth.blobs", "blobs", blobs_at)
+        runner: JobsAdapter = registry.chosen("tilth.jobs", "jobs", said.jobs)
+        blobs, bundles = store.opened(blobs_at, home)
+        return Workspace(
+            self.root,
+            state,
+            blobs,
+            bundles,
+            kind.locks(at, home),
+            runner.opened(said.jobs, blobs, os.path.join(home, "bundles")),
+            self.clock,
+            cache(lambda: self._part("engine", home)),
+            self._keys_once if home == self.home else cache(lambda: self._part("keys", home)),
+            cache(lambda: self._part("predictions", home)),
+            said.serving,
+            said.keep,
+            said.writable,
         )
+
+    def _facts(self, *, renames: bool = False) -> Facts:
+        """What the compiler is told; with what is remembered under another name than it has, and where something `renames`,
+        with all that is remembered.
+        """
+        from dataclasses import replace
+
+        from tilth.runtime.project.known import facts
+
+        return replace(facts(self.root), histories=self._histories(whole=renames))
 
     def _histories(self, *, whole: bool) -> Histories:
         from tilth.resources.naming import Histories
@@ -360,11 +390,11 @@ class Project:
             return Histories()
         return names.histories(self.state()) if whole else names.origins(self.state())
 
-    def _part(self, name: str) -> Any:
+    def _part(self, name: str, home: str) -> Any:
         """What there is one of, for this project."""
         from tilth.ports import registry
 
-        return registry.load(registry.PARTS, name).opened(self.home)
+        return registry.load(registry.PARTS, name).opened(home)
 
     def __repr__(self) -> str:
         return f"<Project {self.root}, environment {self.settings.environment}>"
@@ -387,3 +417,8 @@ class Project:
             self._state.close()
             self._state = None
         self._work = None
+        if self._empty is not None:
+            gone, work = self._empty
+            work.state.close()
+            gone()
+            self._empty = None

@@ -5,7 +5,8 @@
     ├── ProjectError             the statements do not fit together                  E-PROJECT
     │   ├── UnknownNameError     a name that nothing declares or returns             E-NAME
     │   ├── CycleError           resources that depend on each other                 E-CYCLE
-    │   └── ServedDropError      what serves would be dropped, and nobody said so    E-DROP
+    │   ├── ServedDropError      what serves would be dropped, and nobody said so    E-DROP
+    │   └── SavedPlanError       a saved plan is none, or does not fit what is there E-PLAN
     ├── DataError                the data is not what was declared                   E-DATA
     │   ├── CheckFailedError     an EXPECT ... ON FAIL STOP did not hold             E-CHECK
     │   └── TargetError          the target column cannot be learned                 E-TARGET
@@ -142,6 +143,10 @@ class ServedDropError(ProjectError):
 
     code, http_status, sqlstate = "E-DROP", 409, "2BP01"
     names: tuple[str, ...] = ()
+
+
+class SavedPlanError(ProjectError):
+    code, exit_status, http_status, sqlstate = "E-PLAN", 13, 409, "55000"
 
 
 class DataError(TilthError):

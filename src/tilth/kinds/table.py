@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeGuard, TypeVar
 
+from tilth.core.errors import TilthError
 from tilth.core.time import Instant
 from tilth.kinds.spec import KindSpec
 from tilth.plan import alone as one
@@ -22,9 +23,9 @@ from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.resources.making import Making
-from tilth.sql.language import parser, printer
+from tilth.sql.language import layout, parser, printer
 from tilth.sql.language.acts import Statement
-from tilth.sql.language.parser import Parse
+from tilth.sql.language.parser import Looked, Parse
 from tilth.sql.language.printer import Show
 from tilth.sql.language.statements import Declaration, Kind
 
@@ -72,6 +73,14 @@ class Table:
         """The one statement of a text; LanguageError when there are none or several."""
         return parser.parse_one(text, self._parse, file)
 
+    def look(self, text: str, file: str | None = None) -> Looked:
+        """What could be read of a text, and all that is wrong with the rest."""
+        return parser.look(text, self._parse, file)
+
+    def layout(self, text: str, file: str | None = None) -> str:
+        """The text as tilth lays it out: its comments, its queries and what it means are what they were."""
+        return layout.layout(text, self._parse, file)
+
     def show(self, statement: Statement) -> str:
         """The statement in its canonical form, ending in `;`."""
         return printer.show(statement, self._show)
@@ -79,6 +88,10 @@ class Table:
     def compile(self, statements: Sequence[Statement], facts: Facts) -> Graph:
         """The graph of a project; ProjectError, UnknownNameError or CycleError with file, line and caret."""
         return compiler.compile(statements, facts, self._making, self._show)
+
+    def look_at(self, statements: Sequence[Statement], facts: Facts) -> tuple[Graph, tuple[TilthError, ...]]:
+        """All that is wrong with a project, and the graph of what is not."""
+        return compiler.look(statements, facts, self._making, self._show)
 
     def plan(self, desired: Iterable[Resource], current: Current, now: Instant) -> Plan:
         """The actions that lead from what is to what is wanted, in an order that can be executed."""

@@ -8,12 +8,13 @@ recipe holds, and which rules and needs it has, its module in `tilth.kinds` says
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from tilth.core.canonical import fingerprint
-from tilth.core.errors import ProjectError
+from tilth.core.errors import ProjectError, TilthError
 from tilth.resources import naming, rules
 from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
@@ -75,25 +76,82 @@ def _first_names(
     return _First({origins[n]: kinds[type(d)].renamed(d, moved) for n, d in known.items()}, origins)
 
 
+def look(
+    statements: Sequence[Statement], facts: Facts, kinds: Mapping[type, Making], shows: Mapping[type, Show]
+) -> tuple[Graph, tuple[TilthError, ...]]:
+    """All that is wrong with a project, and the graph of what is not: of each declaration the first rule that it breaks and the
+    first name that it misses, each name that is declared twice, and a circle.
+    """
+    problems: list[TilthError] = []
+    known: dict[str, Declaration] = {}
+    for s in statements:
+        with _noted(problems):
+            _add(known, s, kinds)
+    good = dict(known)
+    for name, d in known.items():
+        for asked in (
+            rules.check_name,
+            lambda d: kinds[type(d)].rules(d, facts),
+            lambda d: kinds[type(d)].needs(d, known),
+        ):
+            with _noted(problems, good, name):
+                asked(d)
+    while True:
+        missed = [n for n, d in good.items() if _fails(lambda d: kinds[type(d)].needs(d, good), d)]
+        if not missed:
+            break
+        for name in missed:
+            del good[name]
+    with _noted(problems):
+        return compile(tuple(good.values()), facts, kinds, shows), tuple(problems)
+    return Graph(), tuple(problems)
+
+
+@contextmanager
+def _noted(
+    problems: list[TilthError], good: dict[str, Declaration] | None = None, name: str = ""
+) -> Iterator[None]:
+    """What is raised in the block is one of the problems, and the declaration of that name is not good."""
+    try:
+        yield
+    except TilthError as error:
+        problems.append(error)
+        if good is not None:
+            good.pop(name, None)
+
+
+def _fails(ask: Callable[[Declaration], object], d: Declaration) -> bool:
+    try:
+        ask(d)
+    except TilthError:
+        return True
+    return False
+
+
 def _by_name(statements: Iterable[Statement], kinds: Mapping[type, Making]) -> dict[str, Declaration]:
     known: dict[str, Declaration] = {}
     for s in statements:
-        if type(s) not in kinds:
-            raise ProjectError(
-                f"A project only declares, and this is a {type(s).__name__}.",
-                hint="Keep CREATE statements in files. To drop a resource, delete its CREATE statement.",
-                where=getattr(s, "position", None),
-            )
-        declared = cast("Declaration", s)
-        if (first := known.get(declared.name)) is not None:
-            article = "an" if first.kind[0] in "aeiou" else "a"
-            raise ProjectError(
-                f"`{declared.name}` is declared twice: as {article} {first.kind} at {first.position}, and here.",
-                hint="Each name has one kind and one declaration: rename or remove one.",
-                where=declared.position,
-            )
-        known[declared.name] = declared
+        _add(known, s, kinds)
     return known
+
+
+def _add(known: dict[str, Declaration], s: Statement, kinds: Mapping[type, Making]) -> None:
+    """One more declaration; ProjectError for what is none, and for a name that is taken."""
+    if type(s) not in kinds:
+        raise ProjectError(
+            f"A project only declares, and this is a {type(s).__name__}.",
+            hint="Keep CREATE statements in files. To drop a resource, delete its CREATE statement.",
+            where=getattr(s, "position", None),
+        )
+    declared = cast("Declaration", s)
+    if (first := known.get(declared.name)) is not None:
+        article = "an" if first.kind[0] in "aeiou" else "a"
+        raise ProjectError(
+            f"`{declared.name}` is declared twice: as {article} {first.kind} at {first.position}, and here.",
+            hint="Each name has one kind and one declaration: rename or remove one.",
+            where=declared.position,
+        )
+    known[declared.name] = declared
 
 
 def _resource(

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tilth.core.errors import InputError, TilthError
-from tilth.interfaces.cli import files, parameters, show, typed
+from tilth.interfaces.cli import files, look, parameters, show, typed
 from tilth.runtime import unforeseen
+from tilth.runtime.showing.standing import NEVER
 
 ROWS = [("first", "x" * 50, 1), ("second", "y", 2)]
 FITS = [
@@ -44,10 +45,12 @@ def test_down_the_page_nothing_is_cut(capsys: pytest.CaptureFixture[str]) -> Non
 LITERALS = {
     "1": "1",
     "-3.50": "(-3.50)",
-    "1e9": "1e9",
+    "1e9": "1000000000.0e0",
+    "9" * 38: "9" * 38,
+    "9" * 39: "9" * 39,
     "007": "'007'",
     "": "''",
-    "true": "true",
+    "true": "TRUE",
     "NULL": "NULL",
     "JFK": "'JFK'",
     "it's": "'it''s'",
@@ -63,15 +66,21 @@ LITERALS = {
 
 @pytest.mark.parametrize("value", LITERALS)
 def test_a_parameter_is_a_literal(value: str) -> None:
-    assert parameters.given((f"x={value}",)) == {"x": LITERALS[value]}
-    assert parameters.filled("SELECT $x;", {"x": LITERALS[value]}) == f"SELECT {LITERALS[value]};"
+    given = parameters.given((f"x={value}",))
+    assert parameters.filled("SELECT $x;", given).text == f"SELECT {LITERALS[value]};"
+
+
+@pytest.mark.parametrize("value", ["1e400", "-1e999"])
+def test_no_number_becomes_an_infinity(value: str) -> None:
+    with pytest.raises(click.BadParameter, match="beyond any DOUBLE"):
+        parameters.given((f"x={value}",))
 
 
 def test_only_a_name_after_a_dollar_is_a_parameter() -> None:
-    text = """SELECT '$x', "$x", $$ $x $$, a$x, $1 -- $x\n/* $x */ FROM t WHERE a = $x AND b=$x"""
-    filled = parameters.filled(text, {"x": "7"})
-    assert filled == text.replace("= $x AND b=$x", "= 7 AND b=7")
-    assert parameters.filled("SELECT $x", {}) == "SELECT $x"
+    text = """SELECT '$x', "$x", $$ $x $$, a$x -- $x\n/* $x */ FROM t WHERE a = $x AND b=$x"""
+    filled = parameters.filled(text, {"x": 7})
+    assert filled.text == text.replace("= $x AND b=$x", "= 7 AND b=7")
+    assert parameters.filled("SELECT $1 + $x", parameters.given(("1=2", "x=3"))).text == "SELECT 2 + 3"
 
 
 @pytest.mark.parametrize("pair", ["x", "=1", "1x=1", "a b=1", ""])
@@ -84,6 +93,7 @@ def test_what_is_no_parameter_is_refused(pair: str) -> None:
     ("text", "pairs", "said"),
     [
         ("SELECT $y", ("x=1",), "names `\\$y`, which is not given"),
+        ("SELECT $y", (), "names `\\$y`, which is not given"),
         ("SELECT 1", ("x=1",), "No statement names `\\$x`"),
         ("SELECT $x", ("x=1", "x=2"), "given twice"),
     ],
@@ -216,3 +226,19 @@ def test_what_was_told_on_this_terminal_is_not_told_again(monkeypatch: pytest.Mo
     for stream in ("stdout", "stderr"):
         monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True)
     assert show.untold(text) == "prod is at generation 1."
+
+
+COUNTS = [
+    (None, None),
+    ('{"requests": 0, "errors": 0, "slow": 0, "disagreed": 0}', ""),
+    ('{"requests": 1200, "errors": 2, "slow": 0, "disagreed": 1}', "1,200 requests, 2 errors, 1 disagreed"),
+]
+
+
+@pytest.mark.parametrize(("kept", "said"), COUNTS)
+def test_what_a_rollout_counted_is_said_in_words(kept: str | None, said: str | None) -> None:
+    assert look._counts(kept) == said
+    found = {**NEVER, "environment": "prod", "generation": 1, "reason": "new"}
+    found["endpoints"] = [{"name": "api", "counts": kept}]
+    assert "{" not in look.words(found)
+    assert (said or "api") in look.words(found)

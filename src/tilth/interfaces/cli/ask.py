@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilth.core.errors import GateRefusedError, InputError, LanguageError, ResourceLimitError
+from tilth.core.errors import GateRefusedError, InputError, LanguageError, ResourceLimitError, ServedDropError
 from tilth.core.figures import figure, sql_text
 from tilth.core.schema import DataType
 from tilth.core.time import parse_duration
-from tilth.interfaces.cli import completing, files, parameters, show
+from tilth.interfaces.cli import completing, files, parameters, planning, said, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, there, version_number
 from tilth.runtime.showing.next_steps import after
 from tilth.sql.language.acts import Describe
 
 if TYPE_CHECKING:
+    from tilth.interfaces.cli.parameters import Value
+    from tilth.interfaces.cli.said import Said
     from tilth.runtime.asking.prompt import Result
     from tilth.runtime.asking.session import Session
     from tilth.sql.language.acts import Statement
@@ -43,7 +47,17 @@ class Span(click.ParamType[float]):
         return seconds
 
 
-@click.command()
+class Spoken(click.Command):
+    """A command that takes a statement; one that begins with a comment (`-- ...`) is no option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f" {a}" if _COMMENT.match(a) else a for a in args])
+
+
+_COMMENT = re.compile(r"--[^=\s]*\s")
+
+
+@click.command(cls=Spoken)
 @click.argument("statement", required=False)
 @PROJECT
 @ENV
@@ -112,17 +126,18 @@ def sql(
     suffix = None if output is None else files.checked(output, force=force)
     text = statement if file is None else _read(file)
     line = show.Line()
-    session = opened(project, clock).session(environment, line, show.did)
+    place = opened(project, clock)
+    session = place.session(environment, line, show.did)
     session.limits = replace(session.limits, give_up=_give_up, seconds=timeout or session.limits.seconds)
     form = "json" if as_json else "csv" if as_csv else "vertical" if vertical else "table"
     if text is None and sys.stdin.isatty() and output is None:
         _prompt(session, line, form, limit, values)
         return
-    text = parameters.filled(sys.stdin.read() if text is None else text, values, file)
+    given = said.statements(sys.stdin.read() if text is None else text, values, file)
     if output is not None and suffix is not None:
-        _write(session, line, text, output, suffix, force=force)
+        _write(session, line, given, output, suffix, force=force)
         return
-    if _answer(session, line, text, form, limit, file):
+    if _answer(session, line, given, form, limit, there(place, environment)):
         raise SystemExit(GateRefusedError.exit_status)
 
 
@@ -143,12 +158,12 @@ def _read(file: str) -> str:
         raise click.BadParameter(f"{file!r} cannot be read: {why}.", param_hint="--file") from error
 
 
-def _prompt(session: Session, line: show.Line, form: str, limit: int, values: dict[str, str]) -> None:
+def _prompt(session: Session, line: show.Line, form: str, limit: int, values: dict[str, Value]) -> None:
     from tilth.interfaces.cli import typed
 
     def answer(text: str) -> None:
         named = {n: v for n, v in values.items() if f"${n}" in text}
-        _answer(session, line, parameters.filled(text, named), form, limit)
+        _answer(session, line, said.statements(text, named), form, limit)
 
     def names() -> list[str]:
         graph = session.deployed(session.environment)
@@ -157,20 +172,26 @@ def _prompt(session: Session, line: show.Line, form: str, limit: int, values: di
     typed.prompt(answer, names)
 
 
-def _write(session: Session, line: show.Line, text: str, path: str, suffix: str, *, force: bool) -> None:
+def _write(
+    session: Session, line: show.Line, given: Sequence[Said], path: str, suffix: str, *, force: bool
+) -> None:
     """The rows of one question into a file."""
-    from tilth.kinds import parse_one
     from tilth.runtime.asking.session import ASKS
 
-    one = parse_one(text)
-    if type(one) not in ASKS:
+    if len(given) > 1:
+        raise click.UsageError(
+            f"--output takes the rows of one question, and these are {len(given)} statements."
+        )
+    one = given[0]
+    if type(one.statement) not in ASKS:
         raise click.UsageError(
             "--output takes the rows of a question: SELECT, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN, LOOK AT."
         )
     try:
-        done = session.perform(one)
-        assert done.reader is not None
-        rows = files.write(done.reader, path, suffix, force=force)
+        with one.placed():
+            done = session.perform(one.statement)
+            assert done.reader is not None
+            rows = files.write(done.reader, path, suffix, force=force)
     finally:
         line.close()
     click.echo(f"{path} holds {rows:,} row{'' if rows == 1 else 's'}.", err=True)
@@ -179,25 +200,48 @@ def _write(session: Session, line: show.Line, text: str, path: str, suffix: str,
 
 
 def _answer(
-    session: Session, line: show.Line, text: str, form: str, limit: int, file: str | None = None
+    session: Session, line: show.Line, given: Sequence[Said], form: str, limit: int, there: str | None = None
 ) -> bool:
-    """Perform the text's statements and print what each answers; whether a candidate was refused."""
-    from tilth.kinds import parse, parse_one
-
+    """Perform the statements and print what each answers; whether a candidate was refused. `there` is the option that names the
+    environment: what to do next is told after the last one; not at a prompt, which has none.
+    """
     refused = False
-    for one in parse(text, file) or (parse_one(text, file=file),):
+    for number, one in enumerate(given, 1):
         try:
-            done = session.perform(one)
-            _print(done, line, form, limit, one)
+            with one.placed():
+                done = _performed(session, one.statement)
+                steps = () if there is None or number < len(given) else _next(one.statement, done, there)
+                _print(done, line, form, limit, one.statement, steps)
         finally:
             line.close()
         refused = refused or done.refused
     return refused
 
 
-def _print(done: Result, line: show.Line, form: str, limit: int, statement: Statement) -> None:
+def _performed(session: Session, statement: Statement) -> Result:
+    """What the statement answers; an APPLY that would drop what serves asks first, where somebody can be asked."""
+    try:
+        return session.perform(statement)
+    except ServedDropError as error:
+        session.may_drop = planning.asked(error)
+    try:
+        return session.perform(statement)
+    finally:
+        session.may_drop = ()
+
+
+def _next(statement: Statement, done: Result, there: str) -> Sequence[str]:
+    """What to do after a statement that acts."""
+    about = {**done.facts, "statement": type(statement).__name__, "refused": done.refused}
+    named = {name: getattr(statement, name) for name in ("name", "model") if hasattr(statement, name)}
+    return () if done.reader is not None else after("sql", {**about, **named}, there)
+
+
+def _print(
+    done: Result, line: show.Line, form: str, limit: int, statement: Statement, steps: Sequence[str]
+) -> None:
     if done.reader is None:
-        show.facts(done.facts, show.untold(done.text), form == "json")
+        show.facts(done.facts, show.untold(done.text), form == "json", steps)
         for words in done.told:
             show.note(words)
         return

@@ -1,4 +1,4 @@
-"""The commands that plan, apply, ask and move environments. Each prints facts to standard output (`--json` for programs),
+"""The commands of the command line, and those that move environments. Each prints facts to standard output (`--json` for programs),
 errors and progress to standard error, and ends with the status of its error.
 
 The longer commands have modules of their own, which are loaded when they are run: see `LATER`.
@@ -12,21 +12,16 @@ import importlib
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilth.core.errors import GateRefusedError, ServedDropError, StorageError, TilthError
+from tilth.core.errors import StorageError, TilthError
 from tilth.core.names import nearest
 from tilth.interfaces.cli import completing, ctrl_c, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, there
 from tilth.runtime import unforeseen
 from tilth.runtime.showing.next_steps import after
 
-if TYPE_CHECKING:
-    from tilth.runtime.applying.executor import Applied
-
-CHANGES = 10  # the exit status of `plan --exit-code` when something would change
 STOPPED = 130  # the exit status after Ctrl-C, as shells have it
 _UNSAID = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
@@ -44,6 +39,10 @@ LATER = {
     "watch": "tilth.interfaces.cli.look",
     "environments": "tilth.interfaces.cli.environments",
     "describe": "tilth.interfaces.cli.describe",
+    "plan": "tilth.interfaces.cli.planning",
+    "apply": "tilth.interfaces.cli.planning",
+    "check": "tilth.interfaces.cli.texts",
+    "fmt": "tilth.interfaces.cli.texts",
     "verify": "tilth.interfaces.cli.keep",
     "backup": "tilth.interfaces.cli.keep",
     "restore": "tilth.interfaces.cli.keep",
@@ -101,104 +100,6 @@ def tilth() -> None:
     Serve:    tilth up
     Complete: eval "$(_TILTH_COMPLETE=bash_source tilth)"
     """
-
-
-@tilth.command()
-@PROJECT
-@ENV
-@JSON
-@CLOCK
-@click.option(
-    "--exit-code", is_flag=True, help="Exit status 10 when something would change, 0 when nothing would."
-)
-def plan(project: str, environment: str | None, as_json: bool, clock: str | None, exit_code: bool) -> None:
-    """What would change, and why. Changes nothing.
-
-    Example: tilth plan --env dev --exit-code
-    """
-    from tilth.plan.explain import facts, words
-    from tilth.runtime.moving.publishing import check_name
-
-    if environment is not None:
-        check_name(environment)
-    place = opened(project, clock)
-    found = place.plan(environment)
-    told = facts(found)
-    show.facts(told, words(found), as_json, after("plan", told, there(place, environment)))
-    if exit_code and found.actions:
-        raise SystemExit(CHANGES)
-
-
-@tilth.command()
-@PROJECT
-@ENV
-@JSON
-@CLOCK
-@click.option("--all-or-nothing", is_flag=True, help="The first error ends it, and nothing is published.")
-@click.option("--allow-drop", is_flag=True, help="Drop what serves and is no longer declared, unasked.")
-def apply(
-    project: str,
-    environment: str | None,
-    as_json: bool,
-    clock: str | None,
-    all_or_nothing: bool,
-    allow_drop: bool,
-) -> None:
-    """Make the environment as the files declare it: collect, vet, train, judge, publish.
-
-    \b
-    What succeeds is published, in one generation; the exit status is that of the first error.
-    Exit status 8 when a candidate did not pass its gate: the rest is done, and the champion stays.
-    An endpoint that answers, or its model, is dropped after a question, or with --allow-drop.
-    Example: tilth apply --env dev
-    """
-    from tilth.runtime.asking.acting import applied_facts
-
-    line, place = show.Line(), opened(project, clock)
-
-    def apply(allowed: bool | tuple[str, ...]) -> Applied:
-        return place.apply(
-            environment, line, show.did, all_or_nothing=all_or_nothing, allow_drop=allowed, strict=False
-        )
-
-    try:
-        done = apply(allow_drop)
-    except ServedDropError as error:
-        done = apply(_asked(error))
-    finally:
-        line.close()
-    facts = applied_facts(done)
-    rows = [f"{n['name']}: {n['text']}" for n in (*facts["notes"], *facts["stays"])]
-    what = "Nothing to do: " if not done.did else ""
-    show.facts(
-        facts,
-        "\n".join([*rows, f"{what}{done.plan.environment} is at generation {done.generation}."]),
-        as_json,
-        after("apply", facts, there(place, environment)),
-    )
-    if done.errors:
-        raise SystemExit(_failed(done))
-    if done.refusals:
-        raise SystemExit(GateRefusedError.exit_status)
-
-
-def _asked(error: ServedDropError) -> tuple[str, ...]:
-    """The names that a person at a terminal says may be dropped; the error itself where there is none, or the answer is no."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise error
-    click.echo(error.message, err=True)
-    if not click.confirm(f"Drop {', '.join(error.names)}?", err=True):
-        raise error
-    return error.names
-
-
-def _failed(done: Applied) -> int:
-    """The exit status of an apply in which something failed; the errors were told one by one, and this is what helps."""
-    for did in done.errors:
-        assert did.error is not None
-        click.echo(_coloured(did.error), err=True)
-    assert done.errors[0].error is not None
-    return done.errors[0].error.exit_status
 
 
 @tilth.command()
@@ -362,7 +263,7 @@ def _told(error: TilthError, arguments: list[str]) -> int:
         if "--json" in arguments:
             click.echo(json.dumps({"error": error.fields()}, indent=2))
     with contextlib.suppress(OSError):
-        click.echo(_coloured(error), err=True)
+        click.echo(show.coloured(error), err=True)
     return error.exit_status
 
 
@@ -374,16 +275,10 @@ def _not_said(error: OSError) -> int:
         hint="Free some space where the output goes, or send it elsewhere; what was done stays done.",
     )
     with contextlib.suppress(OSError):
-        click.echo(_coloured(told), err=True)
+        click.echo(show.coloured(told), err=True)
     return told.exit_status
 
 
 def _say_no_more() -> None:
     """Whoever read our output has gone: what is still buffered goes nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _coloured(error: TilthError) -> Any:
-    """The error with its first line in red, where there are colours."""
-    first, _, rest = show.clean(str(error)).partition("\n")
-    return click.style(first, fg="red") + (f"\n{rest}" if rest else "")

@@ -87,3 +87,9 @@ def folders(context: click.Context, parameter: click.Parameter, begun: str) -> l
     """Folders, by the shell itself."""
     del context, parameter
     return [CompletionItem(begun, type="dir")]
+
+
+def files(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Files, by the shell itself."""
+    del context, parameter
+    return [CompletionItem(begun, type="file")]

@@ -11,6 +11,7 @@ import click
 
 from tilth.core.errors import ProjectError
 from tilth.interfaces.cli import ctrl_c, show
+from tilth.runtime.showing.next_steps import after
 
 if TYPE_CHECKING:
     from tilth.interfaces.demo.story import Told
@@ -38,12 +39,13 @@ def demo(as_json: bool, keep: str | None) -> None:
         )
     if keep:
         held = _play(os.path.abspath(keep), as_json)
-        click.echo(f"The project is in {keep}: tilth status --project {keep}", err=True)
+        click.echo(f"The project is in {keep}.", err=True)
     else:
         with tempfile.TemporaryDirectory(prefix="tilth-demo-") as folder:
             held = _play(os.path.join(folder, "flights"), as_json)
     if not held:
         raise SystemExit(1)
+    show.next_steps(after("demo", {"kept": keep}))
 
 
 def _play(folder: str, as_json: bool) -> bool:

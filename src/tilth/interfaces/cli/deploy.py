@@ -11,8 +11,10 @@ from importlib import resources
 import click
 
 from tilth.core.errors import InputError
+from tilth.interfaces.cli import show
 from tilth.interfaces.cli.options import PROJECT, opened
 from tilth.interfaces.cli.up import PORT
+from tilth.runtime.showing.next_steps import after
 
 FILES = {
     "systemd": "tilth.service",
@@ -44,6 +46,7 @@ def deploy(what: str, project: str, port: int, user: str) -> None:
     if what == "systemd":
         said |= _service(opened(project, None).root, user)
     click.echo(filled(text, said), nl=False)
+    show.next_steps(after("deploy", {"what": what, "name": said.get("name"), "read": sys.stdout.isatty()}))
 
 
 def filled(text: str, said: dict[str, str]) -> str:

@@ -83,6 +83,10 @@ def _proposed(folder: str, where: str, table: str | None, target: str, facts: di
     rows = [f"{held} Each line says why it is there: read them."]
     if done.left_out:
         rows.append(f"Left out, since they tell `{target}` by themselves: {', '.join(done.left_out)}.")
+    if done.absolute:
+        rows.append(
+            f"The data lies neither in {folder} nor beside it: sources.sql names {done.absolute}, from the root on."
+        )
     if done.secret:
         rows.append(f"The password is not in the files: export {WORD} before the next command.")
     return "\n".join([*rows, f"Next: cd {folder} && tilth plan"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import click
@@ -55,6 +56,7 @@ def words(found: dict[str, Any]) -> str:
     rows = [f"{found['environment']} is at generation {found['generation']} ({found['reason']})."]
     if not found["generation"]:
         rows = [f"Nothing is published in {found['environment']} yet."]
+    found = {**found, "endpoints": [{**one, "counts": _counts(one["counts"])} for one in found["endpoints"]]}
     for title, columns in SECTIONS.items():
         shown = [row for row in found[title] if row.get("alive", True)]
         if shown:
@@ -74,6 +76,17 @@ def words(found: dict[str, Any]) -> str:
     if steps := found.get("next"):
         rows += ["", ways(steps)]
     return "\n".join(rows)
+
+
+def _counts(kept: str | None) -> str | None:
+    """What a rollout has counted, in words; what it has not seen is left out."""
+    if kept is None:
+        return None
+    counted = json.loads(kept)
+    return ", ".join(f"{counted[what]:,} {words}" for what, words in COUNTED.items() if counted.get(what))
+
+
+COUNTED = {"requests": "requests", "errors": "errors", "slow": "too slow", "disagreed": "disagreed"}
 
 
 def _unseen(model: dict[str, Any]) -> list[str]:

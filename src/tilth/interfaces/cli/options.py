@@ -50,7 +50,11 @@ def opened(project: str, clock: str | None = None) -> Project:
     """The project in that folder, with the clock of a replay if one is given."""
     from tilth.adapters.clocks import FileClock
 
-    return Project(folder_of(project), FileClock(clock) if clock else None)
+    found = Project(folder_of(project), FileClock(clock) if clock else None)
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(lambda: found.close() if found.elsewhere else None)
+    return found
 
 
 def there(project: Project, environment: str | None) -> str:

@@ -26,6 +26,7 @@ from tilth.runtime.showing.next_steps import ways
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from tilth.core.errors import TilthError
     from tilth.runtime.applying.executor import Did
 
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
@@ -49,12 +50,19 @@ def clean(text: str) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def facts(value: Any, words: str, as_json: bool, steps: Sequence[str] = ()) -> None:
-    """The facts as JSON, or the words. `steps` say what to do next: in the JSON as `next`, on a terminal below the words."""
+def facts(value: Any, words: str, as_json: bool, steps: Sequence[str] = (), *, painted: bool = False) -> None:
+    """The facts as JSON, or the words. `steps` say what to do next: in the JSON as `next`, on a terminal below the words.
+    `painted`: the words are clean, and have colours.
+    """
     if as_json:
         click.echo(json_text({**value, "next": steps} if steps else value, indent=2))
         return
-    click.echo(clean(words))
+    click.echo(words if painted else clean(words))
+    next_steps(steps)
+
+
+def next_steps(steps: Sequence[str]) -> None:
+    """What to do next, on a terminal."""
     if steps and sys.stderr.isatty():
         click.echo(clean(ways(steps)), err=True)
 
@@ -299,6 +307,12 @@ def untold(text: str) -> str:
     if not (sys.stdout.isatty() and sys.stderr.isatty()):
         return text
     return "\n".join(line for line in text.split("\n") if line not in _TOLD)
+
+
+def coloured(error: TilthError) -> str:
+    """The error with its first line in red, where there are colours."""
+    first, _, rest = clean(str(error)).partition("\n")
+    return click.style(first, fg="red") + (f"\n{rest}" if rest else "")
 
 
 def note(words: str) -> None:

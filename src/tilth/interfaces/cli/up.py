@@ -20,8 +20,9 @@ import click
 
 from tilth.app.project import Project
 from tilth.core.errors import StateChangedError
-from tilth.interfaces.cli import lines
-from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
+from tilth.interfaces.cli import lines, show
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, there
+from tilth.runtime.showing.next_steps import after
 
 if TYPE_CHECKING:
     from tilth.interfaces.http.listening import Place
@@ -101,7 +102,7 @@ def up(
                 found.home,
                 name,
                 here,
-                lambda node: _ready(node, here, url, as_json),
+                lambda node: _ready(node, here, url, as_json, there(found, name)),
                 say,
                 found.disk,
                 journal,
@@ -132,13 +133,20 @@ def _serves(found: Project, environment: str | None) -> str:
     return name
 
 
-def _ready(node: Node, here: Place, url: str, as_json: bool) -> None:
+def _ready(node: Node, here: Place, url: str, as_json: bool, there: str) -> None:
     """Say that it serves, and where."""
     if as_json:
         facts = {"url": url, "port": here.port, "pid": os.getpid()}
         print(json.dumps(facts if here.path is None else {**facts, "socket": here.path}), flush=True)
     else:
         print("\n".join(words(node, url, here.path)), flush=True)
+        table = node.table
+        facts = {
+            "environment": node.environment,
+            "endpoints": [] if table is None else [r.endpoint for r in table.routes.values()],
+            "generation": 0 if table is None else table.generation,
+        }
+        show.next_steps(after("up", facts, there))
 
 
 def words(node: Node, url: str, path: str | None = None) -> list[str]:

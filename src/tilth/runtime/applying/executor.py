@@ -115,13 +115,14 @@ def apply(
     act: Act,
     wanted: Graph | Change,
     *,
-    plan: Plan | None = None,
+    plan: Plan | Callable[[], Plan] | None = None,
     go_on: bool = False,
     bind: bool = True,
     allow_drop: bool | Collection[str] = True,
     tell: Tell | None = None,
 ) -> Applied:
-    """Plan against what is recorded (or take the given plan) and perform it. Of a Change its resource alone is planned.
+    """Plan against what is recorded (or take the given plan, or what gives one and is called under the lock) and perform it.
+    Of a Change its resource alone is planned.
 
     The first failing action ends it and raises, and no pointer moves; with `go_on` the others are done, what stands is
     published, and the error is in the result. `bind`: a name that nothing is called raises before anything is done
@@ -137,11 +138,14 @@ def apply(
     ):
         runs.forget_abandoned(act)
         now = current(work.state, environment, serving=work.serving)
+        whole = plan is None or callable(plan)
+        if callable(plan):
+            plan = plan()
         if plan is not None and plan.generation != now.generation:
             raise moved(environment, now.generation, plan.generation)
         graph = wanted.graph_of() if isinstance(wanted, Change) else wanted
-        if isinstance(wanted, Graph) and plan is None:
-            runs.forget_undeclared(act, {r.remembered for r in graph or ()})
+        if isinstance(wanted, Graph) and whole:
+            runs.forget_undeclared(act, {r.remembered for r in wanted})
         if graph is None:
             return Applied(Plan(environment, now.generation, ()), now.generation)
         if isinstance(wanted, Change):

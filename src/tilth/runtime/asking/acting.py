@@ -65,7 +65,7 @@ def apply(at: Prompt, statement: ApplyStatement) -> Result:
     at.room()
     name = statement.environment or at.environment
     return _applied(
-        executor.apply(at.act(name), at.declared(), go_on=True, allow_drop=False, tell=at.tell).whole()
+        executor.apply(at.act(name), at.declared(), go_on=True, allow_drop=at.may_drop, tell=at.tell).whole()
     )
 
 
@@ -371,3 +371,17 @@ ACTS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     DropToken: tokens.drop,
 }
 """One function for each statement that acts; those that declare are `create`."""
+OF_WHAT_IS_THERE = frozenset(
+    {
+        PlanStatement,
+        PromoteEnvironment,
+        PromoteModel,
+        RollbackEnvironment,
+        RefreshDataset,
+        RetrainModel,
+        Drill,
+        Drop,
+        DropToken,
+    }
+)
+"""Statements that do nothing in a project that was never applied, and so begin none."""

@@ -40,6 +40,8 @@ class Prompt:
     loaded: dict[tuple[str, int, int | None], Answerer] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     room: Callable[[], None] = lambda: None  # raises ResourceLimitError while nothing may be made
+    begin: Callable[[], Workspace] | None = None  # the workspace to act in, where `work` is one to look at
+    may_drop: tuple[str, ...] = ()  # what serves and APPLY may drop, since somebody said so
     frames: Mapping[str, Any] = field(default_factory=dict)  # of a Python program, by name: `FROM $name`
 
     def act(self, environment: str | None = None) -> Act:

@@ -44,6 +44,8 @@ class Session(Prompt):
             return ask(self, statement)
         from tilth.runtime.asking import acting
 
+        if self.begin is not None and type(statement) not in acting.OF_WHAT_IS_THERE:
+            self.work = self.begin()
         return (
             acting.create(self, statement)
             if declares(statement)

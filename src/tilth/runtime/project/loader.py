@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
-from tilth.core.errors import LanguageError, ProjectError, StorageError
+from tilth.core.errors import LanguageError, Position, ProjectError, StorageError
 from tilth.kinds import declares, parse
 from tilth.ports import places
 from tilth.runtime.project.settings import FILE
-from tilth.sql.language.acts import CreateToken, DropToken
+from tilth.sql.language.acts import CreateToken, DropToken, Statement
 from tilth.sql.language.statements import Declaration
 
 LIMIT = 16 << 20  # bytes of one file
@@ -41,29 +41,34 @@ def find_project(root: str) -> None:
     _listable(root)
     if os.path.lexists(os.path.join(root, FILE)) or _has_content(os.path.join(root, HOME)):
         return
-    if not any(_declares(root, path) for path in _paths(root)):
+    if not any(_declares(root, path) for path in paths(root)):
         _not_a_project(root)
 
 
 def declarations(root: str) -> tuple[Declaration, ...]:
     """All declarations of the project. A statement that acts, or asks, has no place in a file."""
-    paths = list(_paths(root))
-    if not paths:
+    found = list(paths(root))
+    if not found:
         _not_a_project(root)
     out: list[Declaration] = []
-    for path in paths:
+    for path in found:
         name = os.path.relpath(path, root)
         for statement in parse(places.read_text(path, root, LIMIT, shown=name), name):
             if not declares(statement):
-                raise LanguageError(
-                    f"{name} holds a {type(statement).__name__}; the files of a project only declare.",
-                    hint=_NOT_HERE.get(
-                        type(statement), "Keep CREATE statements in files; give the others to `tilth sql`."
-                    ),
-                    where=getattr(statement, "position", None),
-                )
+                raise not_here(statement, name, getattr(statement, "position", None))
             out.append(statement)
     return tuple(out)
+
+
+def not_here(statement: Statement, name: str, where: Position | None) -> LanguageError:
+    """The error about a statement in a project's file that does not declare."""
+    return LanguageError(
+        f"{name} holds a {type(statement).__name__}; the files of a project only declare.",
+        hint=_NOT_HERE.get(
+            type(statement), "Keep CREATE statements in files; give the others to `tilth sql`."
+        ),
+        where=where,
+    )
 
 
 def _not_a_project(root: str) -> NoReturn:
@@ -74,7 +79,7 @@ def _not_a_project(root: str) -> NoReturn:
     )
 
 
-def _paths(root: str) -> Iterator[str]:
+def paths(root: str) -> Iterator[str]:
     """The paths of all files that may declare, sorted."""
     for folder, inner, names in os.walk(root, onerror=_unreadable):
         inner[:] = sorted(

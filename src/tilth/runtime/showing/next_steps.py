@@ -63,7 +63,9 @@ def there_of(environment: str, default: str) -> str:
 
 
 def _plan(facts: Facts, there: str) -> Iterator[str]:
-    if facts["actions"]:
+    if facts["actions"] and "file" in facts:
+        yield f"tilth apply {_word(facts['file'])}   do exactly this"
+    elif facts["actions"]:
         yield f"tilth apply{there}   do this"
     elif facts["generation"]:
         yield f"tilth status{there}   where {facts['environment']} stands"
@@ -71,6 +73,24 @@ def _plan(facts: Facts, there: str) -> Iterator[str]:
         yield 'declare something in a *.sql file: CREATE SOURCE ops ENGINE files WITH (path = "data");'.replace(
             '"', "'"
         )
+
+
+def _checked(facts: Facts, there: str) -> Iterator[str]:
+    yield (
+        f"tilth plan{there}   what would change"
+        if facts["ok"]
+        else "tilth check   again, when this is mended"
+    )
+
+
+def _laid_out(facts: Facts, there: str) -> Iterator[str]:
+    del there
+    if facts["problems"]:
+        yield "tilth check   all that is wrong with the project's files"
+    elif facts["changed"] and not facts["written"]:
+        yield "tilth fmt   lay them out"
+    else:
+        yield "tilth check   whether they say what can be"
 
 
 def _applied(facts: Facts, there: str) -> Iterator[str]:
@@ -161,6 +181,59 @@ def _environments(facts: Facts, there: str) -> Iterator[str]:
         yield "tilth plan && tilth apply   make the first one"
 
 
+def _acted(facts: Facts, there: str) -> Iterator[str]:
+    """After a statement, by its class."""
+    step = _STATEMENTS.get(facts["statement"])
+    if step is not None:
+        yield from step(facts, there)
+        return
+    if facts["refused"]:
+        yield f'tilth sql "SELECT * FROM tilth.gates"{there}   why it was refused'
+    yield f"tilth status{there}   where {facts.get('environment') or 'it'} stands"
+
+
+def _moved(facts: Facts, there: str) -> Iterator[str]:
+    del there
+    yield f"tilth rollback {facts['environment']}   undo it"
+
+
+def _refreshed(facts: Facts, there: str) -> Iterator[str]:
+    yield f'tilth sql "SUMMARIZE {facts["name"]}"{there}   each column at a glance'
+
+
+def _tokens(facts: Facts, there: str) -> Iterator[str]:
+    del facts
+    yield f'tilth sql "SELECT * FROM tilth.tokens"{there}   who may ask'
+
+
+def _deployed(facts: Facts, there: str) -> Iterator[str]:
+    del there
+    if facts["read"]:
+        yield f"tilth deploy {facts['what']} > FILE   into a file; docs/operations.md names the place"
+    elif facts["what"] == "systemd":
+        yield f"systemctl daemon-reload && systemctl enable --now tilth-{facts['name']}   begin to serve"
+    else:
+        yield "see docs/operations.md   where the file goes"
+
+
+def _serving(facts: Facts, there: str) -> Iterator[str]:
+    for name in facts["endpoints"][:1]:
+        yield f"tilth describe {_word(name)}{there}   a request to copy, for curl, Python and SQL"
+        yield f"tilth watch {_word(name)}{there}   what its answers say, once there are some"
+    if not facts["generation"]:
+        yield f"tilth apply{there}   make what the files declare; it is served within a second"
+    yield f"tilth status{there}   where {facts['environment']} stands"
+
+
+def _played(facts: Facts, there: str) -> Iterator[str]:
+    del there
+    if facts["kept"]:
+        yield f"cd {_word(facts['kept'])} && tilth status   look around in it"
+    else:
+        yield "tilth demo --keep flights   the same, and the project stays to look around in"
+    yield "tilth init FOLDER --from data.csv --predict COLUMN   a project of your own data"
+
+
 def _word(text: str) -> str:
     return shlex.quote(text)
 
@@ -168,6 +241,8 @@ def _word(text: str) -> str:
 AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "plan": _plan,
     "apply": _applied,
+    "check": _checked,
+    "fmt": _laid_out,
     "promote": _promoted,
     "rollback": _rolled_back,
     "drill": _drilled,
@@ -181,5 +256,20 @@ AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "describe": _described,
     "predict": _predicted,
     "environments": _environments,
+    "sql": _acted,
+    "deploy": _deployed,
+    "up": _serving,
+    "demo": _played,
 }
-"""By command; `status` has `next_steps`, `sql` answers questions, `up` and `demo` say their own."""
+"""By command; `status` has `next_steps`."""
+_STATEMENTS: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
+    "PlanStatement": _plan,
+    "PromoteEnvironment": _moved,
+    "PromoteModel": _moved,
+    "RollbackEnvironment": _moved,
+    "RefreshDataset": _refreshed,
+    "Drill": _drilled,
+    "CreateToken": _tokens,
+    "DropToken": _tokens,
+}
+"""Statements with a step of their own, by their classes."""

@@ -42,6 +42,7 @@ def read(c: Cursor, table: Mapping[str, Callable[[Cursor, T], None]], parts: T, 
         if clause in seen:
             c.fail(f"{clause} is given twice.", "Keep one of them.", at=at)
         seen.add(clause)
+        c.clauses.append((at, c.i))
         table[clause](c, parts)
 
 

@@ -6,14 +6,16 @@ like one; a string is quoted, whatever is in it. Strings, comments and quoted na
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import UUID
 
-from tilth.core.errors import InputError
+from tilth.core.errors import InputError, Position
 from tilth.core.names import did_you_mean, literal, quoted
 from tilth.sql.language.tokens import place, tokens_of
 
@@ -34,14 +36,54 @@ def bound(text: str, parameters: Parameters | None = None, frames: Iterable[str]
     >>> bound("SELECT ? || ?", ["it's", 2])
     "SELECT 'it''s' || 2"
     """
+    return bind(text, parameters, frames).text
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A text with its values put in. `edits` are where they stand: from and to in the new text, from and to in the given one."""
+
+    text: str
+    given: str
+    edits: tuple[tuple[int, int, int, int], ...] = ()
+
+    def origin(self, where: Position) -> Position:
+        """A place in the text, as a place in the given one: a value stands for its `$name`."""
+        if not self.edits:
+            return where
+        lines = [0, *(m.end() for m in re.finditer("\n", self.text))]
+        start = lines[where.line - 1] + where.column - 1
+        first = self._back(start, end=False)
+        return place(
+            self.given, first, max(first + 1, self._back(start + where.length, end=True)), where.file
+        )
+
+    def _back(self, at: int, *, end: bool) -> int:
+        """Where a place came from; within a value, where its `$name` begins or ends."""
+        moved = 0
+        for new, new_end, old, old_end in self.edits:
+            if at < new or (end and at == new):
+                break
+            if at < new_end or (end and at == new_end):
+                return old_end if end else old
+            moved = old_end - new_end
+        return at + moved
+
+
+def bind(text: str, parameters: Parameters | None = None, frames: Iterable[str] = ()) -> Bound:
+    """`bound`, with where each value went."""
     given, tables = _given(parameters), set(frames)
     if "$" not in text and not ("?" in text and parameters is not None) and not given and not tables:
-        return text
-    out, at, marks, used = [], 0, 0, set()
+        return Bound(text, text)
+    out, edits, at, marks, used, length = list[str](), [], 0, 0, set(), 0
     for start, end, name in _places(tokens_of(text), marked=parameters is not None):
         marks += name is None
         key = str(marks) if name is None else name
-        out += [text[at:start], _written(text, start, end, key, given, tables)]
+        value = _written(text, start, end, key, given, tables)
+        begun = length + start - at
+        length = begun + len(value)
+        out += [text[at:start], value]
+        edits.append((begun, length, start, end))
         used.add(key)
         at = end
     named = {key for key in used if not key.isdigit()}
@@ -54,7 +96,16 @@ def bound(text: str, parameters: Parameters | None = None, frames: Iterable[str]
             f"`{unused[0]}` is given, and the text has no {_sign(unused[0], parameters)}.",
             hint=f"Write {_sign(unused[0], parameters)} where it belongs, or leave it out.",
         )
-    return "".join((*out, text[at:]))
+    return Bound("".join((*out, text[at:])), text, tuple(edits))
+
+
+def named(text: str, file: str | None = None) -> tuple[tuple[str, Position], ...]:
+    """The names after `$` in a text, each where it stands first."""
+    found: dict[str, Position] = {}
+    for start, end, name in _places(tokens_of(text, file), marked=False):
+        if name is not None:
+            found.setdefault(name, place(text, start, end, file))
+    return tuple(found.items())
 
 
 def _sign(key: str, parameters: Parameters | None) -> str:

@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
-from tilth.core.errors import LanguageError, Position, UnsupportedError
+from tilth.core.errors import LanguageError, Position, TilthError, UnsupportedError
 from tilth.sql.language import actions, clauses, tables
 from tilth.sql.language.acts import Select, Statement
 from tilth.sql.language.statements import Declaration
@@ -61,20 +63,73 @@ def parse(text: str, kinds: Mapping[str, Parse], file: str | None = None) -> tup
     `kinds` read the CREATE statements, by the word after CREATE. A byte order mark, which some editors write at the beginning of a file, is passed over.
     """
     c = Cursor(text.removeprefix("\ufeff"), file)
-    out: list[Statement] = []
+    return tuple(found.statement for found in each(c, kinds))
+
+
+@dataclass(frozen=True, slots=True)
+class Stands:
+    """A statement, and the tokens that it stands in."""
+
+    statement: Statement
+    first: int
+    last: int
+
+
+def each(c: Cursor, kinds: Mapping[str, Parse]) -> Iterator[Stands]:
+    """The statements one by one, each with its place."""
+    while not c.ended:
+        if not c.take(";"):
+            first = c.i
+            yield Stands(_whole(c, kinds), first, c.i)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What could be read of a text, with where each statement begins; what is wrong with the rest, and words of the rest:
+    names that may be declared there.
+    """
+
+    statements: tuple[tuple[Statement, Position], ...] = ()
+    problems: tuple[TilthError, ...] = ()
+    lost: frozenset[str] = frozenset()
+
+
+def look(text: str, kinds: Mapping[str, Parse], file: str | None = None) -> Looked:
+    """Read on after a statement that cannot be read: behind its `;`."""
+    try:
+        c = Cursor(text.removeprefix("\ufeff"), file)
+    except TilthError as error:
+        return Looked(problems=(error,), lost=frozenset(re.findall(r"\w+", text.lower())))
+    out: list[tuple[Statement, Position]] = []
+    problems: list[TilthError] = []
+    lost: set[str] = set()
     while not c.ended:
         if c.take(";"):
             continue
+        first = c.i
         try:
-            out.append(_statement(c, kinds))
-        except RecursionError:
-            raise LanguageError("This statement is nested too deeply.", hint="Split it.") from None
-        if not c.at_end:
-            c.fail(
-                f"The statement is complete before this{c.instead()}.",
-                "Remove it, or end the statement with `;`.",
-            )
-    return tuple(out)
+            found = _whole(c, kinds)
+            out.append((found, c.position(first)))
+        except TilthError as error:
+            problems.append(error)
+            c.i = first
+            while not c.at_end:
+                lost.add(c.text_token().lower())
+    return Looked(tuple(out), tuple(problems), frozenset(lost))
+
+
+def _whole(c: Cursor, kinds: Mapping[str, Parse]) -> Statement:
+    """A statement that ends where it should."""
+    try:
+        found = _statement(c, kinds)
+    except RecursionError:
+        raise LanguageError("This statement is nested too deeply.", hint="Split it.") from None
+    if not c.at_end:
+        c.fail(
+            f"The statement is complete before this{c.instead()}.",
+            "Remove it, or end the statement with `;`.",
+        )
+    return found
 
 
 def parse_one(text: str, kinds: Mapping[str, Parse], file: str | None = None) -> Statement:

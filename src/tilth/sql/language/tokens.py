@@ -140,9 +140,12 @@ def place(text: str, start: int, end: int, file: str | None = None) -> Position:
 
 
 class Cursor:
-    """Reads a text from left to right. The one mutable thing of this floor; it never leaves the parser."""
+    """Reads a text from left to right. The one mutable thing of this floor; it never leaves the parser.
 
-    __slots__ = ("_lines", "file", "i", "keys", "text", "tokens")
+    `clauses` are the words that began a clause, `verbatim` what was taken as it stands, as ranges of tokens: `layout` goes by them.
+    """
+
+    __slots__ = ("_lines", "clauses", "file", "i", "keys", "text", "tokens", "verbatim")
 
     def __init__(self, text: str, file: str | None = None) -> None:
         self.text = text
@@ -150,6 +153,8 @@ class Cursor:
         self.tokens = tokens_of(text, file)
         self.keys = _keys(self.tokens)
         self.i = 0
+        self.clauses: list[tuple[int, int]] = []
+        self.verbatim: list[tuple[int, int]] = []
         self._lines: list[int] | None = None
         self._check_depth()
 
@@ -313,6 +318,7 @@ class Cursor:
 
     def slice(self, first: int, last: int) -> str:
         """The text from token `first` to before token `last`, as it stands (comments at its edges left out)."""
+        self.verbatim.append((first, last))
         return self.text[self.tokens[first].start : self.tokens[last - 1].end + 1]
 
     def position(self, first: int | None = None, last: int | None = None) -> Position:

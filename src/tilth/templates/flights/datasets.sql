@@ -4,20 +4,20 @@ CREATE DATASET departures
   EVENT TIME sched_dep
   REFRESH EVERY '1 day' INCREMENTAL LOOKBACK '2 days'
   EXPECT (
-    origin IN ('JFK', 'LGA', 'EWR')                    ON FAIL QUARANTINE,
-    distance BETWEEN 10 AND 6000                       ON FAIL QUARANTINE,
-    dep_delay BETWEEN -120 AND 1500                    ON FAIL QUARANTINE,
-    arr_delay BETWEEN -180 AND 1500                    ON FAIL QUARANTINE,
-    ABS(arr_delay - dep_delay) <= 240                  ON FAIL QUARANTINE,
-    air_time BETWEEN 10 AND 800                        ON FAIL QUARANTINE,
-    sched_arr > sched_dep                              ON FAIL QUARANTINE,
-    carrier IS NOT NULL                                ON FAIL STOP,
-    COUNT(*) >= 500                                    ON FAIL STOP,
-    AVG(arr_delay) BETWEEN -30 AND 60                  ON FAIL STOP,
-    arr_late = (arr_delay > 30)                        ON FAIL QUARANTINE,
-    AVG(CAST(temp IS NULL AS INTEGER)) < 0.1           ON FAIL WARN,
-    -- FRESH WITHIN '2 days'                           ON FAIL WARN,   -- for a live database: these flights ended in 2013
-    AVG(CAST(seats IS NULL AS INTEGER)) < 0.25         ON FAIL WARN
+    origin IN ('JFK', 'LGA', 'EWR')            ON FAIL QUARANTINE,
+    distance BETWEEN 10 AND 6000               ON FAIL QUARANTINE,
+    dep_delay BETWEEN -120 AND 1500            ON FAIL QUARANTINE,
+    arr_delay BETWEEN -180 AND 1500            ON FAIL QUARANTINE,
+    ABS(arr_delay - dep_delay) <= 240          ON FAIL QUARANTINE,
+    air_time BETWEEN 10 AND 800                ON FAIL QUARANTINE,
+    sched_arr > sched_dep                      ON FAIL QUARANTINE,
+    carrier IS NOT NULL                        ON FAIL STOP,
+    COUNT(*) >= 500                            ON FAIL STOP,
+    AVG(arr_delay) BETWEEN -30 AND 60          ON FAIL STOP,
+    arr_late = (arr_delay > 30)                ON FAIL QUARANTINE,
+    AVG(CAST(temp IS NULL AS INTEGER)) < 0.1   ON FAIL WARN,
+    -- FRESH WITHIN '2 days'                   ON FAIL WARN,  -- for a live database: these flights ended in 2013
+    AVG(CAST(seats IS NULL AS INTEGER)) < 0.25 ON FAIL WARN
   )
   TAG (tailnum = 'asset')
 AS
