@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import returns
 
 import http_server
+import returns
 import shop_project
 from http_server import up, wait
 from tilth.app.project import Project
