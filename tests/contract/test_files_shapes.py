@@ -142,12 +142,30 @@ def test_a_guess_about_the_shape_is_said(tmp_path: Path, content: str | bytes, r
         ("a,b\n1,caf\xe9\n2,b\n".encode("latin-1"), r"not UTF-8 text \(line 2 is the first"),
         ("n\xe9,b\n1,2\n".encode("latin-1"), "not UTF-8 text"),
         (_gzip(b"a,b\n1,2\n"), "is compressed"),
+        ('"id"x,y\n1,2\n', "the header in line 1 has text between the end of a quote and a comma"),
+        ('note\n"id"x,y\n1,2\n3,4\n5,6\n', "the header in line 2 has text between"),
+        ('id, "x"\t,y\n1,2,3\n', "the header in line 1 has text between"),
+        ('"id,x\n1,2\n3,4\n', "the header in line 1 has a quote that does not end"),
         ('id,x\n1,"a\n2,b\n3,c\n', "No line of t.csv could be read as a row; line 2 is the first: a quote that does not end"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_refused_in_words(tmp_path: Path, content: str | bytes, says: str) -> None:
     source = _source(tmp_path, {"t.csv": content})
     with pytest.raises(SourceError, match=says):
+        source.describe("t")
+
+
+@pytest.mark.parametrize(
+    "header",
+    ['"id" , "x"', 'id,"x"  ', '"i""d ",x', '"i,d",x', 'i"d,5"', '"two\nlines",x'],
+)
+def test_quotes_of_a_header_may_have_blanks_around_them(tmp_path: Path, header: str) -> None:
+    assert len(_rows(_source(tmp_path, {"t.csv": f"{header}\n1,2\n3,4\n"}))) == 2
+
+
+def test_a_delimiter_that_is_said_and_wrong_loses_no_rows_in_silence(tmp_path: Path) -> None:
+    source = _source(tmp_path, {"t.csv": '"id","x"\n1,"a"\n2,"b"\n'}, format={"delimiter": ";"})
+    with pytest.raises(SourceError, match="between the end of a quote and a semicolon"):
         source.describe("t")
 
 

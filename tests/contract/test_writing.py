@@ -400,6 +400,39 @@ def test_what_a_text_file_is_not_read_as_again_is_told(tmp_path: Path) -> None:
     assert notice.option == "tables = {writing: {types: {zip: 'VARCHAR'}}}"
 
 
+@pytest.mark.parametrize(
+    ("writes", "form", "unlike"),
+    [
+        ("csv", {"delimiter": ";"}, "delimiter"),
+        ("csv", {"delimiter": ";", "decimal": ",", "types": {"id": "BIGINT"}}, "delimiter, decimal"),
+        ("csv", {"dateformat": "%d/%m/%Y"}, "dateformat"),
+        ("csv", {"nulls": ["NA"]}, "nulls"),
+        ("csv", {"encoding": "cp1252"}, "encoding"),
+        ("csv", {"header": False}, "header"),
+        ("jsonl", {"timestampformat": "%d/%m/%Y %H"}, "timestampformat"),
+        ("csv", {"delimiter": ",", "decimal": ".", "encoding": "UTF8", "header": True, "misfits": "null"}, ""),
+        ("jsonl", {"types": {"id": "BIGINT"}}, ""),
+        ("jsonl", {"delimiter": ";"}, "delimiter"),
+        ("parquet", {"delimiter": ";", "decimal": ","}, "delimiter, decimal"),
+    ],
+)  # fmt: skip
+def test_a_file_is_not_written_otherwise_than_its_source_reads_it(
+    tmp_path: Path, writes: str, form: dict[str, object], unlike: str
+) -> None:
+    source = FilesSource.from_options(
+        {"path": "out", "writable": True, "writes": writes, "format": form}, str(tmp_path)
+    )
+    rows = pa.table({"id": [1, 2], "x": [0.5, 1.5]})
+    if not unlike:
+        assert put(source, rows) == (2, 0)
+        assert kept(source, "id", "x") == [(1, 0.5), (2, 1.5)]
+        return
+    with pytest.raises(UnsupportedError, match=f"with {unlike}, and tilth writes {writes}") as refused:
+        put(source, rows)
+    assert "CREATE SOURCE results" in (refused.value.hint or "")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_a_file_of_texts_holds_no_bytes(tmp_path: Path) -> None:
     for made in (csv, jsonl):
         with pytest.raises(DataError, match="holds no bytes"):

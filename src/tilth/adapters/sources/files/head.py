@@ -11,10 +11,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tilth.adapters.sources.files.options import Format
 from tilth.adapters.sources.files.spool import start_of
 from tilth.core.errors import SourceError
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 HEAD = 256 << 10
 LINES = 200  # that are looked at
@@ -170,6 +174,8 @@ def _dialect(
     if doubt:
         guesses.append((f"{shown}: {doubt}", "header", "true" if not header else "false"))
     names = tuple(cells) if header else tuple(f"column{i}" for i in range(len(cells)))
+    if header:
+        _ends_its_quotes(lines[skip + at :], delimiter, quote, escape, shown, skip + at + 1)
     if not header and rest:
         _same_width(len(cells), rest, shown)
     elif rest:
@@ -180,6 +186,32 @@ def _dialect(
         delimiter, quote, escape, form.comment or "", header, len(before), len(before) - comments, names
     )
     return made, tuple(guesses), tuple(left)
+
+
+def _ends_its_quotes(
+    lines: Sequence[str], delimiter: str, quote: str, escape: str, shown: str, line: int
+) -> None:
+    """SourceError when a quoted name in the header does not end where its cell does: DuckDB gives no row of such a file,
+    and no word. Blanks around the quotes it passes over.
+    """
+    mark, sign = re.escape(quote), re.escape(delimiter)
+    cut = (re.sub(rf"(^|{sign}) +(?={mark})|(?<={mark}) +(?={sign}|$)", r"\1", row) for row in lines[:LINES])
+    try:
+        next(_reader(list(cut), delimiter, quote, escape, strict=True), None)
+    except csv.Error as error:
+        ended = "expected after" in str(error)
+        if not ended and "end of data" not in str(error):
+            return
+        what = SHOWN.get(delimiter, repr(delimiter))
+        raise SourceError(
+            f"{shown}: the header in line {line} has "
+            + (
+                f"text between the end of a quote and {what}."
+                if ended
+                else "a quote that does not end in the lines that were looked at."
+            ),
+            hint="Correct it, or say how cells are divided, for example format = {delimiter: ','}.",
+        ) from error
 
 
 def _escape(lines: Sequence[str], quote: str) -> str:
@@ -210,16 +242,7 @@ def _records(
     lines: Sequence[str], delimiter: str, quote: str, escape: str, comment: str | None
 ) -> Iterator[tuple[int, list[str]]]:
     """(lines before it, cells) of the first records that are not blank."""
-    text = io.StringIO("".join(f"{line}\n" for line in lines[:LINES]), newline="")
-    doubled = escape == quote
-    reader = csv.reader(
-        text,
-        delimiter=delimiter,
-        quotechar=quote,
-        doublequote=doubled,
-        escapechar=None if doubled else escape,
-    )
-    before = 0
+    reader, before = _reader(lines, delimiter, quote, escape), 0
     try:
         for cells in reader:
             blank = not cells or (len(cells) == 1 and not cells[0].strip())
@@ -228,6 +251,19 @@ def _records(
             before = reader.line_num
     except csv.Error:  # a cell longer than the module reads: what came before is enough
         return
+
+
+def _reader(lines: Sequence[str], delimiter: str, quote: str, escape: str, *, strict: bool = False) -> Reader:
+    text = io.StringIO("".join(f"{line}\n" for line in lines[:LINES]), newline="")
+    doubled = escape == quote
+    return csv.reader(
+        text,
+        delimiter=delimiter,
+        quotechar=quote,
+        doublequote=doubled,
+        escapechar=None if doubled else escape,
+        strict=strict,
+    )
 
 
 def _title_lines(records: Sequence[tuple[int, list[str]]]) -> int:

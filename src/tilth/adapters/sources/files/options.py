@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields, replace
 
 from tilth.core.errors import ProjectError, UnknownNameError
@@ -25,6 +25,24 @@ _ONE_CHARACTER = ("quote", "escape", "decimal", "thousands", "comment")
 COMPRESSIONS = {"gzip": ".gz", "zstd": ".zst", "none": ""}
 MISFITS = ("quarantine", "null")
 JSON_KEYS = frozenset({"types", "dateformat", "timestampformat", "compression", "misfits", "nulls"})
+
+
+class _Any:
+    """Holds whatever is said: it does not matter to what is written."""
+
+    def __contains__(self, said: object) -> bool:
+        return True
+
+
+WRITTEN: dict[str, dict[str, Container[object]]] = {  # what may be said of the files that tilth writes
+    "csv": {
+        "delimiter": (",",), "quote": ('"',), "escape": ('"',), "decimal": (".",), "thousands": (",",),
+        "dateformat": ("%Y-%m-%d",), "encoding": ("utf-8",), "compression": ("none",), "skip": (0,),
+        "header": (True,), "types": _Any(), "misfits": _Any(),
+    },
+    "jsonl": {"dateformat": ("%Y-%m-%d",), "compression": ("none",), "types": _Any(), "misfits": _Any()},
+    "parquet": {},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +69,10 @@ class Format:
     def given(self) -> tuple[str, ...]:
         """The keys that were written."""
         return tuple(f.name for f in fields(self) if getattr(self, f.name) not in (None, ()))
+
+    def unlike_written(self, kind: str) -> tuple[str, ...]:
+        """The keys that do not say of a file of this kind what tilth writes. Of Parquet none says anything."""
+        return tuple(k for k in self.given if getattr(self, k) not in WRITTEN[kind].get(k, ()))
 
 
 KEYS = tuple(f.name for f in fields(Format))

@@ -110,7 +110,7 @@ class Files:
             found = find(self._path)
             if write.mode is Mode.INSERT:
                 return self._inserted(write, rows, key, found, form)
-            return self._created(write, rows, key, found, kind, folder)
+            return self._created(write, rows, key, found, kind, folder, form)
 
     def _created(
         self,
@@ -120,6 +120,7 @@ class Files:
         found: Found,
         kind: str,
         folder: str,
+        form: Format,
     ) -> Written:
         name = f"{write.table}.{kind}"
         if not _NAME.fullmatch(write.table) or stem(name) != write.table or kind_of(name) != kind:
@@ -140,6 +141,7 @@ class Files:
             raise ProjectError(
                 f"{name} is there, and is no table.", hint="Move it away, or choose another name."
             )
+        _as_it_is_read(write.table, kind_of(target), form)
         if not key:
             count = _put(rows, rows.schema, target, kind_of(target))
         else:
@@ -283,6 +285,15 @@ class Files:
             for f in rows
             if data_type(f.type) in _READ_BACK and found.field(f.name).type is not data_type(f.type)
         )  # fmt: skip
+
+
+def _as_it_is_read(table: str, kind: str, form: Format) -> None:
+    """UnsupportedError where the source would not read the file as it is written."""
+    if unlike := form.unlike_written(kind):
+        raise UnsupportedError(
+            f"The source reads `{table}` with {', '.join(unlike)}, and tilth writes {kind} in its own form. Nothing was written.",
+            hint=f"Declare a source for results: CREATE SOURCE results ENGINE files WITH (path = 'results', writable = true, writes = '{kind}').",
+        )
 
 
 @contextlib.contextmanager
