@@ -135,6 +135,12 @@ BAD = [
     ("--from postgresql://[u/d --predict y", "The url is none"),
     ("--from customers.db", "--from needs --predict"),
     ("--predict y", "go with --from"),
+    ("--with x=1", "go with --from"),
+    ("--from many --predict churned --with path='x'", "--with says `path`, which --from says"),
+    ("--from many --predict churned --with format={decimal:", "--with cannot be read.*Write it as in CREATE"),
+    ("--from many --predict churned --with x=1);DROP", "--with cannot be read"),
+    ("--from many --predict churned --with colour=1", "no option `colour`"),
+    ("--from latin.csv --predict y", "not UTF-8.*cp1252.*--with"),
 ]
 
 
@@ -149,6 +155,7 @@ def test_bad_input_is_one_error_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(data)
     (data / "x.txt").write_text("")
+    (data / "latin.csv").write_text("straße,y\n1,2\n", encoding="cp1252")
     assert run(["init", str(tmp_path / "shop"), *arguments.split()]) != 0
     err = capsys.readouterr().err
     assert re.search(said, err, re.DOTALL), err
@@ -164,6 +171,64 @@ def test_a_folder_that_holds_something_is_left_alone(
     assert run(["init", str(tmp_path), "--from", str(data / "customers.db"), "--predict", "churned"]) != 0
     assert "is not empty" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["mine"]
+
+
+def lines(separator: str, header: str, *cells: str, count: int = 120) -> str:
+    """A file of rows: in a cell `#` is the row's number, and `a|b` takes turns."""
+    out = [header]
+    for i in range(count):
+        parts = (c.split("|") for c in cells)
+        out.append(separator.join(p[i % len(p)].replace("#", str(i)) for p in parts))
+    return "\n".join([*out, ""])
+
+
+READ: dict[str, tuple[str, list[str], dict[str, Any], str]] = {
+    "a decimal comma": (lines(";", "id;x;y", "#", "#,25", "Yes|No"), [], {"decimal": ","}, ""),
+    "a decimal comma that is predicted": (lines(";", "id;y", "#", "#,25"), [], {"decimal": ","}, ""),
+    "a comma and gaps": (
+        lines(";", "id;x;z;y", "#", "1,5|#,25|NA", "a|NA|b|c", "Yes|No"), [], {"decimal": ",", "nulls": ["NA"]}, ""),
+    "words of texts alone": (lines(",", "id,land,y", "#", "NA|DE", "Yes|No|Yes"), [], {}, "nulls: ['NA']"),
+    "other words in texts": (
+        lines(",", "id,x,land,y", "#", "1|2|NA", "n/a|DE", "Yes|No"), [], {}, "nulls: ['n/a']"),
+    "points in another column": (
+        lines(";", "id;x;lat;y", "#", "#,25", "1.5|2.75", "Yes|No"), [], {}, "decimal: ','"),
+    "thousands in another column": (
+        lines(";", "id;x;n;y", "#", "#,25", "1,234,567|5,678,901", "Yes|No"), [], {}, "thousands: ','"),
+    "either, beside what is clear": (
+        lines(";", "id;x;n;y", "#", "#,25", "1,234|5,678", "Yes|No"), [], {"decimal": ","}, ""),
+    "either": (lines(";", "id;x;y", "#", "1,234|5,678", "Yes|No"), [], {}, "thousands: ','"),
+    "points": (lines(",", "id,x,y", "#", "#.25", "Yes|No"), [], {}, ""),
+    "what was said": (
+        lines(";", "id;x;y", "#", "#,25", "Yes|No"), ["--with", "format = {decimal: ','}"], {}, ""),
+    "an encoding": (
+        lines(";", "id;straße;y", "#", "Köln|Bonn|Ulm", "Yes|No"), ["--with", "format = {encoding: 'cp1252'}"], {}, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READ)
+def test_how_files_are_read_is_written_where_their_cells_settle_it_and_said_where_not(
+    tmp_path: Path, name: str
+) -> None:
+    text, more, settled, guess = READ[name]
+    (tmp_path / "t.csv").write_text(text, encoding="cp1252")
+    facts, made = begun(tmp_path, "--from", str(tmp_path / "t.csv"), "--predict", "y", *more)
+    assert facts["read_with"] == settled
+    assert guess in " ".join(n["option"] or "" for n in facts["notices"])
+    source = (made / "sources.sql").read_text()
+    assert all(f"-- {key}: " in source for key in settled)
+    assert not more or more[1] in source
+    notes = [n.text for n in tilth.open(str(made)).plan().notes]
+    assert len(notes) == len(facts["notices"]), notes
+
+
+def test_a_target_that_is_text_by_a_guess_is_told_with_the_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.csv").write_text("id;y\n" + "".join(f"{i};1,{i:03d}\n" for i in range(100, 900)))
+    arguments = ["init", str(tmp_path / "p"), "--from", str(tmp_path / "t.csv"), "--predict", "y"]
+    assert run(arguments) != 0
+    assert "--with \"tables = {t: {decimal: ','}}\" or" in " ".join(capsys.readouterr().err.split())
+    assert run([*arguments, "--with", "tables = {t: {decimal: ','}}"]) == 0
 
 
 PATHS = [

@@ -6,16 +6,25 @@ import os
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from tilth.core.errors import InputError, ProjectError, StorageError, UnknownNameError
+from tilth.core.errors import (
+    InputError,
+    ProjectError,
+    SourceError,
+    StorageError,
+    UnknownNameError,
+)
 from tilth.core.names import did_you_mean, literal
 from tilth.core.schema import NUMERIC, TEMPORAL, DataType
 
 if TYPE_CHECKING:
-    from tilth.ports.source import Source
+    from tilth.app.proposal import Asked
+    from tilth.app.settling import Settled
+    from tilth.ports.source import Notice, Source
 
 WORD = "DB_PASSWORD"  # the environment variable that a proposed source names
 CLASSES = 100  # texts that can be learned apart
@@ -46,35 +55,90 @@ class Begun:
     left_out: list[str]
     secret: bool
     absolute: str | None  # the path of data that lies neither in the project nor beside it
+    settled: tuple[Settled, ...] = ()  # how its files are read, as its cells settle it
+    guessed: tuple[Notice, ...] = ()  # what stays a guess
 
 
-def begin(folder: str, where: str, table: str | None, target: str) -> Begun:
+def begin(folder: str, where: str, table: str | None, target: str, options: str | None = None) -> Begun:
     """Propose a project for a table and write it; errors say what to name, and leave nothing behind."""
-    from tilth.app.looked import SAMPLE, columns
-    from tilth.app.proposal import Asked, files, left_out
+    from tilth.app.proposal import files, left_out
     from tilth.kinds import KINDS
-    from tilth.ports import registry, strangers
 
-    origin = origin_of(where, table, folder)
-    adapter = registry.load("tilth.sources", origin.engine)
-    source: Source = strangers.source(
-        origin.engine, lambda: adapter.from_options(origin.options, os.getcwd())
-    )
+    origin = _with(origin_of(where, table, folder), options)
     try:
-        chosen = _table(source, origin.table, target)
-        schema = source.describe(chosen)
-        wanted = _column(target, schema.names, chosen)
-        sample = _sample(source, chosen, SAMPLE + 1)
-    finally:
-        source.close()
-    whole = len(sample) <= SAMPLE
-    seen = columns(sample.slice(0, SAMPLE), schema, wanted)
-    _learnable(next(c for c in seen if c.name == wanted), chosen)
-    asked = Asked(origin.engine, origin.text, chosen, wanted, seen, whole)
+        asked, rows, settled, guessed = _looked(origin, target)
+    except SourceError as error:
+        if "format = {" in (error.hint or "") and origin.engine == "files":
+            error.hint = f'{error.hint} To begin a project: tilth init ... --with "format = {{...}}".'
+        raise
     made = {n: KINDS.layout(t, n) if n.endswith(".sql") else t for n, t in files(asked).items()}
     _write(folder, made, origin)
-    rows = min(len(sample), SAMPLE)
-    return Begun(sorted(made), chosen, rows, left_out(seen), origin.secret, origin.absolute)
+    return Begun(
+        sorted(made), asked.table, rows, left_out(asked.columns), origin.secret, origin.absolute, settled, guessed
+    )  # fmt: skip
+
+
+def _with(origin: Origin, options: str | None) -> Origin:
+    """The place with what --with says of how it is read."""
+    from tilth.app.settling import said
+    from tilth.runtime import secrets
+
+    if options is None:
+        return origin
+    more = said(origin.engine, options, origin.options)
+    plain = secrets.options(more, "--with", os.getcwd(), None)
+    return replace(origin, options={**origin.options, **plain}, text=f"{origin.text}, {options.strip()}")
+
+
+def _looked(origin: Origin, target: str) -> tuple[Asked, int, tuple[Settled, ...], tuple[Notice, ...]]:
+    """What the table holds, how many rows of it were read, how its files are read, and what stays a guess."""
+    from tilth.app.looked import SAMPLE, columns
+    from tilth.app.proposal import Asked
+    from tilth.app.settling import notices, written
+
+    source = _opened(origin)
+    try:
+        chosen = _table(source, origin.table, target)
+        source, settled = _settling(source, origin, chosen)
+        schema = source.describe(chosen)
+        wanted = _column(target, schema.names, chosen)
+        sample, guessed = _sample(source, chosen, SAMPLE + 1), notices(source, chosen)
+    finally:
+        source.close()
+    seen = columns(sample.slice(0, SAMPLE), schema, wanted)
+    _learnable(next(c for c in seen if c.name == wanted), chosen, guessed)
+    text = f"{origin.text}, {written(chosen, settled)}" if settled else origin.text
+    asked = Asked(
+        origin.engine, text, chosen, wanted, seen, len(sample) <= SAMPLE, tuple(map(str, settled))
+    )  # fmt: skip
+    return asked, min(len(sample), SAMPLE), settled, guessed
+
+
+def _opened(origin: Origin, more: Mapping[str, object] | None = None) -> Source:
+    from tilth.ports import registry, strangers
+
+    adapter, options = registry.load("tilth.sources", origin.engine), {**origin.options, **(more or {})}
+    return strangers.source(origin.engine, lambda: adapter.from_options(options, os.getcwd()))
+
+
+def _settling(source: Source, origin: Origin, table: str) -> tuple[Source, tuple[Settled, ...]]:
+    """The source read as the table's own cells settle it: one key at a time, since each shows more."""
+    from tilth.app import settling
+
+    found: list[Settled] = []
+    while "tables" not in origin.options:
+        read = source.describe(table), settling.notices(source, table)
+        new = [s for s in settling.settled(read[1], read[0], table) if s.key not in {f.key for f in found}]
+        if not new:
+            break
+        keys = {f.key: f.value for f in (*found, *new)}
+        tried = _opened(origin, {"tables": {table: keys}})
+        if not settling.harmless(read, (tried.describe(table), settling.notices(tried, table))):
+            tried.close()
+            break
+        source.close()
+        source, found = tried, [*found, *new]
+    return source, tuple(found)
 
 
 def origin_of(where: str, table: str | None, folder: str) -> Origin:
@@ -199,7 +263,7 @@ def _sample(source: Source, table: str, most: int) -> Any:
     return pa.Table.from_batches(batches).slice(0, most)
 
 
-def _learnable(target: Any, table: str) -> None:
+def _learnable(target: Any, table: str, guessed: Sequence[Notice]) -> None:
     if target.distinct < 2:
         raise InputError(
             f"`{target.name}` of `{table}` has {'no value' if not target.distinct else 'one value only'}: nothing can be learned.",
@@ -211,10 +275,18 @@ def _learnable(target: Any, table: str) -> None:
             hint="Name a number, a text of few values, or a boolean.",
         )
     if target.type is DataType.STRING and target.distinct > CLASSES:
+        told = next((n for n in guessed if n.column == target.name and n.option), None)
         raise InputError(
             f"`{target.name}` has {target.distinct:,} different texts; at most {CLASSES} classes can be learned.",
-            hint="Name another column with --predict.",
+            hint="Name another column with --predict."
+            if told is None
+            else f"{told.text} Say how it is written with {_with_words(told)}, or name another column with --predict.",
         )
+
+
+def _with_words(told: Notice) -> str:
+    """The notice's option, or the choice it gives, as --with takes it."""
+    return " or ".join(f'--with "{one}"' for one in re.split(r" or (?=tables = )", str(told.option)))
 
 
 def _write(folder: str, made: dict[str, str], origin: Origin) -> None:

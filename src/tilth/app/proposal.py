@@ -25,6 +25,7 @@ class Asked:
     target: str
     columns: tuple[Column, ...]
     whole: bool  # the sample was the whole table
+    settled: tuple[str, ...] = ()  # options that are in the text, each with its reason
 
 
 def files(asked: Asked) -> dict[str, str]:
@@ -34,7 +35,7 @@ def files(asked: Asked) -> dict[str, str]:
     return {
         "tilth.toml": "# Settings of the project; docs/reference.md lists them.\n",
         ".gitignore": ".tilth/\n",
-        "sources.sql": f"-- Where the data lies.\nCREATE SOURCE {names['source']} ENGINE {asked.engine} WITH ({asked.options});\n",
+        "sources.sql": _source(asked, names),
         "datasets.sql": _dataset(asked, names, key, time),
         "models.sql": _model(asked, names, key, time),
         "endpoints.sql": _endpoint(asked, names, key),
@@ -88,6 +89,12 @@ def _names(asked: Asked) -> dict[str, str]:
         "model": model,
         "endpoint": free(f"{model.strip(chr(34))}_api", "endpoint"),
     }
+
+
+def _source(asked: Asked, names: Mapping[str, str]) -> str:
+    rows = ["-- Where the data lies.", *(f"-- {_plain(why)}" for why in asked.settled)]
+    made = f"CREATE SOURCE {names['source']} ENGINE {asked.engine} WITH ({asked.options});"
+    return "\n".join([*rows, made, ""])
 
 
 def _dataset(asked: Asked, names: Mapping[str, str], key: Column | None, time: Column | None) -> str:
