@@ -171,7 +171,8 @@ def test_the_plan_names_who_writes_where_and_a_loop(shop: tuple[Project, ManualC
 
 REFUSED: dict[str, tuple[str, type[TilthError], str]] = {
     "a source that is read-only": (f"CREATE TABLE ops.scores AS {SCORES}", ProjectError, "The source `ops` is read-only"),
-    "no source": (f"CREATE TABLE oops.scores AS {SCORES}", UnknownNameError, "There is no source `oops`"),
+    "no source": (f"CREATE TABLE oops.scores AS {SCORES}", UnknownNameError,
+        r"There is no source `oops`(.|\n)*Did you mean `ops`\?(.|\n)*CREATE SOURCE results ENGINE files"),
     "a dataset": (f"INSERT INTO orders.scores {SCORES}", UnknownNameError, "There is no source `orders`"),
     "the schema tilth": ("INSERT INTO tilth.audit SELECT 1", UnknownNameError, "There is no source `tilth`"),
     "a table that is not there": ("INSERT INTO crm.nothing SELECT 1 AS a", UnknownNameError, "no table `nothing`"),

@@ -318,6 +318,14 @@ def test_the_console_shows_what_is_served_and_forgets_the_token_in_its_address(p
         assert page.locator("section", has_text="Generations").locator("tbody tr").count() == 2
         assert "token" not in page.url
         assert not [w for w in wrong if "favicon" not in w and "401" not in w]
+        assert server.ask("POST", "/predict/late_api", {"x": 1}).status == 422
+        page.set_viewport_size({"width": 390, "height": 2400})
+        page.reload()
+        page.wait_for_selector("text=1 refused (422)")
+        wide = page.locator(".panel").evaluate_all(
+            "all => all.filter(p => p.scrollWidth > p.clientWidth).length"
+        )
+        assert wide == 0
         other = browser.new_context().new_page()
         other.goto(f"http://127.0.0.1:{server.port}/")
         other.wait_for_selector("text=A token is needed")

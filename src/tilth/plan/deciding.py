@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TypeAlias
 
 from tilth.core.time import Instant
@@ -16,6 +17,7 @@ from tilth.resources.kinds import Resource
 
 Outcome: TypeAlias = tuple[tuple[Action, ...], tuple[Note, ...]]
 NOTHING: Outcome = ((), ())
+LONG, ROUND = 120, 20  # characters of a line that are shown, and of it before what differs
 
 
 def _no_notes(_wanted: tuple[Resource, ...]) -> Iterable[Note]:
@@ -52,7 +54,26 @@ def changed(resource: Resource, pointer: Pointer) -> str:
     before, after = pointer.text.splitlines(), resource.text.splitlines()
     known = {line.rstrip(",;") for line in before}
     new = [number for number, line in enumerate(after) if line.rstrip(",;") not in known]
-    return f"changed: {_line(after, new[0])}" if new else "a clause was removed"
+    return f"changed: {_around(_line(after, new[0]), before)}" if new else "a clause was removed"
+
+
+def _around(line: str, before: list[str]) -> str:
+    """A long line, such as that of a query: its first word, and what stands where it begins to differ.
+
+    >>> _around("AS SELECT " + "a, " * 40 + "b FROM s.t WHERE c > 0", ["AS SELECT " + "a, " * 40 + "b FROM s.t"])
+    'AS ... a, a, a, a, b FROM s.t WHERE c > 0'
+    """
+    if len(line) <= LONG:
+        return line
+    same = max((_alike(line, old.strip()) for old in before), default=0)
+    head = line.split(maxsplit=1)[0]
+    start = max(line.rfind(" ", 0, max(same - ROUND, 0)), len(head)) + 1
+    seen = line[start : start + LONG].rstrip()
+    return f"{head} {'... ' * (start > len(head) + 1)}{seen}{' ...' * (start + LONG < len(line))}"
+
+
+def _alike(one: str, other: str) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _line(lines: list[str], number: int) -> str:

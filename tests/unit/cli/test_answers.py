@@ -167,7 +167,22 @@ def test_a_word_stands_for_a_statement(line: str) -> None:
 def test_a_prompt_helps_goes_on_after_errors_and_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = iter(["", "help", "\\d", "SELECT", " 1;", "bad;", "worse;", "quit", "SELECT never;"])
+    lines = iter(
+        [
+            "",
+            "help",
+            "\\x",
+            ".mode csv",
+            "\\h",
+            "\\d",
+            "SELECT",
+            " 1;",
+            "bad;",
+            "worse;",
+            "quit",
+            "SELECT never;",
+        ]
+    )
     asked: list[str] = []
 
     def answer(text: str) -> None:
@@ -182,7 +197,9 @@ def test_a_prompt_helps_goes_on_after_errors_and_is_left(
     typed.prompt(answer, lambda: ["late"])
     assert asked == ["SHOW TABLES", "SELECT\n 1;\n", "bad;\n", "worse;\n"]
     told = capsys.readouterr()
-    assert "SUMMARIZE" in told.out
+    assert told.out.count("SUMMARIZE") == 2
+    assert "`\\x` is not known here" in told.err
+    assert "`.mode` is not known here" in told.err
     assert "no  [E-INPUT]" in told.err
     assert "ZeroDivisionError" in told.err
     kept = tmp_path / ".tilth_history"

@@ -452,6 +452,7 @@ def test_of_several_records_the_first_is_meant() -> None:
     assert (again == replace(again), hash(again) == hash(replace(again))) == (True, True)
 
 
+COLUMNS = "a_long_name, " * 20
 BEFORE = "CREATE DATASET d\n  EXPECT (\n    a > 0 ON FAIL STOP,\n    b > 0 ON FAIL STOP\n  )\nAS SELECT 1;"
 
 
@@ -463,8 +464,13 @@ BEFORE = "CREATE DATASET d\n  EXPECT (\n    a > 0 ON FAIL STOP,\n    b > 0 ON FA
         (BEFORE, BEFORE.replace("STOP,\n    b > 0 ON FAIL ", ""), "a clause was removed"),
         (BEFORE, BEFORE.replace("SELECT 1", "SELECT 2"), "changed: AS SELECT 2"),
         (BEFORE, BEFORE, "something it is made from changed"),
+        (f"AS SELECT {COLUMNS}b FROM s.t;", f"AS SELECT {COLUMNS}b FROM s.t WHERE b > 0;",
+         "changed: AS ... a_long_name, b FROM s.t WHERE b > 0"),
+        (f"AS SELECT b, {COLUMNS}c FROM s.t;", f"AS SELECT d, {COLUMNS}c FROM s.t;",
+         f"changed: AS SELECT d, {COLUMNS[:110].rstrip()} ..."),
+        ("AS SELECT 1", f"AS {'x' * 200}", f"changed: AS {'x' * 120} ..."),
     ],
-)
+)  # fmt: skip
 def test_what_changed_is_said_in_whole_words(old: str, new: str, says: str) -> None:
     class Text:
         def __init__(self, text: str) -> None:

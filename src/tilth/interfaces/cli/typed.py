@@ -100,11 +100,16 @@ def prompt(answer: Callable[[str], Any], names: Callable[[], Iterable[str]]) -> 
                 word = line.strip().rstrip(";").strip().lower()
                 if word in LEAVE:
                     return
-                if word in ("help", "?", "\\?", ".help"):
+                if word in ("help", "?", "\\?", "\\h", ".help"):
                     click.echo(HELP)
                     continue
                 if (meant := short(line)) is not None:
                     _answered(answer, meant)
+                    continue
+                if word.startswith(("\\", ".")):  # no statement begins so
+                    click.echo(
+                        f"`{show.clean(word.split()[0])}` is not known here: `help` lists what is.", err=True
+                    )
                     continue
             text += line + "\n"
             if not text.strip():

@@ -106,7 +106,9 @@ def _declared(graph: Graph, name: str, environment: str) -> CreateSource:
     if found is None or found.kind is not Kind.SOURCE:
         known = [r.name for r in graph.of_kind(Kind.SOURCE)]
         raise UnknownNameError(
-            f"There is no source `{name}` in `{environment}`.", hint=did_you_mean(name, known, "sources")
+            f"There is no source `{name}` in `{environment}`.",
+            hint=f"{did_you_mean(name, known, 'sources')} For files, declare one and `tilth apply`:"
+            " CREATE SOURCE results ENGINE files WITH (path = 'results', writable = true);",
         )
     return found.as_(CreateSource)
 
