@@ -41,7 +41,7 @@ INPUTS = """
 One rule at every door (HTTP, `/v2`, Python, `tilth predict`, one row in SQL, a join). An input that never was missing in training must
 be given. Given as NULL or NaN it is answered as a gap: a number counts as the median of training, a text as one never seen, and
 that is told beside the answer (`notices`), counted by `tilth status`, and refused by `OBJECTIVE (strict = true)`, that row alone. An input that had gaps in
-training may be left out.
+training may be left out. `tilth predict` also tells of a text that training never had and of a number beyond its ends; at other doors drift does.
 """
 
 SOURCES = """

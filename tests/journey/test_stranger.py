@@ -73,6 +73,11 @@ def test_it_trains_in_the_jail_passes_the_gate_and_answers_at_every_door(applied
     assert answer.json["late"] is True
     assert "does not tell what each input added" in run(applied, "predict", "late", *asked, "--explain")
     assert answer.json["late_confidence"] == pytest.approx(here["late_confidence"])
+    unlike = {**ROW, "carrier": "Slow", "distance": 1e9}
+    for how in ("--json", "--explain"):
+        told = run(applied, "predict", "late", *(f"{name}={value}" for name, value in unlike.items()), how)
+        assert "`carrier`: training never had 'Slow' and answers as for a gap; it had 'slow'." in told
+        assert "`distance`: 1,000,000,000 is beyond what training had" in told
 
 
 def test_what_it_learned_with_is_evidence(applied: Path) -> None:

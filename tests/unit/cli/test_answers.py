@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tilth.core.errors import InputError, TilthError
-from tilth.interfaces.cli import files, look, parameters, show, typed
+from tilth.interfaces.cli import ask, files, look, parameters, show, typed
 from tilth.runtime import unforeseen
 from tilth.runtime.showing.standing import NEVER
 
@@ -146,6 +146,24 @@ def test_a_file_that_cannot_be_is_refused_beforehand(path: str, tmp_path: Path) 
     for one in (path, "d.csv"):
         with pytest.raises(click.BadParameter):
             files.checked(str(tmp_path / one), force=True)
+
+
+MEANT = {
+    ("-118,5", "float"): "-118.5",
+    ("1,234,567", "float"): "1.5",
+    ("31/03/2024", "date"): "2024-03-31",
+    ("31.3.2024", "date"): "2024-03-31",
+    ("03/04/2024", "date"): "2013-07-04",
+    ("99/99/2024", "date"): "2013-07-04",
+    ("x", "float"): "1.5",
+}
+
+
+@pytest.mark.parametrize(("text", "kind"), MEANT)
+def test_a_value_that_does_not_fit_is_told_as_it_may_be_meant(text: str, kind: str) -> None:
+    with pytest.raises(InputError) as refused:
+        ask._typed(f"i={text}", {"i": kind}, "m")
+    assert refused.value.hint == f"Write i={MEANT[text, kind]}."
 
 
 SHORT = {

@@ -6,24 +6,33 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tilth.core.errors import GateRefusedError, InputError, LanguageError, ResourceLimitError, ServedDropError
+from tilth.core.errors import (
+    GateRefusedError,
+    InputError,
+    LanguageError,
+    ResourceLimitError,
+    ServedDropError,
+    UnknownNameError,
+)
 from tilth.core.figures import figure, sql_text
 from tilth.core.schema import DataType
 from tilth.core.time import parse_duration
 from tilth.interfaces.cli import completing, files, parameters, planning, said, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, there, version_number
 from tilth.runtime.showing.next_steps import after
+from tilth.runtime.showing.unlike import unlike
 from tilth.sql.language.acts import Describe
 
 if TYPE_CHECKING:
     from tilth.interfaces.cli.parameters import Value
     from tilth.interfaces.cli.said import Said
+    from tilth.runtime.asking.model import Model
     from tilth.runtime.asking.prompt import Result
     from tilth.runtime.asking.session import Session
     from tilth.sql.language.acts import Statement
@@ -298,17 +307,27 @@ def predict(
     found = place.model(name, int(pinned) if pinned else version, environment)
     steps = after("predict", {"model": name}, there(place, environment))
     given = _given(inputs, found.inputs, name)
-    if explain:
-        why = found.explain(given)
-        show.facts(why, _explained(name, why), as_json, steps)
-        return
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", GapWarning)
+        why = found.explain(given) if explain else None
         answer = {k: v for k, v in found.predict(given).items() if k not in given}
-    for warning in told:
-        show.note(str(warning.message))
+    strange = _strange(place.session(environment), found, given)
+    for words in dict.fromkeys((*(str(w.message) for w in told), *strange)):
+        show.note(words)
+    if why is not None:
+        show.facts(why, _explained(name, why), as_json, steps)
+        return
     said = {**answer, "model": name, "version": found.version}
     show.facts(said, "\n".join(f"{k}: {_shown(v)}" for k, v in said.items()), as_json, steps)
+
+
+def _strange(session: Session, found: Model, given: dict[str, Any]) -> Iterator[str]:
+    """What is unlike the training of the version that serves; of others nothing is told."""
+    try:
+        facts: Any = session.perform(Describe(None, found.name)).facts
+    except UnknownNameError:  # its versions are there, and nobody declares it
+        return iter(())
+    return unlike(facts["inputs"], given) if facts["version"] == found.version else iter(())
 
 
 def _given(pairs: tuple[str, ...], types: dict[str, str], model: str) -> dict[str, Any]:
@@ -342,8 +361,18 @@ def _typed(pair: str, types: dict[str, str], model: str) -> tuple[str, Any]:
     except ValueError as error:
         raise InputError(
             f"{text!r} does not fit the input `{name}`: it is {kind}.",
-            hint=f"Write {name}={_EXAMPLE.get(kind, 'text')}.",
+            hint=f"Write {name}={_meant(text, kind)}.",
         ) from error
+
+
+def _meant(text: str, kind: str) -> str:
+    """How the text may be meant, if one reading alone is likely: a decimal comma, a day before its month; else an example."""
+    if kind == "float" and re.fullmatch(r"[+-]?\d+,\d+", text):
+        return text.replace(",", ".")
+    found = re.fullmatch(r"(\d{1,2})[./](\d{1,2})[./](\d{4})", text)
+    if kind == "date" and found and int(found[1]) > 12 >= int(found[2]):
+        return f"{found[3]}-{found[2]:0>2}-{found[1]:0>2}"
+    return _EXAMPLE.get(kind, "text")
 
 
 def _boolean(text: str) -> bool:
