@@ -231,6 +231,24 @@ def test_a_target_that_is_text_by_a_guess_is_told_with_the_option(
     assert run([*arguments, "--with", "tables = {t: {decimal: ','}}"]) == 0
 
 
+def test_another_file_is_collected_by_apply(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "data" / "t").mkdir(parents=True)
+    cells = "1|2|3", "Yes|No"
+    (tmp_path / "data" / "t" / "may.csv").write_text(lines(",", "id,x,y", "#", *cells))
+    _, made = begun(tmp_path, "--from", str(tmp_path / "data"), "--predict", "y")
+    project = tilth.open(str(made))
+    project.apply()
+
+    def planned() -> list[str]:
+        return [a.reason for a in project.plan().actions if a.name == "t"]
+
+    assert planned() == []
+    (tmp_path / "data" / "t" / "june.csv").write_text(lines(",", "id,x,y", "1000#", *cells))
+    assert planned() == ["its source has changed"]
+    project.apply()
+    assert project.status()["datasets"][0]["rows"] == 240
+
+
 PATHS = [
     ("there/data.csv", "there/p", "path = '..'"),
     ("there/data.csv", "p", "path = '../there'"),

@@ -91,6 +91,14 @@ def _names(asked: Asked) -> dict[str, str]:
     }
 
 
+_LOCAL = "  REFRESH ON CHANGE  -- when the file changes: `tilth apply` and `tilth up` collect it anew"
+_REFRESH = {
+    "files": _LOCAL,
+    "sqlite": _LOCAL,
+    "postgres": "  REFRESH EVERY '1 day'  -- when it is due: `tilth apply` and `tilth up` collect it anew",
+}
+
+
 def _source(asked: Asked, names: Mapping[str, str]) -> str:
     rows = ["-- Where the data lies.", *(f"-- {_plain(why)}" for why in asked.settled)]
     made = f"CREATE SOURCE {names['source']} ENGINE {asked.engine} WITH ({asked.options});"
@@ -114,6 +122,7 @@ def _dataset(asked: Asked, names: Mapping[str, str], key: Column | None, time: C
         rows.append(
             "  -- no EVENT TIME: no column holds a moment in every row, so rows that judge are drawn by their id"
         )
+    rows.append(_REFRESH[asked.engine])
     checks = [
         *_checks(asked, key),
         (f"COUNT(*) >= {max(1, asked.columns[0].rows // 2)} ON FAIL STOP", "half of the rows there were"),
@@ -200,6 +209,9 @@ def _model(asked: Asked, names: Mapping[str, str], key: Column | None, time: Col
         rows.append(
             f"  -- if {_plain(asked.target)} is known only later, say by how much: OBJECTIVE (metric = '{metric}', label_delay = '30 days')"
         )
+    rows.append(
+        "  RETRAIN WHEN drift > 0.25 OR new_rows > '20%'  -- `tilth up` looks once a day; RETRAIN MODEL does it by hand"
+    )
     rows.append("  PROMOTE IF better;  -- a new version must win against the one that serves")
     return "\n".join([*rows, ""])
 
