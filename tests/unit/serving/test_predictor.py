@@ -192,8 +192,19 @@ def test_an_explanation_adds_up_and_names_its_version(predictor: Predictor) -> N
     text = predictor.predict(TABLE.slice(100, 1), ["answer_explain"])["answer_explain"][0].as_py()
     assert json.loads(text)["value"] == why["value"]
     if predictor.signature.kind == "regression":
-        total = why["base"] + sum(c["contribution"] for c in why["contributions"])
+        total = why["base"] + why["others"] + sum(c["contribution"] for c in why["contributions"])
         assert total == pytest.approx(why["value"], abs=1e-9)
+
+
+def test_what_is_not_listed_is_added_up(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = json.loads(bodies(1)[0])
+    whole = predictor.explain(row)
+    assert whole["others"] == 0.0
+    monkeypatch.setattr("tilth.ml.model.explain.TOP", 2)
+    short = predictor.explain(row)
+    assert short["contributions"] == whole["contributions"][:2]
+    left = sum(c["contribution"] for c in whole["contributions"][2:])
+    assert short["others"] == pytest.approx(left, abs=1e-9)
 
 
 BAD = {

@@ -424,5 +424,7 @@ def _explained(model: str, why: dict[str, Any]) -> str:
     parts = why.get("contributions", [])
     rows = [(p["input"], p["given"], figure(p["contribution"])) for p in parts]
     if rows:
-        return f"{head}\n{show.table(('input', 'given', 'contribution'), rows)}"
+        others = f", {figure(why['others'])} of the inputs that are not listed" if why["others"] else ""
+        total = f"They add up from a base of {figure(why['base'])}{others}."
+        return f"{head}\n{show.table(('input', 'given', 'contribution'), rows)}\n{total}"
     return f"{head}\n{why['note']}" if why.get("note") else head

@@ -1,7 +1,8 @@
 """Why an answer came out: what each input added to the model's raw score, the strongest first.
 
 Contributions are the scorer's own (SHAP values of trees by LightGBM, terms of a linear model), added up over the matrix
-columns of an input. For several classes they are those of the answer's class.
+columns of an input. For several classes they are those of the answer's class. With the base, and `others` of the inputs
+that are not listed, they add up to the raw score.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class Explainer:
             total[owner] = total.get(owner, 0.0) + part
         strongest = sorted(total.items(), key=lambda item: (-abs(item[1]), item[0]))[:TOP]
         named = [{"input": n, "given": _plain(row.get(n)), "contribution": p} for n, p in strongest if p]
-        return {"contributions": named, "base": own[-1]}
+        others = sum(total.values()) - sum(one["contribution"] for one in named)
+        return {"contributions": named, "others": others if len(total) > TOP else 0.0, "base": own[-1]}
 
 
 def _plain(value: Any) -> Any:
