@@ -326,6 +326,12 @@ def test_the_console_shows_what_is_served_and_forgets_the_token_in_its_address(p
             "all => all.filter(p => p.scrollWidth > p.clientWidth).length"
         )
         assert wide == 0
+        page.evaluate(
+            """async () => { const found = await (await fetch("/status", {headers: {Authorization: "Bearer " + token}})).json();
+            clearTimeout(waiting); found.datasets[0].notices = ["2 of 9 lines <b>could not</b> be read"]; show(found); }"""
+        )
+        row = page.locator("section", has_text="To know").locator("tbody tr").first.inner_text()
+        assert "2 of 9 lines <b>could not</b> be read" in row
         other = browser.new_context().new_page()
         other.goto(f"http://127.0.0.1:{server.port}/")
         other.wait_for_selector("text=A token is needed")
