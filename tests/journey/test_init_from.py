@@ -140,6 +140,8 @@ BAD = [
     ("--from many --predict churned --with format={decimal:", "--with cannot be read.*Write it as in CREATE"),
     ("--from many --predict churned --with x=1);DROP", "--with cannot be read"),
     ("--from many --predict churned --with colour=1", "no option `colour`"),
+    ("--from odd --predict y", "cannot be read.*--table NAME"),
+    ("--from odd --predict y --table good", "one value only"),
     ("--from latin.csv --predict y", "not UTF-8.*cp1252.*--with"),
 ]
 
@@ -155,6 +157,10 @@ def test_bad_input_is_one_error_and_writes_nothing(
 ) -> None:
     monkeypatch.chdir(data)
     (data / "x.txt").write_text("")
+    (data / "odd").mkdir(exist_ok=True)
+    (data / "odd" / "good.csv").write_text("x,y\n1,2\n2,2\n")
+    if not (data / "odd" / "gone.csv").is_symlink():
+        (data / "odd" / "gone.csv").symlink_to("nowhere.csv")
     (data / "latin.csv").write_text("straße,y\n1,2\n", encoding="cp1252")
     assert run(["init", str(tmp_path / "shop"), *arguments.split()]) != 0
     err = capsys.readouterr().err

@@ -217,17 +217,22 @@ def _table(source: Source, named: str | None, target: str) -> str:
         raise ProjectError(
             "There is no table there.", hint="Name another place, or for PostgreSQL --table schema.table."
         )
-    having = (
-        [t for t in tables if target.lower() in (n.lower() for n in source.describe(t).names)]
-        if len(tables) > 1
-        else tables
-    )
+    having = _having(source, tables, target) if len(tables) > 1 else tables
     if len(having) == 1:
         return having[0]
     raise ProjectError(
         f"{'Several tables have' if having else 'No table has'} a column `{target}`.",
         hint=f"Say which with --table: {', '.join((having or tables)[:20])}.",
     )
+
+
+def _having(source: Source, tables: Sequence[str], target: str) -> list[str]:
+    """The tables with such a column; where one cannot be read, the error says how to pass it over."""
+    try:
+        return [t for t in tables if target.lower() in (n.lower() for n in source.describe(t).names)]
+    except (SourceError, StorageError, ProjectError) as error:
+        error.hint = f"{error.hint} Or leave it as it is, and name the table that is meant: --table NAME."
+        raise
 
 
 def _column(target: str, names: Any, table: str) -> str:
