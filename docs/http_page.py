@@ -173,7 +173,8 @@ ordered_at carrier distance
 
 `Row.<endpoint>` is one row, `Rows.<endpoint>` many, `Answer.<endpoint>` and `Answers.<endpoint>` what they give. A row's schema has which inputs must be given, their types, and whether null is taken;
 what training saw of an input (a range, the frequent levels) is in its description, for a value is not refused because it is new. That inputs of tensors belong together is no JSON Schema: `infer` has the general one.
-`date-time` there may go without an offset, which is UTC. Generators of clients and of tests read it; ours is schemathesis.
+`date-time` there may go without an offset, which is UTC. An output says what it means: of two classes, which one its probability is of. Generators of clients and of tests read it: the suite asks with schemathesis, and openapi-python-client
+makes of it a client for rows, one and many.
 
 ## Objects
 
@@ -265,7 +266,11 @@ def _outputs() -> list[tuple[str, ...]]:
     from tilth.ml.model.outputs import OUTPUTS
     from tilth.runtime.showing.describing import MEANINGS
 
-    words = {DataType.FLOAT: "number", DataType.SHARES: "object of numbers by class", DataType.JSON: "object"}
+    words = {
+        DataType.FLOAT: "number",
+        DataType.SHARES: "object of numbers by class",
+        DataType.JSON: "[Explanation](#explanation)",
+    }
     rows: dict[tuple[str, str], list[str]] = {}
     for task, specs in OUTPUTS.items():
         for spec in specs:
@@ -294,11 +299,13 @@ def _kind(schema: dict[str, object]) -> str:
         return f"[{name}](#{name.lower()})"
     if schema.get("format") == "date-time":
         return "a moment in ISO 8601"
+    if not schema:
+        return "any value"
     found = schema.get("type", "object")
     kinds = [found] if isinstance(found, str) else list(found)  # type: ignore[call-overload]
     words = " or ".join(TYPES[k] for k in kinds)
     inner = schema.get("items") or schema.get("additionalProperties")
-    return f"{words} of: {_kind(inner)}" if isinstance(inner, dict) else words
+    return f"{words} of: {_kind(inner)}" if isinstance(inner, dict) and inner else words
 
 
 def _datatypes() -> list[tuple[str, ...]]:
