@@ -81,11 +81,12 @@ with urllib.request.urlopen(request) as answer:
 ```
 
 **Inputs** bind by name. Each is of the model's type ([what counts as what](types.md#inputs-of-a-model)); one that the model does not have is an error, and so is one that is left out and never was missing in training.
-`null` there is a gap: it is answered, and told in `notices`. A model with `OBJECTIVE (strict = true)` refuses such a row: the request, when it is the only row, else that row alone, whose
+`null` there is a gap: it is answered, and told in `notices`. A text that the model has not learned (never seen, or too seldom) counts as a gap too, and a number beyond what training saw
+as itself; neither is told: what was learned is in the descriptions of [the document](#the-document). A model with `OBJECTIVE (strict = true)` refuses such a row: the request, when it is the only row, else that row alone, whose
 answer is `{"error": {...}}`. The key and the event time may be sent along; they go to the log, and join the row with its outcome. A key that is missing is told by the header
 `Tilth-Notice`, and refused by an endpoint with `REQUIRE KEY`.
 
-**Outputs** are those of the model; by default the usual ones, which are all but what is marked here. `?outputs=a,b` or `outputs` in the body chooses, by name.
+**Outputs** are those of the model; by default the usual ones, which are all but what is marked here. `?outputs=a,b` or `outputs` in the body chooses, by name; of both the body's.
 """
 
 ROWS_END = """

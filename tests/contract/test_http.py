@@ -90,6 +90,20 @@ def test_an_answer_of_a_gap_can_be_explained(server: Up) -> None:
     assert given.get("carrier") is None
 
 
+def test_a_text_that_was_not_learned_is_answered_as_a_gap_and_of_two_lists_of_outputs_the_body_s_counts(
+    server: Up,
+) -> None:
+    new, gap = (
+        server.predict({**ROW, "carrier": "of nobody"}).json,
+        server.predict({**ROW, "carrier": None}).json,
+    )
+    assert new["late_probability"] == gap["late_probability"]
+    assert ("notices" in new, "notices" in gap) == (False, True)
+    body = {"rows": [ROW], "outputs": ["late"]}
+    (row,) = server.ask("POST", "/predict/late_api?outputs=late_probability", body).json["rows"]
+    assert set(row) == {"late"}
+
+
 def test_every_answered_row_is_in_the_log_first(server: Up) -> None:
     before = len(server.records())
     one, many = server.predict().json, server.predict([ROW, ROW]).json
