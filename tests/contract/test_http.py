@@ -177,6 +177,7 @@ def test_a_bad_request_is_refused_with_a_next_step_and_changes_nothing(
 def test_other_methods_are_refused(server: Up) -> None:
     found = server.ask("GET", "/predict/late_api")
     assert (found.status, found.headers["allow"]) == (405, "POST")
+    assert found.json["error"]["code"] == "E-INPUT"
     assert (found := server.ask("POST", "/status", {})).status == 405
     assert found.headers["allow"] == "GET, HEAD"
     assert server.ask("HEAD", "/status").status == 200
