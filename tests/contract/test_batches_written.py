@@ -1,6 +1,7 @@
 """CREATE TABLE and INSERT INTO over a real project: who may write what where, what is logged, watched and planned."""
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -184,6 +185,17 @@ REFUSED: dict[str, tuple[str, type[TilthError], str]] = {
     "a division that fails in the middle": (
         "CREATE TABLE crm.x AS SELECT CAST(shop AS INTEGER) AS a FROM orders", DataError, "Could not convert"),
 }  # fmt: skip
+
+
+def test_the_source_that_is_proposed_for_tables_takes_them(shop: tuple[Project, ManualClock]) -> None:
+    project, _ = shop
+    statement, _, _ = REFUSED["no source"]
+    with pytest.raises(UnknownNameError) as raised:
+        project.sql(statement)
+    (said,) = re.findall(r"CREATE SOURCE results .*;", str(raised.value.hint))
+    assert said in (Path(project.root) / "writable.sql").read_text()
+    project.sql(statement.replace("oops.", "results."))
+    assert (Path(project.root) / "results" / "scores.parquet").exists()
 
 
 @pytest.mark.parametrize("what", REFUSED)

@@ -60,8 +60,9 @@ def words(found: dict[str, Any]) -> str:
     for title, columns in SECTIONS.items():
         shown = [row for row in found[title] if row.get("alive", True)]
         if shown:
-            lines = ([_moment(row.get(c)) for c in columns] for row in shown)
-            rows += ["", title.upper(), show.table([c.replace("_", " ") for c in columns], lines)]
+            lines = ([_cell(row, c) for c in columns] for row in shown)
+            heads = [HEADS.get(c, c.replace("_", " ")) for c in columns]
+            rows += ["", title.upper(), show.table(heads, lines)]
     if found["damage"]:
         rows += ["", "DAMAGE", *(f"{_moment(r['at'])}  {r['damage']}" for r in found["damage"])]
     told = [f"{r['name']}: {words}" for r in (*found["datasets"], *found["models"]) for words in r["notices"]]
@@ -99,6 +100,14 @@ def _unseen(model: dict[str, Any]) -> list[str]:
     return [f"{model['name']}: {model[what]:,} {words}" for what, words in told.items() if model.get(what)]
 
 
+def _cell(row: dict[str, Any], column: str) -> Any:
+    """What stands in a table of the status; what a rollout counted in words, and nothing when it counted nothing."""
+    if column != "counts":
+        return _moment(row.get(column))
+    counted = json.loads(row.get(column) or "{}")
+    return ", ".join(f"{n:,} {what}" for what, n in counted.items()) if any(counted.values()) else None
+
+
 def _moment(value: Any) -> Any:
     """An instant as the state keeps it, down to the second; a number as a figure."""
     if isinstance(value, float):
@@ -108,6 +117,7 @@ def _moment(value: Any) -> Any:
 
 
 BROKEN = 9  # the exit status when a promise does not hold
+HEADS = {"counts": "its rollout counted"}
 LEAST_SHOWN = 100_000  # bytes of a kind, below which it is not worth a line
 SECTIONS: dict[str, tuple[str, ...]] = {
     "datasets": ("name", "rows", "newest", "refreshed_at", "last_refresh", "checks_failed", "quarantined"),

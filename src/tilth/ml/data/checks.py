@@ -21,7 +21,7 @@ from typing import Any
 
 from tilth.core.errors import LanguageError, ProjectError, TilthError, UnknownNameError
 from tilth.core.figures import figure
-from tilth.core.names import did_you_mean, quoted
+from tilth.core.names import did_you_mean, in_query, is_bare, quoted
 from tilth.core.schema import TEMPORAL, DataType, Schema
 from tilth.core.time import Instant, naive, show_duration
 from tilth.ml.data import identity
@@ -225,6 +225,10 @@ def _bind_one(item: Expectation, engine: QueryEngine, schemas: Mapping[str, Sche
             )
         if isinstance(error, UnknownNameError) and not error.hint:
             error.hint = did_you_mean("", known, "columns")
+        if not error.hint and (words := [n for n in known if in_query(n) == quoted(n) and is_bare(n)]):
+            error.hint = (
+                f"A column that is called as a word of SQL stands in quotes: {', '.join(map(quoted, words))}."
+            )
         raise error.at(item.position) if item.position else error from None
 
 
