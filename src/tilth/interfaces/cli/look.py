@@ -60,7 +60,7 @@ def words(found: dict[str, Any]) -> str:
     for title, columns in SECTIONS.items():
         shown = [row for row in found[title] if row.get("alive", True)]
         if shown:
-            lines = ([_cell(row, c) for c in columns] for row in shown)
+            lines = ([_moment(row.get(c)) for c in columns] for row in shown)
             heads = [HEADS.get(c, c.replace("_", " ")) for c in columns]
             rows += ["", title.upper(), show.table(heads, lines)]
     if found["damage"]:
@@ -98,14 +98,6 @@ def _unseen(model: dict[str, Any]) -> list[str]:
         "gaps": "answers lacked an input that never was missing in training: it counted as a gap",
     }
     return [f"{model['name']}: {model[what]:,} {words}" for what, words in told.items() if model.get(what)]
-
-
-def _cell(row: dict[str, Any], column: str) -> Any:
-    """What stands in a table of the status; what a rollout counted in words, and nothing when it counted nothing."""
-    if column != "counts":
-        return _moment(row.get(column))
-    counted = json.loads(row.get(column) or "{}")
-    return ", ".join(f"{n:,} {what}" for what, n in counted.items()) if any(counted.values()) else None
 
 
 def _moment(value: Any) -> Any:
