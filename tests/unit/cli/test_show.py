@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from tilth.core.errors import InputError
-from tilth.interfaces.cli import ask, look, show
+from tilth.interfaces.cli import ask, show
 from tilth.kinds import parse
 from tilth.sql.queries.outputs import output_names
 
@@ -35,18 +35,6 @@ def test_an_input_is_given_once_and_in_its_type() -> None:
     for pairs in (("a=1", "A=2"), ("n=99999999999999999999",)):
         with pytest.raises(InputError):
             ask._given(pairs, types, "m")
-
-
-COUNTED = {
-    '{"requests": 0, "errors": 0, "slow": 0, "disagreed": 0}': None,
-    '{"requests": 1200, "errors": 3, "slow": 0, "disagreed": 7}': "1,200 requests, 3 errors, 0 slow, 7 disagreed",
-    None: None,
-}
-
-
-@pytest.mark.parametrize("counts", COUNTED)
-def test_what_a_rollout_counted_is_in_words(counts: str | None) -> None:
-    assert look._cell({"counts": counts}, "counts") == COUNTED[counts]
 
 
 def test_a_byte_order_mark_is_passed_over() -> None:
