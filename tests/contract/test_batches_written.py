@@ -18,6 +18,7 @@ from tilth.app.project import Project
 from tilth.core.errors import DataError, ProjectError, RightError, TilthError, UnknownNameError
 from tilth.core.principals import Role, token
 from tilth.ports.clock import ManualClock
+from tilth.runtime.record import messages
 from tilth.runtime.showing.next_steps import next_steps
 from tilth.runtime.watching.watcher import Watcher, served
 
@@ -266,6 +267,9 @@ def test_status_tells_a_table_whose_last_write_failed(shop: tuple[Project, Manua
     project.sql("CREATE TABLE crm.nightly KEY (a) AS SELECT 1 AS a")
     with pytest.raises(DataError):
         project.sql("INSERT INTO crm.nightly KEY (a) SELECT 1 AS a FROM orders")
+    happened = messages.went_back(project.state(), "prod", 0, 10)
+    assert [(h.event, h.subject) for h in happened] == [("failed", "crm.nightly")]  # what channels are told
+    assert "has several rows" in happened[0].words
     (failed,) = project.status()["failures"]
     assert (failed["action"], failed["name"], failed["status"]) == ("write", "crm.nightly", "failed")
     assert "has several rows" in failed["error"]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from tilth.ports.engine import QueryEngine
 
+MOST_ILL = 1000
 _CAST = {
     DataType.INTEGER: "CAST({0} AS BIGINT)",
     DataType.FLOAT: "CAST({0} AS DOUBLE)",
@@ -136,7 +137,7 @@ def _written(
     try:
         done = source.write(Write(statement.table, mode, statement.key), plain)
     except BaseException as error:
-        _failed(at, number, error, batches)
+        _failed(at, ".".join(place), number, error, batches)
         raise
     used, problem = _logged(at, batches, number)
     with at.act().change() as change:
@@ -164,8 +165,10 @@ def _query(
     )
 
 
-def _failed(at: Prompt, number: int, error: BaseException, batches: Batches) -> None:
-    """Write down that it failed, or that nobody knows."""
+def _failed(at: Prompt, place: str, number: int, error: BaseException, batches: Batches) -> None:
+    """Write down that it failed, or that nobody knows; and whether it is usual that the table is written, so that channels
+    are told of it.
+    """
     unsure = isinstance(error, UnsureError)
     words = unforeseen.known(error).message if isinstance(error, Exception) else "interrupted"
     with at.act().change() as change:
@@ -174,7 +177,17 @@ def _failed(at: Prompt, number: int, error: BaseException, batches: Batches) -> 
         )
         for one in batches.unlogged() if unsure else ():
             writes.add_model(change, number, one)
-        change.audit("not written", f"write {number}", {"status": "unsure" if unsure else "failed"})
+        usual = any(one.place == place for one in writes.ill(change, at.environment, MOST_ILL))
+        change.audit(
+            "not written",
+            place,
+            {
+                "write": number,
+                "status": "unsure" if unsure else "failed",
+                "usual": usual,
+                "environment": at.environment,
+            },
+        )
 
 
 def _logged(at: Prompt, batches: Batches, number: int) -> tuple[tuple[Used, ...], str | None]:

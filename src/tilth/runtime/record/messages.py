@@ -125,13 +125,21 @@ def ill_runs(reader: Reader, environment: str, after: int, limit: int) -> tuple[
 
 
 def went_back(reader: Reader, environment: str, after: int, limit: int) -> tuple[Happened, ...]:
-    """Rollbacks of the environment, and rollouts that were undone, after that row of the audit, in order."""
+    """Rollbacks of the environment, rollouts that were undone, and tables that a write which was usual did not reach, after
+    that row of the audit, in order.
+    """
     out = []
     for r in reader.read("audit_after", sequence=after, limit=limit):
         verb, subject = text(r, "verb"), text(r, "subject")
         if verb == "rollback" and subject != environment:
             continue
         said = decoded_object(text(r, "detail"), "a detail of the audit chain")
+        if verb == "not written":
+            if said.get("usual") and said.get("environment") == environment:
+                found = reader.read("write_error", id=said["write"])
+                words = next((text_or_none(w, "error") for w in found), None) or "was not written"
+                out.append(Happened("failed", subject, words, instant(r, "at")))
+            continue
         out.append(Happened("rolled_back", subject, str(said.get("reason", "")), instant(r, "at")))
     return tuple(out)
 

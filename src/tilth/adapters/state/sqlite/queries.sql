@@ -510,7 +510,7 @@ SELECT coalesce(min(id), 0) AS id FROM runs WHERE environment = :environment AND
 
 -- name: audit_after
 SELECT sequence, at, actor, verb, subject, detail FROM audit
-WHERE sequence > :sequence AND verb IN ('rollback', 'refuse') ORDER BY sequence LIMIT :limit;
+WHERE sequence > :sequence AND verb IN ('rollback', 'refuse', 'not written') ORDER BY sequence LIMIT :limit;
 
 -- name: last_audit
 SELECT coalesce(max(sequence), 0) AS sequence FROM audit;
@@ -612,6 +612,9 @@ WHERE w.environment = :environment AND w.status <> 'done'
   AND (w.status = 'unsure' OR EXISTS (SELECT 1 FROM writes d WHERE d.environment = w.environment AND d.source = w.source
        AND d.target = w.target AND d.status = 'done'))
 ORDER BY w.id DESC LIMIT :limit;
+
+-- name: write_error
+SELECT error FROM writes WHERE id = :id;
 
 -- name: writers_of
 SELECT DISTINCT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
