@@ -79,9 +79,11 @@ def _seen(at: Place, declared: CreateModel, row: Version, facts: dict[str, Any])
         return {"judged": None, "effects": [], "why": "There is no row that it was not tuned on."}
     model = version_of(at.work, row.model, row.version)
     assert isinstance(model, Predictor)
+    weighed = sorted((-i["importance"], i["name"]) for i in facts["inputs"] if i["importance"])
+    names = [name for _, name in weighed]
     return {
         "judged": {"rows": len(truth), **_curves(model, truth, scores)},
-        "effects": effects(model, table, [i["name"] for i in facts["inputs"] if i["importance"]]),
+        "effects": effects(model, table, names),
         "why": None,
     }
 
