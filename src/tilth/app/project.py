@@ -274,7 +274,7 @@ class Project:
         from tilth.runtime.showing.describing import Place
 
         where = environment or self.settings.environment
-        return report(Place(self.work(), where, self.deployed(where), True), name)
+        return report(Place(self.looked(), where, self.deployed(where), True), name)
 
     def promises(self, environment: str | None = None) -> dict[str, Any]:
         """Whether what is promised holds, as plain facts; see `runtime.showing.promises`."""
