@@ -18,6 +18,7 @@ from tilth.app.project import Project
 from tilth.core.errors import DataError, ProjectError, RightError, TilthError, UnknownNameError
 from tilth.core.principals import Role, token
 from tilth.ports.clock import ManualClock
+from tilth.runtime.record import messages
 from tilth.runtime.showing.next_steps import next_steps
 from tilth.runtime.watching.watcher import Watcher, served
 
@@ -270,6 +271,10 @@ def test_status_tells_a_table_whose_last_write_failed(shop: tuple[Project, Manua
     assert (failed["action"], failed["name"], failed["status"]) == ("write", "crm.nightly", "failed")
     assert "has several rows" in failed["error"]
     assert any("crm.nightly" in step for step in next_steps(project.status(), "prod"))
+    with project.work().state.reading() as reader:
+        assert [(e.event, e.subject) for e in messages.ill_writes(reader, "prod", 0, 9)] == [
+            ("failed", "crm.nightly")
+        ]
     project.sql("INSERT INTO crm.nightly KEY (a) SELECT 1 AS a")
     assert project.status()["failures"] == []
 

@@ -136,7 +136,7 @@ def _written(
     try:
         done = source.write(Write(statement.table, mode, statement.key), plain)
     except BaseException as error:
-        _failed(at, number, error, batches)
+        _failed(at, place, number, error, batches)
         raise
     used, problem = _logged(at, batches, number)
     with at.act().change() as change:
@@ -164,7 +164,7 @@ def _query(
     )
 
 
-def _failed(at: Prompt, number: int, error: BaseException, batches: Batches) -> None:
+def _failed(at: Prompt, place: tuple[str, str], number: int, error: BaseException, batches: Batches) -> None:
     """Write down that it failed, or that nobody knows."""
     unsure = isinstance(error, UnsureError)
     words = unforeseen.known(error).message if isinstance(error, Exception) else "interrupted"
@@ -174,7 +174,8 @@ def _failed(at: Prompt, number: int, error: BaseException, batches: Batches) -> 
         )
         for one in batches.unlogged() if unsure else ():
             writes.add_model(change, number, one)
-        change.audit("not written", f"write {number}", {"status": "unsure" if unsure else "failed"})
+        said = {"write": number, "status": "unsure" if unsure else "failed"}
+        change.audit("not written", ".".join(place), said)
 
 
 def _logged(at: Prompt, batches: Batches, number: int) -> tuple[tuple[Used, ...], str | None]:
