@@ -485,14 +485,15 @@ def test_a_sqlite_database_that_somebody_writes_is_busy(
 
 PG: dict[str, tuple[str, pa.Table, tuple[str, ...], type[TilthError], str]] = {
     "fractions for whole numbers": ("id bigint, n int", pa.table({"n": [0.5]}), (), DataError, "would be rounded"),
-    "a NULL that may not be": ("id bigint, n int NOT NULL", ids(5), (), DataError, "may not be NULL"),
-    "a check of the table": ("id bigint CHECK (id < 3)", ids(5), (), DataError, "CHECK"),
+    "a NULL that may not be": ("id bigint, n int NOT NULL", ids(5), (), DataError, "may not be NULL: `n`"),
+    "a check of the table": ("id bigint CHECK (id < 3)", ids(5), (), DataError, "does not hold: `writing_id_check`"),
     "a text that is too long": ("id bigint, c varchar(3)", pa.table({"c": ["abcd"]}), (), DataError, "longer"),
-    "a unique row": ("id bigint UNIQUE", pa.concat_tables([ids(5), ids(5)]), (), DataError, "unique"),
+    "a unique row": ("id bigint UNIQUE", pa.concat_tables([ids(5), ids(5)]), (), DataError, "is there: `writing_id_key`"),
     "a constraint that is looked at last": (
         "id bigint UNIQUE DEFERRABLE INITIALLY DEFERRED", pa.concat_tables([ids(5), ids(5)]), (), DataError, "unique"),
     "a number that is too large": ("id smallint", ids(10**6), (), DataError, "too large"),
-    "a text for a number": ("id bigint, n int", pa.table({"n": ["x"]}), (), SourceError, "is of type integer"),
+    "a text for a number": ("id bigint, n int", pa.table({"n": ["x"]}), (), DataError, "is of type integer"),
+    "a key of another type": ("id bigint", pa.table({"id": ["x"]}), ("id",), DataError, "another type .* bigint = text"),
     "no uuid": ("id bigint, u uuid", pa.table({"u": ["x"]}), (), DataError, "not of its column's type"),
 }  # fmt: skip
 
