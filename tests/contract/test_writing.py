@@ -561,6 +561,30 @@ def test_a_role_that_may_only_read_is_told_what_to_grant(tmp_path: Path) -> None
         run(DROP, f"DROP ROLE {SPACE}")
 
 
+@pytest.mark.parametrize("at", [0, 5, 19])
+def test_a_connection_that_ends_while_rows_are_on_their_way_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    mark = f"gone{os.getpid()}"  # others write beside this test
+    monkeypatch.setattr("tilth.adapters.sources.postgres.writing.secrets.token_hex", lambda _: mark)
+    source = postgres(tmp_path)
+    put(source, ids(-1))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number in range(20):
+            if number == at:
+                run(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    f" WHERE pid <> pg_backend_pid() AND query LIKE '%tilth_rows_{mark}%'"
+                )
+            yield pa.record_batch({"id": pa.array(range(number * 1000, number * 1000 + 1000), pa.int64())})
+
+    rows = pa.RecordBatchReader.from_batches(pa.schema([("id", pa.int64())]), batches())
+    with pytest.raises(SourceError, match="ended the connection .* Nothing was written"):
+        source.write(Write("writing", Mode.INSERT, ("id",)), rows)
+    assert kept(source, "id") == [(-1,)]
+
+
 def test_a_server_that_goes_away_while_it_keeps_the_rows_leaves_a_doubt_that_is_told() -> None:
     server = servers.private_postgres()
     from tilth.adapters.sources.postgres import writing

@@ -202,7 +202,7 @@ class Writer:
                 f"A column of the query, or of the KEY, is of another type than the table's: {said}. Nothing was written.",
                 hint="CAST it to the table's type in the query.",
             )
-        if not state and any(word in str(error) for word in _GONE):
+        if state.startswith(("57P", "08")) or (not state and any(word in str(error) for word in _GONE)):
             return SourceError(
                 "PostgreSQL ended the connection while the rows were on their way. Nothing was written.",
                 hint="Run it again when the server is there.",
@@ -219,7 +219,7 @@ def _named(error: Exception) -> str:
 
 _UNDONE = ("22", "23", "40")  # classes of errors with which a commit fails
 _TYPES_DIFFER = frozenset({"42804", "42883"})
-_GONE = ("terminating connection", "server closed the connection", "no connection to the server")
+_GONE = ("server closed the connection", "no connection to the server")
 _WHY = {
     "23502": "a column may not be NULL",
     "23503": "a foreign key names a row that is not there",
