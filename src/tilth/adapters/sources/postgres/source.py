@@ -70,6 +70,17 @@ class PostgresSource:
         )
         return tuple(sorted(self._arrow(sql).read_all()["name"].to_pylist()))
 
+    def elsewhere(self, *, table: str | None = None, column: str | None = None) -> tuple[str, ...]:
+        """Tables of other schemas, as `schema.table`, that are called so or have a column that is called so; the first twenty."""
+        same = f"lower(table_name) = lower({literal(table or '')})"
+        has = f"lower(column_name) = lower({literal(column or '')})"
+        sql = (
+            "SELECT DISTINCT table_schema || '.' || table_name AS place FROM information_schema.columns"
+            f" WHERE table_schema NOT IN ({literal(self._schema)}, 'pg_catalog', 'information_schema')"
+            f" AND {has if table is None else same} ORDER BY place LIMIT 20"
+        )
+        return tuple(self._arrow(sql).read_all()["place"].to_pylist())
+
     def describe(self, table: str) -> Schema:
         self._told.check(self.tables() if self._told.named else ())
         return _schema(self._columns(table))
