@@ -49,6 +49,12 @@ def test_a_statement_of_the_command_line_has_no_place_but_its_own() -> None:
     with pytest.raises(TilthError) as raised, one.placed():
         raise TilthError("no", where=Position(1, 8, 1, None, "SELECT x"))
     assert str(raised.value.where) == "<statement>:1:8"
+    with pytest.raises(TilthError) as raised, one.placed():
+        raise TilthError("no", where=Position(1, 8))
+    assert (str(raised.value.where), raised.value.where and raised.value.where.text) == (
+        "<statement>:1:8",
+        None,
+    )
 
 
 DEPLOYED = [

@@ -49,9 +49,13 @@ class Said:
             assert begins is not None
             column = where.column + (begins.column - 1 if first else 0)
             where = replace(where, line=where.line + begins.line - 1, column=column, file=begins.file)
-        elif where.file != self.where.file or (where.file is None and not _is_line_of(self.text.text, where)):
+        elif where.file != self.where.file or self._is_elsewhere(where):
             return where if where.file else replace(where, file=DEPLOYED)
         return self.text.origin(where) if self.text.edits else _shown(where, self.text.given)
+
+    def _is_elsewhere(self, where: Position) -> bool:
+        """Whether a place without a file shows a line that the given text does not have there."""
+        return where.file is None and where.text is not None and not _is_line_of(self.text.text, where)
 
     def _query(self) -> Select | Query | None:
         """What is read by itself: a question, or the query of a statement."""
@@ -67,7 +71,9 @@ def _is_line_of(text: str, where: Position) -> bool:
 
 
 def _shown(where: Position, text: str) -> Position:
-    """The place with its line of the text."""
+    """The place with its line of the text; one that is not to be shown stays without."""
+    if where.text is None:
+        return where
     return replace(where, text=text.split("\n")[where.line - 1].rstrip("\r"))
 
 
