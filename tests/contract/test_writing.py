@@ -580,7 +580,7 @@ def test_a_connection_that_ends_while_rows_are_on_their_way_leaves_nothing(
             yield pa.record_batch({"id": pa.array(range(number * 1000, number * 1000 + 1000), pa.int64())})
 
     rows = pa.RecordBatchReader.from_batches(pa.schema([("id", pa.int64())]), batches())
-    with pytest.raises(SourceError, match="ended the connection .* Nothing was written"):
+    with pytest.raises(SourceError, match=r"ended the connection .* Nothing was written"):
         source.write(Write("writing", Mode.INSERT, ("id",)), rows)
     assert kept(source, "id") == [(-1,)]
 

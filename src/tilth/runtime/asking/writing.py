@@ -26,6 +26,7 @@ from tilth.runtime.record.writes import Used
 from tilth.runtime.writers import learns_from, loop_words
 from tilth.sql.language.acts import CreateTable, InsertInto, Select
 from tilth.sql.language.statements import CreateSource, Kind
+from tilth.sql.language.writing import name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +61,14 @@ def insert(at: Prompt, statement: InsertInto) -> Result:
     """Add the rows of the query to a table of a source; with KEY those that are there are changed."""
     graph = at.deployed(at.environment)
     with _opened(at, graph, statement) as source:
-        return _written(at, graph, source, statement, Mode.INSERT)
+        try:
+            return _written(at, graph, source, statement, Mode.INSERT)
+        except UnknownNameError as error:
+            if statement.table.lower() not in (t.lower() for t in source.tables()):
+                key = f" KEY ({', '.join(map(name, statement.key))})" if statement.key else ""
+                made = f"CREATE TABLE {name(statement.source)}.{name(statement.table)}{key} AS ... makes it."
+                error.hint = f"{error.hint or ''} {made}".strip()
+            raise
 
 
 def _ours(at: Prompt, statement: CreateTable, table: str) -> None:
