@@ -12,6 +12,7 @@ One pass counts what fails of all row checks; one more answers all set checks at
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -223,14 +224,27 @@ def _bind_one(item: Expectation, engine: QueryEngine, schemas: Mapping[str, Sche
             error.hint = (
                 "Ask of all rows in a subquery: v = (SELECT max(v) FROM rows), 3 IN (SELECT unnest(list))."
             )
-        if isinstance(error, UnknownNameError) and not error.hint:
-            error.hint = did_you_mean("", known, "columns")
+        if isinstance(error, UnknownNameError):
+            error = _no_column(error, known)
         raise error.at(item.position) if item.position else error from None
+
+
+def _no_column(error: UnknownNameError, known: Sequence[str]) -> UnknownNameError:
+    """The error about a name in an expectation, with the columns that there are; that of a column says it in our words."""
+    found = _NO_COLUMN.match(error.message)
+    if found is None:
+        error.hint = error.hint or did_you_mean("", known, "columns")
+        return error
+    return UnknownNameError(
+        f"The query gives no column `{found[1]}`, which an expectation names.",
+        hint=did_you_mean(found[1], known, "columns"),
+    )
 
 
 # --- rows --------------------------------------------------------------------------------------------------
 
 
+_NO_COLUMN = re.compile(r'Referenced column "(.+?)" not found')
 _NOT_OF_A_ROW = ("window function", "UNNEST")
 
 
