@@ -1,6 +1,7 @@
 """CREATE TABLE and INSERT INTO over a real project: who may write what where, what is logged, watched and planned."""
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -190,6 +191,17 @@ REFUSED: dict[str, tuple[str, type[TilthError], str]] = {
 }  # fmt: skip
 
 
+def test_the_source_that_is_proposed_for_tables_takes_them(shop: tuple[Project, ManualClock]) -> None:
+    project, _ = shop
+    statement, _, _ = REFUSED["no source"]
+    with pytest.raises(UnknownNameError) as raised:
+        project.sql(statement)
+    (said,) = re.findall(r"CREATE SOURCE results .*;", str(raised.value.hint))
+    assert said in (Path(project.root) / "writable.sql").read_text()
+    project.sql(statement.replace("oops.", "results."))
+    assert (Path(project.root) / "results" / "scores.parquet").exists()
+
+
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_is_refused_changes_nothing(shop: tuple[Project, ManualClock], what: str) -> None:
     project, _ = shop
@@ -271,14 +283,13 @@ def test_status_tells_a_table_whose_last_write_failed(shop: tuple[Project, Manua
     project.sql("CREATE TABLE crm.nightly KEY (a) AS SELECT 1 AS a")
     with pytest.raises(DataError):
         project.sql("INSERT INTO crm.nightly KEY (a) SELECT 1 AS a FROM orders")
+    happened = messages.ill_writes(project.state(), "prod", 0, 10)
+    assert [(h.event, h.subject) for h in happened] == [("failed", "crm.nightly")]  # what channels are told
+    assert "has several rows" in happened[0].words
     (failed,) = project.status()["failures"]
     assert (failed["action"], failed["name"], failed["status"]) == ("write", "crm.nightly", "failed")
     assert "has several rows" in failed["error"]
     assert any("crm.nightly" in step for step in next_steps(project.status(), "prod"))
-    with project.work().state.reading() as reader:
-        assert [(e.event, e.subject) for e in messages.ill_writes(reader, "prod", 0, 9)] == [
-            ("failed", "crm.nightly")
-        ]
     project.sql("INSERT INTO crm.nightly KEY (a) SELECT 1 AS a")
     assert project.status()["failures"] == []
 

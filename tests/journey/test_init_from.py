@@ -93,6 +93,25 @@ def test_what_is_proposed_trains_and_answers(data: Path, tmp_path: Path) -> None
     assert project.plan().actions == ()
 
 
+def test_columns_called_as_words_of_sql_are_checked_and_learned_from(tmp_path: Path) -> None:
+    words = ("default", "order", "end", "values", "Limit")
+    listed = ", ".join(
+        f"['a', 'b', 'c'][(1 + hash(i + {n}) % 3)::INT] AS \"{w}\"" for n, w in enumerate(words)
+    )
+    with duckdb.connect() as db:
+        db.execute(
+            f'COPY (SELECT i::BIGINT AS "key", {listed}, (hash(i) % 2)::BIGINT AS "case" FROM range(300) r(i))'
+            f" TO '{tmp_path}/table.parquet'"
+        )
+    _, made = begun(tmp_path, "--from", str(tmp_path / "table.parquet"), "--predict", "case")
+    with tilth.open(str(made)) as project:
+        project.apply()
+        (data,) = project.status()["datasets"]
+        assert (data["rows"], data["quarantined"]) == (300, 0)
+        assert data["checks"] == len(words) + 2  # of each column, of the key and of the number of rows
+        assert project.status()["models"][0]["version"] == 1
+
+
 def test_a_server_s_password_is_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server, schema = servers.private_postgres(), f"s{uuid.uuid4().hex[:8]}"
     from adbc_driver_postgresql import dbapi

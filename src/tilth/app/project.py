@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tilth.ports.state import State, StateAdapter
     from tilth.resources.facts import Facts
     from tilth.resources.graph import Graph
+    from tilth.resources.naming import Histories
     from tilth.runtime.applying.executor import Applied, Did
     from tilth.runtime.applying.garbage import Freed
     from tilth.runtime.asking.model import Model
@@ -92,7 +93,8 @@ class Project:
     def _compiled(self, statements: Sequence[Statement]) -> Graph:
         from tilth.kinds import compile as compiled
 
-        return compiled(statements, self._facts())
+        renames = any(getattr(s, "renamed_from", None) is not None for s in statements)
+        return compiled(statements, self._facts(renames=renames))
 
     def current(self, environment: str) -> Current:
         """What is recorded of an environment; empty when the project was never applied."""
@@ -266,6 +268,14 @@ class Project:
         name = environment or self.settings.environment
         return standing(self.work(), name) if self.applied else {**NEVER, "environment": name}
 
+    def report(self, name: str, environment: str | None = None) -> dict[str, Any]:
+        """A report of the version of a model that serves, as plain facts; see `runtime.asking.reporting`."""
+        from tilth.runtime.asking.reporting import report
+        from tilth.runtime.showing.describing import Place
+
+        where = environment or self.settings.environment
+        return report(Place(self.work(), where, self.deployed(where), True), name)
+
     def promises(self, environment: str | None = None) -> dict[str, Any]:
         """Whether what is promised holds, as plain facts; see `runtime.showing.promises`."""
         from tilth.runtime.showing.promises import facts, promises
@@ -370,10 +380,23 @@ class Project:
             said.writable,
         )
 
-    def _facts(self) -> Facts:
+    def _facts(self, *, renames: bool = False) -> Facts:
+        """What the compiler is told; with what is remembered under another name than it has, and where something `renames`,
+        with all that is remembered.
+        """
+        from dataclasses import replace
+
         from tilth.runtime.project.known import facts
 
-        return facts(self.root)
+        return replace(facts(self.root), histories=self._histories(whole=renames))
+
+    def _histories(self, *, whole: bool) -> Histories:
+        from tilth.resources.naming import Histories
+        from tilth.runtime.record import names
+
+        if not self.applied:
+            return Histories()
+        return names.histories(self.state()) if whole else names.origins(self.state())
 
     def _part(self, name: str, home: str) -> Any:
         """What there is one of, for this project."""

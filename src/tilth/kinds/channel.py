@@ -14,9 +14,9 @@ from tilth.plan.deciding import Deciding, Outcome, changed, redeclared
 from tilth.plan.snapshot import Current
 from tilth.resources.facts import Facts
 from tilth.resources.kinds import Resource
-from tilth.resources.making import Known, Making, Needs
+from tilth.resources.making import Known, Making, Names, Needs
 from tilth.sql.language import clauses, values, writing
-from tilth.sql.language.statements import CreateChannel, Kind, Options, Secret
+from tilth.sql.language.statements import CreateChannel, Kind, Options, RenamedFrom, Secret
 from tilth.sql.language.tokens import Cursor
 
 EVENTS = ("failed", "refused", "rolled_back", "late", "drift")
@@ -32,6 +32,7 @@ class _Channel:
     options: Options = field(default_factory=Options)
     events: tuple[str, ...] = ()
     model: str | None = None
+    renamed_from: RenamedFrom | None = None
 
 
 def _with(c: Cursor, s: _Channel) -> None:
@@ -69,7 +70,7 @@ def _for_model(c: Cursor, s: _Channel) -> None:
     s.model = c.name("a model's name", fold=True)
 
 
-_CLAUSES = {"WITH": _with, "NOTIFY ON": _notify, "FOR MODEL": _for_model}
+_CLAUSES = {"WITH": _with, "NOTIFY ON": _notify, "FOR MODEL": _for_model, clauses.RENAMED: clauses.renamed}
 
 
 def parse(c: Cursor, or_replace: bool, where: Position) -> CreateChannel:
@@ -83,7 +84,7 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateChannel:
             hint=f"Add NOTIFY ON ({', '.join(EVENTS)}).",
             where=where,
         )
-    return CreateChannel(name, s.options, s.events, s.model, or_replace, exists, where)
+    return CreateChannel(name, s.options, s.events, s.model, or_replace, exists, where, s.renamed_from)
 
 
 def show(s: CreateChannel) -> str:
@@ -93,6 +94,7 @@ def show(s: CreateChannel) -> str:
         f"WITH ({writing.options(s.options)})" if s.options else None,
         f"NOTIFY ON ({', '.join(s.events)})",
         f"FOR MODEL {writing.name(s.model)}" if s.model else None,
+        writing.renamed(s),
     )
 
 
@@ -148,6 +150,12 @@ def recipe(d: CreateChannel, _facts: Facts) -> dict[str, object]:
     return {"options": in_order(d.options), "events": d.events, "model": d.model}
 
 
+def renamed(d: CreateChannel, names: Names) -> CreateChannel:
+    """The same declaration where resources have other names."""
+    model = names.get(d.model, d.model) if d.model else d.model
+    return replace(d, name=names.get(d.name, d.name), model=model)
+
+
 # --- planning ----------------------------------------------------------------------------------------------
 
 
@@ -165,6 +173,6 @@ CHANNEL = KindSpec(
     CreateChannel,
     parse,
     show,
-    Making(check, needs, recipe),
+    Making(check, needs, recipe, renamed),
     Deciding(decide, (DeclareChannel,)),
 )

@@ -16,7 +16,7 @@ from tilth.plan.deciding import Deciding, Outcome, changed, estimate, pointed_at
 from tilth.plan.snapshot import Current, Pointer, SnapshotFacts
 from tilth.resources.facts import Facts
 from tilth.resources.kinds import Resource
-from tilth.resources.making import Known, Making, Needs
+from tilth.resources.making import Known, Making, Names, Needs
 from tilth.sql.language import clauses, values, writing
 from tilth.sql.language.expectations import expectations
 from tilth.sql.language.normal import normal
@@ -29,10 +29,11 @@ from tilth.sql.language.statements import (
     OnFail,
     Query,
     Refresh,
+    RenamedFrom,
     Tag,
 )
 from tilth.sql.language.tokens import Cursor
-from tilth.sql.queries import gaps
+from tilth.sql.queries import gaps, renaming
 from tilth.sql.queries.reads import parsed
 
 NEWER = "collected since, and not published here"
@@ -48,6 +49,7 @@ class _Dataset:
     expect: tuple[Expectation, ...] = ()
     tags: tuple[Tag, ...] = ()
     query: Query | None = None
+    renamed_from: RenamedFrom | None = None
 
 
 def _key(c: Cursor, d: _Dataset) -> None:
@@ -111,6 +113,7 @@ _CLAUSES = {
     "REFRESH": _refresh,
     "EXPECT": _expect,
     "TAG": _tag,
+    clauses.RENAMED: clauses.renamed,
     "AS": _as,
 }
 
@@ -125,7 +128,17 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateDataset:
             f"Dataset `{name}` has no query.", hint="Add AS SELECT ... as the last clause.", where=where
         )
     return CreateDataset(
-        name, d.query, d.key, d.event_time, d.refresh, d.expect, d.tags, or_replace, exists, where
+        name,
+        d.query,
+        d.key,
+        d.event_time,
+        d.refresh,
+        d.expect,
+        d.tags,
+        or_replace,
+        exists,
+        where,
+        d.renamed_from,
     )
 
 
@@ -156,6 +169,7 @@ def show(s: CreateDataset) -> str:
         _show_refresh(s.refresh),
         _show_expect(s.expect),
         f"TAG ({tags})" if tags else None,
+        writing.renamed(s),
     )
     return f"{declared}\nAS {s.query.sql}"
 
@@ -220,6 +234,23 @@ def _expectation(e: Expectation) -> list[object]:
     return said
 
 
+def renamed(d: CreateDataset, names: Names) -> CreateDataset:
+    """The same declaration where resources have other names."""
+    return replace(
+        d,
+        name=names.get(d.name, d.name),
+        query=replace(d.query, sql=renaming.renamed(d.query.sql, names)),
+        expect=tuple(_renamed(e, names) for e in d.expect),
+    )
+
+
+def _renamed(e: Expectation, names: Names) -> Expectation:
+    if e.table is None:
+        return e
+    source, table = e.table
+    return replace(e, table=(names.get(source, source), table))
+
+
 # --- planning ----------------------------------------------------------------------------------------------
 
 
@@ -275,6 +306,6 @@ def _is_there(resource: Resource, current: Current) -> bool:
 
 
 DATASET = KindSpec(
-    Kind.DATASET, CreateDataset, parse, show, Making(check, needs, recipe),
+    Kind.DATASET, CreateDataset, parse, show, Making(check, needs, recipe, renamed),
     Deciding(decide, (CollectDataset, ShareSnapshot), is_there=_is_there),
 )  # fmt: skip

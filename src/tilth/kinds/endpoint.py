@@ -16,9 +16,9 @@ from tilth.plan.deciding import Deciding, Outcome, changed, redeclared
 from tilth.plan.snapshot import Current
 from tilth.resources.facts import Facts
 from tilth.resources.kinds import Resource
-from tilth.resources.making import Known, Making, Needs
+from tilth.resources.making import Known, Making, Names, Needs
 from tilth.sql.language import clauses, values, writing
-from tilth.sql.language.statements import CreateEndpoint, Kind, Outcomes, Rollout, Watch
+from tilth.sql.language.statements import CreateEndpoint, Kind, Outcomes, RenamedFrom, Rollout, Watch
 from tilth.sql.language.tokens import Cursor
 
 LEAST_EVERY = timedelta(minutes=1)
@@ -36,6 +36,7 @@ class _Endpoint:
     rollout: Rollout = field(default_factory=Rollout)
     outcomes: Outcomes | None = None
     watch: Watch = field(default_factory=Watch)
+    renamed_from: RenamedFrom | None = None
 
 
 def _for_model(c: Cursor, e: _Endpoint) -> None:
@@ -162,6 +163,7 @@ _CLAUSES = {
     "ROLLOUT": _rollout,
     "OUTCOMES": _outcomes,
     "WATCH": _watch,
+    clauses.RENAMED: clauses.renamed,
 }
 
 
@@ -177,7 +179,17 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateEndpoint:
             where=where,
         )
     return CreateEndpoint(
-        name, e.model, e.regions, e.replicas, e.rollout, e.outcomes, e.watch, or_replace, exists, where
+        name,
+        e.model,
+        e.regions,
+        e.replicas,
+        e.rollout,
+        e.outcomes,
+        e.watch,
+        or_replace,
+        exists,
+        where,
+        e.renamed_from,
     )
 
 
@@ -222,6 +234,7 @@ def show(s: CreateEndpoint) -> str:
         if o
         else None,
         _show_watch(s.watch),
+        writing.renamed(s),
     )
 
 
@@ -290,6 +303,14 @@ def _declared(value: object, *later: str) -> object:
     return {k: v for k, v in made.items() if k not in later or v not in (None, False)}
 
 
+def renamed(d: CreateEndpoint, names: Names) -> CreateEndpoint:
+    """The same declaration where resources have other names."""
+    truth = d.outcomes
+    if truth is not None:
+        truth = replace(truth, dataset=names.get(truth.dataset, truth.dataset))
+    return replace(d, name=names.get(d.name, d.name), model=names.get(d.model, d.model), outcomes=truth)
+
+
 # --- planning ----------------------------------------------------------------------------------------------
 
 
@@ -308,6 +329,6 @@ ENDPOINT = KindSpec(
     CreateEndpoint,
     parse,
     show,
-    Making(check, needs, recipe),
+    Making(check, needs, recipe, renamed),
     Deciding(decide, (DeployEndpoint,)),
 )

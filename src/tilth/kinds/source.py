@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tilth.core.errors import LanguageError, Position, ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
@@ -16,9 +16,9 @@ from tilth.plan.deciding import NOTHING, Deciding, Outcome, changed
 from tilth.plan.snapshot import Current
 from tilth.resources.facts import Facts
 from tilth.resources.kinds import Resource, TableRef
-from tilth.resources.making import Known, Making, Needs
+from tilth.resources.making import Known, Making, Names, Needs
 from tilth.sql.language import clauses, values, writing
-from tilth.sql.language.statements import CreateSource, Kind, Options
+from tilth.sql.language.statements import CreateSource, Kind, Options, RenamedFrom
 from tilth.sql.language.tokens import Cursor
 
 _SECRETS = frozenset({"password", "passwd", "pwd", "secret", "token", "api_key", "secret_key", "access_key"})
@@ -33,6 +33,7 @@ READING = ("format", "misfits", "tables")
 class _Source:
     engine: str | None = None
     options: Options = field(default_factory=Options)
+    renamed_from: RenamedFrom | None = None
 
 
 def _engine(c: Cursor, s: _Source) -> None:
@@ -49,20 +50,24 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateSource:
     """`[IF NOT EXISTS] name ENGINE engine [WITH (k = v, ...)]`."""
     exists, name = clauses.head(c, "source")
     parts = _Source()
-    clauses.read(c, {"ENGINE": _engine, "WITH": _with}, parts, "CREATE SOURCE")
+    clauses.read(
+        c, {"ENGINE": _engine, "WITH": _with, clauses.RENAMED: clauses.renamed}, parts, "CREATE SOURCE"
+    )
     if not parts.engine:
         raise LanguageError(
             f"Source `{name}` has no engine.",
             hint=f"Write CREATE SOURCE {name} ENGINE sqlite WITH (path = '...').",
             where=where,
         )
-    return CreateSource(name, parts.engine, parts.options, or_replace, exists, where)
+    return CreateSource(name, parts.engine, parts.options, or_replace, exists, where, parts.renamed_from)
 
 
 def show(s: CreateSource) -> str:
     """The declaration in its canonical form."""
     head = f"{writing.create(s)} ENGINE {writing.name(s.engine)}"
-    return writing.rows(head, f"WITH ({writing.options(s.options)})" if s.options else None)
+    return writing.rows(
+        head, f"WITH ({writing.options(s.options)})" if s.options else None, writing.renamed(s)
+    )
 
 
 # --- rules and recipe --------------------------------------------------------------------------------------
@@ -99,6 +104,11 @@ def needs(_d: CreateSource, _known: Known) -> Needs:
 def recipe(d: CreateSource, _facts: Facts) -> dict[str, object]:
     """Where it lies is its own recipe; what is made from it only knows its name and engine."""
     return {"engine": d.engine, "options": in_order(d.options)}
+
+
+def renamed(d: CreateSource, names: Names) -> CreateSource:
+    """The same declaration under another name."""
+    return replace(d, name=names.get(d.name, d.name))
 
 
 def as_read(
@@ -144,5 +154,10 @@ def decide(resource: Resource, current: Current, _now: Instant) -> Outcome:
 
 
 SOURCE = KindSpec(
-    Kind.SOURCE, CreateSource, parse, show, Making(check, needs, recipe), Deciding(decide, (DeclareSource,))
+    Kind.SOURCE,
+    CreateSource,
+    parse,
+    show,
+    Making(check, needs, recipe, renamed),
+    Deciding(decide, (DeclareSource,)),
 )

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 from tilth.core.errors import TilthError
 from tilth.core.time import Instant
 from tilth.kinds.spec import KindSpec
 from tilth.plan import alone as one
-from tilth.plan import planner
+from tilth.plan import planner, renaming
 from tilth.plan.actions import COMMON, Plan
 from tilth.plan.deciding import Deciding
 from tilth.plan.snapshot import Current
@@ -28,6 +28,8 @@ from tilth.sql.language.acts import Statement
 from tilth.sql.language.parser import Looked, Parse
 from tilth.sql.language.printer import Show
 from tilth.sql.language.statements import Declaration, Kind
+
+D = TypeVar("D", bound=Declaration)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,25 @@ class Table:
 
     def plan(self, desired: Iterable[Resource], current: Current, now: Instant) -> Plan:
         """The actions that lead from what is to what is wanted, in an order that can be executed."""
-        return planner.plan(desired, current, now, self._deciding)
+        return planner.plan(desired, current, now, self._deciding, self.rewritten)
+
+    def rewritten(self, text: str, names: Mapping[str, str]) -> str:
+        """The text of a declaration in which resources have other names, by those that they had."""
+        if not names:
+            return text
+        declared = self.parse_one(text)
+        assert self.declares(declared)
+        return printer.show(self.renamed(declared, names), self._show)
+
+    def renamed(self, declared: D, names: Mapping[str, str]) -> D:
+        """The declaration where resources have other names, by those that they had."""
+        found: D = self._making[type(declared)].renamed(declared, names)
+        return found
+
+    def called(self, wanted: Iterable[Resource], current: Current) -> Current:
+        """What is, with every name as it is wanted."""
+        return renaming.called(wanted, current, self.rewritten)
 
     def alone(self, whole: Plan, name: str, graph: Graph, current: Current) -> Plan:
         """The part of the plan that belongs to one resource."""
-        return one.alone(whole, name, graph, current, self._deciding)
+        return one.alone(whole, name, graph, self.called(graph, current), self._deciding)

@@ -181,6 +181,23 @@ class Redeclare:
 
 
 @dataclass(frozen=True, slots=True)
+class Rename:
+    """Call a resource otherwise: what is remembered of it goes along, and nothing is made anew."""
+
+    sign: ClassVar[str] = "~"
+    kind: Kind
+    name: str
+    recipe: str
+    was: str
+    reason: str
+    estimate: Estimate = Estimate(0.0)
+
+    @property
+    def does(self) -> str:
+        return f"renamed from {self.was}"
+
+
+@dataclass(frozen=True, slots=True)
 class DropResource:
     """Stop pointing at something that is no longer declared. Data and versions stay until `gc`."""
 
@@ -195,7 +212,7 @@ class DropResource:
         return "drop"
 
 
-COMMON: tuple[type, ...] = (Redeclare, DropResource)
+COMMON: tuple[type, ...] = (Redeclare, Rename, DropResource)
 """Actions of resources of any kind; those of one kind stand in its row of `tilth.kinds`."""
 
 

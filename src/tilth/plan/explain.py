@@ -8,6 +8,12 @@ from tilth.core.canonical import plain
 from tilth.core.time import show_duration
 from tilth.plan.actions import Action, Plan
 
+NOTHING_DECLARED = (
+    "Nothing to do: nothing is declared yet. Write CREATE statements into the *.sql files of the project; those that "
+    "`tilth init` made hold a commented example each."
+)
+"""What is said of an environment that never had anything, and is to have nothing."""
+
 
 def sentence(action: Action) -> str:
     """What the action does, why, and what it would take."""
@@ -28,6 +34,8 @@ def words(plan: Plan) -> str:
     rows += [f"  {n.name}: {n.text}" for n in plan.notes]
     if not plan.actions:
         withheld = sorted({n.name for n in plan.notes if n.withheld})
+        if not (plan.generation or plan.notes):
+            return NOTHING_DECLARED
         state = f"as declared, but for {', '.join(withheld)}" if withheld else "as declared"
         rows.append(f"Nothing to do: {plan.environment} is {state}.")
     return "\n".join(rows)

@@ -9,17 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from tilth.core.time import Instant
+from tilth.plan import renaming
 from tilth.plan.actions import Action, DropResource, Note, Plan
 from tilth.plan.deciding import Deciding
+from tilth.plan.renaming import Rewritten, as_it_is
 from tilth.plan.snapshot import Current
 from tilth.resources.kinds import Resource
 from tilth.sql.language.statements import Kind
 
 
-def plan(desired: Iterable[Resource], current: Current, now: Instant, kinds: Mapping[Kind, Deciding]) -> Plan:
+def plan(
+    desired: Iterable[Resource],
+    current: Current,
+    now: Instant,
+    kinds: Mapping[Kind, Deciding],
+    rewritten: Rewritten = as_it_is,
+) -> Plan:
     """The actions that lead from what is to what is wanted, in an order that can be executed.
 
     `desired` comes in dependency order (a Graph does), `kinds` in an order in which each comes after what it can need.
+    `rewritten` gives the text of a declaration in which resources have other names.
     Resources with equal recipes share their artifacts, whatever environment they live in.
 
     >>> from datetime import UTC, datetime
@@ -27,9 +36,14 @@ def plan(desired: Iterable[Resource], current: Current, now: Instant, kinds: Map
     ()
     """
     wanted = tuple(desired)
+    renames = {a.name: a for a in renaming.renames(wanted, current)}
+    current = renaming.called(wanted, current, rewritten)
     actions: list[Action] = []
     notes: list[Note] = []
     for resource in wanted:
+        if (rename := renames.get(resource.name)) is not None:
+            actions.append(rename)
+        notes += renaming.notes(resource, rename, current)
         did, said = kinds[resource.kind].decide(resource, current, now)
         actions += did
         notes += said

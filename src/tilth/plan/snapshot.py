@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tilth.core.time import Instant
+from tilth.resources.naming import Histories
 from tilth.sql.language.statements import Kind
 
 SERVING = "prod"  # where models serve if nobody says otherwise
@@ -94,6 +95,7 @@ class Current:
     learning: tuple[
         tuple[str, int], ...
     ] = ()  # engines that are installed, with the number of their way of learning
+    histories: Histories = field(default_factory=Histories)  # under which names things are remembered
 
     _index: _Index = field(init=False, repr=False, compare=False)
 

@@ -1,7 +1,8 @@
 """Declarations to a graph: names resolved, rules checked, recipes computed. Reads no data and asks no source.
 
 A recipe changes exactly when what would be made changes: not with white space or comments, not with how often a
-dataset is refreshed or when a model is retrained, and not when a source moves to another host. What each kind's
+dataset is refreshed or when a model is retrained, not when a source moves to another host, and not with a new name:
+recipes are computed of the declarations as if everything were called what it is remembered under. What each kind's
 recipe holds, and which rules and needs it has, its module in `tilth.kinds` says; here is what all have in common.
 """
 
@@ -9,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from tilth.core.canonical import fingerprint
 from tilth.core.errors import ProjectError, TilthError
-from tilth.resources import rules
+from tilth.resources import naming, rules
 from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
@@ -32,6 +34,7 @@ def compile(  # noqa: A001 - the word of the field
     `kinds` and `shows` say by the class of a declaration what is to be known of its kind, and how it is written.
     """
     known = _by_name(statements, kinds)
+    first = _first_names(known, naming.origins(known, facts.histories), kinds)
     needs = {}
     for name, d in known.items():
         rules.check_name(d)
@@ -42,11 +45,35 @@ def compile(  # noqa: A001 - the word of the field
     made = []
     for d in (r.declaration for r in ordered):
         own, making = needs[d.name], kinds[type(d)]
-        said = {**making.recipe(d, facts), **_around(d, own, recipes)}
-        recipes[d.name] = fingerprint(said, making.number)
-        earlier = (fingerprint({**said, **making.before(d, facts)}),) if making.before is not None else ()
-        made.append(_resource(d, own, recipes[d.name], printer.show(d, shows), earlier))
+        then = first.known[first.names[d.name]]
+        asked = own if then is d else making.needs(then, first.known)
+        said = {**making.recipe(then, facts), **_around(then, asked, recipes)}
+        recipe = recipes[then.name] = fingerprint(said, making.number)
+        earlier = (fingerprint({**said, **making.before(then, facts)}),) if making.before is not None else ()
+        made.append(_resource(d, own, recipe, shown(d, shows), earlier, then.name))
     return Graph(tuple(made))
+
+
+def shown(d: Declaration, shows: Mapping[type, Show]) -> str:
+    """The declaration as it is kept: what it was called before is no part of what it is."""
+    return printer.show(d if d.renamed_from is None else replace(cast("Any", d), renamed_from=None), shows)
+
+
+@dataclass(frozen=True, slots=True)
+class _First:
+    """The declarations under the names that they are remembered under, and which name leads to which."""
+
+    known: Mapping[str, Declaration]
+    names: Mapping[str, str]
+
+
+def _first_names(
+    known: Mapping[str, Declaration], origins: Mapping[str, str], kinds: Mapping[type, Making]
+) -> _First:
+    moved = {name: origin for name, origin in origins.items() if name != origin}
+    if not moved:
+        return _First(known, origins)
+    return _First({origins[n]: kinds[type(d)].renamed(d, moved) for n, d in known.items()}, origins)
 
 
 def look(
@@ -128,9 +155,15 @@ def _add(known: dict[str, Declaration], s: Statement, kinds: Mapping[type, Makin
 
 
 def _resource(
-    d: Declaration, needs: Needs, recipe: str = "", text: str = "", earlier: tuple[str, ...] = ()
+    d: Declaration,
+    needs: Needs,
+    recipe: str = "",
+    text: str = "",
+    earlier: tuple[str, ...] = (),
+    remembered: str = "",
 ) -> Resource:
-    return Resource(d.kind, d.name, d, needs.depends, recipe, text, needs.tables, earlier)
+    origin = "" if remembered == d.name else remembered
+    return Resource(d.kind, d.name, d, needs.depends, recipe, text, needs.tables, earlier, origin)
 
 
 def _around(d: Declaration, needs: Needs, recipes: Mapping[str, str]) -> dict[str, object]:

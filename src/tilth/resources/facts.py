@@ -1,4 +1,6 @@
-"""What the text of a project cannot say, and the compiler is told: which engines there are, and what own code holds."""
+"""What the text of a project cannot say, and the compiler is told: which engines there are, what own code holds, and which
+names are remembered.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tilth.core.engines import Engine
+from tilth.resources.naming import Histories
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,4 @@ class Facts:
     code_before: Mapping[str, str] = field(
         default_factory=dict
     )  # the hashes of own code as recipe 1 made them
+    histories: Histories = field(default_factory=Histories)  # what the state remembers, and under which names

@@ -24,7 +24,7 @@ class Resource:
 
     `depends` are names of other resources; `tables` the source tables that a dataset's (or model's own) query reads;
     `text` is the canonical printed form of the declaration. `earlier` are its recipes under older numbers: what was made
-    by one of them is what it would be made to now.
+    by one of them is what it would be made to now. `origin` is the name that its history is kept under, where that is another.
     """
 
     kind: Kind
@@ -35,6 +35,12 @@ class Resource:
     text: str = field(default="", compare=False)
     tables: tuple[TableRef, ...] = ()
     earlier: tuple[str, ...] = ()
+    origin: str = ""
+
+    @property
+    def remembered(self) -> str:
+        """The name that its history is kept under."""
+        return self.origin or self.name
 
     @property
     def recipes(self) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from tilth.sql.language.statements import Declaration
 
 Known: TypeAlias = Mapping[str, Declaration]
 """All declarations of a project by name."""
+Names: TypeAlias = Mapping[str, str]
+"""Names of resources by those that they take the place of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,5 +44,6 @@ class Making:
     rules: Callable[[Any, Facts], None]  # raises for the first rule that the declaration breaks alone
     needs: Callable[[Any, Known], Needs]  # UnknownNameError for what is not declared
     recipe: Callable[[Any, Facts], Mapping[str, object]]
+    renamed: Callable[[Any, Names], Any]  # the same declaration where resources have other names
     number: int = RECIPE
     before: Callable[[Any, Facts], Mapping[str, object]] | None = None  # what recipe 1 held otherwise

@@ -26,7 +26,12 @@ def version_of(work: Workspace, model: str, version: int, threads: int | None = 
     try:
         require_checked(work, found)
         return Predictor.load(
-            found.files, lambda name: registry.load("tilth.scorers", name), version, found.digest, threads
+            found.files,
+            lambda name: registry.load("tilth.scorers", name),
+            version,
+            found.digest,
+            threads,
+            model,
         )
     except UnknownNameError as error:  # no package that is installed has its format
         raise MissingExtraError(
@@ -49,5 +54,5 @@ def verified(work: Workspace, one: Version) -> Verified:
             f"The bundle of version {one.version} of `{one.model}` was removed on {one.removed_at:%Y-%m-%d}, by `gc` or by age.",
             hint="Its row and its gate stay in tilth.versions and tilth.gates; RETRAIN the model to make another.",
         )
-    subject = Subject(one.model, one.version, one.recipe, one.snapshot)
+    subject = Subject(one.origin or one.model, one.version, one.recipe, one.snapshot)
     return verify(Path(work.bundles.path(one.digest)), subject, work.keys, one.digest)

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,9 +22,9 @@ from tilth.plan.snapshot import Current, Pointer, SnapshotFacts, VersionFacts
 from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
-from tilth.resources.making import Known, Making, Needs
+from tilth.resources.making import Known, Making, Names, Needs
 from tilth.sql.language import clauses, writing
-from tilth.sql.language.statements import Drop, Kind
+from tilth.sql.language.statements import Drop, Kind, RenamedFrom
 from tilth.sql.language.tokens import Cursor
 
 TESTS = Path(__file__).parents[2]
@@ -137,6 +137,13 @@ class CreateNote:
     or_replace: bool = False
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
+    renamed_from: RenamedFrom | None = None
+
+
+@dataclass(slots=True)
+class NoteParts:
+    model: str | None = None
+    renamed_from: RenamedFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,17 +163,17 @@ class WriteNote:
         return f"write of {self.model}"
 
 
-def _on_model(c: Cursor, said: dict[str, str]) -> None:
-    said["model"] = c.name("a model's name", fold=True)
+def _on_model(c: Cursor, said: NoteParts) -> None:
+    said.model = c.name("a model's name", fold=True)
 
 
 def parse_note(c: Cursor, or_replace: bool, where: Position) -> CreateNote:
     exists, name = clauses.head(c, "note")
-    said: dict[str, str] = {}
-    clauses.read(c, {"ON MODEL": _on_model}, said, "CREATE NOTE")
-    if not said:
+    said = NoteParts()
+    clauses.read(c, {"ON MODEL": _on_model, clauses.RENAMED: clauses.renamed}, said, "CREATE NOTE")
+    if said.model is None:
         raise LanguageError(f"Note `{name}` is on nothing.", hint="Add ON MODEL <model>.", where=where)
-    return CreateNote(name, said["model"], or_replace, exists, where)
+    return CreateNote(name, said.model, or_replace, exists, where, said.renamed_from)
 
 
 def show_note(s: CreateNote) -> str:
@@ -186,6 +193,10 @@ def recipe_of_note(d: CreateNote, _facts: Facts) -> Mapping[str, object]:
     return {"model": d.model}
 
 
+def renamed_note(d: CreateNote, names: Names) -> CreateNote:
+    return replace(d, name=names.get(d.name, d.name), model=names.get(d.model, d.model))
+
+
 def decide_note(resource: Resource, current: Current, _now: Any) -> Outcome:
     pointer = current.pointer(NOTE, resource.name)
     if pointer is not None and pointer.recipe == resource.recipe:
@@ -199,7 +210,7 @@ FIVE = Table(
         *KINDS,
         KindSpec(
             NOTE, CreateNote, parse_note, show_note,
-            Making(check_note, needs_of_note, recipe_of_note), Deciding(decide_note, (WriteNote,)),
+            Making(check_note, needs_of_note, recipe_of_note, renamed_note), Deciding(decide_note, (WriteNote,)),
         ),
     )
 )  # fmt: skip
@@ -220,7 +231,7 @@ def test_a_fifth_kind_goes_all_the_way() -> None:
     assert isinstance(shown, list)
     assert shown[-1]["action"] == "WriteNote"
     assert FIVE.plan(graph, settled(graph), NOW).actions == ()
-    assert FIVE.actions[-3:] == (WriteNote, *KINDS.actions[-2:])
+    assert FIVE.actions[-4:] == (WriteNote, *KINDS.actions[-3:])
 
 
 def test_a_fifth_kind_is_dropped_first_and_stands_alone() -> None:

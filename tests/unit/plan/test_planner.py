@@ -364,6 +364,10 @@ def test_a_plan_reads_as_words_and_as_facts() -> None:
     assert isinstance(shown, list)
     assert shown[2]["action"] == "TrainModel"
     assert words(plan(all_told, SETTLED, NOW)) == "Nothing to do: prod is as declared."
+    assert words(plan((), Current.empty(), NOW)).startswith(
+        "Nothing to do: nothing is declared yet. Write CREATE"
+    )
+    assert words(plan((), Current("prod", 2), NOW)) == "Nothing to do: prod is as declared."
 
 
 LOOKS = [

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from memories import BY, DAY, NOW, workspace
 
+from tilth.core.scan import Scan
 from tilth.core.time import show_instant
 from tilth.kinds import compile as compiled
 from tilth.kinds import parse
@@ -23,6 +24,7 @@ from tilth.ports import registry
 from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
 from tilth.runtime.act import Act
+from tilth.runtime.asking.catalog import SystemTables
 from tilth.runtime.keeping import notifying
 from tilth.runtime.keeping.notifying import Notifier, pause
 from tilth.runtime.moving.publishing import Move, publish, rollback
@@ -333,6 +335,9 @@ def test_a_message_that_is_never_taken_is_given_up_and_told(scene: Scene) -> Non
     assert 90 < row["attempts"] < 130
     assert messages.dead(scene.work.state, "prod") == (messages.Dead("c", 1, "it answered 500"),)
     assert scene.told[-1] == "c: a message was not taken: it answered 500 and is given up"
+    (notice,) = SystemTables(scene.work).scan(Scan("notices")).read_all().to_pylist()
+    assert (notice["resource"], notice["name"], notice["kind"]) == ("channel", "c", "undelivered")
+    assert notice["text"] == "That m failed was not delivered: it answered 500"
 
 
 def test_what_waits_is_sent_after_a_restart_and_a_secret_that_is_gone_is_said(

@@ -1,5 +1,6 @@
 """Whatever can be said is read back as it was said, however it is laid out; whatever is typed, the answer is an error of ours."""
 
+import dataclasses
 import string
 from datetime import timedelta
 
@@ -195,7 +196,13 @@ ACTION = st.one_of(
     st.builds(a.Drill, NAME, st.sampled_from(list(a.DrillKind))),
     QUERY.map(lambda q: a.Select(q.sql)),
 )
-STATEMENT = SOURCE | DATASET | MODEL | ENDPOINT | CHANNEL | ACTION
+RENAMED = st.none() | st.builds(s.RenamedFrom, NAME)
+DECLARED = st.builds(
+    lambda d, was: dataclasses.replace(d, renamed_from=was),
+    SOURCE | DATASET | MODEL | ENDPOINT | CHANNEL,
+    RENAMED,
+)
+STATEMENT = DECLARED | ACTION
 GIVEN = [given_ for _, given_, _ in pairs("canonical.txt")]
 
 

@@ -31,7 +31,7 @@ def status(work: Workspace, node: Node, metrics: Metrics) -> dict[str, Any]:
     generations = environments.generations(work.state, node.environment, NEWEST)
     return {
         **found,
-        "now": work.clock.now().isoformat(),
+        "now": show_instant(work.clock.now()),
         "health": node.health(),
         "generations": [
             {
@@ -40,7 +40,7 @@ def status(work: Workspace, node: Node, metrics: Metrics) -> dict[str, Any]:
             }
             for g in generations
         ],
-        "versions": [_version(work, one) for one in versions.last(work.state, 2 * NEWEST)],
+        "versions": [_version(work, one) for one in versions.last(work.state, node.environment, 2 * NEWEST)],
         "limits": _limits(work, node.environment),
         "looks": {m["name"]: _looks(work, node.environment, m["name"]) for m in found["models"]},
         "columns": {m["name"]: _columns(work, node.environment, m["name"]) for m in found["models"]},

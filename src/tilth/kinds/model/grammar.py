@@ -23,6 +23,7 @@ from tilth.sql.language.statements import (
     Promote,
     PromoteRule,
     Query,
+    RenamedFrom,
     Scalar,
     Target,
 )
@@ -48,6 +49,7 @@ class _Model:
     group_by: tuple[str, ...] = ()
     window: int | None = None
     horizon: int | None = None
+    renamed_from: RenamedFrom | None = None
 
 
 def _predict(c: Cursor, m: _Model) -> None:
@@ -208,6 +210,7 @@ _CLAUSES = {
     "GROUP BY": _group_by,
     "WINDOW": _window,
     "HORIZON": _horizon,
+    clauses.RENAMED: clauses.renamed,
 }
 
 
@@ -230,7 +233,7 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateModel:
         )
     return CreateModel(
         name, m.targets, m.source, m.features, m.objective, m.using, m.retrain, m.promote,
-        m.order_by, m.group_by, m.window, m.horizon, m.accept, or_replace, exists, where,
+        m.order_by, m.group_by, m.window, m.horizon, m.accept, or_replace, exists, where, m.renamed_from,
     )  # fmt: skip
 
 
@@ -292,4 +295,5 @@ def show(s: CreateModel) -> str:
         f"ACCEPT LEAK ({writing.columns(s.accept.columns)}) BECAUSE {literal(s.accept.because)}"
         if s.accept
         else None,
+        writing.renamed(s),
     )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tilth.kinds.model.rules import GATING, USING_DEFAULTS
 from tilth.kinds.needs import need, of_query
 from tilth.kinds.options import in_order
 from tilth.kinds.source import as_read
 from tilth.resources.facts import Facts
-from tilth.resources.making import Known, Needs
+from tilth.resources.making import Known, Names, Needs
 from tilth.sql.language.normal import normal
 from tilth.sql.language.statements import CreateModel, DatasetRef, Kind, NativeQuery, Options, Query
+from tilth.sql.queries import renaming
 
 NUMBER = 2
 
@@ -47,6 +50,19 @@ def recipe(d: CreateModel, facts: Facts) -> dict[str, object]:
     ):  # a version that waits for it is then made again, with the reason in its declaration
         made_of["accept"] = sorted(c.lower() for c in d.accept.columns)
     return made_of
+
+
+def renamed(d: CreateModel, names: Names) -> CreateModel:
+    """The same declaration where resources have other names."""
+    return replace(d, name=names.get(d.name, d.name), source=_renamed(d.source, names))
+
+
+def _renamed(source: DatasetRef | Query | NativeQuery, names: Names) -> DatasetRef | Query | NativeQuery:
+    if isinstance(source, DatasetRef):
+        return replace(source, name=names.get(source.name, source.name))
+    if isinstance(source, NativeQuery):
+        return replace(source, source=names.get(source.source, source.source))
+    return replace(source, sql=renaming.renamed(source.sql, names))
 
 
 _VERSIONS = {"auto": "4.7.0", "lightgbm": "4.7.0", "linear": "0.1.0", "sklearn": "1.9.1"}

@@ -22,7 +22,7 @@ from typing import Any
 
 from tilth.core.errors import LanguageError, ProjectError, TilthError, UnknownNameError
 from tilth.core.figures import figure
-from tilth.core.names import did_you_mean, quoted
+from tilth.core.names import did_you_mean, in_query, is_bare, quoted
 from tilth.core.schema import TEMPORAL, DataType, Schema
 from tilth.core.time import Instant, naive, show_duration
 from tilth.ml.data import identity
@@ -226,25 +226,25 @@ def _bind_one(item: Expectation, engine: QueryEngine, schemas: Mapping[str, Sche
             )
         if isinstance(error, UnknownNameError):
             error = _no_column(error, known)
+        if not error.hint and (words := [n for n in known if in_query(n) == quoted(n) and is_bare(n)]):
+            error.hint = (
+                f"A column that is called as a word of SQL stands in quotes: {', '.join(map(quoted, words))}."
+            )
         raise error.at(item.position) if item.position else error from None
 
 
 def _no_column(error: UnknownNameError, known: Sequence[str]) -> UnknownNameError:
     """The error about a name in an expectation, with the columns that there are; that of a column says it in our words."""
-    found = _NO_COLUMN.match(error.message)
-    if found is None:
+    if (found := re.match(r'Referenced column "(.+?)" not found', error.message)) is None:
         error.hint = error.hint or did_you_mean("", known, "columns")
         return error
-    return UnknownNameError(
-        f"The query gives no column `{found[1]}`, which an expectation names.",
-        hint=did_you_mean(found[1], known, "columns"),
-    )
+    words, hint = f"The query gives no column `{found[1]}`.", did_you_mean(found[1], known, "columns")
+    return UnknownNameError(words, hint=hint)
 
 
 # --- rows --------------------------------------------------------------------------------------------------
 
 
-_NO_COLUMN = re.compile(r'Referenced column "(.+?)" not found')
 _NOT_OF_A_ROW = ("window function", "UNNEST")
 
 

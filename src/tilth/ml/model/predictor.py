@@ -74,10 +74,12 @@ class Predictor:
         version: int,
         digest: str,
         threads: int | None = None,
+        called: str | None = None,
     ) -> Predictor:
         """From the bundle's files. `get_scorer(name)` gives the class that reads the member.
 
-        `threads` limits batches; None takes all cores. TamperError when the files do not fit together.
+        `threads` limits batches; None takes all cores. `called` is the model's name where it is asked, which can be another
+        than when it was sealed. TamperError when the files do not fit together.
         """
         try:
             signature = Signature.from_plain(json.loads(files["signature.json"]))
@@ -99,6 +101,8 @@ class Predictor:
             if width is None
             else get_scorer(width[1]).load(width[0], replace(asked, kind="regression", classes=0), threads)
         )
+        if called is not None:
+            signature = replace(signature, model=called)
         return cls(signature, preparation, curve, scorer, version, digest, spread)
 
     # --- many rows -----------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def _sealed(act: Act, resource: Resource, manifest: Manifest, output: Output, re
     files = checked.pop("files")
     with work.locks.hold("versions", wait=60):
         number = versions.next_number(work.state, model)
-        subject = Subject(model, number, resource.recipe, manifest.id)
+        subject = Subject(resource.remembered, number, resource.recipe, manifest.id)
         sealed = seal(Path(output.folder), subject, work.keys, {**said, "checked": checked})
         if dict(sealed.files) != files:
             raise TamperError(
@@ -176,7 +176,7 @@ def _sealed(act: Act, resource: Resource, manifest: Manifest, output: Output, re
         made = Version(
             model, number, resource.recipe, manifest.id, sealed.digest, versions.CANDIDATE, str(facts["engine"]),
             int(facts["learning"]), int(facts["rows"]), facts["tuned_until"], json.dumps(facts["metrics"]), reason,
-            float(facts["seconds"]["total"]), now,
+            float(facts["seconds"]["total"]), now, origin=resource.remembered,
         )  # fmt: skip
         with act.change(now) as change:
             versions.add(change, made)

@@ -34,8 +34,14 @@ def on_change(graph: Graph) -> tuple[Resource, ...]:
 def changed(work: Workspace, graph: Graph, sources: Mapping[str, Source]) -> frozenset[str]:
     """Recipes of ON CHANGE datasets of which a table's token differs from that of the last refresh, published or stopped by a check."""
     seen = refreshes.last_tokens(work.state)
+
+    def first(source: str) -> str:
+        return graph.get(source).remembered
+
     return frozenset(
-        r.recipe for r in on_change(graph) if r.recipe in seen and change_tokens(r, sources) != seen[r.recipe]
+        r.recipe
+        for r in on_change(graph)
+        if r.recipe in seen and change_tokens(r, sources, first) != seen[r.recipe]
     )
 
 

@@ -6,7 +6,7 @@ row is there only when it was published.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,12 +22,12 @@ from tilth.ports.source import Source
 from tilth.resources.kinds import Resource
 from tilth.runtime.act import Act
 from tilth.runtime.applying.notices import of_source
-from tilth.runtime.record import notices, refreshes, scrubs, snapshots
+from tilth.runtime.record import names, notices, refreshes, scrubs, snapshots
 from tilth.runtime.record.refreshes import Quarantined, Refresh
 from tilth.runtime.record.rows import Change
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workspace import Workspace
-from tilth.sql.language.statements import CreateDataset, NativeQuery, Query
+from tilth.sql.language.statements import CreateDataset, Kind, NativeQuery, Query
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +42,8 @@ def refresh(
     parent: Manifest | None,
 ) -> Collected:
     """Collect, vet and record; raises what collecting raises after that was recorded too."""
-    work, now, tokens = act.work, act.now(), change_tokens(resource, sources)
+    work, now, known_as = act.work, act.now(), names.origins(act.work.state)
+    tokens = change_tokens(resource, sources, lambda source: known_as.origin(Kind.SOURCE, source))
     try:
         found = collect(
             declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress
@@ -126,14 +127,19 @@ class _NativeRows:
     def close(self) -> None: ...
 
 
-def change_tokens(resource: Resource, sources: Mapping[str, Source]) -> dict[str, str]:
-    """What stands for the content of each source table that the dataset reads, of those that can tell."""
+def change_tokens(
+    resource: Resource, sources: Mapping[str, Source], first: Callable[[str], str]
+) -> dict[str, str]:
+    """What stands for the content of each source table that the dataset reads, of those that can tell.
+
+    `first` gives the first name of a source, by which its tables are remembered.
+    """
     out = {}
     for table in resource.tables:
         source = sources.get(table.source)
         token = source.change_token(table.table) if source is not None else None
         if token is not None:
-            out[f"{table.source}.{table.table}"] = token
+            out[f"{first(table.source)}.{table.table}"] = token
     return out
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 
 from tilth.core.errors import TilthError
@@ -23,14 +23,16 @@ from tilth.plan.actions import (
     DropResource,
     Note,
     Plan,
+    Rename,
     ShareSnapshot,
     TrainModel,
 )
+from tilth.plan.snapshot import Current, Pointer
 from tilth.ports.jobs import Measured
 from tilth.resources.graph import Graph
 from tilth.runtime import sources
 from tilth.runtime.act import Act
-from tilth.runtime.applying import binding, changes, dropping
+from tilth.runtime.applying import binding, changes, dropping, renaming
 from tilth.runtime.applying.handlers import DONE, FAILED, HANDLERS, HELD, REFUSED, Run, datasets
 from tilth.runtime.applying.settling import Pointers, settled
 from tilth.runtime.moving.publishing import Move, check_name, moved, publish
@@ -143,7 +145,7 @@ def apply(
             raise moved(environment, now.generation, plan.generation)
         graph = wanted.graph_of() if isinstance(wanted, Change) else wanted
         if isinstance(wanted, Graph) and whole:
-            runs.forget_undeclared(act, wanted)
+            runs.forget_undeclared(act, {r.remembered for r in wanted})
         if graph is None:
             return Applied(Plan(environment, now.generation, ()), now.generation)
         if isinstance(wanted, Change):
@@ -153,20 +155,35 @@ def apply(
         dropping.check(todo, now, allow_drop)
         if not todo.actions:
             return Applied(todo, now.generation)
-        with sources.opened(graph, work.root, _source_names(graph, todo)) as opened:
-            jobs = Measured(work.jobs)
-            pointers = {(p.kind, p.name): p for p in now.pointers}
-            measured = replace(act, work=replace(work, jobs=jobs))
-            run = Run(measured, graph, opened, pointers, environment == work.serving, jobs)
-            if bind:
-                _check_bound(run, todo)
-            did, lost = _perform(run, todo, go_on, tell or (lambda _: None))
-        before = {(p.kind, p.name): p for p in now.pointers}
-        standing, stays = settled(before, run.pointers, graph, lost)
-        named = {s.name for s in stays}
-        published = tuple(d for d in did if d.status == DONE and d.action.name not in named)
-        generation = _publish(run, before, standing, todo, published)
-        return Applied(todo, generation, did, stays)
+        with renaming.taken(act, graph):
+            return _done(act, graph, todo, now, go_on=go_on, bind=bind, tell=tell or (lambda _: None))
+
+
+def _done(
+    act: Act, graph: Graph, todo: Plan, now: Current, *, go_on: bool, bind: bool, tell: Tell
+) -> Applied:
+    """The plan performed against what is, and what stands of it published."""
+    work, environment, here = act.work, act.environment, KINDS.called(graph, now)
+    with sources.opened(graph, work.root, _source_names(graph, todo)) as opened:
+        jobs = Measured(work.jobs)
+        pointers = {(p.kind, p.name): p for p in here.pointers}
+        run = Run(
+            replace(act, work=replace(work, jobs=jobs)),
+            graph,
+            opened,
+            pointers,
+            environment == work.serving,
+            jobs,
+        )
+        if bind:
+            _check_bound(run, todo)
+        did, lost = _perform(run, todo, go_on, tell)
+    before = {(p.kind, p.name): p for p in here.pointers}
+    standing, stays = settled(before, run.pointers, graph, lost)
+    named = {s.name for s in stays}
+    published = tuple(d for d in did if d.status == DONE and d.action.name not in named)
+    generation = _publish(run, now.pointers, standing, todo, published)
+    return Applied(todo, generation, did, stays)
 
 
 def _check_bound(run: Run, todo: Plan) -> None:
@@ -209,7 +226,7 @@ def _perform(run: Run, todo: Plan, go_on: bool, tell: Tell) -> tuple[tuple[Did, 
 def _waits(run: Run, action: Action, lost: dict[str, str]) -> str | None:
     """Why the action cannot be done now: what it is made from failed, or is still that of an earlier declaration."""
     resource = run.graph.find(action.name)
-    if resource is None or isinstance(action, DropResource):
+    if resource is None or isinstance(action, DropResource | Rename):
         return None
     for need in map(run.graph.get, resource.depends):
         if need.name in lost:
@@ -244,11 +261,13 @@ def _finish(run: Run, number: int, status: str, seconds: float, error: str | Non
     runs.finish(run.act, number, Ended(status, seconds, error, run.jobs.peak))
 
 
-def _publish(run: Run, before: Pointers, standing: Pointers, todo: Plan, done: tuple[Did, ...]) -> int:
+def _publish(
+    run: Run, before: Iterable[Pointer], standing: Pointers, todo: Plan, done: tuple[Did, ...]
+) -> int:
     """The generation that holds what stands now; the old number when nothing moved."""
     order = KINDS.order
     pointers = tuple(sorted(standing.values(), key=lambda p: (order.index(p.kind), p.name)))
-    if set(pointers) == set(before.values()):
+    if set(pointers) == set(before):
         return todo.generation
     said = [f"{d.action.name}: {d.action.reason}" for d in done]
     reason = "; ".join(said[:5]) + ("; ..." if len(said) > 5 else "")

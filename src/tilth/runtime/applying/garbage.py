@@ -21,6 +21,7 @@ from tilth.runtime.record import (
     environments,
     looks,
     messages,
+    names,
     refreshes,
     snapshots,
     versions,
@@ -62,6 +63,7 @@ def collect(work: Workspace, keep: int, by: Principal) -> Freed:
             old = sum(_forget_generations(change, name, keep) for name in known)
             rows = _forget_snapshots(change)
             bundles = _forget_versions(change, now)
+            names.forget(change, names.unused(change))
             change.audit("gc", "project", {"generations": old, "snapshots": rows, "versions": bundles})
         freed = _retire(work, now, by)
         files, size = _sweep(work)
@@ -145,7 +147,7 @@ def _old_refusals(work: Workspace, before: str) -> list[Version]:
         if v.removed_at is None
         and v.status in versions.LOST
         and show_instant(v.created_at) < before
-        and (v.model, v.version) not in needed
+        and (v.origin, v.version) not in needed
     ]
 
 
@@ -160,7 +162,7 @@ def _needed(reader: Reader) -> set[tuple[str, int]]:
     """Versions that are pointed at, served, or fallen back to."""
     needed = {(name, int(target)) for name, target in environments.targets(reader, Kind.MODEL)}
     for environment in environments.names(reader):
-        for r in endpoints.latest(reader, environment):
+        for r in endpoints.latest(reader, environment):  # by the model's first name
             needed |= {(r.model, v) for v in (r.version, r.previous) if v is not None}
     return needed
 
@@ -173,7 +175,7 @@ def _forget_snapshots(change: Change) -> int:
     needed |= {
         v.snapshot
         for v in versions.all_of(change)
-        if v.status == versions.CANDIDATE or (v.model, v.version) in served
+        if v.status == versions.CANDIDATE or (v.origin, v.version) in served
     }
     old = [snapshot for snapshot in snapshots.ids(change) if snapshot not in needed]
     for snapshot in old:
@@ -191,7 +193,7 @@ def _forget_versions(change: Change, at: Instant) -> int:
         for v in versions.all_of(change)
         if v.status not in {versions.CANDIDATE, *versions.LOST}
         and v.removed_at is None
-        and (v.model, v.version) not in needed
+        and (v.origin, v.version) not in needed
     ]
     for v in old:
         versions.remove(change, v.model, v.version, at)

@@ -21,6 +21,7 @@ from tilth.plan.actions import (
     DeployEndpoint,
     DropResource,
     Redeclare,
+    Rename,
     ShareSnapshot,
     ShareVersion,
     TrainModel,
@@ -34,7 +35,7 @@ from tilth.runtime import secrets
 from tilth.runtime.act import Act
 from tilth.runtime.applying import candidates, collecting, gate
 from tilth.runtime.applying.notices import of_source
-from tilth.runtime.record import environments, evidence, notices, versions
+from tilth.runtime.record import environments, evidence, names, notices, versions
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
 from tilth.sql.language.statements import (
@@ -154,7 +155,9 @@ def _champion(run: Run, model: str) -> Version | None:
     pointer = run.pointers.get((Kind.MODEL, model))
     if run.act.environment != run.act.work.serving:
         _, serving = environments.pointers_of(run.act.work.state, run.act.work.serving)
-        pointer = next((p for p in serving if p.kind is Kind.MODEL and p.name == model), pointer)
+        known, origin = names.origins(run.act.work.state), run.graph.get(model).remembered
+        there = (p for p in serving if p.kind is Kind.MODEL and known.origin(p.kind, p.name) == origin)
+        pointer = next(there, pointer)
     if pointer is None or pointer.target is None:
         return None
     return versions.require(run.act.work.state, model, int(pointer.target))
@@ -259,6 +262,13 @@ def _redeclare(run: Run, action: Action) -> Result:
     return DONE, "takes the changed declaration; nothing is made anew", target
 
 
+def _rename(run: Run, action: Action) -> Result:
+    """Nothing is left to do: the run began with pointers that have the names that are wanted."""
+    assert isinstance(action, Rename)
+    target = run.pointers[(action.kind, action.name)].target
+    return DONE, f"was {action.was}; nothing is made anew", target
+
+
 def _drop(run: Run, action: Action) -> Result:
     assert isinstance(action, DropResource)
     run.pointers.pop((action.kind, action.name), None)
@@ -274,5 +284,6 @@ HANDLERS: Mapping[type, Callable[[Run, Action], Result]] = {
     DeployEndpoint: _deploy,
     DeclareChannel: _channel,
     Redeclare: _redeclare,
+    Rename: _rename,
     DropResource: _drop,
 }

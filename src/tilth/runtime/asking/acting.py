@@ -5,7 +5,7 @@ Imported when the first of them is performed: a question needs none of it. What 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from tilth.core.errors import ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.time import parse_instant
+from tilth.kinds import KINDS
 from tilth.plan.actions import CollectDataset, Plan, TrainModel
 from tilth.plan.explain import facts, words
 from tilth.plan.snapshot import Pointer
@@ -240,12 +241,22 @@ def create(at: Prompt, statement: Declaration) -> Result:
                 hint="Write CREATE OR REPLACE, or CREATE ... IF NOT EXISTS.",
                 where=statement.position,
             )
-        return at.compiled([*(d for n, d in present.items() if n != statement.name), statement])
+        others = (d for n, d in present.items() if n != statement.name)
+        return at.compiled([*_as_renamed(others, statement), statement])
 
     done = _changed(at, statement.name, graph_of)
     if there:
         return Result(None, f"`{statement.name}` is there already.", {"name": statement.name})
     return done
+
+
+def _as_renamed(others: Iterable[Declaration], statement: Declaration) -> list[Declaration]:
+    """What else is deployed; where the statement renames something, without that, and with its new name in all the others."""
+    said = statement.renamed_from
+    if said is None:
+        return list(others)
+    names = {said.name: statement.name}
+    return [KINDS.renamed(d, names) for d in others if (d.kind, d.name) != (statement.kind, said.name)]
 
 
 def drop(at: Prompt, statement: Drop) -> Result:

@@ -8,13 +8,12 @@ with the number of rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameError
-from tilth.core.names import did_you_mean
 from tilth.core.schema import DataType, Schema
 from tilth.ml.data import reading
 from tilth.ml.model.answerer import input_names, of_rows
@@ -28,9 +27,11 @@ from tilth.resources.graph import Graph
 from tilth.runtime import sources
 from tilth.runtime.asking import catalog
 from tilth.runtime.asking.frames import Frames
+from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
 from tilth.runtime.asking.scoring import Asked, Through, fitting, honest, predicted, through
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import environments, versions
+from tilth.runtime.record import names as called
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.acts import Select
@@ -71,9 +72,7 @@ class Models:
         if version is None:
             version = self.pointed.get(name)
         if version is None:
-            raise UnknownNameError(
-                f"There is no model `{name}`.", hint=did_you_mean(name, self.pointed, "models")
-            )
+            raise no_model(self.work.state, name, self.pointed)
         key = (name, version, threads)
         if key not in self.loaded:
             self.loaded[key] = version_of(self.work, name, version, threads)
@@ -100,7 +99,9 @@ def select(
     text, pins = time_travel(sql)
     stack = ExitStack()
     try:
-        names = [(u.schema or "").lower() for u in reads.tables(text, statement.position)]
+        uses = reads.tables(text, statement.position)
+        names = [(u.schema or "").lower() for u in uses]
+        _check_sources(uses, graph)
         opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
         opened[catalog.NAME] = catalog.SystemTables(work)
         if frames:
@@ -108,7 +109,7 @@ def select(
         datasets = _datasets(work, environment, pins)
         reader = _Query(
             work, models, opened, datasets, sql, text, statement.position, limits or Limits(),
-            told if told is not None else [], asked,
+            told if told is not None else [], pinned(pins), asked,
         ).run()  # fmt: skip
         return closing(reader, stack.close)
     except TilthError as error:
@@ -117,6 +118,15 @@ def select(
     except BaseException:
         stack.close()
         raise
+
+
+def _check_sources(uses: Iterable[reads.TableUse], graph: Graph) -> None:
+    """Every source that the query names is deployed; UnknownNameError with those that are, where it is named."""
+    known = (catalog.NAME, *(r.name for r in graph.of_kind(Kind.SOURCE)))
+    for use in uses:
+        if use.schema is not None and use.schema.lower() not in (*known, FRAMES):
+            missing = no_source(use.schema, known)
+            raise missing.at(use.position) if use.position else missing
 
 
 def _datasets(work: Workspace, environment: str, pins: tuple[Pin, ...]) -> dict[str, Manifest]:
@@ -128,6 +138,7 @@ def _datasets(work: Workspace, environment: str, pins: tuple[Pin, ...]) -> dict[
         if p.kind is Kind.DATASET and p.target is not None
     }
     held: dict[str, str] = {}
+    known = called.origins(work.state)
     for pin in pins:
         if pin.snapshot is None:
             continue
@@ -137,7 +148,7 @@ def _datasets(work: Workspace, environment: str, pins: tuple[Pin, ...]) -> dict[
                 hint="Ask for each in a query of its own, and compare the results.",
             )
         found = manifest_of(work.state, pin.snapshot)
-        if found.dataset != pin.name.lower():
+        if known.origin(Kind.DATASET, found.dataset) != known.origin(Kind.DATASET, pin.name.lower()):
             raise UnknownNameError(
                 f"Snapshot `{pin.snapshot}` is one of `{found.dataset}`, not of `{pin.name}`.",
                 hint=f"SELECT id FROM tilth.snapshots WHERE dataset = '{pin.name.lower()}'",
@@ -159,12 +170,14 @@ class _Query:
     at: Position | None
     limits: Limits
     told: list[str]  # what people should know of the answer, once it is read
+    pinned: Mapping[str, int]  # models that the query holds to one version
     asked: Asked | None = None
 
     def run(self) -> pa.RecordBatchReader:
         uses = reads.tables(self.text, self.at)
         named = {u.name.lower() for u in uses if u.schema is None}
-        shapes = {n: self._shape(n) for n in self.models.pointed if n in named}
+        unserved = (n for n in self.pinned if is_made(self.work.state, n))
+        shapes = {n: self._shape(n) for n in {*self.models.pointed, *unserved} if n in named}
         self._known(uses, shapes)
         schemas = {
             name: schema
@@ -183,15 +196,12 @@ class _Query:
         for use in uses:
             if use.schema is None and use.name.lower() not in {*shapes, *self.datasets}:
                 names = {*self.models.pointed, *self.datasets}
-                raise UnknownNameError(
-                    f"There is no dataset or model `{use.name}` here.",
-                    hint=did_you_mean(use.name, names, "datasets and models"),
-                    where=use.position,
-                )
+                missing = no_model(self.work.state, use.name, names, "datasets and models")
+                raise missing.at(use.position) if use.position else missing
 
     def _shape(self, name: str) -> ModelShape:
         """Inputs, and outputs in the order of `*`; the JSON ones only when the query names them: they cost time."""
-        found = self.models.get(name)
+        found = self.models.get(name, self.pinned.get(name))
         lowered = self.sql.lower()
         known, usual = [o.name for o in found.outputs], found.usual
         outputs = tuple(n for n in known if n in usual or n.lower() in lowered)

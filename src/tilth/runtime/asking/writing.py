@@ -121,12 +121,16 @@ def _opened(at: Prompt, graph: Graph, statement: CreateTable | InsertInto) -> It
         raise error if statement.position is None else error.at(statement.position) from None
 
 
+FOR_TABLES = "One for tables is declared, and applied, so: CREATE SOURCE results ENGINE files WITH (path = 'results', writable = true);"
+
+
 def _declared(graph: Graph, name: str, environment: str) -> CreateSource:
     found = graph.find(name)
     if found is None or found.kind is not Kind.SOURCE:
         known = [r.name for r in graph.of_kind(Kind.SOURCE)]
         raise UnknownNameError(
-            f"There is no source `{name}` in `{environment}`.", hint=did_you_mean(name, known, "sources")
+            f"There is no source `{name}` in `{environment}`.",
+            hint=f"{did_you_mean(name, known, 'sources')} {FOR_TABLES}",
         )
     return found.as_(CreateSource)
 

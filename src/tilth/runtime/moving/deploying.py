@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from tilth.core.time import Instant, show_instant
 from tilth.ml.watching.rollout import start
 from tilth.plan.snapshot import Pointer
-from tilth.runtime.record import declarations, endpoints
+from tilth.resources.naming import Histories
+from tilth.runtime.record import declarations, endpoints, names
 from tilth.runtime.record.endpoints import Revision
 from tilth.runtime.record.rows import Change
 from tilth.sql.language.statements import CreateEndpoint, Kind, Rollout
@@ -38,7 +39,8 @@ def deploy(
     """
     wanted = tuple(pointers)
     versions = {p.name: p.target for p in wanted if p.kind is Kind.MODEL}
-    serving = {p.name: p for p in before if p.kind is Kind.ENDPOINT}
+    known = names.origins(change)
+    serving = {known.origin(p.kind, p.name): p for p in before if p.kind is Kind.ENDPOINT}
     out: list[Pointer] = []
     for p in wanted:
         if p.kind is not Kind.ENDPOINT:
@@ -46,35 +48,49 @@ def deploy(
             continue
         version = versions.get(declarations.endpoint(p).model)
         if version is not None:
-            number = _revision(change, occasion, p, int(version), serving.get(p.name))
+            was = serving.get(known.origin(p.kind, p.name))
+            number = _revision(change, occasion, p, int(version), was, known)
             out.append(replace(p, target=str(number)))
     return tuple(out)
 
 
 def _revision(
-    change: Change, occasion: Occasion, pointer: Pointer, version: int, before: Pointer | None
+    change: Change,
+    occasion: Occasion,
+    pointer: Pointer,
+    version: int,
+    before: Pointer | None,
+    known: Histories,
 ) -> int:
     """The revision that leads to the version: the one there, or a new one."""
     declared, have = declarations.endpoint(pointer), None
     if before is not None and before.target is not None:
         have = endpoints.get(change, occasion.environment, pointer.name, int(before.target))
-    if have is not None and _leads_to(have, declared.model, version, at_once=occasion.at_once):
+    same = have is not None and known.origin(Kind.MODEL, have.model) == known.origin(
+        Kind.MODEL, declared.model
+    )
+    if have is not None and same and _leads_to(have, version, at_once=occasion.at_once):
         return have.revision
-    return _begin(change, occasion, declared, version, have)
+    return _begin(change, occasion, declared, version, have, same=same)
 
 
-def _leads_to(have: Revision, model: str, version: int, *, at_once: bool) -> bool:
-    if have.model != model:
-        return False
+def _leads_to(have: Revision, version: int, *, at_once: bool) -> bool:
     if have.under_way:
         return not at_once and have.version == version
     return have.answering == version
 
 
 def _begin(
-    change: Change, occasion: Occasion, declared: CreateEndpoint, version: int, have: Revision | None
+    change: Change,
+    occasion: Occasion,
+    declared: CreateEndpoint,
+    version: int,
+    have: Revision | None,
+    *,
+    same: bool,
 ) -> int:
-    previous = have.answering if have is not None and have.model == declared.model else None
+    """`same`: the revision there is of the model that is served now."""
+    previous = have.answering if have is not None and same else None
     if have is not None and have.under_way:
         endpoints.supersede(change, have, "superseded by another version", occasion.at)
     rollout = Rollout() if occasion.at_once else declared.rollout

@@ -9,7 +9,7 @@ from tilth.core.principals import Principal
 from tilth.core.time import Instant, show_instant
 from tilth.plan.snapshot import SERVING, Pointer
 from tilth.runtime.moving.publishing import Move, insert
-from tilth.runtime.record import declarations, environments, evidence, runs
+from tilth.runtime.record import declarations, environments, evidence, names, runs
 from tilth.runtime.record.rows import Change, State
 from tilth.sql.language.statements import CreateModel, Kind, PromoteRule
 
@@ -43,10 +43,12 @@ def _changed(change: Change, target: str, pointers: Iterable[Pointer]) -> set[st
 def _may_serve(change: Change, target: str, pointers: Iterable[Pointer]) -> None:
     """GateRefusedError for a version that did not win against the one that the target serves."""
     there = environments.pointers_now(change, target)
-    served = {p.name: p.target for p in there if p.kind is Kind.MODEL}
+    known = names.origins(change)
+    served = {known.origin(p.kind, p.name): p.target for p in there if p.kind is Kind.MODEL}
     for p in pointers:
-        if p.kind is Kind.MODEL and p.target is not None and p.target != served.get(p.name):
-            _check_won(change, target, p, served.get(p.name))
+        have = served.get(known.origin(p.kind, p.name))
+        if p.kind is Kind.MODEL and p.target is not None and p.target != have:
+            _check_won(change, target, p, have)
 
 
 def _check_won(change: Change, target: str, model: Pointer, champion: str | None) -> None:

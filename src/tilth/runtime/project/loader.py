@@ -36,7 +36,8 @@ def find_project(root: str) -> None:
     """
     if not os.path.isdir(root):
         raise StorageError(
-            f"There is no folder {root}.", hint="Go to the project's folder, or give it with --project."
+            f"There is no folder {root}.",
+            hint="Go to the project's folder, or name it: --project FOLDER, in Python tilth.open(folder).",
         )
     _listable(root)
     if os.path.lexists(os.path.join(root, FILE)) or _has_content(os.path.join(root, HOME)):

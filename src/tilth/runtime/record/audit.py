@@ -21,6 +21,12 @@ def digest_of_generation(reader: Reader, environment: str, number: int) -> str |
     return None if not found else decoded_object(text(found[0], "detail"), _DETAIL).get("digest")
 
 
+def renamed(reader: Reader) -> frozenset[tuple[str, str, str]]:
+    """(kind, name, first name) of every name that RENAMED FROM ever gave."""
+    said = ((r["subject"], decoded_object(text(r, "detail"), _DETAIL)) for r in reader.read("audit_of_names"))
+    return frozenset((str(d.get("kind")), str(name), str(d.get("history"))) for name, d in said)
+
+
 def checked(reader: Reader, digest: str) -> int:
     """The number of the check that a bundle was tried by last; 0 when it never was."""
     said = _detail(reader, "audit_of_check", digest).get("checker", 0)

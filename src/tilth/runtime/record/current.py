@@ -8,7 +8,8 @@ from tilth.plan.policy import MOST_DOUBLINGS
 from tilth.plan.snapshot import SERVING, Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
 from tilth.ports import registry
 from tilth.ports.learning import learning_of
-from tilth.runtime.record import environments
+from tilth.resources.naming import Histories
+from tilth.runtime.record import environments, names
 from tilth.runtime.record.rows import Reader, Row, State, instant, real_or_none, text, whole
 from tilth.sql.language.statements import Kind
 
@@ -23,6 +24,7 @@ def current(
     with state.reading() as reader:
         number, pointers = environments.checked(reader, environment)
         known = environments.generation(reader, environment, number)
+        histories = names.origins(reader)
         versions = tuple(
             map(_version, reader.read("versions_to_plan", environment=environment, most=MADE_ALIKE))
         )
@@ -36,13 +38,16 @@ def current(
             tuple(map(_cost, reader.read("run_costs"))),
             None if known is None else known.created_at,
             serving,
-            _learning(pointers, versions),
+            _learning(pointers, versions, histories),
+            histories,
         )
 
 
-def _learning(pointers: Iterable[Pointer], versions: Iterable[VersionFacts]) -> tuple[tuple[str, int], ...]:
+def _learning(
+    pointers: Iterable[Pointer], versions: Iterable[VersionFacts], histories: Histories
+) -> tuple[tuple[str, int], ...]:
     """The number of the way of learning that each engine has now, of those that what is pointed at was made by."""
-    used = {(p.name, p.target) for p in pointers if p.kind is Kind.MODEL}
+    used = {(histories.origin(p.kind, p.name), p.target) for p in pointers if p.kind is Kind.MODEL}
     engines = {v.engine for v in versions if (v.model, str(v.version)) in used}
     known = engines & set(registry.names("tilth.learners"))
     return tuple((name, learning_of(registry.load("tilth.learners", name))) for name in sorted(known))

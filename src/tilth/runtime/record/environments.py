@@ -109,13 +109,13 @@ def pointers_now(reader: Reader, environment: str) -> tuple[Pointer, ...]:
 
 
 def definition_of(reader: Reader, kind: Kind, name: str, recipe: str) -> str | None:
-    """The text that a resource of that recipe was declared with, where a generation still holds it."""
+    """The text that a resource of that recipe was declared with, under whatever name, where a generation still holds it."""
     found = reader.read("definition_of", kind=kind.value, name=name, recipe=recipe)
     return text(found[0], "text") if found else None
 
 
 def targets(reader: Reader, kind: Kind) -> frozenset[tuple[str, str]]:
-    """(name, target) of every pointer of the kind that is left, in whatever generation."""
+    """(first name, target) of every pointer of the kind that is left, in whatever generation."""
     found = reader.read("all_targets", kind=kind.value)
     return frozenset((text(r, "name"), text(r, "target")) for r in found)
 

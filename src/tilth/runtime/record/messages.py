@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tilth.core.time import Instant, show_instant
-from tilth.runtime.record import writes
+from tilth.runtime.record import names, writes
 from tilth.runtime.record.rows import (
     Change,
     Reader,
@@ -19,9 +19,11 @@ from tilth.runtime.record.rows import (
     text_or_none,
     whole,
 )
+from tilth.sql.language.statements import Kind
 
 WAITING, DELIVERED, DEAD = "waiting", "delivered", "dead"
 JUDGED = ("TrainModel", "ShareVersion")  # actions that end at a gate
+_ABOUT = {"late": Kind.DATASET, "drift": Kind.MODEL}
 RUNS, AUDIT = "runs", "audit"  # marks that are numbers of rows; the others say that something is so
 
 
@@ -73,13 +75,22 @@ class Dead:
 def marks(reader: Reader, environment: str) -> Mapping[str, Mapping[str, int]]:
     """By channel, up to where it was told of what."""
     found: dict[str, dict[str, int]] = {}
+    now = names.now(reader)
     for row in reader.read("channel_marks", environment=environment):
-        found.setdefault(text(row, "channel"), {})[text(row, "what")] = whole(row, "mark")
+        what = _of(text(row, "what"), lambda kind, origin: now.of(kind, origin, environment))
+        found.setdefault(text(row, "channel"), {})[what] = whole(row, "mark")
     return found
+
+
+def _of(what: str, name: Callable[[Kind, str], str]) -> str:
+    """What is so of a resource, `late:DATASET` or `drift:MODEL`, with another name of it."""
+    event, colon, subject = what.partition(":")
+    return f"{event}:{name(_ABOUT[event], subject)}" if colon else what
 
 
 def mark(change: Change, environment: str, channel: str, what: str, value: int | None) -> None:
     """Remember a mark; None forgets it."""
+    what = _of(what, names.origins(change).origin)
     if value is None:
         change.write("forget_channel_mark", environment=environment, channel=channel, what=what)
     else:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from tilth.core.time import Instant, show_instant
 from tilth.ports.snapshots import CheckResult
+from tilth.runtime.record import names
 from tilth.runtime.record.rows import Change, Reader, Row, decoded, instant, text, text_or_none, whole
+from tilth.sql.language.statements import Kind
 
 PUBLISHED, STOPPED, FAILED = "published", "stopped", "failed"
 
@@ -128,7 +130,10 @@ def rows_held(reader: Reader) -> Mapping[str, int]:
 
 def hold(change: Change, one: Quarantined) -> None:
     """Keep a file of rows that were held back, unless the same rows were held back before."""
-    if any(q.dataset == one.dataset and q.blob == one.blob for q in quarantine(change)):
+    known = names.origins(change)
+    dataset = known.origin(Kind.DATASET, one.dataset)
+    same = (q for q in quarantine(change) if known.origin(Kind.DATASET, q.dataset) == dataset)
+    if any(q.blob == one.blob for q in same):
         return
     change.write(
         "add_quarantine", refresh=one.refresh, dataset=one.dataset, blob=one.blob, rows=one.rows, bytes=one.bytes,

@@ -51,6 +51,7 @@ class Unsettled:
     status: str
     error: str | None
     at: Instant | None
+    origin: str = ""  # the name that its history is kept under
 
 
 def start(act: Act, begun: Begun) -> int:
@@ -98,8 +99,11 @@ def forget_abandoned(act: Act) -> None:
 
 
 def forget_undeclared(act: Act, declared: Container[str]) -> None:
-    """What did not end well and is not declared any more is over: `status` does not tell it again."""
-    gone = [one for one in unsettled(act.work.state, act.environment, RECENT) if one.name not in declared]
+    """What did not end well and is not declared any more is over: `status` does not tell it again.
+
+    `declared` are the names under which what is declared is remembered.
+    """
+    gone = [one for one in unsettled(act.work.state, act.environment, RECENT) if one.origin not in declared]
     if not gone:
         return
     with act.change(act.now()) as change:
@@ -120,7 +124,7 @@ def unsettled(reader: Reader, environment: str, limit: int) -> tuple[Unsettled, 
     return tuple(
         Unsettled(
             whole(r, "id"), text(r, "action"), Kind(text(r, "kind")), text(r, "name"), text(r, "status"),
-            text_or_none(r, "error"), instant_or_none(r, "finished_at"),
+            text_or_none(r, "error"), instant_or_none(r, "finished_at"), text(r, "origin"),
         )
         for r in reader.read("unsettled_runs", environment=environment, limit=limit)
     )  # fmt: skip

@@ -1,11 +1,32 @@
-"""The state's own tables as they are, for those who ask in SQL (`asking.catalog`)."""
+"""The state's own tables as they are, for those who ask in SQL (`asking.catalog`); resources have their names of now in them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from tilth.plan.snapshot import SERVING
+from tilth.runtime.record import names as called
 from tilth.runtime.record.rows import State
+from tilth.sql.language.statements import Kind
+
+_MODEL, _DATASET = (("model", Kind.MODEL),), (("dataset", Kind.DATASET),)
+_NAMING: Mapping[str, tuple[tuple[str, Kind], ...]] = {
+    "versions": _MODEL,
+    "gates": _MODEL,
+    "drift": _MODEL,
+    "quality": _MODEL,
+    "snapshots": _DATASET,
+    "refreshes": _DATASET,
+    "check_results": _DATASET,
+    "quarantine": _DATASET,
+    "revisions": (("endpoint", Kind.ENDPOINT), *_MODEL),
+    "messages": (("channel", Kind.CHANNEL),),
+    "channel_marks": (("channel", Kind.CHANNEL),),
+    "writes": (("source", Kind.SOURCE),),
+    "write_models": _MODEL,
+}
+"""Columns in which the first name of a resource is kept; `notices` says in `resource` of which kind it is."""
 
 
 def names(state: State) -> tuple[str, ...]:
@@ -18,7 +39,15 @@ def columns(state: State, table: str) -> Mapping[str, str]:
     return state.column_types(table)
 
 
-def rows(state: State, table: str) -> list[dict[str, Any]]:
-    """Its rows; UnknownNameError with the nearest name."""
+def rows(state: State, table: str, serving: str = SERVING) -> list[dict[str, Any]]:
+    """Its rows; UnknownNameError with the nearest name. What belongs to no environment is called as in `serving`."""
     found, cells = state.table(table)
-    return [dict(zip(found, row, strict=True)) for row in cells]
+    made: list[dict[str, Any]] = [dict(zip(found, row, strict=True)) for row in cells]
+    now = called.now(state)
+    if not now.names:
+        return made
+    for row in made:
+        naming = (("name", Kind(row["resource"])),) if table == "notices" else _NAMING.get(table, ())
+        for column, kind in naming:
+            row[column] = now.of(kind, row[column], row.get("environment", serving), serving)
+    return made

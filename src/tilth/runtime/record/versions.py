@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tilth.core.errors import UnknownNameError
@@ -53,6 +53,9 @@ class Version:
     seconds: float
     created_at: Instant
     removed_at: Instant | None = None  # when its bundle was removed
+    origin: str = field(
+        default="", compare=False
+    )  # the first name of the model, which its bundle is sealed as
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -77,7 +80,7 @@ def require(reader: Reader, model: str, version: int) -> Version:
     """The version; UnknownNameError with those there are."""
     found = get(reader, model, version)
     if found is None:
-        have = [text(r, "version") for r in reader.read("version_numbers", model=model)]
+        have = [str(one.number) for one in made(reader, model)]
         raise UnknownNameError(
             f"There is no version {version} of the model `{model}`.",
             hint=f"Versions: {', '.join(have)}." if have else "Run `tilth apply` to train one.",
@@ -85,14 +88,29 @@ def require(reader: Reader, model: str, version: int) -> Version:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A version in short: whether it may serve, and whether its bundle is there."""
+
+    number: int
+    status: str
+    removed: bool
+
+
+def made(reader: Reader, model: str) -> tuple[Made, ...]:
+    """Every version that the model ever had, the first one first."""
+    found = reader.read("version_numbers", model=model)
+    return tuple(Made(whole(r, "version"), text(r, "status"), r["removed_at"] is not None) for r in found)
+
+
 def all_of(reader: Reader) -> tuple[Version, ...]:
     """Every version, by model and number."""
     return tuple(map(_version, reader.read("versions")))
 
 
-def last(reader: Reader, limit: int) -> tuple[Version, ...]:
-    """The last versions by model and number, the last one first."""
-    return tuple(map(_version, reader.read("last_versions", limit=limit)))
+def last(reader: Reader, environment: str, limit: int) -> tuple[Version, ...]:
+    """The last versions by model and number, the last one first, under the names that the environment uses."""
+    return tuple(map(_version, reader.read("last_versions", environment=environment, limit=limit)))
 
 
 def current(reader: Reader, environment: str) -> Mapping[str, Version]:
@@ -155,4 +173,5 @@ def _version(row: Row) -> Version:
         real_or_none(row, "seconds") or 0.0,
         instant(row, "created_at"),
         instant_or_none(row, "removed_at"),
+        text(row, "origin"),
     )

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tilth.core.time import Instant
+from tilth.kinds import KINDS
 from tilth.ml.watching.rollout import Progress, Stage, late
 from tilth.plan.snapshot import Pointer
 from tilth.runtime.act import Act
 from tilth.runtime.moving.publishing import Move, insert
-from tilth.runtime.record import declarations, endpoints, environments, versions
+from tilth.runtime.record import declarations, endpoints, environments, names, versions
 from tilth.runtime.record.endpoints import Revision
 from tilth.runtime.record.rows import Change
 from tilth.sql.language.statements import Kind
@@ -80,6 +81,7 @@ def _roll_back(change: Change, found: Revision, reason: str, at: Instant) -> Non
         return
     before = versions.require(change, model, found.previous)
     text = environments.definition_of(change, Kind.MODEL, model, before.recipe)
+    text = text and KINDS.rewritten(text, names.as_called(pointers, names.origins(change)))
     moved = tuple(
         replace(p, recipe=before.recipe, target=str(before.version), text=text or p.text)
         if _at(p, model, version)

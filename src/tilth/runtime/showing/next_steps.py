@@ -169,6 +169,10 @@ def _described(facts: Facts, there: str) -> Iterator[str]:
         yield f"tilth status{there}   where {facts['environment']} stands"
 
 
+def _reported(facts: Facts, there: str) -> Iterator[str]:
+    yield f"tilth watch {_word(facts['name'])}{there}   what its answers say now"
+
+
 def _predicted(facts: Facts, there: str) -> Iterator[str]:
     yield f"tilth describe {_word(facts['model'])}{there}   what it takes, and how good it is"
 
@@ -256,6 +260,7 @@ AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "restore": _restored,
     "init": _begun,
     "describe": _described,
+    "report": _reported,
     "predict": _predicted,
     "environments": _environments,
     "sql": _acted,

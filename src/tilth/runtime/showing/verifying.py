@@ -18,7 +18,7 @@ from tilth.ml.data.identity import ID_BYTES
 from tilth.plan.snapshot import Pointer
 from tilth.ports.progress import Progress, Silent
 from tilth.runtime.loading import verified
-from tilth.runtime.record import audit, endpoints, environments, refreshes, snapshots, versions
+from tilth.runtime.record import audit, endpoints, environments, names, refreshes, snapshots, versions
 from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
@@ -72,6 +72,7 @@ def check(work: Workspace, progress: Progress | None = None, *, quick: bool = Fa
     rows = _try(work.state.verify_audit, found, 0)
     behind = _try(work.state.verify_head, found, 0)
     pointers = _try(lambda: _pointers(work, found), found, 0)
+    _try(partial(_renamed, work, found), found, None)
     items = _try(partial(content, work), found, NOTHING)
     _try(partial(_named_by_content, work, found), found, None)
     sizes = dict(work.blobs.digests()) if quick else {}
@@ -177,6 +178,19 @@ def _pointers(work: Workspace, found: list[TilthError]) -> int:
             if p.target is not None and not _exists(work, name, p.kind, p.name, p.target)
         ]
     return count
+
+
+def _renamed(work: Workspace, found: list[TilthError]) -> None:
+    """Each name that leads to the history of another is one that somebody gave it."""
+    given = audit.renamed(work.state)
+    found += [
+        StateChangedError(
+            f"The name {name} of a {kind.value} leads to the history of {origin}, which nobody gave it.",
+            hint=RESTORE,
+        )
+        for (kind, name), origin in names.origins(work.state).taken
+        if (kind.value, name, origin) not in given
+    ]
 
 
 def _named_by_content(work: Workspace, found: list[TilthError]) -> None:

@@ -26,10 +26,20 @@ from tilth.plan.snapshot import Pointer
 from tilth.ports.predictions import BATCH, START
 from tilth.ports.snapshots import Manifest
 from tilth.resources.graph import Graph
+from tilth.resources.naming import Histories
 from tilth.resources.rules import duration_of
 from tilth.runtime import unforeseen
 from tilth.runtime.loading import verified
-from tilth.runtime.record import declarations, endpoints, environments, looks, snapshots, versions, writes
+from tilth.runtime.record import (
+    declarations,
+    endpoints,
+    environments,
+    looks,
+    names,
+    snapshots,
+    versions,
+    writes,
+)
 from tilth.runtime.record.looks import Looked
 from tilth.runtime.watching import tuning
 from tilth.runtime.workspace import Workspace
@@ -204,15 +214,17 @@ class Watcher:
         starts = {one: show_instant(now - one.since) for one in self._held}
         since = min(starts.values(), default=show_instant(now))
         fresh, self._mark = self._work.log.table(self._mark, since=since)
+        known_as = names.origins(self._work.state)
         for one, held in tuple(self._held.items()):
             with self._apart(one, failed):
-                found = decode(held.watched, _of(fresh, self._environment, one))
+                found = decode(held.watched, _of(fresh, self._environment, one, known_as))
                 whole = found if held.answers is None else held.answers.and_(found)
                 held.answers = whole.since(starts[one])
 
     def _watched(self, one: Served) -> Watched:
         version = versions.require(self._work.state, one.model, one.version)
-        bare = Watched.of(verified(self._work, version).files)
+        sealed = Watched.of(verified(self._work, version).files)
+        bare = replace(sealed, signature=replace(sealed.signature, model=one.model))
         if one.outcomes is None:
             return bare
         logged = {i.name.lower(): i.name for i in (*bare.signature.inputs, *bare.signature.carried)}
@@ -263,20 +275,21 @@ class Watcher:
         return pa.concat_arrays([k for k, _ in found]), pa.concat_arrays([t for _, t in found])
 
 
-def _of(records: pa.Table, environment: str, one: Served) -> pa.Table:
-    """The records in which this version answered a client of this environment, or a batch that was written."""
+def _of(records: pa.Table, environment: str, one: Served, known: Histories) -> pa.Table:
+    """The records in which this version answered a client of this environment, or a batch that was written; under whatever name."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not records.num_rows:
         return records
+    called = [name for e in one.endpoints for name in known.names(Kind.ENDPOINT, e)]
     tests = [
         pc.equal(records.column("environment"), environment),
-        pc.equal(records.column("model"), one.model),
+        pc.is_in(records.column("model"), value_set=pa.array(known.names(Kind.MODEL, one.model))),
         pc.equal(records.column("version"), one.version),
         pc.or_(
             pc.and_(
-                pc.is_in(records.column("endpoint"), value_set=pa.array(one.endpoints, pa.string())),
+                pc.is_in(records.column("endpoint"), value_set=pa.array(called, pa.string())),
                 pc.is_in(records.column("role"), value_set=pa.array(ANSWERED)),
             ),
             pc.equal(records.column("role"), BATCH),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from tilth.core.errors import LanguageError
 from tilth.core.names import nearest
-from tilth.sql.language.statements import Query
+from tilth.sql.language.statements import Query, RenamedFrom
 from tilth.sql.language.tokens import Cursor
 
 T = TypeVar("T")
+RENAMED = "RENAMED FROM"
 QUERY_WORDS = frozenset({"SELECT", "WITH", "FROM", "VALUES", "("})
 
 
@@ -18,6 +19,18 @@ def head(c: Cursor, what: str) -> tuple[bool, str]:
     """`[IF NOT EXISTS] name` of a resource: whether it may exist already, and its name."""
     exists = c.take("IF", "NOT", "EXISTS")
     return exists, c.name(f"the {what}'s name", fold=True)
+
+
+class Renames(Protocol):
+    """The parts of a declaration under way, where RENAMED FROM puts what it says."""
+
+    renamed_from: RenamedFrom | None
+
+
+def renamed(c: Cursor, parts: Renames) -> None:
+    """`RENAMED FROM name`, which a declaration of any kind may say."""
+    where = c.position()
+    parts.renamed_from = RenamedFrom(c.name("its earlier name", fold=True), where)
 
 
 def read(c: Cursor, table: Mapping[str, Callable[[Cursor, T], None]], parts: T, what: str) -> None:

@@ -126,6 +126,14 @@ class DatasetRef:
 # --- resources ---------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class RenamedFrom:
+    """What a resource was called before: it takes along what is remembered under that name."""
+
+    name: str
+    position: Position | None = field(default=None, compare=False)
+
+
 class Declaration(Protocol):
     """What every CREATE statement says, whatever its kind. The statement of a kind may also stand in its module of `tilth.kinds`."""
 
@@ -144,6 +152,9 @@ class Declaration(Protocol):
     @property
     def position(self) -> Position | None: ...
 
+    @property
+    def renamed_from(self) -> RenamedFrom | None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class CreateSource:
@@ -154,6 +165,7 @@ class CreateSource:
     or_replace: bool = False
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
+    renamed_from: RenamedFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +210,7 @@ class CreateDataset:
     or_replace: bool = False
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
+    renamed_from: RenamedFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +288,7 @@ class CreateModel:
     or_replace: bool = False
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
+    renamed_from: RenamedFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +339,7 @@ class CreateEndpoint:
     or_replace: bool = False
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
+    renamed_from: RenamedFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +354,7 @@ class CreateChannel:
     or_replace: bool = False
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
+    renamed_from: RenamedFrom | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,11 @@ def create(s: Declaration) -> str:
     return f"CREATE {replace}{s.kind.keyword} {exists}{name(s.name)}"
 
 
+def renamed(s: Declaration) -> str | None:
+    """The clause that says what it was called before."""
+    return f"RENAMED FROM {name(s.renamed_from.name)}" if s.renamed_from is not None else None
+
+
 def rows(head: str, *clauses: str | None) -> str:
     """A statement: its head, and below it each clause that says something."""
     return "\n  ".join([head, *(c for c in clauses if c)])

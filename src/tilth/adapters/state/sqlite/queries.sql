@@ -1,4 +1,6 @@
 -- Every query tilth asks of its state, by name. `:x` are parameters.
+-- Rows lie under the first name that a resource had (`names`). Where a query is asked with a name, its rows say that name, and
+-- where it is asked of an environment, the name that this calls it now: that column stands before the `*` that has it again.
 
 -- name: environment
 SELECT name, generation, created_at FROM environments WHERE name = :name;
@@ -47,12 +49,52 @@ ORDER BY p.kind, p.name;
 INSERT INTO pointers (environment, generation, kind, name, recipe, definition, target)
 VALUES (:environment, :generation, :kind, :name, :recipe, :definition, :target);
 
+-- name: names
+SELECT kind, name, origin FROM names;
+
+-- name: names_now
+-- What environments call now what has, or had, another name somewhere.
+SELECT DISTINCT c.environment, c.kind, c.name, c.origin
+FROM names n CROSS JOIN called c ON c.kind = n.kind AND (c.name = n.name OR c.name = n.origin) ORDER BY c.environment;
+
+-- name: names_kept
+-- Whatever anything is remembered of: names that a generation holds, and those that something was made under.
+WITH RECURSIVE kinds (kind) AS (
+    SELECT min(kind) FROM pointers
+    UNION ALL SELECT (SELECT min(kind) FROM pointers p WHERE p.kind > kinds.kind) FROM kinds WHERE kinds.kind IS NOT NULL
+), held (kind, name) AS (
+    SELECT kind, (SELECT min(name) FROM pointers p WHERE p.kind = kinds.kind) FROM kinds WHERE kind IS NOT NULL
+    UNION ALL SELECT kind, (SELECT min(name) FROM pointers p WHERE p.kind = held.kind AND p.name > held.name)
+    FROM held WHERE held.name IS NOT NULL
+)
+SELECT kind, name FROM held WHERE name IS NOT NULL
+UNION SELECT 'model', model FROM versions
+UNION SELECT 'dataset', dataset FROM refreshes
+UNION SELECT 'endpoint', endpoint FROM revisions
+UNION SELECT kind, name FROM names;
+
+-- name: add_name
+INSERT INTO names (kind, name, origin, at) VALUES (:kind, :name, :origin, :at)
+ON CONFLICT (kind, name) DO NOTHING;
+
+-- name: forget_name
+DELETE FROM names WHERE kind = :kind AND name = :name;
+
+-- name: unused_names
+-- Names that no generation holds, so that nothing leads anywhere through them.
+SELECT kind, name, origin FROM names n WHERE NOT EXISTS (SELECT 1 FROM pointers p WHERE p.kind = n.kind AND p.name = n.name);
+
 -- name: definition_of
-SELECT d.text FROM pointers p JOIN definitions d ON d.digest = p.definition
-WHERE p.kind = :kind AND p.name = :name AND p.recipe = :recipe LIMIT 1;
+-- Under whatever name it was declared; best under this one.
+SELECT p.name, d.text FROM pointers p JOIN definitions d ON d.digest = p.definition
+WHERE p.kind = :kind AND p.recipe = :recipe AND p.name IN (
+    SELECT :name UNION SELECT origin FROM names WHERE kind = :kind AND name = :name
+    UNION SELECT name FROM names WHERE kind = :kind AND origin = coalesce((SELECT origin FROM names WHERE kind = :kind AND name = :name), :name))
+ORDER BY p.name = :name DESC LIMIT 1;
 
 -- name: all_targets
-SELECT DISTINCT name, target FROM pointers WHERE kind = :kind AND target IS NOT NULL;
+SELECT DISTINCT coalesce(n.origin, p.name) AS name, p.target FROM pointers p
+LEFT JOIN names n ON n.kind = p.kind AND n.name = p.name WHERE p.kind = :kind AND p.target IS NOT NULL;
 
 -- name: forget_generation_pointers
 DELETE FROM pointers WHERE environment = :environment AND generation = :generation;
@@ -62,7 +104,7 @@ DELETE FROM generations WHERE environment = :environment AND number = :number;
 
 -- name: add_snapshot
 INSERT INTO snapshots (id, dataset, recipe, parent, rows, bytes, watermark, manifest, created_at)
-VALUES (:id, :dataset, :recipe, :parent, :rows, :bytes, :watermark, :manifest, :at)
+VALUES (:id, coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :recipe, :parent, :rows, :bytes, :watermark, :manifest, :at)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: mend_snapshot
@@ -72,13 +114,15 @@ UPDATE snapshots SET bytes = :bytes, manifest = :manifest WHERE id = :id;
 SELECT * FROM snapshots WHERE id = :id;
 
 -- name: snapshots
-SELECT * FROM snapshots ORDER BY created_at;
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'dataset' AND n.origin = s.dataset LIMIT 1), s.dataset) AS dataset, s.*
+FROM snapshots s ORDER BY created_at;
 
 -- name: snapshot_ids
 SELECT id FROM snapshots ORDER BY created_at;
 
 -- name: current_snapshots
-SELECT p.name AS pointed, s.* FROM environments e
+SELECT p.name AS pointed, p.name AS dataset, s.* FROM environments e
 JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'dataset'
 JOIN snapshots s ON s.id = p.target
 WHERE e.name = :environment;
@@ -101,7 +145,7 @@ DELETE FROM snapshots WHERE id = :id;
 
 -- name: add_refresh
 INSERT INTO refreshes (dataset, recipe, snapshot, rows_read, rows_quarantined, tokens, status, reason, at, whole)
-VALUES (:dataset, :recipe, :snapshot, :rows_read, :rows_quarantined, :tokens, :status, :reason, :at, :whole)
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :recipe, :snapshot, :rows_read, :rows_quarantined, :tokens, :status, :reason, :at, :whole)
 RETURNING id;
 
 -- name: last_attempts
@@ -124,7 +168,7 @@ FROM made JOIN refreshes r ON r.id = (
 
 -- name: add_check_result
 INSERT INTO check_results (refresh, dataset, "check", kind, on_fail, passed, failed, rows, observed, at)
-VALUES (:refresh, :dataset, :check, :kind, :on_fail, :passed, :failed, :rows, :observed, :at);
+VALUES (:refresh, coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :check, :kind, :on_fail, :passed, :failed, :rows, :observed, :at);
 
 -- name: last_checks
 WITH RECURSIVE made (recipe) AS (
@@ -149,50 +193,57 @@ FROM made JOIN refreshes w ON w.id = coalesce((
     SELECT min(id) FROM refreshes l WHERE l.recipe = made.recipe AND l.status = 'published'));
 
 -- name: add_quarantine
-INSERT INTO quarantine (refresh, dataset, blob, rows, bytes, at) VALUES (:refresh, :dataset, :blob, :rows, :bytes, :at);
+INSERT INTO quarantine (refresh, dataset, blob, rows, bytes, at) VALUES (:refresh, coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :blob, :rows, :bytes, :at);
 
 -- name: quarantine
-SELECT * FROM quarantine ORDER BY refresh;
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'dataset' AND n.origin = q.dataset LIMIT 1), q.dataset) AS dataset, q.*
+FROM quarantine q ORDER BY refresh;
 
 -- name: forget_quarantine
 DELETE FROM quarantine WHERE refresh = :refresh AND blob = :blob;
 
 -- name: next_version
-SELECT coalesce(max(version), 0) + 1 AS version FROM versions WHERE model = :model;
+SELECT coalesce(max(version), 0) + 1 AS version FROM versions WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model);
 
 -- name: add_version
 INSERT INTO versions (model, version, recipe, snapshot, digest, status, engine, learning, rows, tuned_until, metrics, reason, seconds, created_at)
-VALUES (:model, :version, :recipe, :snapshot, :digest, :status, :engine, :learning, :rows, :tuned_until, :metrics, :reason, :seconds, :at);
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model), :version, :recipe, :snapshot, :digest, :status, :engine, :learning, :rows, :tuned_until, :metrics, :reason, :seconds, :at);
 
 -- name: set_version_status
-UPDATE versions SET status = :status WHERE model = :model AND version = :version;
+UPDATE versions SET status = :status WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND version = :version;
 
 -- name: remove_version
-UPDATE versions SET removed_at = :at WHERE model = :model AND version = :version;
+UPDATE versions SET removed_at = :at WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND version = :version;
 
 -- name: version
-SELECT * FROM versions WHERE model = :model AND version = :version;
+SELECT :model AS model, model AS origin, * FROM versions WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND version = :version;
 
 -- name: versions
-SELECT * FROM versions ORDER BY model, version;
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = v.model LIMIT 1), v.model) AS model, model AS origin, v.*
+FROM versions v ORDER BY v.model, version;
 
 -- name: last_versions
-SELECT * FROM versions ORDER BY model DESC, version DESC LIMIT :limit;
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = v.model AND c.environment = :environment LIMIT 1), v.model) AS model, model AS origin, v.*
+FROM versions v ORDER BY v.model DESC, version DESC LIMIT :limit;
 
 -- name: version_numbers
-SELECT version FROM versions WHERE model = :model ORDER BY version;
+SELECT version, status, removed_at FROM versions WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) ORDER BY version;
 
 -- name: candidates
-SELECT * FROM versions WHERE model = :model AND status = 'candidate' AND snapshot = :snapshot ORDER BY version;
+SELECT :model AS model, model AS origin, * FROM versions
+WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND status = 'candidate' AND snapshot = :snapshot ORDER BY version;
 
 -- name: versions_of_snapshot
-SELECT * FROM versions WHERE model = :model AND snapshot = :snapshot AND removed_at IS NULL ORDER BY version;
+SELECT :model AS model, model AS origin, * FROM versions
+WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND snapshot = :snapshot AND removed_at IS NULL ORDER BY version;
 
 -- name: current_versions
-SELECT v.* FROM environments e
-JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'model'
-JOIN versions v ON v.model = p.name AND v.version = CAST(p.target AS INTEGER)
-WHERE e.name = :environment;
+SELECT c.name AS model, v.model AS origin, v.* FROM called c
+JOIN versions v ON v.model = c.origin AND v.version = CAST(c.target AS INTEGER)
+WHERE c.environment = :environment AND c.kind = 'model';
 
 -- name: versions_to_plan
 -- Of each recipe the newest of each status and the one made last, and what the environment points at.
@@ -210,9 +261,8 @@ WITH RECURSIVE kinds (model, recipe, status) AS (
     UNION
     SELECT model, version FROM (SELECT model, version, max(created_at) FROM versions GROUP BY model, recipe)
     UNION
-    SELECT p.name, CAST(p.target AS INTEGER) FROM environments e
-    JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'model'
-    WHERE e.name = :environment AND p.target IS NOT NULL
+    SELECT origin, CAST(target AS INTEGER) FROM called
+    WHERE environment = :environment AND kind = 'model' AND target IS NOT NULL
 )
 SELECT v.model, v.version, v.recipe, v.snapshot, v.status, v.created_at, v.rows, v.engine, v.learning,
        (SELECT rule FROM gates g WHERE g.model = v.model AND g.candidate = v.version ORDER BY g.id DESC LIMIT 1) AS rule
@@ -222,7 +272,7 @@ ORDER BY v.model, v.version;
 -- name: add_gate
 INSERT INTO gates (model, candidate, champion, environment, rule, metric, outcome, reason, candidate_metric, champion_metric,
                    baseline_metric, delta, lower, upper, confidence, spent, detectable, rows, blocks, holdout, uses, at)
-VALUES (:model, :candidate, :champion, :environment, :rule, :metric, :outcome, :reason, :candidate_metric, :champion_metric,
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model), :candidate, :champion, :environment, :rule, :metric, :outcome, :reason, :candidate_metric, :champion_metric,
         :baseline_metric, :delta, :lower, :upper, :confidence, :spent, :detectable, :rows, :blocks, :holdout, :uses, :at);
 
 -- name: add_look
@@ -231,37 +281,36 @@ INSERT INTO looks (gate, judged, identity) VALUES ((SELECT max(id) FROM gates), 
 -- name: looks
 -- Those at which two versions were compared; each spent a part of what an equal candidate may win by luck.
 SELECT g.holdout, l.judged, l.identity FROM gates g LEFT JOIN looks l ON l.gate = g.id
-WHERE g.model = :model AND g.champion IS NOT NULL AND g.lower IS NOT NULL ORDER BY g.id;
+WHERE g.model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND g.champion IS NOT NULL AND g.lower IS NOT NULL ORDER BY g.id;
 
 -- name: gate_of
-SELECT * FROM gates WHERE model = :model AND candidate = :candidate ORDER BY id DESC LIMIT 1;
+SELECT :model AS model, * FROM gates WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND candidate = :candidate ORDER BY id DESC LIMIT 1;
 
 -- name: newest_gates
 -- The last gate of each model that the environment points at, whatever version and environment it was about.
-SELECT g.* FROM environments e
-JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'model'
-JOIN gates g ON g.id = (SELECT max(id) FROM gates l WHERE l.model = p.name)
-WHERE e.name = :environment;
+SELECT c.name AS model, g.* FROM called c JOIN gates g ON g.id = (SELECT max(id) FROM gates l WHERE l.model = c.origin)
+WHERE c.environment = :environment AND c.kind = 'model';
 
 -- name: gates_of
-SELECT * FROM gates WHERE model = :model ORDER BY id DESC LIMIT :limit;
+SELECT :model AS model, * FROM gates WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) ORDER BY id DESC LIMIT :limit;
 
 -- name: next_revision
-SELECT coalesce(max(revision), 0) + 1 AS revision FROM revisions WHERE environment = :environment AND endpoint = :endpoint;
+SELECT coalesce(max(revision), 0) + 1 AS revision FROM revisions WHERE environment = :environment AND endpoint = coalesce((SELECT origin FROM names WHERE kind = 'endpoint' AND name = :endpoint), :endpoint);
 
 -- name: add_revision
 INSERT INTO revisions (endpoint, revision, environment, model, version, previous, stage, counts, reason, created_at)
-VALUES (:endpoint, :revision, :environment, :model, :version, :previous, :stage, :counts, :reason, :at);
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'endpoint' AND name = :endpoint), :endpoint), :revision, :environment,
+        coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model), :version, :previous, :stage, :counts, :reason, :at);
 
 -- name: set_revision
 UPDATE revisions SET stage = :stage, counts = :counts, reason = :reason, decided_at = :at
-WHERE environment = :environment AND endpoint = :endpoint AND revision = :revision;
+WHERE environment = :environment AND endpoint = coalesce((SELECT origin FROM names WHERE kind = 'endpoint' AND name = :endpoint), :endpoint) AND revision = :revision;
 
 -- name: current_revisions
-SELECT r.* FROM environments e
-JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind = 'endpoint'
-JOIN revisions r ON r.environment = e.name AND r.endpoint = p.name AND r.revision = CAST(p.target AS INTEGER)
-WHERE e.name = :environment;
+SELECT c.name AS endpoint, coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = r.model AND c.environment = r.environment LIMIT 1), r.model) AS model, r.*
+FROM called c JOIN revisions r ON r.environment = c.environment AND r.endpoint = c.origin AND r.revision = CAST(c.target AS INTEGER)
+WHERE c.environment = :environment AND c.kind = 'endpoint';
 
 -- name: latest_revisions
 SELECT * FROM revisions r WHERE environment = :environment
@@ -271,16 +320,18 @@ AND revision = (SELECT max(revision) FROM revisions q WHERE q.environment = r.en
 DELETE FROM revisions WHERE environment = :environment;
 
 -- name: revision
-SELECT * FROM revisions WHERE environment = :environment AND endpoint = :endpoint AND revision = :revision;
+SELECT :endpoint AS endpoint, coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = r.model AND c.environment = r.environment LIMIT 1), r.model) AS model, r.* FROM revisions r
+WHERE environment = :environment AND endpoint = coalesce((SELECT origin FROM names WHERE kind = 'endpoint' AND name = :endpoint), :endpoint) AND revision = :revision;
 
 -- name: add_drift
 INSERT INTO drift (model, version, environment, "column", psi, js, score, rows, window_start, window_end, at)
-VALUES (:model, :version, :environment, :column, :psi, :js, :score, :rows, :window_start, :window_end, :at);
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model), :version, :environment, :column, :psi, :js, :score, :rows, :window_start, :window_end, :at);
 
 -- name: add_quality
 INSERT INTO quality (model, version, environment, drift, prediction_drift, metric, value, outcomes, predictions, new_rows,
                      left_out, without_key, gaps, window_start, window_end, at)
-VALUES (:model, :version, :environment, :drift, :prediction_drift, :metric, :value, :outcomes, :predictions, :new_rows,
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model), :version, :environment, :drift, :prediction_drift, :metric, :value, :outcomes, :predictions, :new_rows,
         :left_out, :without_key, :gaps, :window_start, :window_end, :at);
 
 -- name: newest_quality
@@ -290,7 +341,9 @@ WITH RECURSIVE seen (model) AS (
     UNION ALL SELECT (SELECT min(model) FROM quality WHERE environment = :environment AND model > seen.model)
     FROM seen WHERE seen.model IS NOT NULL
 )
-SELECT q.* FROM seen JOIN quality q ON q.rowid = (
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = q.model AND c.environment = :environment LIMIT 1), q.model) AS model, q.*
+FROM seen JOIN quality q ON q.rowid = (
     SELECT rowid FROM quality n WHERE n.environment = :environment AND n.model = seen.model ORDER BY n.at DESC LIMIT 1);
 
 -- name: looks_to_plan
@@ -309,10 +362,12 @@ FROM since s JOIN quality q ON q.environment = :environment AND q.model = s.mode
 ORDER BY q.environment, q.model, q.at;
 
 -- name: quality_of
-SELECT * FROM quality WHERE environment = :environment AND model = :model ORDER BY at DESC LIMIT :limit;
+SELECT :model AS model, * FROM quality
+WHERE environment = :environment AND model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) ORDER BY at DESC LIMIT :limit;
 
 -- name: drift_of
-SELECT * FROM drift WHERE environment = :environment AND model = :model AND at = :at ORDER BY score DESC;
+SELECT * FROM drift
+WHERE environment = :environment AND model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND at = :at ORDER BY score DESC;
 
 -- name: old_looks
 -- Those that are older, without the newest of each model: they are what a planner decides on.
@@ -340,20 +395,22 @@ WHERE status = 'running' AND environment = :environment;
 UPDATE runs SET status = 'gone' WHERE id = :id;
 
 -- name: run_costs
-SELECT action, kind, name, avg(seconds) AS seconds, max(memory) AS memory FROM runs
-WHERE status = 'done' GROUP BY action, kind, name;
+SELECT r.action, r.kind, coalesce(n.origin, r.name) AS name, avg(r.seconds) AS seconds, max(r.memory) AS memory FROM runs r
+LEFT JOIN names n ON n.kind = r.kind AND n.name = r.name WHERE r.status = 'done' GROUP BY 1, 2, 3;
 
 -- name: recent_runs
 SELECT * FROM runs WHERE environment = :environment ORDER BY id DESC LIMIT :limit;
 
 -- name: unsettled_runs
-SELECT * FROM runs AS r
-WHERE environment = :environment AND status IN ('failed', 'refused', 'held') AND action <> 'Drill' AND NOT EXISTS (
-    SELECT 1 FROM runs AS later
-    WHERE later.kind = r.kind AND later.name = r.name AND later.id > r.id AND later.environment = r.environment
-      AND later.status <> 'running' AND later.action <> 'Drill'
+SELECT coalesce((SELECT c.name FROM names a CROSS JOIN called c ON c.kind = a.kind AND c.name = a.name
+                 WHERE a.kind = r.kind AND a.origin = coalesce(n.origin, r.name) AND c.environment = r.environment LIMIT 1), n.origin, r.name) AS name, coalesce(n.origin, r.name) AS origin, r.*
+FROM runs r LEFT JOIN names n ON n.kind = r.kind AND n.name = r.name
+WHERE r.environment = :environment AND r.status IN ('failed', 'refused', 'held') AND r.action <> 'Drill' AND NOT EXISTS (
+    SELECT 1 FROM runs AS later LEFT JOIN names o ON o.kind = later.kind AND o.name = later.name
+    WHERE later.kind = r.kind AND coalesce(o.origin, later.name) = coalesce(n.origin, r.name) AND later.id > r.id
+      AND later.environment = r.environment AND later.status <> 'running' AND later.action NOT IN ('Drill', 'Rename')
 )
-ORDER BY id DESC LIMIT :limit;
+ORDER BY r.id DESC LIMIT :limit;
 
 -- name: set_node
 INSERT INTO nodes (name, pid, url, environment, generation, started_at, seen_at)
@@ -389,6 +446,9 @@ WHERE subject = :subject AND verb IN ('publish', 'promote', 'rollback') AND deta
   AND json_valid(detail) AND json_extract(detail, '$.generation') = :generation
 ORDER BY sequence DESC LIMIT 1;
 
+-- name: audit_of_names
+SELECT subject, detail FROM audit WHERE verb = 'rename';
+
 -- name: audit_hash
 SELECT hash FROM audit WHERE sequence = :sequence;
 
@@ -410,29 +470,32 @@ SELECT detail FROM audit WHERE subject = :subject AND verb = 'check' ORDER BY se
 
 -- name: notices_of
 SELECT kind, place, column_name, text, option, at FROM notices
-WHERE resource = :resource AND name = :name AND made = :made ORDER BY rowid;
+WHERE resource = :resource AND name = coalesce((SELECT origin FROM names WHERE kind = :resource AND name = :name), :name) AND made = :made ORDER BY rowid;
 
 -- name: current_notices
 -- Of what the environment points at: of a dataset those of its recipe, of a model those of its version.
-SELECT n.resource, n.name, n.kind, n.place, n.column_name, n.text, n.option FROM environments e
+SELECT n.resource, p.name, n.kind, n.place, n.column_name, n.text, n.option FROM environments e
 JOIN pointers p ON p.environment = e.name AND p.generation = e.generation AND p.kind IN ('dataset', 'model')
-JOIN notices n ON n.resource = p.kind AND n.name = p.name
+LEFT JOIN names o ON o.kind = p.kind AND o.name = p.name
+JOIN notices n ON n.resource = p.kind AND n.name = coalesce(o.origin, p.name)
      AND n.made = CASE p.kind WHEN 'dataset' THEN p.recipe ELSE p.target END
 WHERE e.name = :environment ORDER BY n.rowid;
 
 -- name: forget_notices
-DELETE FROM notices WHERE resource = :resource AND name = :name AND made = :made;
+DELETE FROM notices WHERE resource = :resource AND name = coalesce((SELECT origin FROM names WHERE kind = :resource AND name = :name), :name) AND made = :made;
 
 -- name: add_notice
 INSERT INTO notices (resource, name, made, kind, place, column_name, text, option, at)
-VALUES (:resource, :name, :made, :kind, :place, :column_name, :text, :option, :at);
+VALUES (:resource, coalesce((SELECT origin FROM names WHERE kind = :resource AND name = :name), :name), :made, :kind, :place, :column_name, :text, :option, :at);
 
 -- name: last_check_results
 SELECT "check", kind, on_fail, passed, failed, rows, observed, at FROM check_results
 WHERE refresh = (SELECT max(id) FROM refreshes WHERE recipe = :recipe) ORDER BY rowid;
 
 -- name: refreshes_of
-SELECT dataset, recipe, snapshot, rows_read, rows_quarantined, status, reason, at FROM refreshes
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'dataset' AND n.origin = r.dataset LIMIT 1), r.dataset) AS dataset,
+       recipe, snapshot, rows_read, rows_quarantined, status, reason, at FROM refreshes r
 WHERE recipe = :recipe ORDER BY id DESC LIMIT :limit;
 
 -- name: runs_after
@@ -460,28 +523,32 @@ ORDER BY a.sequence LIMIT :limit;
 SELECT coalesce(max(sequence), 0) AS sequence FROM audit;
 
 -- name: channel_marks
-SELECT channel, what, mark FROM channel_marks WHERE environment = :environment;
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'channel' AND n.origin = m.channel AND c.environment = m.environment LIMIT 1), m.channel) AS channel, m.what, m.mark FROM channel_marks m WHERE m.environment = :environment;
 
 -- name: set_channel_mark
-INSERT INTO channel_marks (environment, channel, what, mark) VALUES (:environment, :channel, :what, :mark)
+INSERT INTO channel_marks (environment, channel, what, mark) VALUES (:environment, coalesce((SELECT origin FROM names WHERE kind = 'channel' AND name = :channel), :channel), :what, :mark)
 ON CONFLICT (environment, channel, what) DO UPDATE SET mark = excluded.mark;
 
 -- name: forget_channel_mark
-DELETE FROM channel_marks WHERE environment = :environment AND channel = :channel AND what = :what;
+DELETE FROM channel_marks WHERE environment = :environment AND channel = coalesce((SELECT origin FROM names WHERE kind = 'channel' AND name = :channel), :channel) AND what = :what;
 
 -- name: add_message
 INSERT INTO messages (environment, channel, event, subject, body, at)
-VALUES (:environment, :channel, :event, :subject, :body, :at) RETURNING id;
+VALUES (:environment, coalesce((SELECT origin FROM names WHERE kind = 'channel' AND name = :channel), :channel), :event, :subject, :body, :at) RETURNING id;
 
 -- name: waiting_messages
-SELECT * FROM messages WHERE environment = :environment AND status = 'waiting' ORDER BY id LIMIT :limit;
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'channel' AND n.origin = m.channel AND c.environment = m.environment LIMIT 1), m.channel) AS channel, m.*
+FROM messages m WHERE m.environment = :environment AND m.status = 'waiting' ORDER BY m.id LIMIT :limit;
 
 -- name: message_tried
 UPDATE messages SET attempts = :attempts, next_try = :next_try, status = :status, error = :error, settled_at = :at WHERE id = :id;
 
 -- name: dead_messages
-SELECT channel, count(*) AS messages, max(error) AS error FROM messages
-WHERE environment = :environment AND status = 'dead' GROUP BY channel ORDER BY channel;
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'channel' AND n.origin = m.channel AND c.environment = m.environment LIMIT 1), m.channel) AS channel, count(*) AS messages, max(error) AS error
+FROM messages m WHERE m.environment = :environment AND m.status = 'dead' GROUP BY 1 ORDER BY 1;
 
 -- name: newest_message
 SELECT coalesce(max(id), 0) AS id FROM messages;
@@ -509,31 +576,44 @@ UPDATE tokens SET dropped_at = :at WHERE name = :name AND dropped_at IS NULL;
 UPDATE tokens SET used_on = :day WHERE id = :id;
 
 -- name: refresh_tally
-SELECT dataset AS name, status AS outcome, count(*) AS count FROM refreshes GROUP BY dataset, status;
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'dataset' AND n.origin = r.dataset LIMIT 1), r.dataset) AS name,
+       status AS outcome, count(*) AS count FROM refreshes r GROUP BY r.dataset, status;
 
 -- name: gate_tally
-SELECT model AS name, outcome, count(*) AS count FROM gates WHERE environment = :environment GROUP BY model, outcome;
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = gates.model AND c.environment = :environment LIMIT 1), gates.model) AS name, outcome, count(*) AS count
+FROM gates WHERE environment = :environment GROUP BY 1, 2;
 
 -- name: run_tally
-SELECT kind, name, sum(seconds) AS seconds, max(memory) AS memory FROM runs WHERE environment = :environment GROUP BY kind, name;
+SELECT r.kind, coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = r.kind AND n.origin = coalesce(o.origin, r.name) AND c.environment = :environment LIMIT 1), coalesce(o.origin, r.name)) AS name,
+       sum(r.seconds) AS seconds, max(r.memory) AS memory
+FROM runs r LEFT JOIN names o ON o.kind = r.kind AND o.name = r.name WHERE r.environment = :environment GROUP BY 1, 2;
 
 -- name: begin_write
 INSERT INTO writes (environment, source, target, statement, key_columns, actor, began_at)
-VALUES (:environment, :source, :target, :statement, :key, :actor, :at) RETURNING id;
+VALUES (:environment, coalesce((SELECT origin FROM names WHERE kind = 'source' AND name = :source), :source), :target, :statement, :key, :actor, :at) RETURNING id;
 
 -- name: end_write
 UPDATE writes SET ended_at = :at, status = :status, rows_written = :rows, rows_changed = :changed, error = :error WHERE id = :id;
 
 -- name: add_write_model
-INSERT INTO write_models (write, model, version, predictions, logged) VALUES (:write, :model, :version, :predictions, :logged);
+INSERT INTO write_models (write, model, version, predictions, logged) VALUES (:write, coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model), :version, :predictions, :logged);
 
 -- name: last_writes
-SELECT w.*, m.model, m.version FROM writes w LEFT JOIN write_models m ON m.write = w.id
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'source' AND n.origin = w.source AND c.environment = w.environment LIMIT 1), w.source) AS source,
+       coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = m.model AND c.environment = w.environment LIMIT 1), m.model) AS model,
+       m.version, w.* FROM writes w LEFT JOIN write_models m ON m.write = w.id
 WHERE w.id IN (SELECT max(id) FROM writes WHERE status <> 'failed' GROUP BY environment, source, target)
 ORDER BY w.environment, w.source, w.target, m.model;
 
 -- name: ill_writes
-SELECT * FROM writes w
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'source' AND n.origin = w.source AND c.environment = w.environment LIMIT 1), w.source) AS source, w.*
+FROM writes w
 WHERE w.environment = :environment AND w.status <> 'done'
   AND w.id = (SELECT max(id) FROM writes l WHERE l.environment = w.environment AND l.source = w.source AND l.target = w.target)
   AND (w.status = 'unsure' OR EXISTS (SELECT 1 FROM writes d WHERE d.environment = w.environment AND d.source = w.source
@@ -541,13 +621,17 @@ WHERE w.environment = :environment AND w.status <> 'done'
 ORDER BY w.id DESC LIMIT :limit;
 
 -- name: writers_of
-SELECT DISTINCT w.source, w.target, m.model FROM writes w JOIN write_models m ON m.write = w.id
+SELECT DISTINCT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'source' AND n.origin = w.source LIMIT 1), w.source) AS source, w.target,
+       coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = m.model LIMIT 1), m.model) AS model FROM writes w JOIN write_models m ON m.write = w.id
 WHERE w.status <> 'failed' ORDER BY w.source, w.target, m.model;
 
 -- name: made_table
-SELECT 1 FROM writes WHERE source = :source AND target = :target AND statement <> 'insert' AND status <> 'failed' LIMIT 1;
+SELECT 1 FROM writes WHERE source = coalesce((SELECT origin FROM names WHERE kind = 'source' AND name = :source), :source) AND target = :target AND statement <> 'insert' AND status <> 'failed' LIMIT 1;
 
 -- name: batch_versions
-SELECT m.model, m.version, min(w.began_at) AS began_at FROM writes w JOIN write_models m ON m.write = w.id
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = m.model AND c.environment = :environment LIMIT 1), m.model) AS model, m.version, min(w.began_at) AS began_at FROM writes w JOIN write_models m ON m.write = w.id
 WHERE w.environment = :environment AND w.status <> 'failed' AND m.logged > 0
 GROUP BY m.model, m.version ORDER BY m.model, m.version;
