@@ -188,6 +188,10 @@ def _model(asked: Asked, names: Mapping[str, str], key: Column | None, time: Col
             f"  -- {_plain(c.name)} is left out: {c.tells}. Is it known before the answer is?" for c in leaks
         ]
         rows.append(f"  FEATURES (* EXCEPT ({', '.join(name(c.name) for c in leaks)}))")
+    if time:
+        rows.append(
+            f"  -- {_plain(time.name)} is an input, too: leave it out of FEATURES if it says only when the row was made"
+        )
     rows.append(f"  OBJECTIVE (metric = '{metric}')  -- {why}")
     if time:
         rows.append(

@@ -75,9 +75,9 @@ OBJECTS: Mapping[str, tuple[Field, ...]] = {
         Field("promises", array(ref("Promise")), ""),
     ),
     "Promise": (
-        Field("kind", TEXT, "`dataset`, `model`, `endpoint` or `content`"),
+        Field("kind", TEXT, "`dataset`, `model`, `endpoint`, `table` or `content`"),
         Field("name", TEXT, "of which one"),
-        Field("promise", TEXT, "`refreshed`, `fresh`, `good`, `steady`, `served` or `whole`: [what each means](operations.md#watched-from-outside)"),
+        Field("promise", TEXT, "`refreshed`, `fresh`, `good`, `steady`, `served`, `written` or `whole`: [what each means](operations.md#watched-from-outside)"),
         Field("holds", FLAG, ""),
         Field("reason", TEXT, "why not; empty when it holds"),
     ),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tilth.core.time import Instant, show_instant
-from tilth.runtime.record import names
+from tilth.runtime.record import names, writes
 from tilth.runtime.record.rows import (
     Change,
     Reader,
@@ -60,6 +60,7 @@ class Happened:
     subject: str
     words: str
     at: Instant | None
+    models: tuple[str, ...] = ()  # whose predictions it is about, where the subject is none of the graph's
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,23 +126,31 @@ def ill_runs(reader: Reader, environment: str, after: int, limit: int) -> tuple[
 
 
 def went_back(reader: Reader, environment: str, after: int, limit: int) -> tuple[Happened, ...]:
-    """Rollbacks of the environment, rollouts that were undone, and tables that a write which was usual did not reach, after
-    that row of the audit, in order.
-    """
+    """Rollbacks of the environment, and rollouts that were undone, after that row of the audit, in order."""
     out = []
     for r in reader.read("audit_after", sequence=after, limit=limit):
         verb, subject = text(r, "verb"), text(r, "subject")
         if verb == "rollback" and subject != environment:
             continue
         said = decoded_object(text(r, "detail"), "a detail of the audit chain")
-        if verb == "not written":
-            if said.get("usual") and said.get("environment") == environment:
-                found = reader.read("write_error", id=said["write"])
-                words = next((text_or_none(w, "error") for w in found), None) or "was not written"
-                out.append(Happened("failed", subject, words, instant(r, "at")))
-            continue
         out.append(Happened("rolled_back", subject, str(said.get("reason", "")), instant(r, "at")))
     return tuple(out)
+
+
+def ill_writes(reader: Reader, environment: str, after: int, limit: int) -> tuple[Happened, ...]:
+    """Writes after that row of the audit into tables that were written before, which failed or may have, in order."""
+    found = reader.read("ill_writes_after", sequence=after, environment=environment, limit=limit)
+    models = writes.writers(reader) if found else {}
+    return tuple(
+        Happened(
+            "failed",
+            f"{text(r, 'source')}.{text(r, 'target')}",
+            text_or_none(r, "error") or "interrupted",
+            instant_or_none(r, "ended_at"),
+            models.get((text(r, "source"), text(r, "target")), ()),
+        )
+        for r in found
+    )
 
 
 def next_number(reader: Reader) -> int:
