@@ -15,7 +15,7 @@ $(shell for venv in $(VENV) $(COMPILED); do \
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-compiled faults mutations lint check bench docs lock clean
+.PHONY: help setup demo test test-compiled faults mutations lint check bench bench-quality docs lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,10 +81,15 @@ UNUSED := kubernetes pillow aiohttp aiohttp-retry aiohappyeyeballs aiosignal fro
   requests-oauthlib websocket-client durationpy pyasn1 pyjwt uvloop watchfiles websockets uvicorn httptools tabulate timing-asgi \
   prometheus-client python-dotenv grpc-interceptor grpcio-tools cryptography cffi pycparser colorama setuptools
 
+bench-quality: $(VENV)/.ready  ## engines side by side on the tasks of TILTH_BENCH_TASKS (hours; environments of their own)
+	$(BIN)/python bench/run.py quality
+
 lock:  ## make the lock files anew (needs uv)
 	$(UV) pyproject.toml --extra demo --extra dev -o requirements.lock
 	echo "sqlglot[c]" | $(UV) - -c requirements.lock -o requirements-compiled.lock
+	$(UV) bench/peers/autogluon.in -o bench/peers/autogluon.lock
+	$(UV) bench/peers/flaml.in -o bench/peers/flaml.lock
 	$(UV) tests/clients/requirements.in $(UNUSED:%=--no-emit-package %) -o tests/clients/requirements.lock
 
 clean:  ## remove what was set up and cached here
-	rm -rf $(VENV) $(COMPILED) .venv-clients .venv-clients.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(COMPILED) .venv-clients .venv-clients.lock .venv-autogluon .venv-flaml .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -81,11 +81,12 @@ with urllib.request.urlopen(request) as answer:
 ```
 
 **Inputs** bind by name. Each is of the model's type ([what counts as what](types.md#inputs-of-a-model)); one that the model does not have is an error, and so is one that is left out and never was missing in training.
-`null` there is a gap: it is answered, and told in `notices`. A model with `OBJECTIVE (strict = true)` refuses such a row: the request, when it is the only row, else that row alone, whose
+`null` there is a gap: it is answered, and told in `notices`. A text that the model has not learned (never seen, or too seldom) counts as a gap too, and a number beyond what training saw
+as itself; neither is told: what was learned is in the descriptions of [the document](#the-document). A model with `OBJECTIVE (strict = true)` refuses such a row: the request, when it is the only row, else that row alone, whose
 answer is `{"error": {...}}`. The key and the event time may be sent along; they go to the log, and join the row with its outcome. A key that is missing is told by the header
 `Tilth-Notice`, and refused by an endpoint with `REQUIRE KEY`.
 
-**Outputs** are those of the model; by default the usual ones, which are all but what is marked here. `?outputs=a,b` or `outputs` in the body chooses, by name.
+**Outputs** are those of the model; by default the usual ones, which are all but what is marked here. `?outputs=a,b` or `outputs` in the body chooses, by name; of both the body's.
 """
 
 ROWS_END = """
@@ -173,7 +174,8 @@ ordered_at carrier distance
 
 `Row.<endpoint>` is one row, `Rows.<endpoint>` many, `Answer.<endpoint>` and `Answers.<endpoint>` what they give. A row's schema has which inputs must be given, their types, and whether null is taken;
 what training saw of an input (a range, the frequent levels) is in its description, for a value is not refused because it is new. That inputs of tensors belong together is no JSON Schema: `infer` has the general one.
-`date-time` there may go without an offset, which is UTC. Generators of clients and of tests read it; ours is schemathesis.
+`date-time` there may go without an offset, which is UTC. An output says what it means: of two classes, which one its probability is of. Generators of clients and of tests read it: the suite asks with schemathesis, and openapi-python-client
+makes of it a client for rows, one and many.
 
 ## Objects
 
@@ -265,7 +267,11 @@ def _outputs() -> list[tuple[str, ...]]:
     from tilth.ml.model.outputs import OUTPUTS
     from tilth.runtime.showing.describing import MEANINGS
 
-    words = {DataType.FLOAT: "number", DataType.SHARES: "object of numbers by class", DataType.JSON: "object"}
+    words = {
+        DataType.FLOAT: "number",
+        DataType.SHARES: "object of numbers by class",
+        DataType.JSON: "[Explanation](#explanation)",
+    }
     rows: dict[tuple[str, str], list[str]] = {}
     for task, specs in OUTPUTS.items():
         for spec in specs:
@@ -294,11 +300,13 @@ def _kind(schema: dict[str, object]) -> str:
         return f"[{name}](#{name.lower()})"
     if schema.get("format") == "date-time":
         return "a moment in ISO 8601"
+    if not schema:
+        return "any value"
     found = schema.get("type", "object")
     kinds = [found] if isinstance(found, str) else list(found)  # type: ignore[call-overload]
     words = " or ".join(TYPES[k] for k in kinds)
     inner = schema.get("items") or schema.get("additionalProperties")
-    return f"{words} of: {_kind(inner)}" if isinstance(inner, dict) else words
+    return f"{words} of: {_kind(inner)}" if isinstance(inner, dict) and inner else words
 
 
 def _datatypes() -> list[tuple[str, ...]]:

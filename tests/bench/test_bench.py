@@ -19,6 +19,10 @@ SMALL: dict[str, dict[str, object]] = {
     "learning": {"ROWS": 4_000, "TURNS": 1},
     "intervals": {"ROWS": 1_500, "SEEDS": (0,)},
     "batch": {"TURNS": 1, "FLIGHTS": False},
+    "quality": {
+        "DATA": None, "SEEDS": (0,), "TASKS": ("diabetes",), "REFERENCE": "lightgbm defaults",
+        "ENGINES": ("auto", "lightgbm defaults"),
+    },
     "writing": {"ROWS": 2_000, "TURNS": 1},
     "serving": {
         "ROWS": 4_000, "TURNS": 1, "SECONDS": 1, "WRK_TURNS": 1, "RATE": 200, "SWAPS": 1, "MIN_REQUESTS": 200,

@@ -1,6 +1,7 @@
 """CREATE TABLE and INSERT INTO over a real project: who may write what where, what is logged, watched and planned."""
 
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -14,10 +15,13 @@ from typing import Any
 import pytest
 
 import returns
+import servers
 from tilth.app.project import Project
 from tilth.core.errors import DataError, ProjectError, RightError, TilthError, UnknownNameError
-from tilth.core.principals import Role, token
+from tilth.core.principals import Role, person, token
+from tilth.core.time import show_instant
 from tilth.ports.clock import ManualClock
+from tilth.runtime.record import messages, writes
 from tilth.runtime.showing.next_steps import next_steps
 from tilth.runtime.watching.watcher import Watcher, served
 
@@ -175,7 +179,9 @@ REFUSED: dict[str, tuple[str, type[TilthError], str]] = {
         r"There is no source `oops`(.|\n)*Did you mean `ops`\?(.|\n)*CREATE SOURCE results ENGINE files"),
     "a dataset": (f"INSERT INTO orders.scores {SCORES}", UnknownNameError, "There is no source `orders`"),
     "the schema tilth": ("INSERT INTO tilth.audit SELECT 1", UnknownNameError, "There is no source `tilth`"),
-    "a table that is not there": ("INSERT INTO crm.nothing SELECT 1 AS a", UnknownNameError, "no table `nothing`"),
+    "a table that is not there": ("INSERT INTO crm.nothing KEY (a) SELECT 1 AS a", UnknownNameError,
+        r"(?s)no table `nothing`.*CREATE TABLE crm.nothing KEY \(a\) AS ... makes it"),
+    "a column that is not there": ("INSERT INTO crm.theirs SELECT 1 AS b", UnknownNameError, r"(?s)no column `b`(?!.*CREATE TABLE)"),
     "two columns of a name": ("CREATE TABLE crm.x AS SELECT 1 AS a, 2 AS A", ProjectError, "two columns called `a`"),
     "a list that does not fit": ("INSERT INTO crm.x (a, b) SELECT 1", ProjectError, "2 columns are named, and the query gives 1"),
     "an unknown model": ("CREATE TABLE crm.x AS SELECT * FROM orders JOIN retruns m", UnknownNameError, "retruns"),
@@ -184,6 +190,17 @@ REFUSED: dict[str, tuple[str, type[TilthError], str]] = {
     "a division that fails in the middle": (
         "CREATE TABLE crm.x AS SELECT CAST(shop AS INTEGER) AS a FROM orders", DataError, "Could not convert"),
 }  # fmt: skip
+
+
+def test_the_source_that_is_proposed_for_tables_takes_them(shop: tuple[Project, ManualClock]) -> None:
+    project, _ = shop
+    statement, _, _ = REFUSED["no source"]
+    with pytest.raises(UnknownNameError) as raised:
+        project.sql(statement)
+    (said,) = re.findall(r"CREATE SOURCE results .*;", str(raised.value.hint))
+    assert said in (Path(project.root) / "writable.sql").read_text()
+    project.sql(statement.replace("oops.", "results."))
+    assert (Path(project.root) / "results" / "scores.parquet").exists()
 
 
 @pytest.mark.parametrize("what", REFUSED)
@@ -267,12 +284,50 @@ def test_status_tells_a_table_whose_last_write_failed(shop: tuple[Project, Manua
     project.sql("CREATE TABLE crm.nightly KEY (a) AS SELECT 1 AS a")
     with pytest.raises(DataError):
         project.sql("INSERT INTO crm.nightly KEY (a) SELECT 1 AS a FROM orders")
+    happened = messages.ill_writes(project.state(), "prod", 0, 10)
+    assert [(h.event, h.subject) for h in happened] == [("failed", "crm.nightly")]  # what channels are told
+    assert "has several rows" in happened[0].words
     (failed,) = project.status()["failures"]
     assert (failed["action"], failed["name"], failed["status"]) == ("write", "crm.nightly", "failed")
     assert "has several rows" in failed["error"]
     assert any("crm.nightly" in step for step in next_steps(project.status(), "prod"))
     project.sql("INSERT INTO crm.nightly KEY (a) SELECT 1 AS a")
     assert project.status()["failures"] == []
+
+
+NIGHTS = [
+    ("INSERT INTO crm.nightly KEY (a) SELECT 1 AS a FROM orders", "has several rows"),
+    ("INSERT INTO crm.nightly KEY (a) SELECT b AS a FROM orders", "no column `b`"),
+    ("INSERT INTO crm.nightly KEY (a) SELECT 1 AS a FROM ordres", "ordres"),
+    ("INSERT INTO crm.nightly KEY (a) SELECT 1 AS a FROM orders o JOIN retruns m", "retruns"),
+    ("INSERT INTO pg.nightly KEY (a) SELECT 1 AS a", "needs the secret `env:NIGHTLY_URL`"),
+]
+
+
+@pytest.mark.parametrize(("statement", "words"), NIGHTS)
+def test_whatever_keeps_a_nightly_write_from_its_table_is_told(
+    shop: tuple[Project, ManualClock], monkeypatch: pytest.MonkeyPatch, statement: str, words: str
+) -> None:
+    project, clock = shop
+    place = ("pg" if " pg." in statement else "crm", "nightly")
+    if place[0] == "pg":
+        monkeypatch.setenv("NIGHTLY_URL", servers.postgres_url())
+        said = "CREATE SOURCE pg ENGINE postgres WITH (url = SECRET 'env:NIGHTLY_URL', writable = true)"
+        project.sql(said)
+        monkeypatch.delenv("NIGHTLY_URL")
+    else:
+        project.sql("CREATE TABLE crm.nightly KEY (a) AS SELECT 1 AS a")
+    with project.work().state.change(person("test"), show_instant(clock.now())) as change:
+        number = writes.begin(change, "prod", place, "create", ("a",), clock.now())
+        writes.end(change, number, writes.DONE, clock.now(), 1)  # in the night before
+        change.audit("written", ".".join(place), {"write": number})
+    with pytest.raises(TilthError, match=words):
+        project.sql(statement)
+    (failed,) = project.status()["failures"]
+    assert (failed["name"], failed["status"]) == (".".join(place), "failed")
+    with project.work().state.reading() as reader:
+        (event,) = messages.ill_writes(reader, "prod", 0, 9)
+    assert words in event.words
 
 
 def test_predictions_that_cannot_be_logged_are_written_and_told(

@@ -90,6 +90,20 @@ def test_an_answer_of_a_gap_can_be_explained(server: Up) -> None:
     assert given.get("carrier") is None
 
 
+def test_a_text_that_was_not_learned_is_answered_as_a_gap_and_of_two_lists_of_outputs_the_body_s_counts(
+    server: Up,
+) -> None:
+    new, gap = (
+        server.predict({**ROW, "carrier": "of nobody"}).json,
+        server.predict({**ROW, "carrier": None}).json,
+    )
+    assert new["late_probability"] == gap["late_probability"]
+    assert ("notices" in new, "notices" in gap) == (False, True)
+    body = {"rows": [ROW], "outputs": ["late"]}
+    (row,) = server.ask("POST", "/predict/late_api?outputs=late_probability", body).json["rows"]
+    assert set(row) == {"late"}
+
+
 def test_every_answered_row_is_in_the_log_first(server: Up) -> None:
     before = len(server.records())
     one, many = server.predict().json, server.predict([ROW, ROW]).json
@@ -108,7 +122,13 @@ REFUSED = [
     ("an unknown endpoint", "/predict/late_apo", ROW, 404, "late_api"),
     ("an unknown input", None, {**ROW, "carier": "slow"}, 422, "no input `carier`.*Did you mean `carrier`"),
     ("a missing input", None, without("distance"), 422, "Missing: `distance`.*Inputs of late"),
-    ("a text for a number", None, {**ROW, "distance": "far"}, 422, "`distance` must be a number; `?str"),
+    (
+        "a text for a number",
+        None,
+        {**ROW, "distance": "far"},
+        422,
+        "`distance` must be a number; `?a text was given",
+    ),
     ("a number for a text", None, {**ROW, "carrier": 3}, 422, "`carrier` must be a text"),
     ("a broken instant", None, {**ROW, "ordered_at": "yesterday"}, 422, "`ordered_at`"),
     ("NaN", None, b'{"distance": NaN}', 422, "not JSON.*NaN and Infinity"),
@@ -128,7 +148,13 @@ REFUSED = [
     ("an unknown output", None, {"rows": [ROW], "outputs": ["laet"]}, 404, "late"),
     ("an unknown parameter", "/predict/late_api?output=late", ROW, 404, "outputs="),
     ("too many rows", None, b"[" + b"{}," * 20_000 + b"{}]", 422, "20,001 rows"),
-    ("too many explanations", "/predict/late_api?outputs=late_explain", [ROW] * 201, 422, "201 rows"),
+    (
+        "too many explanations",
+        "/predict/late_api?outputs=late_explain",
+        [ROW] * 201,
+        422,
+        "201 rows.*200 that one request for `late_explain` may hold",
+    ),
 ]
 
 
@@ -151,6 +177,7 @@ def test_a_bad_request_is_refused_with_a_next_step_and_changes_nothing(
 def test_other_methods_are_refused(server: Up) -> None:
     found = server.ask("GET", "/predict/late_api")
     assert (found.status, found.headers["allow"]) == (405, "POST")
+    assert found.json["error"]["code"] == "E-INPUT"
     assert (found := server.ask("POST", "/status", {})).status == 405
     assert found.headers["allow"] == "GET, HEAD"
     assert server.ask("HEAD", "/status").status == 200

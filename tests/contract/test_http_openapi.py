@@ -141,7 +141,8 @@ def test_a_row_says_what_must_be_given_and_what_may_be_null(
 
 def test_outputs_have_their_classes_and_a_strict_models_rows_their_error(typed: dict[str, Any]) -> None:
     part = typed["Part.api"]["properties"]
-    assert part["y"] == {"enum": [False, True]}
+    assert part["y"] == {"enum": [False, True], "description": "the predicted class"}
+    assert part["y_probability"]["description"] == "how likely `true` is"
     assert set(part) == {"y", "y_confidence", "y_probability", "y_probabilities", "y_explain", "notices"}
     assert typed["Answers.api"]["properties"]["rows"]["items"] == {"$ref": "#/components/schemas/Part.api"}
     strict = typed["Answers.strict_api"]["properties"]["rows"]["items"]["anyOf"]

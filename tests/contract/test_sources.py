@@ -1,6 +1,7 @@
 """Every source reads the same table the same way; then what each has of its own."""
 
 import gc
+import re
 import socket
 import sqlite3
 import threading
@@ -319,6 +320,25 @@ def test_postgres_with_a_wrong_password_or_down_says_so_without_the_secret() -> 
             PostgresSource.from_options(options, "").tables()
         assert "hush" not in f"{caught.value} {caught.value.__cause__}"
         server.join()
-    with pytest.raises(SourceError, match="url cannot be read") as caught:
-        PostgresSource.from_options({"url": "postgresql://reader:hush%zz@127.0.0.1/x"}, "").tables()
-    assert "hush" not in str(caught.value)
+
+
+URLS = [
+    ("reader:hush%zz@127.0.0.1/x", "url cannot be read"),
+    ("reader:hush@127.0.0.1:99999/x", "url cannot be read"),
+    ("reader:hush@127.0.0.1:port/x", "url cannot be read"),
+    ("rea der:hush@127.0.0.1/x", "url cannot be read"),
+    ("reader@127.0.0.1/x?hush=1", "url cannot be read"),
+    ("reader@127.0.0.1/x?schema=sales", r"names a schema.*schema = 'NAME'"),
+    ("reader:hush@nowhere.invalid/x", "host of nowhere.invalid:5432 is not known"),
+    ("reader:hu@sh@127.0.0.1/x", "is not known: .*percent-encoded"),
+    ("reader:hush@127.0.0.1:1/x", "127.0.0.1:1 cannot be reached"),
+]
+
+
+@pytest.mark.parametrize(("url", "says"), URLS)
+def test_a_url_of_postgres_that_leads_nowhere_says_why_without_the_secret(url: str, says: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        PostgresSource.from_options({"url": f"postgresql://{url}"}, "").tables()
+    assert re.search(says, str(caught.value), re.DOTALL)
+    assert "hush" not in f"{caught.value} {caught.value.__cause__}"
+    assert "sh@127" not in f"{caught.value} {caught.value.__cause__}"

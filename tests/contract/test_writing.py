@@ -518,14 +518,15 @@ def test_a_sqlite_database_that_somebody_writes_is_busy(
 
 PG: dict[str, tuple[str, pa.Table, tuple[str, ...], type[TilthError], str]] = {
     "fractions for whole numbers": ("id bigint, n int", pa.table({"n": [0.5]}), (), DataError, "would be rounded"),
-    "a NULL that may not be": ("id bigint, n int NOT NULL", ids(5), (), DataError, "may not be NULL"),
-    "a check of the table": ("id bigint CHECK (id < 3)", ids(5), (), DataError, "CHECK"),
+    "a NULL that may not be": ("id bigint, n int NOT NULL", ids(5), (), DataError, "may not be NULL: `n`"),
+    "a check of the table": ("id bigint CHECK (id < 3)", ids(5), (), DataError, "does not hold: `writing_id_check`"),
     "a text that is too long": ("id bigint, c varchar(3)", pa.table({"c": ["abcd"]}), (), DataError, "longer"),
-    "a unique row": ("id bigint UNIQUE", pa.concat_tables([ids(5), ids(5)]), (), DataError, "unique"),
+    "a unique row": ("id bigint UNIQUE", pa.concat_tables([ids(5), ids(5)]), (), DataError, "is there: `writing_id_key`"),
     "a constraint that is looked at last": (
         "id bigint UNIQUE DEFERRABLE INITIALLY DEFERRED", pa.concat_tables([ids(5), ids(5)]), (), DataError, "unique"),
     "a number that is too large": ("id smallint", ids(10**6), (), DataError, "too large"),
-    "a text for a number": ("id bigint, n int", pa.table({"n": ["x"]}), (), SourceError, "is of type integer"),
+    "a text for a number": ("id bigint, n int", pa.table({"n": ["x"]}), (), DataError, "is of type integer"),
+    "a key of another type": ("id bigint", pa.table({"id": ["x"]}), ("id",), DataError, "another type .* bigint = text"),
     "no uuid": ("id bigint, u uuid", pa.table({"u": ["x"]}), (), DataError, "not of its column's type"),
 }  # fmt: skip
 
@@ -591,6 +592,30 @@ def test_a_role_that_may_only_read_is_told_what_to_grant(tmp_path: Path) -> None
         assert "GRANT INSERT" in str(told.value)
     finally:
         run(DROP, f"DROP ROLE {SPACE}")
+
+
+@pytest.mark.parametrize("at", [0, 5, 19])
+def test_a_connection_that_ends_while_rows_are_on_their_way_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    mark = f"gone{os.getpid()}"  # others write beside this test
+    monkeypatch.setattr("tilth.adapters.sources.postgres.writing.secrets.token_hex", lambda _: mark)
+    source = postgres(tmp_path)
+    put(source, ids(-1))
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number in range(20):
+            if number == at:
+                run(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    f" WHERE pid <> pg_backend_pid() AND query LIKE '%tilth_rows_{mark}%'"
+                )
+            yield pa.record_batch({"id": pa.array(range(number * 1000, number * 1000 + 1000), pa.int64())})
+
+    rows = pa.RecordBatchReader.from_batches(pa.schema([("id", pa.int64())]), batches())
+    with pytest.raises(SourceError, match=r"ended the connection .* Nothing was written"):
+        source.write(Write("writing", Mode.INSERT, ("id",)), rows)
+    assert kept(source, "id") == [(-1,)]
 
 
 def test_a_server_that_goes_away_while_it_keeps_the_rows_leaves_a_doubt_that_is_told() -> None:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-import returns
 
+import returns
 from tilth.app.project import Project
 from tilth.core.errors import ResourceLimitError
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import returns
 
+import returns
 from tilth.app.project import Project
 from tilth.core.errors import UnknownNameError
 from tilth.core.principals import person

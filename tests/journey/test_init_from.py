@@ -93,6 +93,25 @@ def test_what_is_proposed_trains_and_answers(data: Path, tmp_path: Path) -> None
     assert project.plan().actions == ()
 
 
+def test_columns_called_as_words_of_sql_are_checked_and_learned_from(tmp_path: Path) -> None:
+    words = ("default", "order", "end", "values", "Limit")
+    listed = ", ".join(
+        f"['a', 'b', 'c'][(1 + hash(i + {n}) % 3)::INT] AS \"{w}\"" for n, w in enumerate(words)
+    )
+    with duckdb.connect() as db:
+        db.execute(
+            f'COPY (SELECT i::BIGINT AS "key", {listed}, (hash(i) % 2)::BIGINT AS "case" FROM range(300) r(i))'
+            f" TO '{tmp_path}/table.parquet'"
+        )
+    _, made = begun(tmp_path, "--from", str(tmp_path / "table.parquet"), "--predict", "case")
+    with tilth.open(str(made)) as project:
+        project.apply()
+        (data,) = project.status()["datasets"]
+        assert (data["rows"], data["quarantined"]) == (300, 0)
+        assert data["checks"] == len(words) + 2  # of each column, of the key and of the number of rows
+        assert project.status()["models"][0]["version"] == 1
+
+
 def test_a_server_s_password_is_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server, schema = servers.private_postgres(), f"s{uuid.uuid4().hex[:8]}"
     from adbc_driver_postgresql import dbapi
@@ -121,11 +140,40 @@ def test_a_server_s_password_is_a_secret(tmp_path: Path, monkeypatch: pytest.Mon
     tilth.open(str(made)).apply()
 
 
+SCHEMAS = [
+    ("--predict signed", "[Nn]o table in the schema `public` that .*--table {schema}.plans"),
+    ("--predict signed --table plans", "no table `plans` in the schema `public` .*--table {schema}.plans"),
+    ("--predict signed --table {schema}.pland", "Did you mean `plans`"),
+    ("--predict signed --table nowhere.pland", "in the schema `nowhere` .* USAGE of that and SELECT"),
+]
+
+
+@pytest.mark.parametrize(("line", "words"), SCHEMAS)
+def test_a_table_in_another_schema_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, words: str
+) -> None:
+    from adbc_driver_postgresql import dbapi
+
+    url, schema = servers.postgres_url(), f"s{uuid.uuid4().hex[:8]}"
+    column, line = f"signed_{schema}", line.format(schema=schema)
+    with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE SCHEMA {schema}")
+        cursor.execute(f"CREATE TABLE {schema}.plans (id INT, {column} INT)")
+        try:
+            arguments = ["--from", url, *line.replace("signed", column).split()]
+            assert run(["init", str(tmp_path / "shop"), *arguments]) == 2
+        finally:
+            cursor.execute(f"DROP SCHEMA {schema} CASCADE")
+    found = capsys.readouterr().err
+    assert re.search(words.format(schema=schema), found, re.DOTALL), found
+    assert not (tmp_path / "shop").exists()
+
+
 BAD = [
     ("--from nowhere.csv --predict y", "There is nothing at nowhere.csv"),
     ("--from customers.db --predict chrned", "no column `chrned`.*Did you mean `churned`"),
     ("--from empty.db --predict churned", "holds no rows"),
-    ("--from many --predict nope", "No table has a column `nope`.*--table"),
+    ("--from many --predict nope", "No table there has a column `nope`.*--table"),
     ("--from many --predict b --table othr", "There is no table `othr`.*Did you mean `other`"),
     ("--from many --predict b", "one value only"),
     ("--from customers.db --predict signed_at", "nothing to predict"),

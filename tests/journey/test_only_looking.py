@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "status": ([], 0),
     "environments": ([], 0),
     "describe": (["t"], 0),
+    "report": (["model", "m"], 2),
     "predict": (["m", "a=1"], 2),
     "watch": ([], 0),
     "diff": (["m@1", "m@2"], 2),
@@ -51,6 +52,8 @@ STATEMENTS = {
     "PROMOTE MODEL m VERSION 1": 2,
     "ROLLBACK ENVIRONMENT prod": 2,
     "DRILL MODEL m (drift)": 2,
+    "CREATE TABLE ops.x AS SELECT 1 AS a": 2,
+    "INSERT INTO ops.t SELECT 1 AS a": 2,
     "SELEC": 2,
 }
 

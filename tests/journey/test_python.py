@@ -231,6 +231,30 @@ def test_extra_keys_are_passed_over_in_a_dict_as_in_a_table(late: tilth.Model) -
         late.predict({**{k: v for k, v in ROW.items() if k != "carrier"}, "carier": "slow"})
 
 
+TRUTH = {"ordered_at": pd.Timestamp(ROW["ordered_at"]), "late": True}
+GIVEN = {
+    "a dict": ({**ROW, "late": True}, "`late` is given"),
+    "a list": ([{**ROW, "late": True, "late_confidence": 2}, ROW], "`late`, `late_confidence` are given"),
+    "a frame": (pd.DataFrame([{**ROW, **TRUTH}]), "`late` is given"),
+    "a table": (pa.Table.from_pylist([{**ROW, **TRUTH}]), "`late` is given"),
+}
+
+
+@pytest.mark.parametrize(("given", "said"), GIVEN.values(), ids=GIVEN)
+def test_an_answer_takes_the_place_of_what_is_given_under_its_name(
+    late: tilth.Model, given: Any, said: str
+) -> None:
+    with pytest.warns(tilth.ExtraWarning, match=said):
+        found = late.predict(given)
+    if isinstance(found, pa.Table):
+        assert found.column_names.count("late") == 1
+        found = found.to_pylist()
+    first = found if isinstance(found, dict) else found[0]
+    assert {k: first[k] for k in ("late", "late_confidence")} == {
+        k: late.predict(ROW)[k] for k in ("late", "late_confidence")
+    }
+
+
 @pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
 def test_a_row_of_a_pandas_frame_is_one(late: tilth.Model, zone: str | None) -> None:
     frame = pd.DataFrame(

@@ -12,8 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-import returns
 
+import returns
 from tilth.adapters.clocks import FileClock
 from tilth.app.person import person_here
 from tilth.app.project import Project

@@ -335,4 +335,17 @@ def test_the_console_shows_what_is_served_and_forgets_the_token_in_its_address(p
         other = browser.new_context().new_page()
         other.goto(f"http://127.0.0.1:{server.port}/")
         other.wait_for_selector("text=A token is needed")
+        page.set_viewport_size({"width": 390, "height": 800})
+        for _ in range(2):  # refusals, so that the line of counts is a long one
+            assert server.ask("POST", "/predict/late_api", {"x": 1}).status == 422
+        page.reload()
+        page.wait_for_selector("text=2 refused (422)")
+        wide = "[...document.querySelectorAll('section, body')].filter(e => e.scrollWidth > e.clientWidth).length"
+        assert page.evaluate(wide) == 0
+        given = project.sql("CREATE TOKEN 'shop' FOR predictor").facts["token"]
+        said = browser.new_context(viewport={"width": 390, "height": 800}).new_page()
+        said.goto(f"http://127.0.0.1:{server.port}/#token={given}")
+        said.wait_for_selector("text=/token:shop is a predictor|The token is wrong/")
+        assert said.evaluate(wide) == 0
+        assert said.locator("input[type=password]").count() == 1
         browser.close()

@@ -6,8 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import returns
 
+import returns
 from tilth.app.project import Project
 from tilth.core.errors import UnknownNameError
 from tilth.interfaces.cli.look import words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,13 @@ class Origin:
     table: str | None = None
     secret: bool = False  # the password is to be in the environment
     absolute: str | None = None  # the path, where it is written from the root on
+
+    @property
+    def there(self) -> str:
+        """Where tables are looked for, in words."""
+        if self.engine != "postgres":
+            return "there"
+        return f"in the schema `{self.options.get('schema', 'public')}` that its user may read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ def _looked(origin: Origin, target: str) -> tuple[Asked, int, tuple[Settled, ...
 
     source = _opened(origin)
     try:
-        chosen = _table(source, origin.table, target)
+        chosen = _table(source, origin, target)
         source, settled = _settling(source, origin, chosen)
         schema = source.describe(chosen)
         wanted = _column(target, schema.names, chosen)
@@ -203,26 +211,45 @@ def _host(netloc: str) -> str:
     return f"{user.partition(':')[0]}{at}{host}"
 
 
-def _table(source: Source, named: str | None, target: str) -> str:
+def _table(source: Source, origin: Origin, target: str) -> str:
     """The table that is meant: the one named, the only one, or the only one with the target."""
-    tables = source.tables()
+    tables, named = source.tables(), origin.table
     if named is not None:
         found = [t for t in tables if t.lower() == named.lower()]
         if not found:
             raise UnknownNameError(
-                f"There is no table `{named}` there.", hint=did_you_mean(named, tables, "tables")
+                f"There is no table `{named}` {origin.there}.",
+                hint=_other_schema(source, table=named) or _known(origin, named, tables),
             )
         return found[0]
     if not tables:
         raise ProjectError(
-            "There is no table there.", hint="Name another place, or for PostgreSQL --table schema.table."
+            f"There is no table {origin.there}.",
+            hint=_other_schema(source, column=target) or _known(origin, "", tables),
         )
     having = _having(source, tables, target) if len(tables) > 1 else tables
     if len(having) == 1:
         return having[0]
     raise ProjectError(
-        f"{'Several tables have' if having else 'No table has'} a column `{target}`.",
-        hint=f"Say which with --table: {', '.join((having or tables)[:20])}.",
+        f"{'Several tables have' if having else f'No table {origin.there} has'} a column `{target}`.",
+        hint=(not having and _other_schema(source, column=target))
+        or f"Say which with --table: {', '.join((having or tables)[:20])}.",
+    )
+
+
+def _other_schema(source: Source, **of: str) -> str | None:
+    """The step to a table in another schema of the same server, where there is one that is called so or has the column."""
+    look = getattr(source, "elsewhere", None)
+    found = look(**of) if look is not None else ()
+    return f"Say its schema: --table {' or '.join(map(shlex.quote, found))}." if found else None
+
+
+def _known(origin: Origin, name: str, tables: tuple[str, ...]) -> str:
+    """The nearest table, and those that there are; of a server without one, what may be missing."""
+    if tables or origin.engine != "postgres":
+        return did_you_mean(name, tables, "tables")
+    return (
+        "Name it with its schema, --table schema.table; its user needs USAGE of that and SELECT on the table."
     )
 
 

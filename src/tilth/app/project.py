@@ -268,6 +268,14 @@ class Project:
         name = environment or self.settings.environment
         return standing(self.work(), name) if self.applied else {**NEVER, "environment": name}
 
+    def report(self, name: str, environment: str | None = None) -> dict[str, Any]:
+        """A report of the version of a model that serves, as plain facts; see `runtime.asking.reporting`."""
+        from tilth.runtime.asking.reporting import report
+        from tilth.runtime.showing.describing import Place
+
+        where = environment or self.settings.environment
+        return report(Place(self.looked(), where, self.deployed(where), True), name)
+
     def promises(self, environment: str | None = None) -> dict[str, Any]:
         """Whether what is promised holds, as plain facts; see `runtime.showing.promises`."""
         from tilth.runtime.showing.promises import facts, promises

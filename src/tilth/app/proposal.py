@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tilth.app.looked import Column
-from tilth.core.names import literal
+from tilth.core.names import in_query, literal
 from tilth.core.schema import TEMPORAL, DataType
 from tilth.sql.language.writing import name
 
@@ -132,7 +132,7 @@ def _dataset(asked: Asked, names: Mapping[str, str], key: Column | None, time: C
         f"    {text}{',' if at < len(checks) else ''}  -- {why}" for at, (text, why) in enumerate(checks, 1)
     ]
     missing = next(c for c in asked.columns if c.name == asked.target).nulls
-    where = f"\nWHERE {name(asked.target)} IS NOT NULL" if missing else ""
+    where = f"\nWHERE {in_query(asked.target)} IS NOT NULL" if missing else ""
     why = f"  -- {missing:,} rows have no target yet: nothing to learn from" if missing else ""
     return "\n".join(
         [*rows, "  )", f"AS SELECT * FROM {names['source']}.{name(asked.table)}{where};{why}", ""]
@@ -142,7 +142,7 @@ def _dataset(asked: Asked, names: Mapping[str, str], key: Column | None, time: C
 def _checks(asked: Asked, key: Column | None) -> Iterator[tuple[str, str]]:
     """A check with its reason, of the columns that one can be told of."""
     for c in asked.columns:
-        said, or_gap = name(c.name), f" OR {name(c.name)} IS NULL" if c.nulls else ""
+        said, or_gap = in_query(c.name), f" OR {in_query(c.name)} IS NULL" if c.nulls else ""
         gaps = f"; {c.nulls:,} are missing" if c.nulls else ""
         if c.name == asked.target or c is key:
             continue
@@ -204,6 +204,10 @@ def _model(asked: Asked, names: Mapping[str, str], key: Column | None, time: Col
             f"  -- {_plain(c.name)} is left out: {c.tells}. Is it known before the answer is?" for c in leaks
         ]
         rows.append(f"  FEATURES (* EXCEPT ({', '.join(name(c.name) for c in leaks)}))")
+    if time:
+        rows.append(
+            f"  -- {_plain(time.name)} is an input, too: leave it out of FEATURES if it says only when the row was made"
+        )
     rows.append(f"  OBJECTIVE (metric = '{metric}')  -- {why}")
     if time:
         rows.append(

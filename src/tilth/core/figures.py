@@ -30,6 +30,15 @@ def figure(value: float, digits: int = 4, *, signed: bool = False) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def edge(value: float) -> str:
+    """The least or greatest value there was: whole numbers as they are, others so that 118.75 is not told as 118.8.
+
+    >>> edge(20131231), edge(118.75), edge(8684.8), edge(1 / 3)
+    ('20131231', '118.75', '8,684.8', '0.33333333')
+    """
+    return sql_text(value) if isinstance(value, int) else figure(value, 8)
+
+
 def sql_text(value: Any) -> str:
     """The value as DuckDB writes it as text; '' for NULL.
 

@@ -102,32 +102,42 @@ def show(s: CreateChannel) -> str:
 
 
 def check(d: CreateChannel, _facts: Facts) -> None:
-    """Raise when there is no address, one that is none, or a key that stands open."""
+    """Raise when there is no address, one that is none, or a key that stands open; a line that may hold a secret is not shown."""
     url, key = d.options.get("url"), d.options.get("key")
-    if not isinstance(url, Secret) and not (isinstance(url, str) and is_address(url)):
+    unseen = None if d.position is None else replace(d.position, text=None)
+    if not isinstance(url, Secret) and (wrong := _wrong(url) if isinstance(url, str) else "there is none"):
         raise ProjectError(
-            f"Channel `{d.name}` needs the address of a webhook.",
+            f"Channel `{d.name}` needs the address of a webhook, and {wrong}.",
             hint="Write WITH (url = SECRET 'env:OPS_HOOK', key = SECRET 'env:OPS_KEY'); it begins with https:// or http://.",
-            where=None if isinstance(url, str) else d.position,
+            where=unseen if isinstance(url, str) else d.position,
         )
     if not isinstance(key, Secret):
         raise ProjectError(
             f"Channel `{d.name}` needs a key, kept elsewhere: what it sends is signed with it.",
             hint=f"Write key = SECRET 'env:{d.name.upper()}_KEY'.",
-            where=None if isinstance(key, str) else d.position,
+            where=unseen if isinstance(key, str) else d.position,
         )
 
 
 def is_address(url: str) -> bool:
     """Whether that is the address of a webhook: http or https, a host, no user and no password."""
+    return _wrong(url) is None
+
+
+def _wrong(url: str) -> str | None:
+    """What keeps a url from being the address of a webhook, without a word of it."""
     from urllib.parse import urlsplit
 
     try:
         found = urlsplit(url)
         _ = found.port
     except ValueError:
-        return False
-    return found.scheme in ("http", "https") and bool(found.hostname) and "@" not in found.netloc
+        return "its url has a host or port that cannot be"
+    if found.scheme not in ("http", "https"):
+        return "its url begins otherwise"
+    if "@" in found.netloc:
+        return "its url holds a user or a password"
+    return None if found.hostname else "its url names no host"
 
 
 def needs(d: CreateChannel, known: Known) -> Needs:

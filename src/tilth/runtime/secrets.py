@@ -30,7 +30,7 @@ def _secret(reference: str, whose: str, root: str, where: Position | None) -> st
         if found is None:
             raise SourceError(
                 f"{whose} needs the secret `{reference}`, and there is no such environment variable.",
-                hint=f"Set it before the command: {name}=... tilth apply",
+                hint=f"Set it before the command, or in the unit or the cron line that runs it: export {name}=...",
                 where=where,
             )
         return found

@@ -106,6 +106,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "restore": {},
     "init": {"folder": "it's"},
     "describe": {"kind": "dataset", "name": "d", "deployed": True, "environment": "dev"},
+    "report": {"name": "late"},
     "predict": {"model": "late"},
     "environments": {"environments": [], "serving": "prod"},
 }

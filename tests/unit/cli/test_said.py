@@ -14,8 +14,8 @@ PLACES = [
     (1, Position(2, 10, 20, None, "  7 + x, 'it''s a long text' FROM t"), "f.sql:4:14", "  $long + x, $y FROM t; REFRESH DATASET d;"),
     (1, Position(2, 3, 1, None, "  7 + x, 'it''s a long text' FROM t"), "f.sql:4:3", "  $long + x, $y FROM t; REFRESH DATASET d;"),
     (1, Position(4, 7, 1, "f.sql", "of the text with values"), "f.sql:4:11", "  $long + x, $y FROM t; REFRESH DATASET d;"),
-    (1, Position(1, 8, 1, None, "of a deployed text"), "<statement>:1:8", "of a deployed text"),
-    (1, Position(9, 8, 1, None, "beyond"), "<statement>:9:8", "beyond"),
+    (1, Position(1, 8, 1, None, "of a deployed text"), "<deployed>:1:8", "of a deployed text"),
+    (1, Position(9, 8, 1, None, "beyond"), "<deployed>:9:8", "beyond"),
     (2, None, "f.sql:4:25", "  $long + x, $y FROM t; REFRESH DATASET d;"),
     (2, Position(1, 8, 1, "other.sql", "elsewhere"), "other.sql:1:8", "elsewhere"),
 ]  # fmt: skip
@@ -49,6 +49,36 @@ def test_a_statement_of_the_command_line_has_no_place_but_its_own() -> None:
     with pytest.raises(TilthError) as raised, one.placed():
         raise TilthError("no", where=Position(1, 8, 1, None, "SELECT x"))
     assert str(raised.value.where) == "<statement>:1:8"
+    with pytest.raises(TilthError) as raised, one.placed():
+        raise TilthError("no", where=Position(1, 8))
+    assert (str(raised.value.where), raised.value.where and raised.value.where.text) == (
+        "<statement>:1:8",
+        None,
+    )
+
+
+DEPLOYED = [
+    ("REFRESH DATASET d", Position(1, 8, 1, None, "CREATE DATASET d")),
+    ("REFRESH DATASET d", Position(8, 5, 1, None, "    tenure BETWEEN 0 AND 108")),
+    ("REFRESH DATASET d;\nSELECT 1", Position(2, 3, 1, None, "  KEY (id)")),
+    ("SELECT x", Position(3, 1, 1, None, "FROM s.t")),
+    ("CREATE DATASET d AS SELECT x FROM s.t", Position(2, 1, 1, None, "AS SELECT y FROM s.t")),
+]
+
+
+@pytest.mark.parametrize(("text", "where"), DEPLOYED)
+@pytest.mark.parametrize("values", [{}, {"unused": 1}])
+def test_a_place_in_a_deployed_declaration_is_none_in_what_was_given(
+    text: str, where: Position, values: dict[str, said.Value]
+) -> None:
+    text = text + ("" if not values else "; SELECT $unused")
+    one = said.statements(text, values)[0]
+    with pytest.raises(TilthError) as raised, one.placed():
+        raise TilthError("no", where=where)
+    assert (str(raised.value.where), raised.value.where and raised.value.where.text) == (
+        f"<deployed>:{where.line}:{where.column}",
+        where.text,
+    )
 
 
 READ = [

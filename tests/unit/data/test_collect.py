@@ -217,6 +217,9 @@ def test_a_misspelt_column_of_a_check_is_shown_in_its_place(bench: Bench) -> Non
         (dataset("SELECT * FROM opps.t"), UnknownNameError, "Did you mean `ops`"),
         (dataset("SELECT * FROM other"), UnknownNameError, "no dataset `other`"),
         (dataset("SELECT idd FROM ops.t"), UnknownNameError, "Did you mean `id`"),
+        (dataset("SELECT * FROM ops.t", check("idd > 0")), UnknownNameError, r"(?s)no column `idd`.*Did you mean `id`\? Columns: at, id, x"),
+        (dataset("SELECT * FROM ops.t", check("max(elsewhere) > 0")), UnknownNameError, r"(?s)no column `elsewhere`.*Columns: at, id, x"),
+        (dataset("SELECT * FROM ops.t", check("lenth(id) > 0")), UnknownNameError, "lenth"),
         (dataset("SELECT * FROM ops.t", Expectation(CheckKind.FRESH, OnFail.STOP, within=timedelta(1))), ProjectError, "EVENT TIME"),
     ],
 )  # fmt: skip

@@ -29,10 +29,10 @@ TABLE = pa.table(
 ENGINE = DuckDBEngine()
 
 
-def checks_of(expression: str) -> checking.Checks:
+def checks_of(expression: str, table: pa.Table = TABLE) -> checking.Checks:
     declared = parse_one(f"CREATE DATASET d EXPECT ({expression} ON FAIL WARN) AS SELECT * FROM ops.t")
     assert isinstance(declared, CreateDataset)
-    return checking.checks_of(declared, schema_of(TABLE.schema), ENGINE)
+    return checking.checks_of(declared, schema_of(table.schema), ENGINE)
 
 
 @pytest.mark.parametrize(("expression", "right"), HOLDS)
@@ -88,6 +88,15 @@ def test_what_is_no_condition_on_a_row_or_the_set_is_refused(expression: str, sa
         checks_of(expression)
     assert step in str(refused.value)
     assert refused.value.where is not None
+
+
+@pytest.mark.parametrize("expression", ["default IN ('a')", "default IN ('a') AND x > 0"])
+def test_a_column_called_as_a_word_of_sql_is_to_be_quoted(expression: str) -> None:
+    table = TABLE.append_column("default", TABLE["s"])
+    with pytest.raises(TilthError, match="DEFAULT") as refused:
+        checks_of(expression, table)
+    assert refused.value.hint == 'A column that is called as a word of SQL stands in quotes: "default".'
+    assert checks_of(expression.replace("default", '"default"'), table).row_items == (0,)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The OpenAPI document of endpoints made by hand: what depends on the model, and not on a server."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,9 +50,48 @@ def test_classes_are_the_enum_of_the_answer_and_of_nothing_else() -> None:
     outputs = (Output("y", DataType.STRING), Output("y_probabilities", DataType.SHARES))
     found = made(route(Input("t", DataType.STRING), outputs=outputs, classes=("a", "b")))
     part = found["components"]["schemas"]["Part.e"]["properties"]
-    assert part["y"] == {"enum": ["a", "b"]}
-    assert part["y_probabilities"]["description"] == "how likely each class is: a, b"
+    assert part["y"] == {"enum": ["a", "b"], "description": "the predicted class"}
+    assert (
+        part["y_probabilities"]["description"] == "how likely each class is (made when it is asked for): a, b"
+    )
     assert "enum" not in str(found["components"]["schemas"]["Row.e"])
+
+
+MEANT = [
+    ("", (), "the predicted value"),
+    ("_lower", (), "where the interval begins"),
+    ("_probability", ("no", "yes"), "how likely `yes` is"),
+    ("_probability", (False, True), "how likely `true` is"),
+    ("_confidence", (1, 2, 3), "how likely the predicted class is"),
+    ("_explain", (), "what contributed most (made when it is asked for)"),
+]
+
+
+@pytest.mark.parametrize(("suffix", "classes", "said"), MEANT)
+def test_an_output_says_what_it_means(suffix: str, classes: tuple[Any, ...], said: str) -> None:
+    outputs = (Output("y", DataType.FLOAT), Output(f"y{suffix}", DataType.FLOAT))
+    found = made(route(Input("t", DataType.STRING), outputs=outputs, classes=classes))
+    assert found["components"]["schemas"]["Part.e"]["properties"][f"y{suffix}"]["description"] == said
+
+
+def test_many_rows_come_before_one_in_what_is_tried_one_after_the_other() -> None:
+    answers = made(route(Input("x", DataType.FLOAT)))["paths"]["/predict/e"]["post"]["responses"]["200"]
+    ways = answers["content"]["application/json"]["schema"]["anyOf"]
+    assert [w["$ref"].rpartition("/")[2] for w in ways] == ["Answers.e", "Answer.e"]
+
+
+def walked(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    for one in value if isinstance(value, list) else ():
+        yield from walked(one)
+
+
+def test_generators_find_what_an_array_holds_and_no_link_of_another_page() -> None:
+    parts = list(walked(made(route(Input("x", DataType.FLOAT)))))
+    assert not [p for p in parts if p.get("type") == "array" and "items" not in p]
+    assert not [p for p in parts if "](" in str(p.get("description", ""))]
 
 
 def test_before_anything_is_served_it_has_the_paths_that_are_there() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tilth.core.errors import AuthError
 from tilth.core.principals import Role, token
 from tilth.interfaces.http.door import Door
 from tilth.interfaces.http.guard import Guard
@@ -56,7 +57,9 @@ ASKED = {
     "/promises": {Right.READ},
     "/status": {Right.READ},
     "/v2": {Right.PREDICT},
-    "/nowhere": {Right.READ},
+    "/nowhere": {Right.READ, Right.PREDICT},  # what is not there is told so to whoever holds a token
+    "/STATUS": {Right.READ, Right.PREDICT},
+    "/v2/repository/index": {Right.READ, Right.PREDICT},
 }
 
 
@@ -69,6 +72,27 @@ def test_a_path_is_answered_to_who_has_its_right_and_to_nobody_else(path: str, r
     assert (found in {200, 404}) is allowed
     assert _asked(path, role, given=None) == 401
     assert _asked(path, role, given="x" * 32) == 401
+
+
+AUTHORIZATIONS: list[tuple[list[bytes], str]] = [
+    ([], "This needs a token."),
+    ([b""], "The header Authorization is empty, or given more than once."),
+    ([b"Bearer " + SECRET.encode()] * 2, "The header Authorization is empty, or given more than once."),
+    ([SECRET.encode()], "The header Authorization does not say `Bearer` before the token."),
+    ([b"Basic " + SECRET.encode()], "The header Authorization does not say `Bearer` before the token."),
+    ([b"Bearer"], "The token is wrong."),
+    ([b"Bearer " + b"x" * 32], "The token is wrong."),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), AUTHORIZATIONS)
+def test_what_is_wrong_with_the_header_is_said(given: list[bytes], said: str) -> None:
+    headers = [(b"host", b"127.0.0.1"), *((b"authorization", value) for value in given)]
+    with pytest.raises(AuthError) as raised:
+        Guard(SECRET).check(headers, (Right.READ,))
+    assert raised.value.message == said
+    assert "Authorization: Bearer <token>" in str(raised.value.hint)
+    assert SECRET not in str(raised.value)
 
 
 @pytest.mark.parametrize("path", [p for p, known in PATHS.items() if not known.rights])

@@ -108,7 +108,7 @@ FIRSTS = {
     "little, and no better": (LITTLE, 1 - GOOD, "fail", "not better than the baseline"),
     "49 rows": (slice(1, 2000, 41), GOOD, "inconclusive", "49 rows; 50 are needed"),
     "four of a class": (FEW_ONES, GOOD, "inconclusive", "4 rows in the holdout; 5 are needed"),
-    "two days": (slice(0, 100), GOOD, "inconclusive", "2 blocks (days); 3 are needed"),
+    "two days": (slice(0, 100), GOOD, "inconclusive", "2 blocks (days, or groups of ids); 3 are needed"),
 }
 
 

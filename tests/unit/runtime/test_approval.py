@@ -13,7 +13,8 @@ from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
 from tilth.runtime.act import Act
 from tilth.runtime.moving.approval import Wish, approve
-from tilth.runtime.record import environments, versions
+from tilth.runtime.record import environments, runs, versions
+from tilth.runtime.record.runs import Begun, Ended
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
 
@@ -79,6 +80,24 @@ def test_a_version_is_taken_by_hand_and_served(status: str, because: str | None)
     (row,) = [r for r in (dict(zip(columns, one, strict=True)) for one in found) if r["verb"] == "approve"]
     assert f'"because":"{because or ""}"' in str(row["detail"])
     assert "as the test says" in str(row["detail"])
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "name", "stays"),
+    [
+        ("held", Kind.MODEL, "m", False),
+        ("refused", Kind.MODEL, "m", False),
+        ("failed", Kind.MODEL, "m", True),
+        ("held", Kind.ENDPOINT, "e", False),
+        ("refused", Kind.MODEL, "other", True),
+    ],
+)
+def test_what_was_held_of_it_is_over(status: str, kind: Kind, name: str, stays: bool) -> None:
+    work = prepared()
+    act = Act(work, "prod", BY)
+    runs.finish(act, runs.start(act, Begun("TrainModel", kind, name, "new")), Ended(status, 1.0, "as it was"))
+    taken(work, Wish("m", 2, "we know better"))
+    assert [r.name for r in runs.unsettled(work.state, "prod", 9)] == [name] * stays
 
 
 def test_a_first_version_that_waits_is_taken() -> None:

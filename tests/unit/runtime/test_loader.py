@@ -55,6 +55,29 @@ def test_a_project_inside_is_none_of_the_folder_around_it(tmp_path: Path, mark: 
     assert len(loader.declarations(str(tmp_path))) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "begins"),
+    [
+        ("INSERT INTO db.scores KEY (id) SELECT 1 AS id", "INSERT INTO"),
+        ("CREATE TABLE db.scores AS SELECT 1 AS id", "CREATE TABLE"),
+        ("SELECT 1", "SELECT"),
+        ("PLAN", "PLAN"),
+        ("REFRESH DATASET d", "REFRESH DATASET"),
+        ("RETRAIN d", "RETRAIN MODEL"),
+    ],
+)
+@pytest.mark.parametrize("name", ["score.sql", "jobs/score.sql"])
+def test_a_statement_that_acts_has_its_place_elsewhere(
+    tmp_path: Path, name: str, text: str, begins: str
+) -> None:
+    (tmp_path / "all.sql").write_text(SOURCE)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(TilthError, match=f"^{name} holds {begins}; the ") as caught:
+        loader.declarations(str(tmp_path))
+    assert "tilth sql -f ../FILE" in str(caught.value.hint)
+
+
 def test_no_name_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "all.sql").write_text(SOURCE)
     monkeypatch.chdir(tmp_path)

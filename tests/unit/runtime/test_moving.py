@@ -14,7 +14,7 @@ from tilth.core.time import show_instant
 from tilth.plan.snapshot import Pointer
 from tilth.runtime.moving.promotion import promote
 from tilth.runtime.moving.publishing import Move, publish, rollback
-from tilth.runtime.record import evidence
+from tilth.runtime.record import evidence, runs
 from tilth.runtime.record.current import current
 from tilth.runtime.record.environments import pointers_of
 from tilth.runtime.record.evidence import Gate
@@ -155,6 +155,19 @@ def test_only_a_version_that_won_is_promoted_to_where_models_serve(
     with pytest.raises(GateRefusedError, match=says):
         promote(state, "dev", "prod", BY, AT, serving)
     assert pointers_of(state, "prod") == (1, pointers(1))
+
+
+def test_what_was_held_in_the_target_is_over_when_it_points_elsewhere(state: SqliteState) -> None:
+    publish(state, Move("prod", 0, "first", AT), pointers(1), BY)
+    publish(state, Move("dev", 0, "try", AT), pointers(2), BY)
+    judged(state, 2, 1, "pass")
+    with state.change(BY, show_instant(AT)) as change:
+        for kind, name in ((Kind.MODEL, "late"), (Kind.DATASET, "departures")):
+            number = runs.begin(change, "prod", runs.Begun("TrainModel", kind, name, "new"), AT)
+            runs.end(change, number, runs.Ended("held", 1.0, "it waits"), AT)
+        change.audit("record", "test", {})
+    promote(state, "dev", "prod", BY, AT)
+    assert [r.name for r in runs.unsettled(state, "prod", 9)] == ["departures"]
 
 
 def test_the_verdict_that_counts_is_that_of_the_version_whatever_was_judged_since(state: SqliteState) -> None:

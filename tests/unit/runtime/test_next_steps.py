@@ -44,7 +44,14 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         found(held=[run("m", status="refused")]),
         ["tilth sql \"SELECT * FROM tilth.gates WHERE model = 'm'\"   why `m` was refused"],
     ),
-    "what waits needs no step of its own": (found(held=[run("api", status="held")]), []),
+    "a candidate is held": (
+        found(held=[run("m", status="held"), run("n", "ShareVersion", "held")]),
+        [
+            "tilth sql \"SELECT * FROM tilth.gates WHERE model = 'm'\"   why `m` is held, and what takes it",
+            "tilth sql \"SELECT * FROM tilth.gates WHERE model = 'n'\"   why `n` is held, and what takes it",
+        ],
+    ),
+    "what waits needs no step of its own": (found(held=[run("api", "DeployEndpoint", "held")]), []),
     "nobody serves": (found(endpoints=API, servers=[GONE]), ["tilth up   serve the endpoints and keep the data and models fresh"]),
     "somebody serves": (found(endpoints=API, servers=[GONE, UP]), []),
     "dev is not served": (found(1, "dev", endpoints=API), []),

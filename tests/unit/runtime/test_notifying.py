@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from memories import BY, DAY, NOW, workspace
 
+from tilth.core.scan import Scan
 from tilth.core.time import show_instant
 from tilth.kinds import compile as compiled
 from tilth.kinds import parse
@@ -23,10 +24,11 @@ from tilth.ports import registry
 from tilth.resources.facts import Facts
 from tilth.resources.graph import Graph
 from tilth.runtime.act import Act
+from tilth.runtime.asking.catalog import SystemTables
 from tilth.runtime.keeping import notifying
 from tilth.runtime.keeping.notifying import Notifier, pause
 from tilth.runtime.moving.publishing import Move, publish, rollback
-from tilth.runtime.record import looks, messages, refreshes, runs
+from tilth.runtime.record import looks, messages, refreshes, runs, writes
 from tilth.runtime.record.refreshes import Refresh
 from tilth.runtime.record.runs import Begun, Ended
 from tilth.runtime.workspace import Workspace
@@ -123,6 +125,18 @@ def refreshed(scene: Scene, at: Any, status: str = refreshes.PUBLISHED) -> None:
         change.audit("refresh", "d", {})
 
 
+def wrote(scene: Scene, *statuses: str, model: str = "m", environment: str = "prod") -> None:
+    """Writes into one table, one after another, as `asking.writing` writes them down."""
+    for status in statuses:
+        with scene.work.state.change(BY, show_instant(NOW)) as change:
+            number = writes.begin(change, environment, ("db", "scores"), "insert", (), NOW)
+            done = status == writes.DONE
+            writes.end(change, number, status, NOW, 1 if done else 0, error=None if done else "no right")
+            if done:
+                writes.add_model(change, number, writes.Used(model, 1, 1, 1))
+            change.audit("written" if done else "not written", "db.scores", {"write": number})
+
+
 def test_a_new_channel_is_told_of_nothing_that_happened_before(scene: Scene) -> None:
     scene.run("m")
     assert scene.step() == []
@@ -139,6 +153,12 @@ HAPPENED: dict[str, tuple[Callable[[Scene], Any], list[tuple[str, str]]]] = {
     "all goes well": (lambda s: s.run("m", status="done"), []),
     "a rollback": (lambda s: (publish(s.work.state, Move("prod", 1, "more", NOW), (Pointer(Kind.SOURCE, "s", "2:s", None, ""),), BY),
                               rollback(s.work.state, "prod", None, BY, NOW)), [("rolled_back", "prod")]),
+    "a write that is done": (lambda s: wrote(s, "done"), []),
+    "a nightly write fails": (lambda s: wrote(s, "done", "failed"), [("failed", "db.scores")]),
+    "it fails each night": (lambda s: wrote(s, "done", "failed", "failed", "done"), [("failed", "db.scores")] * 2),
+    "nobody knows whether it is written": (lambda s: wrote(s, "unsure"), [("failed", "db.scores")]),
+    "a table that never was written": (lambda s: wrote(s, "failed"), []),
+    "a write of another environment": (lambda s: wrote(s, "done", "failed", environment="dev"), []),
     "drift over the model's own limit": (lambda s: saw(s, "m", 0.31), [("drift", "m")]),
     "drift under the model's own limit": (lambda s: saw(s, "m", 0.29), []),
     "drift over the usual limit": (lambda s: saw(s, "n", 0.21), [("drift", "n")]),
@@ -165,11 +185,11 @@ def test_what_happens_is_told_once(
 @pytest.mark.parametrize(
     ("wanted", "of", "told"),
     [
-        ("failed", "", [("failed", "m"), ("failed", "d"), ("failed", "n")]),
+        ("failed", "", [("failed", "m"), ("failed", "d"), ("failed", "n"), ("failed", "db.scores")]),
         ("refused", "", [("refused", "m")]),
         ("late, drift", "", []),
         (ALL, " FOR MODEL m", [("failed", "m"), ("refused", "m"), ("failed", "d")]),
-        (ALL, " FOR MODEL n", [("failed", "n")]),
+        (ALL, " FOR MODEL n", [("failed", "n"), ("failed", "db.scores")]),
     ],
 )
 def test_a_channel_hears_what_it_asks_for(
@@ -180,6 +200,7 @@ def test_a_channel_hears_what_it_asks_for(
     scene.run("m", status="refused")
     scene.run("d", CollectDataset, kind=Kind.DATASET)
     scene.run("n")
+    wrote(scene, writes.DONE, writes.FAILED, model="n")
     assert events(scene.step(graph(wanted, of))) == told
 
 
@@ -314,6 +335,9 @@ def test_a_message_that_is_never_taken_is_given_up_and_told(scene: Scene) -> Non
     assert 90 < row["attempts"] < 130
     assert messages.dead(scene.work.state, "prod") == (messages.Dead("c", 1, "it answered 500"),)
     assert scene.told[-1] == "c: a message was not taken: it answered 500 and is given up"
+    (notice,) = SystemTables(scene.work).scan(Scan("notices")).read_all().to_pylist()
+    assert (notice["resource"], notice["name"], notice["kind"]) == ("channel", "c", "undelivered")
+    assert notice["text"] == "That m failed was not delivered: it answered 500"
 
 
 def test_what_waits_is_sent_after_a_restart_and_a_secret_that_is_gone_is_said(

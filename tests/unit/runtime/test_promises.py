@@ -53,6 +53,8 @@ CASES: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({"failures": [FAILED]}, {"d refreshed": "its last refresh failed: no table t"}),
     ({"failures": [{**FAILED, "name": "x"}]}, {"x refreshed": "it was never collected: no table t"}),
     ({"failures": [{**FAILED, "action": "TrainModel", "name": "m"}]}, {}),
+    ({"failures": [{**FAILED, "action": "write", "name": "db.scores", "error": "no right"}]},
+     {"db.scores written": "its last write did not end well: no right"}),
     ({"d_newest": ago(days=2)}, {}),
     ({"d_newest": ago(days=3)}, {"d fresh": "its newest row is 3 days old, and FRESH WITHIN is 2 days"}),
     ({"d_newest": None}, {}),

@@ -134,6 +134,7 @@ def test_each_path_lets_in_each_role_while_its_token_is_good(
         assert status == 401
         assert said.encode() in body
         assert given not in body
+        assert f"FOR {role}".encode() in body or how not in {"expired", "dropped"}
 
 
 @pytest.mark.parametrize("role", Role)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -211,16 +212,26 @@ BAD = {
     "unknown": ({"plcae": "JFK"}, "no input `plcae`", "Did you mean `place`?"),
     "text for a number": (
         {"count": "3"},
-        "`count` must be a whole number within 64 bits; str was given",
-        "Inputs of late",
+        "`count` must be a whole number within 64 bits; a text was given",
+        "Give it as a number, without quotes.",
     ),
-    "number for a text": ({"place": 3}, "`place` must be a text; int was given", "Inputs of late"),
-    "number for a truth": ({"flag": 1}, "`flag` must be true or false; int was given", "Inputs of late"),
+    "truth for a number": ({"x y": True}, "`x y` must be a number; true or false was given", "as a number"),
+    "list for a number": ({"x y": [1]}, "`x y` must be a number; a list was given", "Give one value."),
+    "number for a text": (
+        {"place": 3},
+        "`place` must be a text; a whole number was given",
+        "Give it as a text, in quotes.",
+    ),
+    "number for a truth": (
+        {"flag": 1},
+        "`flag` must be true or false; a whole number was given",
+        "Give it as true or false, without quotes.",
+    ),
     "no instant": ({"at": "yesterday"}, "`at` cannot be read", "Inputs of late"),
     "half a whole number": (
         {"count": 3.5},
-        "`count` must be a whole number within 64 bits; float",
-        "Inputs of late",
+        "`count` must be a whole number within 64 bits; a number with a fraction was given",
+        "Give it without a fraction",
     ),
     "more than 64 bits": (
         {"count": 2**63},
@@ -246,6 +257,22 @@ def test_bad_input_is_named_with_the_next_step(late: Predictor, change: dict, wo
 def test_what_is_no_json_object_is_refused(late: Predictor, body: bytes) -> None:
     with pytest.raises(InputError):
         late.score_json(body)
+
+
+NO_ROW = {
+    b"null": ("A row must be a JSON object; null was given.", "Inputs of late"),
+    b"[]": ("A row must be a JSON object; a list was given.", "Inputs of late"),
+    b"\xef\xbb\xbf{}": ("The row is not JSON", "Send it in UTF-8, without a byte order mark."),
+    '{"count": 1}'.encode("utf-16"): ("The row is not JSON", "Send it in UTF-8, without a byte order mark."),
+}
+
+
+@pytest.mark.parametrize("body", NO_ROW)
+def test_what_was_sent_instead_of_a_row_is_said(late: Predictor, body: bytes) -> None:
+    words, hint = NO_ROW[body]
+    with pytest.raises(InputError, match=re.escape(words)) as caught:
+        late.score_json(body)
+    assert hint in str(caught.value.hint)
 
 
 def test_half_a_character_in_a_name_is_refused(late: Predictor) -> None:

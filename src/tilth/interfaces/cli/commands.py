@@ -39,6 +39,7 @@ LATER = {
     "watch": "tilth.interfaces.cli.look",
     "environments": "tilth.interfaces.cli.environments",
     "describe": "tilth.interfaces.cli.describe",
+    "report": "tilth.interfaces.cli.report",
     "plan": "tilth.interfaces.cli.planning",
     "apply": "tilth.interfaces.cli.planning",
     "check": "tilth.interfaces.cli.texts",

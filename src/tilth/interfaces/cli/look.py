@@ -61,7 +61,8 @@ def words(found: dict[str, Any]) -> str:
         shown = [row for row in found[title] if row.get("alive", True)]
         if shown:
             lines = ([_moment(row.get(c)) for c in columns] for row in shown)
-            rows += ["", title.upper(), show.table([c.replace("_", " ") for c in columns], lines)]
+            heads = [HEADS.get(c, c.replace("_", " ")) for c in columns]
+            rows += ["", title.upper(), show.table(heads, lines)]
     if found["damage"]:
         rows += ["", "DAMAGE", *(f"{_moment(r['at'])}  {r['damage']}" for r in found["damage"])]
     told = [f"{r['name']}: {words}" for r in (*found["datasets"], *found["models"]) for words in r["notices"]]
@@ -108,6 +109,7 @@ def _moment(value: Any) -> Any:
 
 
 BROKEN = 9  # the exit status when a promise does not hold
+HEADS = {"counts": "its rollout counted"}
 LEAST_SHOWN = 100_000  # bytes of a kind, below which it is not worth a line
 SECTIONS: dict[str, tuple[str, ...]] = {
     "datasets": ("name", "rows", "newest", "refreshed_at", "last_refresh", "checks_failed", "quarantined"),

@@ -17,6 +17,9 @@ from tilth.sql.language.acts import Select, Statement
 from tilth.sql.language.parameters import Bound
 from tilth.sql.language.statements import Query
 
+DEPLOYED = "<deployed>"
+"""The name of a text that was not given: that of a declaration as it is deployed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -41,14 +44,18 @@ class Said:
     def _origin(self, where: Position) -> Position:
         """The place in the given text. A place in the query alone is moved to where the query stands."""
         query = self._query()
-        if query is not None and where.file is None and _is_line_of(query, where):
+        if query is not None and where.file is None and _is_line_of(query.sql, where):
             begins, first = query.position, where.line == 1
             assert begins is not None
             column = where.column + (begins.column - 1 if first else 0)
             where = replace(where, line=where.line + begins.line - 1, column=column, file=begins.file)
-        elif where.file != self.where.file:
-            return where  # of a declaration that is deployed
+        elif where.file != self.where.file or self._is_elsewhere(where):
+            return where if where.file else replace(where, file=DEPLOYED)
         return self.text.origin(where) if self.text.edits else _shown(where, self.text.given)
+
+    def _is_elsewhere(self, where: Position) -> bool:
+        """Whether a place without a file shows a line that the given text does not have there."""
+        return where.file is None and where.text is not None and not _is_line_of(self.text.text, where)
 
     def _query(self) -> Select | Query | None:
         """What is read by itself: a question, or the query of a statement."""
@@ -58,13 +65,15 @@ class Said:
         return found if isinstance(found, Select | Query) else None
 
 
-def _is_line_of(query: Select | Query, where: Position) -> bool:
-    lines = query.sql.split("\n")
+def _is_line_of(text: str, where: Position) -> bool:
+    lines = text.split("\n")
     return where.line <= len(lines) and lines[where.line - 1].rstrip("\r") == where.text
 
 
 def _shown(where: Position, text: str) -> Position:
-    """The place with its line of the text."""
+    """The place with its line of the text; one that is not to be shown stays without."""
+    if where.text is None:
+        return where
     return replace(where, text=text.split("\n")[where.line - 1].rstrip("\r"))
 
 

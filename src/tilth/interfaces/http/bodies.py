@@ -41,7 +41,7 @@ class TooSlowError(InputError):
     http_status = 408
 
 
-class WrongMethodError(ProjectError):
+class WrongMethodError(InputError):
     http_status = 405
 
     def __init__(self, message: str, *, hint: str, allowed: str = "GET") -> None:

@@ -33,7 +33,7 @@ from tilth.interfaces.http.bodies import (
 from tilth.interfaces.http.guard import Guard
 from tilth.interfaces.http.journal import BY
 from tilth.interfaces.http.once import Once, Predicted, key_of
-from tilth.interfaces.http.paths import PATHS, PREDICT, READ, Path
+from tilth.interfaces.http.paths import ANY, PATHS, PREDICT, Path
 from tilth.interfaces.http.predictions import predict
 from tilth.plan.rights import RIGHTS, Right
 from tilth.runtime.serving.answering import Answering, Route, Side
@@ -184,8 +184,12 @@ class Door:
 
     async def _protocol(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            length = self._enter(scope, PREDICT)
-            status, payload, more, kind = await self._v2(scope, receive, length)
+            place, name, version = inference.place(scope["path"])
+            length = self._enter(scope, PREDICT if place in PATHS else ANY)
+            if place not in PATHS:
+                raise _no_path(scope["path"], scope[BY])
+            _allow(scope, PATHS[place])
+            status, payload, more, kind = await self._v2(scope, receive, length, (place, name, version))
         except GoneError:
             return
         except Exception as error:
@@ -194,12 +198,11 @@ class Door:
             return
         await answer(send, status, payload, kind, more)
 
-    async def _v2(self, scope: Scope, receive: Receive, length: int) -> tuple[int, bytes, Pairs, bytes]:
+    async def _v2(
+        self, scope: Scope, receive: Receive, length: int, at: tuple[str, str, str | None]
+    ) -> tuple[int, bytes, Pairs, bytes]:
         """`/v2`, `/v2/health/...`, `/v2/models/<m>[/versions/<v>][/ready|/infer]`."""
-        place, name, version = inference.place(scope["path"])
-        if place not in PATHS:
-            raise _no_path(scope["path"])
-        _allow(scope, PATHS[place])
+        place, name, version = at
         match place.rpartition("/")[2]:
             case "v2":
                 return 200, inference.server(), (), JSON
@@ -249,9 +252,11 @@ class Door:
         more: Pairs = NO_STORE
         try:
             path = PATHS.get(scope["path"])
-            self._enter(scope, READ if path is None else path.rights)
+            self._enter(
+                scope, ANY if path is None else path.rights
+            )  # a right opens no path that is not there
             if path is None:
-                raise _no_path(scope["path"])
+                raise _no_path(scope["path"], scope[BY])
             _allow(scope, path)
             status, payload, kind = await self._page(scope["path"], scope[BY])
             if scope["path"] == "/":
@@ -282,7 +287,7 @@ class Door:
                 return 200, encode({**found, "health": self._health(found["health"])}), JSON
             case "/":
                 return 200, console.page(), b"text/html; charset=utf-8"
-        raise _no_path(path)
+        raise _no_path(path, by)
 
     def _health(self, found: dict[str, Any]) -> dict[str, Any]:
         return {**found, "reasons": [unplaced(reason, self._root) for reason in found["reasons"]]}
@@ -311,5 +316,8 @@ def _allow(scope: Scope, path: Path) -> None:
         )
 
 
-def _no_path(path: str) -> UnknownNameError:
-    return UnknownNameError(f"There is nothing at {path[:200]!r}.", hint=did_you_mean(path, PATHS, "paths"))
+def _no_path(path: str, by: Principal | None) -> UnknownNameError:
+    """The error for a path that is not there, with those that who asks may call."""
+    rights = RIGHTS[by.role] if by is not None else frozenset()
+    mine = [p for p, known in PATHS.items() if not known.rights or not rights.isdisjoint(known.rights)]
+    return UnknownNameError(f"There is nothing at {path[:200]!r}.", hint=did_you_mean(path, mine, "paths"))

@@ -198,12 +198,16 @@ class Guard:
 
     def _other(self, given: bytes | None) -> Principal:
         """Who holds a token that is not written as that of the home; AuthError when nobody does."""
-        hint = f"Send the header `Authorization: Bearer <token>`; the token is in {WHERE}."
+        hint = f"Send the header `Authorization: Bearer <token>`, with the token in {WHERE} or one that its owner made for you."
         if given is None:
             raise AuthError("This needs a token.", hint=hint)
+        if not given:
+            raise AuthError("The header Authorization is empty, or given more than once.", hint=hint)
         scheme, _, value = given.partition(b" ")
         value = value.strip()
-        if scheme.lower() == b"bearer" and len(value) <= MOST_TOKEN:
+        if scheme.lower() != b"bearer":
+            raise AuthError("The header Authorization does not say `Bearer` before the token.", hint=hint)
+        if len(value) <= MOST_TOKEN:
             if hmac.compare_digest(value, self._secret):
                 return self._principal
             if (found := self._others(value)) is not None:

@@ -20,6 +20,7 @@ from tilth.ml.model.answerer import input_names
 from tilth.ml.model.outputs import label
 from tilth.plan.rights import Right
 from tilth.runtime.serving.answering import Route
+from tilth.runtime.showing.describing import MEANINGS
 from tilth.runtime.showing.learned import Learned
 
 VERSION = "3.1.0"
@@ -43,7 +44,7 @@ _GIVEN: Mapping[DataType, Schema] = {
     DataType.DATE: {"type": "string", "format": "date"},
     DataType.TIMESTAMP: {"type": "string"},
     DataType.SHARES: {"type": "object", "additionalProperties": {"type": "number"}},
-    DataType.JSON: {"type": "object"},
+    DataType.JSON: ref("Explanation"),
 }
 _ZONES = "ISO 8601; without an offset it is UTC"
 _HEADERS: Mapping[str, Schema] = {
@@ -77,7 +78,7 @@ def document(
 ) -> dict[str, Any]:
     """The whole document, for who has these rights."""
     paths: dict[str, Any] = {}
-    used: set[str] = {"Failure"}
+    used: set[str] = {"Failure", *(("Explanation",) if Right.PREDICT in rights and served else ())}
     schemas: dict[str, Schema] = {}
     for path, known in PATHS.items():
         if known.rights and rights.isdisjoint(known.rights):
@@ -190,7 +191,8 @@ def _of_endpoint(path: str, known: Path, one: Served) -> dict[str, Any]:
     if not _spoken(path):
         made["parameters"].append(_outputs(one))
         asked = {"anyOf": [ref(f"Row.{name}"), ref(f"Rows.{name}"), *_envelope(one, name)]}
-        given = {"anyOf": [ref(f"Answer.{name}"), ref(f"Answers.{name}")]}
+        # many first: what reads it tries one after the other, and those of one row are all optional
+        given = {"anyOf": [ref(f"Answers.{name}"), ref(f"Answer.{name}")]}
     bytes_too: dict[str, Any] = {}
     if _spoken(path):
         bytes_too = {BINARY: {"schema": {"type": "string", "format": "binary"}}}
@@ -309,8 +311,15 @@ def _answer(one: Served) -> Schema:
         schema = dict(_GIVEN.get(output.type, {}))
         if output.name == model.outputs[0].name and model.classes:
             schema = {"enum": list(model.classes)}
-        if output.type is DataType.SHARES:
-            schema["description"] = f"how likely each class is: {', '.join(map(label, model.classes))}"
-        properties[output.name] = schema
+        properties[output.name] = {**schema, "description": _meaning(one, output.name)}
     properties["notices"] = {**array({"type": "string"}), "description": "inputs that were answered as a gap"}
     return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _meaning(one: Served, output: str) -> str:
+    """What an output says; the classes by name, of two the one that a probability is of."""
+    model = one.route.leading.model
+    kind = "binary" if model.classes else "regression"
+    said = MEANINGS[kind][output.removeprefix(model.outputs[0].name)]
+    said = said.replace("{positive}", f"`{label(model.classes[-1])}`" if model.classes else "")
+    return f"{said}: {', '.join(map(label, model.classes))}" if output.endswith("_probabilities") else said

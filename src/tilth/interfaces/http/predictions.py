@@ -59,11 +59,12 @@ async def _many(
 def checked(raw: Sequence[msgspec.Raw | bytes], route: Route, outputs: Sequence[str] | None) -> list[bytes]:
     """The rows, if there are not too many for what is asked of them."""
     slow = {o.name for o in route.leading.model.outputs if o.type is DataType.JSON}  # explanations
-    explained = not slow.isdisjoint(outputs or ())
+    explained = slow.intersection(outputs or ())
     most = MOST_EXPLAINED if explained else MOST_ROWS
     if len(raw) > most:
+        wanted = f" for {', '.join(f'`{o}`' for o in sorted(explained))}" if explained else ""
         raise InputError(
-            f"{len(raw):,} rows are more than the {most:,} that one request may hold.",
+            f"{len(raw):,} rows are more than the {most:,} that one request{wanted} may hold.",
             hint="Send them in parts, or predict a table with SELECT ... JOIN model.",
         )
     return [bytes(row) for row in raw]

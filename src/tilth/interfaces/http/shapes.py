@@ -6,10 +6,12 @@ in `openapi`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 Schema = dict[str, Any]
+_LINK = re.compile(r"\[([^]]+)\]\([^)]+\)")
 
 
 def _or_null(kind: str, **more: Any) -> Schema:
@@ -44,7 +46,7 @@ class Field(NamedTuple):
 
 OBJECTS: Mapping[str, tuple[Field, ...]] = {
     "Error": (
-        Field("code", TEXT, "stable, such as `E-INPUT`: [the list](reference.md#errors)"),
+        Field("code", TEXT, "stable, such as `E-INPUT`; [the reference](reference.md#errors) lists them"),
         Field("message", TEXT, "what happened"),
         Field("retry", FLAG, "whether the same request can do better later"),
         Field("hint", TEXT, "what to do next", always=False),
@@ -73,9 +75,9 @@ OBJECTS: Mapping[str, tuple[Field, ...]] = {
         Field("promises", array(ref("Promise")), ""),
     ),
     "Promise": (
-        Field("kind", TEXT, "`dataset`, `model`, `endpoint` or `content`"),
+        Field("kind", TEXT, "`dataset`, `model`, `endpoint`, `table` or `content`"),
         Field("name", TEXT, "of which one"),
-        Field("promise", TEXT, "`refreshed`, `fresh`, `good`, `steady`, `served` or `whole`: [what each means](operations.md#watched-from-outside)"),
+        Field("promise", TEXT, "`refreshed`, `fresh`, `good`, `steady`, `served`, `written` or `whole`: [what each means](operations.md#watched-from-outside)"),
         Field("holds", FLAG, ""),
         Field("reason", TEXT, "why not; empty when it holds"),
     ),
@@ -126,6 +128,20 @@ OBJECTS: Mapping[str, tuple[Field, ...]] = {
         Field("datatype", TEXT, "`BOOL`, `INT64`, `FP64` or `BYTES`"),
         Field("shape", array(WHOLE), "`[-1]`: one element a row"),
     ),
+    "Explanation": (
+        Field("value", {}, "the answer; its other outputs stand beside it without the target's name (`confidence`, `probability`, ...)"),
+        Field("contributions", array(ref("Contribution")), "the ten that count most, the strongest first; empty with a `note` where the model cannot tell"),
+        Field("base", NUMBER, "the score before any input: `base` and all contributions make the raw score, of classes in log odds, before it is calibrated", always=False),
+        Field("note", TEXT, "why there are no contributions", always=False),
+        Field("model", TEXT, "that answered"),
+        Field("version", WHOLE, "of it"),
+        Field("digest", TEXT, "of its bundle"),
+    ),
+    "Contribution": (
+        Field("input", TEXT, ""),
+        Field("given", {}, "its value in the request"),
+        Field("contribution", NUMBER, "what it added to the raw score"),
+    ),
     "Infer": (
         Field("inputs", array(ref("Tensor")), "each input once, all with the same number of rows"),
         Field("id", TEXT, "comes back with the answer", always=False),
@@ -136,7 +152,7 @@ OBJECTS: Mapping[str, tuple[Field, ...]] = {
         Field("name", TEXT, "of the input"),
         Field("shape", {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2}, "`[n]` or `[n, 1]`"),
         Field("datatype", TEXT, "of the numbers as they are sent; BYTES for texts, dates and times"),
-        Field("data", {"type": "array"}, "one element a row, `null` where it is missing; left out where the bytes follow the JSON", always=False),
+        Field("data", array({}), "one element a row, `null` where it is missing; left out where the bytes follow the JSON", always=False),
         Field("parameters", OBJECT, "`binary_data_size`: how many bytes follow the JSON", always=False),
     ),
     "Wanted": (
@@ -164,7 +180,9 @@ def component(name: str) -> Schema:
 
 
 def _said(field: Field) -> Schema:
-    return {**field.schema, **({"description": field.says} if field.says else {})}
+    """With what it says, without the links between pages of the documentation."""
+    says = _LINK.sub(r"\1", field.says)
+    return {**field.schema, **({"description": says} if says else {})}
 
 
 def reached(name: str) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def status(work: Workspace, node: Node, metrics: Metrics) -> dict[str, Any]:
     generations = environments.generations(work.state, node.environment, NEWEST)
     return {
         **found,
-        "now": work.clock.now().isoformat(),
+        "now": show_instant(work.clock.now()),
         "health": node.health(),
         "generations": [
             {

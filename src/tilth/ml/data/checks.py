@@ -12,6 +12,7 @@ One pass counts what fails of all row checks; one more answers all set checks at
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from typing import Any
 
 from tilth.core.errors import LanguageError, ProjectError, TilthError, UnknownNameError
 from tilth.core.figures import figure
-from tilth.core.names import did_you_mean, quoted
+from tilth.core.names import did_you_mean, in_query, is_bare, quoted
 from tilth.core.schema import TEMPORAL, DataType, Schema
 from tilth.core.time import Instant, naive, show_duration
 from tilth.ml.data import identity
@@ -223,9 +224,22 @@ def _bind_one(item: Expectation, engine: QueryEngine, schemas: Mapping[str, Sche
             error.hint = (
                 "Ask of all rows in a subquery: v = (SELECT max(v) FROM rows), 3 IN (SELECT unnest(list))."
             )
-        if isinstance(error, UnknownNameError) and not error.hint:
-            error.hint = did_you_mean("", known, "columns")
+        if isinstance(error, UnknownNameError):
+            error = _no_column(error, known)
+        if not error.hint and (words := [n for n in known if in_query(n) == quoted(n) and is_bare(n)]):
+            error.hint = (
+                f"A column that is called as a word of SQL stands in quotes: {', '.join(map(quoted, words))}."
+            )
         raise error.at(item.position) if item.position else error from None
+
+
+def _no_column(error: UnknownNameError, known: Sequence[str]) -> UnknownNameError:
+    """The error about a name in an expectation, with the columns that there are; that of a column says it in our words."""
+    if (found := re.match(r'Referenced column "(.+?)" not found', error.message)) is None:
+        error.hint = error.hint or did_you_mean("", known, "columns")
+        return error
+    words, hint = f"The query gives no column `{found[1]}`.", did_you_mean(found[1], known, "columns")
+    return UnknownNameError(words, hint=hint)
 
 
 # --- rows --------------------------------------------------------------------------------------------------

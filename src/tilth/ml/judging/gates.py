@@ -334,7 +334,9 @@ def _too_few(holdout: Holdout, blocks: int, least: Least) -> list[str]:
     if rarer is not None and rarer < least.rarer:
         short.append(f"The rarer class has {rarer} rows in the holdout; {least.rarer} are needed.")
     if blocks < least.blocks:
-        short.append(f"The holdout spans {blocks} blocks (days); {least.blocks} are needed.")
+        short.append(
+            f"The holdout spans {blocks} blocks (days, or groups of ids); {least.blocks} are needed."
+        )
     return short
 
 
@@ -349,4 +351,4 @@ def _rarer(holdout: Holdout) -> int | None:
 def _holds(holdout: Holdout, blocks: int) -> str:
     rarer = _rarer(holdout)
     of_them = "" if rarer is None else f", {rarer} of the rarer class"
-    return f"{len(holdout.truth)} rows{of_them}, {blocks} blocks (days)"
+    return f"{len(holdout.truth)} rows{of_them}, {blocks} blocks (days, or groups of ids)"

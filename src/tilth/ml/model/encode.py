@@ -47,6 +47,17 @@ WORDS = {
     "datetime": "a date and time in ISO 8601 (2013-07-04T18:30:00Z)",
     "date": "a date in ISO 8601 (2013-07-04)",
 }
+_GIVEN = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number with a fraction",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+}
+"""What msgspec calls a value, in words of JSON."""
+_NUMBERS = frozenset({"int", "float"})
+_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")  # of byte order, which begin a text in UTF-8 or UTF-16
 _ENCODE = msgspec.json.Encoder().encode
 _EXPECTED = re.compile(r"Expected `([^`]*)`(?:, got `([^`]*)`| [<>]=)")
 _REFUSED = re.compile(r'["\\\x00-\x1f]')
@@ -160,14 +171,15 @@ class Encoder:
         place, expected = _PLACE.search(str(error)), _EXPECTED.match(str(error))
         name = place[1] if place is not None else ""
         name = next((n for n, stand_in in self._stand_ins.items() if stand_in == name), name)
+        was = f"; {_GIVEN.get(expected[2], expected[2])} was given" if expected and expected[2] else ""
         if not name:
-            raise InputError(f"A row must be a JSON object: {error}.", hint=listed) from error
+            raise InputError(f"A row must be a JSON object{was}.", hint=listed) from error
         if expected is None:
             raise InputError(f"The input `{name}` cannot be read: {_first(error)}.", hint=listed) from error
         wanted = expected[1].replace(" | null", "")
-        was = f"; {expected[2]} was given" if expected[2] else ""
         raise InputError(
-            f"The input `{name}` must be {WORDS.get(wanted, wanted)}{was}.", hint=listed
+            f"The input `{name}` must be {WORDS.get(wanted, wanted)}{was}.",
+            hint=_instead(wanted, expected[2] or "") or listed,
         ) from error
 
     def _refuse_unknown(self, given: Mapping[str, Any], listed: str) -> None:
@@ -185,6 +197,8 @@ class Encoder:
             return (
                 "NaN and Infinity are not JSON: leave the input out, or send null, where it may be missing."
             )
+        if body.startswith(_MARKS):
+            return "Send it in UTF-8, without a byte order mark."
         return "Send an object such as {" + self._example() + "}."
 
     def _example(self) -> str:
@@ -222,6 +236,19 @@ def _renamed(values: Any, stand_ins: Mapping[str, str]) -> Any:
         return values
     known = set(stand_ins.values())
     return {stand_ins.get(n, f"{n}\ufffd" if n in known else n): v for n, v in values.items()}
+
+
+def _instead(wanted: str, given: str) -> str:
+    """How a value is written that was given as another type; empty where there is more to say than that."""
+    if given in {"array", "object"}:
+        return "Give one value."
+    if wanted == "str":
+        return "Give it as a text, in quotes."
+    if wanted == "int" and given == "float":
+        return "Give it without a fraction; the model learned from whole numbers."
+    if wanted in _NUMBERS and given:
+        return "Give it as a number, without quotes."
+    return "Give it as true or false, without quotes." if wanted == "bool" else ""
 
 
 def _first(error: Exception) -> str:

@@ -33,6 +33,7 @@ from tilth.sql.language.statements import CreateModel, PromoteRule
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    import pyarrow as pa
 
     from tilth.ml.model.predictor import Predictor
 
@@ -120,6 +121,16 @@ def gate(
     verdict = Verdict(fresh.number, compared, STATUS[result.outcome], metric, " ".join(said), result)
     _record(act, declared, verdict, _named(fresh, held, manifest), sketch, ",".join(marks))
     return verdict
+
+
+def unseen(
+    work: Workspace, spec: TrainingSpec, manifest: Manifest, version: Version
+) -> tuple[pa.Table, Array, Array]:
+    """The rows of a snapshot that a version was not tuned on: with its inputs and target, their truth, its scores of them."""
+    fresh = _version(work, version)
+    metric = "rmse" if fresh.model.signature.kind == "regression" else "log_loss"
+    case = _case(work, spec, manifest, fresh, None, metric)
+    return case.rows.table, case.truth, case.fresh
 
 
 def _version(work: Workspace, row: Version) -> _Version:

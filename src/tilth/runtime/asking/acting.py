@@ -381,6 +381,8 @@ OF_WHAT_IS_THERE = frozenset(
         RetrainModel,
         Drill,
         Drop,
+        CreateTable,
+        InsertInto,
         DropToken,
     }
 )

@@ -26,6 +26,7 @@ from tilth.runtime.record import (
     declarations,
     endpoints,
     environments,
+    messages,
     notices,
     refreshes,
     snapshots,
@@ -101,7 +102,22 @@ class SystemTables:
                 columns, [r for env in environments.names(self._work.state) for r in make(self._work, env)]
             )
         columns = {c: _kind(c, t) for c, t in tables.columns(self._work.state, name).items()}
-        return _named(_table(columns, tables.rows(self._work.state, name, self._work.serving)))
+        rows = tables.rows(self._work.state, name, self._work.serving)
+        if name == "notices":
+            rows += [_undelivered(r) for r in self._rows("messages") if r["status"] == messages.DEAD]
+        return _named(_table(columns, rows))
+
+    def _rows(self, table: str) -> list[dict[str, Any]]:
+        return tables.rows(self._work.state, table, self._work.serving)
+
+
+def _undelivered(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message that its channel never took, as a row of notices."""
+    return {
+        "resource": Kind.CHANNEL.value, "name": message["channel"], "made": str(message["id"]), "kind": "undelivered",
+        "text": f"That {message['subject']} {message['event']} was not delivered: {message['error']}",
+        "at": message["settled_at"] or message["at"],
+    }  # fmt: skip
 
 
 def _doors(predictions: pa.Table) -> pa.Table:

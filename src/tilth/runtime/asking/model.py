@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ExtraWarning(UserWarning):
-    """A name that is given is no input, and looks like one that is not given."""
+    """A name that is given is no input: it looks like one that is not given, or it is an output's, which takes its place."""
 
 
 class Model:
@@ -101,7 +101,8 @@ class Model:
 
         A table is an Arrow table or reader, a pandas or polars frame, anything with `__arrow_c_stream__`, or a numpy array
         whose columns `names` names. InputError names an input that is not given or of another type; other names are passed
-        over, and one that looks like an input that is not given is told with an ExtraWarning. An input that is given as
+        over, and one that looks like an input that is not given is told with an ExtraWarning, as is one that an output has:
+        the answer takes its place. An input that is given as
         None or NaN and never was missing in training is answered as a gap, with a GapWarning; a strict model raises
         InputError for such a mapping, and leaves such a row of a list or table without outputs.
         """
@@ -166,12 +167,14 @@ class Model:
         if seen.refused:
             raise refusal(self.name, tuple(seen.lacking))
         seen.warn()
+        self._replaced(row, answer)
         return {**row, **answer}
 
     def _rows(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         seen = self._seen()
         answers = of_rows(self._answerer).predict_rows([self._taken(row) for row in rows], seen)
         seen.warn()
+        self._replaced(dict.fromkeys(name for row in rows for name in row), answers[0] if answers else ())
         return [{**row, **answer} for row, answer in zip(rows, answers, strict=True)]
 
     def _seen(self) -> Gaps:
@@ -195,6 +198,19 @@ class Model:
                     ExtraWarning,
                     stacklevel=5,
                 )
+
+    def _replaced(self, given: Iterable[str], answered: Iterable[str]) -> list[str]:
+        """The names that are given and answered; said, for what was given under them is not in the result."""
+        both = [name for name in given if name in set(answered)]
+        if both:
+            listed = ", ".join(f"`{name}`" for name in both)
+            warnings.warn(
+                f"{listed} {'is' if len(both) == 1 else 'are'} given, and {self.name} answers so: what was given is left out;"
+                " rename it to keep both.",
+                ExtraWarning,
+                stacklevel=4,
+            )
+        return both
 
     def _as_table(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         """Rows as a table of the inputs' types; the same errors as for single rows."""
@@ -225,6 +241,7 @@ class Model:
 
     def _appended(self, table: pa.Table, outputs: Sequence[str] | None) -> pa.Table:
         answers = self._answers(table, outputs)
+        table = table.drop_columns(self._replaced(table.column_names, answers.schema.names))
         for name in answers.schema.names:
             table = table.append_column(name, answers.column(name))
         return table

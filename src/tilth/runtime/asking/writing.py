@@ -26,6 +26,7 @@ from tilth.runtime.record.writes import Used
 from tilth.runtime.writers import learns_from, loop_words
 from tilth.sql.language.acts import CreateTable, InsertInto, Select
 from tilth.sql.language.statements import CreateSource, Kind
+from tilth.sql.language.writing import name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +61,22 @@ def insert(at: Prompt, statement: InsertInto) -> Result:
     """Add the rows of the query to a table of a source; with KEY those that are there are changed."""
     graph = at.deployed(at.environment)
     with _opened(at, graph, statement) as source:
-        return _written(at, graph, source, statement, Mode.INSERT)
+        try:
+            return _written(at, graph, source, statement, Mode.INSERT)
+        except UnknownNameError as error:
+            if f"`{statement.table}`" in error.message and _is_missing(source, statement.table):
+                key = f" KEY ({', '.join(map(name, statement.key))})" if statement.key else ""
+                made = f"CREATE TABLE {name(statement.source)}.{name(statement.table)}{key} AS ... makes it."
+                error.hint = f"{error.hint or ''} {made}".strip()
+            raise
+
+
+def _is_missing(source: Any, table: str) -> bool:
+    """Whether the source is known not to have the table."""
+    try:
+        return table.lower() not in (t.lower() for t in source.tables())
+    except TilthError:
+        return False
 
 
 def _ours(at: Prompt, statement: CreateTable, table: str) -> None:
@@ -87,7 +103,11 @@ def _opened(at: Prompt, graph: Graph, statement: CreateTable | InsertInto) -> It
             )
         _may_write(at)
         at.room()
-        source = sources.open_source(declared, at.work.root)
+        try:
+            source = sources.open_source(declared, at.work.root)
+        except TilthError as error:
+            _failed(at, statement, _begun(at, statement), error, Batches(statement.log))
+            raise
         try:
             if not hasattr(source, "write"):
                 raise UnsupportedError(
@@ -101,14 +121,16 @@ def _opened(at: Prompt, graph: Graph, statement: CreateTable | InsertInto) -> It
         raise error if statement.position is None else error.at(statement.position) from None
 
 
+FOR_TABLES = "One for tables is declared, and applied, so: CREATE SOURCE results ENGINE files WITH (path = 'results', writable = true);"
+
+
 def _declared(graph: Graph, name: str, environment: str) -> CreateSource:
     found = graph.find(name)
     if found is None or found.kind is not Kind.SOURCE:
         known = [r.name for r in graph.of_kind(Kind.SOURCE)]
         raise UnknownNameError(
             f"There is no source `{name}` in `{environment}`.",
-            hint=f"{did_you_mean(name, known, 'sources')} For files, declare one and `tilth apply`:"
-            " CREATE SOURCE results ENGINE files WITH (path = 'results', writable = true);",
+            hint=f"{did_you_mean(name, known, 'sources')} {FOR_TABLES}",
         )
     return found.as_(CreateSource)
 
@@ -126,19 +148,14 @@ def _written(
 ) -> Result:
     """Run the query, write its rows, log its predictions, and write down that it was done, or that it was not."""
     place = (statement.source, statement.table)
-    word = {Mode.CREATE: "create", Mode.REPLACE: "replace", Mode.INSERT: "insert"}[mode]
     batches, told = Batches(statement.log), list[str]()
-    rows = _query(at, graph, statement, told, batches)
     columns = statement.columns if isinstance(statement, InsertInto) else ()
-    plain = _plain(rows, columns, at.work.engine)
-    now = at.work.clock.now()
-    with at.act().change(now) as change:
-        number = writes.begin(change, at.environment, place, word, statement.key, now)
-        change.audit("write", ".".join(place), {"write": number, "statement": word})
+    number = _begun(at, statement)
     try:
-        done = source.write(Write(statement.table, mode, statement.key), plain)
+        rows = _plain(_query(at, graph, statement, told, batches), columns, at.work.engine)
+        done = source.write(Write(statement.table, mode, statement.key), rows)
     except BaseException as error:
-        _failed(at, number, error, batches)
+        _failed(at, statement, number, error, batches)
         raise
     used, problem = _logged(at, batches, number)
     with at.act().change() as change:
@@ -166,7 +183,23 @@ def _query(
     )
 
 
-def _failed(at: Prompt, number: int, error: BaseException, batches: Batches) -> None:
+def _begun(at: Prompt, statement: CreateTable | InsertInto) -> int:
+    """Write down that it begins; the write's number."""
+    place, now = (statement.source, statement.table), at.work.clock.now()
+    word = "insert" if isinstance(statement, InsertInto) else "replace" if statement.or_replace else "create"
+    with at.act().change(now) as change:
+        number = writes.begin(change, at.environment, place, word, statement.key, now)
+        change.audit("write", ".".join(place), {"write": number, "statement": word})
+    return number
+
+
+def _failed(
+    at: Prompt,
+    statement: CreateTable | InsertInto,
+    number: int,
+    error: BaseException,
+    batches: Batches,
+) -> None:
     """Write down that it failed, or that nobody knows."""
     unsure = isinstance(error, UnsureError)
     words = unforeseen.known(error).message if isinstance(error, Exception) else "interrupted"
@@ -176,7 +209,8 @@ def _failed(at: Prompt, number: int, error: BaseException, batches: Batches) -> 
         )
         for one in batches.unlogged() if unsure else ():
             writes.add_model(change, number, one)
-        change.audit("not written", f"write {number}", {"status": "unsure" if unsure else "failed"})
+        said = {"write": number, "status": "unsure" if unsure else "failed"}
+        change.audit("not written", f"{statement.source}.{statement.table}", said)
 
 
 def _logged(at: Prompt, batches: Batches, number: int) -> tuple[tuple[Used, ...], str | None]:

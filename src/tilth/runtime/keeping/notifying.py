@@ -226,6 +226,7 @@ def _told_of(reader: Reader, environment: str, graph: Graph, channel: CreateChan
     events: list[Happened] = []
     if not begins:
         events += messages.ill_runs(reader, environment, have[RUNS], MOST)
+        events += messages.ill_writes(reader, environment, have.get(AUDIT, 0), MOST)
         events += messages.went_back(reader, environment, have.get(AUDIT, 0), MOST)
     moved: dict[str, int | None] = {}
     states = {**_late(reader, graph, now), **_drifted(reader, environment, graph)}
@@ -243,8 +244,8 @@ def _told_of(reader: Reader, environment: str, graph: Graph, channel: CreateChan
 
 
 def _concerns(one: Happened, channel: CreateChannel, graph: Graph) -> bool:
-    """Whether it is of the channel's model: of itself, of what it is made from, or of what serves it."""
-    if channel.model is None:
+    """Whether it is of the channel's model: of itself, of what it is made from, of what serves it, or of a table of its predictions."""
+    if channel.model is None or channel.model in one.models:
         return True
     if channel.model not in graph:
         return False

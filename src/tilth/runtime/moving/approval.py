@@ -14,7 +14,7 @@ from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime.act import Act
 from tilth.runtime.moving.publishing import Move, insert
-from tilth.runtime.record import environments, evidence, versions
+from tilth.runtime.record import environments, evidence, runs, versions
 from tilth.runtime.record.versions import PROMOTED, REFUSED, Version
 from tilth.sql.language.statements import Kind
 
@@ -51,6 +51,7 @@ def approve(act: Act, graph: Graph, wish: Wish) -> int:
             )
         last = evidence.last(change, wish.model, wish.version)
         versions.set_status(change, wish.model, wish.version, PROMOTED)
+        runs.settle(change, act.environment, {wish.model, *(r.name for r in graph.downstream(wish.model))})
         said = "" if last is None else f"{last.outcome}: {last.reason}"
         change.audit(
             "approve", wish.model, {"version": wish.version, "because": wish.because or "", "gate": said}

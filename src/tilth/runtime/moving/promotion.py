@@ -9,7 +9,7 @@ from tilth.core.principals import Principal
 from tilth.core.time import Instant, show_instant
 from tilth.plan.snapshot import SERVING, Pointer
 from tilth.runtime.moving.publishing import Move, insert
-from tilth.runtime.record import declarations, environments, evidence, names
+from tilth.runtime.record import declarations, environments, evidence, names, runs
 from tilth.runtime.record.rows import Change, State
 from tilth.sql.language.statements import CreateModel, Kind, PromoteRule
 
@@ -30,7 +30,14 @@ def promote(
         expected = environments.current_number(change, target)
         if target == serving:
             _may_serve(change, target, pointers)
+        runs.settle(change, target, _changed(change, target, pointers))
         return insert(change, Move(target, expected, f"promoted from {source}", at, "promote"), pointers)
+
+
+def _changed(change: Change, target: str, pointers: Iterable[Pointer]) -> set[str]:
+    """The names that point elsewhere in the target until now, or nowhere."""
+    there = {(p.kind, p.name): (p.recipe, p.target) for p in environments.pointers_now(change, target)}
+    return {p.name for p in pointers if there.get((p.kind, p.name)) != (p.recipe, p.target)}
 
 
 def _may_serve(change: Change, target: str, pointers: Iterable[Pointer]) -> None:

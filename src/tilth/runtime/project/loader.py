@@ -36,7 +36,8 @@ def find_project(root: str) -> None:
     """
     if not os.path.isdir(root):
         raise StorageError(
-            f"There is no folder {root}.", hint="Go to the project's folder, or give it with --project."
+            f"There is no folder {root}.",
+            hint="Go to the project's folder, or name it: --project FOLDER, in Python tilth.open(folder).",
         )
     _listable(root)
     if os.path.lexists(os.path.join(root, FILE)) or _has_content(os.path.join(root, HOME)):
@@ -63,12 +64,18 @@ def declarations(root: str) -> tuple[Declaration, ...]:
 def not_here(statement: Statement, name: str, where: Position | None) -> LanguageError:
     """The error about a statement in a project's file that does not declare."""
     return LanguageError(
-        f"{name} holds a {type(statement).__name__}; the files of a project only declare.",
+        f"{name} holds {_words(statement)}; the *.sql files of a project, in its folders too, only declare.",
         hint=_NOT_HERE.get(
-            type(statement), "Keep CREATE statements in files; give the others to `tilth sql`."
+            type(statement),
+            "Say it at a prompt, or move it into a file outside of the project's folder: tilth sql -f ../FILE",
         ),
         where=where,
     )
+
+
+def _words(statement: Statement) -> str:
+    """What a statement begins with, as one writes it: its class is named by it."""
+    return re.sub("(?<!^)(?=[A-Z])", " ", type(statement).__name__.removesuffix("Statement")).upper()
 
 
 def _not_a_project(root: str) -> NoReturn:

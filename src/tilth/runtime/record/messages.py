@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tilth.core.time import Instant, show_instant
-from tilth.runtime.record import names
+from tilth.runtime.record import names, writes
 from tilth.runtime.record.rows import (
     Change,
     Reader,
@@ -60,6 +60,7 @@ class Happened:
     subject: str
     words: str
     at: Instant | None
+    models: tuple[str, ...] = ()  # whose predictions it is about, where the subject is none of the graph's
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,22 @@ def went_back(reader: Reader, environment: str, after: int, limit: int) -> tuple
         said = decoded_object(text(r, "detail"), "a detail of the audit chain")
         out.append(Happened("rolled_back", subject, str(said.get("reason", "")), instant(r, "at")))
     return tuple(out)
+
+
+def ill_writes(reader: Reader, environment: str, after: int, limit: int) -> tuple[Happened, ...]:
+    """Writes after that row of the audit into tables that were written before, which failed or may have, in order."""
+    found = reader.read("ill_writes_after", sequence=after, environment=environment, limit=limit)
+    models = writes.writers(reader) if found else {}
+    return tuple(
+        Happened(
+            "failed",
+            f"{text(r, 'source')}.{text(r, 'target')}",
+            text_or_none(r, "error") or "interrupted",
+            instant_or_none(r, "ended_at"),
+            models.get((text(r, "source"), text(r, "target")), ()),
+        )
+        for r in found
+    )
 
 
 def next_number(reader: Reader) -> int:

@@ -12,6 +12,7 @@ from tilth.runtime.act import Act
 from tilth.runtime.record.rows import Change, Reader, instant_or_none, text, text_or_none, whole
 from tilth.sql.language.statements import Kind
 
+HELD, REFUSED = "held", "refused"
 RECENT = 50  # runs among which one that was abandoned is looked for
 
 
@@ -109,6 +110,13 @@ def forget_undeclared(act: Act, declared: Container[str]) -> None:
         for one in gone:
             change.write("run_gone", id=one.number)
         change.audit("forget", act.environment, {"runs": len(gone)})
+
+
+def settle(change: Change, environment: str, names: Container[str]) -> None:
+    """What was held or refused under these names is over: a version was brought there otherwise."""
+    for one in unsettled(change, environment, RECENT):
+        if one.name in names and one.status in (HELD, REFUSED):
+            change.write("run_gone", id=one.number)
 
 
 def unsettled(reader: Reader, environment: str, limit: int) -> tuple[Unsettled, ...]:

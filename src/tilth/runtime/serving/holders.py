@@ -20,7 +20,6 @@ from tilth.runtime.workspace import Workspace
 POLL = 0.2  # seconds between looks at the state's counter
 PATIENCE = 5.0  # seconds the thread has to end
 MOST = 256  # characters of a token
-NEW = "An owner makes another one: CREATE TOKEN 'name' FOR reader"
 BY = job("serve")
 
 
@@ -46,14 +45,18 @@ class Holders:
         found = self._known.get(kept)
         if found is None or not hmac.compare_digest(found[0].hash, kept):
             if self._project and of != self._project:
-                raise AuthError("This token is of another project.", hint=f"{NEW}, in this project.")
+                raise AuthError(
+                    "This token is of another project.", hint=_new("reader", "or predictor, in this project")
+                )
             return None
         one, principal = found
         now = self._work.clock.now()
         if one.dropped_at is not None:
-            raise AuthError(f"The token `{one.name}` was dropped on {_day(one.dropped_at)}.", hint=f"{NEW}.")
+            raise AuthError(
+                f"The token `{one.name}` was dropped on {_day(one.dropped_at)}.", hint=_new(one.role)
+            )
         if one.expires_at is not None and now >= one.expires_at:
-            raise AuthError(f"The token `{one.name}` expired on {_day(one.expires_at)}.", hint=f"{NEW}.")
+            raise AuthError(f"The token `{one.name}` expired on {_day(one.expires_at)}.", hint=_new(one.role))
         day = _day(now)
         if one.used_on != day:
             self._used[one.number] = day
@@ -122,3 +125,8 @@ class Holders:
 
 def _day(at: Instant) -> str:
     return show_instant(at)[:10]
+
+
+def _new(role: str, more: str = "") -> str:
+    """The next step of who holds a token that lets nobody in."""
+    return f"An owner makes another one: CREATE TOKEN 'name' FOR {role}{f' {more}' if more else ''}."

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tilth.core.figures import figure, sql_text
+from tilth.core.figures import edge, figure, sql_text
 
 WIDE = 50  # of a list of values in a cell, in characters
 
@@ -137,7 +137,7 @@ def _of_model(facts: Mapping[str, Any]) -> Iterator[Section]:
 
 def _seen(one: Mapping[str, Any]) -> str:
     if one["range"]:
-        return " to ".join(sql_text(v) if isinstance(v, int) else _figure(v) or "?" for v in one["range"])
+        return " to ".join("?" if v is None else edge(v) for v in one["range"])
     if one["categories"]:
         return _listed(one["categories"], more=one["more_categories"])
     return ""

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tilth.core.figures import figure
+from tilth.core.figures import edge
 from tilth.core.schema import DataType
 from tilth.ml.data.profile import Categorical, Numeric
 from tilth.runtime.record import versions
@@ -66,7 +66,7 @@ def _read(work: Workspace, model: str, version: int, keys: tuple[str, ...]) -> L
 
 def _seen(one: Numeric | Categorical | None) -> str:
     if isinstance(one, Numeric) and one.minimum is not None and one.maximum is not None:
-        return f"in training {figure(one.minimum)} to {figure(one.maximum)}"
+        return f"in training {edge(one.minimum)} to {edge(one.maximum)}"
     if isinstance(one, Categorical) and one.values:
         more = one.other > 0 or len(one.values) > VALUES
         listed = ", ".join(v[:60] for v in one.values[:VALUES])

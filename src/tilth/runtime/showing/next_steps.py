@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 MOST = 5  # steps that are told
+_JUDGED = ("TrainModel", "ShareVersion")  # what ends at a gate; what else is held waits for that
 
 
 def next_steps(found: Mapping[str, Any], serving: str, usual: str | None = None) -> list[str]:
@@ -22,8 +23,9 @@ def _steps(found: Mapping[str, Any], serving: str, usual: str) -> Iterator[str]:
     for one in found["failures"]:
         yield _again(one, there)
     for one in found["held"]:
-        if one["status"] == "refused":
-            yield f"tilth sql \"SELECT * FROM tilth.gates WHERE model = '{one['name']}'\"   why `{one['name']}` was refused"
+        if one["status"] == "refused" or one["action"] in _JUDGED:
+            what = "was refused" if one["status"] == "refused" else "is held, and what takes it"
+            yield f"tilth sql \"SELECT * FROM tilth.gates WHERE model = '{one['name']}'\"   why `{one['name']}` {what}"
     if not found["generation"] and not found["failures"]:
         yield f"tilth plan{there} && tilth apply{there}   what would be made, and make it"
     up = any(s["alive"] and s["url"] for s in found["servers"])
@@ -167,6 +169,10 @@ def _described(facts: Facts, there: str) -> Iterator[str]:
         yield f"tilth status{there}   where {facts['environment']} stands"
 
 
+def _reported(facts: Facts, there: str) -> Iterator[str]:
+    yield f"tilth watch {_word(facts['name'])}{there}   what its answers say now"
+
+
 def _predicted(facts: Facts, there: str) -> Iterator[str]:
     yield f"tilth describe {_word(facts['model'])}{there}   what it takes, and how good it is"
 
@@ -254,6 +260,7 @@ AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "restore": _restored,
     "init": _begun,
     "describe": _described,
+    "report": _reported,
     "predict": _predicted,
     "environments": _environments,
     "sql": _acted,

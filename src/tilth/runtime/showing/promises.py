@@ -1,4 +1,4 @@
-"""Whether what is promised holds: refreshes succeed, data is fresh, models are good enough and see what they know, endpoints have a version, nothing is damaged.
+"""Whether what is promised holds: refreshes succeed, data is fresh, models are good enough and see what they know, endpoints have a version, tables are written, nothing is damaged.
 
 Each promise is one thing that a declaration says, or that goes without saying, with the reason when it does not hold. What was
 never looked at is not broken. `GET /promises`, `/metrics` and `tilth status --exit-code` tell the same.
@@ -21,7 +21,8 @@ from tilth.runtime.showing.standing import standing
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CheckKind, CreateDataset, CreateModel, Declaration, Kind
 
-REFRESHED, FRESH, GOOD, STEADY, SERVED, WHOLE = "refreshed", "fresh", "good", "steady", "served", "whole"
+REFRESHED, FRESH, GOOD, STEADY, SERVED = "refreshed", "fresh", "good", "steady", "served"
+WRITTEN, WHOLE = "written", "whole"
 LATE = 2  # times REFRESH EVERY
 DRIFTS = ("drift", "prediction_drift")  # signals of RETRAIN WHEN, as `standing` names them too
 
@@ -80,6 +81,8 @@ def _all(
     for one in found["endpoints"]:
         lacks = one["version"] is None and one["previous"] is None
         yield _promise("endpoint", one["name"], SERVED, "no version answers it" if lacks else "")
+    for table in (f for f in found["failures"] if f["action"] == "write"):
+        yield _promise("table", table["name"], WRITTEN, f"its last write did not end well: {table['error']}")
     damage: dict[str, str] = {d["of"]: d["damage"] for d in found["damage"]}
     for owner, what in damage.items():
         yield _promise("content", owner, WHOLE, what)

@@ -176,7 +176,7 @@ def sql_value(name: str, value: Any) -> str:
     if isinstance(value, UUID):
         return f"{literal(str(value))}::UUID"
     raise InputError(
-        f"`${name}` cannot be a {type(value).__name__}{' of that size' if isinstance(value, int | Decimal) else ''}.",
+        f"The parameter `{name}` cannot be of the type {type(value).__name__}{' of that size' if isinstance(value, int | Decimal) else ''}.",
         hint=f"A frame is given as a keyword: sql(text, {name}=frame)."
         if hasattr(value, "__arrow_c_stream__")
         else "Give None, a bool, number, text, bytes, date, time, timedelta, UUID, or a list of them.",

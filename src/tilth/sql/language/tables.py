@@ -56,7 +56,7 @@ def _table(c: Cursor) -> tuple[str, str]:
     source = c.name("a source's name", fold=True)
     if not c.at("."):
         c.fail(
-            f"Tables are written into a source, and `{source}` names none{c.instead()}.",
+            f"Tables are written into a source, and `{source}` names none.",
             f"Write source.table, as in {_CREATE} Rows that models learn from are a DATASET.",
         )
     c.i += 1

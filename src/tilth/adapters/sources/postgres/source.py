@@ -70,6 +70,17 @@ class PostgresSource:
         )
         return tuple(sorted(self._arrow(sql).read_all()["name"].to_pylist()))
 
+    def elsewhere(self, *, table: str | None = None, column: str | None = None) -> tuple[str, ...]:
+        """Tables of other schemas, as `schema.table`, that are called so or have a column that is called so; the first twenty."""
+        same = f"lower(table_name) = lower({literal(table or '')})"
+        has = f"lower(column_name) = lower({literal(column or '')})"
+        sql = (
+            "SELECT DISTINCT table_schema || '.' || table_name AS place FROM information_schema.columns"
+            f" WHERE table_schema NOT IN ({literal(self._schema)}, 'pg_catalog', 'information_schema')"
+            f" AND {has if table is None else same} ORDER BY place LIMIT 20"
+        )
+        return tuple(self._arrow(sql).read_all()["place"].to_pylist())
+
     def describe(self, table: str) -> Schema:
         self._told.check(self.tables() if self._told.named else ())
         return _schema(self._columns(table))
@@ -315,9 +326,26 @@ def _unreachable(said: str, url: str) -> SourceError:
         )
     if "database " in said and "does not exist" in said:
         return SourceError(f"PostgreSQL at {server} has no such database.", hint="Correct the source's url.")
-    if "percent-encoded" in said or "invalid" in said:
+    why = said.partition("Failed to connect: ")[2] or said  # what libpq says of the url itself begins with it
+    if 'URI query parameter: "schema"' in why:
         return SourceError(
-            "The source's url cannot be read.", hint="Percent-encode special characters in it."
+            "The source's url names a schema, which a url of PostgreSQL cannot.",
+            hint="Leave it out, and write WITH (..., schema = 'NAME'); for `tilth init` --table NAME.TABLE.",
+        )
+    if why.startswith(("invalid", "unexpected")) or "percent-encoded" in why:
+        return SourceError(
+            "The source's url cannot be read.",
+            hint="Correct its port and what follows the `?`, and percent-encode special characters in it.",
+        )
+    if "could not translate host name" in why:
+        return SourceError(
+            f"The host of {server} is not known: its name has no address.",
+            hint="Correct the url; a special character of a password in it is percent-encoded.",
+        )
+    if "server does not support SSL" in why:
+        return SourceError(
+            f"PostgreSQL at {server} has no TLS, which the url's sslmode asks for.",
+            hint="Set it up there; or have the url say sslmode=prefer, where the way to it is trusted.",
         )
     return SourceError(
         f"PostgreSQL at {server} cannot be reached.", hint="Check that it runs and that the url is right."

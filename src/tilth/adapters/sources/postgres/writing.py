@@ -192,14 +192,34 @@ class Writer:
                 hint="Drop them first, or INSERT INTO it.",
             )
         if state.startswith(("23", "22")):
+            why = _WHY.get(state, f"SQLSTATE {state}") + _named(error)
             return DataError(
-                f"PostgreSQL did not take the rows ({_WHY.get(state, f'SQLSTATE {state}')}). Nothing was written.",
+                f"PostgreSQL did not take the rows ({why}). Nothing was written.",
                 hint="Have the query give rows that the table's columns and constraints allow.",
+            )
+        if state in _TYPES_DIFFER:
+            return DataError(
+                f"A column of the query, or of the KEY, is of another type than the table's: {said}. Nothing was written.",
+                hint="CAST it to the table's type in the query.",
+            )
+        if state.startswith(("57P", "08")) or (not state and any(word in str(error) for word in _GONE)):
+            return SourceError(
+                "PostgreSQL ended the connection while the rows were on their way. Nothing was written.",
+                hint="Run it again when the server is there.",
             )
         return self._refused(error)
 
 
+def _named(error: Exception) -> str:
+    """The column or constraint that the server names; never the row."""
+    said = {bytes(k): bytes(v).decode(errors="replace") for k, v in getattr(error, "details", None) or ()}
+    name = said.get(b"PG_DIAG_COLUMN_NAME") or said.get(b"PG_DIAG_CONSTRAINT_NAME")
+    return f": `{name}`" if name else ""
+
+
 _UNDONE = ("22", "23", "40")  # classes of errors with which a commit fails
+_TYPES_DIFFER = frozenset({"42804", "42883"})
+_GONE = ("server closed the connection", "no connection to the server")
 _WHY = {
     "23502": "a column may not be NULL",
     "23503": "a foreign key names a row that is not there",

@@ -512,6 +512,13 @@ SELECT coalesce(min(id), 0) AS id FROM runs WHERE environment = :environment AND
 SELECT sequence, at, actor, verb, subject, detail FROM audit
 WHERE sequence > :sequence AND verb IN ('rollback', 'refuse') ORDER BY sequence LIMIT :limit;
 
+-- name: ill_writes_after
+SELECT w.source, w.target, w.error, w.ended_at FROM audit a JOIN writes w ON w.id = json_extract(CASE WHEN json_valid(a.detail) THEN a.detail ELSE '{}' END, '$.write')
+WHERE a.sequence > :sequence AND a.verb = 'not written' AND w.environment = :environment
+  AND (w.status = 'unsure' OR EXISTS (SELECT 1 FROM writes d WHERE d.environment = w.environment AND d.source = w.source
+       AND d.target = w.target AND d.status = 'done'))
+ORDER BY a.sequence LIMIT :limit;
+
 -- name: last_audit
 SELECT coalesce(max(sequence), 0) AS sequence FROM audit;
 

@@ -1,0 +1,69 @@
+"""`tilth report`: a page about a model that one can send to somebody."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from tilth.core.errors import StorageError
+from tilth.interfaces.cli import completing, show
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, there
+from tilth.runtime.showing.next_steps import after
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["model"]))
+@click.argument("name", shell_complete=completing.RESOURCES)
+@click.option("--output", metavar="FILE", help="Where the page is written (default: NAME-report.html).")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@PROJECT
+@ENV
+@JSON
+@CLOCK
+def report(
+    kind: str,
+    name: str,
+    output: str | None,
+    force: bool,
+    project: str,
+    environment: str | None,
+    as_json: bool,
+    clock: str | None,
+) -> None:
+    """One page about the version of model NAME that serves: how good it is, on what, why, and what its gates said.
+
+    \b
+    Curves are of rows that it was not tuned on. The page needs nothing else: no script, no request; light and dark.
+    With --json the facts are printed and no page is written.
+    Example: tilth report model late
+             tilth report model late --output late.html
+    """
+    del kind
+    from tilth.interfaces.report.page import page
+
+    found = opened(project, clock)
+    facts = found.report(name, environment)
+    if as_json:
+        show.facts(facts, "", True)
+        return
+    path = output or f"{name}-report.html"
+    _write(path, page(facts), force=force)
+    steps = after("report", facts, there(found, environment))
+    show.facts({"file": path}, f"{path} tells of {name} version {facts['version']}.", False, steps)
+
+
+def _write(path: str, text: str, *, force: bool) -> None:
+    if os.path.lexists(path) and not force:
+        raise StorageError(
+            f"{path} is there already.", hint="Name another file with --output, or write --force."
+        )
+    aside = f"{path}.tilth-new"
+    try:
+        with open(aside, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(aside, path)
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be written ({error.strerror}).", hint="Name another with --output."
+        ) from error

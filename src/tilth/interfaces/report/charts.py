@@ -1,0 +1,111 @@
+"""Charts of a report as SVG: lines, bars and tables of shares, each with its axes' ends and a title for those who do not look. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+
+from tilth.core.figures import figure
+
+WIDTH, HEIGHT = 320, 210
+LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 34
+
+
+def _svg(what: str, inside: str, height: int = HEIGHT) -> str:
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(what)}"><title>{escape(what)}</title>{inside}</svg>'
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    wide = high - low or 1.0
+    return lambda value: start + (value - low) / wide * (end - start)
+
+
+def _text(x: float, y: float, words: str, anchor: str = "middle") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def _axes(x: tuple[float, float], y: tuple[float, float], names: tuple[str, str]) -> str:
+    bottom = HEIGHT - BOTTOM
+    return "".join(
+        [
+            f'<path class="axis" fill="none" d="M{LEFT} {TOP}V{bottom}H{WIDTH - RIGHT}"/>',
+            _text(LEFT - 4, TOP + 8, figure(y[1], 3), "end"),
+            _text(LEFT - 4, bottom, figure(y[0], 3), "end"),
+            _text(LEFT, bottom + 14, figure(x[0], 3), "start"),
+            _text(WIDTH - RIGHT, bottom + 14, figure(x[1], 3), "end"),
+            _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, names[0]),
+            f'<text transform="translate(11 {(TOP + bottom) / 2:.0f}) rotate(-90)" text-anchor="middle">{escape(names[1])}</text>',
+        ]
+    )
+
+
+def line(
+    what: str,
+    x: Sequence[float],
+    y: Sequence[float],
+    names: tuple[str, str],
+    *,
+    unit: bool = False,
+    diagonal: bool = False,
+    spread: Sequence[tuple[float, float]] = (),
+    dots: bool = False,
+) -> str:
+    """A line through points; `unit`: both axes from 0 to 1; `spread`: from where to where each point may lie."""
+    ends = [v for pair in spread for v in pair]
+    xs = (0.0, 1.0) if unit else (min(x), max(x))
+    ys = (0.0, 1.0) if unit else (min([*y, *ends]), max([*y, *ends]))
+    to_x, to_y = _scale(*xs, LEFT, WIDTH - RIGHT), _scale(*ys, HEIGHT - BOTTOM, TOP)
+    points = [(to_x(a), to_y(b)) for a, b in zip(x, y, strict=True)]
+    inside = _axes(xs, ys, names)
+    if diagonal:
+        low, high = max(xs[0], ys[0]), min(xs[1], ys[1])
+        inside += (
+            f'<path class="version" d="M{to_x(low):.1f} {to_y(low):.1f}L{to_x(high):.1f} {to_y(high):.1f}"/>'
+        )
+    for (a, _), (low, high) in zip(points, spread, strict=False):
+        inside += f'<path class="spread" d="M{a:.1f} {to_y(low):.1f}V{to_y(high):.1f}"/>'
+    inside += '<path class="line" d="M' + "L".join(f"{a:.1f} {b:.1f}" for a, b in points) + '"/>'
+    if dots:
+        inside += "".join(f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="2.6"/>' for a, b in points)
+    return _svg(what, inside)
+
+
+def bars(what: str, names: Sequence[str], values: Sequence[float], shown: Sequence[str]) -> str:
+    """Bars from the left, one a row, each with its name above its beginning and its value behind its end."""
+    row, most = 30, max([*map(abs, values), 1e-300])
+    inside = []
+    for place, (name, value, text) in enumerate(zip(names, values, shown, strict=True)):
+        top, long = place * row, max(1.0, abs(value) / most * (WIDTH - 70))
+        inside.append(_text(0, top + 11, _short(name), "start"))
+        inside.append(f'<rect class="bar" x="0" y="{top + 15}" width="{long:.1f}" height="9" rx="2"/>')
+        inside.append(_text(long + 5, top + 23, text, "start"))
+    return _svg(what, "".join(inside), row * len(names) + 4)
+
+
+def columns(what: str, edges: Sequence[float], counts: Sequence[int], name: str) -> str:
+    """A histogram."""
+    most = max([*counts, 1])
+    to_x, to_y = _scale(edges[0], edges[-1], LEFT, WIDTH - RIGHT), _scale(0, most, HEIGHT - BOTTOM, TOP)
+    inside = _axes((edges[0], edges[-1]), (0, most), (name, "rows"))
+    for start, end, count in zip(edges[:-1], edges[1:], counts, strict=True):
+        x, y = to_x(start), to_y(count)
+        inside += f'<rect class="bar" x="{x + 0.5:.1f}" y="{y:.1f}" width="{max(0.5, to_x(end) - x - 1):.1f}" height="{HEIGHT - BOTTOM - y:.1f}"/>'
+    return _svg(what, inside)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 44 else f"{text[:43]}…"
+
+
+def heat(classes: Sequence[str], rows: Sequence[Sequence[int]]) -> str:
+    """A table of what each class was taken for, darker where more of the class's rows are; read by its numbers."""
+    head = "".join(f"<th>{escape(_short(c))}</th>" for c in classes)
+    body = []
+    for name, counts in zip(classes, rows, strict=True):
+        whole = sum(counts) or 1
+        cells = "".join(
+            f'<td class="number" style="--share:{c / whole:.3f}" title="{c / whole:.1%}">{c:,}</td>'
+            for c in counts
+        )
+        body.append(f"<tr><th>{escape(_short(name))}</th>{cells}</tr>")
+    return f'<div class="wide"><table class="heat"><thead><tr><th>is \\ said</th>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'

@@ -1,0 +1,166 @@
+"""A report of one version as plain facts: what `tilth describe` knows, how its answers to rows it was not tuned on look, how
+its answers change with each input, and every gate of the model. `interfaces.report` makes a page of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import ProjectError, UnknownNameError
+from tilth.core.names import did_you_mean
+from tilth.core.time import show_instant
+from tilth.ml.judging import curves
+from tilth.ml.model.predictor import Predictor
+from tilth.runtime.applying import gate
+from tilth.runtime.applying.candidates import spec_of
+from tilth.runtime.loading import version_of
+from tilth.runtime.record import evidence, versions
+from tilth.runtime.record.snapshots import manifest_of
+from tilth.runtime.record.versions import Version
+from tilth.runtime.showing.describing import Place, describe
+from tilth.sql.language.statements import CreateDataset, CreateModel, DatasetRef, Kind
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Array = npt.NDArray[np.float64]
+
+INPUTS = 8  # whose effect is drawn, the most important ones
+GRID = 16  # values of a number
+LEVELS = 10  # of a category
+SAMPLED = 300  # rows whose input is changed to each value
+VERSIONS = 20  # gates that are listed, the newest
+
+
+def report(at: Place, name: str) -> dict[str, Any]:
+    """The facts of the model's version that serves; UnknownNameError for what is no model, ProjectError while none serves."""
+    found = at.graph.find(name)
+    if found is None or found.kind is not Kind.MODEL:
+        models = [r.name for r in at.graph.of_kind(Kind.MODEL)]
+        raise UnknownNameError(
+            f"There is no model `{name}` in `{at.environment}`.", hint=did_you_mean(name, models, "models")
+        )
+    facts = describe(at, found, differs=False)
+    if facts["version"] is None:
+        raise ProjectError(
+            f"No version of `{name}` serves in `{at.environment}`.",
+            hint="`tilth status` says what is held or failed.",
+        )
+    row = versions.require(at.work.state, name, facts["version"])
+    with at.work.state.reading() as reader:
+        gates = [{**asdict(g), "at": show_instant(g.at)} for g in evidence.gates_of(reader, name, VERSIONS)]
+    return {
+        **facts,
+        "at": show_instant(at.work.clock.now()),
+        "gates": gates,
+        **_seen(at, found.as_(CreateModel), row, facts),
+    }
+
+
+def _seen(at: Place, declared: CreateModel, row: Version, facts: dict[str, Any]) -> dict[str, Any]:
+    """Curves and effects; why there are none where the rows are gone."""
+    if not isinstance(declared.source, DatasetRef):
+        return {
+            "judged": None,
+            "effects": [],
+            "why": "The model reads a query of its own, whose rows are not kept.",
+        }
+    data = at.graph.get(declared.source.name).as_(CreateDataset)
+    try:
+        manifest = manifest_of(at.work.state, row.snapshot)
+    except UnknownNameError:
+        return {"judged": None, "effects": [], "why": "The snapshot that it was trained on is gone."}
+    spec = replace(spec_of(at.work, declared, data, manifest.schema, None), now=show_instant(row.created_at))
+    table, truth, scores = gate.unseen(at.work, spec, manifest, row)
+    if not len(truth):
+        return {"judged": None, "effects": [], "why": "There is no row that it was not tuned on."}
+    model = version_of(at.work, row.model, row.version)
+    assert isinstance(model, Predictor)
+    weighed = sorted((-i["importance"], i["name"]) for i in facts["inputs"] if i["importance"])
+    names = [name for _, name in weighed]
+    return {
+        "judged": {"rows": len(truth), **_curves(model, truth, scores)},
+        "effects": effects(model, table, names),
+        "why": None,
+    }
+
+
+def _curves(model: Predictor, truth: Array, scores: Array) -> dict[str, Any]:
+    kind, classes = model.signature.kind, [str(c) for c in model.classes]
+    if kind == "regression":
+        return {"residuals": curves.residuals(truth, scores)}
+    if kind == "binary":
+        said = (scores > model.threshold).astype(float)
+        return {
+            "ranking": curves.ranking(truth, scores),
+            "reliability": curves.reliability(truth, scores),
+            "confusion": curves.confusion(truth, said, classes),
+            "threshold": model.threshold,
+        }
+    said = scores.argmax(axis=1)
+    return {
+        "reliability": curves.reliability((said == truth).astype(float), scores.max(axis=1)),
+        "confusion": curves.confusion(truth, said.astype(float), classes),
+    }
+
+
+# --- what an input does --------------------------------------------------------------------------------------
+
+
+def effects(model: Predictor, rows: pa.Table, names: list[str]) -> list[dict[str, Any]]:
+    """Partial dependence (Friedman 2001): the mean answer when an input has each of some values, all else as it is.
+
+    For a class it is the mean probability: of the positive class, or of the most frequent one.
+    """
+    sample = rows.slice(0, rows.num_rows)
+    if rows.num_rows > SAMPLED:
+        step = rows.num_rows / SAMPLED
+        sample = rows.take([int(i * step) for i in range(SAMPLED)])
+    return [found for name in names[:INPUTS] if (found := _effect(model, rows, sample, name)) is not None]
+
+
+def _effect(model: Predictor, rows: pa.Table, sample: pa.Table, name: str) -> dict[str, Any] | None:
+    import numpy as np
+    import pyarrow as pa
+
+    column = rows.column(name)
+    values = _grid(column)
+    if len(values) < 2:
+        return None
+    at = sample.column_names.index(name)
+    means = []
+    for value in values:
+        filled = pa.chunked_array([pa.array([value] * sample.num_rows, column.type)])
+        scores, can = model.answers(sample.set_column(at, name, filled))
+        scores = scores[can]
+        means.append(float(np.mean(scores if scores.ndim == 1 else scores[:, 0])) if len(scores) else None)
+    numbers = (
+        pa.types.is_integer(column.type)
+        or pa.types.is_floating(column.type)
+        or pa.types.is_decimal(column.type)
+    )
+    shown = [float(v) for v in values] if numbers else [str(v) for v in values]
+    return {"input": name, "values": shown, "means": means, "numeric": numbers}
+
+
+def _grid(column: pa.ChunkedArray) -> list[Any]:
+    """Values that the input takes: quantiles of a number or a moment, the most frequent ones of what else it is."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind, known = column.type, column.drop_null()
+    counted = known.value_counts().to_pylist()
+    if (
+        len(counted) <= LEVELS
+        or not (pa.types.is_primitive(kind) or pa.types.is_decimal(kind))
+        or pa.types.is_boolean(kind)
+    ):
+        ordered = sorted(counted, key=lambda c: (-c["counts"], str(c["values"])))[:LEVELS]
+        found = [c["values"] for c in ordered]
+        return sorted(found) if pa.types.is_primitive(kind) else found
+    ordered = known.take(pc.sort_indices(known))
+    places = [round((0.02 + 0.96 * i / (GRID - 1)) * (len(ordered) - 1)) for i in range(GRID)]
+    return list(dict.fromkeys(ordered[p].as_py() for p in places))
