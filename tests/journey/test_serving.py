@@ -339,7 +339,7 @@ def test_the_console_shows_what_is_served_and_forgets_the_token_in_its_address(p
         for _ in range(2):  # refusals, so that the line of counts is a long one
             assert server.ask("POST", "/predict/late_api", {"x": 1}).status == 422
         page.reload()
-        page.wait_for_selector("text=2 refused (422)")
+        page.wait_for_selector("text=3 refused (422)")
         wide = "[...document.querySelectorAll('section, body')].filter(e => e.scrollWidth > e.clientWidth).length"
         assert page.evaluate(wide) == 0
         given = project.sql("CREATE TOKEN 'shop' FOR predictor").facts["token"]
