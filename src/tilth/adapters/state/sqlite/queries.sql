@@ -395,8 +395,10 @@ WHERE status = 'running' AND environment = :environment;
 UPDATE runs SET status = 'gone' WHERE id = :id;
 
 -- name: run_costs
-SELECT r.action, r.kind, coalesce(n.origin, r.name) AS name, avg(r.seconds) AS seconds, max(r.memory) AS memory FROM runs r
-LEFT JOIN names n ON n.kind = r.kind AND n.name = r.name WHERE r.status = 'done' GROUP BY 1, 2, 3;
+SELECT g.action, g.kind, coalesce(n.origin, g.name) AS name, sum(g.seconds) / sum(g.timed) AS seconds, max(g.memory) AS memory
+FROM (SELECT action, kind, name, sum(seconds) AS seconds, count(seconds) AS timed, max(memory) AS memory FROM runs
+      WHERE status = 'done' GROUP BY action, kind, name) AS g
+LEFT JOIN names n ON n.kind = g.kind AND n.name = g.name GROUP BY 1, 2, 3;
 
 -- name: recent_runs
 SELECT * FROM runs WHERE environment = :environment ORDER BY id DESC LIMIT :limit;
