@@ -84,8 +84,8 @@ def test_the_command_writes_a_file_and_says_where(
     assert path.read_text().startswith("<!doctype html>")
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
     status, out, err = line(shop, capfd, "model", "returns", "--output", str(path))
-    assert status == 5
-    assert "is there already" in err
+    assert status == 2
+    assert "There is a file at" in err
     assert line(shop, capfd, "model", "returns", "--output", str(path), "--force")[0] == 0
     status, out, _ = line(shop, capfd, "model", "returns", "--json")
     assert json.loads(out)["judged"]["rows"] > 0
@@ -102,10 +102,10 @@ WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     ),
     "a folder that is not there": (
         ("model", "returns", "--output", "/nonexistent/r.html"),
-        5,
-        "cannot be written",
+        2,
+        "There is no place for a file",
     ),
-    "a folder": (("model", "returns", "--output", "/", "--force"), 5, "cannot be written"),
+    "a folder": (("model", "returns", "--output", "/", "--force"), 2, "There is no place for a file"),
 }
 
 

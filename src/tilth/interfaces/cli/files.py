@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -23,22 +24,39 @@ def checked(path: str, *, force: bool) -> str:
         raise click.BadParameter(
             f"{path!r} has no suffix that says a format: {', '.join(FORMS)}.", param_hint="--output"
         )
+    free(path, force=force)
+    return suffix
+
+
+def free(path: str, *, force: bool) -> None:
+    """Return when a file may be put there."""
     if os.path.isdir(path) or not os.path.isdir(os.path.dirname(path) or "."):
         raise click.BadParameter(f"There is no place for a file at {path!r}.", param_hint="--output")
     if os.path.exists(path) and not force:
         raise InputError(
             f"There is a file at {path} already.", hint="Name another, or write --force to replace it."
         )
-    return suffix
 
 
 def write(reader: pa.RecordBatchReader, path: str, suffix: str, *, force: bool) -> int:
     """Write all rows; how many. What stood there stays until the new file is whole."""
-    aside = f"{path}.part.{os.getpid()}"
     counted = _Counted(reader)
+    _put(lambda aside: FORMS[suffix](counted.reader(), aside), path, force=force)
+    return counted.rows
+
+
+def write_text(text: str, path: str, *, force: bool) -> None:
+    """Write a text in the same way."""
+    free(path, force=force)
+    _put(lambda aside: Path(aside).write_text(text, encoding="utf-8"), path, force=force)
+
+
+def _put(fill: Callable[[str], object], path: str, *, force: bool) -> None:
+    """Have a file filled aside, and put it in place whole."""
+    aside = f"{path}.part.{os.getpid()}"
     try:
-        FORMS[suffix](counted.reader(), aside)
-        checked(path, force=force)
+        fill(aside)
+        free(path, force=force)
         os.replace(aside, path)
     except OSError as error:
         raise StorageError(
@@ -48,7 +66,6 @@ def write(reader: pa.RecordBatchReader, path: str, suffix: str, *, force: bool) 
     finally:
         if os.path.exists(aside):
             os.remove(aside)
-    return counted.rows
 
 
 class _Counted:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
-from tilth.core.errors import StorageError
-from tilth.interfaces.cli import completing, show
+from tilth.interfaces.cli import completing, files, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, there
 from tilth.runtime.showing.next_steps import after
 
@@ -48,22 +45,6 @@ def report(
         show.facts(facts, "", True)
         return
     path = output or f"{name}-report.html"
-    _write(path, page(facts), force=force)
+    files.write_text(page(facts), path, force=force)
     steps = after("report", facts, there(found, environment))
     show.facts({"file": path}, f"{path} tells of {name} version {facts['version']}.", False, steps)
-
-
-def _write(path: str, text: str, *, force: bool) -> None:
-    if os.path.lexists(path) and not force:
-        raise StorageError(
-            f"{path} is there already.", hint="Name another file with --output, or write --force."
-        )
-    aside = f"{path}.tilth-new"
-    try:
-        with open(aside, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(aside, path)
-    except OSError as error:
-        raise StorageError(
-            f"{path} cannot be written ({error.strerror}).", hint="Name another with --output."
-        ) from error
