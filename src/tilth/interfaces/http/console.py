@@ -11,11 +11,14 @@ import re
 from functools import cache
 from importlib import resources
 
+from tilth.interfaces import style
+
 
 @cache
 def page() -> bytes:
     """The page."""
-    return resources.files(__package__).joinpath("console.html").read_bytes()
+    frame = resources.files(__package__).joinpath("console.html").read_text("utf-8")
+    return frame.replace("{{style}}", style()).encode()
 
 
 def _hash(tag: str) -> str:

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any
 
 from tilth.core.figures import figure
+from tilth.interfaces import style
 from tilth.interfaces.report import charts
 
 Facts = Mapping[str, Any]
@@ -19,7 +20,11 @@ def page(facts: Facts) -> str:
     frame = resources.files(__package__).joinpath("page.html").read_text("utf-8")
     title = f"{facts['name']} version {facts['version']}"
     body = "".join(_panel(name, inside) for name, inside in _panels(facts) if inside)
-    return frame.replace("{{title}}", escape(title)).replace("{{body}}", _head(facts) + body)
+    return (
+        frame.replace("{{style}}", style())
+        .replace("{{title}}", escape(title))
+        .replace("{{body}}", _head(facts) + body)
+    )
 
 
 def _panel(title: str, inside: str) -> str:
@@ -74,7 +79,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     titles = "".join(f"<th>{escape(h)}</th>" for h in head)
     body = "".join(
         "<tr>"
-        + "".join(f'<td data-head="{escape(h)}">{c}</td>' for h, c in zip(head, row, strict=True))
+        + "".join(
+            f'<td data-head="{escape(h)}"><span>{c}</span></td>' for h, c in zip(head, row, strict=True)
+        )
         + "</tr>"
         for row in rows
     )
