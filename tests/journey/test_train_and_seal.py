@@ -10,7 +10,8 @@ from tilth.adapters.files.keys import LocalKeys
 from tilth.core.errors import DataError, TamperError, TargetError
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import seal, verify
-from tilth.ml.learning.training import Files, train
+from tilth.ml.learning.dealing import Files
+from tilth.ml.learning.training import train
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.registry import load
 

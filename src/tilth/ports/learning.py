@@ -6,7 +6,7 @@ it must not import the library that trained the model where a lighter way exists
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -81,6 +81,53 @@ class Learner(Protocol):
         x is float64 [rows, columns] with NaN for missing; y is float64 [rows]: a value, 0/1, or a class code.
         None of them may be changed. What was fitted is asked about x_stop before any figure is made of it.
         """
+        ...
+
+
+class Path(Protocol):
+    """The models that one fit passes through on its way: rounds of trees, strengths of a ridge, kinds of forests.
+
+    A stage is a number from 0. Which is best is for the caller to say: of rows that are asked, others' losses decide.
+    A path whose stages are fits of their own has an attribute `kinds` that is True: later folds are fitted at one of them.
+    """
+
+    @property
+    def losses(self) -> Matrix:
+        """[stages, parts]: the loss on each part of the stop rows (log loss, or mean squared error) after each stage."""
+        ...
+
+    @property
+    def stopped(self) -> str:
+        """Early stopping | rounds | nothing to split | time limit."""
+        ...
+
+    def scores(self, stage: int, part: int) -> Matrix:
+        """What the model of the stage answers to a part of the stop rows; a stage that was not reached is the last."""
+        ...
+
+    def answer(self, stage: int, x: Matrix) -> Matrix:
+        """What it answers to other rows."""
+        ...
+
+    def options(self, stage: float) -> Mapping[str, object]:
+        """The options that hold a later fit there; a mean of several fits' stages may lie between two."""
+        ...
+
+
+class Paths(Protocol):
+    """What a learner also offers that can be stopped anywhere on its way, so that other rows decide where."""
+
+    def path(
+        self,
+        task: Task,
+        x: Matrix,
+        y: Matrix,
+        stops: Sequence[tuple[Matrix, Matrix]],
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Callable[[str, float | None], None],
+    ) -> Path:
+        """Fit on (x, y) and watch each of the parts (x, y) of `stops`; return by the deadline with what there is."""
         ...
 
 

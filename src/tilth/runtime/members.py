@@ -46,7 +46,7 @@ def check(work: Workspace, folder: str, listed: Mapping[str, str]) -> dict[str, 
     """
     paths = {name: os.path.join(folder, name) for name in listed}
     size = sum(os.lstat(path).st_size for path in paths.values())
-    job = Job("check", {"scorer": _scorer(folder)}, listed, MEMORY + 10 * size, SECONDS, leaves=False)
+    job = Job("check", {"scorers": _scorers(folder)}, listed, MEMORY + 10 * size, SECONDS, leaves=False)
     try:
         said = work.jobs.run(job, Silent(), {listed[name]: path for name, path in paths.items()}).facts
     except ResourceLimitError as error:
@@ -81,13 +81,15 @@ def _remembered(work: Workspace, digest: str) -> bool:
     return audit.checked(work.state, digest) >= CHECKER
 
 
-def _scorer(folder: str) -> str:
-    """The format of the member, which says what the jailed process loads beforehand."""
+def _scorers(folder: str) -> list[str]:
+    """The formats of the members, which say what the jailed process loads beforehand."""
     try:
         with open(os.path.join(folder, "calibration.json"), "rb") as file:
-            name = json.loads(file.read(1 << 20))["scorer"]
-        if name not in registry.names("tilth.scorers"):
-            raise ValueError(f"no model format is called {str(name)[:40]!r}")
+            kept = json.loads(file.read(1 << 20))
+        found = [m["scorer"] for m in kept["members"]] if "members" in kept else [kept["scorer"]]
+        unknown = next((n for n in found if n not in registry.names("tilth.scorers")), None)
+        if not found or unknown is not None:
+            raise ValueError(f"no model format is called {str(unknown)[:40]!r}")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise TamperError(f"The bundle does not say what it is: {error}.", hint=HINT) from error
-    return str(name)
+    return list(dict.fromkeys(map(str, found)))

@@ -1,10 +1,8 @@
 """A calibration is kept where later rows agree, and left out where the share of positives only drifts."""
 
 import numpy as np
-import pyarrow as pa
 
 from tilth.ml.learning.curves import fit_curve
-from tilth.ml.learning.folding import Folds, curve_of
 from tilth.ml.model.curve import Curve, threshold
 
 RNG = np.random.default_rng(0)
@@ -23,13 +21,6 @@ def test_overconfident_scores_are_calibrated_and_good_ones_left_alone() -> None:
     assert curve.platt is not None
     assert abs(curve.platt.slope - 1 / 3) < 0.05
     assert fit_curve("binary", TRUTH, chance(LOGIT), 0.5).platt is None
-
-
-def test_a_short_history_calibrates_scores_as_the_engine_gives_them() -> None:
-    """Those of the parts are calibrated already; the model that serves gives bare ones."""
-    raw = chance(3 * LOGIT + 1)
-    parts = Folds(pa.table({}), TRUTH, fit_curve("binary", TRUTH, raw, 0.5).apply(raw), raw)
-    assert curve_of(parts, "binary", 0.5, "linear") == fit_curve("binary", TRUTH, raw, 0.5)
 
 
 def test_a_share_that_swings_is_not_chased() -> None:

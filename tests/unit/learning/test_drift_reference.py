@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tilth.ml.learning.training import Files, train
+from tilth.ml.learning.dealing import Files
+from tilth.ml.learning.training import train
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.registry import load
 

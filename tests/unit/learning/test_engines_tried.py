@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tilth.adapters.learners.linear_learner import LinearLearner
-from tilth.ml.learning.training import Files, train
+from tilth.ml.learning.dealing import Files
+from tilth.ml.learning.training import train
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports import learning, registry
 from tilth.ports.learning import Budget

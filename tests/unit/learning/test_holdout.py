@@ -14,7 +14,8 @@ from tilth.core.errors import TilthError
 from tilth.ml.data import identity, snapshots
 from tilth.ml.judging import holdout, split
 from tilth.ml.judging.holdout import Tuned
-from tilth.ml.learning.training import Files, _dealt
+from tilth.ml.judging.answers import Kept
+from tilth.ml.learning.dealing import Files, dealt
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.arrow import schema_of
 from tilth.ports.snapshots import Manifest
@@ -46,7 +47,7 @@ class World:
                 continue
             hours = n // 7 * 7 if self.ties else n
             self.rows.append({
-                "id": n, "at": START + timedelta(hours=hours), "x": round(float(self.rng.normal()), 1),
+                "id": n, "at": START + timedelta(hours=hours), "x": round(float(self.rng.normal()), 1) + 0.0,
                 "place": "abcd"[int(self.rng.integers(4))], "note": f"n{self.rng.integers(60)}",
                 "y": bool(self.rng.random() < 0.4),
             })  # fmt: skip
@@ -76,14 +77,14 @@ class World:
             table = table.set_column(0, "id", table["id"].cast(pa.decimal128(20, 0)))
         return table
 
-    def spec(self, table: pa.Table, after: str | None) -> TrainingSpec:
+    def spec(self, table: pa.Table) -> TrainingSpec:
         """What is to be trained then; `note` is of no use to it."""
         key = ("id",) if self.keyed else ()
         return TrainingSpec(
             "m", ("y",), exclude=("note", "at"), key=key,
             slices=tuple(n for n in ("at", "note") if n in table.schema.names), event_time="at" if self.timed else None,
             label_delay=86_400.0 if self.delayed else 0.0, now=max(r["at"] for r in self.rows).isoformat() + "Z",
-            judge_after=after, identity=identity.columns_of(key, table.schema.names),
+            identity=identity.columns_of(key, table.schema.names),
         )  # fmt: skip
 
     def what(self, rows: pa.Table, names: list[str]) -> list[Any]:
@@ -110,21 +111,20 @@ def snapshot(table: pa.Table, spec: TrainingSpec, folder: Path, number: int) -> 
     return Manifest("d", f"1:{number}", schema_of(plain.schema), parts), blobs
 
 
-def train(world: World, number: int, folder: Path, champion: Version | None) -> tuple[Version, Any]:
+def train(world: World, number: int, folder: Path) -> tuple[Version, Any]:
     """A version as far as its rows go, and what is needed to judge it."""
     table = world.table(number)
-    after = champion.tuned.until if champion and champion.tuned.by == split.BY_TIME else None
-    spec = world.spec(table, after)
+    spec = world.spec(table)
     manifest, blobs = snapshot(table, spec, folder, number)
     files = Files(snapshots.paths(manifest, blobs), [p.ids and blobs.path(p.ids) for p in manifest.parts])
-    dealt = _dealt(spec, files)
-    cuts = dealt.rows.split
-    folds = None
-    if dealt.ends:
-        exact = identity.row_ids(dealt.table, sorted(dealt.table.schema.names))
-        folds = dict.fromkeys(map(int, exact))
-    tuned = Tuned(number, manifest, cuts.by, cuts.tuned_until, spec.key, spec.event_time, folds=folds)
-    return Version(tuned, dealt.rows.table.slice(0, cuts.calibrate)), (spec, manifest, blobs)
+    data = dealt(spec, files)
+    own = np.unique(files.exact_ids(data.places[data.judging]))
+    kept = Kept(own, np.zeros(len(own)))
+    tuned = Tuned(
+        number, manifest, data.split.by, data.split.tuned_until, spec.key, spec.event_time, kept=kept,
+        since=data.split.since,
+    )  # fmt: skip
+    return Version(tuned, data.table), (spec, manifest, blobs)
 
 
 def judged(world: World, made: Any, *versions: Version) -> tuple[int, int]:
@@ -140,10 +140,8 @@ def judged(world: World, made: Any, *versions: Version) -> tuple[int, int]:
     known = np.zeros(len(rows.ids), dtype=bool)
     for version in versions:
         seen = holdout.seen(rows, version.tuned, manifest, blobs, spec)
-        folds = version.tuned.folds or {}
-        by_folds = np.array(
-            [s and int(e) in folds for s, e in zip(seen, rows.exact, strict=True)], dtype=bool
-        )
+        assert version.tuned.kept is not None
+        by_folds = seen & (version.tuned.kept.find(rows.exact) >= 0)
         fair &= ~seen | by_folds
         names = sorted(set(version.knows.schema.names) & set(rows.table.schema.names))
         knows = set(world.what(version.knows, names))
@@ -160,7 +158,7 @@ def test_no_judged_row_was_known_to_a_model_that_answers_it(tmp_path: Path) -> N
         folder.mkdir()
         for number in (1, 2, 3):
             try:
-                version, made = train(world, number, folder, champion)
+                version, made = train(world, number, folder)
             except TilthError:  # too short a history
                 break
             count, bad = judged(world, made, version, *([champion] if champion else []))
@@ -180,7 +178,7 @@ def test_the_ids_that_were_written_are_those_that_would_be_made_now(tmp_path: Pa
     world.keyed = False
     world.timed = False
     table = world.table(1)
-    manifest, blobs = snapshot(table, world.spec(table, None), tmp_path, 1)
+    manifest, blobs = snapshot(table, world.spec(table), tmp_path, 1)
     (part,) = manifest.parts
     assert part.ids is not None
     columns = identity.columns_of((), manifest.schema.names)

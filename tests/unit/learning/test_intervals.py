@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tilth.core.errors import DataError, TamperError, TargetError
-from tilth.ml.learning.training import Files, train
+from tilth.ml.learning.dealing import Files
+from tilth.ml.learning.training import train
 from tilth.ml.model.curve import Curve
 from tilth.ml.model.predictor import Predictor
 from tilth.ml.model.spec import TrainingSpec

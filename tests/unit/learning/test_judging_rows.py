@@ -74,12 +74,15 @@ def due(now: int, delay: int) -> TrainingSpec:
 
 
 FOLDS = tuned(99, split.BY_FOLDS)
+TWIN = tuned(99, split.BY_TWIN, since=hour(89))
 JUDGE = {
     "after one": Judging((tuned(39),), range(40, 100)),
     "after the later, which is the candidate": Judging((tuned(69), tuned(39)), range(70, 100)),
     "after the later, which is the champion": Judging((tuned(39), tuned(69)), range(70, 100)),
     "a champion of folds has no end": Judging((tuned(39), FOLDS), range(40, 100)),
     "a candidate of folds is judged on all": Judging((FOLDS, tuned(39)), range(100)),
+    "a twin by the rows after those that taught it": Judging((TWIN, tuned(39)), range(90, 100)),
+    "a champion that is a twin has no end": Judging((tuned(39), TWIN), range(40, 100)),
     "a version without an end": Judging((tuned(None),), range(100)),
     "as far as labels are due": Judging((tuned(39),), range(40, 90), due(99, 10), 10),
     "labels that wait are of rows that would judge": Judging((tuned(79),), range(80, 80), due(99, 70), 20),
@@ -148,6 +151,8 @@ SEEN: dict[str, Seen] = {
     "a key of another type reads alike": Seen(tuned(39), TEXTS, range(40), judges=LATER),
     "whose rows are gone": Seen(tuned(39), None, NONE, judges=LATER),
     "all of folds": Seen(FOLDS, None, range(100)),
+    "all of a twin": Seen(TWIN, None, range(100)),
+    "of a twin those that were due": Seen(tuned(39, split.BY_TWIN), None, range(40)),
     "by id and now by time": Seen(
         tuned(None, split.BY_ID), None, range(100), own=TIMELESS
     ),

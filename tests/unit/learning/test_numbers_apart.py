@@ -11,7 +11,8 @@ import pytest
 from tilth.ml.learning.curves import fit_curve
 from tilth.ml.learning.fitting import agreed
 from tilth.ml.learning.folding import Folds, curve_of
-from tilth.ml.learning.training import Files, train
+from tilth.ml.learning.dealing import Files
+from tilth.ml.learning.training import train
 from tilth.ml.model.predictor import Predictor
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.registry import load

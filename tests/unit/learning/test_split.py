@@ -29,32 +29,36 @@ def dealt(rows: pa.Table, key: str = "id", event_time: str | None = "at") -> tup
 @given(
     st.lists(st.integers(0, 40), min_size=30, max_size=300).filter(lambda d: len(set(d)) >= split.LEAST_TIMES)
 )
-def test_slices_are_in_time_order_none_is_empty_and_no_time_straddles(days: list[int]) -> None:
+def test_the_newest_rows_are_the_window_and_no_time_straddles(days: list[int]) -> None:
     _, values = split.order(*dealt(table(days)))
-    cut = split.cut(values, "at")
-    edges = [0, cut.fit, cut.stop, cut.calibrate, cut.rows]
-    parts = [values[a:b] for a, b in itertools.pairwise(edges)]
-    assert all(len(p) for p in parts)
-    for older, newer in itertools.pairwise(parts):
-        assert older.max() < newer.min()
+    cut = split.cut(values, "at", 30)
+    assert (cut.by, cut.rows) == (split.BY_TWIN, len(days))
+    assert 0 < cut.window < cut.rows
+    assert values[: cut.window].max() < values[cut.window :].min()
 
 
-def test_the_boundary_is_the_newest_time_that_tuned() -> None:
+def test_the_window_begins_after_a_time_that_is_told() -> None:
     rows = table([n // 10 for n in range(1000)])
     _, values = split.order(*dealt(rows))
-    cut = split.cut(values, "at")
-    assert (cut.fit, cut.stop, cut.calibrate) == (700, 800, 900)
-    assert cut.tuned_until == "2013-03-31T00:00:00.000000Z"
-    mask = split.judge_mask(*dealt(rows), cut.tuned_until)
-    assert mask.sum() == 100
+    cut = split.cut(values, "at", 500)
+    assert cut.window == 900
+    assert (cut.since, cut.tuned_until) == ("2013-03-31T00:00:00.000000Z", "2013-04-10T00:00:00.000000Z")
+    assert split.judge_mask(*dealt(rows), cut.since).sum() == 100
+    assert cut.plain(100)["judge"] == 100
 
 
-def test_the_judge_slice_starts_after_what_the_champion_knew() -> None:
-    _, values = split.order(*dealt(table([n // 10 for n in range(1000)])))
-    assert split.cut(values, "at", "2013-02-01T00:00:00Z").calibrate == 900
-    later = split.cut(values, "at", "2013-04-04T00:00:00Z")
-    assert (later.calibrate, later.overlap) == (940, False)
-    assert split.cut(values, "at", "2013-04-09T00:00:00Z").overlap
+@pytest.mark.parametrize(
+    ("rows", "event_time", "by"),
+    [(499, "at", split.BY_FOLDS), (500, "at", split.BY_TWIN), (5000, None, split.BY_FOLDS)],
+    ids=["few rows", "enough", "no time"],
+)
+def test_without_enough_rows_or_a_time_there_is_no_window(rows: int, event_time: str | None, by: str) -> None:
+    values = split.order(*dealt(table(list(range(rows)))))[1]
+    cut = split.cut(values, event_time, 500)
+    assert cut.by == by
+    assert (cut.window == cut.rows) is (by == split.BY_FOLDS)
+    assert (cut.since is None) is (by == split.BY_FOLDS)
+    assert (cut.tuned_until is None) is (event_time is None)
 
 
 def test_order_does_not_depend_on_the_order_of_rows() -> None:
@@ -75,11 +79,6 @@ def test_without_a_time_a_key_keeps_its_slice_whatever_else_is_in_the_table(key:
     assert 0.07 < judges.mean() < 0.13
     half = rows.slice(0, 2500).set_column(1, "v", pa.array([0] * 2500))
     assert np.array_equal(split.judge_mask(*dealt(half, "k", None), None), judges[:2500])
-    index, values = split.order(*dealt(rows, "k", None))
-    cut = split.cut(values, None)
-    assert cut.tuned_until is None
-    assert judges[index].sum() == cut.rows - cut.calibrate
-    assert judges[index][cut.calibrate :].all()
 
 
 def test_blocks_are_days_or_groups_of_the_hash() -> None:
@@ -91,7 +90,7 @@ def test_blocks_are_days_or_groups_of_the_hash() -> None:
 
 def test_too_short_a_history_and_gaps_in_time_are_said() -> None:
     with pytest.raises(DataError, match="fewer than"):
-        split.cut(split.order(*dealt(table([0, 1, 2] * 50)))[1], "at")
+        split.cut(split.order(*dealt(table([0, 1, 2] * 50)))[1], "at", 30)
     gap = pa.table({"id": [1, 2], "at": [START, None]})
     with pytest.raises(DataError, match="missing in 1 rows"):
         split.order(*dealt(gap))
@@ -105,69 +104,23 @@ def test_too_short_a_history_and_gaps_in_time_are_said() -> None:
 def test_a_history_has_eight_times(days: list[int], fits: bool) -> None:
     values = split.order(*dealt(table(days)))[1]
     if fits:
-        assert split.cut(values, "at").rows == 72
+        assert split.cut(values, "at", 30).rows == 72
         return
     with pytest.raises(DataError, match="fewer than 8 different values"):
-        split.cut(values, "at")
+        split.cut(values, "at", 30)
 
 
 @pytest.mark.parametrize(
-    ("days", "slices"),
+    ("days", "window"),
     [
-        ([*range(7), *[7] * 60], (5, 6, 7, 67)),
-        ([*[0] * 60, *range(1, 8)], (60, 61, 62, 67)),
-        ([*range(4), *[4] * 60, *range(5, 8)], (3, 4, 64, 67)),
+        ([*range(7), *[7] * 60], 7),
+        ([*[0] * 60, *range(1, 8)], 61),
+        ([*range(4), *[4] * 60, *range(5, 8)], 64),
     ],
     ids=["most are the newest", "most are the oldest", "most are in the middle"],
 )
-def test_every_slice_has_rows_however_many_are_of_one_time(days: list[int], slices: tuple[int, ...]) -> None:
-    cut = split.cut(split.order(*dealt(table(days)))[1], "at")
-    assert (cut.fit, cut.stop, cut.calibrate, cut.rows) == slices
-
-
-@pytest.mark.parametrize(
-    ("day", "calibrate", "overlap"),
-    [(92, 930, False), (94, 950, False), (95, 900, True), (20, 900, False), (89, 900, False)],
-    ids=["70 newer", "just 50 newer", "40 newer", "long before", "where the slice begins"],
-)
-def test_enough_newer_rows_judge_after_what_the_champion_knew(
-    day: int, calibrate: int, overlap: bool
-) -> None:
-    values = split.order(*dealt(table([n // 10 for n in range(1000)])))[1]
-    cut = split.cut(values, "at", (START + timedelta(days=day)).isoformat() + "Z")
-    assert (cut.calibrate, cut.overlap) == (calibrate, overlap)
-
-
-def test_what_ends_before_the_slice_never_overlaps() -> None:
-    values = split.order(*dealt(table(list(range(20)))))[1]
-    cut = split.cut(values, "at", START.isoformat() + "Z")
-    assert (cut.calibrate, cut.overlap) == (18, False)
-    assert split.cut(values, "at", (START + timedelta(days=18)).isoformat() + "Z").overlap
-
-
-EDGE = [int(share * 2**64) for share in split.SHARES]
-
-
-@pytest.mark.parametrize(
-    ("ids", "slices"),
-    [
-        ([0, EDGE[0] - 1, EDGE[0], EDGE[1], EDGE[2], 2**64 - 1], (2, 3, 4)),
-        ([0, EDGE[1], EDGE[2]], None),
-        ([EDGE[0], EDGE[1], EDGE[2]], None),
-        ([0, EDGE[0], EDGE[1]], None),
-    ],
-    ids=["at the edges", "none stops", "none fits", "none judges"],
-)
-def test_ids_are_dealt_by_their_tenths(ids: list[int], slices: tuple[int, ...] | None) -> None:
-    values = np.array(ids, dtype=np.uint64)
-    if slices is None:
-        with pytest.raises(DataError, match="too few to learn from some"):
-            split.cut(values, None)
-        return
-    cut = split.cut(values, None)
-    assert (cut.fit, cut.stop, cut.calibrate) == slices
-    judges = split.judge_mask(values, None, None)
-    assert judges.tolist() == [n >= cut.calibrate for n in range(len(ids))]
+def test_a_window_has_rows_however_many_are_of_one_time(days: list[int], window: int) -> None:
+    assert split.cut(split.order(*dealt(table(days)))[1], "at", 30).window == window
 
 
 def test_a_row_of_the_very_end_of_tuning_does_not_judge_and_of_what_is_due_counts() -> None:
@@ -185,21 +138,27 @@ def test_a_row_of_the_very_end_of_tuning_does_not_judge_and_of_what_is_due_count
 
 
 @pytest.mark.parametrize(
-    ("days", "ends"),
+    ("values", "parts"),
     [
-        (list(range(10)), (2, 4, 6, 8, 10)),
-        ([0, 0, 0, 1, 2, 3, 4, 5, 6, 7], (3, 4, 6, 8, 10)),
-        ([0, 0, 0, 0, 1, 1, 1, 2, 2, 3], None),
+        (list(range(10)), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]),
+        ([0, 0, 0, 1, 2, 3, 4, 5, 6, 7], [0, 0, 0, 1, 2, 2, 3, 3, 4, 4]),
+        ([0, 0, 0, 0, 0, 0, 1, 1, 1, 2], None),
     ],
-    ids=["alike", "a tie at an end", "four parts"],
+    ids=["alike", "a tie at an end", "three parts"],
 )
-def test_folds_are_alike_and_part_no_time(days: list[int], ends: tuple[int, ...] | None) -> None:
-    values = split.order(*dealt(table(days)))[1]
-    if ends is None:
+def test_parts_are_alike_and_part_no_time(values: list[int], parts: list[int] | None) -> None:
+    if parts is None:
         with pytest.raises(DataError, match="too few to judge 5 parts"):
-            split.folded(values, "at")
+            split.parts(np.array(values), None)
         return
-    assert split.folded(values, "at") == ends
+    assert split.parts(np.array(values), None).tolist() == parts
+
+
+def test_each_class_is_in_every_part() -> None:
+    classes = np.repeat([0.0, 1.0, 0.0], [400, 10, 90])
+    found = split.parts(np.arange(500), classes)
+    assert np.bincount(found[classes == 1.0]).tolist() == [2] * 5
+    assert np.bincount(found[classes == 0.0]).tolist() == [98] * 5
 
 
 def test_instants_are_read_to_the_microsecond() -> None:

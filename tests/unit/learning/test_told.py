@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tilth.core.errors import TargetError
-from tilth.ml.learning.training import Files, train
+from tilth.ml.learning.dealing import Files
+from tilth.ml.learning.training import train
 from tilth.ml.model.predictor import Predictor
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.registry import load

@@ -14,7 +14,8 @@ import pytest
 from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.core.errors import TamperError
 from tilth.core.schema import DataType
-from tilth.ml.learning.training import Files, train
+from tilth.ml.learning.dealing import Files
+from tilth.ml.learning.training import train
 from tilth.ml.model.metrics import evaluate
 from tilth.ml.model.predictor import Predictor
 from tilth.ml.model.spec import TrainingSpec

@@ -11,7 +11,8 @@ import pytest
 
 from tilth.core.errors import InputError, TargetError
 from tilth.core.schema import DataType
-from tilth.ml.learning.training import Files, train
+from tilth.ml.learning.dealing import Files
+from tilth.ml.learning.training import train
 from tilth.ml.model.once import once
 from tilth.ml.model.predictor import Predictor
 from tilth.ml.model.signature import Input, Signature

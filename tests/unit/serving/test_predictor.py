@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.core.errors import InputError, TamperError, UnknownNameError
-from tilth.ml.learning.training import Files, train
+from tilth.ml.learning.dealing import Files
+from tilth.ml.learning.training import train
 from tilth.ml.model.gaps import Gaps
 from tilth.ml.model.predictor import Predictor
 from tilth.ml.model.spec import TrainingSpec

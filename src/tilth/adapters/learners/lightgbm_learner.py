@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tilth.adapters.scorers import lightgbm_c as c
@@ -27,14 +27,12 @@ OBJECTIVES = {"regression": "regression", "binary": "binary", "multiclass": "mul
 METRICS = {
     "mae": "l1",
     "mape": "mape",
-}  # of ranks and decisions the loss is watched: they peak by luck after few rounds
+}  # losses too; of ranks and decisions the log loss is watched: they peak by luck
 MOST_BINS = 4095
 RARE = 0.02  # the share of rows below which a class is rare
-PATIENCE, LONG_PATIENCE, FEW_ROWS = (
-    25,
-    60,
-    5_000,
-)  # on few rows the loss of the stop slice wavers, and its first dip is luck
+ROUNDS, PATIENCE = 1_000, 20
+MANY_ROWS = 20_000  # from which on threads pay, and trees may be coarser
+ROW_US, TREE_US = 8.0, 0.06  # what one row costs, and each tree of it, in microseconds
 DEFAULT_METRIC = {"regression": "l2", "binary": "binary_logloss", "multiclass": "multi_logloss"}
 OPTIONS = (
     Option("rounds", Form.WHOLE, 1, stops=True),
@@ -61,7 +59,7 @@ OPTIONS = (
 class LightGBMLearner:
     """Implements `ports.learning.Learner`."""
 
-    engine = Engine("lightgbm", "lightgbm", learning=3, options=OPTIONS, rank=2, spread=True, pandas=False)
+    engine = Engine("lightgbm", "lightgbm", learning=4, options=OPTIONS, rank=2, spread=True, pandas=False)
 
     @staticmethod
     def warm() -> None:
@@ -86,26 +84,140 @@ class LightGBMLearner:
         options: Mapping[str, object],
         report: Callable[[str, float | None], None],
     ) -> Fitted:
-        _known(options)
         fixed = options.get("refit_rounds")
-        given = {k: v for k, v in options.items() if k not in {"rounds", "patience", "refit_rounds"}}
-        rounds = _whole(options, "rounds", 400)
-        rounds = int(str(fixed)) if fixed is not None else rounds
-        params = c.parameters(_defaults(task, len(x), _rarest(task, y), budget) | given)
-        report("binning", None)
-        data = c.Data(x, y, params)
-        booster = c.Booster(data, params)
         if fixed is None:
-            booster.watch(c.Data(x_stop, y_stop, params, data))
-        grown = _grow(
-            booster,
-            rounds,
-            _whole(options, "patience", PATIENCE if len(x) > FEW_ROWS else LONG_PATIENCE),
-            budget.deadline,
-            fixed is None,
-            report,
-        )
-        return Fitted("lightgbm", "txt", _neutral(booster.text(grown.best)), grown.notes())
+            grove = self.path(task, x, y, [(x_stop, y_stop)], budget, options, report)
+            best = int(grove.losses[:, 0].argmin())
+            return Fitted("lightgbm", "txt", grove.text(best), _notes(task, best + 1, grove.stopped))
+        booster = _planted(task, x, y, (), budget, options)
+        rounds, stopped = _grow(booster, int(str(fixed)), budget.deadline, report)
+        return Fitted("lightgbm", "txt", _neutral(booster.text(rounds)), _notes(task, rounds, stopped))
+
+    def path(
+        self,
+        task: Task,
+        x: Matrix,
+        y: Matrix,
+        stops: Sequence[tuple[Matrix, Matrix]],
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Callable[[str, float | None], None],
+    ) -> Grove:
+        """Rounds until the mean loss of the parts has not fallen for some; see `ports.learning.Paths`."""
+        report("binning", None)
+        booster = _planted(task, x, y, stops, budget, options)
+        most, patience = _whole(options, "rounds", ROUNDS), _whole(options, "patience", PATIENCE)
+        return Grove.grown(booster, task, stops, (most, patience), budget, report)
+
+
+def _notes(task: Task, rounds: int, stopped: str) -> tuple[tuple[str, object], ...]:
+    trees = rounds * (task.classes if task.kind == "multiclass" else 1)
+    return (
+        ("rounds", rounds), ("stopped_by", stopped), ("refit", {"refit_rounds": rounds}),
+        ("row_us", ROW_US + TREE_US * trees),
+    )  # fmt: skip
+
+
+def _planted(
+    task: Task,
+    x: Matrix,
+    y: Matrix,
+    stops: Sequence[tuple[Matrix, Matrix]],
+    budget: Budget,
+    options: Mapping[str, object],
+) -> c.Booster:
+    """A booster without a round yet, that watches the stop rows."""
+    _known(options)
+    given = {k: v for k, v in options.items() if k not in {"rounds", "patience", "refit_rounds"}}
+    params = c.parameters(_defaults(task, len(x), _rarest(task, y), budget) | given)
+    data = c.Data(x, y, params)
+    booster = c.Booster(data, params)
+    for x_stop, y_stop in stops:
+        booster.watch(c.Data(x_stop, y_stop, params, data))
+    return booster
+
+
+class Grove:
+    """The rounds of one fit; a stage is their number less one."""
+
+    def __init__(
+        self,
+        booster: c.Booster,
+        task: Task,
+        stops: Sequence[tuple[Matrix, Matrix]],
+        losses: Matrix,
+        stopped: str,
+    ) -> None:
+        self._booster, self._stops = booster, stops
+        self._width = task.classes if task.kind == "multiclass" else 1
+        self.losses, self.stopped = losses, stopped
+
+    @classmethod
+    def grown(
+        cls,
+        booster: c.Booster,
+        task: Task,
+        stops: Sequence[tuple[Matrix, Matrix]],
+        ends: tuple[int, int],
+        budget: Budget,
+        report: Callable[[str, float | None], None],
+    ) -> Grove:
+        """Rounds until there are `ends[0]`, the loss has not fallen for `ends[1]`, or the deadline."""
+        import numpy as np
+
+        most, patience = ends
+        weights = np.array([len(y) for _, y in stops], dtype=np.float64)
+        losses: list[list[float]] = []
+        best, least = 0, float("inf")
+        stopped = "rounds"
+        for number in range(most):
+            finished = booster.grow()
+            losses.append([booster.metric(part) for part in range(len(stops))])
+            mean = float(np.average(losses[-1], weights=weights))
+            if mean < least - 1e-9:
+                best, least = number, mean
+            if finished:
+                stopped = "nothing to split"
+            elif number - best >= patience:
+                stopped = "early stopping"
+            elif time.monotonic() > budget.deadline:
+                stopped = "time limit"
+            else:
+                if number % 20 == 19:
+                    report(f"round {number + 1}", number / most)
+                continue
+            break
+        return cls(booster, task, stops, np.array(losses), stopped)
+
+    def scores(self, stage: int, part: int) -> Matrix:
+        """What the first rounds, up to the stage, answer to a part of the stop rows."""
+        return self.answer(stage, self._stops[part][0])
+
+    def answer(self, stage: int, x: Matrix) -> Matrix:
+        """What they answer to other rows."""
+        out = self._booster.predict(x, c.NORMAL, self._width, b"num_threads=1", stage + 1)
+        return out[:, 0] if self._width == 1 else out
+
+    def options(self, stage: float) -> Mapping[str, object]:
+        return {"refit_rounds": max(1, round(stage) + 1)}
+
+    def text(self, stage: int) -> bytes:
+        """The model file of the first rounds."""
+        return _neutral(self._booster.text(stage + 1))
+
+
+def _grow(
+    booster: c.Booster, rounds: int, deadline: float, report: Callable[[str, float | None], None]
+) -> tuple[int, str]:
+    """Add so many rounds, or as many as the time allows; how many, and what ended them."""
+    for number in range(1, rounds + 1):
+        if booster.grow():
+            return number, "nothing to split"
+        if time.monotonic() > deadline:
+            return number, "time limit" if number < rounds else "rounds"
+        if number % 20 == 0:
+            report(f"round {number}", number / rounds)
+    return rounds, "rounds"
 
 
 def _known(options: Mapping[str, object]) -> None:
@@ -135,7 +247,7 @@ def _rarest(task: Task, y: Matrix) -> int:
 
 
 def _defaults(task: Task, rows: int, rarest: int, budget: Budget) -> dict[str, object]:
-    """Tuned defaults: leaves of at least a hundredth of the rows, up to 200; categories held back on large data.
+    """Tuned defaults: leaves of at least a two-hundredth of the rows, 5 to 40; categories held back on large data.
 
     A rare class must fit into leaves, bins and groups of categories of its own: leaves and groups of at most half of its
     rows, bins of a quarter. Where all is one class but a few rows, a step of Newton's is too far, and the next one too far
@@ -146,19 +258,19 @@ def _defaults(task: Task, rows: int, rarest: int, budget: Budget) -> dict[str, o
         "metric": METRICS.get(task.metric, DEFAULT_METRIC[task.kind])
         if task.kind != "multiclass"
         else DEFAULT_METRIC["multiclass"],
-        "learning_rate": 0.08 if rows > 20_000 else 0.05,
+        "learning_rate": 0.1,
         "num_leaves": 31,
-        "min_data_in_leaf": max(5, min(200, rows // 100, rarest // 2)),
+        "min_data_in_leaf": max(5, min(40, rows // 200, rarest // 2)),
         "bagging_fraction": 0.75,
         "bagging_freq": 1,
         "feature_fraction": 0.8 if len(task.columns) < 10 else 0.7 if rows > 5_000 else 0.5,
-        "cat_smooth": 100 if rows > 20_000 else 10,  # many-levelled categories overfit first
-        "cat_l2": 50 if rows > 20_000 else 10,
+        "cat_smooth": 100 if rows > MANY_ROWS else 10,  # many-levelled categories overfit first
+        "cat_l2": 50 if rows > MANY_ROWS else 10,
         "max_cat_threshold": 8,
         "min_sum_hessian_in_leaf": 1e-3,
         "max_bin": max(255, min(MOST_BINS, 4 * rows // max(rarest, 10))),
         "seed": budget.seed,
-        "num_threads": budget.threads,
+        "num_threads": budget.threads if rows > MANY_ROWS else 1,
         "deterministic": True,
         "force_col_wise": True,
         "verbosity": -1,
@@ -170,56 +282,6 @@ def _defaults(task: Task, rows: int, rarest: int, budget: Budget) -> dict[str, o
     if rarest < RARE * rows:
         values |= {"lambda_l2": 1.0, "min_data_per_group": max(5, min(100, rarest // 2))}
     return values
-
-
-class _Grown:
-    """How the rounds went; `best` is the number of rounds to keep."""
-
-    def __init__(self) -> None:
-        self.best = 0
-        self.value: float | None = None
-        self.rounds = 0
-        self.stopped = "rounds"
-
-    def notes(self) -> tuple[tuple[str, object], ...]:
-        return (
-            ("rounds", self.best),
-            ("stopped_by", self.stopped),
-            ("refit", {"refit_rounds": self.best}),
-        )
-
-
-def _grow(
-    booster: c.Booster,
-    rounds: int,
-    patience: int,
-    deadline: float,
-    watched: bool,
-    report: Callable[[str, float | None], None],
-) -> _Grown:
-    """Add rounds until they are used up, the loss has not fallen for `patience` rounds, or the deadline."""
-    grown = _Grown()
-    for number in range(1, rounds + 1):
-        finished = booster.grow()
-        grown.rounds = number
-        if watched:
-            value = booster.metric()
-            if grown.value is None or value < grown.value - 1e-9:
-                grown.value, grown.best = value, number
-        else:
-            grown.best = number
-        if finished:
-            grown.stopped = "nothing to split"
-        elif number - grown.best >= patience:
-            grown.stopped = "early stopping"
-        elif time.monotonic() > deadline:
-            grown.stopped = "time limit"
-        else:
-            if number % 20 == 0:
-                report(f"round {number}", number / rounds)
-            continue
-        break
-    return grown
 
 
 def _neutral(text: bytes) -> bytes:

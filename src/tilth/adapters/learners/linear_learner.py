@@ -2,18 +2,19 @@
 
 It is the honest baseline of every model and sometimes the best member. The logistic loss is minimised by L-BFGS
 (Liu and Nocedal 1989) preconditioned with Boehning's bound on the Hessian (Boehning 1992). The strength of the ridge
-is chosen on the stop slice. Above 40,000 rows an evenly spaced sample is used. Scoring is in `linear_scorer`.
+is chosen on rows that do not teach. A number's line may turn at quantiles of its values (linear splines). Above 40,000 rows an evenly spaced sample is used. Scoring is in `linear_scorer`.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from tilth.adapters.learners.watching import Stages
 from tilth.adapters.scorers.linear_scorer import CLIP, LinearScorer, softmax
-from tilth.core.engines import Engine, Option
+from tilth.core.engines import Engine, Form, Option
 from tilth.core.errors import TrainingError
 from tilth.core.names import did_you_mean
 from tilth.ports.learning import Budget, Fitted, Task
@@ -27,24 +28,29 @@ if TYPE_CHECKING:
 MOST_ROWS = 40_000
 MOST_LEVELS = 60
 VAST = 1e100  # numbers beyond it are scaled before they are squared
-RIDGES = (300.0, 30.0, 3.0)  # the strongest first: each solution starts the next
+MOST_PARAMETERS = 1_500  # beyond it lines do not turn
+HINGES = 7  # places where the line of a number may turn
+ROW_US, COLUMN_US, CLASSES_US = 15.0, 1.0, 3.0  # what one row costs, and each column of it, in microseconds
+KNOWN = ("ridge", "hinges")
+RIDGES = (100.0, 10.0, 1.0, 0.1)  # the strongest first: each solution starts the next
 DIGITS = (
     10  # coefficients are kept to so many significant digits: last-bit noise of BLAS does not reach the file
 )
 
 
 class LinearLearner:
-    """Implements `ports.learning.Learner`."""
+    """Implements `ports.learning.Learner` and `Paths`."""
 
     engine = Engine(
-        "linear", "numpy", learning=2, options=(Option("ridge", least=0),), rank=1, spread=True, pandas=False
-    )
+        "linear", "numpy", learning=3, options=(Option("ridge", least=0), Option("hinges", Form.WHOLE, 0, 50)),
+        rank=1, spread=True, pandas=False,
+    )  # fmt: skip
 
     @staticmethod
     def spread_options(rows: int) -> tuple[Mapping[str, object], Mapping[str, object]]:
-        """As it fits any other regression."""
+        """Lines alone: errors are few and wild."""
         del rows
-        return {}, {}
+        return {"hinges": 0}, {}
 
     def fit(
         self,
@@ -57,34 +63,74 @@ class LinearLearner:
         options: Mapping[str, object],
         report: Callable[[str, float | None], None],
     ) -> Fitted:
+        way = self.path(task, x, y, [(x_stop, y_stop)], budget, options, report)
+        best = int(way.losses[:, 0].argmin())
+        each = CLASSES_US if task.kind == "multiclass" else COLUMN_US
+        notes = (
+            ("ridge", way.ridges[best]), ("refit", way.options(best)), ("stopped_by", way.stopped),
+            ("row_us", ROW_US + each * x.shape[1]),
+        )  # fmt: skip
+        return Fitted("linear", "json", way.payloads[best], notes)
+
+    def path(
+        self,
+        task: Task,
+        x: Matrix,
+        y: Matrix,
+        stops: Sequence[tuple[Matrix, Matrix]],
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Callable[[str, float | None], None],
+    ) -> Ridges:
+        """One stage a ridge, the strongest first; see `ports.learning.Paths`."""
         for name in options:
-            if name != "ridge":
+            if name not in KNOWN:
                 raise TrainingError(
-                    f"The linear engine has no option `{name}`.",
-                    hint=did_you_mean(name, ["ridge"], "options"),
+                    f"The linear engine has no option `{name}`.", hint=did_you_mean(name, KNOWN, "options")
                 )
         step = -(-len(x) // MOST_ROWS)
         x, y = x[::step], y[::step]
-        layout = [_column(task, x, index) for index in range(x.shape[1])]
-        problem = _Problem(task, _design(layout, x), y, budget.deadline)
+        hinges = int(str(options.get("hinges", HINGES)))
+        layout = [_column(task, x, index, hinges) for index in range(x.shape[1])]
+        if sum(_width(column) for column in layout) > MOST_PARAMETERS:
+            layout = [column | {"edges": []} for column in layout]
+        design = _design(layout, x)
+        problem, means = _Problem(task, design, y, budget.deadline), design.mean(axis=0)
         ridges = (float(str(options["ridge"])),) if "ridge" in options else RIDGES
-        best: tuple[float, float, bytes] | None = None
+        way = Ridges(task, stops)
         for number, ridge in enumerate(ridges):
             report(f"ridge {ridge:g}", number / len(ridges))
             bias, weights = problem.solve(ridge)
-            payload = _payload(layout, bias, weights)
-            loss = _loss(task, payload, x_stop, y_stop)
-            if best is not None and loss >= best[0]:
-                break  # weaker ones fit the past closer still
-            best = (loss, ridge, payload)
-            if time.monotonic() > budget.deadline:
+            way.add(ridge, _payload(layout, bias, weights, means))
+            if time.monotonic() > budget.deadline and number + 1 < len(ridges):
+                way.stopped = "time limit"
                 break
-        assert best is not None
-        return Fitted("linear", "json", best[2], (("ridge", best[1]), ("refit", {"ridge": best[1]})))
+        return way
 
 
-def _column(task: Task, x: Matrix, index: int) -> dict[str, object]:
-    """How one column enters: its levels, or its center and scale and whether it has gaps."""
+class Ridges(Stages):
+    """The models of one fit, one a ridge."""
+
+    def __init__(self, task: Task, stops: Sequence[tuple[Matrix, Matrix]]) -> None:
+        super().__init__(task, stops)
+        self.ridges: list[float] = []
+        self.payloads: list[bytes] = []
+
+    def add(self, ridge: float, payload: bytes) -> None:
+        self.ask(LinearScorer.load(payload, self._task))
+        self.ridges.append(ridge)
+        self.payloads.append(payload)
+
+    def options(self, stage: float) -> Mapping[str, object]:
+        """A stage between two ridges is a ridge between them, as their logarithms lie."""
+        low = min(int(stage), len(self.ridges) - 1)
+        high = min(low + 1, len(self.ridges) - 1)
+        share = stage - low
+        return {"ridge": float(f"{self.ridges[low] ** (1 - share) * self.ridges[high] ** share:.4g}")}
+
+
+def _column(task: Task, x: Matrix, index: int, hinges: int) -> dict[str, Any]:
+    """How one column enters: its levels, or its center and scale, whether it has gaps, and where its line may turn."""
     import numpy as np
 
     values = x[:, index]
@@ -95,7 +141,28 @@ def _column(task: Task, x: Matrix, index: int) -> dict[str, object]:
     center, scale = moments(known) if len(known) else (0.0, 1.0)
     fill = float(np.median(known)) if len(known) else 0.0
     gaps = len(known) < len(values)
-    return {"center": center, "scale": scale if scale > 1e-12 else 1.0, "fill": fill, "gaps": gaps}
+    scale = scale if scale > 1e-12 else 1.0
+    return {
+        "center": center, "scale": scale, "fill": fill, "gaps": gaps, "edges": _edges(known, center, scale, hinges),
+    }  # fmt: skip
+
+
+def _edges(known: Matrix, center: float, scale: float, hinges: int) -> list[float]:
+    """Where the line of a number may turn: quantiles of its standardised values, none of them an end."""
+    import numpy as np
+
+    if not hinges or not len(known):
+        return []
+    with np.errstate(over="ignore"):
+        standard = np.clip((known - center) / scale, -CLIP, CLIP)
+    found = np.unique(np.quantile(standard, np.arange(1, hinges + 1) / (hinges + 1), method="lower"))
+    inner = found[(found > standard.min()) & (found < standard.max())]
+    return [float(f"{edge:.{DIGITS}g}") for edge in inner.tolist()]
+
+
+def _width(column: Mapping[str, Any]) -> int:
+    """How many parameters a column takes."""
+    return int(column["levels"] if "levels" in column else 1 + column["gaps"] + len(column["edges"]))
 
 
 def moments(values: Matrix) -> tuple[float, float]:
@@ -108,28 +175,30 @@ def moments(values: Matrix) -> tuple[float, float]:
     return float(np.mean(part) * size), float(np.std(part) * size)
 
 
-def _design(layout: list[dict[str, object]], x: Matrix) -> Matrix:
-    """[rows, parameters]: a standardised value and a gap indicator, or one column a level; float64."""
+def _design(layout: list[dict[str, Any]], x: Matrix) -> Matrix:
+    """[rows, parameters]: a standardised value, a gap indicator and the turns, or one column a level; float64."""
     import numpy as np
 
-    blocks = []
+    out = np.zeros((len(x), sum(map(_width, layout))))
+    at = 0
     for index, column in enumerate(layout):
         values = x[:, index]
         gaps = np.isnan(values)
         if "levels" in column:
-            count = int(str(column["levels"]))
+            count = column["levels"]
             code = np.where(gaps | (values >= count - 1), count - 1, values).astype(np.int64)
-            block = np.zeros((len(x), count))
-            block[np.arange(len(x)), code] = 1.0
+            out[np.arange(len(x)), at + code] = 1.0
         else:
-            fill, center, scale = (float(str(column[name])) for name in ("fill", "center", "scale"))
             with np.errstate(over="ignore"):
-                standard = np.clip((np.where(gaps, fill, values) - center) / scale, -CLIP, CLIP)
-            block = (
-                np.stack([standard, gaps.astype(np.float64)], axis=1) if column["gaps"] else standard[:, None]
-            )
-        blocks.append(block)
-    return np.concatenate(blocks, axis=1) if blocks else np.zeros((len(x), 0))
+                filled = np.where(gaps, column["fill"], values)
+                out[:, at] = standard = np.clip((filled - column["center"]) / column["scale"], -CLIP, CLIP)
+            first = at + 1 + column["gaps"]
+            if column["gaps"]:
+                out[:, at + 1] = gaps
+            for place, edge in enumerate(column["edges"]):
+                out[:, first + place] = np.maximum(standard - edge, 0.0)
+        at += _width(column)
+    return out
 
 
 class _Problem:
@@ -215,26 +284,29 @@ def _two_loop(gradient: Matrix, memory: list[tuple[Matrix, Matrix, float]], inve
     return r
 
 
-def _payload(layout: list[dict[str, object]], bias: Matrix, weights: Matrix) -> bytes:
-    """The model as canonical JSON, as `linear_scorer` reads it."""
+def _payload(layout: list[dict[str, Any]], bias: Matrix, weights: Matrix, means: Matrix) -> bytes:
+    """The model as canonical JSON, as `linear_scorer` reads it; on average each column adds nothing, and the bias all."""
+    import numpy as np
+
     columns: list[dict[str, object]] = []
     at = 0
     for column in layout:
+        own = slice(at, at + _width(column))
+        mine, mean = weights[own], means[own] @ weights[own]
+        bias = bias + mean
+        at += _width(column)
         if "levels" in column:
-            count = int(str(column["levels"]))
-            columns.append({"levels": _rounded(weights[at : at + count])})
-            at += count
+            columns.append({"levels": _rounded(mine - mean)})
             continue
-        center, scale = float(str(column["center"])), float(str(column["scale"]))
-        filled = (float(str(column["fill"])) - center) / scale
-        missing = weights[at] * filled
-        if column["gaps"]:
-            missing = missing + weights[at + 1]
-        columns.append(
-            {"center": center, "scale": scale, "weight": _rounded(weights[at]), "missing": _rounded(missing)}
-        )
-        at += 2 if column["gaps"] else 1
-    model = {"format": "tilth-linear-1", "bias": _rounded(bias), "columns": columns}
+        edges, first = column["edges"], 1 + column["gaps"]
+        filled = np.clip((column["fill"] - column["center"]) / column["scale"], -CLIP, CLIP)
+        missing = mine[0] * filled - mean + (mine[1] if column["gaps"] else 0.0)
+        missing = missing + np.maximum(filled - np.array(edges), 0.0) @ mine[first:]
+        columns.append({
+            "center": column["center"], "scale": column["scale"], "weight": _rounded(mine[0]),
+            "missing": _rounded(missing), "start": _rounded(-mean), "edges": edges, "slopes": _rounded(mine[first:]),
+        })  # fmt: skip
+    model = {"format": "tilth-linear-2", "bias": _rounded(bias), "columns": columns}
     return json.dumps(model, sort_keys=True, separators=(",", ":")).encode()
 
 
@@ -243,18 +315,3 @@ def _rounded(values: Matrix) -> object:
         return [short(v) for v in value] if isinstance(value, list) else float(f"{value:.{DIGITS}g}")
 
     return short(values.tolist())
-
-
-def _loss(task: Task, payload: bytes, x: Matrix, y: Matrix) -> float:
-    """Log loss, or mean squared error, on the stop slice."""
-    import numpy as np
-
-    out = LinearScorer.load(payload, task).score(x)
-    if task.kind == "regression":
-        return float(np.mean((out - y) ** 2))
-    right = (
-        np.where(y == 1, out, 1 - out)
-        if task.kind == "binary"
-        else out[np.arange(len(y)), y.astype(np.int64)]
-    )
-    return float(-np.mean(np.log(np.clip(right, 1e-12, 1.0))))

@@ -145,10 +145,10 @@ class Booster:
         check(library().LGBM_BoosterUpdateOneIter(self.handle, ctypes.byref(finished)))
         return finished.value == 1
 
-    def metric(self) -> float:
-        """The first metric on the watched matrix."""
+    def metric(self, which: int = 0) -> float:
+        """The first metric on a watched matrix."""
         length, values = ctypes.c_int(), (ctypes.c_double * 16)()
-        check(library().LGBM_BoosterGetEval(self.handle, 1, ctypes.byref(length), values))
+        check(library().LGBM_BoosterGetEval(self.handle, which + 1, ctypes.byref(length), values))
         return float(values[0])
 
     def text(self, rounds: int = -1) -> bytes:
@@ -165,8 +165,8 @@ class Booster:
                 return buffer.value
             size = length.value
 
-    def predict(self, x: Matrix, kind: int, width: int, params: bytes) -> Matrix:
-        """float64 [rows, width] for a C-contiguous float64 matrix; `kind` is NORMAL, RAW or CONTRIB."""
+    def predict(self, x: Matrix, kind: int, width: int, params: bytes, rounds: int = -1) -> Matrix:
+        """float64 [rows, width] for a C-contiguous float64 matrix; `kind` is NORMAL, RAW or CONTRIB; of the first `rounds`."""
         import numpy as np
 
         rows, columns = x.shape
@@ -175,7 +175,7 @@ class Booster:
         check(
             library().LGBM_BoosterPredictForMat(
                 self.handle, ctypes.c_void_p(x.ctypes.data), FLOAT64, ctypes.c_int32(rows),
-                ctypes.c_int32(columns), 1, kind, 0, -1, params, ctypes.byref(length),
+                ctypes.c_int32(columns), 1, kind, 0, rounds, params, ctypes.byref(length),
                 ctypes.c_void_p(out.ctypes.data),
             )
         )  # fmt: skip

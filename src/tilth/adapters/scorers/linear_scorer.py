@@ -1,13 +1,15 @@
 """Scores with a linear model kept as JSON: one addition per input column, in the same order for one row and many.
 
-A numeric column gives a standardised value and, where training saw gaps, a term for being missing; a category gives
-the weight of its level. Training is in `linear_learner`; there is no library behind this but numpy.
+A numeric column gives a chain of lines over its standardised value and, where training saw gaps, a term for being missing;
+a category gives the weight of its level. Training is in `linear_learner`; there is no library behind this but numpy.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Self
+from array import array
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Any, Self
 
 from tilth.core.errors import TamperError
 from tilth.ports.learning import Task
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float64]
 
 MOST_BYTES = 256 << 20
+FORMATS = ("tilth-linear-1", "tilth-linear-2")  # the first knew lines only
+CHAIN = {"center", "scale", "weight", "missing", "start", "edges", "slopes"}
 CLIP = 6.0  # standard deviations beyond which a numeric value says no more
 
 
@@ -31,6 +35,7 @@ class LinearScorer:
         self._terms = terms
         self._bias = bias
         self._kind = kind
+        self._several = kind == "multiclass"
 
     @classmethod
     def load(cls, payload: bytes, task: Task, threads: int | None = None) -> Self:  # noqa: ARG003 - the port has it
@@ -41,7 +46,7 @@ class LinearScorer:
                 raise ValueError("it is too large")
             model = json.loads(payload)
             bias, columns = model["bias"], model["columns"]
-            if model["format"] != "tilth-linear-1" or len(columns) != len(task.columns):
+            if model["format"] not in FORMATS or len(columns) != len(task.columns):
                 raise ValueError("it is of other columns")
             terms = [Term(column, width) for column in columns]
             return cls(terms, _array(bias, (width,)), task.kind)
@@ -64,8 +69,14 @@ class LinearScorer:
     def score_row(self, row: bytearray) -> tuple[float, ...]:
         import numpy as np
 
-        out = self.score(np.frombuffer(row, dtype=np.float64)[None, :])
-        return tuple(out.ravel().tolist())
+        total: Any = self._bias if self._several else float(self._bias[0])
+        for value, term in zip(array("d", row), self._terms, strict=True):
+            total = total + term.weigh_one(value)
+        if self._several:
+            return tuple(softmax(total[None, :])[0].tolist())
+        if self._kind == "regression":
+            return (total,)
+        return (float(sigmoid(np.array([total]))[0]),)
 
     def contributions(self, x: Matrix) -> Matrix | None:
         """What each column adds to the raw score, the bias last; [rows, classes * (columns + 1)]."""
@@ -78,19 +89,42 @@ class LinearScorer:
 
 
 class Term:
-    """One column's part of the sum. ValueError or TypeError when it is not one of finite numbers."""
+    """One column's part of the sum. ValueError or TypeError when it is not one of finite numbers.
+
+    A number's is a line, or a chain of them: left of each of the `edges` another slope holds.
+    """
 
     def __init__(self, column: dict[str, object], width: int) -> None:
         self.levels: Matrix | None = None
         if set(column) == {"levels"}:
             self.levels = _array(column["levels"], (-1, width))
+            self._last = len(self.levels) - 1
+            self._row_levels = _rows(self.levels)
             return
-        if set(column) != {"center", "scale", "weight", "missing"}:
+        if set(column) not in ({"center", "scale", "weight", "missing"}, CHAIN):
             raise ValueError("a column has other parts")
         self.center, self.scale = (float(_array(column[k], ())) for k in ("center", "scale"))
         if self.scale <= 0:
             raise ValueError("a column's scale is not above 0")
-        self.weight, self.missing = _array(column["weight"], (width,)), _array(column["missing"], (width,))
+        weight, self.missing = _array(column["weight"], (width,)), _array(column["missing"], (width,))
+        edges = _array(column["edges"], (-1,)) if column.get("edges") else _none()
+        turns = _array(column["slopes"], (len(edges), width)) if len(edges) else None
+        start = _array(column["start"], (width,)) if "start" in column else 0.0 * weight
+        self._chain(edges, start, weight, turns)
+
+    def _chain(self, edges: Matrix, start: Matrix, weight: Matrix, turns: Matrix | None) -> None:
+        """Each piece as start + slope * value: from edge to edge the slope turns."""
+        import numpy as np
+
+        if (np.diff(edges) <= 0).any():
+            raise ValueError("a column's edges do not rise")
+        self._edges = edges
+        steps = np.zeros((1, len(weight)))
+        if turns is not None:
+            steps = np.concatenate([steps, turns])
+        self._slope = weight[None, :] + np.cumsum(steps, axis=0)
+        self._start = start[None, :] - np.cumsum(np.concatenate([[0.0], edges])[:, None] * steps, axis=0)
+        self._row = (edges.tolist(), _rows(self._start), _rows(self._slope), _rows(self.missing[None, :])[0])
 
     def weigh(self, values: Matrix) -> Matrix:
         """[rows, classes] for one column of the matrix."""
@@ -98,12 +132,41 @@ class Term:
 
         gaps = np.isnan(values)
         if self.levels is not None:  # the last row of `levels` is for rare, unseen and missing
-            last = len(self.levels) - 1
+            last = self._last
             code = np.where(gaps | (values < 0) | (values >= last), last, values).astype(np.int64)
             return self.levels[code]
         with np.errstate(over="ignore"):
             standard = np.clip((values - self.center) / self.scale, -CLIP, CLIP)
-        return np.where(gaps[:, None], self.missing[None, :], standard[:, None] * self.weight[None, :])
+        piece = (
+            np.searchsorted(self._edges, standard, side="right")
+            if len(self._edges)
+            else np.zeros(len(values), np.intp)
+        )
+        found = self._start[piece] + standard[:, None] * self._slope[piece]
+        return np.where(gaps[:, None], self.missing[None, :], found)
+
+    def weigh_one(self, value: float) -> Any:
+        """The same of one value: a number, or an array with one a class."""
+        if self.levels is not None:
+            rare = value != value or value < 0 or value >= self._last  # noqa: PLR0124 - NaN
+            return self._row_levels[self._last if rare else int(value)]
+        edges, start, slope, missing = self._row
+        if value != value:  # noqa: PLR0124 - NaN
+            return missing
+        standard = min(max((value - self.center) / self.scale, -CLIP), CLIP)
+        piece = bisect_right(edges, standard)
+        return start[piece] + standard * slope[piece]
+
+
+def _rows(table: Matrix) -> list[Any]:
+    """Rows as numbers where there is one column, else as arrays."""
+    return table[:, 0].tolist() if table.shape[1] == 1 else list(table)
+
+
+def _none() -> Matrix:
+    import numpy as np
+
+    return np.empty(0)
 
 
 def _array(values: object, shape: tuple[int, ...]) -> Matrix:

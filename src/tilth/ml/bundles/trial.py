@@ -28,14 +28,15 @@ ASKED_ALONE = 16  # rows whose answer alone is compared with that among others
 
 
 def prepare(spec: Mapping[str, Any]) -> None:
-    """Load what the member's format needs; `spec` says which it is: `scorer`."""
-    scorer = registry.load("tilth.scorers", spec["scorer"])
-    if not getattr(scorer, "pandas", True):
+    """Load what the members' formats need; `spec` says which they are: `scorers`."""
+    scorers = [registry.load("tilth.scorers", name) for name in spec["scorers"]]
+    if not any(getattr(scorer, "pandas", True) for scorer in scorers):
         spare_pandas()
     importlib.import_module("tilth.ml.model.predictor")
-    warm = getattr(scorer, "warm", None)
-    if warm is not None:
-        warm()
+    for scorer in scorers:
+        warm = getattr(scorer, "warm", None)
+        if warm is not None:
+            warm()
 
 
 def run(

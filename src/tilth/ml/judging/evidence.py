@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -34,6 +34,10 @@ class Gain:
     value: float
     spread: float
     freedom: int
+
+    def with_luck(self, share: float) -> Gain:
+        """The same, with the variance larger by that share: what is known of rows, not of the luck of fitting."""
+        return replace(self, spread=self.spread * math.sqrt(1.0 + share))
 
     def within(self, alpha: float) -> tuple[float, float]:
         """Its bounds, each of which is wrong with the chance `alpha`."""

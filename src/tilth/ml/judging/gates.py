@@ -68,7 +68,8 @@ class Rule:
 class Holdout:
     """Rows that neither model saw: their truth, the block (day) of each or none, and how many looks at mostly these came before.
 
-    `folds`: each row is answered by a model of the others. `slices`: the value of each row, by column.
+    `folds`: each row is answered by a model of the others. `slices`: the value of each row, by column. `luck`: how much more,
+    as a share of the variance, two trainings differ than these rows tell.
     """
 
     task: str
@@ -77,6 +78,7 @@ class Holdout:
     uses: int = 0
     folds: bool = False
     slices: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    luck: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,8 @@ def judge(
         )
     block, count = numbered(len(holdout.truth), holdout.blocks)
     alpha = spent(rule.confidence, holdout.uses)
-    look = _Look(rule, holdout, count, alpha, Evidence(rule.metric, holdout.truth, block, replicates, seed))
+    plain = Evidence(rule.metric, holdout.truth, block, replicates, seed)
+    look = _Look(rule, holdout, count, alpha, plain)
     if broken := _unusable(candidate, len(holdout.truth)):
         return look.result(FAIL, broken)
     first, enough = (FEWEST, FEWEST) if holdout.folds else (FIRST, ENOUGH)
@@ -205,7 +208,7 @@ def _compared(look: _Look, absolute: GateResult, candidate: Array, champion: Arr
     seen = replace(absolute, champion_metric=held)
     if look.rule.kind != "manual" and _alike(candidate, champion):
         return replace(seen, reasons=(SAME,), delta=0.0, lower=0.0, upper=0.0)
-    gain = look.evidence.gain(candidate, champion)
+    gain = look.evidence.gain(candidate, champion).with_luck(look.holdout.luck)
     low, high = gain.within(look.alpha)
     outcome, *reasons = _decide(look.rule, gain.value, low, high, 1.0 - 2 * look.alpha)
     if look.holdout.folds:
@@ -295,7 +298,7 @@ def _within(look: _Look, rows: npt.NDArray[np.bool_], candidate: Array, champion
     if _too_few(part, count, IN_A_SLICE if look.rule.metric in OF_CLASSES else replace(IN_A_SLICE, rarer=0)):
         return None
     evidence = Evidence(look.rule.metric, part.truth, block, look.evidence.replicates, look.evidence.seed)
-    gain = evidence.gain(candidate[rows], champion[rows])
+    gain = evidence.gain(candidate[rows], champion[rows]).with_luck(look.holdout.luck)
     return None if gain.spread != gain.spread else gain
 
 

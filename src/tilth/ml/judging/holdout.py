@@ -2,18 +2,19 @@
 
 Which rows a version was tuned on follows from its snapshot and how that was dealt (`split`). Where both models' rows
 were dealt alike the slices part them; else, and where a corrected row came again with a later time, rows are looked up
-by their ids. A version whose history was too short to keep rows aside answers those it saw by its folds, the answers of
-models of the other parts.
+by their ids. A version that learned from all of its rows answers some of those by what its bundle keeps (`answers`): what
+models that had not seen them said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.ml.data import identity, snapshots
 from tilth.ml.judging import split
+from tilth.ml.judging.answers import Kept
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.blobs import Blobs
 from tilth.ports.snapshots import Manifest
@@ -32,9 +33,9 @@ SKETCHED = 512  # hashes kept of a look's rows: shares of them are known to with
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What a version was tuned on: rows of a snapshot (None: it is gone), dealt `by` time, ids or folds.
+    """What a version was tuned on: rows of a snapshot (None: it is gone), dealt `by` twin, folds, time or ids.
 
-    `folds`: its answers by the id of all columns to rows that it saw, of models that did not.
+    `kept`: its honest answers to rows that it saw. `since`: the event time after which those are, of a twin.
     """
 
     version: int
@@ -44,7 +45,13 @@ class Tuned:
     key: tuple[str, ...] = ()
     event_time: str | None = None
     how: int = identity.HOW
-    folds: Mapping[int, Any] | None = None
+    kept: Kept | None = None
+    since: str | None = None
+
+    @property
+    def all_teach(self) -> bool:
+        """Whether it learned from every row that was due."""
+        return self.by in split.ALL_TEACH
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,31 +74,43 @@ class Rows:
 
 
 def rows_of(manifest: Manifest, blobs: Blobs, spec: TrainingSpec, versions: Sequence[Tuned]) -> Rows:
-    """The snapshot's rows after all slices that tuned one of the versions (the candidate first), as far as labels are due."""
+    """The snapshot's rows that may judge the first of the versions, the candidate, as far as labels are due.
+
+    Of one that learned from every row of this snapshot those are the rows that it has honest answers to; else all rows after
+    the slices that tuned one of the versions.
+    """
     import numpy as np
     import pyarrow as pa
 
-    folded = versions[0].by == split.BY_FOLDS
+    fresh = versions[0]
+    own = fresh.all_teach and fresh.manifest is not None and fresh.manifest.id == manifest.id
     until = [v.until for v in versions if v.by == split.BY_TIME and v.until is not None]
-    after = max(until, default=None) if spec.event_time and not folded else None
-    tables, ids, times, immature = [], [], [], 0
-    for table, own in _parts(manifest, blobs, spec, after):
+    after = fresh.since if fresh.all_teach else max(until, default=None)
+    after = after if spec.event_time else None
+    tables, ids, exacts, times, immature = [], [], [], [], 0
+    names = sorted(manifest.schema.names)
+    for table, found in _parts(manifest, blobs, spec, after):
         when = split.micros(table, spec.event_time) if spec.event_time else None
-        mask = np.ones(table.num_rows, dtype=np.bool_) if folded else split.judge_mask(own, when, after)
+        mask = np.ones(table.num_rows, dtype=np.bool_)
+        if not fresh.all_teach or after is not None:
+            mask = split.judge_mask(found, when, after)
         mature = split.mature(when, spec.label_delay, spec.now)
         if mature is not None:
             immature += int((mask & ~mature).sum())
             mask &= mature
+        exact = identity.row_ids(table, names)
+        if own and fresh.kept is not None:
+            mask &= fresh.kept.find(exact) >= 0
         tables.append(table.filter(pa.array(mask)))
-        ids.append(own[mask])
+        ids.append(found[mask])
+        exacts.append(exact[mask])
         if when is not None:
             times.append(when[mask])
     if not tables:
         tables = [snapshots.empty(manifest.schema)]
-    found = pa.concat_tables(tables)
-    exact = identity.row_ids(found, sorted(manifest.schema.names))
+    none = np.empty(0, np.uint64)
     return Rows(
-        found, np.concatenate([np.empty(0, np.uint64), *ids]), exact,
+        pa.concat_tables(tables), np.concatenate([none, *ids]), np.concatenate([none, *exacts]),
         np.concatenate([np.empty(0, np.int64), *times]) if spec.event_time else None, immature,
     )  # fmt: skip
 
@@ -147,7 +166,7 @@ def seen(rows: Rows, version: Tuned, manifest: Manifest, blobs: Blobs, spec: Tra
 def _parted(version: Tuned, manifest: Manifest, spec: TrainingSpec) -> bool:
     """Whether the slices alone keep its rows from those that judge."""
     assert version.manifest is not None
-    if version.by == split.BY_FOLDS:
+    if version.all_teach:
         return False
     if version.by == split.BY_TIME:
         same_time = version.event_time == spec.event_time is not None
@@ -173,7 +192,8 @@ def _tuned_ids(
     version: Tuned, own: Manifest, blobs: Blobs, columns: Sequence[str], plain: bool
 ) -> Iterator[Ids]:
     """The ids, made of `columns`, of the rows that the version was tuned on."""
-    late = None if version.by != split.BY_TIME or version.until is None else split.as_micros(version.until)
+    timed = version.by != split.BY_ID and version.until is not None and version.event_time is not None
+    late = split.as_micros(str(version.until)) if timed else None
     dealt = identity.columns_of(version.key, own.schema.names)
     for part in own.parts:
         read = list(

@@ -1,9 +1,10 @@
-"""Which rows fit, which stop, which calibrate, and which judge: by event time, or by the rows' ids.
+"""Which rows teach and which judge: by event time, by the rows' ids, or each by models of the others.
 
-The judge slice is the newest tenth and nothing of training ever sees it. Rows of equal event time are never parted.
-Without an event time the ids that were written with the snapshot decide (`ml.data.identity`), so a row keeps its slice
-from one training to the next, whatever the seed and the model's columns: what judged the champion never fits its
-challenger.
+Every row teaches the model that serves. Of a history with an event time the newest tenth judges, by the answers of a twin
+that learned from the older rows alone; else rows are judged by the answers of models of the other parts. Parts are blocks
+of time, or of the ids that were written with the snapshot (`ml.data.identity`), so a row keeps its part from one training
+to the next. Rows of equal event time, and rows that are alike, are never parted. Versions that an older tilth made kept
+slices aside instead; how theirs were dealt is known here too.
 """
 
 from __future__ import annotations
@@ -24,35 +25,33 @@ if TYPE_CHECKING:
 
 SHARES = (0.7, 0.8, 0.9)  # where fit, stop and calibrate end
 LEAST_TIMES = 8
-LEAST_JUDGE = 50
 HASH_BLOCKS = 60
 FOLDS = 5
-BY_TIME, BY_ID, BY_FOLDS = "event time", "hash of key", "folds"
+MANY_ROWS = 20_000  # beyond so many, a part of the rows judges for all
+JUDGED = 0.1  # of a history with an event time, the newest
+BY_TWIN, BY_FOLDS = "twin", "folds"
+BY_TIME, BY_ID = "event time", "hash of key"  # of versions that learned from a part of their rows only
+ALL_TEACH = frozenset((BY_TWIN, BY_FOLDS))
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Ends of fit, stop and calibrate in the ordered rows; judge is the rest. `tuned_until` is ISO, or None."""
+    """How ordered rows were dealt. All teach what serves; those from `window` on judge, or of all those that have a part."""
 
-    fit: int
-    stop: int
-    calibrate: int
+    by: str  # twin | folds
     rows: int
-    by: str  # event time | hash of key | folds
-    tuned_until: str | None = None
-    overlap: bool = (
-        False  # True: too few rows after `judge_after`, so the champion knew some of the judge rows
-    )
+    window: int  # the first row of the judged window; `rows` where there is none
+    tuned_until: str | None = None  # the newest event time, ISO
+    since: str | None = None  # the newest event time before the window
 
-    def plain(self) -> dict[str, object]:
-        """How the rows were dealt, for `metrics.json`."""
+    def plain(self, judged: int) -> dict[str, object]:
+        """For `metrics.json`; `judged` rows have an honest answer."""
         return {
             "by": self.by,
-            "fit": self.fit,
-            "stop": self.stop - self.fit,
-            "calibrate": self.calibrate - self.stop,
-            "judge": self.rows - self.calibrate,
+            "rows": self.rows,
+            "judge": judged,
             "tuned_until": self.tuned_until,
+            "since": self.since,
             "ids": identity.HOW,
         }
 
@@ -87,57 +86,52 @@ def micros(table: Any, event_time: str) -> npt.NDArray[np.int64]:
     return when
 
 
-def cut(values: npt.NDArray[Any], event_time: str | None, judge_after: str | None = None) -> Split:
-    """Where the slices end in rows ordered by `values`.
-
-    `judge_after` (ISO) moves the start of the judge slice behind what the champion was tuned on, if enough rows remain.
-    """
+def cut(values: npt.NDArray[Any], event_time: str | None, judged: int) -> Split:
+    """Where the judged window of rows ordered by `values` begins; none without an event time, or with fewer rows than `judged`."""
     import numpy as np
 
     rows = len(values)
     if event_time is None:
-        edges = [int(np.searchsorted(values, np.uint64(int(share * 2**64)))) for share in SHARES]
-        if len({0, *edges, rows}) < len(edges) + 2:
-            raise DataError(
-                f"The {rows:,} rows have {len(np.unique(values)):,} different ones: too few to learn from some and judge by others.",
-                hint="Give the dataset a KEY if rows that look alike are different ones, or count them into one row.",
-            )
-        return Split(edges[0], edges[1], edges[2], rows, BY_ID)
+        return Split(BY_FOLDS, rows, rows)
+    until = _instant(int(values[-1]))
+    if rows < judged:
+        return Split(BY_FOLDS, rows, rows, until)
     if len(np.unique(values)) < LEAST_TIMES:
         raise DataError(
             f"`{event_time}` has fewer than {LEAST_TIMES} different values: newer rows cannot judge a model of older ones.",
             hint="Collect a longer history, or leave out EVENT TIME to split by a hash of the key.",
         )
-    edges = [_after(values, int(share * rows)) for share in SHARES]
-    overlap = False
-    if judge_after is not None:
-        moved = int(np.searchsorted(values, as_micros(judge_after), side="right"))
-        overlap = rows - moved < LEAST_JUDGE and moved > edges[2]
-        if not overlap:
-            edges[2] = max(edges[2], moved)
-    edges = _apart(values, edges)
-    until = datetime.fromtimestamp(0, UTC) + _span(int(values[edges[2] - 1]))
-    return Split(edges[0], edges[1], edges[2], rows, BY_TIME, show_instant(until), overlap)
+    window = _after(values, int((1.0 - JUDGED) * rows))
+    if window == rows:  # the newest value alone is more than the window
+        window = int(np.searchsorted(values, values[-1], side="left"))
+    return Split(BY_TWIN, rows, window, until, _instant(int(values[window - 1])))
 
 
-def folded(values: npt.NDArray[Any], event_time: str | None) -> tuple[int, ...]:
-    """Where each of FOLDS blocks of ordered rows ends, each of which is judged by the others; equal values stay together."""
+def parts(values: npt.NDArray[Any], classes: npt.NDArray[np.float64] | None) -> npt.NDArray[np.int8]:
+    """The part of each row, of FOLDS: blocks of the ordered `values`, within each class where `classes` are given.
+
+    Equal values of a class stay together. DataError where there are too few different ones.
+    """
     import numpy as np
 
-    rows = len(values)
-    ends = sorted({_after(values, rows * n // FOLDS) for n in range(1, FOLDS + 1)})
-    if len(ends) < FOLDS:
+    out = np.zeros(len(values), dtype=np.int8)
+    level = np.zeros(len(values)) if classes is None else classes
+    for one in np.unique(level):
+        mine = np.flatnonzero(level == one)
+        start = np.searchsorted(values[mine], values[mine], side="left")  # where its equals begin
+        out[mine] = start * FOLDS // len(mine)
+    if len(np.unique(out)) < FOLDS:
         raise DataError(
-            f"The {rows:,} rows have {len(np.unique(values)):,} different {'times' if event_time else 'keys'}: too few to "
-            f"judge {FOLDS} parts of them by the others.",
-            hint="Collect a longer history.",
+            f"The {len(values):,} rows have {len(np.unique(values)):,} different keys or times: too few to judge {FOLDS} parts "
+            "of them by the others.",
+            hint="Give the dataset a KEY if rows that look alike are different ones, or collect a longer history.",
         )
-    return tuple(ends)
+    return out
 
 
 def newest(table: Any, event_time: str) -> str:
     """The newest event time, as ISO."""
-    return show_instant(datetime.fromtimestamp(0, UTC) + _span(int(micros(table, event_time).max())))
+    return _instant(int(micros(table, event_time).max()))
 
 
 def judge_mask(ids: Ids, when: npt.NDArray[np.int64] | None, after: str | None) -> npt.NDArray[np.bool_]:
@@ -178,24 +172,14 @@ def _after(values: npt.NDArray[Any], index: int) -> int:
     return int(np.searchsorted(values, values[max(index - 1, 0)], side="right"))
 
 
-def _apart(values: npt.NDArray[Any], edges: list[int]) -> list[int]:
-    """Edges such that no slice is empty; each falls where a new value starts."""
-    import numpy as np
-
-    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-    at = [int(np.searchsorted(starts, edge)) for edge in edges]
-    last = len(starts)
-    for index in (2, 1, 0):
-        at[index] = min(at[index], (at[index + 1] if index < 2 else last) - 1)
-    for index in (0, 1, 2):
-        at[index] = max(at[index], (at[index - 1] if index else 0) + 1)
-    return [int(starts[i]) for i in at]
-
-
 def as_micros(text: str) -> int:
     """An instant's text as microseconds since 1970."""
     span = parse_instant(text) - datetime.fromtimestamp(0, UTC)
     return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
+
+
+def _instant(us: int) -> str:
+    return show_instant(datetime.fromtimestamp(0, UTC) + _span(us))
 
 
 def _span(us: int) -> Any:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from tilth.ml.learning.folding import Folds
     from tilth.ml.learning.made import Interval, Made
     from tilth.ml.learning.rows import Rows
     from tilth.ports.learning import Task
@@ -40,23 +39,23 @@ class Judged:
     linear: Array | None = None
 
 
-def of_slice(data: Rows, made: Made) -> Judged:
-    """The judge slice, answered by the model that serves."""
-    x, y = data.part("judge")
-    table = data.table.slice(data.split.calibrate)
-    return Judged(y, made.scores(x), table, x, made.members["linear"].scorer.score(x))
+def judged(data: Rows, made: Made) -> Judged:
+    """The rows that judge, each answered by what did not see it."""
+    import numpy as np
+    import pyarrow as pa
 
-
-def of_folds(folds: Folds, data: Rows) -> Judged:
-    """All rows, each answered by a model of the other parts."""
-    return Judged(folds.y, folds.scores, folds.table, data.preparation.matrix(folds.table))
+    rows = made.judged.rows
+    table = data.table.take(pa.array(rows))
+    return Judged(
+        data.y[rows], made.judged.scores, table, np.ascontiguousarray(data.x[rows]), made.judged.linear
+    )
 
 
 def metrics(
     task: Task, data: Rows, made: Made, judged: Judged, slices: tuple[str, ...], minimum: float | None
 ) -> dict[str, Any]:
     """Everything measured on the judged rows, JSON-able."""
-    y, chosen, limit = judged.y, made.chosen, made.curve.threshold
+    y, limit = judged.y, made.curve.threshold
     blind = dummy(task.kind, task.classes, data.y, len(y), task.metric)  # as the gate's: of all due rows
     own = evaluate_all(task.kind, y, judged.scores, limit)
     baselines = {"dummy": evaluate_all(task.kind, y, blind, limit)}
@@ -69,10 +68,11 @@ def metrics(
         "minimum": minimum,
         "metrics": own,
         "baselines": baselines,
-        "engine": chosen.engine,
-        "members": {name: member.stop_metric for name, member in made.members.items()},
-        "split": data.split.plain(),
-        "importance": importance(chosen.scorer, judged.x, data.preparation.owners()),
+        "engine": made.engine,
+        "members": members(made),
+        "agreement": made.agreement.plain() | {"twin": made.twin},
+        "split": data.split.plain(len(y)),
+        "importance": importance(made.scorer, judged.x, data.preparation.owners()),
         "slices": {
             name: by_slice(judged.table.column(name), y, judged.scores, task.metric, limit) for name in slices
         },
@@ -84,13 +84,21 @@ def metrics(
     return out
 
 
+def members(made: Made) -> list[dict[str, object]]:
+    """Every member that was tried: its loss on rows that it did not see, its weight, and why one has none."""
+    return [
+        {
+            "name": t.name, "engine": t.engine, "loss": t.loss if t.loss == t.loss else None,
+            "weight": t.weight, "why": t.why or None,
+        }
+        for t in made.tried
+    ]  # fmt: skip
+
+
 def _covered(interval: Interval, judged: Judged, floor: float | None) -> dict[str, Any]:
-    """How many of the judged values lie in their interval, and how wide it is; by folds, as the widths were found."""
+    """How many of the judged values lie in an interval that other rows promised, and how wide those that serve are."""
     low, high = interval.conformal.ends(judged.scores, interval.half(judged.x), floor)
-    inside = (
-        interval.covered if judged.linear is None else float(((judged.y >= low) & (judged.y <= high)).mean())
-    )
-    return {"coverage": inside, "width": float((high - low).mean())}
+    return {"coverage": interval.covered, "width": float((high - low).mean())}
 
 
 def rare(y: Array, scores: Array, threshold: float, classes: tuple[Any, ...]) -> dict[str, Any]:

@@ -1,209 +1,347 @@
-"""Fits the members of a model, chooses one and calibrates it. Runs inside a training worker.
+"""Fits the members of a model, blends and calibrates them, and answers the rows that judge. Runs inside a training worker.
 
-Nothing here knows an engine: learners and scorers come through callables. Which rows there are, and what is written, is
-in `training`; how short histories are judged in `folding`.
+Each candidate is fitted once with some rows left out; those that say something the others do not go on. How much each
+weighs is read off answers to rows that it did not see; then each is fitted once more on all rows, and that serves. How
+effort is spent follows from losses and counted work; the clock only cuts. Nothing here knows an engine.
 """
 
 from __future__ import annotations
 
-import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 from tilth.core.engines import Engine
-from tilth.core.errors import ResourceLimitError, TrainingError
-from tilth.core.metrics import DECISIONS
+from tilth.ml.learning import blending
+from tilth.ml.learning.agreeing import agreement, crossed_rows
+from tilth.ml.learning.clock import Clock
+from tilth.ml.learning.crossing import Candidate, Crossed, folds_of
 from tilth.ml.learning.curves import fit_curve
-from tilth.ml.learning.made import Getter, Made, Member, Report, Tools
+from tilth.ml.learning.made import Honest, Made, Member, Tools, Tried
 from tilth.ml.learning.rows import Rows
-from tilth.ml.learning.taking import scorer_of, seen, unchanged
 from tilth.ml.model.curve import Curve, threshold
-from tilth.ml.model.metrics import higher_is_better, measured
+from tilth.ml.model.ensemble import of_members
 from tilth.ml.model.spec import TrainingSpec
-from tilth.ports.learning import BASELINE, Budget, Fitted, Learner, Task, facts_of, tried
+from tilth.ports.learning import BASELINE, Fitted, Task, tried
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    Matrix = npt.NDArray[np.float64]
+    Array = npt.NDArray[np.float64]
 
-REFIT_ROWS = 20_000  # up to this many fit rows, the chosen engine is fitted again with the stop rows
-MORE_MEMORY = "Give the model more: USING (memory = '8 GB'), or train on fewer rows or columns."
-
-
-def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, votes: Sequence[str] = ()) -> Made:
-    """Fit the members, keep the best on the stop rows, refit it on small data, calibrate it.
-
-    `votes` are the engines that were best on other parts of a short history: where the engine is free, most of them decide.
-    """
-    members = _fit_members(spec, task, data, tools)
-    free = spec.engine == "auto"
-    chosen = _choose(task, members, spec.engine, free, data.part("stop")[1])
-    if free:
-        chosen = members[agreed(chosen.engine, votes)]
-    chosen = _refit(spec, task, data, chosen, tools)
-    tools.report("calibrating", 0.9)
-    own = _fixed(spec, facts_of(tools.learners(chosen.engine)))
-    return Made(members, chosen, _calibrate(spec, data, chosen), options=own)
+FIRST_LEAST = 0.12  # of the weight after the first fold: less is not worth the other folds
+FAR = 0.05  # by what share its loss must be above the best one's, too
+ROW_US = 1_000.0  # what one row may take, in microseconds of counted work, where USING does not say
+BUNDLE = 10_000_000  # bytes of all members
+SLOW = {
+    "extra_trees": 50,
+    "lightgbm": 100,
+}  # classes, above which an engine is not tried: it grows trees for each
 
 
-def _fit_members(spec: TrainingSpec, task: Task, data: Rows, tools: Tools) -> dict[str, Member]:
-    """The baseline always, then the wanted engines; whatever is fitted when the time is up stays."""
-    wanted = [e.name for e in tried(spec.engine) if e.name != BASELINE]
-    members: dict[str, Member] = {}
-    for number, name in enumerate((BASELINE, *wanted)):
-        tell = _teller(tools.report, name, number, len(wanted))
-        left = len(wanted) - number + 1  # engines that still have to be fitted, this one too
-        until = _share(tools.deadline, left) if number and left > 1 else tools.deadline
-        made = _fit(tools.learners(name), task, data, spec, until, _options(spec, name), tell)
-        members[name] = _member(name, made, task, data, spec, tools.scorers)
-    return members
+def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, clock: Clock) -> Made:
+    """The members that serve, and honest answers to the rows that judge them."""
+    run = _Run(spec, task, data, tools, clock)
+    run.cross()
+    members = run.refitted()
+    return run.made(members)
 
 
-def _teller(report: Report, name: str, number: int, wanted: int) -> Report:
-    """Says how far the engine is: the baseline has the second tenth of the whole, the others share six more."""
-    low, span = (0.1, 0.1) if number == 0 else (0.2 + 0.6 * (number - 1) / wanted, 0.6 / wanted)
-    return lambda what, done: report(f"{name}: {what}", low + span * (done or 0.0))
+def candidates(spec: TrainingSpec, task: Task) -> tuple[Candidate, ...]:
+    """The engine that USING names, or with `auto` all that have a rank and can learn the task in time."""
+    found = tried(spec.engine)
+    if spec.engine == "auto":
+        found = tuple(e for e in found if task.classes <= SLOW.get(e.name, task.classes))
+    return tuple(Candidate(e.name, e.name, _options(spec, e)) for e in found)
 
 
-def _share(deadline: float, left: int) -> float:
-    """Until when an engine may go on, so that those after it have as much."""
-    now = time.monotonic()
-    return now + max(0.0, deadline - now) / left
-
-
-def _options(spec: TrainingSpec, engine: str) -> dict[str, object]:
+def _options(spec: TrainingSpec, engine: Engine) -> dict[str, object]:
     """What USING gives the engine; of a name with a point the head says for whom it is."""
     given: dict[str, object] = {}
     for name, value in spec.options:
         owner, _, option = name.rpartition(".")
-        if (owner or spec.engine) == engine:
+        if (owner or spec.engine) == engine.name:
             given[option] = value
-    if spec.estimator and engine == spec.engine:
+    if spec.estimator and engine.name == spec.engine:
         given |= {"estimator": spec.estimator, "estimators": spec.estimators or ""}
     return given
 
 
-def _fixed(spec: TrainingSpec, engine: Engine) -> dict[str, object]:
-    """The options without those that say when to stop: for a fit that knows it."""
-    stops = {option.name for option in engine.options or () if option.stops}
-    return {k: v for k, v in _options(spec, engine.name).items() if k not in stops}
-
-
-def _fit(
-    learner: type[Learner],
-    task: Task,
-    data: Rows,
-    spec: TrainingSpec,
-    deadline: float,
-    options: Mapping[str, object],
-    report: Report,
-    with_stop: bool = False,
-) -> Fitted:
-    import numpy as np
-
-    x, y = data.part("fit")
-    x_stop, y_stop = data.part("stop")
-    if with_stop:
-        x, y = data.x[: data.split.stop], data.y[: data.split.stop]
-    budget = Budget(deadline, spec.threads, spec.seed)
-    before = seen(x, y, x_stop, y_stop)
-    try:
-        made = learner().fit(task, x, y, x_stop, y_stop, budget, options, report)
-    except (MemoryError, np.linalg.LinAlgError) as error:
-        if isinstance(error, MemoryError):
-            raise ResourceLimitError("The training ran out of memory.", hint=MORE_MEMORY) from error
-        raise TrainingError(f"The engine met numbers it cannot solve: {error}") from error
-    unchanged(facts_of(learner).name, before, x, y, x_stop, y_stop)
-    return made
-
-
-def _member(name: str, made: Fitted, task: Task, data: Rows, spec: TrainingSpec, scorers: Getter) -> Member:
-    x, y = data.part("stop")
-    scorer = scorer_of(name, made, task, scorers, spec.threads, x)
-    scores = scorer.score(x)
-    loss = measured("rmse" if task.kind == "regression" else "log_loss", y, scores)
-    return Member(name, made, scorer, measured(task.metric, y, scores, _limit(spec)), loss)
-
-
-def _limit(spec: TrainingSpec) -> float:
-    """Above which probability the positive class will be the answer."""
-    return threshold(spec.cost_false_negative, spec.cost_false_positive)
-
-
-def _choose(task: Task, members: dict[str, Member], asked: str, free: bool, y: Matrix) -> Member:
-    """The asked engine, or with `auto` the member that is best on the stop slice.
-
-    A metric of ranks or decisions cannot tell members apart that order or decide alike; of those whose metric is within
-    a standard error of the best, the one with the least loss is best.
-    """
-    if not free:
-        return members[asked]
-    sign = 1.0 if higher_is_better(task.metric) else -1.0
-
-    def rank(member: Member) -> float:
-        return float("-inf") if member.stop_metric is None else sign * member.stop_metric
-
-    best = max(members.values(), key=rank)
-    if task.metric not in (*DECISIONS, "roc_auc"):
-        return best
-    least = rank(best) - _noise(best.stop_metric, y, task.metric)
-    alike = [m for m in members.values() if rank(m) >= least and m.stop_loss is not None]
-    return min(alike, key=lambda m: m.stop_loss or 0.0, default=best)
-
-
-def agreed(own: str, votes: Sequence[str]) -> str:
-    """The engine with most votes, one of them its own, which breaks a tie: the stop rows of a short history are few.
-
-    >>> agreed("linear", ["lightgbm", "lightgbm", "linear", "lightgbm", "lightgbm"]), agreed("linear", [])
-    ('lightgbm', 'linear')
-    """
-    counted = Counter([own, *votes])
-    return own if counted[own] == max(counted.values()) else counted.most_common(1)[0][0]
-
-
-def _noise(value: float | None, y: Matrix, metric: str) -> float:
-    """About the standard error of a share over these rows; of ranks and of f1, over those of the rarer class.
-
-    Of few rows, all found do not prove that all are: one more is counted as found and one as not.
-    """
-    import numpy as np
-
-    if value is None:
-        return 0.0
-    rows = len(y) if metric == "accuracy" else int(np.unique(y, return_counts=True)[1].min())
-    share = (value * rows + 1.0) / (rows + 2.0)
-    return float(np.sqrt(share * (1.0 - share) / rows))
-
-
-def _refit(spec: TrainingSpec, task: Task, data: Rows, chosen: Member, tools: Tools) -> Member:
-    """On small data the stop rows are too precious to leave out: fit again with them, with what stopping has found."""
-    found = dict(chosen.fitted.notes).get("refit")
-    cut_short = dict(chosen.fitted.notes).get("stopped_by") == "time limit"
-    if (
-        not isinstance(found, dict)
-        or data.split.fit > REFIT_ROWS
-        or cut_short
-        or time.monotonic() > tools.deadline
-    ):
-        return chosen
-    tools.report(f"{chosen.engine}: refitting with the stop rows", 0.85)
-    learner = tools.learners(chosen.engine)
-    given = {**_fixed(spec, facts_of(learner)), **found}
-    again = _fit(learner, task, data, spec, tools.deadline, given, lambda _w, _d: None, with_stop=True)
-    scorer = scorer_of(chosen.engine, again, task, tools.scorers, spec.threads, data.part("stop")[0])
-    return Member(chosen.engine, again, scorer, chosen.stop_metric, chosen.stop_loss)
-
-
-def _calibrate(spec: TrainingSpec, data: Rows, chosen: Member) -> Curve:
-    x, y = data.part("calibrate")
-    if data.target.kind == "regression":
-        return floored(data.y[: data.split.calibrate])
-    return fit_curve(data.target.kind, y, chosen.scorer.score(x), _limit(spec))
-
-
-def floored(y: Matrix) -> Curve:
+def floored(y: Array) -> Curve:
     """The curve of a regression: where no target was below 0, no value is."""
     return Curve(floor=0.0 if float(y.min()) >= 0.0 else None, rows=len(y))
+
+
+@dataclass(slots=True)
+class _Run:
+    """One training under way."""
+
+    spec: TrainingSpec
+    task: Task
+    data: Rows
+    tools: Tools
+    clock: Clock
+    mixed: list[Crossed] = field(default_factory=list)  # that may serve
+    left: list[Tried] = field(default_factory=list)  # that do not
+    baseline: Crossed | None = None
+    cut: list[str] = field(default_factory=list)
+
+    # --- rows that are left out ----------------------------------------------------------------------------
+
+    def cross(self) -> None:
+        """All candidates by one fold, those that count by the others."""
+        folds = folds_of(self.data)
+        wanted = candidates(self.spec, self.task)
+        self.mixed = [Crossed(c, self.task, self.data, folds) for c in wanted]
+        own = next((c for c in self.mixed if c.candidate.engine == BASELINE), None)
+        if own is None:
+            self.baseline = Crossed(Candidate(BASELINE, BASELINE), self.task, self.data, folds)
+        else:
+            self.baseline = own
+            self.mixed = [own, *(c for c in self.mixed if c is not own)]
+        fits = [self.baseline, *(c for c in self.mixed if c is not self.baseline)]
+        for place, one in enumerate(fits):
+            if place and self.clock.over:
+                self._drop(one, "the time was up before it was tried")
+                continue
+            self._fit(one, 0, 0.1 + 0.3 * place / len(fits), 0.6 / (len(fits) - place))
+        self._first()
+        for number in range(1, len(folds)):
+            if not self._affordable():
+                self.cut.append(f"{len(folds) - number} of {len(folds)} parts of the rows were not answered")
+                break
+            for one in dict.fromkeys((self.baseline, *self.mixed)):
+                self._fit(one, number, 0.4 + 0.3 * number / len(folds), 1.0)
+
+    def _fit(self, one: Crossed, number: int, done: float, share: float) -> None:
+        folds = len(one.folds)
+        name = one.candidate.name
+        self.tools.report(f"{name}: part {number + 1} of {folds}", done)
+        quiet = replace(self.tools, report=lambda what, _d: self.tools.report(f"{name}: {what}", done))
+        one.fit(number, quiet, self.clock, share)
+
+    def _drop(self, one: Crossed, why: str) -> None:
+        if one in self.mixed:
+            self.mixed.remove(one)
+            tables = one.losses() if one.ways else None
+            parts = 0 if tables is None else len(tables[1])
+            self.left.append(
+                Tried(
+                    one.candidate.name,
+                    one.candidate.engine,
+                    one.loss() if parts else float("nan"),
+                    0.0,
+                    parts,
+                    why,
+                )
+            )
+
+    def _first(self) -> None:
+        """After one fold, those go on that get weight."""
+        if len(self.mixed) < 2:
+            return
+        rows, answers = self._answered()
+        found = blending.weights(self.task.kind, self.data.y[rows], answers, self.task.metric)
+        losses = [_mean_loss(self.task, self.data.y[rows], a) for a in answers]
+        worse = FAR if self.task.kind != "regression" else 2 * FAR  # of squares, twice as much
+        for one, weight, loss in list(zip(self.mixed, found, losses, strict=True)):
+            if weight < min(FIRST_LEAST, found.max()) and loss > (1 + worse) * min(losses):
+                self._drop(one, "after the first part it added nothing to the others")
+
+    def _affordable(self) -> bool:
+        """Whether there is time for one more fold and the fits on all rows after it."""
+        cost = sum(one.seconds for one in dict.fromkeys((self.baseline, *self.mixed)) if one is not None)
+        return self.clock.left() > 2.5 * cost
+
+    def _answered(self) -> tuple[npt.NDArray[np.intp], list[Array]]:
+        """The rows that all who may serve have answered, and their answers."""
+        import numpy as np
+
+        answers = [one.answers() for one in self.mixed]
+        known = np.all([np.isfinite(a).reshape(len(a), -1).all(axis=1) for a in answers], axis=0)
+        return self.data.asked[known], [a[known] for a in answers]
+
+    # --- all rows ------------------------------------------------------------------------------------------
+
+    def refitted(self) -> list[tuple[Crossed, Fitted, Any]]:
+        """Each member on all rows; those that are too slow or too large for what they add are left out."""
+        rows, answers = self._answered()
+        found = blending.weights(self.task.kind, self.data.y[rows], answers, self.task.metric)
+        for one, weight in list(zip(self.mixed, found, strict=True)):
+            if not weight:
+                self._drop(one, "it added nothing to the others")
+        made = []
+        for place, one in enumerate(self.mixed):
+            self.tools.report(
+                f"{one.candidate.name}: fitting on all rows", 0.7 + 0.15 * place / len(self.mixed)
+            )
+            fit, scorer = one.refit(slice(0, self.data.split.rows), self.tools.quiet, self.clock.grace(), 1.0)
+            made.append((one, fit, scorer))
+        return self._pruned(made)
+
+    def _pruned(self, made: list[tuple[Crossed, Fitted, Any]]) -> list[tuple[Crossed, Fitted, Any]]:
+        """Without the members of least use, until the others are quick and small enough."""
+        while len(made) > 1:
+            slow = sum(_row_us(fit) for _, fit, _ in made) > (self.spec.max_row_time or ROW_US)
+            large = sum(len(fit.payload) for _, fit, _ in made) > (self.spec.max_bundle or BUNDLE)
+            if not slow and not large:
+                break
+            rows, answers = self._answered()
+            losses = []
+            for place in range(len(made)):
+                others = [a for i, a in enumerate(answers) if i != place]
+                chosen = blending.weights(self.task.kind, self.data.y[rows], others, self.task.metric)
+                blend = blending.mixed(others, chosen)
+                losses.append(_mean_loss(self.task, self.data.y[rows], blend))
+            cost = [(_row_us(fit) if slow else len(fit.payload)) for _, fit, _ in made]
+            heavy = [i for i in range(len(made)) if cost[i] > 0.2 * sum(cost)]
+            least = min(heavy, key=lambda i: losses[i])
+            why = "a row would take too long with it" if slow else "the bundle would be too large with it"
+            self._drop(made.pop(least)[0], why)
+        return made
+
+    def made(self, parts: list[tuple[Crossed, Fitted, Any]]) -> Made:
+        """Weights, calibration, honest answers, and whether what serves agrees with what was judged."""
+        import numpy as np
+
+        data, kind, metric = self.data, self.task.kind, self.task.metric
+        rows, answers = self._answered()
+        y = data.y[rows]
+        chosen = blending.weights(kind, y, answers, metric)
+        kept = np.flatnonzero(chosen)
+        for place in set(range(len(parts))) - set(kept.tolist()):
+            self._drop(parts[place][0], "it added nothing to the others")
+        parts, answers, chosen = [parts[i] for i in kept], [answers[i] for i in kept], chosen[kept]
+        members = tuple(
+            Member(one.candidate.name, one.candidate.engine, fit, scorer, float(weight))
+            for (one, fit, scorer), weight in zip(parts, chosen, strict=True)
+        )
+        scorer = of_members([(m.scorer, m.weight) for m in members])
+        raw = blending.crossed(kind, y, answers, data.part[rows], metric)
+        limit = threshold(self.spec.cost_false_negative, self.spec.cost_false_positive)
+        self.tools.report("calibrating", 0.86)
+        curve, scores = calibrated(kind, y, raw, data.part[rows], limit)
+        asked = Honest(rows, scores, raw, self._linear(rows), data.part[rows])
+        folds = [self._fold(number, chosen) for number in self._whole()]
+        judged, twin, digest = asked, None, sha256(scores.tobytes()).hexdigest()
+        if data.split.window < data.split.rows:
+            twin, digest = self._twin(parts, chosen)
+            judged = self._window(twin, curve)
+        told = self._told(members)
+        agrees = agreement(
+            crossed_rows(data.x, self.spec.seed), scorer.score, [*folds, *([twin.score] if twin else [])],
+            -1 if twin is None else len(folds),
+        )  # fmt: skip
+        return Made(
+            members,
+            self._tried(chosen),
+            scorer,
+            curve,
+            judged,
+            asked,
+            digest,
+            agrees,
+            None,
+            told,
+            _notes(members),
+        )
+
+    def _tried(self, chosen: Array) -> tuple[Tried, ...]:
+        own = [
+            Tried(o.candidate.name, o.candidate.engine, o.loss(), float(w), len(o.losses()[1]))
+            for o, w in zip(self.mixed, chosen, strict=True)
+        ]
+        return (*own, *self.left)
+
+    def _whole(self) -> list[int]:
+        """The folds that all members have been fitted without."""
+        numbers = set(self.mixed[0].ways)
+        for one in self.mixed[1:]:
+            numbers &= set(one.ways)
+        return sorted(numbers)
+
+    def _fold(self, number: int, chosen: Array) -> Any:
+        """The blend of the models of one fold, as a function of matrix rows."""
+        mixed = list(self.mixed)
+        return lambda x: blending.mixed([one.answer(number, x) for one in mixed], chosen)
+
+    def _linear(self, rows: npt.NDArray[np.intp]) -> Array:
+        """What the baseline says of these rows."""
+        import numpy as np
+
+        assert self.baseline is not None
+        found = self.baseline.answers()
+        return found[np.searchsorted(self.data.asked, rows)]
+
+    def _twin(self, parts: Sequence[tuple[Crossed, Fitted, Any]], weights: Array) -> tuple[Any, str]:
+        """The same members fitted on the rows before the window, and the sha256 of their files."""
+        older = slice(0, self.data.split.window)
+        found, digest = [], sha256()
+        for (one, _, _), weight in zip(parts, weights, strict=True):
+            self.tools.report(f"{one.candidate.name}: fitting on the older rows", 0.88)
+            fit, scorer = one.refit(older, self.tools.quiet, self.clock.grace(), 1.0)
+            found.append((scorer, float(weight)))
+            digest.update(fit.payload)
+        return of_members(found), digest.hexdigest()
+
+    def _window(self, twin: Any, curve: Curve) -> Honest:
+        """The window's rows, answered by the twin and by a baseline of the older rows."""
+        import numpy as np
+
+        assert self.baseline is not None
+        rows = self.data.judging
+        x = np.ascontiguousarray(self.data.x[rows])
+        raw = twin.score(x)
+        _, linear = self.baseline.refit(
+            slice(0, self.data.split.window), self.tools.quiet, self.clock.grace(), 1.0
+        )
+        return Honest(rows, curve.apply(raw), raw, linear.score(x), np.zeros(len(rows), np.int8))
+
+    def _told(self, members: Sequence[Member]) -> tuple[str, ...]:
+        """What the limits have cut short, in words."""
+        out = list(self.cut)
+        out += [f"`{t.name}` was not tried" for t in self.left if "time was up" in t.why]
+        for one in dict.fromkeys((*self.mixed,)):
+            if any(way.stopped == "time limit" for way in one.ways.values()):
+                out.append(f"`{one.candidate.name}` was stopped before it had learned all it could")
+        for member in members:
+            if dict(member.fitted.notes).get("stopped_by") == "time limit":
+                out.append(f"the last fit of `{member.name}` was stopped early")
+        return tuple(dict.fromkeys(out))
+
+
+def calibrated(
+    kind: str, y: Array, raw: Array, part: npt.NDArray[np.int8], limit: float
+) -> tuple[Curve, Array]:
+    """The calibration that all rows chose, and each row's answer by that of the other parts."""
+    import numpy as np
+
+    if kind == "regression":
+        curve = floored(y)
+        return curve, curve.apply(raw)
+    out = np.empty_like(raw)
+    for one in np.unique(part):
+        mine = part == one
+        others = ~mine if not mine.all() else mine
+        out[mine] = fit_curve(kind, y[others], raw[others], limit).apply(raw[mine])
+    return fit_curve(kind, y, raw, limit), out
+
+
+def _mean_loss(task: Task, y: Array, scores: Array) -> float:
+    from tilth.ml.learning.losses import loss_of
+
+    return loss_of(task.kind, y, scores, task.metric)
+
+
+def _row_us(fit: Fitted) -> float:
+    """Microseconds of counted work that a row costs, as the learner reckons."""
+    found = dict(fit.notes).get("row_us", 0.0)
+    return float(found) if isinstance(found, int | float) else 0.0
+
+
+def _notes(members: Sequence[Member]) -> dict[str, object]:
+    """What to say of the fits that serve, by member."""
+    hidden = {"refit", "row_us"}
+    return {m.name: {k: v for k, v in m.fitted.notes if k not in hidden} for m in members}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tilth.core.errors import DataError, TargetError
 from tilth.ml.judging import split
-from tilth.ml.learning.made import Interval, Made, Spread, Tools
+from tilth.ml.learning.made import Honest, Interval, Made, Spread, Tools
 from tilth.ml.learning.taking import scorer_of
 from tilth.ml.model.calibration import Conformal, fewest_rows, fit_conformal
 from tilth.ports.learning import BASELINE, Budget, Task, facts_of
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from tilth.ml.learning.folding import Folds
     from tilth.ml.learning.rows import Rows
     from tilth.ml.model.spec import TrainingSpec
 
@@ -32,17 +31,17 @@ if TYPE_CHECKING:
 COVERAGE = 0.9  # without OBJECTIVE (coverage = ...)
 TINY = 1e-300  # a mean error of nothing is no width to divide by
 PARTS = 5  # of the rows: each is asked by what the others taught
-SMALL = 6_000  # rows to fit on, up to which their errors are asked of models of the other parts
 MOST = 10_000  # errors of a slice that are looked at, spread over all
 LEAST = 100  # errors that can tell rows apart
-ENOUGH = 1_000  # of the calibrate slice, from which on it alone says how wide an interval must be
-ENOUGH_NEWEST = 200  # the same where slices follow time: the newest rows know best
+ENOUGH_NEWEST = (
+    200  # of the window, from which on it alone says how wide an interval must be: the newest rows know best
+)
 SHARED = 0.1  # of the mean error goes into every width; the rest follows the row
 
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Rows with the absolute error of a model that did not see them; `newest`: how many at the end are the calibrate slice."""
+    """Rows with the absolute error of a model that did not see them; `newest`: how many at the end are the window."""
 
     x: Array
     size: Array
@@ -58,12 +57,10 @@ def check(spec: TrainingSpec, kind: str) -> None:
         )
 
 
-def fit(
-    spec: TrainingSpec, task: Task, data: Rows, made: Made, folds: Folds | None, tools: Tools
-) -> Interval:
+def fit(spec: TrainingSpec, task: Task, data: Rows, made: Made, tools: Tools) -> Interval:
     """The intervals of a regression. DataError when the rows cannot promise the coverage that is asked for."""
     coverage = spec.coverage or COVERAGE
-    errors = _of_folds(data, folds) if folds is not None else _of_slices(task, data, made, tools)
+    errors = _errors(data, made)
     if len(errors.size) < fewest_rows(coverage):
         raise DataError(
             f"{len(errors.size)} rows cannot promise a coverage of {coverage:g}.",
@@ -74,13 +71,14 @@ def fit(
         covered = float((errors.size <= found.radius).mean())
         words = f"All intervals of `{spec.target}` are of one width: {len(errors.size)} rows are too few to tell where it is less sure."
         return Interval(found, None, covered, words)
-    return _fitted(task, made.chosen.engine, errors, coverage, tools, data.split.by)
+    return _fitted(task, errors, coverage, made, tools, data.split.by)
 
 
-def _fitted(task: Task, engine: str, errors: Errors, coverage: float, tools: Tools, by: str) -> Interval:
+def _fitted(task: Task, errors: Errors, coverage: float, made: Made, tools: Tools, by: str) -> Interval:
     import numpy as np
 
-    learner = engine if facts_of(tools.learners(engine)).spread else BASELINE
+    able = [e for e in made.engines if facts_of(tools.learners(e)).spread and e != BASELINE]
+    learner = able[0] if able else BASELINE
     asked = replace(task, kind="regression", classes=0, metric="rmse")
     part = _parts(len(errors.size), by)
     options = _options(learner, asked, errors, tools)
@@ -92,13 +90,31 @@ def _fitted(task: Task, engine: str, errors: Errors, coverage: float, tools: Too
             errors.size[~mine].mean(), found.scorer.score(np.ascontiguousarray(errors.x[mine]))
         )
     ratio = errors.size / size
-    enough = errors.newest >= max(ENOUGH_NEWEST if by == split.BY_TIME else ENOUGH, fewest_rows(coverage))
-    told_by = ratio[len(ratio) - errors.newest :] if enough else ratio
-    times = fit_conformal(told_by, told_by * 0.0, coverage).radius
+    times = _times(ratio, errors.newest, coverage)
     mean = float(errors.size.mean())
     conformal = Conformal(times * SHARED * mean, coverage, times * (1.0 - SHARED))
     spread = _spread(learner, asked, errors.x, errors.size, options, tools)
-    return Interval(conformal, spread, float((ratio <= times).mean()))
+    return Interval(conformal, spread, _covered(ratio, errors.newest, part, coverage))
+
+
+def _times(ratio: Array, newest: int, coverage: float) -> float:
+    """How many times its spread a row's error is at most, with the chance that is promised; told by the newest, if they are enough."""
+    told_by = ratio[len(ratio) - newest :] if newest >= max(ENOUGH_NEWEST, fewest_rows(coverage)) else ratio
+    return float(fit_conformal(told_by, told_by * 0.0, coverage).radius)
+
+
+def _covered(ratio: Array, newest: int, part: npt.NDArray[np.int64], coverage: float) -> float:
+    """The share of values within what other rows promised: the newest by the older ones, or each part by the others."""
+    import numpy as np
+
+    if newest and len(ratio) - newest >= fewest_rows(coverage):
+        return float(
+            (ratio[len(ratio) - newest :] <= _times(ratio[: len(ratio) - newest], 0, coverage)).mean()
+        )
+    if len(ratio) * (PARTS - 1) // PARTS < fewest_rows(coverage):
+        return float((ratio <= _times(ratio, 0, coverage)).mean())
+    held = [(ratio[part == n] <= _times(ratio[part != n], 0, coverage)).sum() for n in range(PARTS)]
+    return float(np.sum(held) / len(ratio))
 
 
 def _width(mean: float, spread: Array) -> Array:
@@ -111,59 +127,30 @@ def _width(mean: float, spread: Array) -> Array:
 # --- errors ------------------------------------------------------------------------------------------------
 
 
-def _of_folds(data: Rows, folds: Folds) -> Errors:
+def _errors(data: Rows, made: Made) -> Errors:
+    """Those of the rows that were asked, then those of the window."""
     import numpy as np
 
-    return Errors(data.preparation.matrix(folds.table), np.abs(folds.y - folds.scores), 0)
+    x, size = _some(data, made.asked)
+    if made.judged is made.asked:
+        return Errors(x, size, 0)
+    newer, newest = _some(data, made.judged)
+    return Errors(np.concatenate([x, newer]), np.concatenate([size, newest]), len(newest))
 
 
-def _of_slices(task: Task, data: Rows, made: Made, tools: Tools) -> Errors:
-    """Those of the calibrate slice, after those of the rows before: asked of other models where the last learned from them."""
+def _some(data: Rows, told: Honest) -> tuple[Array, Array]:
     import numpy as np
 
-    x, y = _some(*data.part("calibrate"))
-    newest = np.abs(y - made.scores(x))
-    found = dict(made.chosen.fitted.notes).get("refit")
-    if isinstance(found, dict) and data.split.fit <= SMALL and time.monotonic() < tools.deadline:
-        before, size = _of_others(task, data, made, found, tools)
-    else:  # the member as it was before it learned from the stop rows, too
-        before, y = _some(*data.part("stop"))
-        size = np.abs(y - made.curve.apply(made.members[made.chosen.engine].scorer.score(before)))
-    return Errors(np.concatenate([before, x]), np.concatenate([size, newest]), len(newest))
-
-
-def _some(x: Array, y: Array) -> tuple[Array, Array]:
-    import numpy as np
-
-    step = max(1, -(-len(y) // MOST))
-    return np.ascontiguousarray(x[::step]), y[::step]
-
-
-def _of_others(
-    task: Task, data: Rows, made: Made, options: dict[str, object], tools: Tools
-) -> tuple[Array, Array]:
-    """The fit and stop rows, each asked of a model that the other parts of them taught in the same way."""
-    import numpy as np
-
-    x, y = data.x[: data.split.stop], data.y[: data.split.stop]
-    part, size = _parts(len(y), data.split.by), np.empty(len(y))
-    for number in range(PARTS):
-        mine = part == number
-        fitted = tools.learners(made.chosen.engine)().fit(
-            task, np.ascontiguousarray(x[~mine]), y[~mine], np.ascontiguousarray(x[mine]), y[mine],
-            Budget(tools.deadline, tools.threads, tools.seed), {**made.options, **options}, lambda _w, _d: None,
-        )  # fmt: skip
-        others = np.ascontiguousarray(x[mine])
-        scorer = scorer_of(made.chosen.engine, fitted, task, tools.scorers, tools.threads, others)
-        size[mine] = np.abs(y[mine] - made.curve.apply(scorer.score(others)))
-    return np.ascontiguousarray(x), size
+    step = max(1, -(-len(told.rows) // MOST))
+    rows = told.rows[::step]
+    return np.ascontiguousarray(data.x[rows]), np.abs(data.y[rows] - told.scores[::step])
 
 
 def _parts(rows: int, by: str) -> npt.NDArray[np.int64]:
     """The part of each row: blocks of time, or every fifth row where rows are in no order."""
     import numpy as np
 
-    return np.arange(rows) * PARTS // rows if by == split.BY_TIME else np.arange(rows) % PARTS
+    return np.arange(rows) * PARTS // rows if by == split.BY_TWIN else np.arange(rows) % PARTS
 
 
 # --- the spread --------------------------------------------------------------------------------------------
@@ -178,10 +165,15 @@ def _options(learner: str, task: Task, errors: Errors, tools: Tools) -> dict[str
     stop = np.arange(rows) % PARTS == PARTS - 1
     first = tools.learners(learner)().fit(
         task, np.ascontiguousarray(errors.x[~stop]), errors.size[~stop], np.ascontiguousarray(errors.x[stop]),
-        errors.size[stop], Budget(tools.deadline, tools.threads, tools.seed),
+        errors.size[stop], _budget(tools),
         {**given, **stopping}, lambda _w, _d: None,
     )  # fmt: skip
     return {**given, **dict(dict(first.notes)["refit"])}
+
+
+def _budget(tools: Tools) -> Budget:
+    """A minute of its own: small trees on few errors."""
+    return Budget(time.monotonic() + 60.0, tools.threads, tools.seed)
 
 
 def _spread(
@@ -190,6 +182,6 @@ def _spread(
     import numpy as np
 
     x = np.ascontiguousarray(x)
-    budget = Budget(tools.deadline, tools.threads, tools.seed)
+    budget = _budget(tools)
     fitted = tools.learners(learner)().fit(task, x, size, x, size, budget, options, lambda _w, _d: None)
     return Spread(fitted, scorer_of(learner, fitted, task, tools.scorers, tools.threads, x))

@@ -46,7 +46,7 @@ def find(data: Rows) -> tuple[Leak, ...]:
     """The columns that tell the target too well, the best first."""
     import numpy as np
 
-    rows = data.split.calibrate
+    rows = data.split.rows
     picked = np.linspace(0, rows - 1, min(rows, MOST_ROWS)).astype(np.intp)
     y, kind = data.y[picked], data.target.kind
     owners = data.preparation.owners()

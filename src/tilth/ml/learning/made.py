@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from tilth.ml.learning.agreeing import Agreement
+
     Array = npt.NDArray[np.float64]
     Matrix = Array
 
@@ -21,15 +23,27 @@ Report = Callable[[str, float | None], None]
 Getter = Callable[[str], Any]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Member:
-    """A fitted engine, with its metric and its loss on the stop slice."""
+    """A member that serves: how it is called, its engine, what was fitted on all rows, its weight in an answer."""
 
+    name: str
     engine: str
     fitted: Fitted
     scorer: Any
-    stop_metric: float | None
-    stop_loss: float | None = None
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A candidate that was asked about rows that it did not see: its mean loss, its weight, and what to say of its fits."""
+
+    name: str
+    engine: str
+    loss: float
+    weight: float
+    parts: int  # that it has answered
+    why: str = ""  # why it does not serve
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +74,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What fitting is done with: how learners and scorers are found, when it must end, and who is told."""
+    """What fitting is done with: how learners and scorers are found, and who is told."""
 
     learners: Getter
     scorers: Getter
-    deadline: float
     report: Report
     threads: int = 1
     seed: int = 0
@@ -76,16 +89,46 @@ class Tools:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """All members that were fitted, the one that was chosen, and what is done to its scores."""
+class Honest:
+    """Answers to rows by what did not see them: places of the rows, calibrated answers, and those of the baseline.
 
-    members: dict[str, Member]
-    chosen: Member
+    `raw` is before the calibration; `part` tells which answers were made by the same models.
+    """
+
+    rows: npt.NDArray[np.intp]
+    scores: Array
+    raw: Array
+    linear: Array
+    part: npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What serves, and what is known of it from rows that it was judged by."""
+
+    members: tuple[Member, ...]
+    tried: tuple[Tried, ...]
+    scorer: Any  # the members as one
     curve: Curve
+    judged: Honest  # the rows that judge
+    asked: Honest  # the rows before the window, each answered by models of the others
+    twin: str  # the sha256 of what answered the judging rows
+    agreement: Agreement
     interval: Interval | None = None  # of a regression
-    options: Mapping[str, object] = field(default_factory=dict)  # what the chosen engine was given
+    cut_short: tuple[str, ...] = ()  # what the limits left out, in words
+    notes: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> str:
+        """That of the member with most weight."""
+        return max(self.members, key=lambda m: m.weight).engine
+
+    @property
+    def engines(self) -> Sequence[str]:
+        """Those of all members."""
+        return tuple(dict.fromkeys(m.engine for m in self.members))
 
     def scores(self, x: Matrix) -> Matrix:
         """Calibrated scores of matrix rows."""
-        found: Matrix = self.curve.apply(self.chosen.scorer.score(x))
+        found: Matrix = self.curve.apply(self.scorer.score(x))
         return found

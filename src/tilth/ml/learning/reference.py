@@ -40,12 +40,12 @@ def score_column(output: str) -> str:
 
 def profile(data: Rows, scores: Array, output: str) -> Profile:
     """The profile of every input column that can have one, and of the score."""
-    tuned = data.table.slice(0, data.split.calibrate)
+    tuned = data.table
     columns: list[Numeric | Categorical] = []
     at = 0
     for column in data.preparation.columns:
         if column.kind == "number":
-            columns.append(_numeric(column.name, data.x[: data.split.calibrate, at]))
+            columns.append(_numeric(column.name, data.x[:, at]))
         elif column.kind in {"category", "boolean"}:
             columns.append(_texts(column.name, tuned.column(column.name)))
         at += len(column.features)
@@ -53,7 +53,7 @@ def profile(data: Rows, scores: Array, output: str) -> Profile:
     columns.append(
         _numeric(name, scores) if scores.ndim == 1 else _classes(name, data.target.classes, scores)
     )
-    return Profile(data.split.calibrate, tuple(columns))
+    return Profile(data.split.rows, tuple(columns))
 
 
 def usual(
@@ -65,7 +65,7 @@ def usual(
     """
     import numpy as np
 
-    rows = data.split.calibrate
+    rows = data.split.rows
     if event_time is None or rows < LEAST_WINDOW_ROWS:
         return {}
     weeks = micros(data.table.slice(0, rows), event_time) // (WINDOW // timedelta(microseconds=1))

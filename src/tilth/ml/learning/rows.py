@@ -1,9 +1,9 @@
-"""The rows of a training as numbers: the table in order, the matrix made of it, and where its slices end."""
+"""The rows of a training as numbers: the table in order, the matrix made of it, and which of them judge."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import TargetError, TrainingError
@@ -21,9 +21,21 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float64]
 
 
+def _no_parts() -> npt.NDArray[np.int8]:
+    import numpy as np
+
+    return np.empty(0, np.int8)
+
+
+def _no_places() -> npt.NDArray[np.int64]:
+    import numpy as np
+
+    return np.empty(0, np.int64)
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Ordered rows: the table, the numbers made of it, and where the slices end."""
+    """Ordered rows: the table, the numbers made of it, where the judged window starts, and the part of each row."""
 
     table: pa.Table
     x: Matrix
@@ -32,26 +44,37 @@ class Rows:
     preparation: Preparation
     target: target.Target
     dropped: int = 0  # rows whose label is not due yet
+    part: npt.NDArray[np.int8] = field(default_factory=_no_parts)  # -1: it is not asked before the window
+    places: npt.NDArray[np.int64] = field(default_factory=_no_places)  # in the snapshot's files
 
-    def part(self, which: str) -> tuple[Matrix, Matrix]:
-        """Its x and y, of fit | stop | calibrate | judge; views, not copies."""
-        s = self.split
-        edges = {
-            "fit": (0, s.fit),
-            "stop": (s.fit, s.stop),
-            "calibrate": (s.stop, s.calibrate),
-            "judge": (s.calibrate, s.rows),
-        }
-        start, end = edges[which]
-        return self.x[start:end], self.y[start:end]
+    @property
+    def asked(self) -> npt.NDArray[np.intp]:
+        """The rows before the window that are answered by models of the others."""
+        import numpy as np
+
+        return np.flatnonzero(self.part >= 0)
+
+    @property
+    def judging(self) -> npt.NDArray[np.intp]:
+        """The rows that judge: the window, or without one those that are asked."""
+        import numpy as np
+
+        window = np.arange(self.split.window, self.split.rows)
+        return window if len(window) else self.asked
 
 
 def rows_of(
-    spec: TrainingSpec, table: pa.Table, cuts: split.Split, found: target.Target, dropped: int = 0
+    spec: TrainingSpec,
+    table: pa.Table,
+    cut: split.Split,
+    found: target.Target,
+    dropped: int,
+    part: npt.NDArray[np.int8],
+    places: npt.NDArray[np.int64],
 ) -> Rows:
-    """Ordered rows as numbers; the preparation is learned on the fit slice."""
+    """Ordered rows as numbers; the preparation is learned from all of them, but not from their target."""
     names = inputs(spec, table.schema.names)
-    preparation = Preparation.fit(table.slice(0, cuts.fit), names, spec.event_time)
+    preparation = Preparation.fit(table, names, spec.event_time)
     if not preparation.columns:
         reasons = tuple(f"{name}: {why}" for name, why in preparation.dropped)
         raise TrainingError(
@@ -59,8 +82,8 @@ def rows_of(
             hint="Check FEATURES and the dataset's query.", detail=reasons,
         )  # fmt: skip
     y = target.encode(table.column(spec.target), found)
-    _both_classes(found, y[: cuts.fit])
-    return Rows(table, preparation.matrix(table), y, cuts, preparation, found, dropped)
+    _both_classes(found, y[: cut.window])
+    return Rows(table, preparation.matrix(table), y, cut, preparation, found, dropped, part, places)
 
 
 def inputs(spec: TrainingSpec, names: Sequence[str]) -> tuple[str, ...]:
@@ -72,7 +95,7 @@ def inputs(spec: TrainingSpec, names: Sequence[str]) -> tuple[str, ...]:
 def _both_classes(found: target.Target, y: Matrix) -> None:
     if found.kind == "binary" and (y[0] == y).all():
         raise TargetError(
-            f"The target `{found.name}` is {found.classes[int(y[0])]!r} in all {len(y):,} rows to fit on (the oldest 70 %).",
+            f"The target `{found.name}` is {found.classes[int(y[0])]!r} in all {len(y):,} rows but the newest tenth.",
             hint="Collect a longer history, in which both values occur early.",
         )
 

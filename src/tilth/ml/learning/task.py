@@ -47,7 +47,8 @@ def prepare(spec: Mapping[str, Any]) -> None:
 
 def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Report) -> dict[str, object]:
     """Train what the spec, a TrainingSpec's fields, says; the facts of `training.train`."""
-    from tilth.ml.learning.training import Files, train
+    from tilth.ml.learning.dealing import Files
+    from tilth.ml.learning.training import train
 
     numbers = [name.removeprefix(ROWS) for name in sorted(files) if name.startswith(ROWS)]
     data = Files([files[ROWS + n] for n in numbers], [files.get(IDS + n) for n in numbers])

@@ -147,7 +147,7 @@ def _levels(data: Rows, column: Column) -> Iterator[Told]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = plain_strings(data.table.column(column.name).slice(0, data.split.fit))
+    values = plain_strings(data.table.column(column.name))
     known = len(values) - values.null_count
     kept = pc.sum(pc.is_in(values, value_set=pa.array(column.levels))).as_py() or 0
     if kept < KEPT * known or len(column.levels) == MOST_LEVELS:
@@ -165,7 +165,7 @@ def _numbers(data: Rows, name: str) -> str:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = data.table.column(name).slice(0, data.split.fit)
+    values = data.table.column(name)
     kind = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         return ""
@@ -217,6 +217,6 @@ def _interval(data: Rows, made: Made) -> Iterator[Told]:
 
 
 def _cut_short(made: Made) -> Iterator[Told]:
-    if dict(made.chosen.fitted.notes).get("stopped_by") == "time limit":
-        text = "The fit was cut short by the time limit: what was best by then is used."
+    if made.cut_short:
+        text = f"The training was cut short by its limits: {'; '.join(made.cut_short)}. What was best by then is used."
         yield _say("time", None, text, "Give it more: USING (time_limit = '5 minutes').")

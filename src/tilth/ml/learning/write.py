@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import TrainingError
 from tilth.ml.bundles.manifest import digests
+from tilth.ml.judging import answers
+from tilth.ml.model import ensemble
 from tilth.ml.model.signature import Input, Signature
 from tilth.ports.arrow import data_type
 from tilth.ports.learning import tried, version_of
@@ -40,35 +42,39 @@ MLFLOW_TYPE = {
 
 
 def write(
-    out: str, spec: TrainingSpec, data: Rows, made: Made, scores: Array, metrics: dict[str, Any],
-    folds: dict[str, object] | None = None,
-) -> dict[str, str]:  # fmt: skip
-    """Write all files of the bundle; the sha256 of each by name. `scores` are those of the judged rows."""
+    out: str, spec: TrainingSpec, data: Rows, made: Made, metrics: dict[str, Any], ids: npt.NDArray[np.uint64]
+) -> dict[str, str]:
+    """Write all files of the bundle; the sha256 of each by name. `ids` are those of the judged rows."""
     from tilth.ml.learning.reference import profile, usual
 
-    signature, chosen = _signature(spec, data), made.chosen
-    known = profile(data, scores, spec.output)
+    signature = _signature(spec, data)
+    known = profile(data, made.judged.scores, spec.output)
     weeks = usual(data, known, made.scores, spec.output, spec.event_time)
-    member = f"member.{chosen.fitted.suffix}"
+    named = _named(made)
     kept, spread = _spread(made)
+    listed = ensemble.plain([(name, m.fitted.scorer, m.weight) for name, m in named])
     files: dict[str, bytes] = {
         "signature.json": text(signature.plain()),
         "prepare.json": text(data.preparation.plain()),
-        "calibration.json": text(
-            {**made.curve.plain(), "member": member, "scorer": chosen.fitted.scorer, "spread": kept}
-        ),
-        member: chosen.fitted.payload,
+        "calibration.json": text({**made.curve.plain(), "members": listed, "spread": kept}),
+        **{name: m.fitted.payload for name, m in named},
         **spread,
         "metrics.json": text(metrics),
         "profile.json": text({**known.plain(), "usual": weeks}),
-        "MLmodel": _mlmodel(signature, chosen, member).encode(),
+        "MLmodel": _mlmodel(signature, named).encode(),
+        answers.FILE: answers.packed(ids, made.judged.scores),
     }
-    if folds is not None:
-        files["folds.json"] = text(folds)
     for name, content in files.items():
         with open(os.path.join(out, name), "wb") as file:
             file.write(content)
     return digests(files)
+
+
+def _named(made: Made) -> list[tuple[str, Member]]:
+    """The members with the names of their files: one alone is `member`."""
+    if len(made.members) == 1:
+        return [(f"member.{made.members[0].fitted.suffix}", made.members[0])]
+    return [(f"{m.name.replace('.', '_')}.{m.fitted.suffix}", m) for m in made.members]
 
 
 def _spread(made: Made) -> tuple[dict[str, str] | None, dict[str, bytes]]:
@@ -107,7 +113,7 @@ def _unending(value: object, at: str) -> Iterator[str]:
 
 def _signature(spec: TrainingSpec, data: Rows) -> Signature:
     """Inputs in the order of preparation; one that had a gap in any training row may be missing."""
-    tuned = data.table.slice(0, data.split.calibrate)
+    tuned = data.table
     used = {c.name for c in data.preparation.columns}
     inputs = tuple(
         Input(c.name, c.type, required=not _gaps(tuned.column(c.name))) for c in data.preparation.columns
@@ -147,18 +153,17 @@ def engine_versions(engine: Engine) -> dict[str, str]:
     return {package: version_of(package) for package in sorted({"tilth", "numpy", engine.package})}
 
 
-def _mlmodel(signature: Signature, chosen: Member, member: str) -> str:
+def _mlmodel(signature: Signature, named: Sequence[tuple[str, Member]]) -> str:
     """MLflow's description of a model folder, as YAML; flavors say which file is what."""
-    scorer = chosen.fitted.scorer
-    (engine,) = tried(chosen.engine)
-    versions = engine_versions(engine)
-    rows = [
-        "flavors:",
-        "  tilth:",
-        f"    data: {member}",
-        f"    scorer: {scorer}",
-        f"    tilth_version: {versions['tilth']}",
-    ]
+    engines = tuple(dict.fromkeys(m.engine for _, m in named))
+    versions = {k: v for e in engines for k, v in engine_versions(tried(e)[0]).items()}
+    rows = ["flavors:", "  tilth:"]
+    if len(named) == 1:
+        rows += [f"    data: {named[0][0]}", f"    scorer: {named[0][1].fitted.scorer}"]
+    else:
+        rows += ["    data: calibration.json", f"    members: {len(named)}"]
+    rows += [f"    tilth_version: {versions['tilth']}"]
+    member, scorer = named[0][0], named[0][1].fitted.scorer if len(named) == 1 else ""
     if scorer == "lightgbm":
         rows += ["  lightgbm:", f"    data: {member}", f"    lgb_version: {versions['lightgbm']}"]
         rows += ["    model_class: lightgbm.basic.Booster"]

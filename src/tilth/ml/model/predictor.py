@@ -14,6 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import TamperError, TilthError
+from tilth.ml.model import ensemble
 from tilth.ml.model.answerer import named
 from tilth.ml.model.curve import Curve
 from tilth.ml.model.encode import Encoder
@@ -86,7 +87,8 @@ class Predictor:
             preparation = Preparation.from_plain(json.loads(files["prepare.json"]))
             kept = json.loads(files["calibration.json"])
             curve = Curve.from_plain(kept)
-            member, name = files[kept["member"]], str(kept["scorer"])
+            asked = task(signature, preparation)
+            scorer = ensemble.load(kept, files, get_scorer, asked, threads)
             wide = kept.get("spread")
             width = None if wide is None else (files[wide["member"]], str(wide["scorer"]))
         except (KeyError, TypeError, ValueError) as error:
@@ -94,8 +96,6 @@ class Predictor:
                 f"The bundle's files do not fit together: {type(error).__name__} {error}.",
                 hint="Train the model again, or roll back to another version.",
             ) from error
-        asked = task(signature, preparation)
-        scorer = get_scorer(name).load(member, asked, threads)
         spread = (
             None
             if width is None

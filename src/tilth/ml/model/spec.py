@@ -19,8 +19,7 @@ from tilth.core.names import did_you_mean
 class TrainingSpec:
     """A training. Times are ISO 8601 texts in UTC; `label_delay` and `time_limit` are seconds.
 
-    `include` empty means every column but target, key and `exclude`. `judge_after`: rows at or before it were used to
-    tune the champion, so the judge slice starts later. `options` go to the engine (rounds, num_leaves, ...); with
+    `include` empty means every column but target, key and `exclude`. `options` go to the engine (rounds, num_leaves, ...); with
     `auto` each is named with its engine's name before it (lightgbm.rounds).
     """
 
@@ -40,11 +39,14 @@ class TrainingSpec:
     engine: str = "auto"
     estimator: str | None = None
     estimators: str | None = None  # the folder of own estimators, where the training runs
+    preset: str = "fast"  # or best: more members, larger ones, and more time for each
     time_limit: float = 60.0
+    cpu_limit: float | None = None  # seconds of all threads together
+    max_row_time: float | None = None  # microseconds of counted work; None: the preset's
+    max_bundle: int | None = None  # bytes of all members; None: 10 MB
     seed: int = 7
     threads: int = 2
     options: tuple[tuple[str, Any], ...] = ()
-    judge_after: str | None = None
     now: str | None = None
     identity: tuple[str, ...] = ()  # the columns that rows' ids are made of where no file keeps them
     positive: Any = None  # the class that PREDICT ... POSITIVE names

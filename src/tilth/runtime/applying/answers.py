@@ -1,4 +1,4 @@
-"""What a version says of rows that judge it, as arrays: by the model that serves, or by its folds for rows that it saw.
+"""What a version says of rows that judge it, as arrays: by the model that serves, or for rows that it saw by what its bundle keeps.
 
 Neighbours: `gate` compares two of these; `answering` gives answers to clients.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Scores of rows; those it cannot answer, and those it saw and has no answer of its folds for, hold NaN.
+    """Scores of rows; those it cannot answer, and those it saw and has no honest answer for, hold NaN.
 
     `why` is there when it can answer none.
     """
@@ -63,14 +63,12 @@ def given(model: Predictor, tuned: Tuned, rows: Rows, seen: Mask) -> Answers:
         nothing = np.zeros(len(rows.ids), dtype=np.bool_)
         why = f"Version {tuned.version} cannot answer these rows and cannot be compared: {error.message}"
         return Answers(np.full(shape, np.nan), nothing, seen, remarks, why)
-    if tuned.folds is None:
+    if tuned.kept is None or not len(tuned.kept.ids):
         return Answers(scores, can, seen, remarks)
-    left = seen.copy()
-    for place in np.flatnonzero(seen):
-        own = tuned.folds.get(int(rows.exact[place]))
-        if own is not None:
-            scores[place], can[place], left[place] = own, True, False
-    return Answers(scores, can, left, remarks)
+    place = np.where(seen, tuned.kept.find(rows.exact), -1)
+    known = place >= 0
+    scores[known], can[known] = tuned.kept.scores[place[known]], True
+    return Answers(scores, can, seen & ~known, remarks)
 
 
 def realigned(scores: Array, own: tuple[Any, ...], classes: tuple[Any, ...]) -> Array:

@@ -22,7 +22,6 @@ from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import seal
 from tilth.ml.data import snapshots
 from tilth.ml.data.identity import columns_of
-from tilth.ml.judging.split import BY_FOLDS
 from tilth.ml.learning import task
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.jobs import Job, Output
@@ -51,7 +50,6 @@ def train(
     resource: Resource,
     data: CreateDataset | None,
     manifest: Manifest,
-    champion: Version | None,
     reason: str,
 ) -> Version:
     """The row of a sealed candidate; one that was sealed for this recipe and snapshot and not yet judged is taken up again."""
@@ -60,7 +58,7 @@ def train(
     if waiting is not None:
         return waiting
     declared = resource.as_(CreateModel)
-    spec = spec_of(work, declared, data, manifest.schema, champion)
+    spec = spec_of(work, declared, data, manifest.schema)
     job, beside = _job(work, declared, spec, manifest)
     try:
         with snapshots.damage_told(manifest):  # nothing is learned from damaged bytes
@@ -78,7 +76,6 @@ def spec_of(
     declared: CreateModel,
     data: CreateDataset | None,
     schema: Schema,
-    champion: Version | None,
 ) -> TrainingSpec:
     """Everything that decides what training makes, except the rows. Columns are named as the snapshot spells them."""
 
@@ -109,20 +106,12 @@ def spec_of(
         seed=int(using["seed"]),
         threads=int(using.get("threads") or min(os.cpu_count() or 1, MOST_THREADS)),
         options=_engine_options(using, engine),
-        judge_after=_judge_after(champion),
         now=show_instant(work.clock.now()),
         identity=columns_of(named(data.key) if data else (), schema.names),
         positive=declared.targets[0].positive,
         coverage=objective.get("coverage"),
         strict=bool(objective.get("strict", False)),
     )
-
-
-def _judge_after(champion: Version | None) -> str | None:
-    """Until when the champion was tuned; nothing for one that was judged by its folds, which answer for what it saw."""
-    if champion is None or not champion.tuned_until:
-        return None
-    return None if champion.dealt.by == BY_FOLDS else champion.tuned_until
 
 
 def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, Any], ...]:

@@ -6,16 +6,16 @@ were looked at, and the record. A champion is named in the record only where it 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import UnknownNameError
+from tilth.core.figures import figure
 from tilth.ml.data import identity
-from tilth.ml.judging import holdout, split
+from tilth.ml.judging import answers, holdout, split
 from tilth.ml.judging.gates import INCONCLUSIVE, GateResult, Holdout, Rule, judge
 from tilth.ml.judging.holdout import Rows, Tuned
-from tilth.ml.learning import folding, target
+from tilth.ml.learning import target
 from tilth.ml.learning.evaluation import dummy
 from tilth.ml.model.metrics import decided
 from tilth.ml.model.spec import TrainingSpec, check_metric
@@ -105,12 +105,12 @@ def gate(
         float(str(declared.objective.get("confidence", 0.95))),
     )  # fmt: skip
     result = _judged(rule, spec, fresh, case, uses)
-    leaks = _leaks(candidate, declared)
+    leaks = _leaks(candidate, declared) or _apart(candidate)
     if leaks:
         result = GateResult(
             INCONCLUSIVE, (leaks,), result.rows, result.blocks, result.uses, result.confidence, result.spent
         )
-    said = [*result.reasons, *case.remarks]
+    said = [*result.reasons, *case.remarks, *_judged_by(candidate)]
     if first and held is not None:
         said.append(
             f"Version {held.number} predicts something else: the target was changed, so this passes as the first."
@@ -135,15 +135,16 @@ def unseen(
 
 def _version(work: Workspace, row: Version) -> _Version:
     """The version with what it was tuned on, as its row and its bundle say."""
-    model, dealt, folds = version_of(work, row.model, row.version), row.dealt, None
-    if dealt.by == split.BY_FOLDS:
-        folds = folding.answers(json.loads(verified(work, row).files[folding.FILE]))
+    model, dealt = version_of(work, row.model, row.version), row.dealt
+    kept = answers.read(verified(work, row).files) if dealt.by in split.ALL_TEACH else None
     try:
         manifest = manifest_of(work.state, row.snapshot)
     except UnknownNameError:
         manifest = None
     key, event_time = model.signature.key, model.signature.event_time
-    tuned = Tuned(row.version, manifest, dealt.by, row.tuned_until, key, event_time, dealt.ids, folds)
+    tuned = Tuned(
+        row.version, manifest, dealt.by, row.tuned_until, key, event_time, dealt.ids, kept, dealt.since
+    )
     return _Version(row, model, tuned)
 
 
@@ -160,6 +161,8 @@ def _named(fresh: _Version, held: _Version | None, manifest: Manifest) -> str:
     """How people call the rows: the dataset, and after what, or by what, they were dealt."""
     if fresh.tuned.by == split.BY_FOLDS:
         return f"{manifest.dataset} by folds"
+    if fresh.tuned.since:
+        return f"{manifest.dataset} after {fresh.tuned.since}"
     until = [
         v.tuned.until
         for v in (fresh, held)
@@ -284,7 +287,9 @@ def _judged(rule: Rule, spec: TrainingSpec, fresh: _Version, case: _Case, uses: 
     }
     kind = "multiclass" if case.fresh.ndim > 1 else signature.kind
     blocks = _blocks(case.rows, fresh.tuned.by == split.BY_FOLDS)
-    asked = Holdout(kind, truth, blocks, uses, fresh.tuned.by == split.BY_FOLDS, slices)
+    asked = Holdout(
+        kind, truth, blocks, uses, fresh.tuned.by == split.BY_FOLDS, slices, _luck(fresh, len(truth))
+    )
     if case.stop is not None:
         return GateResult(INCONCLUSIVE, (case.stop,), len(truth), 0, uses)
     classes = case.fresh.shape[1] if case.fresh.ndim > 1 else len(signature.classes)
@@ -297,6 +302,18 @@ def _judged(rule: Rule, spec: TrainingSpec, fresh: _Version, case: _Case, uses: 
         decided(rule.metric, blind, fresh.model.threshold),
         seed=spec.seed,
     )
+
+
+def _luck(fresh: _Version, judged: int) -> float:
+    """How much more two fits differ than the rows that judge tell: the share of those among the rows that teach.
+
+    The correction of Nadeau and Bengio (2003), of parts that judge each other and of a window.
+    """
+    if fresh.tuned.by == split.BY_FOLDS:
+        return split.FOLDS / (split.FOLDS - 1)
+    if not fresh.tuned.all_teach:
+        return 0.0
+    return judged / max(1, fresh.row.rows - judged)
 
 
 def _blocks(rows: Rows, folds: bool) -> npt.NDArray[np.int64] | None:
@@ -335,6 +352,28 @@ def _leaks(candidate: Version, declared: CreateModel) -> str:
     return (
         f"It may know its target beforehand. {named}. Leave such columns out with FEATURES (* EXCEPT ({listed})), or say why they "
         f"are known when a prediction is made: ACCEPT LEAK ({listed}) BECAUSE '...'."
+    )
+
+
+def _apart(candidate: Version) -> str:
+    """What holds a version that does not say what was judged."""
+    found = candidate.facts.get("agreement")
+    if not found or found["holds"]:
+        return ""
+    return (
+        f"What would serve does not say what was judged: fitted on all rows it differs by {figure(found['apart'], 3)} in the worst of "
+        f"nineteen of twenty rows, and models that were fitted on four fifths of them by {figure(found['usual'], 3)} from each other. "
+        "Train it again with another seed, or with more time: USING (time_limit = '5 minutes')."
+    )
+
+
+def _judged_by(candidate: Version) -> tuple[str, ...]:
+    """What answered the rows, and what serves."""
+    found = candidate.facts.get("agreement")
+    if not found:
+        return ()
+    return (
+        f"Judged by {str(found['twin'])[:12]}, serves as {candidate.digest.removeprefix('sha256:')[:12]}.",
     )
 
 

@@ -113,10 +113,10 @@ def _train(run: Run, action: Action) -> Result:
     declared = resource.as_(CreateModel)
     data, manifest = _data(run, declared)
     champion = _champion(run, action.name)
-    fresh = candidates.train(run.act, resource, data, manifest, champion, action.reason)
+    fresh = candidates.train(run.act, resource, data, manifest, action.reason)
     told = notices.of(run.act.work.state, notices.MODEL, action.name, str(fresh.version))
     run.told = (*run.told, *notices.lines(told))
-    spec = candidates.spec_of(run.act.work, declared, data, manifest.schema, champion)
+    spec = candidates.spec_of(run.act.work, declared, data, manifest.schema)
     run.act.progress.step(f"judge {action.name}", None)
     verdict = gate.gate(run.act, declared, spec, manifest, fresh, champion)
     seen = (
@@ -228,7 +228,7 @@ def _judged_anew(run: Run, action: ShareVersion, version: Version, champion: Ver
     """The version passed another gate, or by another rule: here it must pass what is declared, against the one that serves."""
     declared = run.graph.get(action.name).as_(CreateModel)
     data, manifest = _data(run, declared)
-    spec = candidates.spec_of(run.act.work, declared, data, manifest.schema, champion)
+    spec = candidates.spec_of(run.act.work, declared, data, manifest.schema)
     verdict = gate.gate(run.act, declared, spec, manifest, version, champion)
     seen = f"version {action.version}, judged anew{_figures(verdict)}: {verdict.reason}"
     return _as_judged(run, action, verdict, seen)

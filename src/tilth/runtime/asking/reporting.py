@@ -73,7 +73,7 @@ def _seen(at: Place, declared: CreateModel, row: Version, facts: dict[str, Any])
         manifest = manifest_of(at.work.state, row.snapshot)
     except UnknownNameError:
         return {"judged": None, "effects": [], "why": "The snapshot that it was trained on is gone."}
-    spec = replace(spec_of(at.work, declared, data, manifest.schema, None), now=show_instant(row.created_at))
+    spec = replace(spec_of(at.work, declared, data, manifest.schema), now=show_instant(row.created_at))
     table, truth, scores = gate.unseen(at.work, spec, manifest, row)
     if not len(truth):
         return {"judged": None, "effects": [], "why": "There is no row that it was not tuned on."}

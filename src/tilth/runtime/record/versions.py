@@ -28,10 +28,11 @@ LOST = frozenset({REFUSED, HELD})
 
 @dataclass(frozen=True, slots=True)
 class Dealt:
-    """How a version's rows were dealt: by what, and with which way of making ids."""
+    """How a version's rows were dealt: by what, with which way of making ids, and since when a twin's window is."""
 
     by: str
     ids: int
+    since: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ class Version:
         """How its rows were dealt; a version that does not say by what was dealt by time, or by id without one."""
         said = self.facts.get("split", {})
         by = said.get("by") or (split.BY_TIME if self.tuned_until else split.BY_ID)
-        return Dealt(str(by), int(said.get("ids", 1)))
+        return Dealt(str(by), int(said.get("ids", 1)), said.get("since"))
 
 
 def get(reader: Reader, model: str, version: int) -> Version | None:

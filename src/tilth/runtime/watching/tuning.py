@@ -38,7 +38,7 @@ def tuned(
     import pyarrow as pa
 
     by = row.dealt.by
-    until = row.tuned_until if by == split.BY_TIME else None
+    until = row.tuned_until if by != split.BY_ID else None
     if until is not None and timed:
         return Tuned(until)
     try:
@@ -65,7 +65,7 @@ def _mask(table: pa.Table, ids: split.Ids, by: str, event_time: str | None, unti
     """Which rows of a part fitted, stopped or calibrated; all of them where each was judged by models of the others."""
     import numpy as np
 
-    if by == split.BY_FOLDS:
+    if by == split.BY_FOLDS and until is None:
         return np.ones(table.num_rows, dtype=np.bool_)
     if until is not None and event_time is not None and event_time in table.column_names:
         return split.micros(table, event_time) <= split.as_micros(until)

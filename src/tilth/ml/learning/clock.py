@@ -1,0 +1,39 @@
+"""The time that a training may take: wall seconds from its start, and CPU seconds of its process. The clock only cuts."""
+
+from __future__ import annotations
+
+import time
+
+
+class Clock:
+    """Limits of a training; `cpu` None is no limit. Deadlines are on the monotonic clock."""
+
+    def __init__(self, started: float, wall: float, cpu: float | None, threads: int) -> None:
+        self._end, self._cpu, self._threads = started + wall, cpu, max(1, threads)
+
+    @staticmethod
+    def now() -> float:
+        """Seconds on the monotonic clock."""
+        return time.monotonic()
+
+    def left(self) -> float:
+        """Seconds until the first limit is met, as if every thread were busy; 0 when one is."""
+        wall = self._end - time.monotonic()
+        if self._cpu is not None:
+            wall = min(wall, (self._cpu - time.process_time()) / self._threads)
+        return max(0.0, wall)
+
+    def deadline(self, share: float = 1.0) -> float:
+        """When a step must end that may take this share of what is left."""
+        return time.monotonic() + share * self.left()
+
+    def grace(self, seconds: float = 1.5) -> Clock:
+        """The same with so many seconds at least: a model that serves is not given up for a second."""
+        if self.left() >= seconds:
+            return self
+        return Clock(time.monotonic(), seconds, None, self._threads)
+
+    @property
+    def over(self) -> bool:
+        """Whether a limit is met."""
+        return self.left() <= 0.0

@@ -1,0 +1,269 @@
+"""Fits of one candidate with parts of the rows left out, and what it says of rows that it did not see.
+
+A fit passes many models (rounds, ridges, kinds); each row is answered by the one that the losses on the other parts chose,
+so that nothing behind an answer has seen the row. What serves is fitted on all rows at the stage that all parts chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import ResourceLimitError, TrainingError
+from tilth.ml.learning.clock import Clock
+from tilth.ml.learning.dealing import MORE_MEMORY
+from tilth.ml.learning.losses import loss_of
+from tilth.ml.learning.made import Tools
+from tilth.ml.learning.rows import Rows
+from tilth.ml.learning.taking import scorer_of, seen, unchanged
+from tilth.ports.learning import Budget, Fitted, Path, Task, facts_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
+    Mask = npt.NDArray[np.bool_]
+
+
+EXPLORED = 2  # folds by which every kind is tried
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Rows that teach, as a mask of the rows before the window, and the parts that are asked."""
+
+    teach: Mask
+    parts: tuple[int, ...]
+
+
+def folds_of(data: Rows) -> tuple[Fold, ...]:
+    """Each part by the others; where only some rows are asked, the first and the second half of their parts."""
+    import numpy as np
+
+    part = data.part[: data.split.window]
+    several = tuple(range(int(part.max()) + 1))
+    if (part >= 0).all():
+        return tuple(Fold(part != one, (one,)) for one in several)
+    half = len(several) // 2
+    return tuple(Fold(~np.isin(part, group), group) for group in (several[:half], several[half:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A member that could serve: how it is called, its engine and the options that it is given."""
+
+    name: str
+    engine: str
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Crossed:
+    """The fits of a candidate so far, by the number of the fold."""
+
+    candidate: Candidate
+    task: Task
+    data: Rows
+    folds: Sequence[Fold]
+    ways: dict[int, Path] = field(default_factory=dict)
+    seconds: float = 0.0  # of its longest fit
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the clock ended a fit, or left one out."""
+        return len(self.ways) < len(self.folds) or any(w.stopped == "time limit" for w in self.ways.values())
+
+    def losses(self) -> tuple[Array, npt.NDArray[np.int64]]:
+        """[stages, parts] of the parts that were asked, and which these are; a fit that ended early keeps its last loss.
+
+        Of folds whose stage the first ones chose, nothing is in it.
+        """
+        import numpy as np
+
+        tables, asked = [], []
+        longest = max(len(way.losses) for way in self.ways.values())
+        for number, way in sorted(self.ways.items()):
+            if self._kinds and number >= EXPLORED:
+                continue
+            table = way.losses
+            tail = np.repeat(table[-1:], longest - len(table), axis=0)
+            tables.append(np.concatenate([table, tail]))
+            asked += list(self.folds[number].parts)
+        return np.concatenate(tables, axis=1), np.array(asked)
+
+    @property
+    def _kinds(self) -> bool:
+        """Whether stages are kinds of models, each a fit of its own: two folds tell which is best."""
+        return bool(getattr(next(iter(self.ways.values())), "kinds", False))
+
+    def stage(self, without: int | None = None) -> int:
+        """The stage of least mean loss over the parts, but one where others were asked too."""
+        import numpy as np
+
+        table, asked = self.losses()
+        rows = np.array([(self.data.part == one).sum() for one in asked], dtype=np.float64)
+        others = asked != without
+        if others.any():
+            table, rows = table[:, others], rows[others]
+        return int((table @ rows).argmin())
+
+    def answers(self) -> Array:
+        """[asked rows, ...] by models that did not see them, chosen by other parts; NaN for parts that were not asked yet."""
+        import numpy as np
+
+        width = (self.task.classes,) if self.task.kind == "multiclass" else ()
+        out = np.full((len(self.data.part), *width), np.nan)
+        for number, way in self.ways.items():
+            for place, part in enumerate(self.folds[number].parts):
+                out[self.data.part == part] = way.scores(self.stage(part), place)
+        return out[self.data.asked]
+
+    def loss(self) -> float:
+        """The least mean loss."""
+        import numpy as np
+
+        table, asked = self.losses()
+        rows = np.array([(self.data.part == one).sum() for one in asked], dtype=np.float64)
+        return float((table @ rows).min() / rows.sum())
+
+    def answer(self, number: int, x: Array) -> Array:
+        """What the model of a fold says of other rows."""
+        return self.ways[number].answer(self.stage(), x)
+
+    def fit(self, number: int, tools: Tools, clock: Clock, share: float) -> None:
+        """One more fold, within a share of the time that is left."""
+        fold = self.folds[number]
+        x, y = self.data.x, self.data.y
+        teach = _places(fold.teach)
+        stops = [(x[mine], y[mine]) for mine in (self.data.part == part for part in fold.parts)]
+        began = clock.now()
+        budget = Budget(clock.deadline(share), tools.threads, tools.seed)
+        learner = tools.learners(self.candidate.engine)
+        options = dict(self.candidate.options)
+        if number >= EXPLORED and self._kinds:
+            options |= self.ways[0].options(self.stage())
+        self.ways[number] = path_of(learner, self.task, x[teach], y[teach], stops, budget, options, tools)
+        self.seconds = max(self.seconds, clock.now() - began)
+
+    def refit(self, rows: slice, tools: Tools, clock: Clock, share: float) -> tuple[Fitted, Any]:
+        """The member fitted on these rows at its stage, and its scorer."""
+        import numpy as np
+
+        way = self.ways[0]
+        learner = tools.learners(self.candidate.engine)
+        options = {**_fixed(self.candidate.options, learner), **way.options(self.stage())}
+        x, y = np.ascontiguousarray(self.data.x[rows]), self.data.y[rows]
+        few = slice(0, min(len(y), 256))
+        budget = Budget(clock.deadline(share), tools.threads, tools.seed)
+        made = fit(learner, self.task, x, y, x[few], y[few], budget, options, tools)
+        return made, scorer_of(self.candidate.engine, made, self.task, tools.scorers, tools.threads, x[few])
+
+
+def _places(mask: Mask) -> npt.NDArray[np.intp]:
+    import numpy as np
+
+    return np.flatnonzero(mask)
+
+
+def _fixed(options: Mapping[str, object], learner: Any) -> dict[str, object]:
+    """The options without those that say when to stop: for a fit that knows it."""
+    stops = {option.name for option in facts_of(learner).options or () if option.stops}
+    return {k: v for k, v in options.items() if k not in stops}
+
+
+def fit(
+    learner: Any,
+    task: Task,
+    x: Array,
+    y: Array,
+    x_stop: Array,
+    y_stop: Array,
+    budget: Budget,
+    options: Mapping[str, object],
+    tools: Tools,
+) -> Fitted:
+    """One fit, whose rows are looked at afterwards; its failures are told as ours."""
+    before = seen(x, y, x_stop, y_stop)
+    made = _guarded(lambda: learner().fit(task, x, y, x_stop, y_stop, budget, options, tools.report))
+    unchanged(facts_of(learner).name, before, x, y, x_stop, y_stop)
+    return made  # type: ignore[no-any-return]
+
+
+def _guarded(run: Any) -> Any:
+    import numpy as np
+
+    try:
+        return run()
+    except MemoryError as error:
+        raise ResourceLimitError("The training ran out of memory.", hint=MORE_MEMORY) from error
+    except np.linalg.LinAlgError as error:
+        raise TrainingError(f"The engine met numbers it cannot solve: {error}") from error
+
+
+def path_of(
+    learner: Any,
+    task: Task,
+    x: Array,
+    y: Array,
+    stops: Sequence[tuple[Array, Array]],
+    budget: Budget,
+    options: Mapping[str, object],
+    tools: Tools,
+) -> Path:
+    """The learner's own path, or for one without any its one model, which finds by itself when to stop."""
+    if not hasattr(learner, "path"):
+        return Alone(learner, task, x, y, stops, budget, options, tools)
+    before = seen(x, y, *[a for pair in stops for a in pair])
+    way: Path = _guarded(lambda: learner().path(task, x, y, stops, budget, options, tools.report))
+    unchanged(facts_of(learner).name, before, x, y, *[a for pair in stops for a in pair])
+    return way
+
+
+class Alone:
+    """The path of a learner that has none: a fifth of the rows that teach tell it when to stop, then all teach."""
+
+    EVERY = 5
+
+    def __init__(
+        self,
+        learner: Any,
+        task: Task,
+        x: Array,
+        y: Array,
+        stops: Sequence[tuple[Array, Array]],
+        budget: Budget,
+        options: Mapping[str, object],
+        tools: Tools,
+    ) -> None:
+        import numpy as np
+
+        aside = np.arange(len(y)) % self.EVERY == self.EVERY - 1
+        one = fit(learner, task, x[~aside], y[~aside], x[aside], y[aside], budget, options, tools)
+        notes = dict(one.notes)
+        found = notes.get("refit")
+        self._options: dict[str, object] = dict(found) if isinstance(found, dict) else {}
+        if notes.get("stopped_by") != "time limit":
+            given = {**_fixed(options, learner), **self._options}
+            one = fit(learner, task, x, y, x[aside], y[aside], budget, given, tools)
+        self._scorer = scorer_of(facts_of(learner).name, one, task, tools.scorers, tools.threads, stops[0][0])
+        self._scores = [self._scorer.score(np.ascontiguousarray(asked)) for asked, _ in stops]
+        self.losses = np.array(
+            [[loss_of(task.kind, t, s) for (_, t), s in zip(stops, self._scores, strict=True)]]
+        )
+        self.stopped = str(notes.get("stopped_by", "rounds"))
+
+    def scores(self, stage: int, part: int) -> Array:
+        del stage
+        found: Array = self._scores[part]
+        return found
+
+    def answer(self, stage: int, x: Array) -> Array:
+        del stage
+        found: Array = self._scorer.score(x)
+        return found
+
+    def options(self, stage: float) -> Mapping[str, object]:
+        del stage
+        return self._options

@@ -1,0 +1,180 @@
+"""Deals the rows of a training: which are known and due, in which order, in which parts, and which of them judge.
+
+How many rows judge follows from how many there are. Up to `split.MANY_ROWS` each part is answered by models of the other
+four; of more, half of a fifth is answered by a model of all others, and the other half by another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tilth.core.errors import DataError, ResourceLimitError, TargetError
+from tilth.core.names import did_you_mean
+from tilth.ml.data import identity, snapshots
+from tilth.ml.judging import split
+from tilth.ml.judging.gates import FEWEST
+from tilth.ml.learning import intervals, target
+from tilth.ml.learning.rows import Rows, inputs, rows_of
+from tilth.ml.model.signature import outputs
+from tilth.ml.model.spec import TrainingSpec, check_metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Parts = npt.NDArray[np.int8]
+    Array = npt.NDArray[np.float64]
+
+SHORT = (
+    500  # rows, up to which all are judged by models of the others, whether they have an event time or not
+)
+ASKED = 0.2  # of many rows, those that are asked
+MOST_ASKED = 50_000
+MOST_ANSWERS = 1_500_000  # numbers that are kept: rows times classes
+MORE_MEMORY = "Give the model more: USING (memory = '8 GB'), or train on fewer rows or columns."
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The snapshot's Parquet files, and beside each the file with its rows' ids, or None where none was written."""
+
+    rows: Sequence[str]
+    ids: Sequence[str | None] = ()
+
+    def ids_of(self, columns: Sequence[str]) -> Any:
+        """uint64 of every row, in order; `columns` are what they are made of where no file keeps them."""
+        import numpy as np
+
+        kept = [*self.ids, *([None] * (len(self.rows) - len(self.ids)))]
+        return np.concatenate(
+            [snapshots.file_ids(r, i, columns) for r, i in zip(self.rows, kept, strict=True)]
+        )
+
+    def exact_ids(self, wanted: npt.NDArray[np.int64]) -> Any:
+        """uint64 of the rows at these places, in their order, made of all columns; file by file, since they are wide."""
+        import numpy as np
+
+        names = sorted(self.schema().names)
+        out, start = np.zeros(len(wanted), dtype=np.uint64), 0
+        for path in self.rows:
+            for batch in snapshots.file_batches(path):
+                mine = np.flatnonzero((wanted >= start) & (wanted < start + batch.num_rows))
+                if len(mine):
+                    out[mine] = identity.row_ids(batch.take(_indices(wanted[mine] - start)), names)
+                start += batch.num_rows
+        return out
+
+    def schema(self) -> pa.Schema:
+        """Of the rows; all files have the same."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        return pq.read_schema(self.rows[0]) if self.rows else pa.schema([])
+
+    def read(self, columns: Sequence[str]) -> pa.Table:
+        """The columns, of all files."""
+        import pyarrow as pa
+
+        try:
+            return pa.concat_tables([snapshots.file_rows(path, columns, mapped=True) for path in self.rows])
+        except pa.ArrowMemoryError as error:
+            raise ResourceLimitError(f"The rows do not fit into memory: {error}", hint=MORE_MEMORY) from error
+
+
+def _indices(places: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.array(places)
+
+
+def dealt(spec: TrainingSpec, files: Files) -> Rows:
+    """The known and mature rows in order, as numbers, with their parts. TargetError or DataError."""
+    import numpy as np
+    import pyarrow as pa
+
+    schema = files.schema()
+    table = files.read(_used(spec, schema))
+    when = split.micros(table, spec.event_time) if spec.event_time else None
+    mature = split.mature(when, spec.label_delay, spec.now)
+    known = target.known_rows(table.column(spec.target), spec.target, mature)
+    found = target.inspect(table.column(spec.target).filter(pa.array(known)), spec.target, spec.metric)
+    check_metric(spec.metric, found.kind)
+    intervals.check(spec, found.kind)
+    found = target.with_positive(found, spec)
+    _apart(spec, found, schema.names)
+    ids = files.ids_of(spec.identity or spec.key or sorted(schema.names)) if _has_ids(spec) else None
+    order, values = split.order(None if ids is None else ids[known], None if when is None else when[known])
+    index = np.flatnonzero(known)[order]
+    y = target.encode(table.column(spec.target), found)[index]
+    _enough(y, found.kind, spec.target)
+    target.bounded(y, found, spec.metric)
+    cut = split.cut(values, spec.event_time, SHORT)
+    part = _parts(values, y, found, cut, spec.event_time is None)
+    dropped = table.num_rows - len(index)
+    table = table.take(pa.array(index)).combine_chunks()
+    return rows_of(spec, table, cut, found, dropped, part, index)
+
+
+def _parts(values: Any, y: Array, found: target.Target, cut: split.Split, by_id: bool) -> Parts:
+    """The part of each row, -1 for those that are not asked before the window: of many, the last ones are."""
+    import numpy as np
+
+    classes = y if by_id and found.kind != "regression" else None
+    out = np.full(cut.rows, -1, dtype=np.int8)
+    most = cut.window
+    if cut.window > split.MANY_ROWS:
+        most = min(int(ASKED * cut.window), MOST_ASKED)
+    most = min(most, MOST_ANSWERS // max(1, len(found.classes)))
+    first = cut.window - most
+    while 0 < first < cut.window and values[first] == values[first - 1]:
+        first += 1
+    own = slice(first, cut.window)
+    out[own] = split.parts(values[own], None if classes is None else classes[own])
+    return out
+
+
+def _enough(y: Array, kind: str, name: str) -> None:
+    """TargetError for a history that is too short even for parts that judge each other."""
+    import numpy as np
+
+    rarer = int(np.bincount(y.astype(np.int64), minlength=2).min()) if kind == "binary" else FEWEST.rarer
+    if len(y) >= FEWEST.rows and rarer >= FEWEST.rarer:
+        return
+    have = f"{len(y)} rows" + (f", {rarer} of the rarer class" if kind == "binary" else "")
+    raise TargetError(
+        f"There are {have} with a known `{name}`; a model needs {FEWEST.rows}, and {FEWEST.rarer} of the rarer class.",
+        hint="Collect more rows, or check the WHERE of the dataset's query.",
+    )
+
+
+def _apart(spec: TrainingSpec, found: target.Target, names: Sequence[str]) -> None:
+    """TargetError when a column that the model takes is called as one of its outputs is: one would hide the other."""
+    made = {o.name.lower(): o.name for o in outputs(spec.output, found.kind, found.type)}
+    event = [spec.event_time] if spec.event_time else []
+    for name in (*inputs(spec, names), *spec.key, *event):
+        if name.lower() in made:
+            raise TargetError(
+                f"The column `{name}` is called as an output of the model `{spec.model}` is: one would hide the other.",
+                hint=f"Give the prediction another name: PREDICT {spec.target} AS {spec.output}_predicted; or leave the "
+                f"column out: FEATURES (* EXCEPT ({name})).",
+            )
+
+
+def _has_ids(spec: TrainingSpec) -> bool:
+    """Whether rows are dealt or ordered by their ids: those without a key that have a time are not."""
+    return bool(spec.key) or spec.event_time is None
+
+
+def _used(spec: TrainingSpec, schema: pa.Schema) -> list[str]:
+    """The columns that are needed; DataError with the nearest for one that is not there."""
+    event = [spec.event_time] if spec.event_time else []
+    for name in (spec.target, *spec.key, *spec.include, *spec.slices, *event):
+        if name not in schema.names:
+            raise DataError(
+                f"The rows have no column `{name}`.", hint=did_you_mean(name, schema.names, "columns")
+            )
+    used = {*inputs(spec, schema.names), spec.target, *spec.key, *spec.slices, *event}
+    return [n for n in schema.names if n in used]

@@ -1,0 +1,31 @@
+"""What fits are steered by: the log loss, the squared error, or the absolute one where the metric is of that kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tilth.ml.model.metrics import log_losses
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Array = npt.NDArray[np.float64]
+
+
+def losses_of(kind: str, y: Array, scores: Array, metric: str = "") -> Array:
+    """The loss of each row."""
+    import numpy as np
+
+    if kind != "regression":
+        return log_losses(y, scores)
+    if metric == "mae":
+        return np.abs(y - scores)
+    if metric == "mape":
+        return np.abs(y - scores) / np.maximum(np.abs(y), np.finfo(np.float64).eps)
+    return (y - scores) ** 2
+
+
+def loss_of(kind: str, y: Array, scores: Array, metric: str = "") -> float:
+    """Their mean."""
+    return float(losses_of(kind, y, scores, metric).mean())
