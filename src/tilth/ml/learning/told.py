@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.names import is_bare, quoted
 from tilth.ml.model.columns import Column, plain_strings
-from tilth.ml.model.preparation import MOST_LEVELS
+from tilth.ml.model.preparing import MOST_LEVELS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -134,13 +134,14 @@ def _dropped(data: Rows) -> Iterator[Told]:
 def _texts(data: Rows) -> Iterator[Told]:
     """Text columns that are learned from, but not as one might think: numbers among words, and more values than are kept."""
     for column in data.preparation.columns:
-        if column.kind != "category":
+        if column.kind not in {"category", "text"}:
             continue
         found = _numbers(data, column.name)
         if found:
             text = f"`{column.name}` is a text to the model, and its values have no order: {found}."
             yield _say("text", column.name, text, _as_number(column.name))
-        yield from _levels(data, column)
+        if column.kind == "category":
+            yield from _levels(data, column)
 
 
 def _levels(data: Rows, column: Column) -> Iterator[Told]:

@@ -22,7 +22,7 @@ import msgspec
 from tilth.core.errors import InputError
 from tilth.core.names import did_you_mean, nearest
 from tilth.core.schema import DataType
-from tilth.ml.model.columns import Column
+from tilth.ml.model.columns import Column, span_of
 from tilth.ml.model.preparation import Preparation
 from tilth.ml.model.signature import Input, Signature
 from tilth.ml.model.values import Misfit, fitted, naive
@@ -63,7 +63,7 @@ _EXPECTED = re.compile(r"Expected `([^`]*)`(?:, got `([^`]*)`| [<>]=)")
 _REFUSED = re.compile(r'["\\\x00-\x1f]')
 _PLACE = re.compile(r" - at `\$\.?(.*)`\Z")
 
-Parts = tuple[Callable[[datetime, datetime | None], float], ...]
+Parts = tuple[Callable[[datetime, Any], float], ...]
 
 
 class Encoder:
@@ -270,10 +270,10 @@ class _Codes(dict[Any, float]):
 
 
 class _Packer:
-    """Fetches numbers, then texts, then instants, and puts them in the order of the matrix."""
+    """Fetches numbers, then categories, then instants, then texts, and puts them in the order of the matrix."""
 
     def __init__(self, preparation: Preparation, attribute: Mapping[str, str]) -> None:
-        by_kind: dict[str, list[Column]] = {"number": [], "category": [], "instant": []}
+        by_kind: dict[str, list[Column]] = {"number": [], "category": [], "instant": [], "text": []}
         for column in preparation.columns:
             by_kind["number" if column.kind == "boolean" else column.kind].append(column)
         self._numbers = _getter([attribute[c.name] for c in by_kind["number"]])
@@ -282,20 +282,16 @@ class _Packer:
             _Codes((level, float(code)) for code, level in enumerate(c.levels)) for c in by_kind["category"]
         ]
         self._instants = [
-            (operator.attrgetter(attribute[c.name]), _parts(c), list(c.fills or (NAN,) * len(c.parts)))
+            (operator.attrgetter(attribute[c.name]), _parts(c, preparation, attribute), list(c.filled))
             for c in by_kind["instant"]
         ]
-        event = preparation.event_time
-        since = any("since_event" in c.parts for c in by_kind["instant"])
-        self._event = (
-            operator.attrgetter(attribute[event])
-            if since and event is not None and event in attribute
-            else None
-        )
+        self._described = [
+            (operator.attrgetter(attribute[c.name]), _describer(c), list(c.filled)) for c in by_kind["text"]
+        ]
         fetched = [f for group in by_kind.values() for c in group for f in c.features]
         order = [fetched.index(f) for f in preparation.features]
         self._order = None if order == sorted(order) else operator.itemgetter(*order)
-        self._fills = [fill for c in preparation.columns for fill in (c.fills or (NAN,) * len(c.features))]
+        self._fills = [fill for c in preparation.columns for fill in c.filled]
         """What stands for a gap, in the order of the matrix."""
         self._struct = struct.Struct(f"{len(order)}d")
 
@@ -309,6 +305,10 @@ class _Packer:
             times, missing = self._times(row)
             cells += times
             gaps = gaps or missing
+        for get, described, fills in self._described:
+            text = get(row)
+            gaps = gaps or text is None
+            cells += fills if text is None else described(text)
         buffer = bytearray(self._struct.size)
         ordered = cells if self._order is None else self._order(cells)
         if without:
@@ -318,14 +318,23 @@ class _Packer:
 
     def _times(self, row: Any) -> tuple[list[float], bool]:
         """The parts of all instants, and whether one is missing."""
-        event = _naive(self._event(row)) if self._event is not None else None
         out: list[float] = []
         without = False
         for get, parts, fills in self._instants:
             value = _naive(get(row))
             without = without or value is None
-            out += fills if value is None else [part(value, event) for part in parts]
+            out += fills if value is None else [part(value, row) for part in parts]
         return out, without
+
+
+def _describer(column: Column) -> Callable[[str], list[float]]:
+    """A function of a text that gives its features: the code of a level first, where it has levels."""
+    assert column.text is not None, "a text column has a space"
+    space = column.text
+    if not column.coded:
+        return lambda text: space.seen(text).tolist()
+    codes = _Codes((level, float(code)) for code, level in enumerate(column.levels))
+    return lambda text: [codes[text], *space.seen(text).tolist()]
 
 
 def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
@@ -348,21 +357,42 @@ def _naive(value: Any) -> datetime | None:
         ) from error
 
 
-def _parts(column: Column) -> Parts:
-    return tuple(PARTS[part] for part in column.parts)
+def _parts(column: Column, preparation: Preparation, attribute: Mapping[str, str]) -> Parts:
+    """Functions of a moment and its row, one a part."""
+    out: list[Callable[[datetime, Any], float]] = []
+    fills = column.fills or (NAN,) * len(column.parts)
+    for part, fill in zip(column.parts, fills, strict=True):
+        span = span_of(part)
+        out.append(PARTS[part] if span is None else _since(*span, fill, preparation, attribute))
+    return tuple(out)
 
 
-def _micros(value: datetime, since: datetime) -> int:
-    span = value - since
+def _since(
+    other: str, unit: float, fill: float, preparation: Preparation, attribute: Mapping[str, str]
+) -> Callable[[datetime, Any], float]:
+    """What has passed since another instant of the row; where that is missing, what stands for a gap."""
+    name = other or preparation.event_time
+    if name is None or name not in attribute or name not in {c.name for c in preparation.columns}:
+        return lambda _at, _row: NAN
+    get, without = operator.attrgetter(attribute[name]), fill if other else NAN
+
+    def since(at: datetime, row: Any) -> float:
+        known = _naive(get(row))
+        return without if known is None else (float(_micros(at)) - float(_micros(known))) / unit
+
+    return since
+
+
+def _micros(value: datetime) -> int:
+    span = value - EPOCH
     return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
 
 
-PARTS: dict[str, Callable[[datetime, datetime | None], float]] = {
-    "day": lambda at, _event: float(at.day),
-    "dow": lambda at, _event: float(at.weekday()),
-    "hour": lambda at, _event: at.hour + at.minute / 60,
-    "month": lambda at, _event: float(at.month),
-    "doy": lambda at, _event: float(at.timetuple().tm_yday),
-    "epoch": lambda at, _event: float((at - EPOCH).days),
-    "since_event": lambda at, event: NAN if event is None else _micros(at, event) / 3_600_000_000,
+PARTS: dict[str, Callable[[datetime, Any], float]] = {
+    "day": lambda at, _row: float(at.day),
+    "dow": lambda at, _row: float(at.weekday()),
+    "hour": lambda at, _row: at.hour + at.minute / 60,
+    "month": lambda at, _row: float(at.month),
+    "doy": lambda at, _row: float(at.timetuple().tm_yday),
+    "epoch": lambda at, _row: float((at - EPOCH).days),
 }
