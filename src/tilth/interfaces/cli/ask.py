@@ -298,7 +298,7 @@ def predict(
     MODEL may carry a version: late@3.
     Example: tilth predict late origin=JFK dest=LAX carrier=DL distance=2475 --explain
     """
-    from tilth.ml.model.gaps import GapWarning
+    from tilth.ml.model.gaps import GapWarning, OutsideWarning
 
     name, _, pinned = model.partition("@")
     if pinned and version_number(pinned) is None:
@@ -309,10 +309,12 @@ def predict(
     given = _given(inputs, found.inputs, name)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", GapWarning)
+        warnings.simplefilter("always", OutsideWarning)
         why = found.explain(given) if explain else None
         answer = {k: v for k, v in found.predict(given).items() if k not in given}
-    strange = _strange(place.session(environment), found, given)
-    for words in dict.fromkeys((*(str(w.message) for w in told), *strange)):
+    strange = [*_strange(place.session(environment), found, given)]  # closer than far out, where it is known
+    missing = [str(w.message) for w in told if not (strange and issubclass(w.category, OutsideWarning))]
+    for words in dict.fromkeys((*missing, *strange)):
         show.note(words)
     if why is not None:
         show.facts(why, _explained(name, why), as_json, steps)

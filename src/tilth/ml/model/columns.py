@@ -30,8 +30,8 @@ class Column:
     `levels` of a category are in the order of their codes, the most frequent first; a text whose values repeat has them too,
     and its code before what `text` gives. `fills` are what a gap counts as, one a feature but the code, where the fit rows had
     none: engines learned nothing of gaps then, and would take one for a zero. `ends` are the least and the greatest number (of
-    an instant, microseconds since 1970) that is not far out of what was learned from; a category that has them (0, 0) had
-    (nearly) no other levels.
+    an instant, microseconds since 1970) that is not far out of what was learned from, and those that were; of a category they
+    are zeros where (nearly) all levels are known.
     """
 
     name: str

@@ -23,12 +23,12 @@ from tilth.core.errors import InputError
 from tilth.core.names import did_you_mean, nearest
 from tilth.core.schema import DataType
 from tilth.ml.model.columns import Column, span_of
+from tilth.ml.model.outside import EPOCH, Outside, Reach, moment
 from tilth.ml.model.preparation import Preparation
 from tilth.ml.model.signature import Input, Signature
 from tilth.ml.model.values import Misfit, fitted, naive
 
-NAN = float("nan")
-EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - event times are naive, in UTC
+NAN, INFINITE = float("nan"), float("inf")
 WHOLE = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 LEARNED = {
     DataType.BOOLEAN: bool,
@@ -86,7 +86,8 @@ class Encoder:
         if self._stand_ins:
             self.decoder = _Renaming(self.row_type, self._stand_ins)
         self.packed: Callable[[Any], tuple[bytearray, bool]] = _Packer(preparation, self._attribute).packed
-        """The row's numbers, packed as native float64s in the order of the matrix, and whether any value is missing."""
+        """The row's numbers, packed as native float64s in the order of the matrix, and whether any value is missing or far out."""
+        self._reach = Reach(preparation.columns)
         self._needed = [(i.name, self._attribute[i.name]) for i in signature.inputs if i.required]
 
     def pack(self, row: Any) -> bytearray:
@@ -96,6 +97,10 @@ class Encoder:
     def gaps(self, row: Any) -> tuple[str, ...]:
         """The inputs that are missing in the row and never were in training."""
         return tuple(name for name, field in self._needed if getattr(row, field) is None)
+
+    def outside(self, row: Any) -> tuple[Outside, ...]:
+        """The inputs that are far out of what training had."""
+        return self._reach.of(self.values(row))
 
     def decode(self, body: bytes) -> Any:
         """One JSON object as a row; InputError names what is wrong."""
@@ -282,59 +287,85 @@ class _Packer:
             _Codes((level, float(code)) for code, level in enumerate(c.levels)) for c in by_kind["category"]
         ]
         self._instants = [
-            (operator.attrgetter(attribute[c.name]), _parts(c, preparation, attribute), list(c.filled))
+            (
+                operator.attrgetter(attribute[c.name]),
+                _parts(c, preparation, attribute),
+                list(c.filled),
+                *_moments(c),
+            )
             for c in by_kind["instant"]
         ]
-        self._described = [
-            (operator.attrgetter(attribute[c.name]), _describer(c), list(c.filled)) for c in by_kind["text"]
-        ]
+        self._described = [_Described(c, attribute[c.name]) for c in by_kind["text"]]
         fetched = [f for group in by_kind.values() for c in group for f in c.features]
         order = [fetched.index(f) for f in preparation.features]
         self._order = None if order == sorted(order) else operator.itemgetter(*order)
         self._fills = [fill for c in preparation.columns for fill in c.filled]
         """What stands for a gap, in the order of the matrix."""
+        bounds = [
+            c.ends[:2] if c.kind == "number" and c.ends else (-INFINITE, INFINITE)
+            for c in preparation.columns
+            for _ in c.features
+        ]
+        self._lows, self._highs = [low for low, _ in bounds], [high for _, high in bounds]
         self._struct = struct.Struct(f"{len(order)}d")
 
     def packed(self, row: Any) -> tuple[bytearray, bool]:
-        """The row's numbers, and whether any value is missing."""
+        """The row's numbers, and whether any value is missing or may be far out: then it is worth a look."""
         cells, texts = [*self._numbers(row)], self._texts(row)
         without = None in cells
-        gaps = without or None in texts
-        cells += map(operator.getitem, self._codes, texts)
+        codes = list(map(operator.getitem, self._codes, texts))
+        odd = without or NAN in codes
+        cells += codes
         if self._instants:
-            times, missing = self._times(row)
+            times, strange = self._times(row)
             cells += times
-            gaps = gaps or missing
-        for get, described, fills in self._described:
-            text = get(row)
-            gaps = gaps or text is None
-            cells += fills if text is None else described(text)
-        buffer = bytearray(self._struct.size)
+            odd = odd or strange
+        for described in self._described:
+            features, strange = described.of(row)
+            cells += features
+            odd = odd or strange
         ordered = cells if self._order is None else self._order(cells)
         if without:
             ordered = [fill if c is None else c for c, fill in zip(ordered, self._fills, strict=True)]
+        odd = odd or any(map(operator.lt, ordered, self._lows)) or any(map(operator.gt, ordered, self._highs))
+        buffer = bytearray(self._struct.size)
         self._struct.pack_into(buffer, 0, *ordered)
-        return buffer, gaps
+        return buffer, odd
 
     def _times(self, row: Any) -> tuple[list[float], bool]:
-        """The parts of all instants, and whether one is missing."""
+        """The parts of all instants, and whether one is missing or far out."""
         out: list[float] = []
-        without = False
-        for get, parts, fills in self._instants:
+        odd = False
+        for get, parts, fills, low, high in self._instants:
             value = _naive(get(row))
-            without = without or value is None
+            odd = odd or value is None or not low <= value <= high
             out += fills if value is None else [part(value, row) for part in parts]
-        return out, without
+        return out, odd
 
 
-def _describer(column: Column) -> Callable[[str], list[float]]:
-    """A function of a text that gives its features: the code of a level first, where it has levels."""
-    assert column.text is not None, "a text column has a space"
-    space = column.text
-    if not column.coded:
-        return lambda text: space.seen(text).tolist()
-    codes = _Codes((level, float(code)) for code, level in enumerate(column.levels))
-    return lambda text: [codes[text], *space.seen(text).tolist()]
+class _Described:
+    """A text's features: the code of a level first, where it has levels."""
+
+    def __init__(self, column: Column, attribute: str) -> None:
+        assert column.text is not None, "a text column has a space"
+        self._space, self._get, self._fills = column.text, operator.attrgetter(attribute), list(column.filled)
+        self._codes = _Codes((level, float(code)) for code, level in enumerate(column.levels))
+        self._coded = column.coded
+
+    def of(self, row: Any) -> tuple[list[float], bool]:
+        """The features, and whether the text is missing or has no known term."""
+        text = self._get(row)
+        if text is None:
+            return self._fills, True
+        found = self._space.seen(text)
+        features: list[float] = found.tolist()
+        return [self._codes[text], *features] if self._coded else features, found is self._space.nothing
+
+
+def _moments(column: Column) -> tuple[datetime, datetime]:
+    """Between which an instant is not far out."""
+    low, high = column.ends[:2] or (-INFINITE, INFINITE)
+    return moment(low), moment(high)
 
 
 def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:

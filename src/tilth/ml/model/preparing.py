@@ -30,6 +30,7 @@ MEDIAN_ROWS = 100_000  # of which medians, ends and spans are taken
 YEAR = 366  # days of history below which the day of the year is a clock and not a season
 MOST_SPANS = 12  # between two instants
 FAR = 0.001  # the share of rows on each side that do not say how far numbers reach
+TEN_YEARS = 3653.0 * DAY_US
 ALL_LEVELS = 0.01  # the share of rows below which those of other levels are so few that another is news
 
 
@@ -108,9 +109,9 @@ class _Texts:
         return tuple(level for level, count in self.counts[:MOST_LEVELS] if count >= least)
 
     def ends(self, levels: tuple[str, ...]) -> tuple[float, ...]:
-        """(0, 0) where these are (nearly) all that occur."""
+        """Zeros where these are (nearly) all that occur."""
         known = sum(count for _, count in self.counts[: len(levels)])
-        return (0.0, 0.0) if self.rows - known <= ALL_LEVELS * self.rows else ()
+        return (0.0,) * 4 if self.rows - known <= ALL_LEVELS * self.rows else ()
 
 
 def _worded(name: str, found: _Texts, texts: dict[str, _Texts]) -> Column | str:
@@ -236,7 +237,10 @@ def sampled(table: Table, most: int) -> Table:
 
 
 def _ends(column: Column, table: Table) -> tuple[float, ...]:
-    """Beyond which a number or an instant is far out: all but a thousandth on each side, and as much again; no value is."""
+    """Beyond which a number or an instant is far out, low and high, and the least and the greatest that there are.
+
+    All but a thousandth on each side reach so far, and as far again is not far out; of instants no ten years are.
+    """
     import numpy as np
 
     if column.kind not in {"number", "instant"}:
@@ -252,5 +256,7 @@ def _ends(column: Column, table: Table) -> tuple[float, ...]:
     aside = int(FAR * len(few))
     placed = np.partition(few, (aside, len(few) - 1 - aside))
     low, high = float(placed[aside]), float(placed[len(few) - 1 - aside])
-    least, most = min(float(known.min()), 2 * low - high), max(float(known.max()), 2 * high - low)
-    return (least, most) if math.isfinite(most - least) else (float(known.min()), float(known.max()))
+    least, most = float(known.min()), float(known.max())
+    reach = max(high - low, TEN_YEARS if column.kind == "instant" else 0.0)
+    ends = min(least, low - reach), max(most, high + reach)
+    return (*(ends if all(map(math.isfinite, ends)) else (least, most)), least, most)

@@ -55,8 +55,7 @@ class TextSpace:
     """What a text column learned. `words`: else runs of characters. `terms` in the order of their rows in `weights`.
 
     `rarity` is what each term weighs [terms]; `weights` [terms, features] are the directions, float32 as they are kept, and
-    `bias` [features] is added; the last `scores` of them are raw scores of linear models. `middle` are the features of the
-    middle text, which a gap counts as.
+    `bias` [features] is added; the last `scores` of them are raw scores of linear models.
     """
 
     words: bool
@@ -90,6 +89,11 @@ class TextSpace:
             *(f"text{n}" for n in range(1, plain + 1)),
             *(f"score{n}" for n in range(1, self.scores + 1)),
         )
+
+    @property
+    def nothing(self) -> Matrix:
+        """The features of a text without a known term."""
+        return self._plus
 
     def entries(self, text: str) -> tuple[list[int], Matrix]:
         """The terms of a text that are known, and the weight of each; the squares of the weights sum to 1."""
