@@ -105,3 +105,10 @@ def test_python_warns_once_a_call(late: Predictor) -> None:
         warnings.simplefilter("always")
         Model(late).predict([{**PLAIN, "age": 4000}] * 3)
     assert [(w.category, "in 3 of 3 rows" in str(w.message)) for w in told] == [(OutsideWarning, True)]
+
+
+def test_a_look_counts_the_answers_with_an_input_far_out(late: Predictor) -> None:
+    rows = [PLAIN, {**PLAIN, "age": 4000, "place": "LHR"}, {**PLAIN, "age": None}, {**PLAIN, "place": "LHR"}]
+    logged = pa.Table.from_pylist([dict(r) for r in rows], TABLE.schema).select(["place", "age"])
+    assert late.reach.rows_far(logged) == 2
+    assert late.reach.rows_far(logged.slice(0, 0)) == 0

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.figures import figure
-from tilth.ml.model.columns import Column, micros_of
+from tilth.ml.model.columns import Column, fill, micros_of
 from tilth.ml.model.values import Misfit, naive
 
 if TYPE_CHECKING:
@@ -91,6 +91,20 @@ class Reach:
         """The same of rows one by one."""
         for one in chain.from_iterable(rows):
             seen.see_far(one.input, 1, self.limits[one.input].had)
+
+    def rows_far(self, table: Table) -> int:
+        """How many of the rows have a number or a level far out; columns that are not there say nothing."""
+        import numpy as np
+
+        far = np.zeros(table.num_rows, dtype=np.bool_)
+        for column in self._columns:
+            if column.name in self.limits and column.name in table.schema.names and len(far):
+                values = table.column(column.name)
+                if column.kind in {"number", "category"} and values.null_count < len(values):
+                    x = np.empty((len(far), 1))
+                    fill(x, column, values, {})
+                    far |= _FAR[column.kind](column, x, values)
+        return int(far.sum())
 
     def _masks(self, x: Matrix, table: Table) -> Iterator[tuple[str, Mask]]:
         known, at = {name: index for index, name in enumerate(table.schema.names)}, 0

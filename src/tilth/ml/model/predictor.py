@@ -62,7 +62,7 @@ class Predictor:
         self._meaning = Meaning(signature.classes, curve.threshold, curve.conformal, curve.floor)
         self._makers = {n: s.one(self._meaning) for n, s in self._specs.items() if s.one is not None}
         self._explainer = Explainer(signature, preparation, scorer, version, digest)
-        self._reach = Reach(preparation.columns)
+        self.reach = Reach(preparation.columns)
         self._render = renderer(self._specs, self._meaning)
         self._spread = spread
         self._answer = answering(scorer, curve, spread)
@@ -173,7 +173,7 @@ class Predictor:
         x = self._preparation.matrix(table, self._optional, gaps)
         odd = {name: mask for name, mask in gaps.items() if name not in self._optional}
         refused = seen.see(len(x), odd)
-        self._reach.count(seen, x, table)
+        self.reach.count(seen, x, table)
         return x, refused
 
     @property
@@ -274,7 +274,7 @@ class Predictor:
         if self._spread is not None:
             rows = [(*row, half) for row, half in zip(rows, self._halves(x).tolist(), strict=True)]
         made = self._explainer.explain(x, rows, [self._outputs_of(row) for row in rows], given)
-        return [one | far_in(self._reach, row) for one, row in zip(made, given, strict=True)]
+        return [one | far_in(self.reach, row) for one, row in zip(made, given, strict=True)]
 
     # --- one row -------------------------------------------------------------------------------------------
 
@@ -358,7 +358,7 @@ class Predictor:
             name: np.array([name in names for names in lacking]) for name in dict.fromkeys(chain(*lacking))
         }
         refused = seen.see(len(taken), masks)
-        self._reach.count_rows(seen, map(self.outside, taken))
+        self.reach.count_rows(seen, map(self.outside, taken))
         answers = [self._outputs_of(self.score_row(row)) for row in taken]
         if refused is None:
             return answers
@@ -383,7 +383,7 @@ class Predictor:
         answer = self._answer(packed)
         x = np.frombuffer(packed, dtype=np.float64)[None, :]
         made = self._explainer.explain(x, [answer], [self._outputs_of(answer)], [dict(values)])[0]
-        return made | far_in(self._reach, self._encoder.values(row))
+        return made | far_in(self.reach, self._encoder.values(row))
 
     def warm(self) -> None:
         """Touch what the first request of this thread would otherwise wait for."""
