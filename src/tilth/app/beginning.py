@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tilth.ports.source import Notice, Source
 
 WORD = "DB_PASSWORD"  # the environment variable that a proposed source names
-CLASSES = 100  # texts that can be learned apart
+CLASSES = 1_000  # texts that can be learned apart
 LEARNED = NUMERIC | {DataType.STRING}
 _FILES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst")
 _SQLITE = (".db", ".sqlite", ".sqlite3")
@@ -309,7 +309,7 @@ def _learnable(target: Any, table: str, guessed: Sequence[Notice]) -> None:
     if target.type is DataType.STRING and target.distinct > CLASSES:
         told = next((n for n in guessed if n.column == target.name and n.option), None)
         raise InputError(
-            f"`{target.name}` has {target.distinct:,} different texts; at most {CLASSES} classes can be learned.",
+            f"`{target.name}` has {target.distinct:,} different texts; at most {CLASSES:,} classes can be learned.",
             hint="Name another column with --predict."
             if told is None
             else f"{told.text} Say how it is written with {_with_words(told)}, or name another column with --predict.",

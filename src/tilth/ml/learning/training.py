@@ -17,7 +17,7 @@ from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
 from tilth.ml.data import snapshots
 from tilth.ml.judging import split
-from tilth.ml.learning import evaluation, folding, intervals, leaks, target
+from tilth.ml.learning import described, evaluation, folding, intervals, leaks, target
 from tilth.ml.learning.fitting import MORE_MEMORY, fitted
 from tilth.ml.learning.made import Getter, Report, Tools
 from tilth.ml.learning.rows import Rows, inputs, rows_of, task_of
@@ -81,6 +81,7 @@ def train(
     report("judging on the newest rows" if folds is None else "judging", 0.93)
     judged = evaluation.of_folds(folds, data) if folds is not None else evaluation.of_slice(data, made)
     metrics = evaluation.metrics(task, data, made, judged, spec.slices, spec.minimum)
+    metrics["columns"] = described.columns(data)
     metrics["leaks"] = [leak.plain() for leak in leaks.find(data)]
     report("writing the bundle", 0.97)
     os.makedirs(out, exist_ok=True)
