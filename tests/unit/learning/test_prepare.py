@@ -3,9 +3,11 @@
 import json
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -173,3 +175,15 @@ def test_a_code_of_one_word_that_hardly_repeats_is_a_text_and_one_that_never_doe
     place = [f"v{n % levels:03}" for n in range(120)]
     found = Preparation.fit(pa.table({"place": place}), ("place",))
     assert [c.kind for c in found.columns] == ([kind] if kind else [])
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_many_rows_come_piece_by_piece_from_a_table_and_from_files(tmp_path: Path, single: bool) -> None:
+    paths = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
+    for path, start in zip(paths, (0, 350), strict=True):
+        pq.write_table(TABLE.drop_columns(["span"]).slice(start, 350), path, row_group_size=100)
+    whole = FITTED.matrix(TABLE).astype(np.float32 if single else np.float64)
+    for source in (TABLE, paths):
+        pieces = list(FITTED.chunks(source, 64, single=single))
+        assert max(map(len, pieces)) <= 64
+        assert np.array_equal(np.concatenate(pieces), whole, equal_nan=True)

@@ -13,8 +13,8 @@ from tilth.core.errors import TargetError
 from tilth.core.metrics import BY_KIND
 from tilth.core.names import literal
 from tilth.core.schema import DataType
-from tilth.ml.model.preparing import ID_LIKE
-from tilth.ml.model.wording import wording
+from tilth.ml.model.preparing import ID_LIKE, NAMED
+from tilth.ml.model.wording import sampled, wording
 from tilth.ports.arrow import data_type
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 MOST_CLASSES = 1_000
 FEW_NUMBERS = 10
 LEAST_ROWS = 30
-NAMES = 50  # different values up to which a target is never taken for a name of rows
 DENSE = 2.0  # whole numbers that never repeat, in a range of so many a row, count rows
 LARGEST = 1e30  # of a target that is a number; engines keep it in 32 bits, and its square is summed over rows
 NUMBERS = (DataType.INTEGER, DataType.FLOAT, DataType.DECIMAL)
@@ -70,14 +69,14 @@ def inspect(values: Any, name: str, metric: str | None) -> Target:
 def _no_name(name: str, kind: DataType, values: Any, distinct: Any, metric: str | None) -> None:
     """TargetError for a column that names rows, or is free text: nothing learned of it would help with another row."""
     rows, count = len(values), len(distinct)
-    if kind is DataType.STRING and count > NAMES and count > ID_LIKE * rows:
-        describes = wording(sorted(distinct.to_pylist())).describes
+    if kind is DataType.STRING and count > NAMED and count > ID_LIKE * rows:
+        describes = wording(sampled(distinct)).describes
         raise TargetError(
             f"The target `{name}` has {count:,} different texts in {rows:,} rows: "
             f"{'it is free text' if describes else 'it looks like an identifier'}, and no class to learn.",
             hint="Predict another column, or derive classes from it in the dataset's query, for example by CASE WHEN.",
         )
-    if kind is DataType.INTEGER and count == rows > NAMES and metric is None and _counts(values):
+    if kind is DataType.INTEGER and count == rows > NAMED and metric is None and _counts(values):
         raise TargetError(
             f"The target `{name}` is a different whole number in each of {rows:,} rows, with hardly one left out: it looks "
             "like an identifier.",

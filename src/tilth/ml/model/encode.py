@@ -297,7 +297,8 @@ class _Packer:
         ]
         self._described = [_Described(c, attribute[c.name]) for c in by_kind["text"]]
         fetched = [f for group in by_kind.values() for c in group for f in c.features]
-        order = [fetched.index(f) for f in preparation.features]
+        place = {feature: at for at, feature in enumerate(fetched)}
+        order = [place[f] for f in preparation.features]
         self._order = None if order == sorted(order) else operator.itemgetter(*order)
         self._fills = [fill for c in preparation.columns for fill in c.filled]
         """What stands for a gap, in the order of the matrix."""

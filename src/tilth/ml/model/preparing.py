@@ -28,7 +28,10 @@ MOST_LEVELS = 1_000
 ID_LIKE = 0.5  # a text column with more distinct values a row than this does not class rows: it names or describes them
 MEDIAN_ROWS = 100_000  # of which medians, ends and spans are taken
 YEAR = 366  # days of history below which the day of the year is a clock and not a season
+NAMED = 50  # different values up to which a text is never taken for a name of rows
+SORTED = 100_000  # different texts that are sorted before a sample is taken of them
 MOST_SPANS = 12  # between two instants
+COMPARED = 40  # instants, each with each
 FAR = 0.001  # the share of rows on each side that do not say how far numbers reach
 TEN_YEARS = 3653.0 * DAY_US
 ALL_LEVELS = 0.01  # the share of rows below which those of other levels are so few that another is news
@@ -41,8 +44,9 @@ def learned(
     columns, dropped = [], []
     span = _span_days(table, event_time) if event_time in table.schema.names else None
     texts: dict[str, _Texts] = {}
+    has_event = event_time in names
     for name in names:
-        found = _learn(table, name, event_time, span, event_time in names, texts)
+        found = _learn(table, name, event_time, span, has_event, texts)
         if isinstance(found, Column):
             columns.append(found)
         else:
@@ -92,26 +96,43 @@ def _constant(values: Any) -> bool:
 
 
 class _Texts:
-    """The different values of a text column with how often each occurs, the most frequent first, then by name."""
+    """The different values of a text column with how often each occurs, as Arrow arrays in the order of the rows."""
 
     def __init__(self, values: Any) -> None:
+        import numpy as np
         import pyarrow.compute as pc
 
-        counted = pc.value_counts(plain_strings(values)).to_pylist()
-        known = [(-c["counts"], c["values"]) for c in counted if c["values"] is not None]
-        self.counts = [(level, -count) for count, level in sorted(known)]
-        self.rows = sum(count for _, count in self.counts)
-        self.all = len(values)
+        counted = pc.value_counts(plain_strings(values))
+        counted = counted.filter(counted.field("values").is_valid())
+        self._values, self._counts = counted.field("values"), np.asarray(counted.field("counts"))
+        self.different, self.rows, self.all = len(counted), int(self._counts.sum()), len(values)
 
-    def levels(self) -> tuple[str, ...]:
-        """Those of a category: each occurs at least twice in a table of more than 500 rows."""
+    def levels(self) -> tuple[tuple[str, ...], tuple[float, ...]]:
+        """Those of a category, by falling frequency, then by name, and its `ends`: zeros where they are nearly all that occur.
+
+        Each occurs at least twice in a table of more than 500 rows.
+        """
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
         least = 2 if self.all > 500 else 1
-        return tuple(level for level, count in self.counts[:MOST_LEVELS] if count >= least)
+        if self.different > MOST_LEVELS:
+            least = max(least, int(np.partition(self._counts, -MOST_LEVELS)[-MOST_LEVELS]))
+        often = pa.array(self._counts >= least)
+        found = pa.table({"level": self._values.filter(often), "count": pa.array(self._counts).filter(often)})
+        order = pc.sort_indices(found, [("count", "descending"), ("level", "ascending")])
+        kept = found.take(order[:MOST_LEVELS])
+        others = self.rows - (pc.sum(kept["count"]).as_py() or 0)
+        return tuple(kept["level"].to_pylist()), (0.0,) * 4 if others <= ALL_LEVELS * self.rows else ()
 
-    def ends(self, levels: tuple[str, ...]) -> tuple[float, ...]:
-        """Zeros where these are (nearly) all that occur."""
-        known = sum(count for _, count in self.counts[: len(levels)])
-        return (0.0,) * 4 if self.rows - known <= ALL_LEVELS * self.rows else ()
+    def sample(self) -> list[str]:
+        """So many different texts as are learned from, evenly spaced, in the order of their letters."""
+        import pyarrow.compute as pc
+
+        if self.different > SORTED:
+            return sorted(wording.sampled(self._values))
+        return wording.sampled(self._values.take(pc.sort_indices(self._values)))
 
 
 def _worded(name: str, found: _Texts, texts: dict[str, _Texts]) -> Column | str:
@@ -120,27 +141,24 @@ def _worded(name: str, found: _Texts, texts: dict[str, _Texts]) -> Column | str:
     Values that repeat class rows. Values that are worded describe them: they have words, or parts of words, in common.
     What does neither, and hardly repeats, names rows. Codes of one word that repeat somewhat share their first characters.
     """
-    different = len(found.counts)
+    different = found.different
     if different == 1 and found.rows == found.all:
         return "it has one value only"
-    unlike = different > ID_LIKE * found.rows and different > 50
-    levels = () if unlike else found.levels()
-    if different <= wording.FEW_LEVELS:
-        return (
-            Column(name, DataType.STRING, "category", levels=levels, ends=found.ends(levels))
-            if levels
-            else "no value occurs twice"
-        )
-    worded = wording.wording([text for text, _ in found.counts])
-    codes = unlike and different <= wording.ONCE * found.rows and worded.wordy < wording.MOST
-    if (worded.describes and (unlike or worded.wordy >= wording.MOST)) or codes:
-        texts[name] = found
-        return Column(name, DataType.STRING, "text", levels=levels)
+    unlike = different > ID_LIKE * found.rows and different > NAMED
+    levels, ends = ((), ()) if unlike else found.levels()
+    if different > wording.FEW_LEVELS:
+        worded = wording.wording(found.sample())
+        codes = unlike and different <= wording.ONCE * found.rows and worded.wordy < wording.MOST
+        if (worded.describes and (unlike or worded.wordy >= wording.MOST)) or codes:
+            texts[name] = found
+            return Column(name, DataType.STRING, "text", levels=levels)
     if unlike:
         return f"it looks like an identifier: {different} different values in {found.rows} rows"
-    if not levels:
-        return "no value occurs twice"
-    return Column(name, DataType.STRING, "category", levels=levels, ends=found.ends(levels))
+    return (
+        Column(name, DataType.STRING, "category", levels=levels, ends=ends)
+        if levels
+        else "no value occurs twice"
+    )
 
 
 def _described(columns: list[Column], texts: dict[str, _Texts]) -> tuple[list[Column], list[tuple[str, str]]]:
@@ -148,7 +166,7 @@ def _described(columns: list[Column], texts: dict[str, _Texts]) -> tuple[list[Co
     kept, lost = [], []
     for column in columns:
         if column.kind == "text":
-            space = wording.learned(sorted(t for t, _ in texts[column.name].counts), len(texts))
+            space = wording.learned(texts[column.name].sample(), len(texts))
             if space is None and not column.levels:
                 lost.append((column.name, "its texts have nothing in common"))
                 continue
@@ -199,7 +217,7 @@ def _with_spans(columns: list[Column], few: Table, event_time: str | None) -> li
 
     moments: dict[str, Matrix] = {}
     for column in columns:
-        if column.kind == "instant" and column.name != event_time:
+        if column.kind == "instant" and column.name != event_time and len(moments) < COMPARED:
             micros, known = micros_of(few.column(column.name))
             moments[column.name] = np.where(known, micros / DAY_US, np.nan)
     found = []
@@ -242,21 +260,33 @@ def _ends(column: Column, table: Table) -> tuple[float, ...]:
     All but a thousandth on each side reach so far, and as far again is not far out; of instants no ten years are.
     """
     import numpy as np
+    import pyarrow as pa
 
     if column.kind not in {"number", "instant"}:
         return column.ends
     values = table.column(column.name)
-    if column.kind == "instant":
-        micros, valid = micros_of(values)
-        known = micros[valid].astype(np.float64)
-    else:
-        known = floats(values)
-        known = known[np.isfinite(known)]
-    few = known[:: 1 + len(known) // MEDIAN_ROWS]
+    reached: list[float] = []
+    for chunk in values.chunks if isinstance(values, pa.ChunkedArray) else (values,):
+        if len(known := _known(column, chunk)):
+            reached += (float(known.min()), float(known.max()))
+    few = _known(column, values.take(pa.array(range(0, len(values), 1 + len(values) // MEDIAN_ROWS))))
+    if not reached or not len(few):
+        return ()
+    least, most = min(reached), max(reached)
     aside = int(FAR * len(few))
     placed = np.partition(few, (aside, len(few) - 1 - aside))
     low, high = float(placed[aside]), float(placed[len(few) - 1 - aside])
-    least, most = float(known.min()), float(known.max())
     reach = max(high - low, TEN_YEARS if column.kind == "instant" else 0.0)
     ends = min(least, low - reach), max(most, high + reach)
     return (*(ends if all(map(math.isfinite, ends)) else (least, most)), least, most)
+
+
+def _known(column: Column, values: Any) -> Matrix:
+    """The finite numbers, or microseconds of instants, as float64."""
+    import numpy as np
+
+    if column.kind == "instant":
+        micros, valid = micros_of(values)
+        return micros[valid].astype(np.float64)
+    known = floats(values)
+    return known[np.isfinite(known)]

@@ -55,8 +55,7 @@ class Wording:
 
 
 def wording(texts: Sequence[str]) -> Wording:
-    """Of different texts; many are sampled evenly."""
-    texts = sampled(texts)
+    """Of different texts."""
     words = [{w for w in words_of(t) if not w.isdigit()} if _several(t) else set() for t in texts]
     parts = [{p for p in _PART.findall(t.lower()) if len(p) > 2 and p.isalpha()} for t in texts]
     wordy = sum(map(_several, texts))
@@ -76,10 +75,10 @@ def _shared(terms: list[set[str]]) -> float:
     return sum(not telling.isdisjoint(one) for one in terms) / len(terms)
 
 
-def sampled(texts: Sequence[str]) -> Sequence[str]:
-    """At most MOST_TEXTS of them, evenly spaced."""
-    step = -(-len(texts) // MOST_TEXTS)
-    return texts[:: max(1, step)]
+def sampled(texts: Any) -> list[str]:
+    """At most MOST_TEXTS of an Arrow array of texts, evenly spaced."""
+    found: list[str] = texts[:: -(-len(texts) // MOST_TEXTS) or 1].to_pylist()
+    return found
 
 
 def learned(texts: Sequence[str], columns: int = 1) -> TextSpace | None:
@@ -89,7 +88,6 @@ def learned(texts: Sequence[str], columns: int = 1) -> TextSpace | None:
     """
     import numpy as np
 
-    texts = sampled(texts)
     words = median(len(words_of(t)) for t in texts) >= LONG
     wanted = DIRECTIONS if words else FEW_DIRECTIONS
     most = min(MOST_TERMS, ALL_WEIGHTS // (columns * wanted))
