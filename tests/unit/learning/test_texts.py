@@ -138,3 +138,8 @@ def test_a_text_space_of_other_lengths_is_refused() -> None:
     assert kept is not None
     with pytest.raises(ValueError, match=r"cannot reshape|differ"):
         TextSpace.from_plain({**kept.plain(), "terms": "one\ntwo"})
+
+
+@pytest.mark.parametrize("words", [True, False])
+def test_of_a_vast_text_the_beginning_is_read(words: bool) -> None:
+    assert terms_of("soil seed " * 1_000_000, words) == terms_of(("soil seed " * 1_000_000)[:20_000], words)

@@ -42,7 +42,7 @@ class Gaps:
     rows: int = 0
     lacking: dict[str, int] = field(default_factory=dict)
     far: dict[str, int] = field(default_factory=dict)
-    had: dict[str, str] = field(default_factory=dict)  # what training had of those, in words
+    how: dict[str, str] = field(default_factory=dict)  # in which way they are, in words
     refused: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -58,11 +58,11 @@ class Gaps:
             self.refused += int(hit.sum()) if hit is not None else 0
         return hit
 
-    def see_far(self, name: str, rows: int, had: str) -> None:
+    def see_far(self, name: str, rows: int, how: str) -> None:
         """Count rows in which an input is far out of what training had."""
         with self._lock:
             self.far[name] = self.far.get(name, 0) + rows
-            self.had[name] = had
+            self.how[name] = how
 
     def words(self) -> tuple[str, ...]:
         """What people should know, a line for each input."""
@@ -70,7 +70,7 @@ class Gaps:
 
     def _far(self) -> tuple[str, ...]:
         return tuple(
-            f"{self.model}: `{name}` is far out of what training had ({self.had[name]}) in {count:,} of {self.rows:,} rows"
+            f"{self.model}: `{name}` {self.how[name]} in {count:,} of {self.rows:,} rows"
             for name, count in self.far.items()
         )
 

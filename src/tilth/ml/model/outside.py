@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive, in UTC
 SHOWN = 5  # levels that are told
+FAR_OUT = "is far out of what training had"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,14 @@ class Outside:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What of one input is far out. `trained` is told of it, `had` in words; `far` says it of one value that is no gap."""
+    """What of one input is far out. `trained` is told of it, `had` in words, and `how` a value is out; `far` says it of one
+    value that is no gap.
+    """
 
     name: str
     trained: tuple[Any, ...]
     had: str
+    how: str
     far: Callable[[Any], bool]
 
     def of(self, value: Any) -> Outside | None:
@@ -85,12 +89,12 @@ class Reach:
     def count(self, seen: Gaps, x: Matrix, table: Table) -> None:
         """Count the rows in which an input is far out."""
         for name, mask in self.masks(x, table).items():
-            seen.see_far(name, int(mask.sum()), self.limits[name].had)
+            seen.see_far(name, int(mask.sum()), self.limits[name].how)
 
     def count_rows(self, seen: Gaps, rows: Iterable[tuple[Outside, ...]]) -> None:
         """The same of rows one by one."""
         for one in chain.from_iterable(rows):
-            seen.see_far(one.input, 1, self.limits[one.input].had)
+            seen.see_far(one.input, 1, self.limits[one.input].how)
 
     def rows_far(self, table: Table) -> int:
         """How many of the rows have a number or a level far out; columns that are not there say nothing."""
@@ -142,7 +146,7 @@ def _limit(column: Column) -> Limit | None:
 def _numbers(column: Column) -> Limit:
     low, high, least, most = column.ends
     had = f"{figure(least, 8)} to {figure(most, 8)}"
-    return Limit(column.name, (least, most), had, lambda v: v < low or v > high)
+    return Limit(column.name, (least, most), had, f"{FAR_OUT} ({had})", lambda v: v < low or v > high)
 
 
 def _instants(column: Column) -> Limit:
@@ -155,7 +159,8 @@ def _instants(column: Column) -> Limit:
         except Misfit:
             return True
 
-    return Limit(column.name, trained, " to ".join(trained), far)
+    had = " to ".join(trained)
+    return Limit(column.name, trained, had, f"{FAR_OUT} ({had})", far)
 
 
 def moment(micros: float) -> datetime:
@@ -173,13 +178,18 @@ def moment(micros: float) -> datetime:
 def _levels(column: Column) -> Limit:
     more = f" and {len(column.levels) - SHOWN} more" if len(column.levels) > SHOWN else ""
     shown, known = column.levels[:SHOWN], frozenset(column.levels)
-    return Limit(column.name, shown, f"{', '.join(map(repr, shown))}{more}", lambda v: v not in known)
+    had = f"{', '.join(map(repr, shown))}{more}"
+    return Limit(column.name, shown, had, f"is none of those of training ({had})", lambda v: v not in known)
 
 
 def _texts(column: Column) -> Limit:
     space = column.text
     assert space is not None, "a text column has a space"
-    return Limit(column.name, (), "no word of it", lambda v: bool(v.strip()) and not space.entries(v)[0])
+
+    def far(value: str) -> bool:
+        return bool(value.strip()) and not space.entries(value)[0]
+
+    return Limit(column.name, (), "no word of it", "has no word of training", far)
 
 
 _LIMITS: Mapping[str, Callable[[Column], Limit]] = {
