@@ -87,7 +87,8 @@ class Encoder:
             self.decoder = _Renaming(self.row_type, self._stand_ins)
         self.packed: Callable[[Any], tuple[bytearray, bool]] = _Packer(preparation, self._attribute).packed
         """The row's numbers, packed as native float64s in the order of the matrix, and whether any value is missing or far out."""
-        self._reach = Reach(preparation.columns)
+        limits = Reach(preparation.columns).limits
+        self._limits = [(operator.attrgetter(self._attribute[n]), one.far, one) for n, one in limits.items()]
         self._needed = [(i.name, self._attribute[i.name]) for i in signature.inputs if i.required]
 
     def pack(self, row: Any) -> bytearray:
@@ -100,7 +101,8 @@ class Encoder:
 
     def outside(self, row: Any) -> tuple[Outside, ...]:
         """The inputs that are far out of what training had."""
-        return self._reach.of(self.values(row))
+        found = [(limit, v) for get, far, limit in self._limits if (v := get(row)) is not None and far(v)]
+        return tuple(limit.said(value) for limit, value in found)
 
     def decode(self, body: bytes) -> Any:
         """One JSON object as a row; InputError names what is wrong."""

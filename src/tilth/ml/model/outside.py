@@ -61,10 +61,8 @@ class Limit:
     how: str
     far: Callable[[Any], bool]
 
-    def of(self, value: Any) -> Outside | None:
-        """What is to be told of a value; None for a gap, and for one as training had it."""
-        if value is None or not self.far(value):
-            return None
+    def said(self, value: Any) -> Outside:
+        """What is to be told of a value that is far out."""
         return Outside(
             self.name, value, self.trained, f"`{self.name}` is {_said(value)}, and training had {self.had}"
         )
@@ -79,8 +77,8 @@ class Reach:
 
     def of(self, values: Mapping[str, Any]) -> tuple[Outside, ...]:
         """What is far out in the values of one row, in the order of the inputs."""
-        found = (limit.of(values.get(name)) for name, limit in self.limits.items())
-        return tuple(one for one in found if one is not None)
+        given = ((limit, values.get(name)) for name, limit in self.limits.items())
+        return tuple(limit.said(value) for limit, value in given if value is not None and limit.far(value))
 
     def masks(self, x: Matrix, table: Table) -> dict[str, Mask]:
         """For each input that is far out in some rows, which ones; `x` is the matrix of `table`."""
