@@ -81,8 +81,7 @@ def test_the_same_texts_give_the_same_bytes_and_read_back() -> None:
 
 def test_scores_of_a_linear_model_become_columns() -> None:
     prepared = fitted(NOTES)
-    space = prepared.columns[0].text
-    assert space is not None
+    space = prepared.texts["c"]
     weights = np.random.default_rng(3).normal(size=(len(space.terms), 2))
     more = prepared.with_text("c", space.with_scores(weights, np.array([0.5, -1.0])))
     assert more.features[-2:] == ("c.score1", "c.score2")

@@ -135,6 +135,11 @@ class Preparation:
     def _column(self, name: str | None) -> Column | None:
         return next((c for c in self.columns if c.name == name), None)
 
+    @property
+    def texts(self) -> dict[str, TextSpace]:
+        """The space of each text column, by its name."""
+        return {c.name: c.text for c in self.columns if c.text is not None}
+
     def with_text(self, name: str, space: TextSpace) -> Preparation:
         """The same with another space for the text column of that name."""
         return replace(
