@@ -70,6 +70,8 @@ def test_the_directions_are_those_of_a_singular_value_decomposition() -> None:
     assert np.allclose((x * x).sum(axis=1), 1.0)
     exact = np.linalg.svd(x, compute_uv=False)[: space.weights.shape[1]]
     assert np.allclose(np.linalg.norm(x @ space.weights, axis=0)[:5], exact[:5], rtol=1e-3)
+    largest = np.abs(space.weights).argmax(axis=0)
+    assert (space.weights[largest, np.arange(space.weights.shape[1])] > 0).all()
 
 
 def test_the_same_texts_give_the_same_bytes_and_read_back() -> None:
