@@ -81,8 +81,8 @@ with urllib.request.urlopen(request) as answer:
 ```
 
 **Inputs** bind by name. Each is of the model's type ([what counts as what](types.md#inputs-of-a-model)); one that the model does not have is an error, and so is one that is left out and never was missing in training.
-`null` there is a gap: it is answered, and told in `notices`. A text that the model has not learned (never seen, or too seldom) counts as a gap too, and a number beyond what training saw
-as itself; neither is told: what was learned is in the descriptions of [the document](#the-document). A model with `OBJECTIVE (strict = true)` refuses such a row: the request, when it is the only row, else that row alone, whose
+`null` there is a gap: it is answered, and told in `notices`. A level that the model has not learned (never seen, or too seldom) counts as a gap too, and a number beyond what training saw
+as itself; `notices` tell it where they are far out of training: what was learned is in the descriptions of [the document](#the-document). A model with `OBJECTIVE (strict = true)` refuses such a row: the request, when it is the only row, else that row alone, whose
 answer is `{"error": {...}}`. The key and the event time may be sent along; they go to the log, and join the row with its outcome. A key that is missing is told by the header
 `Tilth-Notice`, and refused by an endpoint with `REQUIRE KEY`.
 

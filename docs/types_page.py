@@ -41,7 +41,12 @@ INPUTS = """
 One rule at every door (HTTP, `/v2`, Python, `tilth predict`, one row in SQL, a join). An input that never was missing in training must
 be given. Given as NULL or NaN it is answered as a gap: a number counts as the median of training, a text as one never seen, and
 that is told beside the answer (`notices`), counted by `tilth status`, and refused by `OBJECTIVE (strict = true)`, that row alone. An input that had gaps in
-training may be left out. `tilth predict` also tells of a text that training never had and of a number beyond its ends; at other doors drift does.
+training may be left out.
+
+What is far out of training is answered all the same and told in the same places (in Python with a `tilth.OutsideWarning`), once a statement: a number that is further beyond all
+but a thousandth of those learned from than these reach, a moment more than ten years away from them, a level where training had nearly no others, a text without a word of training. An
+explanation has `outside`: `[{"input": "distance", "given": 99999, "trained": [17.0, 4983.0]}]`, the ends or some levels. `tilth status` and `LOOK AT` count answers with numbers and
+levels far out. `tilth predict`, asked by a person, tells of every number beyond the ends.
 """
 
 SOURCES = """

@@ -15,17 +15,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tilth.app.project import Project
     from tilth.core.errors import TilthError
-    from tilth.ml.model.gaps import GapWarning
+    from tilth.ml.model.gaps import GapWarning, OutsideWarning
     from tilth.runtime.asking.model import ExtraWarning, Model
     from tilth.runtime.asking.result import Result
 
 __version__ = "0.1.0"
-__all__ = ["ExtraWarning", "GapWarning", "Model", "Project", "Result", "TilthError", "open"]
+__all__ = ["ExtraWarning", "GapWarning", "Model", "OutsideWarning", "Project", "Result", "TilthError", "open"]
 
 _WHERE = {
     "ExtraWarning": "tilth.runtime.asking.model",
     "GapWarning": "tilth.ml.model.gaps",
     "Model": "tilth.runtime.asking.model",
+    "OutsideWarning": "tilth.ml.model.gaps",
     "Project": "tilth.app.project",
     "Result": "tilth.runtime.asking.result",
     "TilthError": "tilth.core.errors",

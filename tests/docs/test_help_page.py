@@ -23,7 +23,7 @@ SAID = {
     "a request's body": f"{bodies.LIMIT >> 20} MB",
     "rows in one request": f"{predictions.MOST_ROWS:,}; {predictions.MOST_EXPLAINED} with explanations",
     "connections": f"{crowd.MOST:,}",
-    "classes of a target": str(MOST_CLASSES),
+    "classes of a target": f"{MOST_CLASSES:,}",
     "rows that `tilth init --from` reads": f"{SAMPLE:,}",
 }
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tilth.ports.source import Notice, Source
 
 WORD = "DB_PASSWORD"  # the environment variable that a proposed source names
-CLASSES = 100  # texts that can be learned apart
+CLASSES = 1_000  # texts that can be learned apart
 LEARNED = NUMERIC | {DataType.STRING}
 _FILES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst")
 _SQLITE = (".db", ".sqlite", ".sqlite3")
@@ -306,10 +306,19 @@ def _learnable(target: Any, table: str, guessed: Sequence[Notice]) -> None:
             f"`{target.name}` is {target.type.value}: that is nothing to predict.",
             hint="Name a number, a text of few values, or a boolean.",
         )
-    if target.type is DataType.STRING and target.distinct > CLASSES:
+    from tilth.ml.model.preparing import ID_LIKE, NAMED
+
+    known = target.rows - target.nulls
+    named = target.distinct > NAMED and target.distinct > ID_LIKE * known
+    if target.type is DataType.STRING and (named or target.distinct > CLASSES):
+        why = (
+            f"{known:,} rows: it names or describes them"
+            if named
+            else f"its rows; at most {CLASSES:,} classes can be learned"
+        )
         told = next((n for n in guessed if n.column == target.name and n.option), None)
         raise InputError(
-            f"`{target.name}` has {target.distinct:,} different texts; at most {CLASSES} classes can be learned.",
+            f"`{target.name}` has {target.distinct:,} different texts in {why}.",
             hint="Name another column with --predict."
             if told is None
             else f"{told.text} Say how it is written with {_with_words(told)}, or name another column with --predict.",

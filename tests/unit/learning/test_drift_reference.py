@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tilth.ml.data.profile import Profile
 from tilth.ml.learning.dealing import Files
 from tilth.ml.learning.training import train
 from tilth.ml.model.spec import TrainingSpec
@@ -56,3 +57,21 @@ def test_weeks_that_differ_anyway_are_told_from_a_column_that_stands_still(tmp_p
 
 def test_without_an_event_time_there_are_no_weeks(tmp_path: Path) -> None:
     assert usual(tmp_path, None) == {}
+
+
+def test_texts_that_repeat_have_a_profile_as_categories_have(tmp_path: Path) -> None:
+    styles = [f"{a} {b} ale" for a in ("pale", "dark", "red", "old", "new", "dry", "hop") for b in "abcdefgh"]
+    rows = pa.table(
+        {
+            "style": [styles[n % len(styles)] for n in range(600)],
+            "note": [f"{styles[n % 9]} {n}" for n in range(600)],
+            "y": [float(n % 7) for n in range(600)],
+        }
+    )
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    train(
+        TrainingSpec("m", ("y",), metric="rmse", engine="linear"), Files([str(tmp_path / "rows.parquet")]),
+        str(tmp_path / "out"), partial(load, "tilth.learners"), partial(load, "tilth.scorers"), lambda *_: None,
+    )  # fmt: skip
+    kept = Profile.from_plain(json.loads((tmp_path / "out" / "profile.json").read_bytes()))
+    assert {c.column for c in kept.columns} == {"style", "y_score"}

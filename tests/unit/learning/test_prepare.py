@@ -3,16 +3,19 @@
 import json
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.core.errors import InputError
 from tilth.core.schema import DataType
-from tilth.ml.model.preparation import MOST_LEVELS, Preparation
+from tilth.ml.model.preparation import Preparation
+from tilth.ml.model.preparing import MOST_LEVELS
 
 START = datetime(2013, 1, 30, 22, 15)
 ROWS = 600
@@ -165,8 +168,22 @@ def test_a_level_that_occurs_once_is_known_in_a_small_table_alone(rows: int, kno
     assert sorted(column.levels) == list(known)
 
 
-@pytest.mark.parametrize(("levels", "kept"), [(60, True), (61, False)])
-def test_a_text_that_names_more_than_half_of_the_rows_is_no_input(levels: int, kept: bool) -> None:
-    place = [f"v{n % levels:02}" for n in range(120)]
+@pytest.mark.parametrize(("levels", "kind"), [(60, "category"), (61, "text"), (114, "text"), (115, None)])
+def test_a_code_of_one_word_that_hardly_repeats_is_a_text_and_one_that_never_does_no_input(
+    levels: int, kind: str | None
+) -> None:
+    place = [f"v{n % levels:03}" for n in range(120)]
     found = Preparation.fit(pa.table({"place": place}), ("place",))
-    assert bool(found.columns) is kept
+    assert [c.kind for c in found.columns] == ([kind] if kind else [])
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_many_rows_come_piece_by_piece_from_a_table_and_from_files(tmp_path: Path, single: bool) -> None:
+    paths = [str(tmp_path / name) for name in ("a.parquet", "b.parquet")]
+    for path, start in zip(paths, (0, 350), strict=True):
+        pq.write_table(TABLE.drop_columns(["span"]).slice(start, 350), path, row_group_size=100)
+    whole = FITTED.matrix(TABLE).astype(np.float32 if single else np.float64)
+    for source in (TABLE, paths):
+        pieces = list(FITTED.chunks(source, 64, single=single))
+        assert max(map(len, pieces)) <= 64
+        assert np.array_equal(np.concatenate(pieces), whole, equal_nan=True)

@@ -45,7 +45,16 @@ def test_the_kind_of_task(row: tuple) -> None:
 REFUSED = {
     "one value": ([1] * 100, "same value in all 100 rows"),
     "few rows": ([0, 1] * 10, "20 rows"),
-    "many classes": ([f"c{n}" for n in range(1000)], "1,000 different texts"),
+    "an identifier": (
+        [f"c{n}" for n in range(1000)],
+        "1,000 different texts in 1,000 rows: it looks like an identifier",
+    ),
+    "free text": ([f"the {('soil', 'seed', 'rain')[n % 3]} is {n}" for n in range(1000)], "it is free text"),
+    "many classes": ([f"c{n % 1100}" for n in range(3000)], "1,100 different texts; at most 1,000"),
+    "numbers that count rows": (
+        list(range(500, 700)),
+        "200 rows, with hardly one left out: it looks like an identifier",
+    ),
     "bytes": ([b"a", b"b"] * 50, "is a binary"),
 }
 
@@ -58,13 +67,25 @@ def test_what_cannot_be_learned_is_refused(values: list, words: str) -> None:
 
 
 def test_gaps_are_refused_with_their_count_unless_the_label_is_not_due_and_early_labels_wait() -> None:
-    values = pa.chunked_array([[1.0, None, float("nan"), 2.0]])
-    with pytest.raises(TargetError, match="missing in 2 of 4 rows"):
+    values = pa.chunked_array([[1.0, None, float("nan"), 2.0, *[3.0] * 30]])
+    with pytest.raises(TargetError, match="missing in 2 of 34 rows"):
         known_rows(values, "y", None)
-    for due in ([True, False, False, True], [True, False, False, False]):
+    for first in ([True, False, False, True], [True, False, False, False]):
+        due = [*first, *[True] * 30]
         assert known_rows(values, "y", np.array(due)).tolist() == due
-    with pytest.raises(TargetError, match="missing in 1 of 4 rows older"):
-        known_rows(values, "y", np.array([True, False, True, True]))
+    with pytest.raises(TargetError, match="missing in 1 of 34 rows older"):
+        known_rows(values, "y", np.array([True, False, True, True, *[True] * 30]))
+
+
+def test_a_target_that_is_nearly_all_missing_says_how_many_are_there() -> None:
+    values = pa.chunked_array([[1.0] * 3 + [None] * 997])
+    with pytest.raises(TargetError, match=r"missing in 997 of 1,000 rows: 3 have one, and at least 30"):
+        known_rows(values, "y", None)
+
+
+def test_numbers_that_count_rows_are_learned_where_an_error_is_asked_for() -> None:
+    assert inspect(pa.chunked_array([range(200)]), "y", "rmse").kind == "regression"
+    assert inspect(pa.chunked_array([range(0, 2000, 10)]), "y", None).kind == "regression"
 
 
 POSITIVE = {  # classes, what PREDICT says, metric, costs -> the classes, positive last, or what the error says

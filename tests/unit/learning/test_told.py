@@ -264,3 +264,15 @@ def test_a_rare_one_of_several_classes_is_predicted_and_counted(run: Run, kind: 
     assert (said & (new <= 0.998)).sum() <= 0.4 * (new > 0.998).sum()
     assert facts["metrics"]["rare"]["label"] == "'rare'"
     assert "'rare' is rare in `y`" in only(told, "rare")["text"]
+
+
+@pytest.mark.parametrize(("copies", "grain", "told"), [(300, 6, True), (10, 6, False), (300, 1, False)])
+def test_rows_that_are_there_twice_are_told_unless_it_may_be_chance(
+    run: Run, copies: int, grain: int, told: bool
+) -> None:
+    x, y = X.round(grain), Y.round(grain)
+    found = [t for t in run({"x": [*x, *x[:copies]], "y": [*y, *y[:copies]]})[0] if t["kind"] == "twice"]
+    assert bool(found) is told
+    if told:
+        assert "300 of 1,800 rows have the same inputs and `y` as another one" in found[0]["text"]
+        assert "SELECT DISTINCT" in found[0]["option"]

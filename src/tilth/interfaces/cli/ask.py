@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -298,7 +298,7 @@ def predict(
     MODEL may carry a version: late@3.
     Example: tilth predict late origin=JFK dest=LAX carrier=DL distance=2475 --explain
     """
-    from tilth.ml.model.gaps import GapWarning
+    from tilth.ml.model.gaps import GapWarning, OutsideWarning
 
     name, _, pinned = model.partition("@")
     if pinned and version_number(pinned) is None:
@@ -309,16 +309,26 @@ def predict(
     given = _given(inputs, found.inputs, name)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", GapWarning)
+        warnings.simplefilter("always", OutsideWarning)
         why = found.explain(given) if explain else None
         answer = {k: v for k, v in found.predict(given).items() if k not in given}
-    strange = _strange(place.session(environment), found, given)
-    for words in dict.fromkeys((*(str(w.message) for w in told), *strange)):
+    strange = [*_strange(place.session(environment), found, given)]  # closer than far out, where it is known
+    closer = {words.split(":")[0] for words in strange}  # the inputs that it tells of
+    warned = [
+        str(w.message) for w in told if not (issubclass(w.category, OutsideWarning) and _about(w, closer))
+    ]
+    for words in dict.fromkeys((*warned, *strange)):
         show.note(words)
     if why is not None:
         show.facts(why, _explained(name, why), as_json, steps)
         return
     said = {**answer, "model": name, "version": found.version}
     show.facts(said, "\n".join(f"{k}: {_shown(v)}" for k, v in said.items()), as_json, steps)
+
+
+def _about(told: warnings.WarningMessage, inputs: Iterable[str]) -> bool:
+    """Whether the warning is of one of these inputs, each in its quotes."""
+    return any(one in str(told.message) for one in inputs)
 
 
 def _strange(session: Session, found: Model, given: dict[str, Any]) -> Iterator[str]:

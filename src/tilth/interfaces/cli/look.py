@@ -96,6 +96,7 @@ def _unseen(model: dict[str, Any]) -> list[str]:
         "left_out": "logged rows are not what the version takes, and count for nothing",
         "without_key": "answers came without the key of OUTCOMES: nothing will tell whether they were right",
         "gaps": "answers lacked an input that never was missing in training: it counted as a gap",
+        "outside": "answers had an input far out of what training had",
     }
     return [f"{model['name']}: {model[what]:,} {words}" for what, words in told.items() if model.get(what)]
 

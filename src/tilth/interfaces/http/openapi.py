@@ -312,7 +312,10 @@ def _answer(one: Served) -> Schema:
         if output.name == model.outputs[0].name and model.classes:
             schema = {"enum": list(model.classes)}
         properties[output.name] = {**schema, "description": _meaning(one, output.name)}
-    properties["notices"] = {**array({"type": "string"}), "description": "inputs that were answered as a gap"}
+    properties["notices"] = {
+        **array({"type": "string"}),
+        "description": "inputs that were answered as a gap, or are far out of training",
+    }
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 

@@ -46,7 +46,7 @@ def profile(data: Rows, scores: Array, output: str) -> Profile:
     for column in data.preparation.columns:
         if column.kind == "number":
             columns.append(_numeric(column.name, data.x[:, at]))
-        elif column.kind in {"category", "boolean"}:
+        elif column.kind == "boolean" or column.coded:
             columns.append(_texts(column.name, tuned.column(column.name)))
         at += len(column.features)
     name = score_column(output)
@@ -86,7 +86,7 @@ def _inputs(data: Rows, rows: int) -> list[tuple[str, Array]]:
     """The matrix column of each input that has one and can have a profile: numbers, flags and codes."""
     out, at = [], 0
     for column in data.preparation.columns:
-        if column.kind != "instant":
+        if column.kind in {"number", "boolean"} or column.coded:
             out.append((column.name, data.x[:rows, at]))
         at += len(column.features)
     return out

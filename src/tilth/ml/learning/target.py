@@ -13,6 +13,8 @@ from tilth.core.errors import TargetError
 from tilth.core.metrics import BY_KIND
 from tilth.core.names import literal
 from tilth.core.schema import DataType
+from tilth.ml.model.preparing import ID_LIKE, NAMED
+from tilth.ml.model.wording import sampled, wording
 from tilth.ports.arrow import data_type
 
 if TYPE_CHECKING:
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
 
     from tilth.ml.model.spec import TrainingSpec
 
-MOST_CLASSES = 100
+MOST_CLASSES = 1_000
 FEW_NUMBERS = 10
 LEAST_ROWS = 30
+DENSE = 2.0  # whole numbers that never repeat, in a range of so many a row, count rows
 LARGEST = 1e30  # of a target that is a number; engines keep it in 32 bits, and its square is summed over rows
 NUMBERS = (DataType.INTEGER, DataType.FLOAT, DataType.DECIMAL)
 
@@ -54,12 +57,39 @@ def inspect(values: Any, name: str, metric: str | None) -> Target:
             hint="Derive such a column in the dataset's query.",
         )
     distinct = pc.unique(values)
+    _no_name(name, kind, values, distinct, metric)
     if len(distinct) < 2:
         raise TargetError(
             f"The target `{name}` has the same value in all {len(values)} rows: there is nothing to learn.",
             hint="Check the dataset's query, or predict another column.",
         )
     return _classify(name, kind, distinct, metric)
+
+
+def _no_name(name: str, kind: DataType, values: Any, distinct: Any, metric: str | None) -> None:
+    """TargetError for a column that names rows, or is free text: nothing learned of it would help with another row."""
+    rows, count = len(values), len(distinct)
+    if kind is DataType.STRING and count > NAMED and count > ID_LIKE * rows:
+        describes = wording(sampled(distinct)).describes
+        raise TargetError(
+            f"The target `{name}` has {count:,} different texts in {rows:,} rows: "
+            f"{'it is free text' if describes else 'it looks like an identifier'}, and no class to learn.",
+            hint="Predict another column, or derive classes from it in the dataset's query, for example by CASE WHEN.",
+        )
+    if kind is DataType.INTEGER and count == rows > NAMED and metric is None and _counts(values):
+        raise TargetError(
+            f"The target `{name}` is a different whole number in each of {rows:,} rows, with hardly one left out: it looks "
+            "like an identifier.",
+            hint="Predict another column. If it is a quantity, say how errors are measured: OBJECTIVE (metric = 'rmse').",
+        )
+
+
+def _counts(values: Any) -> bool:
+    """Whether numbers that never repeat fill their range."""
+    import pyarrow.compute as pc
+
+    ends = pc.min_max(values).as_py()
+    return bool(ends["max"] - ends["min"] < DENSE * len(values))
 
 
 def _classify(name: str, kind: DataType, distinct: Any, metric: str | None) -> Target:
@@ -72,7 +102,7 @@ def _classify(name: str, kind: DataType, distinct: Any, metric: str | None) -> T
             return Target(name, kind, "regression")
     if count > MOST_CLASSES:
         raise TargetError(
-            f"The target `{name}` has {count:,} different texts; at most {MOST_CLASSES} classes can be learned.",
+            f"The target `{name}` has {count:,} different texts; at most {MOST_CLASSES:,} classes can be learned.",
             hint="Group the rare ones in the dataset's query, or predict a number.",
         )
     classes = tuple(sorted(distinct.to_pylist()))
@@ -126,6 +156,13 @@ def known_rows(values: Any, name: str, mature: npt.NDArray[np.bool_] | None) -> 
     bad = int((~known & due).sum())
     if bad:
         old = "" if mature is None else " older than the label delay"
+        left = int((known & due).sum())
+        if left < LEAST_ROWS:
+            raise TargetError(
+                f"The target `{name}` is missing in {bad:,} of {len(known):,} rows{old}: {left} have one, and at least "
+                f"{LEAST_ROWS} are needed.",
+                hint="Collect more labels, check the join that brings them, or predict another column.",
+            )
         raise TargetError(
             f"The target `{name}` is missing in {bad:,} of {len(known):,} rows{old}.",
             hint=f"Filter them in the dataset's query (WHERE {name} IS NOT NULL), EXPECT ({name} IS NOT NULL ON FAIL "

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.names import is_bare, quoted
+from tilth.ml.data.identity import row_ids
 from tilth.ml.model.columns import Column, plain_strings
-from tilth.ml.model.preparation import MOST_LEVELS
+from tilth.ml.model.preparing import MOST_LEVELS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,6 +32,11 @@ MOSTLY = (
 )
 LOOKED_AT = 10_000  # different texts of a column
 RARE = 0.1  # the share of rows below which one of two classes is called rare; of more, accordingly less
+COMPARED = 200_000  # rows that are looked at for copies
+TWICE, CHANCE = (
+    0.01,
+    0.5,
+)  # the share of copies from which on they are told; of different values of an input that hardly repeats
 KEPT = 0.8  # the share of a text column's rows whose texts are learned from, below which it is told
 GAPS = frozenset(
     ("", "na", "n/a", "#n/a", "nan", "null", "?", "-", "--", "nil")
@@ -45,6 +51,7 @@ def told(names: Sequence[str], data: Rows, made: Made, metrics: dict[str, Any]) 
         *_dropped(data),
         *_texts(data),
         *_infinite(names, data.table),
+        *_twice(names, data),
         *_rare(data.target, metrics.get("rare")),
         *_interval(data, made),
         *_cut_short(made),
@@ -134,13 +141,14 @@ def _dropped(data: Rows) -> Iterator[Told]:
 def _texts(data: Rows) -> Iterator[Told]:
     """Text columns that are learned from, but not as one might think: numbers among words, and more values than are kept."""
     for column in data.preparation.columns:
-        if column.kind != "category":
+        if column.kind not in {"category", "text"}:
             continue
         found = _numbers(data, column.name)
         if found:
             text = f"`{column.name}` is a text to the model, and its values have no order: {found}."
             yield _say("text", column.name, text, _as_number(column.name))
-        yield from _levels(data, column)
+        if column.kind == "category":
+            yield from _levels(data, column)
 
 
 def _levels(data: Rows, column: Column) -> Iterator[Told]:
@@ -206,6 +214,26 @@ def _infinite(names: Sequence[str], table: pa.Table) -> Iterator[Told]:
                 f"`{name}` is infinite in {count:,} of {len(values):,} rows; to the model these are missing values.",
                 "Where it comes of a division, write a / NULLIF(b, 0) in the dataset's query.",
             )  # fmt: skip
+
+
+def _twice(names: Sequence[str], data: Rows) -> Iterator[Told]:
+    """Rows whose inputs and target are there before, where an input that hardly repeats says that it is no chance."""
+    import numpy as np
+
+    rows = data.table.slice(0, COMPARED)
+    ids = row_ids(rows, sorted({*names, data.target.name}))
+    different = len(np.unique(ids))
+    again = len(ids) - different
+    if again < max(1, TWICE * len(ids)):
+        return
+    if any(len(np.unique(row_ids(rows, [n]))) > CHANCE * different for n in names):
+        of = f"{len(ids):,} rows" if len(data.table) <= COMPARED else f"the first {COMPARED:,} rows"
+        yield _say(
+            "twice", None,
+            f"{again:,} of {of} have the same inputs and `{data.target.name}` as another one: each counts, and what judges the "
+            "model may be what it learned from.",
+            "If they are copies, take one of each in the dataset's query: SELECT DISTINCT, or a KEY that tells rows apart.",
+        )  # fmt: skip
 
 
 # --- the fit -----------------------------------------------------------------------------------------------

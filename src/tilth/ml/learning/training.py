@@ -13,7 +13,7 @@ from dataclasses import replace
 from tilth.core.errors import TrainingError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
-from tilth.ml.learning import evaluation, intervals, leaks
+from tilth.ml.learning import described, evaluation, intervals, leaks
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.dealing import Files, dealt
 from tilth.ml.learning.fitting import fitted
@@ -51,6 +51,7 @@ def train(
     report("judging", 0.93)
     judged = evaluation.judged(data, made)
     metrics = evaluation.metrics(task, data, made, judged, spec.slices, spec.minimum)
+    metrics["columns"] = described.columns(data)
     metrics["leaks"] = [leak.plain() for leak in leaks.find(data)]
     report("writing the bundle", 0.97)
     os.makedirs(out, exist_ok=True)

@@ -14,6 +14,7 @@ from tilth.core.errors import UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.ml.model.gaps import Gaps
 from tilth.ml.model.outputs import Answer
+from tilth.ml.model.outside import Outside
 from tilth.ml.model.signature import Input, Output
 
 if TYPE_CHECKING:
@@ -107,6 +108,10 @@ class RowAnswerer(Answerer, Protocol):
         """The inputs that a row lacks and that never were missing in training."""
         ...
 
+    def outside(self, row: Any) -> tuple[Outside, ...]:
+        """The inputs of a row that are far out of what training had."""
+        ...
+
     def record(self, row: Any) -> bytes:
         """The row as a JSON object by input name, as it stands in the log."""
         ...
@@ -126,7 +131,7 @@ class RowAnswerer(Answerer, Protocol):
         ...
 
     def remark(self, row: Any) -> bytes:
-        """What follows them where an input is missing that never was in training."""
+        """What follows them where an input is missing that never was in training, or far out of it."""
         ...
 
     def choose(self, row: Any, answer: Answer, names: Sequence[str]) -> dict[str, Any]:

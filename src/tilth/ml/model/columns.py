@@ -5,11 +5,13 @@ What is learned of a column (levels, parts, medians) is in `preparation`; one ro
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import InputError
 from tilth.core.schema import DataType
+from tilth.ml.model.text import TextSpace
 from tilth.ports.arrow import data_type
 
 if TYPE_CHECKING:
@@ -23,10 +25,13 @@ DAY_US, HOUR_US, MINUTE_US = 86_400_000_000, 3_600_000_000, 60_000_000
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One input. `kind`: number | boolean | category | instant; `parts` are what an instant gives.
+    """One input. `kind`: number | boolean | category | text | instant; `parts` are what an instant gives.
 
-    `levels` of a category are in the order of their codes, the most frequent first. `fills` are what a gap counts as, one a
-    feature, where the fit rows had none: engines learned nothing of gaps then, and would take one for a zero.
+    `levels` of a category are in the order of their codes, the most frequent first; a text whose values repeat has them too,
+    and its code before what `text` gives. `fills` are what a gap counts as, one a feature but the code, where the fit rows had
+    none: engines learned nothing of gaps then, and would take one for a zero. `ends` are the least and the greatest number (of
+    an instant, microseconds since 1970) that is not far out of what was learned from, and those that were; of a category they
+    are zeros where (nearly) all levels are known.
     """
 
     name: str
@@ -35,24 +40,46 @@ class Column:
     levels: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     fills: tuple[float, ...] = ()
+    ends: tuple[float, ...] = ()
+    text: TextSpace | None = None
 
     @property
     def features(self) -> tuple[str, ...]:
         """The names of its columns in the matrix."""
-        return tuple(f"{self.name}.{part}" for part in self.parts) if self.kind == "instant" else (self.name,)
+        if self.kind == "instant":
+            return tuple(f"{self.name}.{part}" for part in self.parts)
+        if self.text is None:
+            return (self.name,)
+        return (*([self.name] if self.levels else []), *(f"{self.name}.{one}" for one in self.text.features))
+
+    @property
+    def coded(self) -> bool:
+        """Whether its first feature is the code of a level."""
+        return bool(self.levels)
+
+    @property
+    def filled(self) -> tuple[float, ...]:
+        """What stands for a gap, one a feature: NaN where the fit rows had gaps too."""
+        nan = float("nan")
+        bare = len(self.features) - self.coded
+        return (*([nan] if self.coded else []), *(self.fills or (nan,) * bare))
 
 
 # --- filling -----------------------------------------------------------------------------------------------
 
 
-def fill(out: Matrix, column: Column, values: Any, event: Matrix | None) -> None:
-    """Write the features of one column into its part of the matrix."""
+def fill(out: Matrix, column: Column, values: Any, moments: Mapping[str, Matrix]) -> None:
+    """Write the features of one column into its part of the matrix. `moments` are those of the instants that parts name."""
     if values.null_count == len(values):
         out[:] = float("nan")
     elif column.kind == "instant":
-        _fill_instant(out, column, taken(column, values), event)
-    elif column.kind == "category":
-        out[:, 0] = _codes(taken(column, values), column.levels)
+        _fill_instant(out, column, taken(column, values), moments)
+    elif column.kind in {"category", "text"}:
+        known = taken(column, values)
+        if column.coded:
+            out[:, 0] = _codes(known, column.levels)
+        if column.text is not None:
+            out[:, column.coded :] = _described(known, column.text)
     else:
         out[:, 0] = _finite(floats(taken(column, values)))
 
@@ -61,7 +88,7 @@ def mend(out: Matrix, column: Column, values: Any, gaps: dict[str, npt.NDArray[n
     """Note which rows have no value, and put what that counts as in its place."""
     import numpy as np
 
-    if column.kind in {"category", "instant"}:
+    if column.kind in {"category", "text", "instant"}:
         lacking = np.asarray(numpy_of(values.is_null()), dtype=np.bool_) if values.null_count else None
     else:
         lacking = np.isnan(out[:, 0])
@@ -70,7 +97,7 @@ def mend(out: Matrix, column: Column, values: Any, gaps: dict[str, npt.NDArray[n
     if gaps is not None:
         gaps[column.name] = lacking
     if column.fills:
-        out[lacking] = column.fills
+        out[lacking] = column.filled
 
 
 def taken(column: Column, values: Any) -> Any:
@@ -80,6 +107,7 @@ def taken(column: Column, values: Any) -> Any:
         "number": given in (DataType.INTEGER, DataType.FLOAT, DataType.DECIMAL),
         "boolean": given is DataType.BOOLEAN,
         "category": given is DataType.STRING,
+        "text": given is DataType.STRING,
         "instant": given in (DataType.DATE, DataType.TIMESTAMP),
     }
     if not fits[column.kind]:
@@ -206,6 +234,21 @@ def _codes(values: Any, levels: tuple[str, ...]) -> Matrix:
     return np.concatenate(out) if len(out) != 1 else out[0]
 
 
+def _described(values: Any, space: TextSpace) -> Matrix:
+    """The features of texts [rows, features]; each different text is looked at once."""
+    import numpy as np
+    import pyarrow as pa
+
+    chunks = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
+    out = []
+    for chunk in chunks:
+        coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
+        different = space.many([*coded.dictionary.to_pylist(), None])
+        index = coded.indices.fill_null(len(different) - 1) if coded.indices.null_count else coded.indices
+        out.append(different.take(index.to_numpy(zero_copy_only=False), axis=0))
+    return np.concatenate(out) if len(out) != 1 else out[0]
+
+
 def micros_of(values: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Microseconds since 1970 in UTC (0 where missing), and where a value is known."""
     import numpy as np
@@ -221,19 +264,33 @@ def micros_of(values: Any) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]
     return np.asarray(numpy_of(pc.fill_null(whole, 0)), dtype=np.int64), known
 
 
-def _fill_instant(out: Matrix, column: Column, values: Any, event: Matrix | None) -> None:
+def _fill_instant(out: Matrix, column: Column, values: Any, moments: Mapping[str, Matrix]) -> None:
     import numpy as np
 
     micros, known = micros_of(values)
     for index, part in enumerate(column.parts):
-        if part != "since_event":
+        if (span := span_of(part)) is None:
             out[:, index] = part_of(part, micros)
-        elif event is None:
-            out[:, index] = np.nan
-        else:
-            out[:, index] = (micros - event) / HOUR_US
+            continue
+        other, unit = span
+        since = moments.get(other)
+        out[:, index] = np.nan if since is None else (micros - since) / unit
+        if column.fills and other:
+            out[np.isnan(out[:, index]), index] = column.fills[index]
     if not known.all():
         out[~known] = np.nan
+
+
+SINCE = "since "  # and the name of another instant: days from it to this one
+
+
+def span_of(part: str) -> tuple[str, float] | None:
+    """Since when a part counts (the name of an instant, empty for the event time) and the microseconds of its unit; None of
+    one that counts from no other instant.
+    """
+    if part == "since_event":
+        return "", HOUR_US
+    return (part.removeprefix(SINCE), float(DAY_US)) if part.startswith(SINCE) else None
 
 
 def part_of(part: str, micros: npt.NDArray[np.int64]) -> Matrix:

@@ -22,13 +22,13 @@ import msgspec
 from tilth.core.errors import InputError
 from tilth.core.names import did_you_mean, nearest
 from tilth.core.schema import DataType
-from tilth.ml.model.columns import Column
+from tilth.ml.model.columns import Column, span_of
+from tilth.ml.model.outside import EPOCH, Outside, Reach, moment
 from tilth.ml.model.preparation import Preparation
 from tilth.ml.model.signature import Input, Signature
 from tilth.ml.model.values import Misfit, fitted, naive
 
-NAN = float("nan")
-EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - event times are naive, in UTC
+NAN, INFINITE = float("nan"), float("inf")
 WHOLE = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 LEARNED = {
     DataType.BOOLEAN: bool,
@@ -63,7 +63,7 @@ _EXPECTED = re.compile(r"Expected `([^`]*)`(?:, got `([^`]*)`| [<>]=)")
 _REFUSED = re.compile(r'["\\\x00-\x1f]')
 _PLACE = re.compile(r" - at `\$\.?(.*)`\Z")
 
-Parts = tuple[Callable[[datetime, datetime | None], float], ...]
+Parts = tuple[Callable[[datetime, Any], float], ...]
 
 
 class Encoder:
@@ -86,7 +86,9 @@ class Encoder:
         if self._stand_ins:
             self.decoder = _Renaming(self.row_type, self._stand_ins)
         self.packed: Callable[[Any], tuple[bytearray, bool]] = _Packer(preparation, self._attribute).packed
-        """The row's numbers, packed as native float64s in the order of the matrix, and whether any value is missing."""
+        """The row's numbers, packed as native float64s in the order of the matrix, and whether any value is missing or far out."""
+        limits = Reach(preparation.columns).limits
+        self._limits = [(operator.attrgetter(self._attribute[n]), one.far, one) for n, one in limits.items()]
         self._needed = [(i.name, self._attribute[i.name]) for i in signature.inputs if i.required]
 
     def pack(self, row: Any) -> bytearray:
@@ -96,6 +98,11 @@ class Encoder:
     def gaps(self, row: Any) -> tuple[str, ...]:
         """The inputs that are missing in the row and never were in training."""
         return tuple(name for name, field in self._needed if getattr(row, field) is None)
+
+    def outside(self, row: Any) -> tuple[Outside, ...]:
+        """The inputs that are far out of what training had."""
+        found = [(limit, v) for get, far, limit in self._limits if (v := get(row)) is not None and far(v)]
+        return tuple(limit.said(value) for limit, value in found)
 
     def decode(self, body: bytes) -> Any:
         """One JSON object as a row; InputError names what is wrong."""
@@ -270,10 +277,10 @@ class _Codes(dict[Any, float]):
 
 
 class _Packer:
-    """Fetches numbers, then texts, then instants, and puts them in the order of the matrix."""
+    """Fetches numbers, then categories, then instants, then texts, and puts them in the order of the matrix."""
 
     def __init__(self, preparation: Preparation, attribute: Mapping[str, str]) -> None:
-        by_kind: dict[str, list[Column]] = {"number": [], "category": [], "instant": []}
+        by_kind: dict[str, list[Column]] = {"number": [], "category": [], "instant": [], "text": []}
         for column in preparation.columns:
             by_kind["number" if column.kind == "boolean" else column.kind].append(column)
         self._numbers = _getter([attribute[c.name] for c in by_kind["number"]])
@@ -282,50 +289,86 @@ class _Packer:
             _Codes((level, float(code)) for code, level in enumerate(c.levels)) for c in by_kind["category"]
         ]
         self._instants = [
-            (operator.attrgetter(attribute[c.name]), _parts(c), list(c.fills or (NAN,) * len(c.parts)))
+            (
+                operator.attrgetter(attribute[c.name]),
+                _parts(c, preparation, attribute),
+                list(c.filled),
+                *_moments(c),
+            )
             for c in by_kind["instant"]
         ]
-        event = preparation.event_time
-        since = any("since_event" in c.parts for c in by_kind["instant"])
-        self._event = (
-            operator.attrgetter(attribute[event])
-            if since and event is not None and event in attribute
-            else None
-        )
+        self._described = [_Described(c, attribute[c.name]) for c in by_kind["text"]]
         fetched = [f for group in by_kind.values() for c in group for f in c.features]
-        order = [fetched.index(f) for f in preparation.features]
+        place = {feature: at for at, feature in enumerate(fetched)}
+        order = [place[f] for f in preparation.features]
         self._order = None if order == sorted(order) else operator.itemgetter(*order)
-        self._fills = [fill for c in preparation.columns for fill in (c.fills or (NAN,) * len(c.features))]
+        self._fills = [fill for c in preparation.columns for fill in c.filled]
         """What stands for a gap, in the order of the matrix."""
+        bounds = [
+            c.ends[:2] if c.kind == "number" and c.ends else (-INFINITE, INFINITE)
+            for c in preparation.columns
+            for _ in c.features
+        ]
+        self._lows, self._highs = [low for low, _ in bounds], [high for _, high in bounds]
         self._struct = struct.Struct(f"{len(order)}d")
 
     def packed(self, row: Any) -> tuple[bytearray, bool]:
-        """The row's numbers, and whether any value is missing."""
+        """The row's numbers, and whether any value is missing or may be far out: then it is worth a look."""
         cells, texts = [*self._numbers(row)], self._texts(row)
         without = None in cells
-        gaps = without or None in texts
-        cells += map(operator.getitem, self._codes, texts)
+        codes = list(map(operator.getitem, self._codes, texts))
+        odd = without or NAN in codes
+        cells += codes
         if self._instants:
-            times, missing = self._times(row)
+            times, strange = self._times(row)
             cells += times
-            gaps = gaps or missing
-        buffer = bytearray(self._struct.size)
+            odd = odd or strange
+        for described in self._described:
+            features, strange = described.of(row)
+            cells += features
+            odd = odd or strange
         ordered = cells if self._order is None else self._order(cells)
         if without:
             ordered = [fill if c is None else c for c, fill in zip(ordered, self._fills, strict=True)]
+        odd = odd or any(map(operator.lt, ordered, self._lows)) or any(map(operator.gt, ordered, self._highs))
+        buffer = bytearray(self._struct.size)
         self._struct.pack_into(buffer, 0, *ordered)
-        return buffer, gaps
+        return buffer, odd
 
     def _times(self, row: Any) -> tuple[list[float], bool]:
-        """The parts of all instants, and whether one is missing."""
-        event = _naive(self._event(row)) if self._event is not None else None
+        """The parts of all instants, and whether one is missing or far out."""
         out: list[float] = []
-        without = False
-        for get, parts, fills in self._instants:
+        odd = False
+        for get, parts, fills, low, high in self._instants:
             value = _naive(get(row))
-            without = without or value is None
-            out += fills if value is None else [part(value, event) for part in parts]
-        return out, without
+            odd = odd or value is None or not low <= value <= high
+            out += fills if value is None else [part(value, row) for part in parts]
+        return out, odd
+
+
+class _Described:
+    """A text's features: the code of a level first, where it has levels."""
+
+    def __init__(self, column: Column, attribute: str) -> None:
+        assert column.text is not None, "a text column has a space"
+        self._space, self._get, self._fills = column.text, operator.attrgetter(attribute), list(column.filled)
+        self._codes = _Codes((level, float(code)) for code, level in enumerate(column.levels))
+        self._coded = column.coded
+
+    def of(self, row: Any) -> tuple[list[float], bool]:
+        """The features, and whether the text is missing or has no known term."""
+        text = self._get(row)
+        if text is None:
+            return self._fills, True
+        found = self._space.seen(text)
+        features: list[float] = found.tolist()
+        return [self._codes[text], *features] if self._coded else features, found is self._space.nothing
+
+
+def _moments(column: Column) -> tuple[datetime, datetime]:
+    """Between which an instant is not far out."""
+    low, high = column.ends[:2] or (-INFINITE, INFINITE)
+    return moment(low), moment(high)
 
 
 def _getter(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
@@ -348,21 +391,42 @@ def _naive(value: Any) -> datetime | None:
         ) from error
 
 
-def _parts(column: Column) -> Parts:
-    return tuple(PARTS[part] for part in column.parts)
+def _parts(column: Column, preparation: Preparation, attribute: Mapping[str, str]) -> Parts:
+    """Functions of a moment and its row, one a part."""
+    out: list[Callable[[datetime, Any], float]] = []
+    fills = column.fills or (NAN,) * len(column.parts)
+    for part, fill in zip(column.parts, fills, strict=True):
+        span = span_of(part)
+        out.append(PARTS[part] if span is None else _since(*span, fill, preparation, attribute))
+    return tuple(out)
 
 
-def _micros(value: datetime, since: datetime) -> int:
-    span = value - since
+def _since(
+    other: str, unit: float, fill: float, preparation: Preparation, attribute: Mapping[str, str]
+) -> Callable[[datetime, Any], float]:
+    """What has passed since another instant of the row; where that is missing, what stands for a gap."""
+    name = other or preparation.event_time
+    if name is None or name not in attribute or name not in {c.name for c in preparation.columns}:
+        return lambda _at, _row: NAN
+    get, without = operator.attrgetter(attribute[name]), fill if other else NAN
+
+    def since(at: datetime, row: Any) -> float:
+        known = _naive(get(row))
+        return without if known is None else (float(_micros(at)) - float(_micros(known))) / unit
+
+    return since
+
+
+def _micros(value: datetime) -> int:
+    span = value - EPOCH
     return (span.days * 86_400 + span.seconds) * 1_000_000 + span.microseconds
 
 
-PARTS: dict[str, Callable[[datetime, datetime | None], float]] = {
-    "day": lambda at, _event: float(at.day),
-    "dow": lambda at, _event: float(at.weekday()),
-    "hour": lambda at, _event: at.hour + at.minute / 60,
-    "month": lambda at, _event: float(at.month),
-    "doy": lambda at, _event: float(at.timetuple().tm_yday),
-    "epoch": lambda at, _event: float((at - EPOCH).days),
-    "since_event": lambda at, event: NAN if event is None else _micros(at, event) / 3_600_000_000,
+PARTS: dict[str, Callable[[datetime, Any], float]] = {
+    "day": lambda at, _row: float(at.day),
+    "dow": lambda at, _row: float(at.weekday()),
+    "hour": lambda at, _row: at.hour + at.minute / 60,
+    "month": lambda at, _row: float(at.month),
+    "doy": lambda at, _row: float(at.timetuple().tm_yday),
+    "epoch": lambda at, _row: float((at - EPOCH).days),
 }

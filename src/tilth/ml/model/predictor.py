@@ -21,6 +21,7 @@ from tilth.ml.model.encode import Encoder
 from tilth.ml.model.explain import Explainer
 from tilth.ml.model.gaps import Gaps, blank, refusal
 from tilth.ml.model.outputs import Answer, Many, Meaning, renderer
+from tilth.ml.model.outside import Outside, Reach, far_in
 from tilth.ml.model.preparation import Preparation
 from tilth.ml.model.signature import Input, Output, Signature
 from tilth.ml.model.single import answering, hot, remark
@@ -62,6 +63,7 @@ class Predictor:
         self._meaning = Meaning(signature.classes, curve.threshold, curve.conformal, curve.floor)
         self._makers = {n: s.one(self._meaning) for n, s in self._specs.items() if s.one is not None}
         self._explainer = Explainer(signature, preparation, scorer, version, digest)
+        self.reach = Reach(preparation.columns)
         self._render = renderer(self._specs, self._meaning)
         self._spread = spread
         self._answer = answering(scorer, curve, spread)
@@ -170,7 +172,9 @@ class Predictor:
         gaps: dict[str, npt.NDArray[np.bool_]] = {}
         x = self._preparation.matrix(table, self._optional, gaps)
         odd = {name: mask for name, mask in gaps.items() if name not in self._optional}
-        return x, seen.see(len(x), odd)
+        refused = seen.see(len(x), odd)
+        self.reach.count(seen, x, table)
+        return x, refused
 
     @property
     def strict(self) -> bool:
@@ -180,6 +184,10 @@ class Predictor:
     def gaps(self, row: Any) -> tuple[str, ...]:
         """The inputs that a decoded row lacks and that never were missing in training."""
         return self._encoder.gaps(row)
+
+    def outside(self, row: Any) -> tuple[Outside, ...]:
+        """The inputs of a decoded row that are far out of what training had."""
+        return self._encoder.outside(row)
 
     def predict(
         self, table: Table, outputs: Sequence[str] | None = None, seen: Gaps | None = None
@@ -265,7 +273,8 @@ class Predictor:
         rows = _rows(scores)
         if self._spread is not None:
             rows = [(*row, half) for row, half in zip(rows, self._halves(x).tolist(), strict=True)]
-        return self._explainer.explain(x, rows, [self._outputs_of(row) for row in rows], given)
+        made = self._explainer.explain(x, rows, [self._outputs_of(row) for row in rows], given)
+        return [one | far_in(self.reach, row) for one, row in zip(made, given, strict=True)]
 
     # --- one row -------------------------------------------------------------------------------------------
 
@@ -307,8 +316,8 @@ class Predictor:
         return self._render(answer)
 
     def remark(self, row: Any) -> bytes:
-        """What follows the outputs where an input is missing that never was in training: `,"notices":[...]`."""
-        return remark(self.gaps(row))
+        """What follows the outputs where an input is missing that never was in training, or far out: `,"notices":[...]`."""
+        return remark(self.gaps(row), self.outside(row))
 
     def score_json(self, body: bytes) -> tuple[bytes, Any, Answer]:
         """The hot path: a JSON object to the inside of the answer's object, the row, and the calibrated score."""
@@ -349,6 +358,7 @@ class Predictor:
             name: np.array([name in names for names in lacking]) for name in dict.fromkeys(chain(*lacking))
         }
         refused = seen.see(len(taken), masks)
+        self.reach.count_rows(seen, map(self.outside, taken))
         answers = [self._outputs_of(self.score_row(row)) for row in taken]
         if refused is None:
             return answers
@@ -372,7 +382,8 @@ class Predictor:
         packed = self._encoder.pack(row)
         answer = self._answer(packed)
         x = np.frombuffer(packed, dtype=np.float64)[None, :]
-        return self._explainer.explain(x, [answer], [self._outputs_of(answer)], [dict(values)])[0]
+        made = self._explainer.explain(x, [answer], [self._outputs_of(answer)], [dict(values)])[0]
+        return made | far_in(self.reach, self._encoder.values(row))
 
     def warm(self) -> None:
         """Touch what the first request of this thread would otherwise wait for."""

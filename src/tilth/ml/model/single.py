@@ -16,6 +16,7 @@ from tilth.ml.model.signature import Signature
 
 if TYPE_CHECKING:
     from tilth.ml.model.encode import Encoder
+    from tilth.ml.model.outside import Outside
     from tilth.ports.learning import Scorer
 
 
@@ -35,18 +36,26 @@ def hot(
             row = encoder.decode(body)
         except RecursionError:
             row = encoder.decode(body)
-        numbers, gaps = packed(row)
-        names = encoder.gaps(row) if gaps else ()
+        numbers, odd = packed(row)
+        if not odd:
+            answer = answer_of(numbers)
+            return render(answer), row, answer
+        names = encoder.gaps(row)
         if strict and names:
             raise refusal(signature.model, names)
         answer = answer_of(numbers)
-        return (render(answer) + remark(names) if names else render(answer)), row, answer
+        return render(answer) + remark(names, encoder.outside(row)), row, answer
 
     return score_json
 
 
-def remark(names: Sequence[str]) -> bytes:
-    return b',"notices":' + json.dumps(notice(names)).encode() if names else b""
+def remark(names: Sequence[str], far: Sequence[Outside]) -> bytes:
+    """What follows the outputs of a row that lacks these inputs and has these far out; nothing, where none."""
+    return (
+        b',"notices":' + json.dumps(notice(names, (one.words for one in far))).encode()
+        if names or far
+        else b""
+    )
 
 
 def answering(scorer: Scorer, curve: Curve, spread: Scorer | None) -> Callable[[bytearray], Answer]:

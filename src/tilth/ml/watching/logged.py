@@ -18,6 +18,8 @@ from tilth.core.time import parse_instant
 from tilth.ml.data.profile import Profile
 from tilth.ml.judging.split import as_micros
 from tilth.ml.learning.reference import score_column
+from tilth.ml.model.outside import Reach
+from tilth.ml.model.preparation import Preparation
 from tilth.ml.model.signature import Signature
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 class Watched:
     """What a version's bundle says about how it was made. `keys` are the columns that outcomes are joined by.
 
-    `threshold` is the probability above which it says the positive class.
+    `threshold` is the probability above which it says the positive class, `reach` what is far out of what it was trained on.
     """
 
     signature: Signature
@@ -38,6 +40,7 @@ class Watched:
     usual: Mapping[str, float] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
     threshold: float = 0.5
+    reach: Reach | None = None
 
     @classmethod
     def of(cls, files: Mapping[str, bytes], keys: tuple[str, ...] = ()) -> Watched:
@@ -48,7 +51,9 @@ class Watched:
             profile, usual = Profile.from_plain(kept), kept.get("usual", {})
             threshold = float(json.loads(files["calibration.json"])["threshold"])
             weights = metrics.get("importance")
-            return cls(signature, profile, str(metrics["metric"]), weights, usual, keys, threshold)
+            reach = Reach(Preparation.from_plain(json.loads(files["prepare.json"])).columns)
+            metric = str(metrics["metric"])
+            return cls(signature, profile, metric, weights, usual, keys, threshold, reach)
         except (KeyError, TypeError, ValueError) as error:
             raise TamperError(
                 f"The bundle's files do not fit together: {type(error).__name__} {error}.",

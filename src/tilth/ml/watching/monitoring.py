@@ -53,6 +53,7 @@ class Look:
     left_out: int = 0  # records of the window that do not fit the version
     without_key: int = 0  # answers of the window that no outcome can be joined with
     gaps: int = 0  # answers of the window without an input that never was missing in training
+    outside: int = 0  # answers of the window with a number or a level far out of what training had
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ def look(
         left_out=len(answers.left_out),
         without_key=keyless(answers, watched.keys),
         gaps=gaps(answers, watched),
+        outside=0 if watched.reach is None else watched.reach.rows_far(answers.inputs),
     )
 
 

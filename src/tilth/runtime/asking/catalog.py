@@ -297,26 +297,40 @@ def _columns(work: Workspace, environment: str) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for p in _pointed(work, environment, Kind.DATASET):
         fields = manifest_of(work.state, p.target).schema if p.target else ()
-        said = {
-            "environment": environment,
-            "resource": "dataset",
-            "name": p.name,
-            "used": True,
-            "reason": None,
-        }
+        said = {"environment": environment, "resource": "dataset", "name": p.name, "used": True}
         out += [{**said, "column_name": f.name, "type": f.type.value} for f in fields]
+    current = versions.current(work.state, environment)
     for p in _pointed(work, environment, Kind.MODEL):
-        said = {"environment": environment, "resource": "model", "name": p.name}
-        if p.target is None:
-            continue
-        for i in version_of(work, p.name, int(p.target)).inputs:
-            out.append({**said, "column_name": i.name, "type": i.type.value, "used": True, "reason": None})
-        for told in notices.of(work.state, notices.MODEL, p.name, p.target):
-            if told.kind == DROPPED:
-                out.append(
-                    {**said, "column_name": told.column, "type": None, "used": False, "reason": told.text}
-                )
+        if p.target is not None:
+            said = {"environment": environment, "resource": "model", "name": p.name, "version": int(p.target)}
+            facts = current[p.name].facts if p.name in current else {}
+            out += [{**said, **one} for one in _learned(facts) or _of_before(work, p.name, p.target)]
     return out
+
+
+def _learned(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What training made of each column; nothing where it did not say so yet."""
+    weights = facts.get("importance") or {}
+    return [
+        {
+            "column_name": c["name"],
+            "reason": c["why"],
+            "distinct_values": c["distinct"],
+            "importance": weights.get(c["name"]),
+            **{k: c[k] for k in ("type", "used", "kind", "features", "missing")},
+        }
+        for c in facts.get("columns", ())
+    ]
+
+
+def _of_before(work: Workspace, name: str, target: str) -> list[dict[str, Any]]:
+    """The same of a version that was trained before it was kept: its inputs, and the notices of what it does not use."""
+    found = version_of(work, name, int(target)).inputs
+    unused = (t for t in notices.of(work.state, notices.MODEL, name, target) if t.kind == DROPPED)
+    return [
+        *({"column_name": i.name, "type": i.type.value, "used": True} for i in found),
+        *({"column_name": t.column, "used": False, "reason": t.text} for t in unused),
+    ]
 
 
 DROPPED = "dropped"  # the kind of a notice of a column that a model does not use
@@ -366,9 +380,13 @@ _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
     ),
     "columns": (
         {
-            **dict.fromkeys(("environment", "resource", "name", "column_name", "type"), "text"),
+            **dict.fromkeys(("environment", "resource", "name"), "text"),
+            "version": "int",
+            **dict.fromkeys(("column_name", "type"), "text"),
             "used": "bool",
-            "reason": "text",
+            **dict.fromkeys(("kind", "reason"), "text"),
+            **dict.fromkeys(("features", "distinct_values"), "int"),
+            **dict.fromkeys(("missing", "importance"), "float"),
         },
         _columns,
     ),

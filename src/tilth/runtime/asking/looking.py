@@ -15,7 +15,7 @@ from tilth.sql.language.statements import Kind
 
 _FIGURES = (
     "model", "version", "at", "drift", "prediction_drift", "metric", "quality", "outcomes", "predictions", "new_rows",
-    "window_start", "window_end", "left_out", "without_key", "gaps",
+    "window_start", "window_end", "left_out", "without_key", "gaps", "outside",
 )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ class Model:
     @property
     def metrics(self) -> dict[str, Any]:
         """What training measured on its judging rows: `metric`, `value`, `metrics`, `baselines`, `slices` and more."""
-        left_out = ("importance",)
+        left_out = ("importance", "columns")
         return {k: v for k, v in self._facts.items() if k not in left_out}
 
     @property

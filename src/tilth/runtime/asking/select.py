@@ -232,7 +232,8 @@ class _Query:
         arrays = {i.name: fitting(i.name, given.get(i.name), i.type) for i in model.inputs}
         row = model.taken(given)
         outputs = model.choose(row, model.score_row(row), split.wanted)
-        self.told.extend(f"{split.model}: {words}" for words in notice(model.gaps(row)))
+        far = (one.words for one in model.outside(row))
+        self.told.extend(f"{split.model}: {words}" for words in notice(model.gaps(row), far))
         if self.asked is not None:
             self.asked(model, pa.record_batch(list(arrays.values()), names=list(arrays)))
         types = {o.name: arrow_type(o.type) for o in model.outputs}

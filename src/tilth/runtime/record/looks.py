@@ -29,6 +29,7 @@ class Looked:
     left_out: int | None
     without_key: int | None
     gaps: int | None
+    outside: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def add(change: Change, environment: str, one: Look) -> None:
         "add_quality", model=one.model, version=one.version, environment=environment, drift=one.drift,
         prediction_drift=one.prediction_drift, metric=one.metric, value=one.quality, outcomes=one.outcomes,
         predictions=one.predictions, new_rows=one.new_rows, left_out=one.left_out, without_key=one.without_key,
-        gaps=one.gaps, window_start=one.window_start, window_end=one.window_end, at=one.at,
+        gaps=one.gaps, outside=one.outside, window_start=one.window_start, window_end=one.window_end, at=one.at,
     )  # fmt: skip
 
 
@@ -112,4 +113,5 @@ def _looked(row: Row) -> Looked:
         whole_or_none(row, "left_out"),
         whole_or_none(row, "without_key"),
         whole_or_none(row, "gaps"),
+        whole_or_none(row, "outside"),
     )

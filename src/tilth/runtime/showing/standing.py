@@ -174,7 +174,7 @@ def _looked(one: Looked | None) -> dict[str, Any]:
         "drift": None if one is None else one.drift,
         "prediction_drift": None if one is None else one.prediction_drift,
         "quality": None if one is None else one.value,
-        **{k: getattr(one, k, None) for k in ("left_out", "without_key", "gaps")},
+        **{k: getattr(one, k, None) for k in ("left_out", "without_key", "gaps", "outside")},
         "looked_at": None if one is None else show_instant(one.at),
     }
 

@@ -378,7 +378,7 @@ def record(work: Workspace, environment: str, taken: Sequence[Look], now: Instan
                 "predictions": one.predictions,
                 "outcomes": one.outcomes,
             }
-            for what in ("left_out", "without_key", "gaps"):
+            for what in ("left_out", "without_key", "gaps", "outside"):
                 if count := getattr(one, what):
                     detail[what] = count
             change.audit("look", one.model, detail)
@@ -400,6 +400,8 @@ def words(one: Look) -> str:
         rows += f", {one.left_out:,} left out: they are not what the version takes"
     if one.gaps:
         rows += f", {one.gaps:,} without an input that never was missing in training"
+    if one.outside:
+        rows += f", {one.outside:,} with an input far out of what training had"
     if one.without_key:
         rows += (
             f", {one.without_key:,} without the key of OUTCOMES: nothing will tell whether they were right"

@@ -330,9 +330,9 @@ VALUES (coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :mode
 
 -- name: add_quality
 INSERT INTO quality (model, version, environment, drift, prediction_drift, metric, value, outcomes, predictions, new_rows,
-                     left_out, without_key, gaps, window_start, window_end, at)
+                     left_out, without_key, gaps, outside, window_start, window_end, at)
 VALUES (coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model), :version, :environment, :drift, :prediction_drift, :metric, :value, :outcomes, :predictions, :new_rows,
-        :left_out, :without_key, :gaps, :window_start, :window_end, :at);
+        :left_out, :without_key, :gaps, :outside, :window_start, :window_end, :at);
 
 -- name: newest_quality
 -- The newest look at each model.
