@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import ProjectError
 from tilth.core.figures import figure
+from tilth.core.metrics import POSITIVE
 from tilth.core.names import did_you_mean
 from tilth.ml.judging.evidence import Evidence, Gain, numbered, sign_of
+from tilth.ml.judging.replicates import affordable
 from tilth.ml.model.metrics import evaluate, higher_is_better
 from tilth.sql.language.statements import PromoteRule
 
@@ -47,7 +49,7 @@ ENOUGH = Least(200, 20, 5)  # to tell a candidate from a champion
 FIRST = Least(50, 5, 3)  # to let a first version in
 FEWEST = Least(30, 5, 3)  # where every row is judged by a model of the others
 IN_A_SLICE = Least(50, 5, 5)
-OF_CLASSES = frozenset({"roc_auc", "f1"})  # metrics that say nothing where one class is all but missing
+OF_CLASSES = frozenset({"roc_auc"}) | POSITIVE  # metrics that say nothing where one class is all but missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,9 @@ def _compared(look: _Look, absolute: GateResult, candidate: Array, champion: Arr
     outcome, *reasons = _decide(look.rule, gain.value, low, high, 1.0 - 2 * look.alpha)
     if look.holdout.folds:
         reasons.append("Judged by cross-validation.")
+    made = affordable(look.rule.metric, candidate, look.evidence.replicates)
+    if made < look.evidence.replicates:
+        reasons.append(f"Its rows were resampled {made} times.")
     if outcome == PASS and look.holdout.slices:
         outcome, said = _by_slice(look, candidate, champion)
         reasons += said

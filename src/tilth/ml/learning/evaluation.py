@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tilth.core.metrics import TO_THE_MIDDLE
 from tilth.core.names import literal
 from tilth.ml.judging.holdout import texts
 from tilth.ml.learning.importance import importance
@@ -58,10 +59,10 @@ def metrics(
     """Everything measured on the judged rows, JSON-able."""
     y, chosen, limit = judged.y, made.chosen, made.curve.threshold
     blind = dummy(task.kind, task.classes, data.y, len(y), task.metric)  # as the gate's: of all due rows
-    own = evaluate_all(task.kind, y, judged.scores, limit)
-    baselines = {"dummy": evaluate_all(task.kind, y, blind, limit)}
+    own = evaluate_all(task.kind, y, judged.scores, limit, task.metric)
+    baselines = {"dummy": evaluate_all(task.kind, y, blind, limit, task.metric)}
     if judged.linear is not None:
-        baselines["linear"] = evaluate_all(task.kind, y, judged.linear, limit)
+        baselines["linear"] = evaluate_all(task.kind, y, judged.linear, limit, task.metric)
     out: dict[str, Any] = {
         "metric": task.metric,
         "higher_is_better": higher_is_better(task.metric),
@@ -112,11 +113,11 @@ def rare(y: Array, scores: Array, threshold: float, classes: tuple[Any, ...]) ->
 
 
 def dummy(kind: str, classes: int, known: Array, rows: int, metric: str = "") -> Array:
-    """What someone says who knows only the target: the mean (median for mae and mape), or the share of each class."""
+    """What someone says who knows only the target: the mean (median for what a median is best at), or the share of each class."""
     import numpy as np
 
     if kind == "regression":
-        middle = np.median(known) if metric in {"mae", "mape"} else np.mean(known)
+        middle = np.median(known) if metric in TO_THE_MIDDLE else np.mean(known)
         return np.full(rows, float(middle))
     if kind == "binary":
         return np.full(rows, float(np.mean(known)))
