@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import TrainingError
 from tilth.ml.bundles.manifest import digests
+from tilth.ml.learning.usual_row import usual_row
 from tilth.ml.model.signature import Input, Signature
 from tilth.ports.arrow import data_type
 from tilth.ports.learning import tried, version_of
@@ -55,7 +56,13 @@ def write(
         "signature.json": text(signature.plain()),
         "prepare.json": text(data.preparation.plain()),
         "calibration.json": text(
-            {**made.curve.plain(), "member": member, "scorer": chosen.fitted.scorer, "spread": kept}
+            {
+                **made.curve.plain(),
+                "member": member,
+                "scorer": chosen.fitted.scorer,
+                "spread": kept,
+                **usual_row(data, chosen.scorer),
+            }
         ),
         member: chosen.fitted.payload,
         **spread,

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import Any
 
 from tilth.core.errors import ProjectError
 from tilth.core.metrics import BY_KIND, METRICS, find
-from tilth.core.names import did_you_mean
+from tilth.core.names import did_you_mean, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +97,9 @@ def check_metric(metric: str | None, kind: str) -> str:
             f"There is no metric `{metric}`.", hint=did_you_mean(metric, _called(kind), "metrics")
         )
     if kind not in found.kinds:
-        near = get_close_matches(found.name, BY_KIND[kind], 1, 0.6)
-        meant = f"Did you mean `{near[0]}`? " if near else ""
+        mean = f"{found.name}_macro"
+        near = mean if mean in BY_KIND[kind] else nearest(found.name, BY_KIND[kind])
+        meant = f"Did you mean `{near}`? " if near else ""
         hint = f"{meant}Metrics for {kind}: {', '.join(BY_KIND[kind])}."
         raise ProjectError(f"The metric `{metric}` does not fit a {kind} target.", hint=hint)
     return found.name
