@@ -80,14 +80,15 @@ def train(
     clock.lap("fit")
     report("judging on the newest rows" if folds is None else "judging", 0.93)
     judged = evaluation.of_folds(folds, data) if folds is not None else evaluation.of_slice(data, made)
-    metrics = evaluation.metrics(task, data, made, judged, spec.slices, spec.minimum)
+    found = evaluation.metrics(spec, task, data, made, judged, tools)
+    metrics = found.metrics
     metrics["leaks"] = [leak.plain() for leak in leaks.find(data)]
     report("writing the bundle", 0.97)
     os.makedirs(out, exist_ok=True)
     written = write(out, spec, data, made, judged.scores, metrics, folds.plain() if folds else None)
     clock.lap("judge and write")
     return {
-        "metrics": metrics,
+        "metrics": found.clocked(),
         "engine": made.chosen.engine,
         "learning": learning_of(learners(made.chosen.engine)),
         "files": sorted(written),
