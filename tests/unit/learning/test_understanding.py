@@ -2,7 +2,6 @@
 
 import json
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -83,7 +82,7 @@ def weakened(where: np.ndarray) -> np.ndarray:
 WEAK = {  # rows that are weak -> the condition that names them
     "one value": (SHOP == "north", "shop = 'north'"),
     "a range": (np.argsort(np.argsort(B)) >= 3 * ROWS // 4, "b >= "),
-    "two columns": ((SHOP == "east") & (B < np.quantile(B, 0.25)), "b < * AND shop = 'east'"),
+    "two columns": ((SHOP == "east") & (np.quantile(B, 0.25) > B), "b < * AND shop = 'east'"),
     "nowhere": (np.zeros(ROWS, bool), None),
 }
 
