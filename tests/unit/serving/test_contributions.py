@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from tilth.ml.model.calibration import Platt, Temperature
-from tilth.ml.model.contributions import Contributions, typical
+from tilth.ml.model.contributions import Contributions
 from tilth.ml.model.curve import Curve
+from tilth.ml.model.walks import typical
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 4))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Array: TypeAlias = "npt.NDArray[np.float64]"
 
 LEAST = 100  # a spread from so many is within a seventh of itself (two standard errors)
-WORK = 50_000_000  # rows that are gone through in all
+WORK = 20_000_000  # rows that are gone through in all
 
 
 def replicator(

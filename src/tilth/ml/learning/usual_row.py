@@ -18,7 +18,7 @@ def usual_row(data: Rows, *scorers: Scorer) -> dict[str, list[float | None]]:
     """What `calibration.json` keeps beside a calibration, as `typical`: nothing where all scorers tell contributions."""
     import numpy as np
 
-    from tilth.ml.model.contributions import typical
+    from tilth.ml.model.walks import typical
 
     some = np.ascontiguousarray(data.x[:1])
     if all(scorer.contributions(some) is not None for scorer in scorers):

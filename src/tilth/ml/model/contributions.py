@@ -4,8 +4,7 @@ Engines tell contributions in a space of their own (log odds, say). They come to
 Shrikumar, Greenside and Kundaje 2017): the contributions of a member are scaled so that they sum to its output minus its
 output at the base; for several classes that is their integral along the line from base to row (Sundararajan, Taly and Yan
 2017), of which one number is the special case. Members are weighed as their outputs are, and the calibration is one more
-rescale. A member that tells nothing is asked again, with inputs set to the usual row's one after the other, in a few
-orders there and back (Castro, Gomez and Tejada 2009): such walks sum to the difference exactly.
+rescale. A member that tells nothing is asked again (`walks`).
 
 Each row is worked out alone, so that it gives the same numbers among others.
 """
@@ -15,10 +14,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from tilth.ml.model.curve import Curve
+from tilth.ml.model.walks import Walk
 from tilth.ports.learning import Scorer
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
 NODES = 16  # of the integral along the line
 NEAR = 1e-4  # how far an engine's sum may be from its output, of which it is told in 32 bits
 FLAT = 1e-6  # a sum that is smaller, as a share of its parts, is scaled by the slope
-ASKED = 256  # rows that a walk may ask for, unless one way there and back needs more
-AT_ONCE = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +79,33 @@ class Contributions:
 
         `totals` are the calibrated scores: a value, P(1), or one number a class, of which the greatest is explained.
         """
-        said = [(scorer.score(x).reshape(len(x), -1), scorer.contributions(x)) for scorer, _ in self._members]
-        out: list[Told | None] = []
-        for row, total in enumerate(totals):
-            goal = total.index(max(total)) if self._kind == "multiclass" else 0
-            shares = [
-                self._share(scorer, x[row], score[row], None if told is None else told[row], goal)
-                for (scorer, _), (score, told) in zip(self._members, said, strict=True)
-            ]
-            out.append(
-                self._whole([s for s in shares if s is not None], [s[row] for s, _ in said], total, goal)
-            )
-        return out
+        several = self._kind == "multiclass"
+        goals = [total.index(max(total)) if several else 0 for total in totals]
+        scores = [scorer.score(x).reshape(len(x), -1) for scorer, _ in self._members]
+        shares = [
+            self._shares(scorer, x, score, goals)
+            for (scorer, _), score in zip(self._members, scores, strict=True)
+        ]
+        return [
+            self._whole([each[row] for each in shares], [each[row] for each in scores], total, goals[row])
+            for row, total in enumerate(totals)
+        ]
 
-    def _share(self, scorer: Scorer, x: Array, score: Array, told: Array | None, goal: int) -> _Share | None:
+    def _shares(self, scorer: Scorer, x: Array, scores: Array, goals: list[int]) -> list[_Share | None]:
+        """Of one member and all rows: what it tells, and what is found by asking it where it tells nothing that fits."""
+        told = scorer.contributions(x)
+        out: list[_Share | None] = [None] * len(x)
         if told is not None:
-            raw = told.reshape(len(score), -1)
-            found = _linked(self._kind, self._by_input(raw[:, :-1]), raw[:, -1], score, goal)
-            if found is not None:
-                return found
-        return None if self._typical is None else self._walked(scorer, x, score, goal)
+            for row, goal in enumerate(goals):
+                raw = told[row].reshape(scores.shape[1], -1)
+                out[row] = _linked(self._kind, self._by_input(raw[:, :-1]), raw[:, -1], scores[row], goal)
+        left = [row for row, share in enumerate(out) if share is None]
+        if left and self._typical is not None:
+            walk = Walk(scorer, self._typical, self._owner, len(self.inputs))
+            found = walk.of(x[left], scores[left], [goals[row] for row in left])
+            for row, (parts, base, orders) in zip(left, found, strict=True):
+                out[row] = _Share(parts, base, orders)
+        return out
 
     def _by_input(self, parts: Array) -> Array:
         """[classes, inputs] of [classes, matrix columns]."""
@@ -110,9 +114,10 @@ class Contributions:
         return np.stack([np.bincount(self._owner, weights=p, minlength=len(self.inputs)) for p in parts])
 
     def _whole(
-        self, shares: list[_Share], scores: list[Array], total: tuple[float, ...], goal: int
+        self, known: list[_Share | None], scores: list[Array], total: tuple[float, ...], goal: int
     ) -> Told | None:
-        if len(shares) < len(self._members):
+        shares = [share for share in known if share is not None]
+        if len(shares) < len(known):
             return None
         weights = [weight for _, weight in self._members]
         parts = _mixed(weights, [s.parts for s in shares])
@@ -124,29 +129,6 @@ class Contributions:
         slope = (self._curve.one(tuple(moved.tolist()))[goal] - start) / FLAT
         return Told(_rescaled(parts, before, after, slope), start, max(s.orders for s in shares))
 
-    # --- members that tell nothing -------------------------------------------------------------------------
-
-    def _walked(self, scorer: Scorer, x: Array, score: Array, goal: int) -> _Share:
-        """From the usual row to this one, an input at a time, in several orders; the mean of what each step added."""
-        import numpy as np
-
-        typical = self._typical
-        assert typical is not None
-        differs = ~((x == typical) | (np.isnan(x) & np.isnan(typical)))
-        moved = np.unique(self._owner[differs])
-        base = _asked(scorer, typical[None, :])[0]
-        parts = np.zeros(len(self.inputs))
-        orders = _orders(len(moved))
-        for order in orders:
-            steps = np.repeat(typical[None, :], len(moved), axis=0)
-            for step, place in enumerate(moved[order]):
-                columns = self._owner == place
-                steps[step:, columns] = x[columns]
-            between = _asked(scorer, steps[:-1])[:, goal].tolist() if len(moved) > 1 else []
-            values = [base[goal], *between, score[goal]]
-            parts[moved[order]] += np.diff(values)
-        return _Share(parts / max(1, len(orders)), base, len(orders))
-
 
 def _mixed(weights: Sequence[float], each: Sequence[Array]) -> Array:
     import numpy as np
@@ -155,30 +137,6 @@ def _mixed(weights: Sequence[float], each: Sequence[Array]) -> Array:
     for weight, one in zip(weights, each, strict=True):
         out += weight * one
     return out
-
-
-def _asked(scorer: Scorer, rows: Array) -> Array:
-    """[rows, classes], some at a time."""
-    import numpy as np
-
-    parts = [
-        scorer.score(np.ascontiguousarray(rows[at : at + AT_ONCE])).reshape(len(rows[at : at + AT_ONCE]), -1)
-        for at in range(0, len(rows), AT_ONCE)
-    ]
-    return np.concatenate(parts)
-
-
-@cache
-def _orders(inputs: int) -> tuple[npt.NDArray[np.intp], ...]:
-    """Orders of so many inputs, each followed by its reverse; always the same."""
-    import numpy as np
-
-    if not inputs:
-        return ()
-    random = np.random.default_rng(0)
-    pairs = max(1, min(math.factorial(min(inputs, 6)) // 2, ASKED // (2 * inputs)))
-    there = [random.permutation(inputs) for _ in range(pairs)]
-    return tuple(order for one in there for order in (one, one[::-1]))
 
 
 # --- from an engine's space to its output ------------------------------------------------------------------
@@ -266,20 +224,3 @@ _LINKS: dict[str, tuple[Callable[[Array], Array], ...]] = {
     "binary": (_sigmoid, _same),
     "multiclass": (_softmax, _same),
 }
-
-
-def typical(x: Array, categorical: Sequence[int]) -> Array:
-    """A usual row of a matrix: the median of each column, of codes the most frequent; NaN where most rows have none."""
-    import numpy as np
-
-    out = np.full(x.shape[1], np.nan)
-    for index in range(x.shape[1]):
-        known = x[~np.isnan(x[:, index]), index]
-        if 2 * len(known) <= len(x):
-            continue
-        if index in categorical:
-            values, counts = np.unique(known, return_counts=True)
-            out[index] = values[counts.argmax()]
-        else:
-            out[index] = np.sort(known)[len(known) // 2]  # a value that occurs
-    return out
