@@ -149,6 +149,11 @@ REFUSED = {
         "no option `num_leafs`",
     ),
     "metric": ({"metric": "roc_auk"}, ProjectError, "no metric `roc_auk`"),
+    "metric of positive numbers": (
+        {"targets": ("delay",), "exclude": ("late",), "metric": "neg_mean_gamma_deviance"},
+        TargetError,
+        "not defined for targets not above 0",
+    ),
     "metric of another task": ({"metric": "rmse"}, ProjectError, "does not fit a binary"),
     "column": ({"include": ("x", "zz")}, DataError, "no column `zz`"),
     "nothing to learn from": ({"include": ("id",)}, TrainingError, "no column to learn from"),
@@ -163,6 +168,26 @@ def test_what_cannot_be_done_is_refused_with_a_next_step(
     with pytest.raises(error, match=words) as caught:
         run(**changes)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("asked", "called", "changes"),
+    [
+        ("average_precision", "average_precision", {}),
+        ("matthews_corrcoef", "matthews_corrcoef", {"cost_false_negative": 3.0}),
+        ("neg_median_absolute_error", "median_absolute_error", {"targets": ("delay",), "exclude": ("late",)}),
+    ],
+)
+def test_a_metric_of_scikit_learn_chooses_members_and_is_told(
+    run: Run, asked: str, called: str, changes: dict
+) -> None:
+    metrics = run(metric=asked, **changes)[1]["metrics.json"]
+    assert metrics["metric"] == called
+    assert metrics["value"] == metrics["metrics"][called]
+    better = 1.0 if metrics["higher_is_better"] else -1.0
+    assert better * metrics["value"] > better * metrics["baselines"]["dummy"][called]
+    assert ("money" in metrics) is ("cost_false_negative" in changes)
+    assert all(m is not None for m in metrics["members"].values())
 
 
 def test_what_only_newer_rows_hold_is_not_known_to_the_preparation(run: Run) -> None:
