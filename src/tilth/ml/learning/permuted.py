@@ -22,6 +22,7 @@ DEALS = 3  # how often each input is dealt anew
 INPUTS = 20  # that are measured, the most important ones
 LEAST_WORK, MOST_WORK = 4_000, 100_000  # rows that are scored
 MOST_ROWS = 2_000
+NUMBERS = 8_000_000  # of a matrix that is scored
 
 
 def permuted(
@@ -42,7 +43,8 @@ def permuted(
 
     names = [n for n, w in sorted(weights.items(), key=lambda item: (-item[1], item[0])) if w > 0][:INPUTS]
     allowed = min(max(work, LEAST_WORK), MOST_WORK) // max(1, DEALS * len(names) + 1)
-    rows = np.linspace(0, len(x) - 1, min(len(x), MOST_ROWS, max(50, allowed))).astype(np.intp)
+    most = min(len(x), MOST_ROWS, max(50, allowed), max(50, NUMBERS // (DEALS * max(1, x.shape[1]))))
+    rows = np.linspace(0, len(x) - 1, most).astype(np.intp)
     some, truth = np.ascontiguousarray(x[rows]), y[rows]
     drawn = Blocks.of(len(rows), None if blocks is None else blocks[rows])
     before = losses(kind, truth, scores(some))

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 TREES = "lightgbm"
 SMALL: Mapping[str, object] = {"rounds": 40, "num_leaves": 4, "learning_rate": 0.15}
 MOST_OF_IT = 0.8  # of the importance is in the columns that are kept
-MOST_ROWS = 20_000  # that each is fitted on
+MOST_ROWS = 20_000  # that each is fitted on, and judged on
+NUMBERS = 20_000_000  # of a matrix that is fitted on
 STOPS = 8  # of a part's others, each eighth row says when to stop
 REPLICATES = 200
 TIMED = 24  # rows
@@ -74,6 +75,12 @@ def simpler(
 ) -> Simpler:
     """Fit and judge them all; one that cannot be made says why."""
     every = tuple(range(data.x.shape[1]))
+    rows = _spaced(len(judged.y), MOST_ROWS)
+    blocks = None if blocks is None else blocks[rows]
+    judged = replace(
+        judged, y=judged.y[rows], scores=judged.scores[rows], x=judged.x[rows],
+        part=None if judged.part is None else judged.part[rows],
+    )  # fmt: skip
     block, _ = numbered(len(judged.y), blocks)
     evidence = Evidence(task.metric, judged.y, block, REPLICATES, 0)
     ours = decided(task.metric, judged.scores, threshold)
@@ -101,8 +108,21 @@ def simpler(
         gain = evidence.gain(ours, decided(task.metric, scores, threshold))
         out.append({**said, "metric": value, "loses": told(gain), "bytes": len(fitted.payload)})
         scorers.append((asked.name, scorer, asked.places))
-    plain = {"bytes": len(made.chosen.fitted.payload), "models": out, "nearest": _nearest(out)}
+    plain = {
+        "bytes": len(made.chosen.fitted.payload),
+        "metric": measured(task.metric, judged.y, judged.scores, threshold),
+        "rows": len(rows),
+        "models": out,
+        "nearest": _nearest(out),
+    }
     return Simpler(plain, tuple(scorers))
+
+
+def _spaced(rows: int, most: int) -> npt.NDArray[np.intp]:
+    """At most so many of the rows, evenly spaced."""
+    import numpy as np
+
+    return np.linspace(0, rows - 1, min(rows, most)).astype(np.intp)
 
 
 def _nearest(models: Sequence[Mapping[str, Any]]) -> str | None:
@@ -176,7 +196,7 @@ def _folds(data: Rows, judged: Judged, places: Sequence[int]) -> Iterator[Fold]:
     columns = list(places)
 
     def some(x: Array, y: Array) -> tuple[Array, Array]:
-        rows = np.linspace(0, len(x) - 1, min(len(x), MOST_ROWS)).astype(np.intp)
+        rows = _spaced(len(x), min(MOST_ROWS, NUMBERS // max(1, len(columns))))
         return np.ascontiguousarray(x[rows][:, columns]), y[rows]
 
     if judged.part is None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tilth.ml.learning.rows import Rows
     from tilth.ports.learning import Scorer
 
-ROWS = 10_000  # that medians are taken of
+ROWS, NUMBERS = 10_000, 8_000_000  # that medians are taken of
 
 
 def usual_row(data: Rows, *scorers: Scorer) -> dict[str, list[float | None]]:
@@ -24,6 +24,10 @@ def usual_row(data: Rows, *scorers: Scorer) -> dict[str, list[float | None]]:
     if all(scorer.contributions(some) is not None for scorer in scorers):
         return {}
     fitted = data.x[: data.split.fit]
-    rows = fitted[np.linspace(0, len(fitted) - 1, min(len(fitted), ROWS)).astype(np.intp)]
+    rows = fitted[
+        np.linspace(
+            0, len(fitted) - 1, min(len(fitted), ROWS, max(100, NUMBERS // max(1, fitted.shape[1])))
+        ).astype(np.intp)
+    ]
     found: Any = typical(rows, [index for index, _ in data.preparation.categorical])
     return {"typical": [None if np.isnan(v) else float(v) for v in found]}

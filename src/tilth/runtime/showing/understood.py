@@ -91,7 +91,7 @@ def simpler_rows(facts: Facts) -> list[tuple[Any, ...]]:
             (one["name"], one["inputs"], figure(one["metric"]), loses(one["loses"], metric), size(one["bytes"]), _us(took.get(one["name"])))
         )  # fmt: skip
     if rows:
-        value = facts.get("value")
+        value = found.get("metric")
         rows.append(
             (
                 "this model",
