@@ -119,6 +119,8 @@ def test_what_scikit_learn_refuses_is_as_bad_as_can_be() -> None:
     bad = np.where(np.arange(500) == 7, -1.0, GUESS)
     assert evaluate("mean_gamma_deviance", VALUE, bad) > 1e10
     assert evaluate("mean_poisson_deviance", VALUE, bad) > evaluate("mean_poisson_deviance", VALUE, GUESS)
+    assert evaluate("positive_likelihood_ratio", LABEL, np.zeros(500)) == 1.0  # always no tells nothing
+    assert evaluate("cohen_kappa", np.ones(9), np.ones(9)) == 0.0
     with pytest.raises(DataError, match="not defined on these"):
         evaluate("positive_likelihood_ratio", np.ones(9), np.ones(9))
 

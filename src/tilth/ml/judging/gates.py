@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tilth.core.errors import ProjectError
+from tilth.core.errors import DataError, ProjectError
 from tilth.core.figures import figure
 from tilth.core.metrics import POSITIVE
 from tilth.core.names import did_you_mean
@@ -300,7 +300,10 @@ def _within(look: _Look, rows: npt.NDArray[np.bool_], candidate: Array, champion
     if _too_few(part, count, IN_A_SLICE if look.rule.metric in OF_CLASSES else replace(IN_A_SLICE, rarer=0)):
         return None
     evidence = Evidence(look.rule.metric, part.truth, block, look.evidence.replicates, look.evidence.seed)
-    gain = evidence.gain(candidate[rows], champion[rows])
+    try:
+        gain = evidence.gain(candidate[rows], champion[rows])
+    except DataError:  # the metric is not defined here: of one class, say
+        return None
     return None if gain.spread != gain.spread else gain
 
 

@@ -165,14 +165,19 @@ def _kappa(sums: Array) -> Array:
     hits, true, said = _split(sums)
     rows = true.sum(axis=1)
     luck = (true * said).sum(axis=1) / rows**2
-    out: Array = (hits.sum(axis=1) / rows - luck) / (1.0 - luck)
-    return out
+    return _share(hits.sum(axis=1) / rows - luck, 1.0 - luck)
 
 
 def _likelihood(sums: Array, *, positive: bool) -> Array:
+    """Where no negative is called positive (or each is), half a one is taken to be; what says the same of all tells nothing: 1."""
+    import numpy as np
+
     hits, true, said = _split(sums)
     found, false = hits[:, 1] / true[:, 1], (said[:, 1] - hits[:, 1]) / true[:, 0]
-    out: Array = found / false if positive else (1.0 - found) / (1.0 - false)
+    over, under = (found, false) if positive else (1.0 - found, 1.0 - false)
+    least = np.where(under > 0, under, 0.5 / true[:, 0])
+    told = np.where((over > 0) | (under > 0), over / least, 1.0)
+    out: Array = np.where((true[:, 0] > 0) & (true[:, 1] > 0), told, np.nan)
     return out
 
 
