@@ -99,7 +99,7 @@ class Explainer:
         """What the total is: the output, or how likely a class is."""
         signature = self._signature
         if signature.kind == "regression":
-            return signature.output
+            return f"value of {signature.output}"
         name = signature.classes[place]
         return f"probability of {literal(name) if isinstance(name, str) else str(name).lower()}"
 
