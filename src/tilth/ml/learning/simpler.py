@@ -16,7 +16,7 @@ from tilth.core.errors import TilthError
 from tilth.ml.judging.evidence import Evidence, numbered
 from tilth.ml.judging.resampled import told
 from tilth.ml.learning.taking import scorer_of
-from tilth.ml.model.metrics import decided, measured
+from tilth.ml.model.metrics import decided, evaluate, measured
 from tilth.ports.learning import BASELINE, Budget, Fitted, Scorer, Task
 
 if TYPE_CHECKING:
@@ -81,33 +81,14 @@ def simpler(
         judged, y=judged.y[rows], scores=judged.scores[rows], x=judged.x[rows],
         part=None if judged.part is None else judged.part[rows],
     )  # fmt: skip
-    block, _ = numbered(len(judged.y), blocks)
-    evidence = Evidence(task.metric, judged.y, block, REPLICATES, 0)
-    ours = decided(task.metric, judged.scores, threshold)
+    bench = _Bench(task, data, judged, tools, threshold, numbered(len(judged.y), blocks)[0])
     out: list[dict[str, Any]] = []
     scorers = [("this", made.chosen.scorer, every)]
     for asked in _asked(data, made, importance):
-        said: dict[str, Any] = {
-            "name": asked.name,
-            "engine": asked.engine,
-            "inputs": len(set(_of(data, asked.places))),
-        }
-        if asked.inputs:
-            said["kept"] = list(asked.inputs)
-        try:
-            if time.monotonic() > tools.deadline:
-                out.append({**said, "why": "the time limit was reached"})
-                continue
-            scores, fitted, scorer = _made(asked, task, data, judged, tools)
-        except TilthError as error:
-            out.append({**said, "why": error.message})
-            continue
-        value = measured(task.metric, judged.y, scores, threshold)
-        if value is None:
-            continue
-        gain = evidence.gain(ours, decided(task.metric, scores, threshold))
-        out.append({**said, "metric": value, "loses": told(gain), "bytes": len(fitted.payload)})
-        scorers.append((asked.name, scorer, asked.places))
+        said, scorer = bench.of(asked)
+        out.append(said)
+        if scorer is not None:
+            scorers.append((asked.name, scorer, asked.places))
     plain = {
         "bytes": len(made.chosen.fitted.payload),
         "metric": measured(task.metric, judged.y, judged.scores, threshold),
@@ -116,6 +97,43 @@ def simpler(
         "nearest": _nearest(out),
     }
     return Simpler(plain, tuple(scorers))
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """What every simpler model is fitted with and judged on."""
+
+    task: Task
+    data: Rows
+    judged: Judged
+    tools: Tools
+    threshold: float
+    block: npt.NDArray[np.intp]
+
+    def of(self, asked: Asked) -> tuple[dict[str, Any], Scorer | None]:
+        """What is told of it, and its scorer; a model that cannot be made harms no other: it says why."""
+        import numpy as np
+
+        inputs = len(set(_of(self.data, asked.places)))
+        said: dict[str, Any] = {"name": asked.name, "engine": asked.engine, "inputs": inputs}
+        if asked.inputs:
+            said["kept"] = list(asked.inputs)
+        if time.monotonic() > self.tools.deadline:
+            return {**said, "why": "the time limit was reached"}, None
+        try:
+            scores, fitted, scorer = _made(asked, self.task, self.data, self.judged, self.tools)
+            return {**said, **self._against(scores), "bytes": len(fitted.payload)}, scorer
+        except TilthError as error:
+            return {**said, "why": error.message}, None
+        except (MemoryError, np.linalg.LinAlgError) as error:
+            return {**said, "why": f"it could not be fitted: {type(error).__name__}"}, None
+
+    def _against(self, scores: Array) -> dict[str, Any]:
+        """Its metric, and what is lost against the model; DataError where these rows do not define the metric."""
+        metric, y = self.task.metric, self.judged.y
+        ours, theirs = (decided(metric, s, self.threshold) for s in (self.judged.scores, scores))
+        gain = Evidence(metric, y, self.block, REPLICATES, 0).gain(ours, theirs)
+        return {"metric": evaluate(metric, y, theirs), "loses": told(gain)}
 
 
 def _spaced(rows: int, most: int) -> npt.NDArray[np.intp]:
