@@ -24,6 +24,7 @@ def reference() -> str:
         "# Reference\n\nMade from the code by `make docs`. The statements have [a page of their own](language.md).\n",
         _commands(),
         _settings(),
+        _metrics(),
         _errors(),
         _paths(),
         _rights(),
@@ -60,6 +61,26 @@ def _settings() -> str:
     return "\n".join(
         ["## Settings (`tilth.toml`, optional)\n", "A key with a point stands in a table: `keep.looks` is `looks` below `[keep]`.\n",
          "| setting | meaning |", "|---|---|", *rows, ""]
+    )  # fmt: skip
+
+
+def _metrics() -> str:
+    from tilth.core.metrics import METRICS
+
+    rows = [
+        f"| `{m.name}` | {', '.join(m.kinds)} | {'more' if m.higher else 'less'} | {'decisions' if m.decides else ''} | "
+        f"{', '.join(f'`{also}`' for also in m.also)} |"
+        for m in METRICS
+    ]
+    return "\n".join(
+        ["## Metrics\n",
+         ("What `OBJECTIVE (metric = ...)` takes: the scorers of scikit-learn that fit the kind of task, and shorter names. An error is "
+          "itself, also by its name `neg_...`: less of it is better, and `minimum` is the greatest that may be. The first of a kind counts "
+          "where nothing is said. Values are scikit-learn's; for several classes `f1` is the plain mean over them, and areas and "
+          "`average_precision` are means of one class against the rest (`ovo`: of pairs). Where a rate of 0 or below is said, "
+          "`mean_poisson_deviance` and `mean_gamma_deviance` take the least number above 0, logarithmic errors 0. `top_k_accuracy` "
+          "looks at two classes, `mean_pinball_loss` at the median.\n"),
+         "| metric | task | better is | looks at | also called |", "|---|---|---|---|---|", *rows, ""]
     )  # fmt: skip
 
 

@@ -21,6 +21,26 @@ FACTS: dict[str, Any] = {
     "definition": "CREATE MODEL late PREDICT arr_late FROM departures;", "why": None,
     "metrics": {"roc_auc": 0.7117, "log_loss": 0.27}, "baselines": {"dummy": {"roc_auc": 0.5, "log_loss": 0.31}},
     "slices": {"origin": [{"value": "JFK", "rows": 9000, "roc_auc": 0.69}]},
+    "money": {
+        "value": 17.5, "low": 16.0, "high": 19.0, "per": 1000, "rows": 400, "confidence": 0.95, "threshold": 0.2, "cost_false_negative": 4.0,
+        "cost_false_positive": 1.0, "against": {"always no": {"value": 40.0, "saved": {"value": 22.5, "low": 18.0, "high": 27.0}}},
+    },
+    "permuted": {
+        "loss": "log_loss", "rows": 400, "deals": 3, "confidence": 0.95, "learned_from": True, "not_measured": 2,
+        "inputs": {"distance": {"value": 0.2, "low": 0.1, "high": 0.3}, "carrier": {"value": -0.01, "low": None, "high": None}},
+    },
+    "weak": {
+        "loss": "log_loss", "rows": 400, "tested": 30, "error": 0.05,
+        "slices": [{"where": "distance < 500 AND carrier = 'EV'", "rows": 60, "loss": 0.5, "rest": 0.2, "said": 0.3, "came": None}],
+    },
+    "simpler": {
+        "bytes": 90_000, "metric": 0.71, "rows": 400, "nearest": "linear",
+        "models": [
+            {"name": "linear", "inputs": 2, "metric": 0.7, "loses": {"value": 0.01, "low": -0.01, "high": 0.03}, "bytes": 900},
+            {"name": "small trees", "inputs": 2, "why": "the time limit was reached"},
+        ],
+    },
+    "row_us": {"this": 4.0, "linear": 90.0},
     "gate": {"outcome": "pass", "reason": "It is better."},
     "gates": [{
         "at": "2026-11-28T10:00:00.000000Z", "candidate": 3, "champion": 2, "outcome": "pass", "candidate_metric": 0.71,
@@ -127,6 +147,8 @@ def hostile(value: Any) -> Any:
 
 def test_a_name_is_never_markup() -> None:
     facts = hostile(deepcopy(FACTS))
+    facts["weak"]["slices"][0]["where"] = HOSTILE
+    facts["permuted"]["inputs"] = {HOSTILE: FACTS["permuted"]["inputs"]["distance"]}
     facts["slices"] = {HOSTILE: FACTS["slices"]["origin"]}
     found = checked(facts)
     assert not any("alert" in str(a) and t == "script" for t, a in found.tags)
@@ -174,3 +196,17 @@ def test_confusion_counts_all_rows_and_puts_rare_classes_together() -> None:
     whole = confusion_matrix(truth, said, labels=range(20))
     first = int(found["classes"][0][1:])
     assert found["rows"][0][0] == whole[first, first]
+
+
+def test_what_training_found_out_is_told_and_versions_of_before_have_none_of_it() -> None:
+    told = page(FACTS)
+    for words in (
+        "17.5 (16 to 19)", "22.5 (18 to 27)", "which this version has learned from", "2 inputs weigh less", "distance &lt; 500 AND carrier",
+        "30 slices of one column or two", "loses 0.01 of roc_auc (-0.01 to 0.03)", "the time limit was reached", "90 us",
+    ):  # fmt: skip
+        assert words in told
+    before = {k: v for k, v in FACTS.items() if k not in ("money", "permuted", "weak", "simpler", "row_us")}
+    assert "Simpler models" not in page(before)
+    assert "importance of inputs" in page(before)
+    none = {**FACTS, "weak": {**FACTS["weak"], "slices": []}}
+    assert "in none is the model shown to be weaker" in page(none)

@@ -1,8 +1,10 @@
 """A calibration is kept where later rows agree, and left out where the share of positives only drifts."""
 
 import numpy as np
+import pytest
 
-from tilth.ml.learning.curves import fit_curve
+from tilth.ml.judging.curves import reliability
+from tilth.ml.learning.curves import fit_curve, fit_curve_folds
 from tilth.ml.model.curve import Curve, threshold
 
 RNG = np.random.default_rng(0)
@@ -59,3 +61,54 @@ def test_it_reads_back_as_the_same_value() -> None:
         Curve(),
     ):
         assert Curve.from_plain(curve.plain()) == curve
+
+
+PARTS = np.arange(8000) * 5 // 8000
+SWING = np.repeat([1.2, -1.2, 1.2, -1.2, 1.2], 1600)
+CROSSED = {  # the logits that are said, rows, the truth, whether they are calibrated
+    "overconfident": (3 * LOGIT + 1, 8000, TRUTH, True),
+    "as they should be": (LOGIT, 8000, TRUTH, False),
+    "few rows": (3 * LOGIT + 1, 499, TRUTH, False),
+    "a share that swings": (LOGIT, 8000, (RNG.random(8000) < chance(LOGIT + SWING)).astype(float), False),
+    "the wrong way round": (-3 * LOGIT, 8000, TRUTH, False),
+}
+
+
+@pytest.mark.parametrize("case", CROSSED.values(), ids=CROSSED)
+def test_answers_of_parts_are_calibrated_by_the_other_parts_where_that_helps(case: tuple) -> None:
+    said, rows, truth, calibrated = case
+    y, scores, parts = (
+        truth[:rows],
+        chance(said[:rows]),
+        PARTS[:rows] if rows == 8000 else np.arange(rows) % 5,
+    )
+    curve, crossed = fit_curve_folds("binary", y, scores, parts, 0.3)
+    assert curve.threshold == 0.3
+    assert (curve.platt is not None) is calibrated
+    if not calibrated:
+        assert crossed is scores
+        return
+    other = y.copy()
+    other[parts == 2] = 1 - other[parts == 2]
+    again = fit_curve_folds("binary", other, scores, parts, 0.3)[1]
+    assert (again[parts == 2] == crossed[parts == 2]).all() or again is scores  # its own truth says nothing
+    assert reliability(y, crossed)["ece"] < 0.3 * reliability(y, scores)["ece"]
+
+
+def test_several_classes_are_cooled_by_the_other_parts() -> None:
+    spread = RNG.dirichlet(np.ones(3) / 3, 2000)
+    truth = np.array([RNG.choice(3, p=p**0.5 / (p**0.5).sum()) for p in spread]).astype(float)
+    curve, crossed = fit_curve_folds("multiclass", truth, spread, np.arange(2000) % 5, 0.5)
+    assert curve.temperature is not None
+    assert crossed.sum(axis=1) == pytest.approx(1.0)
+
+
+def test_without_fault_ece_is_what_luck_makes_of_few_rows_and_nothing_without_it() -> None:
+    found = [reliability(TRUTH[at : at + 400], chance(LOGIT[at : at + 400])) for at in range(0, 8000, 400)]
+    means = {k: np.mean([f[k] for f in found]) for k in ("ece", "luck", "debiased")}
+    assert means["ece"] == pytest.approx(means["luck"], rel=0.2)
+    assert means["debiased"] < 0.5 * means["ece"]
+    wrong = reliability(TRUTH, np.clip(chance(LOGIT) + 0.1, 0, 1))
+    assert wrong["debiased"] == pytest.approx(0.1, abs=0.02)
+    assert len(wrong["bins"]) == 10
+    assert len(reliability(TRUTH[:90], chance(LOGIT[:90]))["bins"]) == 3

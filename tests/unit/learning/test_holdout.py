@@ -12,9 +12,9 @@ import pytest
 from tilth.adapters.files.blobs import FileBlobs
 from tilth.core.errors import TilthError
 from tilth.ml.data import identity, snapshots
-from tilth.ml.judging import holdout, split
-from tilth.ml.judging.holdout import Tuned
+from tilth.ml.judging import holdout
 from tilth.ml.judging.answers import Kept
+from tilth.ml.judging.holdout import Tuned
 from tilth.ml.learning.dealing import Files, dealt
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.arrow import schema_of

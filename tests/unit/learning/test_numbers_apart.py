@@ -8,9 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tilth.ml.learning.curves import fit_curve
-from tilth.ml.learning.fitting import agreed
-from tilth.ml.learning.folding import Folds, curve_of
 from tilth.ml.learning.dealing import Files
 from tilth.ml.learning.training import train
 from tilth.ml.model.predictor import Predictor
@@ -60,25 +57,6 @@ def test_a_rare_class_that_can_be_told_apart_is_found(
     said = found.scores(fresh.drop(["y"]).combine_chunks()) > 0.5
     assert (said & truth).sum() > 0.7 * truth.sum()
     assert (said & ~truth).sum() < 0.1 * truth.sum()
-
-
-def test_most_parts_say_which_engine_serves() -> None:
-    assert agreed("linear", ["lightgbm"] * 4 + ["linear"]) == "lightgbm"
-    assert agreed("linear", ["lightgbm"] * 3 + ["linear"] * 2) == "linear"  # a tie with its own
-    assert agreed("lightgbm", []) == "lightgbm"
-
-
-def test_answers_of_another_engine_do_not_calibrate_the_one_that_serves() -> None:
-    random = np.random.default_rng(0)
-    logit = random.normal(0, 1.5, 8000)
-    truth = (random.random(8000) < 1 / (1 + np.exp(-logit))).astype(float)
-    part = np.arange(8000) % 5
-    raw = 1 / (1 + np.exp(-np.where(part < 3, 3 * logit + 1, logit)))  # those of the first three are too sure
-    folds = Folds(pa.table({}), truth, raw, raw, ("lightgbm",) * 3 + ("linear",) * 2, part)
-    mine = part >= 3
-    assert curve_of(folds, "binary", 0.5, "linear") == fit_curve("binary", truth[mine], raw[mine], 0.5)
-    assert curve_of(folds, "binary", 0.5, "linear").platt is None
-    assert curve_of(folds, "binary", 0.5, "lightgbm").platt is not None
 
 
 def test_an_interval_covers_where_values_are_unsure_too(tmp_path: Path) -> None:

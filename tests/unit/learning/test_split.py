@@ -1,6 +1,5 @@
 """Slices: newest rows judge, equal times stay together, and a key keeps its slice."""
 
-import itertools
 from datetime import datetime, timedelta
 
 import numpy as np

@@ -157,6 +157,11 @@ REFUSED = {
         "no option `num_leafs`",
     ),
     "metric": ({"metric": "roc_auk"}, ProjectError, "no metric `roc_auk`"),
+    "metric of positive numbers": (
+        {"targets": ("delay",), "exclude": ("late",), "metric": "neg_mean_gamma_deviance"},
+        TargetError,
+        "not defined for targets not above 0",
+    ),
     "metric of another task": ({"metric": "rmse"}, ProjectError, "does not fit a binary"),
     "column": ({"include": ("x", "zz")}, DataError, "no column `zz`"),
     "nothing to learn from": ({"include": ("id",)}, TrainingError, "no column to learn from"),
@@ -171,6 +176,23 @@ def test_what_cannot_be_done_is_refused_with_a_next_step(
     with pytest.raises(error, match=words) as caught:
         run(**changes)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("asked", "called", "changes"),
+    [
+        ("average_precision", "average_precision", {}),
+        ("matthews_corrcoef", "matthews_corrcoef", {"cost_false_negative": 3.0}),
+        ("neg_median_absolute_error", "median_absolute_error", {"targets": ("delay",), "exclude": ("late",)}),
+    ],
+)
+def test_a_metric_of_scikit_learn_is_told(run: Run, asked: str, called: str, changes: dict) -> None:
+    metrics = run(metric=asked, engine="lightgbm", **changes)[1]["metrics.json"]
+    assert metrics["metric"] == called
+    assert metrics["value"] == metrics["metrics"][called]
+    better = 1.0 if metrics["higher_is_better"] else -1.0
+    assert better * metrics["value"] > better * metrics["baselines"]["dummy"][called]
+    assert ("money" in metrics) is ("cost_false_negative" in changes)
 
 
 @pytest.mark.parametrize("engine", ["linear", "lightgbm", "auto"])

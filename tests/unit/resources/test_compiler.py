@@ -95,6 +95,12 @@ REFUSED = [
         "roc_auc",
     ),
     (
+        "CREATE MODEL m PREDICT y FROM d OBJECTIVE (metric = 'neg_log_loss', minimum = -0.3)",
+        "`neg_log_loss` is log_loss here",
+        "3:1",
+        "metric = 'log_loss', minimum = 0.3",
+    ),
+    (
         "CREATE MODEL m PREDICT y FROM d OBJECTIVE (minimum = 'x')",
         "does not fit `minimum`",
         "3:1",

@@ -123,4 +123,6 @@ def test_every_engine_explains_one_row_many_and_none(tmp_path: Path, engine: str
         assert many == json.loads(json.dumps(one))
         assert {"value", "confidence", "model", "version", "digest", "contributions"} <= set(many)
         assert ("note" in many) is (engine == "sklearn")
-        assert bool(many["contributions"]) is (engine != "sklearn")
+        parts = [c["contribution"] for c in many["contributions"]]
+        assert many["base"] + many["others"] + sum(parts) == pytest.approx(many["total"], abs=1e-12)
+        assert parts

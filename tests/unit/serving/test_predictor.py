@@ -193,9 +193,15 @@ def test_an_explanation_adds_up_and_names_its_version(predictor: Predictor) -> N
     )
     text = predictor.predict(TABLE.slice(100, 1), ["answer_explain"])["answer_explain"][0].as_py()
     assert json.loads(text)["value"] == why["value"]
-    if predictor.signature.kind == "regression":
-        total = why["base"] + why["others"] + sum(c["contribution"] for c in why["contributions"])
-        assert total == pytest.approx(why["value"], abs=1e-9)
+    total = why["base"] + why["others"] + sum(c["contribution"] for c in why["contributions"])
+    assert total == pytest.approx(why["total"], abs=1e-12)
+    kind = predictor.signature.kind
+    assert (
+        why["total"]
+        == {"regression": why["value"], "binary": why.get("probability"), "multiclass": why["confidence"]}[
+            kind
+        ]
+    )
 
 
 def test_what_is_not_listed_is_added_up(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:

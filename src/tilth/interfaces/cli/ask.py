@@ -435,6 +435,7 @@ def _explained(model: str, why: dict[str, Any]) -> str:
     rows = [(p["input"], p["given"], figure(p["contribution"])) for p in parts]
     if rows:
         others = f", {figure(why['others'])} of the inputs that are not listed" if why["others"] else ""
-        total = f"They add up from a base of {figure(why['base'])}{others}."
-        return f"{head}\n{show.table(('input', 'given', 'contribution'), rows)}\n{total}"
+        total = f"From a base of {figure(why['base'])}{others} they add up to {figure(why['total'])}: {why['of']}."
+        note = f"\n{why['note']}" if why.get("note") else ""
+        return f"{head}\n{show.table(('input', 'given', 'contribution'), rows)}\n{total}{note}"
     return f"{head}\n{why['note']}" if why.get("note") else head

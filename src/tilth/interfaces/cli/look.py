@@ -14,6 +14,7 @@ from tilth.core.figures import figure
 from tilth.interfaces.cli import completing, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, there, version_number
 from tilth.runtime.showing.next_steps import after, next_steps, ways
+from tilth.runtime.showing.understood import money
 from tilth.sql.language.statements import CreateEndpoint
 
 
@@ -68,6 +69,8 @@ def words(found: dict[str, Any]) -> str:
     told = [f"{r['name']}: {words}" for r in (*found["datasets"], *found["models"]) for words in r["notices"]]
     if told:
         rows += ["", "TO KNOW", *told]
+    if costs := [f"{m['name']}: {said}" for m in found["models"] if (said := money(m["money"]))]:
+        rows += ["", "COSTS", *costs]
     if unseen := [line for model in found["models"] for line in _unseen(model)]:
         rows += ["", "LEFT OUT", *unseen]
     if disk := found.get("disk"):

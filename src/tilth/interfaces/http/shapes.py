@@ -131,8 +131,11 @@ OBJECTS: Mapping[str, tuple[Field, ...]] = {
     "Explanation": (
         Field("value", {}, "the answer; its other outputs stand beside it without the target's name (`confidence`, `probability`, ...)"),
         Field("contributions", array(ref("Contribution")), "the ten that count most, the strongest first; empty with a `note` where the model cannot tell"),
-        Field("base", NUMBER, "the score before any input: `base` and all contributions make the raw score, of classes in log odds, before it is calibrated", always=False),
-        Field("note", TEXT, "why there are no contributions", always=False),
+        Field("others", NUMBER, "what all inputs that are not listed added", always=False),
+        Field("base", NUMBER, "the answer before any input: with `contributions` and `others` it makes `total`", always=False),
+        Field("total", NUMBER, "what is explained, as it is served: the value, or a calibrated probability", always=False),
+        Field("of", TEXT, "what `total` is: the output, or the class whose probability it is (of two the positive one, of several the answer)", always=False),
+        Field("note", TEXT, "why there are no contributions, or how they were tried out", always=False),
         Field("model", TEXT, "that answered"),
         Field("version", WHOLE, "of it"),
         Field("digest", TEXT, "of its bundle"),
@@ -140,7 +143,7 @@ OBJECTS: Mapping[str, tuple[Field, ...]] = {
     "Contribution": (
         Field("input", TEXT, ""),
         Field("given", {}, "its value in the request"),
-        Field("contribution", NUMBER, "what it added to the raw score"),
+        Field("contribution", NUMBER, "what it added to the total"),
     ),
     "Infer": (
         Field("inputs", array(ref("Tensor")), "each input once, all with the same number of rows"),

@@ -49,14 +49,17 @@ def line(
     diagonal: bool = False,
     spread: Sequence[tuple[float, float]] = (),
     dots: bool = False,
+    rows: Sequence[int] = (),
 ) -> str:
-    """A line through points; `unit`: both axes from 0 to 1; `spread`: from where to where each point may lie."""
+    """A line through points; `unit`: both axes from 0 to 1; `spread`: from where to where each point may lie; `rows`: how
+    many there are in equal steps along x, as bars at the foot.
+    """
     ends = [v for pair in spread for v in pair]
     xs = (0.0, 1.0) if unit else (min(x), max(x))
     ys = (0.0, 1.0) if unit else (min([*y, *ends]), max([*y, *ends]))
     to_x, to_y = _scale(*xs, LEFT, WIDTH - RIGHT), _scale(*ys, HEIGHT - BOTTOM, TOP)
     points = [(to_x(a), to_y(b)) for a, b in zip(x, y, strict=True)]
-    inside = _axes(xs, ys, names)
+    inside = _axes(xs, ys, names) + _foot(rows)
     if diagonal:
         low, high = max(xs[0], ys[0]), min(xs[1], ys[1])
         inside += (
@@ -70,15 +73,46 @@ def line(
     return _svg(what, inside)
 
 
-def bars(what: str, names: Sequence[str], values: Sequence[float], shown: Sequence[str]) -> str:
-    """Bars from the left, one a row, each with its name above its beginning and its value behind its end."""
-    row, most = 30, max([*map(abs, values), 1e-300])
+def _foot(rows: Sequence[int]) -> str:
+    if not rows:
+        return ""
+    most, wide, bottom = max([*rows, 1]), (WIDTH - RIGHT - LEFT) / len(rows), HEIGHT - BOTTOM
+    out = []
+    for place, count in enumerate(rows):
+        tall = 40.0 * count / most
+        out.append(
+            f'<rect class="foot" x="{LEFT + place * wide + 0.5:.1f}" y="{bottom - tall:.1f}" width="{max(0.5, wide - 1):.1f}" height="{tall:.1f}"/>'
+        )
+    return "".join(out)
+
+
+def bars(
+    what: str,
+    names: Sequence[str],
+    values: Sequence[float],
+    shown: Sequence[str],
+    spread: Sequence[tuple[float, float]] = (),
+) -> str:
+    """Bars from the left, one a row, each with its name above its beginning and its value behind its end.
+
+    `spread` is from where to where each value may lie; below the left end it is cut.
+    """
+    row, most = 30, max([*map(abs, values), *(high for _, high in spread), 1e-300])
     inside = []
     for place, (name, value, text) in enumerate(zip(names, values, shown, strict=True)):
-        top, long = place * row, max(1.0, abs(value) / most * (WIDTH - 70))
+        top, long = (
+            place * row,
+            max(1.0, (abs(value) if not spread else max(0.0, value)) / most * (WIDTH - 70)),
+        )
         inside.append(_text(0, top + 11, _short(name), "start"))
         inside.append(f'<rect class="bar" x="0" y="{top + 15}" width="{long:.1f}" height="9" rx="2"/>')
-        inside.append(_text(long + 5, top + 23, text, "start"))
+        end = long
+        if place < len(spread):
+            low, end = (max(0.0, v) / most * (WIDTH - 70) for v in spread[place])
+            inside.append(
+                f'<path class="spread" d="M{low:.1f} {top + 19.5}H{max(end, low + 1):.1f}M{low:.1f} {top + 16}v7M{max(end, low + 1):.1f} {top + 16}v7"/>'
+            )
+        inside.append(_text(max(long, end) + 5, top + 23, text, "start"))
     return _svg(what, "".join(inside), row * len(names) + 4)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from tilth.core.figures import figure
 from tilth.interfaces import style
-from tilth.interfaces.report import charts
+from tilth.interfaces.report import charts, understood
+from tilth.interfaces.report.tables import table
 
 Facts = Mapping[str, Any]
 MOST_BARS = 20
@@ -33,10 +34,13 @@ def _panel(title: str, inside: str) -> str:
 
 def _panels(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "How good it is", _metrics(facts)
+    yield "What its decisions cost", understood.money(facts)
     yield "On rows that it was not tuned on", _curves(facts)
-    yield "What it goes by", _importance(facts)
+    yield "What it goes by", understood.importance(facts.get("permuted")) or _importance(facts)
     yield "What each input does", _effects(facts)
+    yield "Where it is weak", understood.weak(facts.get("weak"))
     yield "Slices", _slices(facts)
+    yield "Simpler models", understood.simpler(facts)
     yield "Gates", _gates(facts)
     yield "Inputs", _inputs(facts)
     yield "To know", "".join(f"<p>{escape(n)}</p>" for n in facts["notices"])
@@ -72,22 +76,6 @@ def _outcome(outcome: str) -> str:
     return f'<span class="tag {kind}">{escape(outcome)}</span>'
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Cells are HTML; on a phone each has its column's name before it."""
-    if not rows:
-        return ""
-    titles = "".join(f"<th>{escape(h)}</th>" for h in head)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f'<td data-head="{escape(h)}"><span>{c}</span></td>' for h, c in zip(head, row, strict=True)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
-
-
 def _metrics(facts: Facts) -> str:
     known = {"dummy": "knows the target alone", "linear": "a linear model"}
     baselines = facts["baselines"]
@@ -100,7 +88,7 @@ def _metrics(facts: Facts) -> str:
         )
         for m, v in facts["metrics"].items()
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _curves(facts: Facts) -> str:
@@ -118,7 +106,7 @@ def _drawn(judged: Facts) -> Iterator[str]:
                       charts.line("precision and recall", r["recall"], r["precision"], ("found", "right when it says so"), unit=True))  # fmt: skip
     if (r := judged.get("reliability")) is not None and r["bins"]:
         bins = r["bins"]
-        yield _figure(f"Reliability, ECE {_number(r['ece'])}", "What was said against what came true, with 95 % intervals; on the diagonal they agree",
+        yield _figure(f"Reliability, ECE {_number(r['ece'])}", f"What was said against what came true, with 95 % intervals; on the diagonal they agree. {len(bins)} bins of equal rows; luck alone makes an ECE of {_number(r['luck'])}, without it {_number(r['debiased'])} is left",
                       charts.line("reliability", [b["said"] for b in bins], [b["came"] for b in bins], ("said", "came true"), unit=True,
                                   diagonal=True, spread=[(b["low"], b["high"]) for b in bins], dots=True))  # fmt: skip
     if (r := judged.get("residuals")) is not None and r["bins"]:
@@ -156,17 +144,20 @@ def _effects(facts: Facts) -> str:
     drawn = []
     for e in facts["effects"]:
         pairs = [(v, m) for v, m in zip(e["values"], e["means"], strict=True) if m is not None]
-        if len(pairs) < 2:
-            continue
-        values, means = [v for v, _ in pairs], [m for _, m in pairs]
-        chart = (
-            charts.line(f"effect of {e['input']}", values, means, (e["input"], "mean answer"), dots=True)
-            if e["numeric"]
-            else charts.bars(f"effect of {e['input']}", values, means, [figure(m, 3) for m in means])
-        )
-        drawn.append(f"<figure><h3>{escape(e['input'])}</h3>{chart}</figure>")
-    words = '<p class="soft">The mean answer when an input has each of some values and all else is as it is. It shows what the model does, not what causes what.</p>'
+        if len(pairs) >= 2:
+            drawn.append(f"<figure><h3>{escape(e['input'])}</h3>{_effect(e, pairs)}</figure>")
+    words = '<p class="soft">The mean answer when an input has each of some values and all else is as it is, and how many rows there are at its foot. It shows what the model does, not what causes what.</p>'
     return f'{words}<div class="charts">{"".join(drawn)}</div>' if drawn else ""
+
+
+def _effect(e: Facts, pairs: Sequence[tuple[Any, float]]) -> str:
+    values, means = [v for v, _ in pairs], [m for _, m in pairs]
+    what, rows = f"effect of {e['input']}", e.get("rows") or ()
+    if e["numeric"]:
+        return charts.line(what, values, means, (e["input"], "mean answer"), dots=True, rows=rows)
+    held = dict(zip(e["values"], rows, strict=False))
+    named = [f"{v} · {held[v]:,} rows" if v in held else str(v) for v in values]
+    return charts.bars(what, named, means, [figure(m, 3) for m in means])
 
 
 def _slices(facts: Facts) -> str:
@@ -174,7 +165,7 @@ def _slices(facts: Facts) -> str:
     for column, rows in facts["slices"].items():
         metric = facts["metric"]
         cells = [(escape(str(r["value"])), f"{r['rows']:,}", _number(r.get(metric))) for r in rows]
-        out.append(_table((column, "rows", metric), cells))
+        out.append(table((column, "rows", metric), cells))
     return "".join(out)
 
 
@@ -186,7 +177,7 @@ def _gates(facts: Facts) -> str:
         )
         for g in facts["gates"]
     ]  # fmt: skip
-    return _table(("when", "version", "outcome", facts["metric"], "champion", "rows", "why"), rows)
+    return table(("when", "version", "outcome", facts["metric"], "champion", "rows", "why"), rows)
 
 
 def _inputs(facts: Facts) -> str:
@@ -197,4 +188,4 @@ def _inputs(facts: Facts) -> str:
         else:
             holds = ", ".join(map(str, i["categories"] or ())) + (", ..." if i["more_categories"] else "")
         rows.append((escape(i["name"]), escape(i["type"]), "yes" if i["required"] else "no", escape(holds)))
-    return _table(("input", "type", "required", "seen in training"), rows)
+    return table(("input", "type", "required", "seen in training"), rows)

@@ -13,7 +13,7 @@ from tilth.core.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from tilth.core.metrics import NAMES
+from tilth.core.metrics import ALL, canonical
 from tilth.core.names import did_you_mean
 from tilth.resources.facts import Facts
 from tilth.resources.rules import duration_of
@@ -43,7 +43,19 @@ def check(d: CreateModel, facts: Facts) -> None:
         )
     _features(d)
     _options(d, d.objective, OBJECTIVE, "OBJECTIVE")
+    _minimum(d)
     _engine(d, facts.engines)
+
+
+def _minimum(d: CreateModel) -> None:
+    """scikit-learn turns errors round so that more is better; here they are errors, and `minimum` is the greatest of them."""
+    metric, minimum = str(d.objective.get("metric", "")), d.objective.get("minimum")
+    if metric.startswith("neg_") and isinstance(minimum, int | float) and minimum < 0:
+        raise ProjectError(
+            f"`{metric}` is {canonical(metric)} here, of which less is better, and it is never below 0 as minimum = {minimum:g} says.",
+            hint=f"Write the greatest that may be: metric = '{canonical(metric)}', minimum = {-minimum:g}.",
+            where=d.position,
+        )
 
 
 def _features(d: CreateModel) -> None:
@@ -159,7 +171,7 @@ def _misfit(d: CreateModel, key: str, value: Value, clause: str, hint: str) -> T
     if key == "metric" and isinstance(value, str):
         return UnknownNameError(
             f"There is no metric called `{value}`.",
-            hint=did_you_mean(value, NAMES, "metrics"),
+            hint=did_you_mean(value, ALL, "metrics"),
             where=d.position,
         )
     return ProjectError(
@@ -202,7 +214,7 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[Value], bool]:
 
 
 _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
-    "metric": (lambda v: v in NAMES, "metric = 'roc_auc'"),
+    "metric": (lambda v: v in ALL, "metric = 'roc_auc'"),
     "minimum": (_is_number, "minimum = 0.7"),
     "confidence": (_is_confidence, "confidence = 0.95, a number from 0.5 to 0.9999"),
     "cost_false_negative": (_is_cost, "cost_false_negative = 500"),

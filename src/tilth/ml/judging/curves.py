@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 BINS = 10
+LEAST_IN_BIN = 30  # rows; fewer rows make fewer bins
 POINTS = 100  # of a curve at most
 SHOWN = 12  # classes that are told apart; the others are one
 Z = 1.959963984540054
@@ -45,19 +46,28 @@ def ranking(truth: Array, score: Array) -> dict[str, list[float]]:
 
 
 def reliability(truth: Array, share: Array) -> dict[str, Any]:
-    """Of rows in bins of rising `share`: what was said, what came true with its interval, how many; and ECE."""
+    """Of rows in bins of rising `share`: what was said, what came true with its interval, how many; and ECE.
+
+    `luck` is the ECE that shares without fault would show on so few rows, `debiased` the ECE without what luck adds to the
+    square of each bin's distance (Kumar, Liang and Ma 2019).
+    """
     import numpy as np
 
     order = np.argsort(share, kind="stable")
-    bins, off = [], 0.0
-    for part in np.array_split(order, min(BINS, max(1, len(order)))):
+    bins, off, luck, left = [], 0.0, 0.0, 0.0
+    for part in np.array_split(order, max(2, min(BINS, len(order) // LEAST_IN_BIN))):
         if not len(part):
             continue
-        said, came = float(share[part].mean()), float(truth[part].mean())
-        low, high = wilson(came, len(part))
-        bins.append({"said": said, "came": came, "low": low, "high": high, "rows": len(part)})
-        off += abs(said - came) * len(part)
-    return {"bins": bins, "ece": off / len(order) if len(order) else None}
+        rows, said, came = len(part), float(share[part].mean()), float(truth[part].mean())
+        low, high = wilson(came, rows)
+        bins.append({"said": said, "came": came, "low": low, "high": high, "rows": rows})
+        off += abs(said - came) * rows
+        luck += (2.0 / np.pi * float((share[part] * (1.0 - share[part])).sum())) ** 0.5
+        noise = came * (1.0 - came) / (rows - 1) if rows > 1 else (said - came) ** 2
+        left += max(0.0, (said - came) ** 2 - noise) ** 0.5 * rows
+    if not len(order):
+        return {"bins": bins, "ece": None, "luck": None, "debiased": None}
+    return {"bins": bins, "ece": off / len(order), "luck": luck / len(order), "debiased": left / len(order)}
 
 
 def wilson(share: float, rows: int) -> tuple[float, float]:

@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
-from tilth.ml.model.metrics import evaluate, higher_is_better, labels, log_losses
+from tilth.ml.judging.replicates import affordable, replicator
+from tilth.ml.model.losses import labels, log_losses
+from tilth.ml.model.measures import MEASURES
+from tilth.ml.model.metrics import evaluate, higher_is_better
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,18 +127,20 @@ class Evidence:
         gain = sign * (evaluate(self.metric, self.truth, ours) - evaluate(self.metric, self.truth, theirs))
         count = int(self.block.max()) + 1
         drawn = np.random.default_rng(self.seed).multinomial(
-            count, np.full(count, 1.0 / count), self.replicates
+            count, np.full(count, 1.0 / count), affordable(self.metric, ours, self.replicates)
         )
         weights = drawn.astype(np.float64)
         gains = self._replicate(ours)(weights) - self._replicate(theirs)(weights)
         gains = gains[np.isfinite(gains)]
-        if len(gains) < self.replicates / 2:
+        if len(gains) < len(drawn) / 2:
             return Gain(gain, float("nan"), count - 1)
         return Gain(gain, float(gains.std(ddof=1)) * (count / (count - 1)) ** 0.5, count - 1)
 
     def _replicate(self, output: Array) -> Replicator:
         if self.metric == "roc_auc":
             return _auc_replicator(self.truth, output, self.block)
+        if self.metric in MEASURES:
+            return replicator(self.metric, self.truth, output, self.block)
         rows, finish = _sums(self.metric, self.truth, output)
         return _sum_replicator(rows, finish, self.block)
 

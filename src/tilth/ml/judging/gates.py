@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tilth.core.errors import ProjectError
+from tilth.core.errors import DataError, ProjectError
 from tilth.core.figures import figure
+from tilth.core.metrics import POSITIVE
 from tilth.core.names import did_you_mean
 from tilth.ml.judging.evidence import Evidence, Gain, numbered, sign_of
+from tilth.ml.judging.replicates import affordable
 from tilth.ml.model.metrics import evaluate, higher_is_better
 from tilth.sql.language.statements import PromoteRule
 
@@ -47,7 +49,7 @@ ENOUGH = Least(200, 20, 5)  # to tell a candidate from a champion
 FIRST = Least(50, 5, 3)  # to let a first version in
 FEWEST = Least(30, 5, 3)  # where every row is judged by a model of the others
 IN_A_SLICE = Least(50, 5, 5)
-OF_CLASSES = frozenset({"roc_auc", "f1"})  # metrics that say nothing where one class is all but missing
+OF_CLASSES = frozenset({"roc_auc"}) | POSITIVE  # metrics that say nothing where one class is all but missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,9 @@ def _compared(look: _Look, absolute: GateResult, candidate: Array, champion: Arr
     outcome, *reasons = _decide(look.rule, gain.value, low, high, 1.0 - 2 * look.alpha)
     if look.holdout.folds:
         reasons.append("Judged by cross-validation.")
+    made = affordable(look.rule.metric, candidate, look.evidence.replicates)
+    if made < look.evidence.replicates:
+        reasons.append(f"Its rows were resampled {made} times.")
     if outcome == PASS and look.holdout.slices:
         outcome, said = _by_slice(look, candidate, champion)
         reasons += said
@@ -298,7 +303,10 @@ def _within(look: _Look, rows: npt.NDArray[np.bool_], candidate: Array, champion
     if _too_few(part, count, IN_A_SLICE if look.rule.metric in OF_CLASSES else replace(IN_A_SLICE, rarer=0)):
         return None
     evidence = Evidence(look.rule.metric, part.truth, block, look.evidence.replicates, look.evidence.seed)
-    gain = evidence.gain(candidate[rows], champion[rows]).with_luck(look.holdout.luck)
+    try:
+        gain = evidence.gain(candidate[rows], champion[rows]).with_luck(look.holdout.luck)
+    except DataError:  # the metric is not defined here: of one class, say
+        return None
     return None if gain.spread != gain.spread else gain
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from tilth.ml.model.calibration import (
@@ -49,6 +50,43 @@ def fit_curve(kind: str, y: Array, scores: Array, threshold: float) -> Curve:
     platt = fit_platt(y, scores) if useful else None
     keeps_order = platt is not None and platt.slope > 0
     return Curve(platt=platt if keeps_order else None, threshold=threshold, rows=rows)
+
+
+def fit_curve_folds(
+    kind: str, y: Array, scores: Array, parts: npt.NDArray[np.int64], threshold: float
+) -> tuple[Curve, Array]:
+    """The curve of answers that came from models of the other parts, and these answers calibrated.
+
+    `scores` are bare, `parts` is the number of each row's part. What calibrates a row's answer is fitted on the other parts
+    alone; the curve is fitted on all rows, and kept only where calibrating so lowers the log loss by enough.
+    """
+    import numpy as np
+
+    fit = _fits(kind, y)
+    bare = Curve(threshold=threshold if kind == "binary" else 0.5, rows=len(y))
+    if fit is None:
+        return bare, scores
+    crossed = np.empty_like(scores)
+    for part in np.unique(parts):
+        mine = parts == part
+        if mine.all() or len(set(y[~mine].tolist())) < 2:
+            return bare, scores
+        crossed[mine] = fit(y[~mine], scores[~mine]).apply(scores[mine])
+    if log_loss(y, crossed) >= log_loss(y, scores) * (1 - GAIN):
+        return bare, scores
+    found = fit(y, scores)
+    if isinstance(found, Platt):
+        return (replace(bare, platt=found), crossed) if found.slope > 0 else (bare, scores)
+    return replace(bare, temperature=found), crossed
+
+
+def _fits(kind: str, y: Array) -> Fit | None:
+    """How scores of a kind of task are calibrated; None where there are too few rows, or nothing is."""
+    if kind == "multiclass":
+        return fit_temperature if len(y) >= LEAST_ROWS else None
+    if kind == "binary" and len(y) >= LEAST_OF_TWO and 0 < y.sum() < len(y):
+        return fit_platt
+    return None
 
 
 def helps(fit: Fit, y: Array, scores: Array) -> bool:

@@ -17,7 +17,7 @@ from tilth.ml.learning import blending
 from tilth.ml.learning.agreeing import agreement, crossed_rows
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.crossing import Candidate, Crossed, folds_of
-from tilth.ml.learning.curves import fit_curve
+from tilth.ml.learning.curves import fit_curve_folds
 from tilth.ml.learning.made import Honest, Made, Member, Tools, Tried
 from tilth.ml.learning.rows import Rows
 from tilth.ml.model.curve import Curve, threshold
@@ -316,17 +316,10 @@ def calibrated(
     kind: str, y: Array, raw: Array, part: npt.NDArray[np.int8], limit: float
 ) -> tuple[Curve, Array]:
     """The calibration that all rows chose, and each row's answer by that of the other parts."""
-    import numpy as np
-
     if kind == "regression":
         curve = floored(y)
         return curve, curve.apply(raw)
-    out = np.empty_like(raw)
-    for one in np.unique(part):
-        mine = part == one
-        others = ~mine if not mine.all() else mine
-        out[mine] = fit_curve(kind, y[others], raw[others], limit).apply(raw[mine])
-    return fit_curve(kind, y, raw, limit), out
+    return fit_curve_folds(kind, y, raw, part.astype("int64"), limit)
 
 
 def _mean_loss(task: Task, y: Array, scores: Array) -> float:

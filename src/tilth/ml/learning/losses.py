@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tilth.ml.model.metrics import log_losses
+from tilth.ml.model.losses import log_losses
 
 if TYPE_CHECKING:
     import numpy as np

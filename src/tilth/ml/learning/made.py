@@ -81,6 +81,7 @@ class Tools:
     report: Report
     threads: int = 1
     seed: int = 0
+    deadline: float = float("inf")  # on the monotonic clock: after it nothing is begun that could be left out
 
     @property
     def quiet(self) -> Tools:

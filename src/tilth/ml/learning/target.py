@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import TargetError
-from tilth.core.metrics import BY_KIND
+from tilth.core.metrics import BY_KIND, POSITIVE, canonical, find
 from tilth.core.names import literal
 from tilth.core.schema import DataType
 from tilth.ml.model.preparing import ID_LIKE, NAMED
@@ -94,6 +94,7 @@ def _counts(values: Any) -> bool:
 
 def _classify(name: str, kind: DataType, distinct: Any, metric: str | None) -> Target:
     count = len(distinct)
+    metric = metric and canonical(metric)
     if kind in NUMBERS:
         wants_number = metric in BY_KIND["regression"]
         wants_classes = metric in BY_KIND["binary"] or metric in BY_KIND["multiclass"]
@@ -183,18 +184,32 @@ def bounded(y: npt.NDArray[np.float64], found: Target, metric: str | None) -> No
             f"The target `{found.name}` is beyond {LARGEST:g} in {vast:,} of {len(y):,} rows: squares of its errors cannot be summed.",
             hint="Filter such rows, or predict it in a larger unit or as a logarithm: derive such a column in the dataset's query.",
         )
+    _in_reach(y, found, metric)
     zeros = int((y == 0).sum())
-    if metric == "mape" and zeros:
+    if metric and canonical(metric) == "mape" and zeros:
         raise TargetError(
             f"mape divides by the target, and `{found.name}` is 0 in {zeros:,} of {len(y):,} rows.",
             hint="Use OBJECTIVE (metric = 'mae'), or filter those rows in the dataset's query.",
         )
 
 
+def _in_reach(y: npt.NDArray[np.float64], found: Target, name: str | None) -> None:
+    """Return when the metric is defined for every target; TargetError says how many are too low."""
+    metric = find(name) if name is not None else None
+    if metric is None or metric.least is None:
+        return
+    low = int((y <= metric.least).sum() if metric.above else (y < metric.least).sum())
+    if low:
+        bound = f"{'not above' if metric.above else 'below'} {metric.least:g}"
+        raise TargetError(
+            f"{name} is not defined for targets {bound}, as `{found.name}` is in {low:,} of {len(y):,} rows.",
+            hint="Use OBJECTIVE (metric = 'rmse'), or filter those rows in the dataset's query.",
+        )
+
+
 # --- the positive class ------------------------------------------------------------------------------------
 
 OBVIOUS = (("0", "1"), ("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"))
-ONE_SIDED = ("f1",)  # metrics that ask how one of two classes is found
 
 
 def with_positive(found: Target, spec: TrainingSpec) -> Target:
@@ -209,7 +224,7 @@ def with_positive(found: Target, spec: TrainingSpec) -> Target:
     costs = [
         name for name in ("cost_false_negative", "cost_false_positive") if getattr(spec, name) is not None
     ]
-    asked = [*costs, *([spec.metric] if spec.metric in ONE_SIDED else [])]
+    asked = [*costs, *([spec.metric] if spec.metric and canonical(spec.metric) in POSITIVE else [])]
     if not asked:
         return found
     first, last = (_literal(c) for c in found.classes)

@@ -37,7 +37,7 @@ def train(
     _supported(spec)
     laps = _Laps()
     report("reading rows", 0.02)
-    tools = Tools(learners, scorers, report, spec.threads, spec.seed)
+    tools = Tools(learners, scorers, report, spec.threads, spec.seed, started + spec.time_limit)
     data = dealt(spec, files)
     laps.lap("prepare")
     task = task_of(spec, data)
@@ -50,7 +50,8 @@ def train(
     laps.lap("fit")
     report("judging", 0.93)
     judged = evaluation.judged(data, made)
-    metrics = evaluation.metrics(task, data, made, judged, spec.slices, spec.minimum)
+    found = evaluation.metrics(spec, task, data, made, judged, tools)
+    metrics = found.metrics
     metrics["columns"] = described.columns(data)
     metrics["leaks"] = [leak.plain() for leak in leaks.find(data)]
     report("writing the bundle", 0.97)
@@ -59,7 +60,7 @@ def train(
     written = write(out, spec, data, made, metrics, ids)
     laps.lap("judge and write")
     return {
-        "metrics": metrics,
+        "metrics": found.clocked(),
         "engine": made.engine,
         "learning": learning_of(learners(made.engine)),
         "files": sorted(written),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import TrainingError
 from tilth.ml.bundles.manifest import digests
 from tilth.ml.judging import answers
+from tilth.ml.learning.usual_row import usual_row
 from tilth.ml.model import ensemble
 from tilth.ml.model.signature import Input, Signature
 from tilth.ports.arrow import data_type
@@ -56,7 +57,14 @@ def write(
     files: dict[str, bytes] = {
         "signature.json": text(signature.plain()),
         "prepare.json": text(data.preparation.plain()),
-        "calibration.json": text({**made.curve.plain(), "members": listed, "spread": kept}),
+        "calibration.json": text(
+            {
+                **made.curve.plain(),
+                "members": listed,
+                "spread": kept,
+                **usual_row(data, *[m.scorer for m in made.members]),
+            }
+        ),
         **{name: m.fitted.payload for name, m in named},
         **spread,
         "metrics.json": text(metrics),

@@ -1,15 +1,19 @@
-"""Why an answer came out: what each input added to the model's raw score, the strongest first.
+"""Why an answer came out: what each input added to it, the strongest first.
 
-Contributions are the scorer's own (SHAP values of trees by LightGBM, terms of a linear model), added up over the matrix
-columns of an input. For several classes they are those of the answer's class. With the base, and `others` of the inputs
-that are not listed, they add up to the raw score.
+With the base, and `others` of the inputs that are not listed, contributions add up to what is served (`total`): the value,
+or the calibrated probability of the positive class, of several classes that of the answer. How an engine's own numbers
+come to that is in `contributions`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from tilth.core.names import literal
+from tilth.ml.model.contributions import Contributions, Told
+from tilth.ml.model.curve import Curve
 from tilth.ml.model.preparation import Preparation
 from tilth.ml.model.signature import Signature
 from tilth.ports.learning import Scorer
@@ -23,19 +27,31 @@ if TYPE_CHECKING:
 TOP = 10
 NONE: dict[str, Any] = {
     "contributions": [],
-    "note": "The estimator of this version does not tell what each input added; engine = 'lightgbm' and 'linear' do.",
+    "note": "The estimator of this version does not tell what each input added, and the version does not keep the usual row that "
+    "it could be compared with: train it again.",
 }
+TRIED = (
+    "The estimator does not tell what each input added. It was asked with inputs set from the usual row's value to this row's, "
+    "one after the other: the mean over {orders} orders."
+)
 
 
 class Explainer:
     """Explains answers of one version."""
 
     def __init__(
-        self, signature: Signature, preparation: Preparation, scorer: Scorer, version: int, digest: str
+        self,
+        signature: Signature,
+        preparation: Preparation,
+        members: Sequence[tuple[Scorer, float]],
+        curve: Curve,
+        version: int,
+        digest: str,
+        typical: Array | None = None,
     ) -> None:
+        """`members` are scorers with their weights, whose weighted mean `curve` calibrates; `typical` is a usual row."""
         self._signature = signature
-        self._owners = preparation.owners()
-        self._scorer = scorer
+        self._contributions = Contributions(signature.kind, preparation.owners(), members, curve, typical)
         self._stamp = {"model": signature.model, "version": version, "digest": digest}
 
     def explain(
@@ -47,13 +63,14 @@ class Explainer:
     ) -> list[dict[str, Any]]:
         """For each row of the matrix: its answer, the contributions of its inputs, and whose answer it is.
 
-        A model that cannot tell contributions says so in a `note`. `scores` are calibrated, `answers` are outputs by name, `given` are the inputs as they came.
+        A model that cannot tell contributions, or had to try them out, says so in a `note`. `scores` are calibrated,
+        `answers` are outputs by name, `given` are the inputs as they came.
         """
-        parts = self._scorer.contributions(x)
+        told = self._contributions.of(x, scores)
         out = []
-        for index, (score, answer, row) in enumerate(zip(scores, answers, given, strict=True)):
+        for found, score, answer, row in zip(told, scores, answers, given, strict=True):
             named = {self._short(name): _plain(value) for name, value in answer.items()}
-            named |= NONE if parts is None else self._contributions(parts[index], score, row)
+            named |= NONE if found is None else self._named(found, score, row)
             out.append(named | self._stamp)
         return out
 
@@ -61,17 +78,44 @@ class Explainer:
         """`late_confidence` as `confidence`, the answer itself as `value`."""
         return name.removeprefix(self._signature.output).removeprefix("_") or "value"
 
-    def _contributions(self, parts: Array, score: tuple[float, ...], row: dict[str, Any]) -> dict[str, Any]:
-        width = len(self._owners) + 1
-        block = 0 if len(parts) == width else score.index(max(score))
-        own = parts[block * width : (block + 1) * width].tolist()
-        total: dict[str, float] = {}
-        for owner, part in zip(self._owners, own[:-1], strict=True):
-            total[owner] = total.get(owner, 0.0) + part
-        strongest = sorted(total.items(), key=lambda item: (-abs(item[1]), item[0]))[:TOP]
-        named = [{"input": n, "given": _plain(row.get(n)), "contribution": p} for n, p in strongest if p]
-        others = sum(total.values()) - sum(one["contribution"] for one in named)
-        return {"contributions": named, "others": others if len(total) > TOP else 0.0, "base": own[-1]}
+    def _named(self, found: Told, score: tuple[float, ...], row: dict[str, Any]) -> dict[str, Any]:
+        several = self._signature.kind == "multiclass"
+        total = max(score) if several else score[0]
+        each = zip(self._contributions.inputs, found.parts.tolist(), strict=True)
+        strongest = sorted(each, key=lambda item: (-abs(item[1]), item[0]))
+        named = [
+            {"input": n, "given": _plain(row.get(n)), "contribution": p} for n, p in strongest[:TOP] if p
+        ]
+        said = {
+            "contributions": named,
+            "others": math.fsum(p for _, p in strongest[TOP:]),
+            "base": found.base,
+            "total": total,
+            "of": self._of(score.index(total) if several else -1),
+        }
+        return said | ({"note": TRIED.format(orders=found.orders)} if found.orders else {})
+
+    def _of(self, place: int) -> str:
+        """What the total is: the output, or how likely a class is."""
+        signature = self._signature
+        if signature.kind == "regression":
+            return f"value of {signature.output}"
+        name = signature.classes[place]
+        return f"probability of {literal(name) if isinstance(name, str) else str(name).lower()}"
+
+
+def usual_row(kept: Any, preparation: Preparation) -> Array | None:
+    """The usual row as `calibration.json` keeps it: a number or null for each matrix column. ValueError for another length."""
+    import numpy as np
+
+    if kept is None:
+        return None
+    found = np.array([np.nan if v is None else float(v) for v in kept])
+    if len(found) != len(preparation.features):
+        raise ValueError(
+            f"the usual row has {len(found)} numbers, the matrix {len(preparation.features)} columns"
+        )
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -1,17 +1,20 @@
 """The metrics that models are judged by, over numpy arrays, with nothing else needed.
 
-Each takes the truth and the model's output; labels are made from probabilities here and nowhere else.
-How two models are compared is in `gates`.
+Each takes the truth and the model's output; labels are made from probabilities here and nowhere else. The usual ones are
+here, the others of scikit-learn's scorers in `measures`. How two models are compared is in `gates`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from tilth.core.errors import DataError, ProjectError
-from tilth.core.metrics import BY_KIND, DECISIONS, HIGHER, NAMES
+from tilth.core.metrics import ALL, DECISIONS, HIGHER, NAMES, USUAL
 from tilth.core.names import did_you_mean
+from tilth.ml.model.losses import labels, log_losses
+from tilth.ml.model.measures import MEASURES, value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,8 +22,6 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = "npt.NDArray[np.float64]"
     Metric: TypeAlias = Callable[[Array, Array], float]
-
-SMALLEST = 1e-15
 
 
 def higher_is_better(metric: str) -> bool:
@@ -44,7 +45,16 @@ def evaluate(metric: str, truth: Array, output: Array, threshold: float = 0.5) -
             f"{metric} needs as many outputs as rows, and at least one; got {len(output)} for {len(truth)}.",
             hint="Widen the holdout so that it holds rows.",
         )
-    return _metrics()[metric](truth, decided(metric, output, threshold))
+    seen = decided(metric, output, threshold)
+    if metric in (own := _usual()):
+        return own[metric](truth, seen)
+    found = value(MEASURES[metric], truth, seen)
+    if not math.isfinite(found):
+        raise DataError(
+            f"{metric} is not defined on these {len(truth):,} rows: a class, or any difference, is missing.",
+            hint="Widen the holdout, or write another metric in OBJECTIVE.",
+        )
+    return found
 
 
 def measured(metric: str, y: Array, scores: Array, threshold: float = 0.5) -> float | None:
@@ -55,15 +65,24 @@ def measured(metric: str, y: Array, scores: Array, threshold: float = 0.5) -> fl
         return None
 
 
-def evaluate_all(kind: str, truth: Array, output: Array, threshold: float = 0.5) -> dict[str, float]:
-    """Every metric of a kind of task that these rows allow: no roc_auc of one class, no mape where a truth is 0."""
+def evaluate_all(
+    kind: str, truth: Array, output: Array, threshold: float = 0.5, asked: str | None = None
+) -> dict[str, float]:
+    """The usual metrics of a kind of task, and the one that is asked for, as far as these rows allow them.
+
+    No roc_auc of one class, no mape where a truth is 0.
+    """
     import numpy as np
 
     undefined = {
         "roc_auc": kind == "binary" and len(np.unique(truth)) < 2,
         "mape": kind == "regression" and bool((truth == 0).any()),
     }
-    return {m: evaluate(m, truth, output, threshold) for m in BY_KIND[kind] if not undefined.get(m)}
+    found = {m: evaluate(m, truth, output, threshold) for m in USUAL[kind] if not undefined.get(m)}
+    if asked is not None and asked not in USUAL[kind]:
+        own = measured(asked, truth, output, threshold)
+        found |= {} if own is None else {asked: own}
+    return found
 
 
 def decided(metric: str, output: Array, threshold: float = 0.5) -> Array:
@@ -96,15 +115,6 @@ def roc_auc(truth: Array, score: Array) -> float:
 def log_loss(truth: Array, output: Array) -> float:
     """Mean of minus the log of the probability given to what happened."""
     return float(log_losses(truth, output).mean())
-
-
-def log_losses(truth: Array, output: Array) -> Array:
-    """The log loss of each row."""
-    import numpy as np
-
-    chosen = np.where(truth > 0.5, output, 1.0 - output) if output.ndim == 1 else _of_truth(truth, output)
-    losses: Array = -np.log(np.clip(chosen, SMALLEST, 1.0))
-    return losses
 
 
 def accuracy(truth: Array, output: Array) -> float:
@@ -165,15 +175,7 @@ def mape(truth: Array, output: Array) -> float:
     return float(np.mean(np.abs(truth - output) / np.maximum(np.abs(truth), np.finfo(np.float64).eps)))
 
 
-def labels(output: Array) -> Array:
-    """The class code of each row: the likelier of two, or the likeliest of several."""
-    import numpy as np
-
-    found = output > 0.5 if output.ndim == 1 else np.argmax(output, axis=1)
-    return found.astype(np.float64)
-
-
-def _metrics() -> dict[str, Metric]:
+def _usual() -> dict[str, Metric]:
     return {
         "roc_auc": roc_auc,
         "log_loss": log_loss,
@@ -189,13 +191,7 @@ def _metrics() -> dict[str, Metric]:
 
 def _known(metric: str) -> None:
     if metric not in NAMES:
-        raise ProjectError(f"There is no metric `{metric}`.", hint=did_you_mean(metric, NAMES, "metrics"))
-
-
-def _of_truth(truth: Array, output: Array) -> Array:
-    import numpy as np
-
-    return output[np.arange(len(truth)), truth.astype(np.intp)]
+        raise ProjectError(f"There is no metric `{metric}`.", hint=did_you_mean(metric, ALL, "metrics"))
 
 
 def _f1_of(truth: Array, found: Array, label: float) -> float:

@@ -18,7 +18,7 @@ from tilth.ml.model import ensemble
 from tilth.ml.model.answerer import named
 from tilth.ml.model.curve import Curve
 from tilth.ml.model.encode import Encoder
-from tilth.ml.model.explain import Explainer
+from tilth.ml.model.explain import Explainer, usual_row
 from tilth.ml.model.gaps import Gaps, blank, refusal
 from tilth.ml.model.outputs import Answer, Many, Meaning, renderer
 from tilth.ml.model.outside import Outside, Reach, far_in
@@ -48,8 +48,11 @@ class Predictor:
         version: int,
         digest: str,
         spread: Scorer | None = None,
+        typical: Array | None = None,
     ) -> None:
-        """`spread` scores how wide a row's interval is; None where all are of one width, or there are none."""
+        """`spread` scores how wide a row's interval is; None where all are of one width, or there are none. `typical` is a
+        usual row of the matrix, kept where the scorer does not tell contributions.
+        """
         self.signature = signature
         self.version = version
         self.digest = digest
@@ -62,7 +65,8 @@ class Predictor:
         self._several = signature.kind == "multiclass"
         self._meaning = Meaning(signature.classes, curve.threshold, curve.conformal, curve.floor)
         self._makers = {n: s.one(self._meaning) for n, s in self._specs.items() if s.one is not None}
-        self._explainer = Explainer(signature, preparation, scorer, version, digest)
+        members = ensemble.members_of(scorer)
+        self._explainer = Explainer(signature, preparation, members, curve, version, digest, typical)
         self.reach = Reach(preparation.columns)
         self._render = renderer(self._specs, self._meaning)
         self._spread = spread
@@ -93,6 +97,7 @@ class Predictor:
             scorer = ensemble.load(kept, files, get_scorer, asked, threads)
             wide = kept.get("spread")
             width = None if wide is None else (files[wide["member"]], str(wide["scorer"]))
+            typical = usual_row(kept.get("typical"), preparation)
         except (KeyError, TypeError, ValueError) as error:
             raise TamperError(
                 f"The bundle's files do not fit together: {type(error).__name__} {error}.",
@@ -105,7 +110,7 @@ class Predictor:
         )
         if called is not None:
             signature = replace(signature, model=called)
-        return cls(signature, preparation, curve, scorer, version, digest, spread)
+        return cls(signature, preparation, curve, scorer, version, digest, spread, typical)
 
     # --- many rows -----------------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from tilth.core.errors import ProjectError
-from tilth.core.metrics import BY_KIND
-from tilth.core.names import did_you_mean
+from tilth.core.metrics import BY_KIND, METRICS, find
+from tilth.core.names import did_you_mean, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +90,23 @@ class TrainingSpec:
 
 
 def check_metric(metric: str | None, kind: str) -> str:
-    """The metric to optimise: the given one if it fits the kind of task, else the kind's first."""
+    """The metric to optimise, by its own name: the given one if it fits the kind of task, else the kind's first."""
     if metric is None:
         return BY_KIND[kind][0]
-    if metric not in BY_KIND[kind]:
-        known = sorted({m for group in BY_KIND.values() for m in group})
-        if metric in known:
-            hint = f"Metrics for {kind}: {', '.join(BY_KIND[kind])}."
-            raise ProjectError(f"The metric `{metric}` does not fit a {kind} target.", hint=hint)
+    found = find(metric)
+    if found is None:
         raise ProjectError(
-            f"There is no metric `{metric}`.", hint=did_you_mean(metric, BY_KIND[kind], "metrics")
+            f"There is no metric `{metric}`.", hint=did_you_mean(metric, _called(kind), "metrics")
         )
-    return metric
+    if kind not in found.kinds:
+        mean = f"{found.name}_macro"
+        near = mean if mean in BY_KIND[kind] else nearest(found.name, BY_KIND[kind])
+        meant = f"Did you mean `{near}`? " if near else ""
+        hint = f"{meant}Metrics for {kind}: {', '.join(BY_KIND[kind])}."
+        raise ProjectError(f"The metric `{metric}` does not fit a {kind} target.", hint=hint)
+    return found.name
+
+
+def _called(kind: str) -> tuple[str, ...]:
+    """All names of the metrics of a kind of task."""
+    return tuple(name for m in METRICS if kind in m.kinds for name in (m.name, *m.also))

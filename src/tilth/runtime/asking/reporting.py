@@ -32,6 +32,7 @@ INPUTS = 8  # whose effect is drawn, the most important ones
 GRID = 16  # values of a number
 LEVELS = 10  # of a category
 SAMPLED = 300  # rows whose input is changed to each value
+BARS = 24  # of how dense rows are below an effect
 VERSIONS = 20  # gates that are listed, the newest
 
 
@@ -143,7 +144,31 @@ def _effect(model: Predictor, rows: pa.Table, sample: pa.Table, name: str) -> di
         or pa.types.is_decimal(column.type)
     )
     shown = [float(v) for v in values] if numbers else [str(v) for v in values]
-    return {"input": name, "values": shown, "means": means, "numeric": numbers}
+    return {
+        "input": name,
+        "values": shown,
+        "means": means,
+        "numeric": numbers,
+        "rows": _density(column, values, numbers),
+    }
+
+
+def _density(column: pa.ChunkedArray, values: list[Any], numbers: bool) -> list[int]:
+    """How many rows lie in each of BARS equal steps from the first value to the last, or have each value; of moments nothing."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from tilth.ml.model.columns import floats
+
+    if pa.types.is_temporal(column.type):
+        return []
+    if not numbers:
+        return [int(pc.sum(pc.equal(column, v)).as_py() or 0) for v in values]
+    known = floats(column)
+    ends = float(values[0]), float(values[-1])
+    counts, _ = np.histogram(known[np.isfinite(known)], bins=BARS, range=ends)
+    return [int(c) for c in counts]
 
 
 def _grid(column: pa.ChunkedArray) -> list[Any]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tilth.core.errors import LanguageError
+from tilth.core.figures import figure
 from tilth.kinds import declares, parse
 from tilth.ml.model.answerer import of_rows
 from tilth.plan.rights import allowed
@@ -79,7 +80,12 @@ def explain(at: Prompt, statement: ExplainPredict) -> Result:
         }
     )
     shown = ", ".join(f"{k} {v}" for k, v in found.items() if k in ("value", "confidence", "lower", "upper"))
-    return Result(table.to_reader(), f"{statement.model} version {found['version']}: {shown}", found)
+    sums = (
+        f"; from a base of {figure(found['base'])} contributions add up to {figure(found['total'])}, the {found['of']}"
+        if rows
+        else ""
+    )
+    return Result(table.to_reader(), f"{statement.model} version {found['version']}: {shown}{sums}", found)
 
 
 def look(at: Prompt, statement: LookAt) -> Result:

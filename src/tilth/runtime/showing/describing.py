@@ -22,6 +22,7 @@ from tilth.runtime.loading import verified
 from tilth.runtime.record import endpoints, evidence, nodes, notices, refreshes, snapshots, versions
 from tilth.runtime.record.versions import Version
 from tilth.runtime.showing import example
+from tilth.runtime.showing.understood import KEYS
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CreateChannel, CreateDataset, CreateEndpoint, CreateSource, Kind
@@ -185,7 +186,16 @@ def _model(at: Place, one: Resource) -> dict[str, Any]:
         "classes": list(kept.signature.classes),
         **{
             k: said.get(k)
-            for k in ("metric", "value", "minimum", "higher_is_better", "metrics", "baselines", "slices")
+            for k in (
+                "metric",
+                "value",
+                "minimum",
+                "higher_is_better",
+                "metrics",
+                "baselines",
+                "slices",
+                *KEYS,
+            )
         },
         "inputs": _inputs(kept, said.get("importance") or {}),
         "outputs": _outputs(kept.signature),

@@ -164,6 +164,7 @@ def _version(one: Version | None) -> dict[str, Any]:
         **{k: getattr(one, k, None) for k in ("version", "engine", "digest")},
         "metric": metrics.get("metric"),
         "value": metrics.get("value"),
+        "money": metrics.get("money"),
         "trained_at": None if one is None else show_instant(one.created_at),
         "rows": None if one is None else one.rows,
     }
