@@ -160,7 +160,7 @@ def _mlmodel(signature: Signature, chosen: Member, member: str) -> str:
         f"    tilth_version: {versions['tilth']}",
     ]
     if scorer == "lightgbm":
-        rows += ["  lightgbm:", f"    data: {member}", f"    lgb_version: {versions['lightgbm']}"]
+        rows += ["  lightgbm:", f"    data: {member}", f"    lgb_version: {version_of('lightgbm')}"]
         rows += ["    model_class: lightgbm.basic.Booster"]
     if scorer == "skops":
         rows += ["  sklearn:", f"    pickled_model: {member}", "    serialization_format: skops"]
