@@ -89,7 +89,8 @@ lock:  ## make the lock files anew (needs uv)
 	echo "sqlglot[c]" | $(UV) - -c requirements.lock -o requirements-compiled.lock
 	$(UV) bench/peers/autogluon.in -o bench/peers/autogluon.lock
 	$(UV) bench/peers/flaml.in -o bench/peers/flaml.lock
+	$(UV) tests/clients/mlflow.in -c requirements.lock -o tests/clients/mlflow.lock
 	$(UV) tests/clients/requirements.in $(UNUSED:%=--no-emit-package %) -o tests/clients/requirements.lock
 
 clean:  ## remove what was set up and cached here
-	rm -rf $(VENV) $(COMPILED) .venv-clients .venv-clients.lock .venv-autogluon .venv-flaml .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(COMPILED) .venv-clients .venv-clients.lock .venv-mlflow .venv-mlflow.lock .venv-autogluon .venv-flaml .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

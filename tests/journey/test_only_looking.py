@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "environments": ([], 0),
     "describe": (["t"], 0),
     "report": (["model", "m"], 2),
+    "export": (["m", "--format", "onnx"], 2),
     "predict": (["m", "a=1"], 2),
     "watch": ([], 0),
     "diff": (["m@1", "m@2"], 2),

@@ -108,6 +108,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "describe": {"kind": "dataset", "name": "d", "deployed": True, "environment": "dev"},
     "report": {"name": "late"},
     "predict": {"model": "late"},
+    "export": {"model": "late"},
     "environments": {"environments": [], "serving": "prod"},
 }
 

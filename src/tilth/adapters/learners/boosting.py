@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from tilth.adapters.scorers.lightgbm_trees import Tree
+    from tilth.ports.portable import Tree
 
     Matrix = npt.NDArray[np.float64]
 

@@ -22,10 +22,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from tilth.adapters.learners import boosting
 from tilth.adapters.learners.boosting import Base, Path
-from tilth.adapters.scorers.lightgbm_trees import Tree, codes, number, up_to, written
+from tilth.adapters.scorers.lightgbm_trees import codes, number, up_to, written
 from tilth.core.engines import Engine, Form, Option
 from tilth.core.errors import ResourceLimitError, TrainingError
 from tilth.ports.learning import Budget, Fitted, Task
+from tilth.ports.portable import Tree
 
 if TYPE_CHECKING:
     import numpy as np

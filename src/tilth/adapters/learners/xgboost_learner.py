@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.learners import boosting
 from tilth.adapters.learners.boosting import Base, Pace, Path
-from tilth.adapters.scorers.lightgbm_trees import Tree, below, codes, number, written
+from tilth.adapters.scorers.lightgbm_trees import below, codes, number, written
 from tilth.core.engines import Engine, Form, Option
 from tilth.core.errors import ResourceLimitError, TrainingError
 from tilth.ports.learning import Budget, Fitted, Task
+from tilth.ports.portable import Tree
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from tilth.adapters.scorers import lightgbm_c as c
 from tilth.ports.learning import Task
+from tilth.ports.portable import Split, Tree
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,21 +31,6 @@ OBJECTIVE = {
     "binary": "binary sigmoid:1",
     "multiclass": "multiclass num_class:{0}",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Values up to `threshold` go left, gaps where `gaps_left` says; or, with `codes`, those codes left and all else right."""
-
-    feature: int
-    left: Tree
-    right: Tree
-    threshold: float = 0.0
-    gaps_left: bool = False
-    codes: tuple[int, ...] = ()
-
-
-Tree: TypeAlias = "Split | float"  # a float is the value of a leaf
 
 
 def below(limit: float) -> float:

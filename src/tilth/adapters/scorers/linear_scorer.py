@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from tilth.core.errors import TamperError
 from tilth.ports.learning import Task
+from tilth.ports.portable import LINKS, Levels, Member, Slope, Sums
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +51,13 @@ class LinearScorer:
                 f"The linear model's file does not fit its signature: {type(error).__name__}: {str(error)[:200]}.",
                 hint="Do not serve it. Train the model again, or roll back to another version.",
             ) from error
+
+    @classmethod
+    def portable(cls, payload: bytes, task: Task) -> Member:
+        """Its terms; see `ports.portable`."""
+        found = cls.load(payload, task)
+        terms = tuple(term.portable() for term in found._terms)  # noqa: SLF001  # its own
+        return Sums(terms, tuple(found._bias.tolist()), LINKS[task.kind])  # noqa: SLF001
 
     def score(self, x: Matrix) -> Matrix:
         import numpy as np
@@ -91,6 +99,13 @@ class Term:
         if self.scale <= 0:
             raise ValueError("a column's scale is not above 0")
         self.weight, self.missing = _array(column["weight"], (width,)), _array(column["missing"], (width,))
+
+    def portable(self) -> Levels | Slope:
+        """The same in plain values."""
+        if self.levels is not None:
+            return Levels(tuple(map(tuple, self.levels.tolist())))
+        weights = tuple(self.weight.tolist()), tuple(self.missing.tolist())
+        return Slope(self.center, self.scale, CLIP, *weights)
 
     def weigh(self, values: Matrix) -> Matrix:
         """[rows, classes] for one column of the matrix."""
