@@ -87,7 +87,7 @@ bench-quality: $(VENV)/.ready  ## engines side by side on the tasks of TILTH_BEN
 lock:  ## make the lock files anew (needs uv)
 	$(UV) pyproject.toml --extra demo --extra dev --extra xgboost --extra catboost --extra onnx -o requirements.lock
 	echo "sqlglot[c]" | $(UV) - -c requirements.lock -o requirements-compiled.lock
-	$(UV) bench/peers/autogluon.in -o bench/peers/autogluon.lock
+	$(UV) src/tilth/adapters/learners/autogluon.in -o src/tilth/adapters/learners/autogluon.lock
 	$(UV) bench/peers/flaml.in -o bench/peers/flaml.lock
 	$(UV) tests/clients/mlflow.in -c requirements.lock -o tests/clients/mlflow.lock
 	$(UV) tests/clients/requirements.in $(UNUSED:%=--no-emit-package %) -o tests/clients/requirements.lock

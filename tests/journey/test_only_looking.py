@@ -35,7 +35,15 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "deploy": (["systemd"], 0),
     "sql": (["SHOW TABLES"], 0),
 }
-MAKE = {"apply", "up", "reconcile", "init", "demo", "restore"}  # what begins a project, or a folder
+MAKE = {
+    "apply",
+    "up",
+    "reconcile",
+    "init",
+    "demo",
+    "restore",
+    "install",
+}  # what begins a project, or a folder
 STATEMENTS = {
     "SELECT 1": 0,
     "SELECT * FROM tilth.models": 0,

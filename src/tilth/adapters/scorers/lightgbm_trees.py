@@ -114,6 +114,7 @@ class _Grown:
     leaves: list[float] = field(default_factory=list)
     sets: list[tuple[int, ...]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    _fixed: tuple[str, tuple[str, str]] | None = None
 
     @classmethod
     def of(cls, tree: Tree) -> _Grown:
@@ -148,16 +149,23 @@ class _Grown:
 
     def lines(self, number: int) -> bytes:
         """Its part of the text."""
-        nothing, none = [0] * len(self.features), [0] * len(self.leaves)
-        rows: dict[str, Sequence[float]] = {
-            "num_leaves": [len(self.leaves)], "num_cat": [len(self.sets)], "split_feature": self.features,
-            "split_gain": nothing, "threshold": self.thresholds, "decision_type": self.kinds,
-            "left_child": self.left, "right_child": self.right, "leaf_value": self.leaves, "leaf_weight": none,
-            "leaf_count": self.sizes, "internal_value": nothing, "internal_weight": nothing,
-            "internal_count": self.counts(), **self._words(), "is_linear": [0], "shrinkage": [1],
-        }  # fmt: skip
-        said = "".join(f"{name}={' '.join([_shown(v) for v in values])}\n" for name, values in rows.items())
-        return f"Tree={number}\n{said}\n\n".encode()
+        begin, end = self._fixed = self._fixed or self._written()
+        sizes = f"leaf_count={_whole(self.sizes)}\n"
+        counts = f"internal_count={_whole(self.counts())}\n"
+        return f"Tree={number}\n{begin}{sizes}{end[0]}{counts}{end[1]}\n\n".encode()
+
+    def _written(self) -> tuple[str, tuple[str, str]]:
+        """The lines around the two that sizes are told in."""
+        nothing, none = _whole([0] * len(self.features)), _whole([0] * len(self.leaves))
+        begin = (
+            f"num_leaves={len(self.leaves)}\nnum_cat={len(self.sets)}\nsplit_feature={_whole(self.features)}\n"
+            f"split_gain={nothing}\nthreshold={' '.join(map(repr, self.thresholds))}\n"
+            f"decision_type={_whole(self.kinds)}\nleft_child={_whole(self.left)}\nright_child={_whole(self.right)}\n"
+            f"leaf_value={' '.join(map(repr, self.leaves))}\nleaf_weight={none}\n"
+        )
+        words = "".join(f"{name}={_whole(values)}\n" for name, values in self._words().items())
+        middle = f"internal_value={nothing}\ninternal_weight={nothing}\n"
+        return begin, (middle, f"{words}is_linear=0\nshrinkage=1\n")
 
     def _words(self) -> dict[str, list[int]]:
         """The sets of codes, as words of 32 bits."""
@@ -174,8 +182,8 @@ class _Grown:
         return {"cat_boundaries": ends, "cat_threshold": words}
 
 
-def _shown(value: float) -> str:
-    return f"{value:d}" if isinstance(value, int) else repr(value)
+def _whole(values: Sequence[int]) -> str:
+    return " ".join(map(str, values))
 
 
 def _text(task: Task, grown: Sequence[_Grown]) -> bytes:

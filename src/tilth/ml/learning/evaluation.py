@@ -71,6 +71,7 @@ def metrics(
         "baselines": baselines,
         "engine": chosen.engine,
         "members": {name: member.stop_metric for name, member in made.members.items()},
+        **{k: v for k, v in made.chosen.fitted.notes if k == "teacher"},
         "split": data.split.plain(),
         "importance": importance(chosen.scorer, judged.x, data.preparation.owners()),
         "slices": {
