@@ -140,7 +140,8 @@ def test_contributions_add_up_to_the_raw_score(case: tuple) -> None:
 @pytest.mark.parametrize("name", PAIRS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_rows_give_the_same_bytes(name: str, kind: str) -> None:
-    assert fit(name, kind).payload == fit(name, kind).payload
+    few = {} if name == "linear" else {"rounds": 60}
+    assert fit(name, kind, **few).payload == fit(name, kind, **few).payload
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -77,6 +77,8 @@ def test_a_folder_for_mlflow_is_replaced_only_where_tilth_wrote_it(
             2,
             "There is no version 9 of the model `returns`",
         ),
+        (["returns@9", "--format", "mlflow"], 2, "There is no version 9 of the model `returns`"),
+        (["returns@x", "--format", "mlflow"], 2, "'x' is not a version's number"),
         (["returns", "--format", "pickle"], 2, "Invalid value for '--format'"),
         (["returns", "--format", "onnx", "--output", "nowhere/a.onnx"], 2, "There is no place for a file"),
     ],

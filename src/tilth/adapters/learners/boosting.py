@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 FIXED = "refit_rounds"  # the option that holds a fit at so many rounds
 PATIENCE, LONG_PATIENCE, FEW_ROWS = 25, 60, 5_000
 WIDEST = 3.4e38  # 32-bit numbers end there
+WRITING = 0.05  # of the time that is left when a fit begins
 GAIN = 1e-9  # by which a loss must fall to have fallen
 EARLY, ALL, LATE = "early stopping", "rounds", "time limit"
 
@@ -208,8 +210,10 @@ def notes(pace: Pace, rate: object) -> tuple[tuple[str, object], ...]:
 
 
 def pace_of(options: Mapping[str, object], rows: int, rounds: int, deadline: float) -> Pace:
-    """The pace that checked options ask for; `rounds` unless they say otherwise."""
+    """The pace that checked options ask for; `rounds` unless they say otherwise. A part of the time is left for writing."""
+    now = time.monotonic()
+    until = deadline - WRITING * max(0.0, deadline - now)
     if FIXED in options:
-        return Pace(whole(options, FIXED, 1), 1 << 62, deadline)
+        return Pace(whole(options, FIXED, 1), 1 << 62, until)
     patience = whole(options, "patience", PATIENCE if rows > FEW_ROWS else LONG_PATIENCE)
-    return Pace(whole(options, "rounds", rounds), patience, deadline)
+    return Pace(whole(options, "rounds", rounds), patience, until)

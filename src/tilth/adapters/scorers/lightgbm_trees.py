@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Matrix = npt.NDArray[np.float64]
 
-MOST_ROWS = 20_000  # by which leaves are sized
+MOST_ROWS = 5_000  # by which leaves are sized
 AT_ONCE = 2_000
 LARGEST = 1.7976931348623157e308
 BY_SET, GAPS_LEFT, GAPS = 1, 2, 8  # of decision_type

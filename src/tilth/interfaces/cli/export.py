@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from tilth.interfaces.cli import completing, files, placed, show
-from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, there
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, there, version_number
 from tilth.runtime.asking.exporting import FORMATS
 from tilth.runtime.showing.next_steps import after
 
@@ -44,13 +44,18 @@ def export(
     onnx:   one file, for any runtime of ONNX. It is tried on rows of training, and refused with the reason
             where an answer would lie more than 0.00001 away. Needs the extra: pip install 'tilth[onnx]'
     Example: tilth export late --format mlflow
-             tilth export late --format onnx --version 3 --output late.onnx
+             tilth export late@3 --format onnx --output late.onnx
     """
+    model, _, pinned = model.partition("@")
+    if pinned and version_number(pinned) is None:
+        raise click.BadParameter(
+            f"{pinned!r} is not a version's number; write {model}@3.", param_hint="MODEL"
+        )
     path = output or ""
     if path:
         _free(path, form, force=force)
     found = opened(project, clock)
-    made = found.export(model, form, version, environment)
+    made = found.export(model, form, int(pinned) if pinned else version, environment)
     facts = dict(made.facts)
     path = path or f"{model}-{facts['version']}{'.onnx' if form == 'onnx' else '-mlflow'}"
     if form == "onnx":
