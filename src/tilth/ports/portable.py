@@ -27,7 +27,8 @@ class Split:
     codes: tuple[int, ...] = ()
 
 
-Tree: TypeAlias = "Split | float"  # a float is the value of a leaf
+Tree: TypeAlias = "Split | float | tuple[float, ...]"
+"""What is no split is the value of a leaf; a tuple has one a class, of trees that are alike but for that (none in a `Forest`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ GRACE = 60.0  # seconds it may take longer
 LEAST, MOST = 20_000, 100_000  # rows that it is asked about, unless `rows` says
 TIMES = 10  # as many as those of training, between these
 SWAPPED = 0.25  # of a mixed row's values are another row's
+HELD = 10  # one of so many mixed rows says when the trees have learned enough
 SURE = 1e-6  # no probability is nearer to 0 or 1
 TREES = {"rounds": 400, "num_leaves": 31, "learning_rate": 0.1, "min_data_in_leaf": 20, "patience": 25}
 OPTIONS = (
@@ -87,22 +88,24 @@ class AutoGluonLearner:
         options: Mapping[str, object],
         report: Report,
     ) -> Fitted:
+        import numpy as np
+
         boosting.check("AutoGluon", OPTIONS, options)
         started, base = time.monotonic(), Base.of(task, y)
         if base.alone:
             return Fitted("lightgbm", "txt", written(task, base.trees(), x), ())
         self.warm()
         assert self._side is not None
-        mixed = _mixed(x, boosting.whole(options, "rows", min(MOST, max(LEAST, TIMES * len(x)))), budget.seed)
+        rows = boosting.whole(options, "rows", min(MOST, max(LEAST, TIMES * len(x))))
+        mixed = _mixed(np.vstack((x, x_stop)), rows, budget.seed)
         report("AutoGluon is fitted", None)
-        said, facts = self._side.taught(
-            task, (x, y), (x_stop, y_stop), mixed, budget, str(options.get("preset", "medium_quality"))
-        )
-        goals = _goals(task, said)
-        kept = len(x_stop)
+        preset = str(options.get("preset", "medium_quality"))
+        said, facts = self._side.taught(task, (x, y), (x_stop, y_stop), mixed, budget, preset)
+        goals, kept = _goals(task, said), len(mixed) // HELD
         report("trees learn what it says", 0.7)
         soon = replace(budget, deadline=budget.deadline - WRITING * (budget.deadline - started))
-        trees = _trees(task, mixed, goals[kept:], x_stop, goals[:kept], soon, {**TREES, **_own(options)})
+        stop = mixed[:kept], goals[:kept]
+        trees = _trees(task, mixed[kept:], goals[kept:], *stop, soon, {**TREES, **_own(options)})
         teacher = {
             "name": "autogluon",
             "version": facts["version"],
@@ -194,14 +197,12 @@ class _Side:
         budget: Budget,
         preset: str,
     ) -> tuple[Matrix, dict[str, Any]]:
-        """What AutoGluon says of the stop rows and of the mixed ones, [rows, 1] or [rows, classes], and what is told of it."""
-        import numpy as np
-
+        """What AutoGluon says of the mixed rows, [rows, 1] or [rows, classes], and what is told of it."""
         left = max(5.0, budget.deadline - time.monotonic())
         with tempfile.TemporaryDirectory(prefix="autogluon-") as folder:
             _put(folder, "train", task, *fit)
             _put(folder, "stop", task, *stop)
-            _put(folder, "asked", task, np.vstack((stop[0], mixed)), None)
+            _put(folder, "asked", task, mixed, None)
             job = {
                 "folder": folder, "scratch": tempfile.gettempdir(), "kind": task.kind, "preset": preset,
                 "categorical": [f"c{n}" for n in task.categorical], "seconds": SHARE * left, "threads": budget.threads,

@@ -57,6 +57,7 @@ def fit(predictor: Any, job: dict[str, Any]) -> dict[str, Any]:
         fit_strategy="sequential",
         ag_args_fit={"random_seed": job["seed"]},
     )
+    made.refit_full()  # what was chosen by the stop rows learns from them, too
     answers = _answers(made, asked.drop(columns="y", errors="ignore"), job["kind"])
     answers.to_feather(os.path.join(folder, "answers.arrow"), compression="uncompressed")
     return {"version": version("autogluon.tabular"), "models": made.model_names(), "best": made.model_best}

@@ -44,6 +44,7 @@ STEPS = {  # CatBoost's own steps for 1,000 rounds: exp(a log(rows) + b); it wou
     "binary": (0.246, -5.127),
     "multiclass": (0.02, -2.364),
 }
+DEPTHS = ((3, 6), (10, 5), (100_000, 4))  # by the number of classes: each tree is written once a class
 OPTIONS = (
     Option("rounds", Form.WHOLE, 1, stops=True),
     Option("patience", Form.WHOLE, 1, stops=True),
@@ -192,14 +193,20 @@ class _Run:
         sides = _Sides(self, rounds)
         made = self.base.trees()
         for number_, one in enumerate(grown):
-            round_: list[Tree] = [0.0 for _ in self.base.start]
-            found = _trees(
-                one, len(self._seen), self.base.scale, self._columns[0], partial(sides.of, number_)
-            )
-            for code, tree in zip(self._seen, found, strict=True):
-                round_[code] = tree
-            made += round_
+            made.append(_tree(one, self._leaves(one), self._columns[0], partial(sides.of, number_)))
         return made
+
+    def _leaves(self, one: Mapping[str, Any]) -> list[float | tuple[float, ...]]:
+        """The values of a tree's leaves; of several classes one a class, 0 for those without a row."""
+        values = [self.base.scale * float(value) for value in one["leaf_values"]]
+        if self.task.kind != "multiclass":
+            return list(values)
+        width = len(self._seen)
+        places = [self._seen.index(code) if code in self._seen else None for code in range(self.task.classes)]
+        return [
+            tuple(0.0 if n is None else values[start + n] for n in places)
+            for start in range(0, len(values), width)
+        ]
 
 
 def _base(task: Task, y: Matrix) -> Base:
@@ -231,6 +238,7 @@ def _parameters(task: Task, rows: int, budget: Budget, rounds: int) -> dict[str,
         if task.kind == "regression" and task.metric in {"mae", "mape"}
         else LOSSES[task.kind],
         "iterations": rounds,
+        "depth": next(depth for most, depth in DEPTHS if task.classes <= most),
         "learning_rate": round(min(0.5, math.exp(slope * math.log(rows) + level)), 6),
         "max_ctr_complexity": 1,
         "use_best_model": False,
@@ -328,7 +336,7 @@ Cut: TypeAlias = "tuple[int, float] | _Sent | bool"  # a column and its limit, a
 class _Oblivious:
     """One of CatBoost's trees: all nodes of a level split alike. What a row's way has decided already is left out."""
 
-    def __init__(self, cuts: Sequence[Cut], values: Sequence[float]) -> None:
+    def __init__(self, cuts: Sequence[Cut], values: Sequence[float | tuple[float, ...]]) -> None:
         self._cuts, self._values = cuts, values
 
     def tree(
@@ -364,22 +372,20 @@ class _Oblivious:
         return codes(cut.place, chosen, sent, kept, unknown=UNKNOWN in cut.chosen, count=cut.count)
 
 
-def _trees(
+def _tree(
     one: Mapping[str, Any],
-    width: int,
-    scale: float,
+    leaves: Sequence[float | tuple[float, ...]],
     numbers: Sequence[int],
     side: Callable[[int], _Sent | bool],
-) -> list[Tree]:
-    """One of CatBoost's trees, of several classes one a class."""
+) -> Tree:
+    """One of CatBoost's trees."""
     cuts: list[Cut] = [
         (numbers[split["float_feature_index"]], up_to(split["border"]))
         if split["split_type"] == "FloatFeature"
         else side(bit)
         for bit, split in enumerate(one["splits"] or ())
     ]
-    values = [scale * float(value) for value in one["leaf_values"]]
-    return [_Oblivious(cuts, values[n::width]).tree() for n in range(width)]
+    return _Oblivious(cuts, leaves).tree()
 
 
 def _told(error: BaseException) -> Exception:

@@ -74,24 +74,27 @@ def codes(feature: int, chosen: Iterable[int], within: Tree, other: Tree, *, unk
 
 
 def _same(one: Tree, other: Tree) -> bool:
-    return isinstance(one, float) and isinstance(other, float) and one == other
+    return not isinstance(one, Split) and not isinstance(other, Split) and one == other
 
 
 def written(task: Task, trees: Sequence[Tree], x: Matrix) -> bytes:
-    """The text of the trees, which are one a round, of several classes one a class and round; `x` are rows of training."""
+    """The text of the trees, which are one a round, of several classes one a class and round; `x` are rows of training.
+
+    A tree with leaves of one value a class stands for all trees of its round.
+    """
     grown = [_Grown.of(tree) for tree in trees]
-    first = _text(task, grown)
-    for tree, sizes in zip(grown, _sizes(first, grown, x), strict=True):
+    for tree, sizes in zip(grown, _sizes(task, grown, x), strict=True):
         tree.sizes = sizes
-    return _text(task, grown)
+    return _text(task, [part for tree in grown for part in tree.texts()])
 
 
-def _sizes(text: bytes, grown: Sequence[_Grown], x: Matrix) -> list[list[int]]:
+def _sizes(task: Task, grown: Sequence[_Grown], x: Matrix) -> list[list[int]]:
     """How many of the rows end in each leaf of each tree; at least one, since shares are made of it."""
     import numpy as np
 
     some = np.ascontiguousarray(x[:: max(1, -(-len(x) // MOST_ROWS))])
-    booster = c.Booster(None, b"", text)
+    values = Task("regression", 0, task.columns, task.categorical, task.cardinality)
+    booster = c.Booster(None, b"", _text(values, [tree.texts()[0] for tree in grown]))
     ends = np.cumsum([len(tree.leaves) for tree in grown])
     found = np.zeros(int(ends[-1]), dtype=np.int64)
     for start in range(0, len(some), AT_ONCE):
@@ -111,10 +114,10 @@ class _Grown:
     kinds: list[int] = field(default_factory=list)
     left: list[int] = field(default_factory=list)
     right: list[int] = field(default_factory=list)
-    leaves: list[float] = field(default_factory=list)
+    leaves: list[float | tuple[float, ...]] = field(default_factory=list)
     sets: list[tuple[int, ...]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
-    _fixed: tuple[str, tuple[str, str]] | None = None
+    _fixed: tuple[str, str, str] | None = None
 
     @classmethod
     def of(cls, tree: Tree) -> _Grown:
@@ -124,7 +127,7 @@ class _Grown:
         return made
 
     def _add(self, tree: Tree) -> int:
-        if isinstance(tree, float):
+        if not isinstance(tree, Split):
             self.leaves.append(tree)
             return ~(len(self.leaves) - 1)
         place = len(self.features)
@@ -147,25 +150,29 @@ class _Grown:
                 out[place] += out[child] if child >= 0 else self.sizes[~child]
         return out
 
-    def lines(self, number: int) -> bytes:
-        """Its part of the text."""
-        begin, end = self._fixed = self._fixed or self._written()
-        sizes = f"leaf_count={_whole(self.sizes)}\n"
-        counts = f"internal_count={_whole(self.counts())}\n"
-        return f"Tree={number}\n{begin}{sizes}{end[0]}{counts}{end[1]}\n\n".encode()
+    def texts(self) -> list[str]:
+        """Its part of the text without its number; of leaves with one value a class, one a class."""
+        begin, middle, end = self._fixed = self._fixed or self._written()
+        sizes, counts = _whole(self.sizes), _whole(self.counts())
+        rest = f"leaf_count={sizes}\n{middle}internal_count={counts}\n{end}\n\n"
+        wide = [leaf if isinstance(leaf, tuple) else (leaf,) for leaf in self.leaves]
+        none = _whole([0] * len(wide))
+        return [
+            f"{begin}leaf_value={' '.join(map(repr, values))}\nleaf_weight={none}\n{rest}"
+            for values in zip(*wide, strict=True)
+        ]
 
-    def _written(self) -> tuple[str, tuple[str, str]]:
-        """The lines around the two that sizes are told in."""
-        nothing, none = _whole([0] * len(self.features)), _whole([0] * len(self.leaves))
+    def _written(self) -> tuple[str, str, str]:
+        """The lines around those of leaves and sizes."""
+        nothing = _whole([0] * len(self.features))
         begin = (
             f"num_leaves={len(self.leaves)}\nnum_cat={len(self.sets)}\nsplit_feature={_whole(self.features)}\n"
             f"split_gain={nothing}\nthreshold={' '.join(map(repr, self.thresholds))}\n"
             f"decision_type={_whole(self.kinds)}\nleft_child={_whole(self.left)}\nright_child={_whole(self.right)}\n"
-            f"leaf_value={' '.join(map(repr, self.leaves))}\nleaf_weight={none}\n"
         )
         words = "".join(f"{name}={_whole(values)}\n" for name, values in self._words().items())
         middle = f"internal_value={nothing}\ninternal_weight={nothing}\n"
-        return begin, (middle, f"{words}is_linear=0\nshrinkage=1\n")
+        return begin, middle, f"{words}is_linear=0\nshrinkage=1\n"
 
     def _words(self) -> dict[str, list[int]]:
         """The sets of codes, as words of 32 bits."""
@@ -186,9 +193,9 @@ def _whole(values: Sequence[int]) -> str:
     return " ".join(map(str, values))
 
 
-def _text(task: Task, grown: Sequence[_Grown]) -> bytes:
+def _text(task: Task, texts: Sequence[str]) -> bytes:
     every = task.classes if task.kind == "multiclass" else 1
-    parts = [tree.lines(number) for number, tree in enumerate(grown)]
+    parts = [f"Tree={number}\n{text}".encode() for number, text in enumerate(texts)]
     head = {
         "version": "v4", "num_class": every, "num_tree_per_iteration": every, "label_index": 0,
         "max_feature_idx": len(task.columns) - 1, "objective": OBJECTIVE[task.kind].format(every),

@@ -60,6 +60,7 @@ class _Nodes:
     def _child(self, tree: Tree, target: int) -> tuple[int, int]:
         if isinstance(tree, Split):
             return self.add(tree, target), 0
+        assert isinstance(tree, float)
         self.leaves.append(tree)
         self.targets.append(target)
         return len(self.leaves) - 1, 1
@@ -71,6 +72,7 @@ def _forest(graph: Graph, x: str, forest: Forest) -> str:
         if isinstance(tree, Split):
             roots.append(nodes.add(tree, number % forest.width))
         else:
+            assert isinstance(tree, float)
             bias[number % forest.width] += tree
     if not roots:
         return _repeated(graph, x, bias)
