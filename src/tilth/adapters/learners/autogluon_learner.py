@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Report = Callable[[str, float | None], None]
 
 JAIL = "tilth.adapters.jobs.jail"
-SHARE = 0.6  # of the time that is left is AutoGluon's; the rest is for its answers and for the trees
+SHARE = 0.5  # of the time that is left is AutoGluon's; the rest is for its answers and for the trees
 WRITING = 0.1  # of the whole time is kept to write them
 GRACE = 60.0  # seconds it may take longer
 LEAST, MOST = 20_000, 100_000  # rows that it is asked about, unless `rows` says
@@ -205,7 +205,7 @@ class _Side:
             _put(folder, "asked", task, mixed, None)
             job = {
                 "folder": folder, "scratch": tempfile.gettempdir(), "kind": task.kind, "preset": preset,
-                "categorical": [f"c{n}" for n in task.categorical], "seconds": SHARE * left, "threads": budget.threads,
+                "categorical": [f"c{n}" for n in task.categorical], "share": SHARE, "until": budget.deadline, "threads": budget.threads,
                 "seed": budget.seed, "memory": _memory(), "cpu": 10 * left + GRACE,
             }  # fmt: skip
             facts = self._asked(job, time.monotonic() + left + GRACE)
