@@ -66,6 +66,13 @@ def data(kind: str) -> tuple[Task, np.ndarray, np.ndarray]:
     return Task(kind, {"regression": 0, "binary": 2}.get(kind, 3), tuple("abc"), (2,), (6,)), x, y
 
 
+def test_without_time_it_says_so_and_makes_no_poor_model() -> None:
+    task, x, y = data("binary")
+    with pytest.raises(TrainingError, match="no time is left for it") as told:
+        AutoGluonLearner().fit(task, x, y, x, y, Budget(time.monotonic() + 2), {}, lambda _w, _d: None)
+    assert "time_limit = '10 min'" in str(told.value.hint)
+
+
 @THERE
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["regression", "binary", "multiclass"])

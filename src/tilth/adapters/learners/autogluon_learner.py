@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 JAIL = "tilth.adapters.jobs.jail"
 SHARE = 0.5  # of the time that is left is AutoGluon's; the rest is for its answers and for the trees
 WRITING = 0.1  # of the whole time is kept to write them
+AT_LEAST = 5.0  # seconds, without which it is not begun
 GRACE = 60.0  # seconds it may take longer
 LEAST, MOST = 20_000, 100_000  # rows that it is asked about, unless `rows` says
 TIMES = 10  # as many as those of training, between these
@@ -94,6 +95,7 @@ class AutoGluonLearner:
         started, base = time.monotonic(), Base.of(task, y)
         if base.alone:
             return Fitted("lightgbm", "txt", written(task, base.trees(), x), ())
+        _in_time(budget, AT_LEAST)
         self.warm()
         assert self._side is not None
         rows = boosting.whole(options, "rows", min(MOST, max(LEAST, TIMES * len(x))))
@@ -102,6 +104,7 @@ class AutoGluonLearner:
         preset = str(options.get("preset", "medium_quality"))
         said, facts = self._side.taught(task, (x, y), (x_stop, y_stop), mixed, budget, preset)
         goals, kept = _goals(task, said), len(mixed) // HELD
+        _in_time(budget, 1.0)
         report("trees learn what it says", 0.7)
         soon = replace(budget, deadline=budget.deadline - WRITING * (budget.deadline - started))
         stop = mixed[:kept], goals[:kept]
@@ -115,6 +118,12 @@ class AutoGluonLearner:
         return Fitted(
             "lightgbm", "txt", written(task, trees, x), (("teacher", teacher), ("jail", facts["jail"]))
         )
+
+
+def _in_time(budget: Budget, seconds: float) -> None:
+    """Raise where too little time is left for a model that is worth its name."""
+    if budget.deadline - time.monotonic() < seconds:
+        raise _failed("no time is left for it (of a short history it is asked several times)")
 
 
 def _own(options: Mapping[str, object]) -> dict[str, object]:
