@@ -97,7 +97,8 @@ def whole(folder: Path) -> Verified:
     """
     files, payload, _, key_id = _parts(folder)
     statement = read_statement(payload)
-    compare(statement.files, digests(files))
+    listed = digests(files)
+    compare(statement.files, listed)
     return Verified(files, statement, digest(payload), key_id)
 
 
