@@ -27,6 +27,7 @@ from result import Result, at_most, compared
 
 HERE = Path(__file__).parent
 PEERS = HERE / "peers"
+OWN = HERE.parent / "src" / "tilth" / "adapters" / "learners"  # where the lock of an engine of ours lies
 DATA = os.environ.get("TILTH_BENCH_TASKS")  # a folder with tasks.json; None: what scikit-learn ships
 SEEDS: tuple[int, ...] = (0, 1, 2)
 TASKS: tuple[str, ...] | None = None
@@ -170,8 +171,8 @@ def error(job: Mapping[str, Any], answers: Path) -> float:
 
 def python_of(script: str) -> str:
     """The Python that has the engine: this one, or that of an environment made from its lock."""
-    lock = PEERS / f"{script}.lock"
-    if not lock.exists():
+    lock = next((p for p in (PEERS / f"{script}.lock", OWN / f"{script}.lock") if p.exists()), PEERS)
+    if lock is PEERS:
         return sys.executable
     home = HERE.parent / f".venv-{script}"
     mark = sha256(lock.read_bytes() + sys.version.encode()).hexdigest()

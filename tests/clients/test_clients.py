@@ -5,15 +5,11 @@ What KServe's lock leaves out (Kubernetes, a web server) its client does not use
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import re
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +17,10 @@ import pytest
 
 import every_type
 import http_server
-import servers
+import strangers
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 LOCK = HERE / "requirements.lock"
-VENV = ROOT / ".venv-clients"
 KEYED = "CREATE ENDPOINT keyed_api FOR MODEL m OUTCOMES FROM d (id, y) REQUIRE KEY;\n"
 EXAMPLES, SEED, PATIENCE = 25, 20261128, 120
 OUTPUTS = ("y", "y_probability", "y_probabilities")
@@ -35,30 +29,7 @@ OUTPUTS = ("y", "y_probability", "y_probabilities")
 @pytest.fixture(scope="module")
 def clients() -> Path:
     """Where the programs of the environment are; made once for a lock and a Python."""
-    mark = sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()
-    ready = VENV / ".ready"
-    with (ROOT / ".venv-clients.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not ready.exists() or ready.read_text() != mark:
-            shutil.rmtree(VENV, ignore_errors=True)
-            _make()
-            ready.write_text(mark)
-    return VENV / "bin"
-
-
-def _make() -> None:
-    line = [VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    line += ["--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", str(LOCK)]
-    try:
-        subprocess.run(
-            [sys.executable, "-m", "venv", VENV], check=True, capture_output=True, timeout=PATIENCE
-        )
-        done = subprocess.run(line, capture_output=True, text=True, timeout=250, check=False)
-    except (OSError, subprocess.SubprocessError) as error:
-        servers.missing(f"the clients' environment cannot be made: {error}")
-    if done.returncode:
-        shutil.rmtree(VENV, ignore_errors=True)
-        servers.missing(f"the clients' packages cannot be got: {done.stderr.strip()[-300:]}")
+    return strangers.environment("clients", LOCK)
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +143,7 @@ def test_kserves_client_is_answered_by_json_and_by_bytes(clients: Path, server: 
 
 
 def test_the_example_of_docs_http_prints_what_the_page_shows(clients: Path, tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "http.md").read_text("utf-8")
+    page = (strangers.ROOT / "docs" / "http.md").read_text("utf-8")
     found = re.findall(r"^```python\n(.*?)^```\n\n```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     ((code, shown),) = [one for one in found if "tritonclient" in one[0]]
     with http_server.up(http_server.applied(tmp_path / "shop")) as shop:

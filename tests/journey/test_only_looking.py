@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "environments": ([], 0),
     "describe": (["t"], 0),
     "report": (["model", "m"], 2),
+    "export": (["m", "--format", "onnx"], 2),
     "predict": (["m", "a=1"], 2),
     "watch": ([], 0),
     "diff": (["m@1", "m@2"], 2),
@@ -34,7 +35,15 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "deploy": (["systemd"], 0),
     "sql": (["SHOW TABLES"], 0),
 }
-MAKE = {"apply", "up", "reconcile", "init", "demo", "restore"}  # what begins a project, or a folder
+MAKE = {
+    "apply",
+    "up",
+    "reconcile",
+    "init",
+    "demo",
+    "restore",
+    "install",
+}  # what begins a project, or a folder
 STATEMENTS = {
     "SELECT 1": 0,
     "SELECT * FROM tilth.models": 0,

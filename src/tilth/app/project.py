@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tilth.resources.naming import Histories
     from tilth.runtime.applying.executor import Applied, Did
     from tilth.runtime.applying.garbage import Freed
+    from tilth.runtime.asking.exporting import Exported
     from tilth.runtime.asking.model import Model
     from tilth.runtime.asking.prompt import Result
     from tilth.runtime.asking.select import Loaded
@@ -212,6 +213,14 @@ class Project:
         models = models_of(self.looked(), environment or self.settings.environment, self._loaded)
         found = models.get(name, version)
         return Model(found, require(self.looked().state, name, found.version).facts)
+
+    def export(
+        self, name: str, form: str, version: int | None = None, environment: str | None = None
+    ) -> Exported:
+        """A version of a model, by default the one that serves, as files of another format: mlflow | onnx."""
+        from tilth.runtime.asking.exporting import exported
+
+        return exported(self.looked(), name, self.model(name, version, environment).version, form)
 
     def promote(self, source: str, target: str | None = None) -> int:
         """Give `target` (by default where models serve) all pointers of `source` in one transaction; the new generation's number."""

@@ -13,7 +13,7 @@ from tilth.adapters.files.keys import LocalKeys, PublicKey
 from tilth.core.errors import StateChangedError, StorageError, TamperError
 from tilth.ml.bundles.manifest import ENVELOPE
 from tilth.ml.bundles.provenance import Statement, Subject, read_statement, write_statement
-from tilth.ml.bundles.signing import seal, verify
+from tilth.ml.bundles.signing import seal, verify, whole
 
 WANTED = Subject("delays", 2, "1:aa", "1:bb")
 
@@ -304,3 +304,17 @@ def test_many_who_start_at_once_share_one_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: signer(tmp_path / "keys"), range(16)))
     assert set(made) == {PublicKey.read(tmp_path / "keys").key_id}
+
+
+def test_without_the_key_a_bundle_is_whole_or_the_file_is_named(tmp_path: Path) -> None:
+    folder = make(tmp_path / "b", LocalKeys(tmp_path / "keys"))
+    found = whole(folder)
+    assert found.statement.subject == WANTED
+    assert set(found.files) == {"model.txt", "model.json"}
+    flip("model.txt")(folder)
+    with pytest.raises(TamperError, match="not the ones that were signed") as told:
+        whole(folder)
+    assert told.value.detail == ("changed file: 'model.txt'",)
+    (folder / ENVELOPE).unlink()
+    with pytest.raises(TamperError, match="missing file"):
+        whole(folder)

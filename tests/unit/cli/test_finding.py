@@ -108,6 +108,8 @@ STEPS: dict[str, dict[str, Any]] = {
     "describe": {"kind": "dataset", "name": "d", "deployed": True, "environment": "dev"},
     "report": {"name": "late"},
     "predict": {"model": "late"},
+    "export": {"model": "late"},
+    "install": {"engine": "autogluon"},
     "environments": {"environments": [], "serving": "prod"},
 }
 

@@ -17,6 +17,7 @@ from tilth.adapters.scorers import lightgbm_c as c
 from tilth.adapters.scorers.lightgbm_scorer import LightGBMScorer
 from tilth.core.errors import TamperError, TrainingError
 from tilth.ports.learning import Task
+from tilth.ports.portable import Forest, Member, Split, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,6 +102,21 @@ class ExtraTreesScorer:
             booster, replace(task, kind="multiclass" if width > 1 else "regression"), threads or 1
         )
         return cls(inner, task.kind, width)
+
+    @classmethod
+    def portable(cls, payload: bytes, task: Task) -> Member:
+        """Its trees, drawn to the middle as its answers are; see `ports.portable`."""
+        width = task.classes if task.kind == "multiclass" else 1
+        try:
+            trees = _split(_read(payload, width), len(task.columns), width)
+        except (ValueError, KeyError, TypeError, IndexError, zlib.error) as error:
+            raise TamperError(f"The forest's file is not whole: {str(error)[:200]}.", hint=HINT) from error
+        classes = {"regression": 0, "binary": 2}.get(task.kind, width)
+        share = (1.0 - DRAWN if classes else 1.0) / len(trees)
+        middle = (DRAWN / classes if classes else 0.0,) * width
+        return Forest(
+            (*(_plain(t, share, which) for t in trees for which in range(width)), *middle), width, "identity"
+        )
 
     def score(self, x: Matrix) -> Matrix:
         out = self._inner.score(x)
@@ -212,6 +228,23 @@ def _walked(tree: dict[str, Any]) -> dict[str, Any]:
     tree["left"], tree["right"] = place[left], place[tree["right"]]
     tree["inner"], tree["leaf_count"], tree["inner_count"] = ~leaf, tree["count"][leaf], tree["count"][~leaf]
     return tree
+
+
+def _plain(tree: dict[str, Any], share: float, which: int) -> Tree:
+    """A tree of one class, in plain values."""
+    feature, threshold = tree["feature"][tree["inner"]].tolist(), tree["threshold"].tolist()
+    value, gaps = (
+        (tree["value"][:, which].astype("float64") * share).tolist(),
+        (tree["gaps_left"] != 0).tolist(),
+    )
+    left, right = tree["left"].tolist(), tree["right"].tolist()
+
+    def of(place: int) -> Tree:
+        if place < 0:
+            return float(value[-place - 1])
+        return Split(feature[place], of(left[place]), of(right[place]), threshold[place], gaps[place])
+
+    return of(0 if feature else -1)
 
 
 # --- LightGBM's text ---------------------------------------------------------------------------------------

@@ -12,9 +12,11 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 from tilth.adapters.scorers import lightgbm_c as c
+from tilth.adapters.scorers.lightgbm_read import read
 from tilth.adapters.scorers.lightgbm_text import HINT, checked
 from tilth.core.errors import InputError, TamperError, TrainingError
 from tilth.ports.learning import Task
+from tilth.ports.portable import Member
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +55,11 @@ class LightGBMScorer:
         except TrainingError as error:
             raise TamperError(f"LightGBM does not read the model: {error.message}", hint=HINT) from error
         return cls(booster, task, threads or os.cpu_count() or 1)
+
+    @staticmethod
+    def portable(payload: bytes, task: Task) -> Member:
+        """Its trees; see `ports.portable`."""
+        return read(payload, task)
 
     def score(self, x: Matrix) -> Matrix:
         self._fits(x.shape[1])

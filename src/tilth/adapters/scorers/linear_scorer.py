@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tilth.core.errors import TamperError
 from tilth.ports.learning import Task
+from tilth.ports.portable import LINKS, Levels, Member, Slope, Sums
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,6 +56,13 @@ class LinearScorer:
                 f"The linear model's file does not fit its signature: {type(error).__name__}: {str(error)[:200]}.",
                 hint="Do not serve it. Train the model again, or roll back to another version.",
             ) from error
+
+    @classmethod
+    def portable(cls, payload: bytes, task: Task) -> Member:
+        """Its terms; see `ports.portable`."""
+        found = cls.load(payload, task)
+        terms = tuple(term.portable() for term in found._terms)  # noqa: SLF001  # its own
+        return Sums(terms, tuple(found._bias.tolist()), LINKS[task.kind])  # noqa: SLF001
 
     def score(self, x: Matrix) -> Matrix:
         import numpy as np
@@ -122,9 +130,19 @@ class Term:
         steps = np.zeros((1, len(weight)))
         if turns is not None:
             steps = np.concatenate([steps, turns])
+        self._turns = steps[1:]
         self._slope = weight[None, :] + np.cumsum(steps, axis=0)
         self._start = start[None, :] - np.cumsum(np.concatenate([[0.0], edges])[:, None] * steps, axis=0)
         self._row = (edges.tolist(), _rows(self._start), _rows(self._slope), _rows(self.missing[None, :])[0])
+
+    def portable(self) -> Levels | Slope:
+        """The same in plain values."""
+        if self.levels is not None:
+            return Levels(tuple(map(tuple, self.levels.tolist())))
+        return Slope(
+            self.center, self.scale, CLIP, tuple(self._slope[0].tolist()), tuple(self.missing.tolist()),
+            tuple(self._start[0].tolist()), tuple(self._edges.tolist()), tuple(map(tuple, self._turns.tolist())),
+        )  # fmt: skip
 
     def weigh(self, values: Matrix) -> Matrix:
         """[rows, classes] for one column of the matrix."""

@@ -40,6 +40,8 @@ LATER = {
     "environments": "tilth.interfaces.cli.environments",
     "describe": "tilth.interfaces.cli.describe",
     "report": "tilth.interfaces.cli.report",
+    "install": "tilth.interfaces.cli.install",
+    "export": "tilth.interfaces.cli.export",
     "plan": "tilth.interfaces.cli.planning",
     "apply": "tilth.interfaces.cli.planning",
     "check": "tilth.interfaces.cli.texts",

@@ -51,6 +51,12 @@ def write_text(text: str, path: str, *, force: bool) -> None:
     _put(lambda aside: Path(aside).write_text(text, encoding="utf-8"), path, force=force)
 
 
+def write_bytes(content: bytes, path: str, *, force: bool) -> None:
+    """Write bytes in the same way."""
+    free(path, force=force)
+    _put(lambda aside: Path(aside).write_bytes(content), path, force=force)
+
+
 def _put(fill: Callable[[str], object], path: str, *, force: bool) -> None:
     """Have a file filled aside, and put it in place whole."""
     aside = f"{path}.part.{os.getpid()}"

@@ -77,11 +77,7 @@ def verify(folder: Path, expected: Subject, verifier: Verifier, kept_as: str | N
 
     `kept_as` is the digest that the state remembers, for callers that have it.
     """
-    files = read_folder(folder)
-    envelope = files.pop(ENVELOPE, None)
-    if envelope is None:
-        raise _malformed(f"missing file: {ENVELOPE!r}")
-    payload, signature, key_id = _open(envelope)
+    files, payload, signature, key_id = _parts(folder)
     verifier.verify(_pae(payload), signature, key_id)
     statement = read_statement(payload)
     require_subject(statement.subject, expected)
@@ -92,6 +88,27 @@ def verify(folder: Path, expected: Subject, verifier: Verifier, kept_as: str | N
         )
     compare(statement.files, digests(files))
     return Verified(files, statement, digest(payload), key_id)
+
+
+def whole(folder: Path) -> Verified:
+    """The bundle's files and statement, found to be of one another. Who signed it is not asked: for those without the key.
+
+    TamperError where a file is missing, added or changed since it was sealed.
+    """
+    files, payload, _, key_id = _parts(folder)
+    statement = read_statement(payload)
+    listed = digests(files)
+    compare(statement.files, listed)
+    return Verified(files, statement, digest(payload), key_id)
+
+
+def _parts(folder: Path) -> tuple[dict[str, bytes], bytes, bytes, str]:
+    """The files of the folder, and of its envelope the statement's bytes, the signature and the key's id."""
+    files = read_folder(folder)
+    envelope = files.pop(ENVELOPE, None)
+    if envelope is None:
+        raise _malformed(f"missing file: {ENVELOPE!r}")
+    return (files, *_open(envelope))
 
 
 def _pae(payload: bytes) -> bytes:

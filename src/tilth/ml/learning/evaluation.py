@@ -75,6 +75,7 @@ def metrics(
         "baselines": baselines,
         "engine": made.engine,
         "members": members(made),
+        **{k: v for m in made.members for k, v in m.fitted.notes if k == "teacher"},
         "agreement": made.agreement.plain() | {"twin": made.twin},
         "split": data.split.plain(len(y)),
         "importance": importance(made.scorer, judged.x, data.preparation.owners()),

@@ -173,7 +173,7 @@ def _mlmodel(signature: Signature, named: Sequence[tuple[str, Member]]) -> str:
     rows += [f"    tilth_version: {versions['tilth']}"]
     member, scorer = named[0][0], named[0][1].fitted.scorer if len(named) == 1 else ""
     if scorer == "lightgbm":
-        rows += ["  lightgbm:", f"    data: {member}", f"    lgb_version: {versions['lightgbm']}"]
+        rows += ["  lightgbm:", f"    data: {member}", f"    lgb_version: {version_of('lightgbm')}"]
         rows += ["    model_class: lightgbm.basic.Booster"]
     if scorer == "skops":
         rows += ["  sklearn:", f"    pickled_model: {member}", "    serialization_format: skops"]

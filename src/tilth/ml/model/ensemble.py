@@ -68,16 +68,21 @@ def load(
     threads: int | None,
 ) -> Scorer:
     """From what `calibration.json` says; KeyError, TypeError or ValueError where it does not fit. One member may be named as such."""
-    named = kept.get("members")
-    if named is None:
-        named = [{"member": kept["member"], "scorer": kept["scorer"], "weight": 1.0}]
-    found = [(str(m["scorer"]), files[m["member"]], float(m["weight"])) for m in named]
+    found = [(str(m["scorer"]), files[m["member"]], float(m["weight"])) for m in members_in(kept)]
     if not 0 < len(found) <= MOST or any(not 0.0 < w <= 1.0 for _, _, w in found):
         raise TamperError(
             "The bundle's members have other weights.",
             hint="Train the model again, or roll back to another version.",
         )
     return of_members([(get_scorer(name).load(payload, task, threads), w) for name, payload, w in found])
+
+
+def members_in(kept: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What `calibration.json` says of each member; older ones name one."""
+    named = kept.get("members")
+    if named is None:
+        return [{"member": kept["member"], "scorer": kept["scorer"], "weight": 1.0}]
+    return [dict(one) for one in named]
 
 
 def plain(members: Sequence[tuple[str, str, float]]) -> list[dict[str, object]]:

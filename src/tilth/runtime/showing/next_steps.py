@@ -177,6 +177,14 @@ def _predicted(facts: Facts, there: str) -> Iterator[str]:
     yield f"tilth describe {_word(facts['model'])}{there}   what it takes, and how good it is"
 
 
+def _exported(facts: Facts, there: str) -> Iterator[str]:
+    yield f"tilth describe {_word(facts['model'])}{there}   what it takes and gives, by name"
+
+
+def _installed(facts: Facts, there: str) -> Iterator[str]:
+    yield f"tilth plan{there}   with a model that has USING (engine = '{facts['engine']}')"
+
+
 def _environments(facts: Facts, there: str) -> Iterator[str]:
     del there
     serving = facts["serving"]
@@ -262,6 +270,8 @@ AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "describe": _described,
     "report": _reported,
     "predict": _predicted,
+    "export": _exported,
+    "install": _installed,
     "environments": _environments,
     "sql": _acted,
     "deploy": _deployed,

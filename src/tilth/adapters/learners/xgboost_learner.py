@@ -1,0 +1,249 @@
+"""Grows gradient-boosted trees with XGBoost, inside a training worker; they are written as a LightGBM text, which serves.
+
+Anytime: the best rounds so far are what a deadline leaves. Deterministic: the same rows, options and seed give the same
+bytes, on however many threads. Codes are categories to XGBoost, and a gap in a code is one more side of a split.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tilth.adapters.learners import boosting
+from tilth.adapters.learners.boosting import Base, Pace, Path
+from tilth.adapters.scorers.lightgbm_trees import below, codes, number, written
+from tilth.core.engines import Engine, Form, Option
+from tilth.core.errors import ResourceLimitError, TrainingError
+from tilth.ports.learning import Budget, Fitted, Task
+from tilth.ports.portable import Tree
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Matrix = npt.NDArray[np.float64]
+    Parts = Sequence[tuple[Matrix, Matrix]]
+    Report = Callable[[str, float | None], None]
+
+ROUNDS = 400
+SMALL = 2_000  # rows for which several threads cost more than they give
+DEEPEST = 32
+OBJECTIVES = {"regression": "reg:squarederror", "binary": "binary:logistic", "multiclass": "multi:softprob"}
+LOSSES = {"regression": "rmse", "binary": "logloss", "multiclass": "mlogloss"}
+OPTIONS = (
+    Option("rounds", Form.WHOLE, 1, stops=True),
+    Option("patience", Form.WHOLE, 1, stops=True),
+    Option("learning_rate", least=0, most=1),
+    Option("max_depth", Form.WHOLE, 1, DEEPEST),
+    Option("max_leaves", Form.WHOLE, 0),
+    Option("min_child_weight", least=0),
+    Option("min_split_loss", least=0),
+    Option("reg_lambda", least=0),
+    Option("reg_alpha", least=0),
+    Option("subsample", least=0, most=1),
+    Option("colsample_bytree", least=0, most=1),
+    Option("max_bin", Form.WHOLE, 2),
+    Option("max_cat_to_onehot", Form.WHOLE, 1),
+    Option("max_cat_threshold", Form.WHOLE, 1),
+    Option("scale_pos_weight", least=0),
+)
+
+
+class XGBoostLearner:
+    """Implements `ports.learning.Learner`; the extra `xgboost` has the library."""
+
+    engine = Engine(
+        "xgboost",
+        boosting.package("xgboost", "xgboost-cpu"),
+        options=OPTIONS,
+        fault=boosting.absent("xgboost", "xgboost"),
+        mend=boosting.install("xgboost"),
+    )
+
+    @staticmethod
+    def warm() -> None:
+        """Load the library."""
+        boosting.require("xgboost", "xgboost")
+        import xgboost  # noqa: F401
+
+    def fit(
+        self,
+        task: Task,
+        x: Matrix,
+        y: Matrix,
+        x_stop: Matrix,
+        y_stop: Matrix,
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Report,
+    ) -> Fitted:
+        fixed = boosting.FIXED in options
+        run = _Run(task, x, y, () if fixed else ((x_stop, y_stop),), budget, options, report)
+        trees = run.trees(run.pace.best)
+        payload = written(task, trees, x)
+        return Fitted("lightgbm", "txt", payload, boosting.notes(run.pace, run.rate))
+
+    @classmethod
+    def path(
+        cls,
+        task: Task,
+        x: Matrix,
+        y: Matrix,
+        stops: Parts,
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Report,
+    ) -> Path:
+        """Fit on (x, y) and tell how the answers of each of the `stops` change with the rounds."""
+        run = _Run(task, x, y, stops, budget, options, report)
+        return Path(run.pace, run.scores, run.rate)
+
+
+class _Run:
+    """One fit: the booster, and the parts that were watched."""
+
+    def __init__(
+        self,
+        task: Task,
+        x: Matrix,
+        y: Matrix,
+        stops: Parts,
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Report,
+    ) -> None:
+        boosting.check("XGBoost", OPTIONS, options)
+        boosting.require("xgboost", "xgboost")
+        import xgboost
+
+        self.task, self.base = task, Base.of(task, y)
+        self._threads = 1 if len(x) < SMALL else budget.threads
+        params = _parameters(task, len(x), budget.seed, self._threads) | boosting.given(options)
+        self.rate = params["learning_rate"]
+        self.pace = boosting.pace_of(options, len(x), ROUNDS, budget.deadline)
+        report("binning", None)
+        try:
+            data = self._data(xgboost.QuantileDMatrix, x, y, max_bin=int(str(params["max_bin"])))
+            self._parts = [self._data(xgboost.DMatrix, *part) for part in stops]
+            self.booster = xgboost.Booster(params, [data, *self._parts])
+            _grow(self.booster, data, self._parts, self.pace, self.base.scale, report)
+        except (xgboost.core.XGBoostError, ValueError) as error:
+            raise _told(error) from error
+
+    def _data(self, kind: Any, x: Matrix, y: Matrix, **more: object) -> Any:
+        """The rows as XGBoost keeps them; sums begin at 0 and the start is added to them here."""
+        import numpy as np
+
+        types = ["c" if n in self.task.categorical else "q" for n in range(x.shape[1])]
+        width = self.task.classes if self.task.kind == "multiclass" else 1
+        shape = (len(x), width) if width > 1 else len(x)
+        start = np.array(self.base.start, dtype=np.float32) if self.task.kind != "regression" else np.zeros(1)
+        return kind(
+            _coded(self.task, x),
+            label=self.base.label(self.task, y).astype(np.float32),
+            base_margin=np.broadcast_to(start, shape).astype(np.float32),
+            feature_types=types,
+            enable_categorical=True,
+            missing=np.nan,
+            nthread=self._threads,
+            **more,
+        )
+
+    def scores(self, stage: int, part: int) -> Matrix:
+        """The answers of a watched part after so many rounds."""
+        import numpy as np
+
+        data = self._parts[part]
+        start = np.zeros(1) if self.task.kind == "regression" else np.array(self.base.start, dtype=np.float32)
+        if stage == 0:
+            return self.base.scores(self.task, np.zeros((data.num_row(), len(self.base.start))))
+        found = self.booster.predict(data, output_margin=True, iteration_range=(0, stage))
+        sums = found.reshape(data.num_row(), -1).astype(np.float64) - start[None, :]
+        return self.base.scores(self.task, sums)
+
+    def trees(self, rounds: int) -> list[Tree]:
+        """The start and the trees of the first rounds."""
+        model = json.loads(bytes(self.booster[:rounds].save_raw("json")))
+        grown = model["learner"]["gradient_booster"]["model"]["trees"]
+        cardinality = dict(zip(self.task.categorical, self.task.cardinality, strict=True))
+        return [*self.base.trees(), *(_tree(one, self.base.scale, cardinality) for one in grown)]
+
+
+def _parameters(task: Task, rows: int, seed: int, threads: int) -> dict[str, object]:
+    """Defaults: steps as small as LightGBM's here, shallower trees the fewer rows there are."""
+    values: dict[str, object] = {
+        "objective": OBJECTIVES[task.kind],
+        "eval_metric": "mae"
+        if task.kind == "regression" and task.metric in {"mae", "mape"}
+        else LOSSES[task.kind],
+        "tree_method": "hist",
+        "learning_rate": 0.08 if rows > 20_000 else 0.05,
+        "max_depth": 6 if rows > 5_000 else 4,
+        "min_child_weight": max(1, min(20, rows // 500)) if task.kind == "regression" else 1,
+        "subsample": 0.8,
+        "colsample_bytree": 0.8 if len(task.columns) < 10 else 0.6,
+        "max_bin": 256,
+        "seed": seed,
+        "nthread": threads,
+        "verbosity": 0,
+    }
+    return values | ({"num_class": task.classes} if task.kind == "multiclass" else {})
+
+
+def _coded(task: Task, x: Matrix) -> Any:
+    """float32 rows in which what is no code of a category is a gap."""
+    import numpy as np
+
+    out = boosting.narrow(x).astype(np.float32)
+    for index, count in zip(task.categorical, task.cardinality, strict=True):
+        column = out[:, index]
+        column[~((column >= 0) & (column < count))] = np.nan
+    return out
+
+
+def _grow(booster: Any, data: Any, parts: Sequence[Any], pace: Pace, scale: float, report: Report) -> None:
+    named = [(part, f"p{n}") for n, part in enumerate(parts)]
+    for number_ in range(pace.rounds):
+        booster.update(data, number_)
+        said = booster.eval_set(named, number_) if named else ""
+        losses = [scale * float(one.rpartition(":")[2]) for one in said.split("\t")[1:]]
+        if pace.ends(losses, time.monotonic()):
+            return
+        if (number_ + 1) % 20 == 0:
+            report(f"round {number_ + 1}", (number_ + 1) / pace.rounds)
+
+
+def _tree(one: Mapping[str, Any], scale: float, cardinality: Mapping[int, int]) -> Tree:
+    """XGBoost's arrays of nodes as a tree: a number below its limit goes left, a code in the set right."""
+    import numpy as np
+
+    limits = np.array(one["split_conditions"], dtype=np.float32)
+    sets = {
+        node: one["categories"][start : start + size]
+        for node, start, size in zip(
+            one["categories_nodes"], one["categories_segments"], one["categories_sizes"], strict=True
+        )
+    }
+
+    def at(node: int) -> Tree:
+        left, right = one["left_children"][node], one["right_children"][node]
+        if left == -1:
+            return float(limits[node]) * scale
+        feature, gaps_left = one["split_indices"][node], bool(one["default_left"][node])
+        if node in sets:
+            return codes(feature, sets[node], at(right), at(left), unknown=not gaps_left, count=cardinality[feature])  # fmt: skip
+        return number(feature, below(float(limits[node])), at(left), at(right), gaps_low=gaps_left)
+
+    return at(0)
+
+
+def _told(error: Exception) -> Exception:
+    words = str(error).strip().partition("\n")[0]
+    if "bad_alloc" in str(error) or "out of memory" in str(error).lower():
+        return ResourceLimitError(
+            "XGBoost ran out of memory.",
+            hint="Give the model more: USING memory = '8 GB', or fewer columns.",
+        )
+    return TrainingError(f"XGBoost refused: {words}", hint="Check the engine options in USING (...).")

@@ -1,0 +1,1 @@
+"""Versions of models in the formats of others: an MLflow folder, an ONNX graph."""
