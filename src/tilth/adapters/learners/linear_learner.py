@@ -113,6 +113,7 @@ class Ridges(Stages):
 
     def __init__(self, task: Task, stops: Sequence[tuple[Matrix, Matrix]]) -> None:
         super().__init__(task, stops)
+        self.kinds = task.kind == "multiclass"  # each is dear then: two folds tell which is best
         self.ridges: list[float] = []
         self.payloads: list[bytes] = []
 

@@ -147,6 +147,26 @@ class Crossed:
         self.ways[number] = path_of(learner, self.task, x[teach], y[teach], stops, budget, options, tools)
         self.seconds = max(self.seconds, clock.now() - began)
 
+    def fewer(self, tools: Tools, clock: Clock) -> float:
+        """How many times larger the error was with three quarters of the rows that teach: what more rows are worth.
+
+        Of a regression: the root of the mean squared error on the rows of the first fold.
+        """
+        import numpy as np
+
+        fold = self.folds[0]
+        teach = _places(fold.teach)
+        teach = teach[np.arange(len(teach)) % 4 != 0]
+        stops = [(self.data.x[mine], self.data.y[mine]) for mine in (self.data.part == p for p in fold.parts)]
+        budget = Budget(clock.deadline(), tools.threads, tools.seed)
+        options = {**self.candidate.options, **(self.ways[0].options(self.stage()) if self._kinds else {})}
+        learner = tools.learners(self.candidate.engine)
+        way = path_of(
+            learner, self.task, self.data.x[teach], self.data.y[teach], stops, budget, options, tools
+        )
+        before, after = float(way.losses.mean(axis=1).min()), float(self.ways[0].losses.mean(axis=1).min())
+        return (before / after) ** 0.5 if after > 0 else 1.0
+
     def refit(self, rows: slice, tools: Tools, clock: Clock, share: float) -> tuple[Fitted, Any]:
         """The member fitted on these rows at its stage, and its scorer."""
         import numpy as np
