@@ -39,13 +39,17 @@ class Fold:
 
 
 def folds_of(data: Rows) -> tuple[Fold, ...]:
-    """Each part by the others; where only some rows are asked, the first and the second half of their parts."""
+    """Each part by the others. Where only some rows are asked, all of them at once before a window, whose twin is the second
+    model of the kind; else the first and the second half of their parts.
+    """
     import numpy as np
 
     part = data.part[: data.split.window]
     several = tuple(range(int(part.max()) + 1))
     if (part >= 0).all():
         return tuple(Fold(part != one, (one,)) for one in several)
+    if data.split.window < data.split.rows:
+        return (Fold(part < 0, several),)
     half = len(several) // 2
     return tuple(Fold(~np.isin(part, group), group) for group in (several[:half], several[half:]))
 
