@@ -88,10 +88,10 @@ def run() -> list[Result]:
     out = []
     for rows in ROWS:
         lucky = sum(promoted(rows, seed, 0.0) for seed in range(TRAININGS // 2)) / (TRAININGS // 2)
-        out.append(at_most(f"an equal candidate of {rows:,} rows is promoted", 100 * lucky, "%", 5.0))
+        out.append(at_most(f"an equal candidate of {rows:,} rows is promoted", 100 * lucky, 5.0, "%"))
         drifts = max(5, TRAININGS // 10)
         stale = sum(promoted(rows, 10_000 + seed, DRIFT) for seed in range(drifts)) / drifts
-        out.append(at_least(f"a stale champion is replaced, by one of {rows:,} rows", 100 * stale, "%", 90.0))
+        out.append(at_least(f"a stale champion is replaced, by one of {rows:,} rows", 100 * stale, 90.0, "%"))
     return out
 
 
