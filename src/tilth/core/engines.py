@@ -80,6 +80,7 @@ class Engine:
     learning: int = 1
     options: tuple[Option, ...] | None = ()  # None: whatever its estimator takes
     rank: int | None = None  # among those that engine = 'auto' tries, lowest first; None: it does not
+    best: bool = False  # preset = 'best' of 'auto' tries it too
     prefixes: tuple[str, ...] = ()  # of its options in USING, beside its own name
     estimator: bool = False  # USING must say which: estimator = 'module:function'
     explains: bool = True  # its models tell what each input added
@@ -137,18 +138,21 @@ _FACTS: dict[str, tuple[Callable[[object], bool], str]] = {
     ),
     **{
         switch: (lambda v: isinstance(v, bool), "True or False")
-        for switch in ("estimator", "explains", "spread", "pandas")
+        for switch in ("best", "estimator", "explains", "spread", "pandas")
     },
 }
 
 
-def tried(engine: str, known: tuple[Engine, ...]) -> tuple[Engine, ...]:
-    """Those that `engine` stands for: itself, or for `auto` all that have a rank, in their order.
+def tried(engine: str, known: tuple[Engine, ...], preset: str = "fast") -> tuple[Engine, ...]:
+    """Those that `engine` stands for: itself, or for `auto` all that have a rank, in their order, and those of its preset.
 
     >>> [e.name for e in tried("auto", (Engine("b", rank=2), Engine("own"), Engine("a", rank=1)))]
     ['a', 'b']
+    >>> [e.name for e in tried("auto", (Engine("c", best=True), Engine("a", rank=1)), "best")]
+    ['a', 'c']
     """
     if engine != "auto":
         return tuple(e for e in known if e.name == engine)
     ranked = [e for e in known if e.rank is not None and not e.fault]
-    return tuple(sorted(ranked, key=lambda e: (e.rank, e.name)))
+    more = [e for e in known if e.best and e.rank is None and not e.fault] if preset == "best" else []
+    return (*sorted(ranked, key=lambda e: (e.rank, e.name)), *sorted(more, key=lambda e: e.name))

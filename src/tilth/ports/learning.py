@@ -185,9 +185,9 @@ def _installed(name: str) -> Engine:
     return Engine(name, registry.package("tilth.learners", name), fault=fault, mend=mend)
 
 
-def tried(engine: str) -> tuple[Engine, ...]:
-    """The installed engines that `engine` stands for: itself, or for `auto` all that have a rank, in their order."""
-    return _tried(engine, engines())
+def tried(engine: str, preset: str = "fast") -> tuple[Engine, ...]:
+    """The installed engines that `engine` stands for: itself, or for `auto` all that have a rank, and those of its preset."""
+    return _tried(engine, engines(), preset)
 
 
 def version_of(package: str) -> str:

@@ -67,6 +67,7 @@ class CatBoostLearner:
         "catboost",
         "catboost",
         options=OPTIONS,
+        best=True,
         fault=boosting.absent("catboost", "catboost"),
         mend=boosting.install("catboost"),
     )

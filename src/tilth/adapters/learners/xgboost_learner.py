@@ -58,6 +58,7 @@ class XGBoostLearner:
         "xgboost",
         boosting.package("xgboost", "xgboost-cpu"),
         options=OPTIONS,
+        best=True,
         fault=boosting.absent("xgboost", "xgboost"),
         mend=boosting.install("xgboost"),
     )

@@ -16,7 +16,7 @@ from tilth.core.errors import (
 from tilth.core.metrics import ALL, canonical
 from tilth.core.names import did_you_mean
 from tilth.resources.facts import Facts
-from tilth.resources.rules import duration_of
+from tilth.resources.rules import duration_of, size_of
 from tilth.sql.language.statements import CreateModel, Options, Value
 
 OBJECTIVE = (
@@ -26,11 +26,13 @@ OBJECTIVE = (
 GATING = (
     "confidence",
 )  # options of OBJECTIVE that say how a model is judged, and change nothing that is made
-USING = ("engine", "estimator", "time_limit", "seed", "memory", "threads")
+USING = (
+    "engine", "estimator", "time_limit", "seed", "memory", "threads", "preset", "cpu_limit", "max_row_time", "max_bundle",
+)  # fmt: skip
+PRESETS = ("fast", "best")
 USING_DEFAULTS: tuple[tuple[str, Value], ...] = (("engine", "auto"), ("time_limit", "60 s"), ("seed", 7))
 """What USING means where it says nothing."""
 _ESTIMATOR = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
-_SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B\Z", re.IGNORECASE)
 
 
 def check(d: CreateModel, facts: Facts) -> None:
@@ -85,9 +87,16 @@ def _engine(d: CreateModel, engines: tuple[Engine, ...]) -> None:
             where=d.position,
         )
     plain = Options(tuple((k, v) for k, v in d.using.items if "." not in k))
-    asked = tried(engine, engines)
+    preset = str(d.using.get("preset", PRESETS[0]))
+    asked = tried(engine, engines, preset)
     _without_prefix(d, plain, asked)
     _options(d, plain, USING, "USING")
+    if preset != PRESETS[0] and engine != "auto":
+        raise ProjectError(
+            f"`preset` says what engine = 'auto' tries, and model `{d.name}` names the engine `{engine}`.",
+            hint=f"Leave out preset = '{preset}', or engine = '{engine}'.",
+            where=d.position,
+        )
     for one in asked:
         if one.fault:
             raise MissingExtraError(one.fault, hint=one.mend or None, where=d.position)
@@ -201,6 +210,14 @@ def _is_duration(value: Value) -> bool:
     return duration_of(value) is not None
 
 
+def _is_some_time(value: Value) -> bool:
+    return bool(duration_of(value))
+
+
+def _is_size(value: Value) -> bool:
+    return bool(size_of(value))
+
+
 def _is_slices(value: Value) -> bool:
     return isinstance(value, tuple) and bool(value) and all(isinstance(v, str) for v in value)
 
@@ -227,6 +244,10 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "estimator": (_matches(_ESTIMATOR), "estimator = 'module:function'"),
     "time_limit": (_is_duration, "time_limit = '60 s'"),
     "seed": (_is_whole(0), "seed = 7"),
-    "memory": (_matches(_SIZE), "memory = '4 GB'"),
+    "memory": (_is_size, "memory = '4 GB'"),
     "threads": (_is_whole(1), "threads = 2"),
+    "preset": (lambda v: v in PRESETS, "preset = 'fast' or preset = 'best'"),
+    "cpu_limit": (_is_some_time, "cpu_limit = '60 s'"),
+    "max_row_time": (_is_some_time, "max_row_time = '1 ms'"),
+    "max_bundle": (_is_size, "max_bundle = '20 MB'"),
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.engines import Engine
@@ -18,12 +19,12 @@ from tilth.ml.learning.agreeing import agreement, crossed_rows
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.crossing import Candidate, Crossed, folds_of
 from tilth.ml.learning.curves import fit_curve_folds
-from tilth.ml.learning.made import Honest, Made, Member, Tools, Tried
+from tilth.ml.learning.made import Honest, Made, Member, Remark, Tools, Tried
 from tilth.ml.learning.rows import Rows
 from tilth.ml.model.curve import Curve, threshold
 from tilth.ml.model.ensemble import of_members
 from tilth.ml.model.spec import TrainingSpec
-from tilth.ports.learning import BASELINE, Fitted, Task, tried
+from tilth.ports.learning import BASELINE, Fitted, Task, engines, tried
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,12 +34,22 @@ if TYPE_CHECKING:
 
 FIRST_LEAST = 0.12  # of the weight after the first fold: less is not worth the other folds
 FAR = 0.05  # by what share its loss must be above the best one's, too
-ROW_US = 1_000.0  # what one row may take, in microseconds of counted work, where USING does not say
+ROW_US = {  # what one row may take, in microseconds of counted work, where USING does not say
+    "fast": 1_000.0,
+    "best": 10_000.0,
+}
 BUNDLE = 10_000_000  # bytes of all members
 SLOW = {
     "extra_trees": 50,
     "lightgbm": 100,
+    "catboost": 100,
+    "xgboost": 100,
 }  # classes, above which an engine is not tried: it grows trees for each
+
+
+MORE: tuple[tuple[str, dict[str, object]], ...] = (
+    ("lightgbm", {"learning_rate": 0.03, "num_leaves": 63, "feature_fraction": 0.6}),
+)  # engines that preset = 'best' tries once more, with smaller steps
 
 
 def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, clock: Clock) -> Made:
@@ -51,10 +62,26 @@ def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, clock: Cloc
 
 def candidates(spec: TrainingSpec, task: Task) -> tuple[Candidate, ...]:
     """The engine that USING names, or with `auto` all that have a rank and can learn the task in time."""
-    found = tried(spec.engine)
-    if spec.engine == "auto":
-        found = tuple(e for e in found if task.classes <= SLOW.get(e.name, task.classes))
-    return tuple(Candidate(e.name, e.name, _options(spec, e)) for e in found)
+    found = tried(spec.engine, spec.preset)
+    if spec.engine != "auto":
+        return tuple(Candidate(e.name, e.name, _options(spec, e)) for e in found)
+    found = tuple(e for e in found if task.classes <= SLOW.get(e.name, task.classes))
+    out = [Candidate(e.name, e.name, _options(spec, e)) for e in found]
+    if spec.preset == "best":
+        own = {c.engine: c.options for c in out}
+        out += [Candidate(f"{name}.slow", name, {**more, **own[name]}) for name, more in MORE if name in own]
+    return tuple(out)
+
+
+def absent(spec: TrainingSpec) -> tuple[Remark, ...]:
+    """The engines that the preset would try and cannot: what they say of it."""
+    if spec.engine != "auto" or spec.preset != "best":
+        return ()
+    return tuple(
+        Remark("engine", f"`{e.name}` was not tried. {e.fault}", e.mend)
+        for e in engines()
+        if e.best and e.fault
+    )
 
 
 def _options(spec: TrainingSpec, engine: Engine) -> dict[str, object]:
@@ -184,8 +211,7 @@ class _Run:
     def _pruned(self, made: list[tuple[Crossed, Fitted, Any]]) -> list[tuple[Crossed, Fitted, Any]]:
         """Without the members of least use, until the others are quick and small enough."""
         while len(made) > 1:
-            slow = sum(_row_us(fit) for _, fit, _ in made) > (self.spec.max_row_time or ROW_US)
-            large = sum(len(fit.payload) for _, fit, _ in made) > (self.spec.max_bundle or BUNDLE)
+            slow, large = (over > 0 for over in self._over([fit for _, fit, _ in made]))
             if not slow and not large:
                 break
             rows, answers = self._answered()
@@ -201,6 +227,27 @@ class _Run:
             why = "a row would take too long with it" if slow else "the bundle would be too large with it"
             self._drop(made.pop(least)[0], why)
         return made
+
+    def _over(self, fits: Sequence[Fitted]) -> tuple[float, float]:
+        """By how many microseconds a row and bytes of files these are above what they may be; negative below it."""
+        row = self.spec.max_row_time or ROW_US[self.spec.preset]
+        return sum(map(_row_us, fits)) - row, sum(len(fit.payload) for fit in fits) - (
+            self.spec.max_bundle or BUNDLE
+        )
+
+    def _remarks(self, members: Sequence[Member]) -> tuple[Remark, ...]:
+        """What was not tried for want of a package, and limits that even the last member is above."""
+        slow, large = self._over([m.fitted for m in members])
+        out, one = list(absent(self.spec)), members[0].name
+        if slow > 0:
+            took = sum(_row_us(m.fitted) for m in members) / 1000
+            text = f"A row takes about {took:.2g} ms of work, more than it may, though `{one}` alone serves."
+            out.append(Remark("row time", text, f"Allow it: USING (max_row_time = '{ceil(took)} ms')."))
+        if large > 0:
+            held = sum(len(m.fitted.payload) for m in members) / 2**20
+            text = f"The members take {held:.2g} MB, more than they may, though `{one}` alone serves."
+            out.append(Remark("bundle", text, f"Allow it: USING (max_bundle = '{ceil(held)} MB')."))
+        return tuple(out)
 
     def made(self, parts: list[tuple[Crossed, Fitted, Any]]) -> Made:
         """Weights, calibration, honest answers, and whether what serves agrees with what was judged."""
@@ -246,6 +293,7 @@ class _Run:
             None,
             told,
             _notes(members),
+            self._remarks(members),
         )
 
     def _tried(self, chosen: Array) -> tuple[Tried, ...]:

@@ -47,6 +47,15 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What else is to be said of a fit: a kind for programs, the text, and what to write if it was not meant so."""
+
+    kind: str
+    text: str
+    option: str
+
+
+@dataclass(frozen=True, slots=True)
 class Spread:
     """The fitted model of the absolute error."""
 
@@ -118,6 +127,7 @@ class Made:
     interval: Interval | None = None  # of a regression
     cut_short: tuple[str, ...] = ()  # what the limits left out, in words
     notes: dict[str, object] = field(default_factory=dict)
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def engine(self) -> str:

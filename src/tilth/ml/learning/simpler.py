@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import TilthError
+from tilth.core.errors import DataError, TilthError
 from tilth.ml.judging.evidence import Evidence, numbered
 from tilth.ml.judging.resampled import told
 from tilth.ml.learning.taking import scorer_of
@@ -218,7 +218,10 @@ def _folds(data: Rows, judged: Judged, places: Sequence[int]) -> Iterator[Fold]:
         x, y = data.x[: len(older)], data.y[: len(older)]
         yield *some(x[~stops], y[~stops]), *some(x[stops], y[stops]), np.arange(len(judged.y))
         return
-    for part in np.unique(judged.part):
+    parts = np.unique(judged.part)
+    if len(parts) < 2:
+        raise DataError("the limits left time for one part of the rows only, which nothing else can judge")
+    for part in parts:
         others = np.flatnonzero(judged.part != part)
         stop = others[::STOPS]
         fit = np.setdiff1d(others, stop)
