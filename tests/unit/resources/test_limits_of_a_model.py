@@ -1,4 +1,4 @@
-"""USING: presets and limits of a training; what they may be, and what of them makes another model."""
+"""Presets and limits of a training, and groups: what they may be, and what of them makes another model."""
 
 import pytest
 
@@ -63,3 +63,18 @@ def test_what_decides_what_comes_out_makes_another_model(using: str, other: bool
 @pytest.mark.parametrize(("one", "same"), ALIKE)
 def test_a_limit_is_the_same_however_it_is_written(one: str, same: str) -> None:
     assert recipe(one) == recipe(same)
+
+
+@pytest.mark.parametrize(
+    ("more", "other"), [("GROUP KEY (y)", "the target"), ("GROUP KEY (g) FEATURES (a, G)", "a feature")]
+)
+def test_what_tells_groups_apart_is_nothing_else(more: str, other: str) -> None:
+    with pytest.raises(ProjectError, match=f"cannot be {other} too"):
+        compile(parse(f"{SOURCE} {more}", "all.sql"), FACTS)
+
+
+def test_groups_are_part_of_the_model() -> None:
+    found = [
+        compile(parse(f"{SOURCE} {more}", "all.sql"), FACTS).get("m").recipe for more in ("", "GROUP KEY (g)")
+    ]
+    assert found[0] != found[1]

@@ -45,6 +45,8 @@ def recipe(d: CreateModel, facts: Facts) -> dict[str, object]:
     }
     if any(t.positive is not None for t in d.targets):
         made_of["positive"] = [t.positive for t in d.targets]
+    if d.group_key:
+        made_of["group_key"] = sorted(c.lower() for c in d.group_key)
     if (
         d.accept is not None
     ):  # a version that waits for it is then made again, with the reason in its declaration

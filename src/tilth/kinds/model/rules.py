@@ -68,6 +68,14 @@ def _features(d: CreateModel) -> None:
             hint="Keep one of them.",
             where=d.targets[-1].position,
         )
+    for column in d.group_key:
+        if column.lower() in targets or column.lower() in {c.lower() for c in d.features.include}:
+            other = "the target" if column.lower() in targets else "a feature"
+            raise ProjectError(
+                f"`{column}` tells the groups of model `{d.name}` apart, so it cannot be {other} too.",
+                hint="Take it out of GROUP KEY, or out of FEATURES: new groups have values that nobody has seen.",
+                where=d.position,
+            )
     both = next((c for c in d.features.include if c.lower() in targets), None)
     if both is not None:
         raise ProjectError(

@@ -88,7 +88,7 @@ def rows_of(
 
 def inputs(spec: TrainingSpec, names: Sequence[str]) -> tuple[str, ...]:
     """The columns the model may learn from, in the order of the rows' columns."""
-    out = {spec.target, *spec.key, *spec.exclude}
+    out = {spec.target, *spec.key, *spec.group, *spec.exclude}
     return tuple(n for n in names if n not in out and (not spec.include or n in spec.include))
 
 

@@ -111,7 +111,7 @@ def _model(
     for column in (*declared.features.include, *declared.features.exclude):
         _known(column, found, who, where, place)
     accepted = declared.accept.columns if declared.accept else ()
-    for column in (*slices_of(declared), *accepted):
+    for column in (*slices_of(declared), *accepted, *declared.group_key):
         _known(column, found, who, where, declared.position)
 
 

@@ -92,6 +92,7 @@ def spec_of(
         include=named(declared.features.include),
         exclude=named(declared.features.exclude),
         key=named(data.key) if data else (),
+        group=named(declared.group_key),
         event_time=schema.field(data.event_time).name if data and data.event_time else None,
         metric=objective.get("metric"),
         minimum=objective.get("minimum"),
