@@ -27,8 +27,8 @@ TABLE = pa.table({
 SPEC = TrainingSpec("m", ("y",), key=("id",))
 
 
-def trained(folder: Path, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    pq.write_table(TABLE, folder / "rows.parquet")
+def trained(folder: Path, table: pa.Table = TABLE, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    pq.write_table(table, folder / "rows.parquet")
     facts = train(
         replace(SPEC, **changes), Files([str(folder / "rows.parquet")]), str(folder / "out"),
         lambda name: registry.load("tilth.learners", name), lambda name: registry.load("tilth.scorers", name),
@@ -90,3 +90,15 @@ def test_a_limit_of_cpu_time_cuts_and_is_told(tmp_path: Path) -> None:
     (said,) = [t for t in facts["told"] if t["kind"] == "time"]
     assert "cut short" in said["text"]
     assert "cpu_limit" in said["option"]
+
+
+@pytest.mark.parametrize("kind", ["regression", "binary"])
+def test_best_fits_all_of_them_and_keeps_those_that_add_to_the_others(tmp_path: Path, kind: str) -> None:
+    table = TABLE if kind == "regression" else TABLE.set_column(4, "y", pa.array(TABLE["y"].to_numpy() > 0))
+    facts, metrics = trained(tmp_path, table, preset="best")
+    members = {m["name"]: m for m in metrics["members"]}
+    assert set(members) == set(TRIED[1][2])
+    losses = [m["loss"] for m in members.values()]
+    assert max(losses) < 3 * min(losses)  # one measure for all of them
+    assert sum(m["weight"] for m in members.values()) == pytest.approx(1.0)
+    assert not [t for t in facts["told"] if t["kind"] == "engine"]

@@ -92,7 +92,7 @@ class CatBoostLearner:
         fixed = boosting.FIXED in options
         run = _Run(task, x, y, () if fixed else ((x_stop, y_stop),), budget, options, report)
         payload = written(task, run.trees(run.pace.best), x)
-        return Fitted("lightgbm", "txt", payload, boosting.notes(run.pace, run.rate))
+        return Fitted("lightgbm", "txt", payload, boosting.notes(task, run.pace, run.rate))
 
     @classmethod
     def path(
@@ -107,7 +107,7 @@ class CatBoostLearner:
     ) -> Path:
         """Fit on (x, y) and tell how the answers of each of the `stops` change with the rounds."""
         run = _Run(task, x, y, stops, budget, options, report)
-        return Path(run.pace, run.scores, run.rate)
+        return Path(run)
 
 
 class _Run:
@@ -171,16 +171,23 @@ class _Run:
         )
         return catboost.Pool(data, label, thread_count=self._threads)
 
-    def scores(self, stage: int, part: int) -> Matrix:
+    def scores(self, rounds: int, part: int) -> Matrix:
         """The answers of a watched part after so many rounds."""
+        return self._asked(rounds, self._parts[part], self._sizes[part])
+
+    def answer(self, rounds: int, x: Matrix) -> Matrix:
+        """The answers to other rows."""
+        return self._asked(rounds, self._pool(x, None), len(x))
+
+    def _asked(self, rounds: int, pool: Any, rows: int) -> Matrix:
         import numpy as np
 
-        sums = np.zeros((self._sizes[part], len(self.base.start)))
-        if stage and self.model is not None:
+        sums = np.zeros((rows, len(self.base.start)))
+        if rounds and self.model is not None:
             found = self.model.predict(
-                self._parts[part],
+                pool,
                 prediction_type="RawFormulaVal",
-                ntree_end=stage,
+                ntree_end=rounds,
                 thread_count=self._threads,
             )
             sums[:, self._seen] = found.reshape(len(sums), -1)[:, self._seen]
