@@ -7,7 +7,7 @@ it must not import the library that trained the model where a lighter way exists
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
@@ -39,13 +39,29 @@ class Task:
     metric: str = "log_loss"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """What rows count in a fit, 0 or more each: [rows] of those that teach, and [rows] of each part of the stop rows."""
+
+    teach: Matrix
+    stops: tuple[Matrix, ...] = ()
+
+    def every(self, step: int) -> Matrix:
+        """Of every so manieth row that teaches."""
+        return self.teach[::step]
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Limits of one fit: `deadline` on the worker's monotonic clock in seconds, and threads."""
+    """Limits of one fit: `deadline` on the worker's monotonic clock in seconds, and threads.
+
+    `weights` None: all rows count alike. Only an engine that `weighs` is given any.
+    """
 
     deadline: float
     threads: int = 1
     seed: int = 0
+    weights: Weights | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,10 @@ from tilth.kinds import (
 )
 from tilth.resources.facts import Facts
 
-ENGINES = (Engine("linear", rank=1), Engine("catboost", options=(Option("depth", Form.WHOLE),), best=True))
+ENGINES = (
+    Engine("linear", rank=1, weighs=True),
+    Engine("catboost", options=(Option("depth", Form.WHOLE),), best=True),
+)
 FACTS = Facts(ENGINES, {}, ("files",))
 SOURCE = "CREATE SOURCE s ENGINE files WITH (path = 'd'); CREATE MODEL m PREDICT y FROM (SELECT * FROM s.t)"
 
@@ -78,3 +81,27 @@ def test_groups_are_part_of_the_model() -> None:
         compile(parse(f"{SOURCE} {more}", "all.sql"), FACTS).get("m").recipe for more in ("", "GROUP KEY (g)")
     ]
     assert found[0] != found[1]
+
+
+WEIGHTS = [
+    ("OBJECTIVE (weight = 3)", "3 does not fit `weight`"),
+    ("OBJECTIVE (weight = '')", "'' does not fit `weight`"),
+    ("OBJECTIVE (weight = 'Y')", "cannot be what is predicted or learned from"),
+    ("FEATURES (a, w) OBJECTIVE (weight = 'w')", "cannot be what is predicted or learned from"),
+    ("OBJECTIVE (weight = 'w') USING (engine = 'catboost')", "`catboost` of model `m` takes no weights"),
+]
+
+
+@pytest.mark.parametrize(("more", "message"), WEIGHTS)
+def test_what_is_no_weight_is_refused(more: str, message: str) -> None:
+    with pytest.raises(TilthError, match=message) as error:
+        compile(parse(f"{SOURCE} {more}", "all.sql"), FACTS)
+    assert error.value.hint
+
+
+def test_weights_are_part_of_the_model() -> None:
+    found = [
+        compile(parse(f"{SOURCE} {more}", "all.sql"), FACTS).get("m").recipe
+        for more in ("", "OBJECTIVE (weight = 'w')", "OBJECTIVE (weight = 'v') USING (engine = 'linear')")
+    ]
+    assert len(set(found)) == 3

@@ -100,14 +100,16 @@ class Base:
     alone: bool = False  # all rows have one target: there is nothing to learn
 
     @classmethod
-    def of(cls, task: Task, y: Matrix) -> Base:
+    def of(cls, task: Task, y: Matrix, weight: Matrix | None = None) -> Base:
         """The mean of values, the log odds of classes; a class without a row counts as half a row."""
         import numpy as np
 
         if task.kind == "regression":
             spread = float(y.std())
-            return cls((float(y.mean()),), spread or 1.0, spread == 0.0)
-        counts = np.bincount(y.astype(np.int64), minlength=max(2, task.classes)).astype(np.float64)
+            return cls((float(np.average(y, weights=weight)),), spread or 1.0, spread == 0.0)
+        counts = np.bincount(y.astype(np.int64), weights=weight, minlength=max(2, task.classes)).astype(
+            np.float64
+        )
         logs = np.log((counts + 0.5) / (len(y) + 0.5 * len(counts)))
         start = (float(logs[1] - logs[0]),) if task.kind == "binary" else tuple(map(float, logs))
         return cls(start, alone=int((counts > 0).sum()) < 2)

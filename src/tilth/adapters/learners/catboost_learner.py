@@ -68,6 +68,7 @@ class CatBoostLearner:
         "catboost",
         options=OPTIONS,
         best=True,
+        weighs=True,
         fault=boosting.absent("catboost", "catboost"),
         mend=boosting.install("catboost"),
     )
@@ -125,14 +126,17 @@ class _Run:
     ) -> None:
         boosting.check("CatBoost", OPTIONS, options)
         boosting.require("catboost", "catboost")
-        self.task, self.base = task, _base(task, y)
+        own = budget.weights
+        self.task, self.base = task, _base(task, y, None if own is None else own.teach)
         self._seen = sorted({int(code) for code in set(y.tolist())}) if task.kind == "multiclass" else [0]
         self._threads = budget.threads
         self._columns = _columns(task)
         self.pace = boosting.pace_of(options, len(x), ROUNDS, budget.deadline)
         params = _parameters(task, len(x), budget, self.pace.rounds) | boosting.given(options)
         self.rate = params["learning_rate"]
-        self._parts = [self._pool(*part) for part in stops]
+        watched = [None] * len(stops) if own is None else own.stops
+        self._weight = None if own is None else own.teach
+        self._parts = [self._pool(*part, w) for part, w in zip(stops, watched, strict=False)]
         self._sizes = [len(part[0]) for part in stops]
         self.model = None if self.base.alone or _flat(task, x) else self._fitted(x, y, params, report)
         if self.model is None:
@@ -147,7 +151,7 @@ class _Run:
         try:
             with io.StringIO() as unheard:
                 return model.fit(
-                    self._pool(x, y),
+                    self._pool(x, y, self._weight),
                     eval_set=self._parts or None,
                     callbacks=[watch],
                     log_cout=unheard,
@@ -156,7 +160,7 @@ class _Run:
         except (catboost.CatBoostError, MemoryError) as error:
             raise _told(error) from error
 
-    def _pool(self, x: Matrix, y: Matrix | None) -> Any:
+    def _pool(self, x: Matrix, y: Matrix | None, weight: Matrix | None = None) -> Any:
         import catboost
         import numpy as np
 
@@ -169,7 +173,7 @@ class _Run:
             num_feature_data=np.ascontiguousarray(x[:, numbers], dtype=np.float32) if numbers else None,
             cat_feature_data=_texts(self.task, x, texts) if texts else None,
         )
-        return catboost.Pool(data, label, thread_count=self._threads)
+        return catboost.Pool(data, label, weight=weight, thread_count=self._threads)
 
     def scores(self, rounds: int, part: int) -> Matrix:
         """The answers of a watched part after so many rounds."""
@@ -217,9 +221,9 @@ class _Run:
         ]
 
 
-def _base(task: Task, y: Matrix) -> Base:
+def _base(task: Task, y: Matrix, weight: Matrix | None) -> Base:
     """CatBoost begins classes at even odds and has no figures for one without rows; the mean of values is told here."""
-    found = Base.of(task, y)
+    found = Base.of(task, y, weight)
     if task.kind == "regression" or found.alone:
         return found
     there = {int(code) for code in set(y.tolist())} if task.kind == "multiclass" else {0}

@@ -59,7 +59,9 @@ OPTIONS = (
 class LightGBMLearner:
     """Implements `ports.learning.Learner`."""
 
-    engine = Engine("lightgbm", "lightgbm", learning=4, options=OPTIONS, rank=2, spread=True, pandas=False)
+    engine = Engine(
+        "lightgbm", "lightgbm", learning=4, options=OPTIONS, rank=2, weighs=True, spread=True, pandas=False
+    )
 
     @staticmethod
     def warm() -> None:
@@ -130,10 +132,11 @@ def _planted(
     _known(options)
     given = {k: v for k, v in options.items() if k not in {"rounds", "patience", "refit_rounds"}}
     params = c.parameters(_defaults(task, len(x), _rarest(task, y), budget) | given)
-    data = c.Data(x, y, params)
+    own = budget.weights
+    data = c.Data(x, y, params, None, None if own is None else own.teach)
     booster = c.Booster(data, params)
-    for x_stop, y_stop in stops:
-        booster.watch(c.Data(x_stop, y_stop, params, data))
+    for part, (x_stop, y_stop) in enumerate(stops):
+        booster.watch(c.Data(x_stop, y_stop, params, data, None if own is None else own.stops[part]))
     return booster
 
 
@@ -166,7 +169,8 @@ class Grove:
         import numpy as np
 
         most, patience = ends
-        weights = np.array([len(y) for _, y in stops], dtype=np.float64)
+        own = budget.weights
+        weights = np.array([len(y) for _, y in stops] if own is None else [w.sum() for w in own.stops], float)
         losses: list[list[float]] = []
         best, least = 0, float("inf")
         stopped = "rounds"

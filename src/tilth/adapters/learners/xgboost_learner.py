@@ -59,6 +59,7 @@ class XGBoostLearner:
         boosting.package("xgboost", "xgboost-cpu"),
         options=OPTIONS,
         best=True,
+        weighs=True,
         fault=boosting.absent("xgboost", "xgboost"),
         mend=boosting.install("xgboost"),
     )
@@ -119,15 +120,20 @@ class _Run:
         boosting.require("xgboost", "xgboost")
         import xgboost
 
-        self.task, self.base = task, Base.of(task, y)
+        own = budget.weights
+        self.task, self.base = task, Base.of(task, y, None if own is None else own.teach)
         self._threads = 1 if len(x) < SMALL else budget.threads
         params = _parameters(task, len(x), budget.seed, self._threads) | boosting.given(options)
         self.rate = params["learning_rate"]
         self.pace = boosting.pace_of(options, len(x), ROUNDS, budget.deadline)
         report("binning", None)
         try:
-            data = self._data(xgboost.QuantileDMatrix, x, y, max_bin=int(str(params["max_bin"])))
-            self._parts = [self._data(xgboost.DMatrix, *part) for part in stops]
+            teach, watched = (None, [None] * len(stops)) if own is None else (own.teach, list(own.stops))
+            bins = int(str(params["max_bin"]))
+            data = self._data(xgboost.QuantileDMatrix, x, y, weight=teach, max_bin=bins)
+            self._parts = [
+                self._data(xgboost.DMatrix, *part, weight=w) for part, w in zip(stops, watched, strict=False)
+            ]
             self.booster = xgboost.Booster(params, [data, *self._parts])
             _grow(self.booster, data, self._parts, self.pace, self.base.scale, report)
         except (xgboost.core.XGBoostError, ValueError) as error:

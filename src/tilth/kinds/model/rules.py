@@ -21,7 +21,7 @@ from tilth.sql.language.statements import CreateModel, Options, Value
 
 OBJECTIVE = (
     "metric", "minimum", "confidence", "cost_false_negative", "cost_false_positive", "label_delay", "slices", "coverage",
-    "strict",
+    "strict", "weight",
 )  # fmt: skip
 GATING = (
     "confidence",
@@ -76,6 +76,13 @@ def _features(d: CreateModel) -> None:
                 hint="Take it out of GROUP KEY, or out of FEATURES: new groups have values that nobody has seen.",
                 where=d.position,
             )
+    weight = str(d.objective.get("weight", ""))
+    if weight.lower() in targets | {c.lower() for c in d.features.include}:
+        raise ProjectError(
+            f"`{weight}` says what rows of model `{d.name}` count, so it cannot be what is predicted or learned from.",
+            hint="Take it out of weight, or out of PREDICT and FEATURES.",
+            where=d.position,
+        )
     both = next((c for c in d.features.include if c.lower() in targets), None)
     if both is not None:
         raise ProjectError(
@@ -108,6 +115,13 @@ def _engine(d: CreateModel, engines: tuple[Engine, ...]) -> None:
     for one in asked:
         if one.fault:
             raise MissingExtraError(one.fault, hint=one.mend or None, where=d.position)
+    if "weight" in d.objective and engine != "auto" and any(not e.weighs for e in asked):
+        able = ", ".join(sorted(e.name for e in engines if e.weighs))
+        raise UnsupportedError(
+            f"The engine `{engine}` of model `{d.name}` takes no weights of rows.",
+            hint=f"Leave out weight of OBJECTIVE, or take one of these: {able}.",
+            where=d.position,
+        )
     for key, value in d.using.items:
         if "." in key and engines:
             _engine_option(d, key, value, engines, asked)
@@ -247,6 +261,7 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "label_delay": (_is_duration, "label_delay = '1 day'"),
     "coverage": (_is_coverage, "coverage = 0.9, a number from 0.5 to 0.99"),
     "strict": (lambda v: isinstance(v, bool), "strict = true"),
+    "weight": (lambda v: isinstance(v, str) and bool(v), "weight = 'column'"),
     "slices": (_is_slices, "slices = ['origin', 'carrier']"),
     "engine": (lambda v: isinstance(v, str), "engine = 'auto'"),
     "estimator": (_matches(_ESTIMATOR), "estimator = 'module:function'"),

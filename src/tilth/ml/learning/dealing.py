@@ -15,7 +15,7 @@ from tilth.core.names import did_you_mean
 from tilth.ml.data import identity, snapshots
 from tilth.ml.judging import split
 from tilth.ml.judging.gates import FEWEST
-from tilth.ml.learning import intervals, target
+from tilth.ml.learning import intervals, target, weights
 from tilth.ml.learning.rows import Rows, inputs, rows_of
 from tilth.ml.model.signature import outputs
 from tilth.ml.model.spec import TrainingSpec, check_metric
@@ -118,7 +118,8 @@ def dealt(spec: TrainingSpec, files: Files) -> Rows:
         part = _parts(values, y, found, cut, spec.event_time is None)
     dropped = table.num_rows - len(index)
     table = table.take(pa.array(index)).combine_chunks()
-    return rows_of(spec, table, cut, found, dropped, part, index)
+    weight = weights.of(spec, table, part[: cut.window])
+    return rows_of(spec, table, cut, found, dropped, part, index, weight)
 
 
 def _parts(values: Any, y: Array, found: target.Target, cut: split.Split, by_id: bool) -> Parts:
@@ -210,10 +211,11 @@ def _has_ids(spec: TrainingSpec) -> bool:
 def _used(spec: TrainingSpec, schema: pa.Schema) -> list[str]:
     """The columns that are needed; DataError with the nearest for one that is not there."""
     event = [spec.event_time] if spec.event_time else []
-    for name in (spec.target, *spec.key, *spec.group, *spec.include, *spec.slices, *event):
+    weight = [spec.weight] if spec.weight else []
+    for name in (spec.target, *spec.key, *weight, *spec.group, *spec.include, *spec.slices, *event):
         if name not in schema.names:
             raise DataError(
                 f"The rows have no column `{name}`.", hint=did_you_mean(name, schema.names, "columns")
             )
-    used = {*inputs(spec, schema.names), spec.target, *spec.key, *spec.group, *spec.slices, *event}
+    used = {*inputs(spec, schema.names), spec.target, *spec.key, *weight, *spec.group, *spec.slices, *event}
     return [n for n in schema.names if n in used]

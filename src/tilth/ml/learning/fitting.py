@@ -63,6 +63,8 @@ def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, clock: Cloc
 def candidates(spec: TrainingSpec, task: Task) -> tuple[Candidate, ...]:
     """The engine that USING names, or with `auto` all that have a rank and can learn the task in time."""
     found = tried(spec.engine, spec.preset)
+    if spec.weight is not None and spec.engine == "auto":
+        found = tuple(e for e in found if e.weighs)
     if spec.engine != "auto":
         return tuple(Candidate(e.name, e.name, _options(spec, e)) for e in found)
     found = tuple(e for e in found if task.classes <= SLOW.get(e.name, task.classes))
@@ -82,6 +84,15 @@ def absent(spec: TrainingSpec) -> tuple[Remark, ...]:
         for e in engines()
         if e.best and e.fault
     )
+
+
+def unweighing(spec: TrainingSpec) -> tuple[Remark, ...]:
+    """The engines that `auto` cannot use where rows have weights."""
+    if spec.weight is None or spec.engine != "auto":
+        return ()
+    text = "`{}` was not tried: it takes no weights of rows."
+    left = (e for e in tried(spec.engine, spec.preset) if not e.weighs)
+    return tuple(Remark("engine", text.format(e.name), "Leave out weight of OBJECTIVE.") for e in left)
 
 
 def _options(spec: TrainingSpec, engine: Engine) -> dict[str, object]:
@@ -170,8 +181,10 @@ class _Run:
         if len(self.mixed) < 2:
             return
         rows, answers = self._answered()
-        found = blending.weights(self.task.kind, self.data.y[rows], answers, self.task.metric)
-        losses = [_mean_loss(self.task, self.data.y[rows], a) for a in answers]
+        found = blending.weights(
+            self.task.kind, self.data.y[rows], answers, self.task.metric, self.data.weighs(rows)
+        )
+        losses = [_mean_loss(self.task, self.data.y[rows], a, self.data.weighs(rows)) for a in answers]
         worse = FAR if self.task.kind != "regression" else 2 * FAR  # of squares, twice as much
         for one, weight, loss in list(zip(self.mixed, found, losses, strict=True)):
             if weight < min(FIRST_LEAST, found.max()) and loss > (1 + worse) * min(losses):
@@ -195,7 +208,9 @@ class _Run:
     def refitted(self) -> list[tuple[Crossed, Fitted, Any]]:
         """Each member on all rows; those that are too slow or too large for what they add are left out."""
         rows, answers = self._answered()
-        found = blending.weights(self.task.kind, self.data.y[rows], answers, self.task.metric)
+        found = blending.weights(
+            self.task.kind, self.data.y[rows], answers, self.task.metric, self.data.weighs(rows)
+        )
         for one, weight in list(zip(self.mixed, found, strict=True)):
             if not weight:
                 self._drop(one, "it added nothing to the others")
@@ -218,9 +233,11 @@ class _Run:
             losses = []
             for place in range(len(made)):
                 others = [a for i, a in enumerate(answers) if i != place]
-                chosen = blending.weights(self.task.kind, self.data.y[rows], others, self.task.metric)
+                chosen = blending.weights(
+                    self.task.kind, self.data.y[rows], others, self.task.metric, self.data.weighs(rows)
+                )
                 blend = blending.mixed(others, chosen)
-                losses.append(_mean_loss(self.task, self.data.y[rows], blend))
+                losses.append(_mean_loss(self.task, self.data.y[rows], blend, self.data.weighs(rows)))
             cost = [(_row_us(fit) if slow else len(fit.payload)) for _, fit, _ in made]
             heavy = [i for i in range(len(made)) if cost[i] > 0.2 * sum(cost)]
             least = min(heavy, key=lambda i: losses[i])
@@ -238,7 +255,7 @@ class _Run:
     def _remarks(self, members: Sequence[Member]) -> tuple[Remark, ...]:
         """What was not tried for want of a package, and limits that even the last member is above."""
         slow, large = self._over([m.fitted for m in members])
-        out, one = list(absent(self.spec)), members[0].name
+        out, one = [*absent(self.spec), *unweighing(self.spec)], members[0].name
         if slow > 0:
             took = sum(_row_us(m.fitted) for m in members) / 1000
             text = f"A row takes about {took:.2g} ms of work, more than it may, though `{one}` alone serves."
@@ -256,7 +273,7 @@ class _Run:
         data, kind, metric = self.data, self.task.kind, self.task.metric
         rows, answers = self._answered()
         y = data.y[rows]
-        chosen = blending.weights(kind, y, answers, metric)
+        chosen = blending.weights(kind, y, answers, metric, data.weighs(rows))
         kept = np.flatnonzero(chosen)
         for place in set(range(len(parts))) - set(kept.tolist()):
             self._drop(parts[place][0], "it added nothing to the others")
@@ -266,10 +283,12 @@ class _Run:
             for (one, fit, scorer), weight in zip(parts, chosen, strict=True)
         )
         scorer = of_members([(m.scorer, m.weight) for m in members])
-        raw = blending.crossed(kind, y, answers, data.part[rows], metric)
+        raw = blending.crossed(kind, y, answers, data.part[rows], metric, data.weighs(rows))
         limit = threshold(self.spec.cost_false_negative, self.spec.cost_false_positive)
         self.tools.report("calibrating", 0.86)
-        curve, scores = calibrated(kind, y, raw, data.part[rows], limit)
+        curve, scores = Curve(threshold=limit if kind == "binary" else 0.5, rows=len(y)), raw
+        if data.weight is None or kind == "regression":  # a calibration would count all rows alike again
+            curve, scores = calibrated(kind, y, raw, data.part[rows], limit)
         asked = Honest(rows, scores, raw, self._linear(rows), data.part[rows])
         folds = [self._fold(number, chosen) for number in self._whole()]
         judged, twin, digest = asked, None, sha256(scores.tobytes()).hexdigest()
@@ -370,10 +389,10 @@ def calibrated(
     return fit_curve_folds(kind, y, raw, part.astype("int64"), limit)
 
 
-def _mean_loss(task: Task, y: Array, scores: Array) -> float:
+def _mean_loss(task: Task, y: Array, scores: Array, weight: Array | None) -> float:
     from tilth.ml.learning.losses import loss_of
 
-    return loss_of(task.kind, y, scores, task.metric)
+    return loss_of(task.kind, y, scores, task.metric, weight)
 
 
 def _row_us(fit: Fitted) -> float:

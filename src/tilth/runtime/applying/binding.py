@@ -110,8 +110,9 @@ def _model(
     place = declared.features.position or declared.position
     for column in (*declared.features.include, *declared.features.exclude):
         _known(column, found, who, where, place)
+    weight = [str(declared.objective.get("weight"))] if "weight" in declared.objective else []
     accepted = declared.accept.columns if declared.accept else ()
-    for column in (*slices_of(declared), *accepted, *declared.group_key):
+    for column in (*slices_of(declared), *accepted, *declared.group_key, *weight):
         _known(column, found, who, where, declared.position)
 
 

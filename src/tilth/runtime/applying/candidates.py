@@ -92,6 +92,7 @@ def spec_of(
         include=named(declared.features.include),
         exclude=named(declared.features.exclude),
         key=named(data.key) if data else (),
+        weight=schema.field(str(objective["weight"])).name if "weight" in objective else None,
         group=named(declared.group_key),
         event_time=schema.field(data.event_time).name if data and data.event_time else None,
         metric=objective.get("metric"),
