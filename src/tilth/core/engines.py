@@ -84,6 +84,7 @@ class Engine:
     prefixes: tuple[str, ...] = ()  # of its options in USING, beside its own name
     estimator: bool = False  # USING must say which: estimator = 'module:function'
     explains: bool = True  # its models tell what each input added
+    monotone: bool = False  # answers can be made to rise, or fall, with a number
     weighs: bool = False  # rows may have weights (see `ports.learning.Weights`)
     spread: bool = False  # it can learn how far values are off (see `ports.learning.Spreads`)
     pandas: bool = True  # it, or what it writes, needs pandas in the worker
@@ -139,7 +140,7 @@ _FACTS: dict[str, tuple[Callable[[object], bool], str]] = {
     ),
     **{
         switch: (lambda v: isinstance(v, bool), "True or False")
-        for switch in ("best", "estimator", "explains", "weighs", "spread", "pandas")
+        for switch in ("best", "estimator", "explains", "monotone", "weighs", "spread", "pandas")
     },
 }
 

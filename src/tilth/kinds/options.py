@@ -7,6 +7,7 @@ from tilth.sql.language.statements import Options, Value
 
 DURATIONS = ("label_delay", "time_limit", "cpu_limit", "max_row_time")
 SIZES = ("max_bundle",)
+MAPS = ("monotone",)
 
 
 def in_order(options: Options) -> list[tuple[str, object]]:
@@ -17,4 +18,6 @@ def in_order(options: Options) -> list[tuple[str, object]]:
 def _plain(name: str, value: Value) -> object:
     if name in DURATIONS:
         return duration_of(value) or value
+    if name in MAPS and isinstance(value, Options):
+        return sorted(value.items)
     return size_of(value) or value if name in SIZES else value

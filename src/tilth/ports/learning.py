@@ -29,7 +29,7 @@ BASELINE = "linear"  # what every model is measured against
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is learned. `kind`: regression | binary | multiclass. `categorical` are indexes of code columns in X."""
+    """What is learned. An engine that does not say `monotone` passes over that, and no such model serves. `kind`: regression | binary | multiclass. `categorical` are indexes of code columns in X."""
 
     kind: str
     classes: int = 0
@@ -37,6 +37,9 @@ class Task:
     categorical: tuple[int, ...] = ()
     cardinality: tuple[int, ...] = ()  # codes of categorical[i] are 0 .. cardinality[i]-1, NaN is unknown
     metric: str = "log_loss"
+    monotone: tuple[
+        int, ...
+    ] = ()  # a column each: 1 answers rise with it, -1 they fall, 0 as they like; or none at all
 
 
 @dataclass(frozen=True, slots=True, eq=False)

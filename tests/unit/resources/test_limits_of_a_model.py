@@ -89,11 +89,16 @@ WEIGHTS = [
     ("OBJECTIVE (weight = 'Y')", "cannot be what is predicted or learned from"),
     ("FEATURES (a, w) OBJECTIVE (weight = 'w')", "cannot be what is predicted or learned from"),
     ("OBJECTIVE (weight = 'w') USING (engine = 'catboost')", "`catboost` of model `m` takes no weights"),
+    ("OBJECTIVE (monotone = 'a')", "does not fit `monotone`"),
+    ("OBJECTIVE (monotone = {})", "does not fit `monotone`"),
+    ("OBJECTIVE (monotone = {a: 'rising'})", "does not fit `monotone`"),
+    ("OBJECTIVE (monotone = {a: 1})", "does not fit `monotone`"),
+    ("OBJECTIVE (monotone = {a: 'up'}) USING (engine = 'linear')", "`linear` of model `m` cannot promise"),
 ]
 
 
 @pytest.mark.parametrize(("more", "message"), WEIGHTS)
-def test_what_is_no_weight_is_refused(more: str, message: str) -> None:
+def test_what_is_no_weight_or_way_is_refused(more: str, message: str) -> None:
     with pytest.raises(TilthError, match=message) as error:
         compile(parse(f"{SOURCE} {more}", "all.sql"), FACTS)
     assert error.value.hint
@@ -105,3 +110,11 @@ def test_weights_are_part_of_the_model() -> None:
         for more in ("", "OBJECTIVE (weight = 'w')", "OBJECTIVE (weight = 'v') USING (engine = 'linear')")
     ]
     assert len(set(found)) == 3
+
+
+def test_ways_are_part_of_the_model_whatever_their_order() -> None:
+    one, two, other = (
+        compile(parse(f"{SOURCE} OBJECTIVE (monotone = {{{ways}}})", "all.sql"), FACTS).get("m").recipe
+        for ways in ("a: 'up', b: 'down'", "b: 'down', a: 'up'", "a: 'down', b: 'up'")
+    )
+    assert one == two != other

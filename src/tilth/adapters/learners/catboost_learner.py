@@ -68,6 +68,7 @@ class CatBoostLearner:
         "catboost",
         options=OPTIONS,
         best=True,
+        monotone=True,
         weighs=True,
         fault=boosting.absent("catboost", "catboost"),
         mend=boosting.install("catboost"),
@@ -259,6 +260,9 @@ def _parameters(task: Task, rows: int, budget: Budget, rounds: int) -> dict[str,
         "allow_writing_files": False,
         "logging_level": "Silent",
     }
+    if task.monotone:
+        numbers, _ = _columns(task)
+        values["monotone_constraints"] = [task.monotone[n] for n in numbers]
     if task.kind == "regression":
         values["boost_from_average"] = False
     if task.kind == "multiclass":

@@ -47,7 +47,7 @@ class ExtraTreesLearner:
     """Implements `ports.learning.Learner` and `Paths`."""
 
     engine = Engine(
-        "extra_trees", "scikit-learn", options=OPTIONS, rank=3, explains=True, weighs=True, pandas=False,
+        "extra_trees", "scikit-learn", options=OPTIONS, rank=3, explains=True, monotone=True, weighs=True, pandas=False,
     )  # fmt: skip
 
     @staticmethod
@@ -200,6 +200,8 @@ def _forest(
         "n_estimators": count, "min_samples_leaf": int(str(options.get("min_data_in_leaf", 3))), "max_features": width,
         "random_state": budget.seed, "n_jobs": 1,
     }  # fmt: skip
+    if task.monotone:
+        given["monotonic_cst"] = list(task.monotone)
     asked = int(str(options.get("max_leaves", most)))
     if (
         rows // int(str(given["min_samples_leaf"])) > asked

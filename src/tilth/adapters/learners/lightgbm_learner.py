@@ -60,7 +60,15 @@ class LightGBMLearner:
     """Implements `ports.learning.Learner`."""
 
     engine = Engine(
-        "lightgbm", "lightgbm", learning=4, options=OPTIONS, rank=2, weighs=True, spread=True, pandas=False
+        "lightgbm",
+        "lightgbm",
+        learning=4,
+        options=OPTIONS,
+        rank=2,
+        monotone=True,
+        weighs=True,
+        spread=True,
+        pandas=False,
     )
 
     @staticmethod
@@ -283,11 +291,14 @@ def _defaults(task: Task, rows: int, rarest: int, budget: Budget) -> dict[str, o
         values["num_class"] = task.classes
     if task.categorical:
         values["categorical_feature"] = list(task.categorical)
+    if task.monotone:
+        values["monotone_constraints"] = list(task.monotone)
     if rarest < RARE * rows:
         values |= {"lambda_l2": 1.0, "min_data_per_group": max(5, min(100, rarest // 2))}
     return values
 
 
 def _neutral(text: bytes) -> bytes:
-    """The model text without what does not change predictions: thread count and verbosity."""
+    """The model text without what does not change predictions: thread count, verbosity, and what held the trees."""
+    text = re.sub(rb"^monotone_constraints=[^\n]*\n", b"", text, count=1, flags=re.MULTILINE)
     return re.sub(rb"\[(num_threads|verbosity): [^\]]*\]\n", b"", text)

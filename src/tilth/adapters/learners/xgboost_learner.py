@@ -59,6 +59,7 @@ class XGBoostLearner:
         boosting.package("xgboost", "xgboost-cpu"),
         options=OPTIONS,
         best=True,
+        monotone=True,
         weighs=True,
         fault=boosting.absent("xgboost", "xgboost"),
         mend=boosting.install("xgboost"),
@@ -205,6 +206,8 @@ def _parameters(task: Task, rows: int, seed: int, threads: int) -> dict[str, obj
         "nthread": threads,
         "verbosity": 0,
     }
+    if task.monotone:
+        values["monotone_constraints"] = f"({','.join(map(str, task.monotone))})"
     return values | ({"num_class": task.classes} if task.kind == "multiclass" else {})
 
 

@@ -21,7 +21,7 @@ from tilth.sql.language.statements import CreateModel, Options, Value
 
 OBJECTIVE = (
     "metric", "minimum", "confidence", "cost_false_negative", "cost_false_positive", "label_delay", "slices", "coverage",
-    "strict", "weight",
+    "strict", "weight", "monotone",
 )  # fmt: skip
 GATING = (
     "confidence",
@@ -115,17 +115,27 @@ def _engine(d: CreateModel, engines: tuple[Engine, ...]) -> None:
     for one in asked:
         if one.fault:
             raise MissingExtraError(one.fault, hint=one.mend or None, where=d.position)
-    if "weight" in d.objective and engine != "auto" and any(not e.weighs for e in asked):
-        able = ", ".join(sorted(e.name for e in engines if e.weighs))
-        raise UnsupportedError(
-            f"The engine `{engine}` of model `{d.name}` takes no weights of rows.",
-            hint=f"Leave out weight of OBJECTIVE, or take one of these: {able}.",
-            where=d.position,
-        )
+    if engine != "auto":
+        _able(d, engine, engines, asked)
     for key, value in d.using.items:
         if "." in key and engines:
             _engine_option(d, key, value, engines, asked)
     _estimator(d, engine, engines)
+
+
+def _able(d: CreateModel, engine: str, engines: tuple[Engine, ...], asked: tuple[Engine, ...]) -> None:
+    """Raise where the objective asks for what the engine cannot do."""
+    for option, fact, words in (
+        ("weight", "weighs", "takes no weights of rows"),
+        ("monotone", "monotone", "cannot promise that answers rise or fall with a number"),
+    ):
+        if option in d.objective and any(not getattr(e, fact) for e in asked):
+            able = ", ".join(sorted(e.name for e in engines if getattr(e, fact)))
+            raise UnsupportedError(
+                f"The engine `{engine}` of model `{d.name}` {words}.",
+                hint=f"Leave out {option} of OBJECTIVE, or take one of these: {able}.",
+                where=d.position,
+            )
 
 
 def _without_prefix(d: CreateModel, plain: Options, asked: tuple[Engine, ...]) -> None:
@@ -240,6 +250,10 @@ def _is_size(value: Value) -> bool:
     return bool(size_of(value))
 
 
+def _is_monotone(value: Value) -> bool:
+    return isinstance(value, Options) and bool(value) and all(v in ("up", "down") for _, v in value.items)
+
+
 def _is_slices(value: Value) -> bool:
     return isinstance(value, tuple) and bool(value) and all(isinstance(v, str) for v in value)
 
@@ -262,6 +276,7 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "coverage": (_is_coverage, "coverage = 0.9, a number from 0.5 to 0.99"),
     "strict": (lambda v: isinstance(v, bool), "strict = true"),
     "weight": (lambda v: isinstance(v, str) and bool(v), "weight = 'column'"),
+    "monotone": (_is_monotone, "monotone = {income: 'up', age: 'down'}"),
     "slices": (_is_slices, "slices = ['origin', 'carrier']"),
     "engine": (lambda v: isinstance(v, str), "engine = 'auto'"),
     "estimator": (_matches(_ESTIMATOR), "estimator = 'module:function'"),

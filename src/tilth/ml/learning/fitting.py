@@ -63,8 +63,8 @@ def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, clock: Cloc
 def candidates(spec: TrainingSpec, task: Task) -> tuple[Candidate, ...]:
     """The engine that USING names, or with `auto` all that have a rank and can learn the task in time."""
     found = tried(spec.engine, spec.preset)
-    if spec.weight is not None and spec.engine == "auto":
-        found = tuple(e for e in found if e.weighs)
+    if spec.engine == "auto":
+        found = tuple(e for e in found if not lacking(spec, e))
     if spec.engine != "auto":
         return tuple(Candidate(e.name, e.name, _options(spec, e)) for e in found)
     found = tuple(e for e in found if task.classes <= SLOW.get(e.name, task.classes))
@@ -86,13 +86,28 @@ def absent(spec: TrainingSpec) -> tuple[Remark, ...]:
     )
 
 
-def unweighing(spec: TrainingSpec) -> tuple[Remark, ...]:
-    """The engines that `auto` cannot use where rows have weights."""
-    if spec.weight is None or spec.engine != "auto":
+def lacking(spec: TrainingSpec, engine: Engine) -> str:
+    """What the objective asks for that the engine cannot do; empty where it can all."""
+    if spec.weight is not None and not engine.weighs:
+        return "takes no weights of rows"
+    return (
+        "cannot promise that answers rise or fall with a number"
+        if spec.monotone and not engine.monotone
+        else ""
+    )
+
+
+def unable(spec: TrainingSpec) -> tuple[Remark, ...]:
+    """The engines that `auto` leaves out, and why."""
+    if spec.engine != "auto":
         return ()
-    text = "`{}` was not tried: it takes no weights of rows."
-    left = (e for e in tried(spec.engine, spec.preset) if not e.weighs)
-    return tuple(Remark("engine", text.format(e.name), "Leave out weight of OBJECTIVE.") for e in left)
+    return tuple(
+        Remark(
+            "engine", f"`{e.name}` was not tried: it {why}.", "Leave out weight, or monotone, of OBJECTIVE."
+        )
+        for e in tried(spec.engine, spec.preset)
+        if (why := lacking(spec, e))
+    )
 
 
 def _options(spec: TrainingSpec, engine: Engine) -> dict[str, object]:
@@ -255,7 +270,7 @@ class _Run:
     def _remarks(self, members: Sequence[Member]) -> tuple[Remark, ...]:
         """What was not tried for want of a package, and limits that even the last member is above."""
         slow, large = self._over([m.fitted for m in members])
-        out, one = [*absent(self.spec), *unweighing(self.spec)], members[0].name
+        out, one = [*absent(self.spec), *unable(self.spec)], members[0].name
         if slow > 0:
             took = sum(_row_us(m.fitted) for m in members) / 1000
             text = f"A row takes about {took:.2g} ms of work, more than it may, though `{one}` alone serves."

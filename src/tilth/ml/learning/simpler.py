@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import DataError, TilthError
 from tilth.ml.judging.evidence import Evidence, numbered
 from tilth.ml.judging.resampled import told
+from tilth.ml.learning.monotone import cut
 from tilth.ml.learning.taking import scorer_of
 from tilth.ml.model.metrics import decided, evaluate, measured
 from tilth.ports.learning import BASELINE, Budget, Fitted, Scorer, Task
@@ -241,6 +242,7 @@ def _part_of(task: Task, places: Sequence[int]) -> Task:
         columns=tuple(task.columns[p] for p in places),
         categorical=tuple(c for c, _ in kept),
         cardinality=tuple(n for _, n in kept),
+        monotone=cut(task.monotone, places),
     )
 
 

@@ -30,7 +30,7 @@ from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of, size_of
 from tilth.runtime import members
 from tilth.runtime.act import Act
-from tilth.runtime.applying.binding import slices_of
+from tilth.runtime.applying.binding import monotone_of, slices_of
 from tilth.runtime.applying.notices import of_training
 from tilth.runtime.project import estimators
 from tilth.runtime.record import notices, versions
@@ -93,6 +93,7 @@ def spec_of(
         exclude=named(declared.features.exclude),
         key=named(data.key) if data else (),
         weight=schema.field(str(objective["weight"])).name if "weight" in objective else None,
+        monotone=tuple((schema.field(name).name, way) for name, way in monotone_of(declared)),
         group=named(declared.group_key),
         event_time=schema.field(data.event_time).name if data and data.event_time else None,
         metric=objective.get("metric"),
