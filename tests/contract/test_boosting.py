@@ -70,6 +70,9 @@ def test_a_path_tells_each_round_and_a_fit_that_is_held_there_answers_as_the_lib
         other = path.answer(stage, x_part)
         assert np.abs(other - theirs).max() < 1e-6 * (y.std() if kind == "regression" else 1.0)
         assert path.losses[stage, part] == pytest.approx(loss_of(kind, stops[part][1], theirs), rel=1e-4)
+    last = len(path.losses) - 1
+    assert np.array_equal(path.scores(10_000, 0), path.scores(last, 0))
+    assert np.array_equal(path.answer(10_000, x[:9]), path.answer(last, x[:9]))
     before, after = path.scores(-1, 0), path.scores(stage, 0)
     assert before.shape == after.shape
     assert (np.ptp(before, axis=0) == 0).all()

@@ -205,11 +205,15 @@ class Path:
 
     def scores(self, stage: int, part: int) -> Matrix:
         """The answers of a part after the rounds of a stage."""
-        return self._run.scores(stage + 1, part)
+        return self._run.scores(self._rounds(stage), part)
 
     def answer(self, stage: int, x: Matrix) -> Matrix:
         """The answers to other rows."""
-        return self._run.answer(stage + 1, x)
+        return self._run.answer(self._rounds(stage), x)
+
+    def _rounds(self, stage: int) -> int:
+        """Those of a stage; one that was not reached is the last."""
+        return min(stage + 1, len(self.losses))
 
     def options(self, stage: float) -> dict[str, object]:
         """The options that hold a later fit at that stage."""
