@@ -72,13 +72,14 @@ SPEC = TrainingSpec("m", ("y",), key=("id",), weight="w")
 
 def test_a_model_goes_by_the_rows_that_count(tmp_path: Path) -> None:
     pq.write_table(table(), tmp_path / "rows.parquet")
-    train(
+    facts: Any = train(
         SPEC, Files([str(tmp_path / "rows.parquet")]), str(tmp_path / "out"),
         lambda name: registry.load("tilth.learners", name), lambda name: registry.load("tilth.scorers", name),
         lambda *_: None,
     )  # fmt: skip
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert min(m["loss"] for m in metrics["members"]) < 0.2
+    assert [t["kind"] for t in facts["told"] if t["kind"] == "weight"] == ["weight"]
     assert metrics["metrics"]["roc_auc"] < 0.6  # which counts every row once
     signature = json.loads((tmp_path / "out" / "signature.json").read_text())
     assert [i["name"] for i in signature["inputs"]] == ["a", "b"]

@@ -271,6 +271,9 @@ class _Run:
         """What was not tried for want of a package, and limits that even the last member is above."""
         slow, large = self._over([m.fitted for m in members])
         out, one = [*absent(self.spec), *unable(self.spec)], members[0].name
+        if self.spec.weight is not None:
+            text = f"Members are fitted and chosen by rows that count as `{self.spec.weight}` says; metrics and the gate count each once."
+            out.append(Remark("weight", text, "Leave out weight of OBJECTIVE if rows count alike."))
         if slow > 0:
             took = sum(_row_us(m.fitted) for m in members) / 1000
             text = f"A row takes about {took:.2g} ms of work, more than it may, though `{one}` alone serves."
