@@ -32,6 +32,12 @@ def at_most(what: str, value: float, limit: float, unit: str, note: str = "", ag
     return Result(what, shown, against, shown, f"<= {limit:g} {unit}", value <= limit, note)
 
 
+def at_least(what: str, value: float, limit: float, unit: str, note: str = "") -> Result:
+    """A figure that must not be below its limit."""
+    shown = f"{value:.3g} {unit}"
+    return Result(what, shown, "-", shown, f">= {limit:g} {unit}", value >= limit, note)
+
+
 def compared(
     what: str,
     measured: str,

@@ -36,8 +36,12 @@ BENCHES = {
     "floods": "Serving under a flood",
     "install": "Installing",
     "quality": "How good engines are",
+    "luck": "Gates: luck and drift",
 }
-ASKED = {"quality": 6 * 3600}  # those that run only when they are named, and the seconds they may take
+ASKED = {
+    "quality": 6 * 3600,
+    "luck": 4 * 3600,
+}  # those that run only when they are named, and the seconds they may take
 RESULTS = HERE / "RESULTS.md"
 PACKAGES = ("duckdb", "pyarrow", "lightgbm", "sqlglot")
 HEAD = "| what | measured | against | ratio or value | goal | holds? |\n|---|---|---|---|---|---|"

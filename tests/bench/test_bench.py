@@ -23,6 +23,7 @@ SMALL: dict[str, dict[str, object]] = {
         "DATA": None, "SEEDS": (0,), "TASKS": ("diabetes",), "REFERENCE": "lightgbm defaults",
         "ENGINES": ("auto", "lightgbm defaults"),
     },
+    "luck": {"TRAININGS": 4, "ROWS": (200,), "ENGINE": "linear"},
     "writing": {"ROWS": 2_000, "TURNS": 1},
     "serving": {
         "ROWS": 4_000, "TURNS": 1, "SECONDS": 1, "WRK_TURNS": 1, "RATE": 200, "SWAPS": 1, "MIN_REQUESTS": 200,

@@ -116,6 +116,7 @@ class Ridges(Stages):
         self, task: Task, stops: Sequence[tuple[Matrix, Matrix]], weights: Weights | None = None
     ) -> None:
         super().__init__(task, stops, weights)
+        self.kinds = task.kind == "multiclass"  # each is dear then: two folds tell which is best
         self.ridges: list[float] = []
         self.payloads: list[bytes] = []
 

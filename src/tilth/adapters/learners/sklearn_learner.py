@@ -35,7 +35,7 @@ class SklearnLearner:
     engine = Engine(
         "sklearn",
         "scikit-learn",
-        learning=2,
+        learning=3,
         options=None,
         prefixes=("estimator",),
         estimator=True,

@@ -7,7 +7,6 @@ half as much again as theirs do.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,21 +25,23 @@ LEAST = 1e-6  # differences below it are none
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far the refit is from its twin in nine and a half of ten rows, and how far fold models are from each other."""
+    """How far the refit is from its twin in nine and a half of ten rows, and how far fold models are from each other.
+
+    `usual` is None where the limits left one model only: there is no measure then.
+    """
 
     rows: int
     apart: float
-    usual: float
+    usual: float | None
 
     @property
     def holds(self) -> bool:
         """Whether it is no further than half as much again as fold models are."""
-        return self.apart <= max(SLACK * self.usual, LEAST)
+        return self.usual is None or self.apart <= max(SLACK * self.usual, LEAST)
 
     def plain(self) -> dict[str, object]:
-        """JSON-able values; `usual` is None where one model alone stands for those that were judged."""
-        usual = self.usual if math.isfinite(self.usual) else None
-        return {"rows": self.rows, "apart": self.apart, "usual": usual, "holds": self.holds}
+        """JSON-able values."""
+        return {"rows": self.rows, "apart": self.apart, "usual": self.usual, "holds": self.holds}
 
 
 def crossed_rows(x: Array, seed: int) -> Array:
@@ -63,7 +64,7 @@ def agreement(
     ]
     mine = serves(x)
     own = answers if judged < 0 else [answers[judged]]
-    return Agreement(len(x), max(distance(mine, a) for a in own), max(pairs, default=float("inf")))
+    return Agreement(len(x), max(distance(mine, a) for a in own), max(pairs, default=None))
 
 
 def distance(first: Array, second: Array) -> float:

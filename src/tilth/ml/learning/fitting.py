@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 FIRST_LEAST = 0.12  # of the weight after the first fold: less is not worth the other folds
+SQUARED = ("rmse", "r2")  # metrics of which the loss is the squared error
+LEAST_WORTH = 0.93
 FAR = 0.05  # by what share its loss must be above the best one's, too
 ROW_US = {  # what one row may take, in microseconds of counted work, where USING does not say
     "fast": 1_000.0,
@@ -218,6 +220,22 @@ class _Run:
         known = np.all([np.isfinite(a).reshape(len(a), -1).all(axis=1) for a in answers], axis=0)
         return self.data.asked[known], [a[known] for a in answers]
 
+    def _worth(self, parts: Sequence[tuple[Crossed, Fitted, Any]], chosen: Array) -> float:
+        """By what the errors of what serves are smaller than those that were seen, since it learned from more rows.
+
+        Errors fall as a power of the number of rows, which one more fit with fewer of them tells.
+        """
+        import math
+
+        if self.task.kind != "regression" or self.task.metric not in SQUARED or self.clock.over:
+            return 1.0
+        heaviest = parts[int(chosen.argmax())][0]
+        teach = float(heaviest.folds[0].teach.mean())
+        if self.data.split.window < self.data.split.rows:
+            teach = self.data.split.window / self.data.split.rows
+        power = math.log(max(1.0, heaviest.fewer(self.tools.quiet, self.clock))) / math.log(4 / 3)
+        return float(max(LEAST_WORTH, teach**power))
+
     # --- all rows ------------------------------------------------------------------------------------------
 
     def refitted(self) -> list[tuple[Crossed, Fitted, Any]]:
@@ -330,6 +348,7 @@ class _Run:
             None,
             told,
             _notes(members),
+            self._worth(parts, chosen),
             self._remarks(members),
         )
 

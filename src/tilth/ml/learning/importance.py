@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-ROWS = 256
+ROWS = 250
 
 
 def importance(scorer: Scorer, x: Array, owners: tuple[str, ...]) -> dict[str, float]:
@@ -26,8 +26,9 @@ def importance(scorer: Scorer, x: Array, owners: tuple[str, ...]) -> dict[str, f
     picked = np.ascontiguousarray(x[np.linspace(0, len(x) - 1, min(len(x), ROWS)).astype(np.intp)])
     names = tuple(dict.fromkeys(owners))
     parts = scorer.contributions(picked)
+    plain = scorer.score(picked)
     moved = (
-        [_permuted(scorer, picked, _places(owners, n)) for n in names]
+        [_permuted(scorer, picked, plain, _places(owners, n)) for n in names]
         if parts is None
         else [_contributed(parts, len(owners), _places(owners, n)) for n in names]
     )
@@ -45,10 +46,10 @@ def _contributed(parts: Array, columns: int, places: list[int]) -> float:
     return float(abs(blocks - blocks.mean(axis=0)).mean(axis=0).sum())
 
 
-def _permuted(scorer: Scorer, x: Array, places: list[int]) -> float:
+def _permuted(scorer: Scorer, x: Array, plain: Array, places: list[int]) -> float:
     """How far the scores go when the rows swap this input's values: by half the rows, so that it is always the same."""
     import numpy as np
 
     other = x.copy()
     other[:, places] = np.roll(x[:, places], len(x) // 2, axis=0)
-    return float(abs(scorer.score(other) - scorer.score(x)).mean(axis=0).sum())
+    return float(abs(scorer.score(other) - plain).mean(axis=0).sum())

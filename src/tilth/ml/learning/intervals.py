@@ -92,6 +92,7 @@ def _fitted(task: Task, errors: Errors, coverage: float, made: Made, tools: Tool
     ratio = errors.size / size
     times = _times(ratio, errors.newest, coverage)
     mean = float(errors.size.mean())
+    times *= made.worth
     conformal = Conformal(times * SHARED * mean, coverage, times * (1.0 - SHARED))
     spread = _spread(learner, asked, errors.x, errors.size, options, tools)
     return Interval(conformal, spread, _covered(ratio, errors.newest, part, coverage))

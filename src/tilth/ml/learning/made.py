@@ -127,6 +127,9 @@ class Made:
     interval: Interval | None = None  # of a regression
     cut_short: tuple[str, ...] = ()  # what the limits left out, in words
     notes: dict[str, object] = field(default_factory=dict)
+    worth: float = (
+        1.0  # of an error that was seen, what is left of it in what serves: it learned from more rows
+    )
     remarks: tuple[Remark, ...] = ()
 
     @property

@@ -81,6 +81,7 @@ def simpler(
     judged = replace(
         judged, y=judged.y[rows], scores=judged.scores[rows], x=judged.x[rows],
         part=None if judged.part is None else judged.part[rows],
+        linear=None if judged.linear is None else judged.linear[rows],
     )  # fmt: skip
     bench = _Bench(task, data, judged, tools, threshold, numbered(len(judged.y), blocks)[0])
     out: list[dict[str, Any]] = []
@@ -122,7 +123,8 @@ class _Bench:
         if time.monotonic() > self.tools.deadline:
             return {**said, "why": "the time limit was reached"}, None
         try:
-            scores, fitted, scorer = _made(asked, self.task, self.data, self.judged, self.tools)
+            known = self.judged.linear if asked.engine == BASELINE and not asked.inputs else None
+            scores, fitted, scorer = _made(asked, self.task, self.data, self.judged, self.tools, known)
             return {**said, **self._against(scores), "bytes": len(fitted.payload)}, scorer
         except TilthError as error:
             return {**said, "why": error.message}, None
@@ -188,8 +190,10 @@ def _of(data: Rows, places: Sequence[int]) -> list[str]:
     return [owners[p] for p in places]
 
 
-def _made(asked: Asked, task: Task, data: Rows, judged: Judged, tools: Tools) -> tuple[Array, Fitted, Scorer]:
-    """Its answers to the judged rows, none of which it was fitted on, and one of what was fitted."""
+def _made(
+    asked: Asked, task: Task, data: Rows, judged: Judged, tools: Tools, known: Array | None
+) -> tuple[Array, Fitted, Scorer]:
+    """Its answers to the judged rows, none of which it was fitted on, and one of what was fitted; `known`: these answers, already there."""
     import numpy as np
 
     mine = _part_of(task, asked.places)
@@ -199,6 +203,8 @@ def _made(asked: Asked, task: Task, data: Rows, judged: Judged, tools: Tools) ->
         budget = Budget(tools.deadline, tools.threads, tools.seed)
         fitted = learner().fit(mine, x, y, x_stop, y_stop, budget, asked.options, lambda _w, _d: None)
         scorer = scorer_of(asked.engine, fitted, mine, tools.scorers, tools.threads, x_stop)
+        if known is not None:
+            return known, fitted, scorer
         scores[rows] = scorer.score(np.ascontiguousarray(judged.x[rows][:, list(asked.places)]))
     return scores, fitted, scorer
 

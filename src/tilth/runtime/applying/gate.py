@@ -374,6 +374,10 @@ def _judged_by(candidate: Version) -> tuple[str, ...]:
     found = candidate.facts.get("agreement")
     if not found:
         return ()
+    if found["usual"] is None:
+        return (
+            "How far what serves is from what was judged could not be measured: the limits left one model of a part of the rows.",
+        )
     return (
         f"Judged by {str(found['twin'])[:12]}, serves as {candidate.digest.removeprefix('sha256:')[:12]}.",
     )
