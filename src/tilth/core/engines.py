@@ -80,9 +80,12 @@ class Engine:
     learning: int = 1
     options: tuple[Option, ...] | None = ()  # None: whatever its estimator takes
     rank: int | None = None  # among those that engine = 'auto' tries, lowest first; None: it does not
+    best: bool = False  # preset = 'best' of 'auto' tries it too
     prefixes: tuple[str, ...] = ()  # of its options in USING, beside its own name
     estimator: bool = False  # USING must say which: estimator = 'module:function'
     explains: bool = True  # its models tell what each input added
+    monotone: bool = False  # answers can be made to rise, or fall, with a number
+    weighs: bool = False  # rows may have weights (see `ports.learning.Weights`)
     spread: bool = False  # it can learn how far values are off (see `ports.learning.Spreads`)
     pandas: bool = True  # it, or what it writes, needs pandas in the worker
     fault: str = ""  # why it cannot be used: what its package said when it was loaded
@@ -137,18 +140,21 @@ _FACTS: dict[str, tuple[Callable[[object], bool], str]] = {
     ),
     **{
         switch: (lambda v: isinstance(v, bool), "True or False")
-        for switch in ("estimator", "explains", "spread", "pandas")
+        for switch in ("best", "estimator", "explains", "monotone", "weighs", "spread", "pandas")
     },
 }
 
 
-def tried(engine: str, known: tuple[Engine, ...]) -> tuple[Engine, ...]:
-    """Those that `engine` stands for: itself, or for `auto` all that have a rank, in their order.
+def tried(engine: str, known: tuple[Engine, ...], preset: str = "fast") -> tuple[Engine, ...]:
+    """Those that `engine` stands for: itself, or for `auto` all that have a rank, in their order, and those of its preset.
 
     >>> [e.name for e in tried("auto", (Engine("b", rank=2), Engine("own"), Engine("a", rank=1)))]
     ['a', 'b']
+    >>> [e.name for e in tried("auto", (Engine("c", best=True), Engine("a", rank=1)), "best")]
+    ['a', 'c']
     """
     if engine != "auto":
         return tuple(e for e in known if e.name == engine)
     ranked = [e for e in known if e.rank is not None and not e.fault]
-    return tuple(sorted(ranked, key=lambda e: (e.rank, e.name)))
+    more = [e for e in known if e.best and e.rank is None and not e.fault] if preset == "best" else []
+    return (*sorted(ranked, key=lambda e: (e.rank, e.name)), *sorted(more, key=lambda e: e.name))

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from tilth.resources.rules import duration_of
-from tilth.sql.language.statements import Options
+from tilth.resources.rules import duration_of, size_of
+from tilth.sql.language.statements import Options, Value
+
+DURATIONS = ("label_delay", "time_limit", "cpu_limit", "max_row_time")
+SIZES = ("max_bundle",)
+MAPS = ("monotone",)
 
 
 def in_order(options: Options) -> list[tuple[str, object]]:
-    """Options whatever their order, with durations by their length."""
-    durations = ("label_delay", "time_limit")
-    return [
-        (k, (duration_of(v) if k in durations else None) or v)
-        for k, v in sorted(options.items, key=lambda i: i[0])
-    ]
+    """Options whatever their order, with durations by their length and sizes by their bytes."""
+    return [(k, _plain(k, v)) for k, v in sorted(options.items, key=lambda i: i[0])]
+
+
+def _plain(name: str, value: Value) -> object:
+    if name in DURATIONS:
+        return duration_of(value) or value
+    if name in MAPS and isinstance(value, Options):
+        return sorted(value.items)
+    return size_of(value) or value if name in SIZES else value

@@ -7,7 +7,7 @@ it must not import the library that trained the model where a lighter way exists
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
@@ -29,7 +29,7 @@ BASELINE = "linear"  # what every model is measured against
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is learned. `kind`: regression | binary | multiclass. `categorical` are indexes of code columns in X."""
+    """What is learned. An engine that does not say `monotone` passes over that, and no such model serves. `kind`: regression | binary | multiclass. `categorical` are indexes of code columns in X."""
 
     kind: str
     classes: int = 0
@@ -37,15 +37,34 @@ class Task:
     categorical: tuple[int, ...] = ()
     cardinality: tuple[int, ...] = ()  # codes of categorical[i] are 0 .. cardinality[i]-1, NaN is unknown
     metric: str = "log_loss"
+    monotone: tuple[
+        int, ...
+    ] = ()  # a column each: 1 answers rise with it, -1 they fall, 0 as they like; or none at all
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weights:
+    """What rows count in a fit, 0 or more each: [rows] of those that teach, and [rows] of each part of the stop rows."""
+
+    teach: Matrix
+    stops: tuple[Matrix, ...] = ()
+
+    def every(self, step: int) -> Matrix:
+        """Of every so manieth row that teaches."""
+        return self.teach[::step]
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Limits of one fit: `deadline` on the worker's monotonic clock in seconds, and threads."""
+    """Limits of one fit: `deadline` on the worker's monotonic clock in seconds, and threads.
+
+    `weights` None: all rows count alike. Only an engine that `weighs` is given any.
+    """
 
     deadline: float
     threads: int = 1
     seed: int = 0
+    weights: Weights | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +204,9 @@ def _installed(name: str) -> Engine:
     return Engine(name, registry.package("tilth.learners", name), fault=fault, mend=mend)
 
 
-def tried(engine: str) -> tuple[Engine, ...]:
-    """The installed engines that `engine` stands for: itself, or for `auto` all that have a rank, in their order."""
-    return _tried(engine, engines())
+def tried(engine: str, preset: str = "fast") -> tuple[Engine, ...]:
+    """The installed engines that `engine` stands for: itself, or for `auto` all that have a rank, and those of its preset."""
+    return _tried(engine, engines(), preset)
 
 
 def version_of(package: str) -> str:

@@ -14,6 +14,8 @@ from tilth.core.names import is_resource_name
 from tilth.core.time import parse_duration
 from tilth.sql.language.statements import Declaration, Value
 
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt])i?b")
+_SIZES = {"k": 10, "m": 20, "g": 30, "t": 40}
 RESERVED = frozenset({"tilth", "main", "temp", "system", "information_schema", "pg_catalog"})
 
 
@@ -34,6 +36,16 @@ def check_name(d: Declaration) -> None:
         f"{plain if is_resource_name(plain) else 'x_' + plain}.",
         where=d.position,
     )
+
+
+def size_of(value: Value) -> int | None:
+    """An option's size in bytes, whose units count in steps of 1,024; None when it is none.
+
+    >>> size_of("1.5 KB"), size_of("much")
+    (1536, None)
+    """
+    found = _SIZE.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+    return int(float(found[1]) * (1 << _SIZES[found[2]])) if found else None
 
 
 def duration_of(value: Value) -> timedelta | None:

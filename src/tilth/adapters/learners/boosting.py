@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tilth.core.engines import Option
 from tilth.core.errors import MissingExtraError, TrainingError
@@ -30,6 +30,8 @@ FIXED = "refit_rounds"  # the option that holds a fit at so many rounds
 PATIENCE, LONG_PATIENCE, FEW_ROWS = 25, 60, 5_000
 WIDEST = 3.4e38  # 32-bit numbers end there
 WRITING = 0.05  # of the time that is left when a fit begins
+ROW_US, TREE_US = 8.0, 0.06  # what one row costs, and each tree of it, in microseconds
+MEDIANS = frozenset(("mae", "mape"))  # metrics whose loss is the absolute error
 GAIN = 1e-9  # by which a loss must fall to have fallen
 EARLY, ALL, LATE = "early stopping", "rounds", "time limit"
 
@@ -98,14 +100,16 @@ class Base:
     alone: bool = False  # all rows have one target: there is nothing to learn
 
     @classmethod
-    def of(cls, task: Task, y: Matrix) -> Base:
+    def of(cls, task: Task, y: Matrix, weight: Matrix | None = None) -> Base:
         """The mean of values, the log odds of classes; a class without a row counts as half a row."""
         import numpy as np
 
         if task.kind == "regression":
             spread = float(y.std())
-            return cls((float(y.mean()),), spread or 1.0, spread == 0.0)
-        counts = np.bincount(y.astype(np.int64), minlength=max(2, task.classes)).astype(np.float64)
+            return cls((float(np.average(y, weights=weight)),), spread or 1.0, spread == 0.0)
+        counts = np.bincount(y.astype(np.int64), weights=weight, minlength=max(2, task.classes)).astype(
+            np.float64
+        )
         logs = np.log((counts + 0.5) / (len(y) + 0.5 * len(counts)))
         start = (float(logs[1] - logs[0]),) if task.kind == "binary" else tuple(map(float, logs))
         return cls(start, alone=int((counts > 0).sum()) < 2)
@@ -175,28 +179,45 @@ class Pace:
         return True
 
 
-class Path:
-    """How answers change with the rounds; see `ports.learning`."""
+class Run(Protocol):
+    """A fit, asked after so many rounds; 0 is before the first."""
 
-    def __init__(
-        self,
-        pace: Pace,
-        scores: Callable[[int, int], Matrix],
-        rate: object,
-    ) -> None:
+    task: Task
+    pace: Pace
+    rate: object
+
+    def scores(self, rounds: int, part: int) -> Matrix: ...
+
+    def answer(self, rounds: int, x: Matrix) -> Matrix: ...
+
+
+class Path:
+    """How answers change with the rounds; see `ports.learning`. A stage is the number of rounds less one."""
+
+    def __init__(self, run: Run) -> None:
         import numpy as np
 
-        self.losses: Matrix = np.array(pace.losses, dtype=np.float64)
-        self.stopped = pace.stopped
-        self._scores, self._rate = scores, rate
+        losses = np.array(run.pace.losses, dtype=np.float64)
+        squared = run.task.kind == "regression" and run.task.metric not in MEDIANS
+        self.losses: Matrix = losses**2 if squared else losses
+        self.stopped = run.pace.stopped
+        self._run = run
 
     def scores(self, stage: int, part: int) -> Matrix:
-        """The answers of a part after `stage` rounds; 0 is before the first."""
-        return self._scores(stage, part)
+        """The answers of a part after the rounds of a stage."""
+        return self._run.scores(self._rounds(stage), part)
 
-    def options(self, stage: int) -> dict[str, object]:
+    def answer(self, stage: int, x: Matrix) -> Matrix:
+        """The answers to other rows."""
+        return self._run.answer(self._rounds(stage), x)
+
+    def _rounds(self, stage: int) -> int:
+        """Those of a stage; one that was not reached is the last."""
+        return min(stage + 1, len(self.losses))
+
+    def options(self, stage: float) -> dict[str, object]:
         """The options that hold a later fit at that stage."""
-        return held(stage, self._rate)
+        return held(round(stage) + 1, self._run.rate)
 
 
 def held(rounds: int, rate: object) -> dict[str, object]:
@@ -204,9 +225,13 @@ def held(rounds: int, rate: object) -> dict[str, object]:
     return {FIXED: max(1, rounds), "learning_rate": rate}
 
 
-def notes(pace: Pace, rate: object) -> tuple[tuple[str, object], ...]:
+def notes(task: Task, pace: Pace, rate: object) -> tuple[tuple[str, object], ...]:
     """What is said of a fit."""
-    return (("rounds", pace.best), ("stopped_by", pace.stopped), ("refit", held(pace.best, rate)))
+    trees = pace.best * (task.classes if task.kind == "multiclass" else 1)
+    return (
+        ("rounds", pace.best), ("stopped_by", pace.stopped), ("refit", held(pace.best, rate)),
+        ("row_us", ROW_US + TREE_US * trees),
+    )  # fmt: skip
 
 
 def pace_of(options: Mapping[str, object], rows: int, rounds: int, deadline: float) -> Pace:

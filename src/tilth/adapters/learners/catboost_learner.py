@@ -67,6 +67,9 @@ class CatBoostLearner:
         "catboost",
         "catboost",
         options=OPTIONS,
+        best=True,
+        monotone=True,
+        weighs=True,
         fault=boosting.absent("catboost", "catboost"),
         mend=boosting.install("catboost"),
     )
@@ -91,7 +94,7 @@ class CatBoostLearner:
         fixed = boosting.FIXED in options
         run = _Run(task, x, y, () if fixed else ((x_stop, y_stop),), budget, options, report)
         payload = written(task, run.trees(run.pace.best), x)
-        return Fitted("lightgbm", "txt", payload, boosting.notes(run.pace, run.rate))
+        return Fitted("lightgbm", "txt", payload, boosting.notes(task, run.pace, run.rate))
 
     @classmethod
     def path(
@@ -106,7 +109,7 @@ class CatBoostLearner:
     ) -> Path:
         """Fit on (x, y) and tell how the answers of each of the `stops` change with the rounds."""
         run = _Run(task, x, y, stops, budget, options, report)
-        return Path(run.pace, run.scores, run.rate)
+        return Path(run)
 
 
 class _Run:
@@ -124,14 +127,17 @@ class _Run:
     ) -> None:
         boosting.check("CatBoost", OPTIONS, options)
         boosting.require("catboost", "catboost")
-        self.task, self.base = task, _base(task, y)
+        own = budget.weights
+        self.task, self.base = task, _base(task, y, None if own is None else own.teach)
         self._seen = sorted({int(code) for code in set(y.tolist())}) if task.kind == "multiclass" else [0]
         self._threads = budget.threads
         self._columns = _columns(task)
         self.pace = boosting.pace_of(options, len(x), ROUNDS, budget.deadline)
         params = _parameters(task, len(x), budget, self.pace.rounds) | boosting.given(options)
         self.rate = params["learning_rate"]
-        self._parts = [self._pool(*part) for part in stops]
+        watched = [None] * len(stops) if own is None else own.stops
+        self._weight = None if own is None else own.teach
+        self._parts = [self._pool(*part, w) for part, w in zip(stops, watched, strict=False)]
         self._sizes = [len(part[0]) for part in stops]
         self.model = None if self.base.alone or _flat(task, x) else self._fitted(x, y, params, report)
         if self.model is None:
@@ -146,7 +152,7 @@ class _Run:
         try:
             with io.StringIO() as unheard:
                 return model.fit(
-                    self._pool(x, y),
+                    self._pool(x, y, self._weight),
                     eval_set=self._parts or None,
                     callbacks=[watch],
                     log_cout=unheard,
@@ -155,7 +161,7 @@ class _Run:
         except (catboost.CatBoostError, MemoryError) as error:
             raise _told(error) from error
 
-    def _pool(self, x: Matrix, y: Matrix | None) -> Any:
+    def _pool(self, x: Matrix, y: Matrix | None, weight: Matrix | None = None) -> Any:
         import catboost
         import numpy as np
 
@@ -168,18 +174,25 @@ class _Run:
             num_feature_data=np.ascontiguousarray(x[:, numbers], dtype=np.float32) if numbers else None,
             cat_feature_data=_texts(self.task, x, texts) if texts else None,
         )
-        return catboost.Pool(data, label, thread_count=self._threads)
+        return catboost.Pool(data, label, weight=weight, thread_count=self._threads)
 
-    def scores(self, stage: int, part: int) -> Matrix:
+    def scores(self, rounds: int, part: int) -> Matrix:
         """The answers of a watched part after so many rounds."""
+        return self._asked(rounds, self._parts[part], self._sizes[part])
+
+    def answer(self, rounds: int, x: Matrix) -> Matrix:
+        """The answers to other rows."""
+        return self._asked(rounds, self._pool(x, None), len(x))
+
+    def _asked(self, rounds: int, pool: Any, rows: int) -> Matrix:
         import numpy as np
 
-        sums = np.zeros((self._sizes[part], len(self.base.start)))
-        if stage and self.model is not None:
+        sums = np.zeros((rows, len(self.base.start)))
+        if rounds and self.model is not None:
             found = self.model.predict(
-                self._parts[part],
+                pool,
                 prediction_type="RawFormulaVal",
-                ntree_end=stage,
+                ntree_end=rounds,
                 thread_count=self._threads,
             )
             sums[:, self._seen] = found.reshape(len(sums), -1)[:, self._seen]
@@ -209,9 +222,9 @@ class _Run:
         ]
 
 
-def _base(task: Task, y: Matrix) -> Base:
+def _base(task: Task, y: Matrix, weight: Matrix | None) -> Base:
     """CatBoost begins classes at even odds and has no figures for one without rows; the mean of values is told here."""
-    found = Base.of(task, y)
+    found = Base.of(task, y, weight)
     if task.kind == "regression" or found.alone:
         return found
     there = {int(code) for code in set(y.tolist())} if task.kind == "multiclass" else {0}
@@ -247,6 +260,9 @@ def _parameters(task: Task, rows: int, budget: Budget, rounds: int) -> dict[str,
         "allow_writing_files": False,
         "logging_level": "Silent",
     }
+    if task.monotone:
+        numbers, _ = _columns(task)
+        values["monotone_constraints"] = [task.monotone[n] for n in numbers]
     if task.kind == "regression":
         values["boost_from_average"] = False
     if task.kind == "multiclass":

@@ -16,7 +16,7 @@ from tilth.adapters.scorers.extra_trees_scorer import ExtraTreesScorer, drawn, p
 from tilth.core.engines import Engine, Form, Option
 from tilth.core.errors import ResourceLimitError, TrainingError
 from tilth.core.names import did_you_mean
-from tilth.ports.learning import Budget, Fitted, Task
+from tilth.ports.learning import Budget, Fitted, Task, Weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +47,7 @@ class ExtraTreesLearner:
     """Implements `ports.learning.Learner` and `Paths`."""
 
     engine = Engine(
-        "extra_trees", "scikit-learn", options=OPTIONS, rank=3, explains=True, pandas=False,
+        "extra_trees", "scikit-learn", options=OPTIONS, rank=3, explains=True, monotone=True, weighs=True, pandas=False,
     )  # fmt: skip
 
     @staticmethod
@@ -104,7 +104,7 @@ class ExtraTreesLearner:
         kinds = KINDS
         if {"min_data_in_leaf", "feature_fraction"} & set(options):
             kinds = ({},)
-        found = Forests(task, stops)
+        found = Forests(task, stops, budget.weights)
         for number, kind in enumerate(kinds):
             report(f"forest {number + 1} of {len(kinds)}", number / len(kinds))
             forest, cut = _grown(task, x, y, budget, {**kind, **options}, WATCHED, lambda _w, _d: None)
@@ -138,8 +138,10 @@ class Forests(Stages):
 
     kinds = True
 
-    def __init__(self, task: Task, stops: Sequence[tuple[Matrix, Matrix]]) -> None:
-        super().__init__(task, stops)
+    def __init__(
+        self, task: Task, stops: Sequence[tuple[Matrix, Matrix]], weights: Weights | None = None
+    ) -> None:
+        super().__init__(task, stops, weights)
         self._kinds: list[dict[str, object]] = []
 
     def add(self, kind: dict[str, object], forest: _Asked) -> None:
@@ -164,13 +166,14 @@ def _grown(
 
     every = -(-len(x) // MOST_ROWS)
     x, y = x[::every], y[::every]
+    weight = None if budget.weights is None else budget.weights.every(every)
     narrow = np.clip(x, -WIDEST, WIDEST).astype(np.float32)
     forest = _forest(task, len(x), x.shape[1], budget, options, count)
     codes = y.astype(np.int64) if task.kind == "multiclass" else y
     try:
         step = max(STEP, AT_ONCE // len(x))
         for trees in range(step, count + step, step):
-            forest.set_params(n_estimators=min(trees, count), warm_start=True).fit(narrow, codes)
+            forest.set_params(n_estimators=min(trees, count), warm_start=True).fit(narrow, codes, weight)
             report(f"{min(trees, count)} trees", min(trees, count) / count)
             if time.monotonic() > budget.deadline and trees < count:
                 return forest, True
@@ -197,6 +200,8 @@ def _forest(
         "n_estimators": count, "min_samples_leaf": int(str(options.get("min_data_in_leaf", 3))), "max_features": width,
         "random_state": budget.seed, "n_jobs": 1,
     }  # fmt: skip
+    if task.monotone:
+        given["monotonic_cst"] = list(task.monotone)
     asked = int(str(options.get("max_leaves", most)))
     if (
         rows // int(str(given["min_samples_leaf"])) > asked

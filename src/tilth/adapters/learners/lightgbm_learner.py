@@ -59,7 +59,17 @@ OPTIONS = (
 class LightGBMLearner:
     """Implements `ports.learning.Learner`."""
 
-    engine = Engine("lightgbm", "lightgbm", learning=4, options=OPTIONS, rank=2, spread=True, pandas=False)
+    engine = Engine(
+        "lightgbm",
+        "lightgbm",
+        learning=4,
+        options=OPTIONS,
+        rank=2,
+        monotone=True,
+        weighs=True,
+        spread=True,
+        pandas=False,
+    )
 
     @staticmethod
     def warm() -> None:
@@ -130,10 +140,11 @@ def _planted(
     _known(options)
     given = {k: v for k, v in options.items() if k not in {"rounds", "patience", "refit_rounds"}}
     params = c.parameters(_defaults(task, len(x), _rarest(task, y), budget) | given)
-    data = c.Data(x, y, params)
+    own = budget.weights
+    data = c.Data(x, y, params, None, None if own is None else own.teach)
     booster = c.Booster(data, params)
-    for x_stop, y_stop in stops:
-        booster.watch(c.Data(x_stop, y_stop, params, data))
+    for part, (x_stop, y_stop) in enumerate(stops):
+        booster.watch(c.Data(x_stop, y_stop, params, data, None if own is None else own.stops[part]))
     return booster
 
 
@@ -166,7 +177,8 @@ class Grove:
         import numpy as np
 
         most, patience = ends
-        weights = np.array([len(y) for _, y in stops], dtype=np.float64)
+        own = budget.weights
+        weights = np.array([len(y) for _, y in stops] if own is None else [w.sum() for w in own.stops], float)
         losses: list[list[float]] = []
         best, least = 0, float("inf")
         stopped = "rounds"
@@ -279,11 +291,14 @@ def _defaults(task: Task, rows: int, rarest: int, budget: Budget) -> dict[str, o
         values["num_class"] = task.classes
     if task.categorical:
         values["categorical_feature"] = list(task.categorical)
+    if task.monotone:
+        values["monotone_constraints"] = list(task.monotone)
     if rarest < RARE * rows:
         values |= {"lambda_l2": 1.0, "min_data_per_group": max(5, min(100, rarest // 2))}
     return values
 
 
 def _neutral(text: bytes) -> bytes:
-    """The model text without what does not change predictions: thread count and verbosity."""
+    """The model text without what does not change predictions: thread count, verbosity, and what held the trees."""
+    text = re.sub(rb"^monotone_constraints=[^\n]*\n", b"", text, count=1, flags=re.MULTILINE)
     return re.sub(rb"\[(num_threads|verbosity): [^\]]*\]\n", b"", text)

@@ -17,7 +17,7 @@ from tilth.adapters.scorers.linear_scorer import CLIP, LinearScorer, softmax
 from tilth.core.engines import Engine, Form, Option
 from tilth.core.errors import TrainingError
 from tilth.core.names import did_you_mean
-from tilth.ports.learning import Budget, Fitted, Task
+from tilth.ports.learning import Budget, Fitted, Task, Weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +43,7 @@ class LinearLearner:
 
     engine = Engine(
         "linear", "numpy", learning=3, options=(Option("ridge", least=0), Option("hinges", Form.WHOLE, 0, 50)),
-        rank=1, spread=True, pandas=False,
+        rank=1, weighs=True, spread=True, pandas=False,
     )  # fmt: skip
 
     @staticmethod
@@ -90,14 +90,15 @@ class LinearLearner:
                 )
         step = -(-len(x) // MOST_ROWS)
         x, y = x[::step], y[::step]
+        weight = None if budget.weights is None else budget.weights.every(step)
         hinges = int(str(options.get("hinges", HINGES)))
         layout = [_column(task, x, index, hinges) for index in range(x.shape[1])]
         if sum(_width(column) for column in layout) > MOST_PARAMETERS:
             layout = [column | {"edges": []} for column in layout]
         design = _design(layout, x)
-        problem, means = _Problem(task, design, y, budget.deadline), design.mean(axis=0)
+        problem, means = _Problem(task, design, y, weight, budget.deadline), design.mean(axis=0)
         ridges = (float(str(options["ridge"])),) if "ridge" in options else RIDGES
-        way = Ridges(task, stops)
+        way = Ridges(task, stops, budget.weights)
         for number, ridge in enumerate(ridges):
             report(f"ridge {ridge:g}", number / len(ridges))
             bias, weights = problem.solve(ridge)
@@ -111,8 +112,10 @@ class LinearLearner:
 class Ridges(Stages):
     """The models of one fit, one a ridge."""
 
-    def __init__(self, task: Task, stops: Sequence[tuple[Matrix, Matrix]]) -> None:
-        super().__init__(task, stops)
+    def __init__(
+        self, task: Task, stops: Sequence[tuple[Matrix, Matrix]], weights: Weights | None = None
+    ) -> None:
+        super().__init__(task, stops, weights)
         self.kinds = task.kind == "multiclass"  # each is dear then: two folds tell which is best
         self.ridges: list[float] = []
         self.payloads: list[bytes] = []
@@ -205,18 +208,23 @@ def _design(layout: list[dict[str, Any]], x: Matrix) -> Matrix:
 class _Problem:
     """The rows as a design with a column of ones, solved for one ridge after the other."""
 
-    def __init__(self, task: Task, design: Matrix, y: Matrix, deadline: float) -> None:
+    def __init__(self, task: Task, design: Matrix, y: Matrix, weight: Matrix | None, deadline: float) -> None:
         import numpy as np
 
         self._kind = task.kind
         self._deadline = deadline
         self._full = np.concatenate([design, np.ones((len(design), 1))], axis=1)
-        self._gram = self._full.T @ self._full
+        self._counts = None if weight is None else weight[:, None]
+        self._gram = self._weighed(self._full).T @ self._full
         self._y = y
         if task.kind != "regression":
             self._onehot = np.zeros((len(y), 2 if task.kind == "binary" else task.classes))
             self._onehot[np.arange(len(y)), y.astype(np.int64)] = 1.0
             self._weights = np.zeros((self._full.shape[1], self._onehot.shape[1]))
+
+    def _weighed(self, rows: Matrix) -> Matrix:
+        """Each row times what it counts."""
+        return rows if self._counts is None else rows * self._counts
 
     def solve(self, ridge: float) -> tuple[Matrix, Matrix]:
         """Bias [outputs] and weights [parameters, outputs]; one output unless multiclass."""
@@ -225,7 +233,9 @@ class _Problem:
         penalty = np.full(len(self._gram), ridge)
         penalty[-1] = 1e-6
         if self._kind == "regression":
-            weights = np.linalg.solve(self._gram + np.diag(penalty), self._full.T @ self._y)[:, None]
+            weights = np.linalg.solve(
+                self._gram + np.diag(penalty), self._full.T @ self._weighed(self._y[:, None])
+            )
             return weights[-1], weights[:-1]
         weights = self._weights = self._lbfgs(self._weights, penalty)
         if self._kind == "binary":
@@ -239,8 +249,9 @@ class _Problem:
         z = self._full @ w
         z -= z.max(axis=1, keepdims=True)
         total = np.log(np.exp(z).sum(axis=1))
-        loss = float((total - (z * self._onehot).sum(axis=1)).sum() + 0.5 * (penalty[:, None] * w * w).sum())
-        return loss, self._full.T @ (softmax(z) - self._onehot) + penalty[:, None] * w
+        each = self._weighed((total - (z * self._onehot).sum(axis=1))[:, None])
+        loss = float(each.sum() + 0.5 * (penalty[:, None] * w * w).sum())
+        return loss, self._full.T @ self._weighed(softmax(z) - self._onehot) + penalty[:, None] * w
 
     def _lbfgs(self, w: Matrix, penalty: Matrix, steps: int = 40) -> Matrix:
         """The weights of least value, [parameters, classes], from a start; what is reached at the deadline."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from tilth.ports.learning import Task
+from tilth.ports.learning import Task, Weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +23,11 @@ class Asked(Protocol):
 class Stages:
     """The answers of each stage to the parts (x, y) of the stop rows, and their losses."""
 
-    def __init__(self, task: Task, stops: Sequence[tuple[Matrix, Matrix]]) -> None:
+    def __init__(
+        self, task: Task, stops: Sequence[tuple[Matrix, Matrix]], weights: Weights | None = None
+    ) -> None:
         self._task, self._stops = task, stops
+        self._weights = [None] * len(stops) if weights is None else list(weights.stops)
         self._scorers: list[Asked] = []
         self._scores: list[list[Matrix]] = []
         self._losses: list[list[float]] = []
@@ -33,7 +36,8 @@ class Stages:
     def ask(self, scorer: Asked) -> None:
         """One more stage: the model that this scorer reads."""
         answers = [scorer.score(x) for x, _ in self._stops]
-        self._losses.append([loss(self._task, a, y) for a, (_, y) in zip(answers, self._stops, strict=True)])
+        asked = zip(answers, self._stops, self._weights, strict=True)
+        self._losses.append([loss(self._task, a, y, w) for a, (_, y), w in asked])
         self._scores.append(answers)
         self._scorers.append(scorer)
 
@@ -53,15 +57,15 @@ class Stages:
         return self._scorers[min(stage, len(self._scorers) - 1)].score(x)
 
 
-def loss(task: Task, out: Matrix, y: Matrix) -> float:
-    """Log loss, or mean squared error, of answers."""
+def loss(task: Task, out: Matrix, y: Matrix, weight: Matrix | None = None) -> float:
+    """Log loss, or mean squared error, of answers; `weight` is what each row counts."""
     import numpy as np
 
     if task.kind == "regression":
-        return float(np.mean((out - y) ** 2))
+        return float(np.average((out - y) ** 2, weights=weight))
     right = (
         np.where(y == 1, out, 1 - out)
         if task.kind == "binary"
         else out[np.arange(len(y)), y.astype(np.int64)]
     )
-    return float(-np.mean(np.log(np.clip(right, 1e-12, 1.0))))
+    return float(-np.average(np.log(np.clip(right, 1e-12, 1.0)), weights=weight))

@@ -58,6 +58,9 @@ class XGBoostLearner:
         "xgboost",
         boosting.package("xgboost", "xgboost-cpu"),
         options=OPTIONS,
+        best=True,
+        monotone=True,
+        weighs=True,
         fault=boosting.absent("xgboost", "xgboost"),
         mend=boosting.install("xgboost"),
     )
@@ -83,7 +86,7 @@ class XGBoostLearner:
         run = _Run(task, x, y, () if fixed else ((x_stop, y_stop),), budget, options, report)
         trees = run.trees(run.pace.best)
         payload = written(task, trees, x)
-        return Fitted("lightgbm", "txt", payload, boosting.notes(run.pace, run.rate))
+        return Fitted("lightgbm", "txt", payload, boosting.notes(task, run.pace, run.rate))
 
     @classmethod
     def path(
@@ -98,7 +101,7 @@ class XGBoostLearner:
     ) -> Path:
         """Fit on (x, y) and tell how the answers of each of the `stops` change with the rounds."""
         run = _Run(task, x, y, stops, budget, options, report)
-        return Path(run.pace, run.scores, run.rate)
+        return Path(run)
 
 
 class _Run:
@@ -118,15 +121,20 @@ class _Run:
         boosting.require("xgboost", "xgboost")
         import xgboost
 
-        self.task, self.base = task, Base.of(task, y)
+        own = budget.weights
+        self.task, self.base = task, Base.of(task, y, None if own is None else own.teach)
         self._threads = 1 if len(x) < SMALL else budget.threads
         params = _parameters(task, len(x), budget.seed, self._threads) | boosting.given(options)
         self.rate = params["learning_rate"]
         self.pace = boosting.pace_of(options, len(x), ROUNDS, budget.deadline)
         report("binning", None)
         try:
-            data = self._data(xgboost.QuantileDMatrix, x, y, max_bin=int(str(params["max_bin"])))
-            self._parts = [self._data(xgboost.DMatrix, *part) for part in stops]
+            teach, watched = (None, [None] * len(stops)) if own is None else (own.teach, list(own.stops))
+            bins = int(str(params["max_bin"]))
+            data = self._data(xgboost.QuantileDMatrix, x, y, weight=teach, max_bin=bins)
+            self._parts = [
+                self._data(xgboost.DMatrix, *part, weight=w) for part, w in zip(stops, watched, strict=False)
+            ]
             self.booster = xgboost.Booster(params, [data, *self._parts])
             _grow(self.booster, data, self._parts, self.pace, self.base.scale, report)
         except (xgboost.core.XGBoostError, ValueError) as error:
@@ -151,15 +159,24 @@ class _Run:
             **more,
         )
 
-    def scores(self, stage: int, part: int) -> Matrix:
+    def scores(self, rounds: int, part: int) -> Matrix:
         """The answers of a watched part after so many rounds."""
+        return self._asked(rounds, self._parts[part])
+
+    def answer(self, rounds: int, x: Matrix) -> Matrix:
+        """The answers to other rows."""
+        import numpy as np
+        import xgboost
+
+        return self._asked(rounds, self._data(xgboost.DMatrix, x, np.zeros(len(x))))
+
+    def _asked(self, rounds: int, data: Any) -> Matrix:
         import numpy as np
 
-        data = self._parts[part]
         start = np.zeros(1) if self.task.kind == "regression" else np.array(self.base.start, dtype=np.float32)
-        if stage == 0:
+        if rounds == 0:
             return self.base.scores(self.task, np.zeros((data.num_row(), len(self.base.start))))
-        found = self.booster.predict(data, output_margin=True, iteration_range=(0, stage))
+        found = self.booster.predict(data, output_margin=True, iteration_range=(0, rounds))
         sums = found.reshape(data.num_row(), -1).astype(np.float64) - start[None, :]
         return self.base.scores(self.task, sums)
 
@@ -189,6 +206,8 @@ def _parameters(task: Task, rows: int, seed: int, threads: int) -> dict[str, obj
         "nthread": threads,
         "verbosity": 0,
     }
+    if task.monotone:
+        values["monotone_constraints"] = f"({','.join(map(str, task.monotone))})"
     return values | ({"num_class": task.classes} if task.kind == "multiclass" else {})
 
 

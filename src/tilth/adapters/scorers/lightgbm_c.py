@@ -93,7 +93,9 @@ def parameters(values: dict[str, object]) -> bytes:
 class Data:
     """A binned matrix with its labels; `reference` gives the bins of the training matrix to a validation matrix."""
 
-    def __init__(self, x: Matrix, y: Matrix, params: bytes, reference: Data | None = None) -> None:
+    def __init__(
+        self, x: Matrix, y: Matrix, params: bytes, reference: Data | None = None, weight: Matrix | None = None
+    ) -> None:
         import numpy as np
 
         self.handle = ctypes.c_void_p()
@@ -105,12 +107,12 @@ class Data:
                 reference.handle if reference else None, ctypes.byref(self.handle),
             )
         )  # fmt: skip
-        label = np.ascontiguousarray(y, dtype=np.float32)
-        check(
-            lib.LGBM_DatasetSetField(
-                self.handle, b"label", ctypes.c_void_p(label.ctypes.data), ctypes.c_int(rows), FLOAT32
-            )
-        )
+        for name, values in ((b"label", y), (b"weight", weight)):
+            if values is None:
+                continue
+            narrow = np.ascontiguousarray(values, dtype=np.float32)
+            place = ctypes.c_void_p(narrow.ctypes.data)
+            check(lib.LGBM_DatasetSetField(self.handle, name, place, ctypes.c_int(rows), FLOAT32))
 
     def __del__(self) -> None:
         if getattr(self, "handle", None):

@@ -50,6 +50,7 @@ class _Model:
     window: int | None = None
     horizon: int | None = None
     renamed_from: RenamedFrom | None = None
+    group_key: tuple[str, ...] = ()
 
 
 def _predict(c: Cursor, m: _Model) -> None:
@@ -189,6 +190,10 @@ def _columns(c: Cursor) -> tuple[str, ...]:
     return tuple(out)
 
 
+def _group_key(c: Cursor, m: _Model) -> None:
+    m.group_key = c.names("a column")
+
+
 def _window(c: Cursor, m: _Model) -> None:
     m.window = values.whole(c, "window", 1)
 
@@ -208,6 +213,7 @@ _CLAUSES = {
     "ACCEPT LEAK": _accept,
     "ORDER BY": _order_by,
     "GROUP BY": _group_by,
+    "GROUP KEY": _group_key,
     "WINDOW": _window,
     "HORIZON": _horizon,
     clauses.RENAMED: clauses.renamed,
@@ -234,6 +240,7 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateModel:
     return CreateModel(
         name, m.targets, m.source, m.features, m.objective, m.using, m.retrain, m.promote,
         m.order_by, m.group_by, m.window, m.horizon, m.accept, or_replace, exists, where, m.renamed_from,
+        m.group_key,
     )  # fmt: skip
 
 
@@ -283,6 +290,7 @@ def show(s: CreateModel) -> str:
         writing.create(s),
         f"PREDICT {targets}",
         _show_from(s.source),
+        f"GROUP KEY ({writing.columns(s.group_key)})" if s.group_key else None,
         f"ORDER BY {writing.columns(s.order_by)}" if s.order_by else None,
         f"GROUP BY {writing.columns(s.group_by)}" if s.group_by else None,
         f"WINDOW {s.window}" if s.window is not None else None,

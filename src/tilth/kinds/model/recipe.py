@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tilth.kinds.model.rules import GATING, USING_DEFAULTS
+from tilth.kinds.model.rules import GATING, PRESETS, USING_DEFAULTS
 from tilth.kinds.needs import need, of_query
 from tilth.kinds.options import in_order
 from tilth.kinds.source import as_read
@@ -40,16 +40,23 @@ def recipe(d: CreateModel, facts: Facts) -> dict[str, object]:
         "include": d.features.include,
         "exclude": sorted(c.lower() for c in d.features.exclude),
         "objective": [(k, v) for k, v in in_order(d.objective) if k not in GATING],
-        "using": in_order(Options(tuple((k, v) for k, v in given.items() if k not in ("memory", "threads")))),
+        "using": in_order(Options(tuple((k, v) for k, v in given.items() if _made(k, v)))),
         "code": facts.code.get(estimator, facts.code.get(estimator.partition(":")[0], "")),
     }
     if any(t.positive is not None for t in d.targets):
         made_of["positive"] = [t.positive for t in d.targets]
+    if d.group_key:
+        made_of["group_key"] = sorted(c.lower() for c in d.group_key)
     if (
         d.accept is not None
     ):  # a version that waits for it is then made again, with the reason in its declaration
         made_of["accept"] = sorted(c.lower() for c in d.accept.columns)
     return made_of
+
+
+def _made(name: str, value: object) -> bool:
+    """Whether an option of USING says what is made; a preset that is written out is the one that goes without saying."""
+    return name not in ("memory", "threads") and (name, value) != ("preset", PRESETS[0])
 
 
 def renamed(d: CreateModel, names: Names) -> CreateModel:

@@ -16,21 +16,23 @@ from tilth.core.errors import (
 from tilth.core.metrics import ALL, canonical
 from tilth.core.names import did_you_mean
 from tilth.resources.facts import Facts
-from tilth.resources.rules import duration_of
+from tilth.resources.rules import duration_of, size_of
 from tilth.sql.language.statements import CreateModel, Options, Value
 
 OBJECTIVE = (
     "metric", "minimum", "confidence", "cost_false_negative", "cost_false_positive", "label_delay", "slices", "coverage",
-    "strict",
+    "strict", "weight", "monotone",
 )  # fmt: skip
 GATING = (
     "confidence",
 )  # options of OBJECTIVE that say how a model is judged, and change nothing that is made
-USING = ("engine", "estimator", "time_limit", "seed", "memory", "threads")
+USING = (
+    "engine", "estimator", "time_limit", "seed", "memory", "threads", "preset", "cpu_limit", "max_row_time", "max_bundle",
+)  # fmt: skip
+PRESETS = ("fast", "best")
 USING_DEFAULTS: tuple[tuple[str, Value], ...] = (("engine", "auto"), ("time_limit", "60 s"), ("seed", 7))
 """What USING means where it says nothing."""
 _ESTIMATOR = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
-_SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B\Z", re.IGNORECASE)
 
 
 def check(d: CreateModel, facts: Facts) -> None:
@@ -66,6 +68,21 @@ def _features(d: CreateModel) -> None:
             hint="Keep one of them.",
             where=d.targets[-1].position,
         )
+    for column in d.group_key:
+        if column.lower() in targets or column.lower() in {c.lower() for c in d.features.include}:
+            other = "the target" if column.lower() in targets else "a feature"
+            raise ProjectError(
+                f"`{column}` tells the groups of model `{d.name}` apart, so it cannot be {other} too.",
+                hint="Take it out of GROUP KEY, or out of FEATURES: new groups have values that nobody has seen.",
+                where=d.position,
+            )
+    weight = str(d.objective.get("weight", ""))
+    if weight.lower() in targets | {c.lower() for c in d.features.include}:
+        raise ProjectError(
+            f"`{weight}` says what rows of model `{d.name}` count, so it cannot be what is predicted or learned from.",
+            hint="Take it out of weight, or out of PREDICT and FEATURES.",
+            where=d.position,
+        )
     both = next((c for c in d.features.include if c.lower() in targets), None)
     if both is not None:
         raise ProjectError(
@@ -85,16 +102,40 @@ def _engine(d: CreateModel, engines: tuple[Engine, ...]) -> None:
             where=d.position,
         )
     plain = Options(tuple((k, v) for k, v in d.using.items if "." not in k))
-    asked = tried(engine, engines)
+    preset = str(d.using.get("preset", PRESETS[0]))
+    asked = tried(engine, engines, preset)
     _without_prefix(d, plain, asked)
     _options(d, plain, USING, "USING")
+    if preset != PRESETS[0] and engine != "auto":
+        raise ProjectError(
+            f"`preset` says what engine = 'auto' tries, and model `{d.name}` names the engine `{engine}`.",
+            hint=f"Leave out preset = '{preset}', or engine = '{engine}'.",
+            where=d.position,
+        )
     for one in asked:
         if one.fault:
             raise MissingExtraError(one.fault, hint=one.mend or None, where=d.position)
+    if engine != "auto":
+        _able(d, engine, engines, asked)
     for key, value in d.using.items:
         if "." in key and engines:
             _engine_option(d, key, value, engines, asked)
     _estimator(d, engine, engines)
+
+
+def _able(d: CreateModel, engine: str, engines: tuple[Engine, ...], asked: tuple[Engine, ...]) -> None:
+    """Raise where the objective asks for what the engine cannot do."""
+    for option, fact, words in (
+        ("weight", "weighs", "takes no weights of rows"),
+        ("monotone", "monotone", "cannot promise that answers rise or fall with a number"),
+    ):
+        if option in d.objective and any(not getattr(e, fact) for e in asked):
+            able = ", ".join(sorted(e.name for e in engines if getattr(e, fact)))
+            raise UnsupportedError(
+                f"The engine `{engine}` of model `{d.name}` {words}.",
+                hint=f"Leave out {option} of OBJECTIVE, or take one of these: {able}.",
+                where=d.position,
+            )
 
 
 def _without_prefix(d: CreateModel, plain: Options, asked: tuple[Engine, ...]) -> None:
@@ -201,6 +242,18 @@ def _is_duration(value: Value) -> bool:
     return duration_of(value) is not None
 
 
+def _is_some_time(value: Value) -> bool:
+    return bool(duration_of(value))
+
+
+def _is_size(value: Value) -> bool:
+    return bool(size_of(value))
+
+
+def _is_monotone(value: Value) -> bool:
+    return isinstance(value, Options) and bool(value) and all(v in ("up", "down") for _, v in value.items)
+
+
 def _is_slices(value: Value) -> bool:
     return isinstance(value, tuple) and bool(value) and all(isinstance(v, str) for v in value)
 
@@ -222,11 +275,17 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "label_delay": (_is_duration, "label_delay = '1 day'"),
     "coverage": (_is_coverage, "coverage = 0.9, a number from 0.5 to 0.99"),
     "strict": (lambda v: isinstance(v, bool), "strict = true"),
+    "weight": (lambda v: isinstance(v, str) and bool(v), "weight = 'column'"),
+    "monotone": (_is_monotone, "monotone = {income: 'up', age: 'down'}"),
     "slices": (_is_slices, "slices = ['origin', 'carrier']"),
     "engine": (lambda v: isinstance(v, str), "engine = 'auto'"),
     "estimator": (_matches(_ESTIMATOR), "estimator = 'module:function'"),
     "time_limit": (_is_duration, "time_limit = '60 s'"),
     "seed": (_is_whole(0), "seed = 7"),
-    "memory": (_matches(_SIZE), "memory = '4 GB'"),
+    "memory": (_is_size, "memory = '4 GB'"),
     "threads": (_is_whole(1), "threads = 2"),
+    "preset": (lambda v: v in PRESETS, "preset = 'fast' or preset = 'best'"),
+    "cpu_limit": (_is_some_time, "cpu_limit = '60 s'"),
+    "max_row_time": (_is_some_time, "max_row_time = '1 ms'"),
+    "max_bundle": (_is_size, "max_bundle = '20 MB'"),
 }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SHARES = (0.7, 0.8, 0.9)  # where fit, stop and calibrate end
 LEAST_TIMES = 8
 HASH_BLOCKS = 60
+GROUP_BLOCKS = 500
 FOLDS = 5
 MANY_ROWS = 20_000  # beyond so many, a part of the rows judges for all
 JUDGED = 0.1  # of a history with an event time, the newest
@@ -163,6 +164,16 @@ def blocks(ids: Ids, when: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64
     if when is None:
         return (ids % np.uint64(HASH_BLOCKS)).astype(np.int64)
     return when // 86_400_000_000
+
+
+def group_blocks(groups: Ids) -> npt.NDArray[np.int64]:
+    """The block of each row whose groups are known: its group, or of many one of GROUP_BLOCKS heaps of whole groups."""
+    import numpy as np
+
+    found, block = np.unique(groups, return_inverse=True)
+    if len(found) <= GROUP_BLOCKS:
+        return block.astype(np.int64)
+    return (groups % np.uint64(GROUP_BLOCKS)).astype(np.int64)
 
 
 def _after(values: npt.NDArray[Any], index: int) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tilth.ml.learning.losses import losses_of
+from tilth.ml.learning.losses import loss_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +21,9 @@ STEPS = 25
 LEAST = 0.08  # of the weight: less is not worth a member
 
 
-def weights(kind: str, y: Array, answers: Sequence[Array], metric: str = "") -> Array:
+def weights(
+    kind: str, y: Array, answers: Sequence[Array], metric: str = "", weight: Array | None = None
+) -> Array:
     """[members], which add up to 1; those with less than LEAST are 0.
 
     >>> import numpy as np
@@ -30,22 +32,22 @@ def weights(kind: str, y: Array, answers: Sequence[Array], metric: str = "") -> 
     """
     import numpy as np
 
-    found = _greedy(kind, y, answers, metric)
+    found = _greedy(kind, y, answers, metric, weight)
     while (small := (found > 0) & (found < LEAST)).any():
         found[np.where(small, found, np.inf).argmin()] = 0.0
         kept = np.flatnonzero(found).tolist()
         again = np.zeros(len(answers))
-        again[kept] = _greedy(kind, y, [answers[i] for i in kept], metric)
+        again[kept] = _greedy(kind, y, [answers[i] for i in kept], metric, weight)
         found = again
     return found
 
 
-def _greedy(kind: str, y: Array, answers: Sequence[Array], metric: str) -> Array:
+def _greedy(kind: str, y: Array, answers: Sequence[Array], metric: str, weight: Array | None) -> Array:
     import numpy as np
 
     counts, total = np.zeros(len(answers)), np.zeros_like(answers[0])
     for step in range(1, STEPS + 1):
-        losses = [float(losses_of(kind, y, (total + one) / step, metric).mean()) for one in answers]
+        losses = [loss_of(kind, y, (total + one) / step, metric, weight) for one in answers]
         best = int(np.argmin(losses))
         counts[best] += 1
         total = total + answers[best]
@@ -54,7 +56,12 @@ def _greedy(kind: str, y: Array, answers: Sequence[Array], metric: str) -> Array
 
 
 def crossed(
-    kind: str, y: Array, answers: Sequence[Array], part: npt.NDArray[np.int8], metric: str = ""
+    kind: str,
+    y: Array,
+    answers: Sequence[Array],
+    part: npt.NDArray[np.int8],
+    metric: str = "",
+    weight: Array | None = None,
 ) -> Array:
     """The blended answer to each row, with the weights that the rows of the other parts chose."""
     import numpy as np
@@ -63,7 +70,9 @@ def crossed(
     for one in np.unique(part):
         mine = part == one
         others = ~mine if not mine.all() else mine
-        chosen = weights(kind, y[others], [a[others] for a in answers], metric)
+        chosen = weights(
+            kind, y[others], [a[others] for a in answers], metric, None if weight is None else weight[others]
+        )
         out[mine] = mixed([a[mine] for a in answers], chosen)
     return out
 

@@ -7,7 +7,7 @@ so that nothing behind an answer has seen the row. What serves is fitted on all 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import ResourceLimitError, TrainingError
@@ -17,7 +17,7 @@ from tilth.ml.learning.losses import loss_of
 from tilth.ml.learning.made import Tools
 from tilth.ml.learning.rows import Rows
 from tilth.ml.learning.taking import scorer_of, seen, unchanged
-from tilth.ports.learning import Budget, Fitted, Path, Task, facts_of
+from tilth.ports.learning import Budget, Fitted, Path, Task, Weights, facts_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,7 +107,7 @@ class Crossed:
         import numpy as np
 
         table, asked = self.losses()
-        rows = np.array([(self.data.part == one).sum() for one in asked], dtype=np.float64)
+        rows = np.array([self._size(one) for one in asked])
         others = asked != without
         if others.any():
             table, rows = table[:, others], rows[others]
@@ -129,8 +129,18 @@ class Crossed:
         import numpy as np
 
         table, asked = self.losses()
-        rows = np.array([(self.data.part == one).sum() for one in asked], dtype=np.float64)
+        rows = np.array([self._size(one) for one in asked])
         return float((table @ rows).min() / rows.sum())
+
+    def _size(self, part: int) -> float:
+        """What the rows of a part count together."""
+        mine = self.data.part == part
+        return float(mine.sum() if self.data.weight is None else self.data.weight[mine].sum())
+
+    def _weights(self, teach: Any, stops: Sequence[Any] = ()) -> Weights | None:
+        """Those of the rows at these places."""
+        own = self.data.weight
+        return None if own is None else Weights(own[teach], tuple(own[one] for one in stops))
 
     def answer(self, number: int, x: Array) -> Array:
         """What the model of a fold says of other rows."""
@@ -141,9 +151,10 @@ class Crossed:
         fold = self.folds[number]
         x, y = self.data.x, self.data.y
         teach = _places(fold.teach)
-        stops = [(x[mine], y[mine]) for mine in (self.data.part == part for part in fold.parts)]
+        asked = [self.data.part == part for part in fold.parts]
+        stops = [(x[mine], y[mine]) for mine in asked]
         began = clock.now()
-        budget = Budget(clock.deadline(share), tools.threads, tools.seed)
+        budget = Budget(clock.deadline(share), tools.threads, tools.seed, self._weights(teach, asked))
         learner = tools.learners(self.candidate.engine)
         options = dict(self.candidate.options)
         if number >= EXPLORED and self._kinds:
@@ -161,8 +172,9 @@ class Crossed:
         fold = self.folds[0]
         teach = _places(fold.teach)
         teach = teach[np.arange(len(teach)) % 4 != 0]
-        stops = [(self.data.x[mine], self.data.y[mine]) for mine in (self.data.part == p for p in fold.parts)]
-        budget = Budget(clock.deadline(), tools.threads, tools.seed)
+        asked = [self.data.part == part for part in fold.parts]
+        stops = [(self.data.x[mine], self.data.y[mine]) for mine in asked]
+        budget = Budget(clock.deadline(), tools.threads, tools.seed, self._weights(teach, asked))
         options = {**self.candidate.options, **(self.ways[0].options(self.stage()) if self._kinds else {})}
         learner = tools.learners(self.candidate.engine)
         way = path_of(
@@ -180,7 +192,8 @@ class Crossed:
         options = {**_fixed(self.candidate.options, learner), **way.options(self.stage())}
         x, y = np.ascontiguousarray(self.data.x[rows]), self.data.y[rows]
         few = slice(0, min(len(y), 256))
-        budget = Budget(clock.deadline(share), tools.threads, tools.seed)
+        own = self._weights(rows, [slice(rows.start, rows.start + few.stop)])
+        budget = Budget(clock.deadline(share), tools.threads, tools.seed, own)
         made = fit(learner, self.task, x, y, x[few], y[few], budget, options, tools)
         return made, scorer_of(self.candidate.engine, made, self.task, tools.scorers, tools.threads, x[few])
 
@@ -264,17 +277,27 @@ class Alone:
         import numpy as np
 
         aside = np.arange(len(y)) % self.EVERY == self.EVERY - 1
-        one = fit(learner, task, x[~aside], y[~aside], x[aside], y[aside], budget, options, tools)
+        own = budget.weights
+        first, last = budget, budget
+        if own is not None:
+            first = replace(budget, weights=Weights(own.teach[~aside], (own.teach[aside],)))
+            last = replace(budget, weights=Weights(own.teach, (own.teach[aside],)))
+        one = fit(learner, task, x[~aside], y[~aside], x[aside], y[aside], first, options, tools)
         notes = dict(one.notes)
         found = notes.get("refit")
         self._options: dict[str, object] = dict(found) if isinstance(found, dict) else {}
         if notes.get("stopped_by") != "time limit":
             given = {**_fixed(options, learner), **self._options}
-            one = fit(learner, task, x, y, x[aside], y[aside], budget, given, tools)
+            one = fit(learner, task, x, y, x[aside], y[aside], last, given, tools)
         self._scorer = scorer_of(facts_of(learner).name, one, task, tools.scorers, tools.threads, stops[0][0])
         self._scores = [self._scorer.score(np.ascontiguousarray(asked)) for asked, _ in stops]
         self.losses = np.array(
-            [[loss_of(task.kind, t, s) for (_, t), s in zip(stops, self._scores, strict=True)]]
+            [
+                [
+                    loss_of(task.kind, t, s, "", None if own is None else own.stops[n])
+                    for n, ((_, t), s) in enumerate(zip(stops, self._scores, strict=True))
+                ]
+            ]
         )
         self.stopped = str(notes.get("stopped_by", "rounds"))
 

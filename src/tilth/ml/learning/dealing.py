@@ -15,7 +15,7 @@ from tilth.core.names import did_you_mean
 from tilth.ml.data import identity, snapshots
 from tilth.ml.judging import split
 from tilth.ml.judging.gates import FEWEST
-from tilth.ml.learning import intervals, target
+from tilth.ml.learning import intervals, target, weights
 from tilth.ml.learning.rows import Rows, inputs, rows_of
 from tilth.ml.model.signature import outputs
 from tilth.ml.model.spec import TrainingSpec, check_metric
@@ -112,10 +112,14 @@ def dealt(spec: TrainingSpec, files: Files) -> Rows:
     _enough(y, found.kind, spec.target)
     target.bounded(y, found, spec.metric)
     cut = split.cut(values, spec.event_time, SHORT)
-    part = _parts(values, y, found, cut, spec.event_time is None)
+    if spec.group:
+        part = _group_parts(spec, table.take(pa.array(index)), found, cut)
+    else:
+        part = _parts(values, y, found, cut, spec.event_time is None)
     dropped = table.num_rows - len(index)
     table = table.take(pa.array(index)).combine_chunks()
-    return rows_of(spec, table, cut, found, dropped, part, index)
+    weight = weights.of(spec, table, part[: cut.window])
+    return rows_of(spec, table, cut, found, dropped, part, index, weight)
 
 
 def _parts(values: Any, y: Array, found: target.Target, cut: split.Split, by_id: bool) -> Parts:
@@ -124,15 +128,51 @@ def _parts(values: Any, y: Array, found: target.Target, cut: split.Split, by_id:
 
     classes = y if by_id and found.kind != "regression" else None
     out = np.full(cut.rows, -1, dtype=np.int8)
-    most = cut.window
-    if cut.window > split.MANY_ROWS:
-        most = min(int(ASKED * cut.window), MOST_ASKED)
-    most = min(most, MOST_ANSWERS // max(1, len(found.classes)))
-    first = cut.window - most
+    first = cut.window - _most(found, cut)
     while 0 < first < cut.window and values[first] == values[first - 1]:
         first += 1
     own = slice(first, cut.window)
     out[own] = split.parts(values[own], None if classes is None else classes[own])
+    return out
+
+
+def _most(found: target.Target, cut: split.Split) -> int:
+    """How many rows before the window are asked."""
+    most = cut.window
+    if cut.window > split.MANY_ROWS:
+        most = min(int(ASKED * cut.window), MOST_ASKED)
+    return min(most, MOST_ANSWERS // max(1, len(found.classes)))
+
+
+def _group_parts(spec: TrainingSpec, table: pa.Table, found: target.Target, cut: split.Split) -> Parts:
+    """The part of each row where whole groups stay in one, whatever their rows' times and classes; -1 as in `_parts`.
+
+    A window by time is cut through groups all the same: those that come again come again when the model serves, too.
+    """
+    import numpy as np
+
+    for name in spec.group:
+        if gaps := table.column(name).null_count:
+            raise DataError(
+                f"`{name}` of GROUP KEY is missing in {gaps:,} rows, which belong to no group.",
+                hint=f"Filter them in the dataset's query, or EXPECT ({name} IS NOT NULL ON FAIL QUARANTINE).",
+            )
+    own = identity.row_ids(table.slice(0, cut.window), spec.group)
+    order = np.argsort(own, kind="stable")
+    groups = own[order]
+    first = cut.window - _most(found, cut)
+    if first > 0:  # a group is asked whole, or not at all
+        first = int(np.searchsorted(groups, groups[first - 1], side="right"))
+    out = np.full(cut.rows, -1, dtype=np.int8)
+    try:
+        out[order[first:]] = split.parts(groups[first:], None)
+    except DataError as error:
+        _, sizes = np.unique(own, return_counts=True)
+        raise DataError(
+            f"GROUP KEY ({', '.join(spec.group)}) makes {len(sizes):,} groups, of which the largest has {sizes.max():,} of "
+            f"{len(own):,} rows: they cannot be parted into {split.FOLDS}.",
+            hint="Collect rows of more groups, or leave out GROUP KEY.",
+        ) from error
     return out
 
 
@@ -171,10 +211,11 @@ def _has_ids(spec: TrainingSpec) -> bool:
 def _used(spec: TrainingSpec, schema: pa.Schema) -> list[str]:
     """The columns that are needed; DataError with the nearest for one that is not there."""
     event = [spec.event_time] if spec.event_time else []
-    for name in (spec.target, *spec.key, *spec.include, *spec.slices, *event):
+    weight = [spec.weight] if spec.weight else []
+    for name in (spec.target, *spec.key, *weight, *spec.group, *spec.include, *spec.slices, *event):
         if name not in schema.names:
             raise DataError(
                 f"The rows have no column `{name}`.", hint=did_you_mean(name, schema.names, "columns")
             )
-    used = {*inputs(spec, schema.names), spec.target, *spec.key, *spec.slices, *event}
+    used = {*inputs(spec, schema.names), spec.target, *spec.key, *weight, *spec.group, *spec.slices, *event}
     return [n for n in schema.names if n in used]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.engines import Engine
@@ -18,12 +19,12 @@ from tilth.ml.learning.agreeing import agreement, crossed_rows
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.crossing import Candidate, Crossed, folds_of
 from tilth.ml.learning.curves import fit_curve_folds
-from tilth.ml.learning.made import Honest, Made, Member, Tools, Tried
+from tilth.ml.learning.made import Honest, Made, Member, Remark, Tools, Tried
 from tilth.ml.learning.rows import Rows
 from tilth.ml.model.curve import Curve, threshold
 from tilth.ml.model.ensemble import of_members
 from tilth.ml.model.spec import TrainingSpec
-from tilth.ports.learning import BASELINE, Fitted, Task, tried
+from tilth.ports.learning import BASELINE, Fitted, Task, engines, tried
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,12 +36,22 @@ FIRST_LEAST = 0.12  # of the weight after the first fold: less is not worth the 
 SQUARED = ("rmse", "r2")  # metrics of which the loss is the squared error
 LEAST_WORTH = 0.93
 FAR = 0.05  # by what share its loss must be above the best one's, too
-ROW_US = 1_000.0  # what one row may take, in microseconds of counted work, where USING does not say
+ROW_US = {  # what one row may take, in microseconds of counted work, where USING does not say
+    "fast": 1_000.0,
+    "best": 10_000.0,
+}
 BUNDLE = 10_000_000  # bytes of all members
 SLOW = {
     "extra_trees": 50,
     "lightgbm": 100,
+    "catboost": 100,
+    "xgboost": 100,
 }  # classes, above which an engine is not tried: it grows trees for each
+
+
+MORE: tuple[tuple[str, dict[str, object]], ...] = (
+    ("lightgbm", {"learning_rate": 0.03, "num_leaves": 63, "feature_fraction": 0.6}),
+)  # engines that preset = 'best' tries once more, with smaller steps
 
 
 def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, clock: Clock) -> Made:
@@ -53,10 +64,52 @@ def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, clock: Cloc
 
 def candidates(spec: TrainingSpec, task: Task) -> tuple[Candidate, ...]:
     """The engine that USING names, or with `auto` all that have a rank and can learn the task in time."""
-    found = tried(spec.engine)
+    found = tried(spec.engine, spec.preset)
     if spec.engine == "auto":
-        found = tuple(e for e in found if task.classes <= SLOW.get(e.name, task.classes))
-    return tuple(Candidate(e.name, e.name, _options(spec, e)) for e in found)
+        found = tuple(e for e in found if not lacking(spec, e))
+    if spec.engine != "auto":
+        return tuple(Candidate(e.name, e.name, _options(spec, e)) for e in found)
+    found = tuple(e for e in found if task.classes <= SLOW.get(e.name, task.classes))
+    out = [Candidate(e.name, e.name, _options(spec, e)) for e in found]
+    if spec.preset == "best":
+        own = {c.engine: c.options for c in out}
+        out += [Candidate(f"{name}.slow", name, {**more, **own[name]}) for name, more in MORE if name in own]
+    return tuple(out)
+
+
+def absent(spec: TrainingSpec) -> tuple[Remark, ...]:
+    """The engines that the preset would try and cannot: what they say of it."""
+    if spec.engine != "auto" or spec.preset != "best":
+        return ()
+    return tuple(
+        Remark("engine", f"`{e.name}` was not tried. {e.fault}", e.mend)
+        for e in engines()
+        if e.best and e.fault
+    )
+
+
+def lacking(spec: TrainingSpec, engine: Engine) -> str:
+    """What the objective asks for that the engine cannot do; empty where it can all."""
+    if spec.weight is not None and not engine.weighs:
+        return "takes no weights of rows"
+    return (
+        "cannot promise that answers rise or fall with a number"
+        if spec.monotone and not engine.monotone
+        else ""
+    )
+
+
+def unable(spec: TrainingSpec) -> tuple[Remark, ...]:
+    """The engines that `auto` leaves out, and why."""
+    if spec.engine != "auto":
+        return ()
+    return tuple(
+        Remark(
+            "engine", f"`{e.name}` was not tried: it {why}.", "Leave out weight, or monotone, of OBJECTIVE."
+        )
+        for e in tried(spec.engine, spec.preset)
+        if (why := lacking(spec, e))
+    )
 
 
 def _options(spec: TrainingSpec, engine: Engine) -> dict[str, object]:
@@ -145,8 +198,10 @@ class _Run:
         if len(self.mixed) < 2:
             return
         rows, answers = self._answered()
-        found = blending.weights(self.task.kind, self.data.y[rows], answers, self.task.metric)
-        losses = [_mean_loss(self.task, self.data.y[rows], a) for a in answers]
+        found = blending.weights(
+            self.task.kind, self.data.y[rows], answers, self.task.metric, self.data.weighs(rows)
+        )
+        losses = [_mean_loss(self.task, self.data.y[rows], a, self.data.weighs(rows)) for a in answers]
         worse = FAR if self.task.kind != "regression" else 2 * FAR  # of squares, twice as much
         for one, weight, loss in list(zip(self.mixed, found, losses, strict=True)):
             if weight < min(FIRST_LEAST, found.max()) and loss > (1 + worse) * min(losses):
@@ -186,7 +241,9 @@ class _Run:
     def refitted(self) -> list[tuple[Crossed, Fitted, Any]]:
         """Each member on all rows; those that are too slow or too large for what they add are left out."""
         rows, answers = self._answered()
-        found = blending.weights(self.task.kind, self.data.y[rows], answers, self.task.metric)
+        found = blending.weights(
+            self.task.kind, self.data.y[rows], answers, self.task.metric, self.data.weighs(rows)
+        )
         for one, weight in list(zip(self.mixed, found, strict=True)):
             if not weight:
                 self._drop(one, "it added nothing to the others")
@@ -202,23 +259,48 @@ class _Run:
     def _pruned(self, made: list[tuple[Crossed, Fitted, Any]]) -> list[tuple[Crossed, Fitted, Any]]:
         """Without the members of least use, until the others are quick and small enough."""
         while len(made) > 1:
-            slow = sum(_row_us(fit) for _, fit, _ in made) > (self.spec.max_row_time or ROW_US)
-            large = sum(len(fit.payload) for _, fit, _ in made) > (self.spec.max_bundle or BUNDLE)
+            slow, large = (over > 0 for over in self._over([fit for _, fit, _ in made]))
             if not slow and not large:
                 break
             rows, answers = self._answered()
             losses = []
             for place in range(len(made)):
                 others = [a for i, a in enumerate(answers) if i != place]
-                chosen = blending.weights(self.task.kind, self.data.y[rows], others, self.task.metric)
+                chosen = blending.weights(
+                    self.task.kind, self.data.y[rows], others, self.task.metric, self.data.weighs(rows)
+                )
                 blend = blending.mixed(others, chosen)
-                losses.append(_mean_loss(self.task, self.data.y[rows], blend))
+                losses.append(_mean_loss(self.task, self.data.y[rows], blend, self.data.weighs(rows)))
             cost = [(_row_us(fit) if slow else len(fit.payload)) for _, fit, _ in made]
             heavy = [i for i in range(len(made)) if cost[i] > 0.2 * sum(cost)]
             least = min(heavy, key=lambda i: losses[i])
             why = "a row would take too long with it" if slow else "the bundle would be too large with it"
             self._drop(made.pop(least)[0], why)
         return made
+
+    def _over(self, fits: Sequence[Fitted]) -> tuple[float, float]:
+        """By how many microseconds a row and bytes of files these are above what they may be; negative below it."""
+        row = self.spec.max_row_time or ROW_US[self.spec.preset]
+        return sum(map(_row_us, fits)) - row, sum(len(fit.payload) for fit in fits) - (
+            self.spec.max_bundle or BUNDLE
+        )
+
+    def _remarks(self, members: Sequence[Member]) -> tuple[Remark, ...]:
+        """What was not tried for want of a package, and limits that even the last member is above."""
+        slow, large = self._over([m.fitted for m in members])
+        out, one = [*absent(self.spec), *unable(self.spec)], members[0].name
+        if self.spec.weight is not None:
+            text = f"Members are fitted and chosen by rows that count as `{self.spec.weight}` says; metrics and the gate count each once."
+            out.append(Remark("weight", text, "Leave out weight of OBJECTIVE if rows count alike."))
+        if slow > 0:
+            took = sum(_row_us(m.fitted) for m in members) / 1000
+            text = f"A row takes about {took:.2g} ms of work, more than it may, though `{one}` alone serves."
+            out.append(Remark("row time", text, f"Allow it: USING (max_row_time = '{ceil(took)} ms')."))
+        if large > 0:
+            held = sum(len(m.fitted.payload) for m in members) / 2**20
+            text = f"The members take {held:.2g} MB, more than they may, though `{one}` alone serves."
+            out.append(Remark("bundle", text, f"Allow it: USING (max_bundle = '{ceil(held)} MB')."))
+        return tuple(out)
 
     def made(self, parts: list[tuple[Crossed, Fitted, Any]]) -> Made:
         """Weights, calibration, honest answers, and whether what serves agrees with what was judged."""
@@ -227,7 +309,7 @@ class _Run:
         data, kind, metric = self.data, self.task.kind, self.task.metric
         rows, answers = self._answered()
         y = data.y[rows]
-        chosen = blending.weights(kind, y, answers, metric)
+        chosen = blending.weights(kind, y, answers, metric, data.weighs(rows))
         kept = np.flatnonzero(chosen)
         for place in set(range(len(parts))) - set(kept.tolist()):
             self._drop(parts[place][0], "it added nothing to the others")
@@ -237,10 +319,12 @@ class _Run:
             for (one, fit, scorer), weight in zip(parts, chosen, strict=True)
         )
         scorer = of_members([(m.scorer, m.weight) for m in members])
-        raw = blending.crossed(kind, y, answers, data.part[rows], metric)
+        raw = blending.crossed(kind, y, answers, data.part[rows], metric, data.weighs(rows))
         limit = threshold(self.spec.cost_false_negative, self.spec.cost_false_positive)
         self.tools.report("calibrating", 0.86)
-        curve, scores = calibrated(kind, y, raw, data.part[rows], limit)
+        curve, scores = Curve(threshold=limit if kind == "binary" else 0.5, rows=len(y)), raw
+        if data.weight is None or kind == "regression":  # a calibration would count all rows alike again
+            curve, scores = calibrated(kind, y, raw, data.part[rows], limit)
         asked = Honest(rows, scores, raw, self._linear(rows), data.part[rows])
         folds = [self._fold(number, chosen) for number in self._whole()]
         judged, twin, digest = asked, None, sha256(scores.tobytes()).hexdigest()
@@ -265,6 +349,7 @@ class _Run:
             told,
             _notes(members),
             self._worth(parts, chosen),
+            self._remarks(members),
         )
 
     def _tried(self, chosen: Array) -> tuple[Tried, ...]:
@@ -341,10 +426,10 @@ def calibrated(
     return fit_curve_folds(kind, y, raw, part.astype("int64"), limit)
 
 
-def _mean_loss(task: Task, y: Array, scores: Array) -> float:
+def _mean_loss(task: Task, y: Array, scores: Array, weight: Array | None) -> float:
     from tilth.ml.learning.losses import loss_of
 
-    return loss_of(task.kind, y, scores, task.metric)
+    return loss_of(task.kind, y, scores, task.metric, weight)
 
 
 def _row_us(fit: Fitted) -> float:

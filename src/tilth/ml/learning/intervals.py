@@ -79,7 +79,7 @@ def _fitted(task: Task, errors: Errors, coverage: float, made: Made, tools: Tool
 
     able = [e for e in made.engines if facts_of(tools.learners(e)).spread and e != BASELINE]
     learner = able[0] if able else BASELINE
-    asked = replace(task, kind="regression", classes=0, metric="rmse")
+    asked = replace(task, kind="regression", classes=0, metric="rmse", monotone=())
     part = _parts(len(errors.size), by)
     options = _options(learner, asked, errors, tools)
     size = np.empty(len(part))

@@ -26,6 +26,9 @@ def losses_of(kind: str, y: Array, scores: Array, metric: str = "") -> Array:
     return (y - scores) ** 2
 
 
-def loss_of(kind: str, y: Array, scores: Array, metric: str = "") -> float:
-    """Their mean."""
-    return float(losses_of(kind, y, scores, metric).mean())
+def loss_of(kind: str, y: Array, scores: Array, metric: str = "", weight: Array | None = None) -> float:
+    """Their mean, of rows that count as `weight` says; rows that count nothing are counted alike."""
+    import numpy as np
+
+    own = weight if weight is not None and weight.any() else None
+    return float(np.average(losses_of(kind, y, scores, metric), weights=own))

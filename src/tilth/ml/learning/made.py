@@ -47,6 +47,15 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What else is to be said of a fit: a kind for programs, the text, and what to write if it was not meant so."""
+
+    kind: str
+    text: str
+    option: str
+
+
+@dataclass(frozen=True, slots=True)
 class Spread:
     """The fitted model of the absolute error."""
 
@@ -121,6 +130,7 @@ class Made:
     worth: float = (
         1.0  # of an error that was seen, what is left of it in what serves: it learned from more rows
     )
+    remarks: tuple[Remark, ...] = ()
 
     @property
     def engine(self) -> str:

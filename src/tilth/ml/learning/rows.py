@@ -46,6 +46,11 @@ class Rows:
     dropped: int = 0  # rows whose label is not due yet
     part: npt.NDArray[np.int8] = field(default_factory=_no_parts)  # -1: it is not asked before the window
     places: npt.NDArray[np.int64] = field(default_factory=_no_places)  # in the snapshot's files
+    weight: Matrix | None = None  # what each row counts, 1 on average
+
+    def weighs(self, rows: npt.NDArray[np.intp]) -> Matrix | None:
+        """What these rows count; None where all count alike."""
+        return None if self.weight is None else self.weight[rows]
 
     @property
     def asked(self) -> npt.NDArray[np.intp]:
@@ -71,6 +76,7 @@ def rows_of(
     dropped: int,
     part: npt.NDArray[np.int8],
     places: npt.NDArray[np.int64],
+    weight: Matrix | None = None,
 ) -> Rows:
     """Ordered rows as numbers; the preparation is learned from all of them, but not from their target."""
     names = inputs(spec, table.schema.names)
@@ -83,12 +89,12 @@ def rows_of(
         )  # fmt: skip
     y = target.encode(table.column(spec.target), found)
     _both_classes(found, y[: cut.window])
-    return Rows(table, preparation.matrix(table), y, cut, preparation, found, dropped, part, places)
+    return Rows(table, preparation.matrix(table), y, cut, preparation, found, dropped, part, places, weight)
 
 
 def inputs(spec: TrainingSpec, names: Sequence[str]) -> tuple[str, ...]:
     """The columns the model may learn from, in the order of the rows' columns."""
-    out = {spec.target, *spec.key, *spec.exclude}
+    out = {spec.target, *spec.key, *spec.group, *spec.exclude, *([spec.weight] if spec.weight else [])}
     return tuple(n for n in names if n not in out and (not spec.include or n in spec.include))
 
 

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import TilthError
+from tilth.core.errors import DataError, TilthError
 from tilth.ml.judging.evidence import Evidence, numbered
 from tilth.ml.judging.resampled import told
+from tilth.ml.learning.monotone import cut
 from tilth.ml.learning.taking import scorer_of
 from tilth.ml.model.metrics import decided, evaluate, measured
 from tilth.ports.learning import BASELINE, Budget, Fitted, Scorer, Task
@@ -224,7 +225,10 @@ def _folds(data: Rows, judged: Judged, places: Sequence[int]) -> Iterator[Fold]:
         x, y = data.x[: len(older)], data.y[: len(older)]
         yield *some(x[~stops], y[~stops]), *some(x[stops], y[stops]), np.arange(len(judged.y))
         return
-    for part in np.unique(judged.part):
+    parts = np.unique(judged.part)
+    if len(parts) < 2:
+        raise DataError("the limits left time for one part of the rows only, which nothing else can judge")
+    for part in parts:
         others = np.flatnonzero(judged.part != part)
         stop = others[::STOPS]
         fit = np.setdiff1d(others, stop)
@@ -244,6 +248,7 @@ def _part_of(task: Task, places: Sequence[int]) -> Task:
         columns=tuple(task.columns[p] for p in places),
         categorical=tuple(c for c, _ in kept),
         cardinality=tuple(n for _, n in kept),
+        monotone=cut(task.monotone, places),
     )
 
 

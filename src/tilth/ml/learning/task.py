@@ -33,7 +33,8 @@ def inputs(parts: Sequence[Part], estimators: Mapping[str, str]) -> dict[str, st
 
 def prepare(spec: Mapping[str, Any]) -> None:
     """Load the libraries of the engines that will be tried, and of the baseline."""
-    names = dict.fromkeys((BASELINE, *(engine.name for engine in tried(spec["engine"]))))
+    asked = tried(spec["engine"], spec.get("preset", "fast"))
+    names = dict.fromkeys((BASELINE, *(engine.name for engine in asked)))
     learners = [registry.load("tilth.learners", name) for name in names]
     if not any(facts_of(learner).pandas for learner in learners):
         spare_pandas()

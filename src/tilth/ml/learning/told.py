@@ -55,6 +55,7 @@ def told(names: Sequence[str], data: Rows, made: Made, metrics: dict[str, Any]) 
         *_rare(data.target, metrics.get("rare")),
         *_interval(data, made),
         *_cut_short(made),
+        *(_say(one.kind, None, one.text, one.option) for one in made.remarks),
     ]
 
 
@@ -247,4 +248,9 @@ def _interval(data: Rows, made: Made) -> Iterator[Told]:
 def _cut_short(made: Made) -> Iterator[Told]:
     if made.cut_short:
         text = f"The training was cut short by its limits: {'; '.join(made.cut_short)}. What was best by then is used."
-        yield _say("time", None, text, "Give it more: USING (time_limit = '5 minutes').")
+        yield _say(
+            "time",
+            None,
+            text,
+            "Give it more: USING (time_limit = '5 minutes'), and a larger cpu_limit where one is given.",
+        )

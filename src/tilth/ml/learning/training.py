@@ -13,7 +13,7 @@ from dataclasses import replace
 from tilth.core.errors import TrainingError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
-from tilth.ml.learning import described, evaluation, intervals, leaks
+from tilth.ml.learning import described, evaluation, intervals, leaks, monotone
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.dealing import Files, dealt
 from tilth.ml.learning.fitting import fitted
@@ -40,7 +40,7 @@ def train(
     tools = Tools(learners, scorers, report, spec.threads, spec.seed, started + spec.time_limit)
     data = dealt(spec, files)
     laps.lap("prepare")
-    task = task_of(spec, data)
+    task = replace(task_of(spec, data), monotone=monotone.of(spec, data))
     clock = Clock(started, spec.time_limit, spec.cpu_limit, spec.threads)
     made = fitted(spec, task, data, tools, clock)
     if data.target.kind == "regression":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tilth.ml.data import identity
 from tilth.ml.judging import curves, split
 from tilth.ml.judging.resampled import Blocks, rounded
 from tilth.ml.learning.money import money
@@ -73,9 +74,11 @@ def understood(
 
 
 def days_of(spec: TrainingSpec, judged: Judged) -> npt.NDArray[np.int64] | None:
-    """The day of each judged row, as a gate's blocks are; None where rows have no time, or are of few days."""
+    """The group or day of each judged row, as a gate's blocks are; None where rows have no time, or are of few days."""
     import numpy as np
 
+    if spec.group:
+        return split.group_blocks(identity.row_ids(judged.table, spec.group))
     if spec.event_time is None:
         return None
     days = split.micros(judged.table, spec.event_time) // 86_400_000_000

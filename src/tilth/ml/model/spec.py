@@ -51,6 +51,9 @@ class TrainingSpec:
     identity: tuple[str, ...] = ()  # the columns that rows' ids are made of where no file keeps them
     positive: Any = None  # the class that PREDICT ... POSITIVE names
     coverage: float | None = None  # the share of values that are to lie in their interval; None: nine of ten
+    weight: str | None = None  # the column that says what a row counts
+    monotone: tuple[tuple[str, str], ...] = ()  # number columns with up or down
+    group: tuple[str, ...] = ()  # the columns of GROUP KEY
     strict: bool = False  # what is served refuses a row without an input that never was missing in training
 
     @property

@@ -18,7 +18,14 @@ from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
-from tilth.sql.language.statements import CreateDataset, CreateEndpoint, CreateModel, DatasetRef, Query
+from tilth.sql.language.statements import (
+    CreateDataset,
+    CreateEndpoint,
+    CreateModel,
+    DatasetRef,
+    Options,
+    Query,
+)
 from tilth.sql.queries import reads
 from tilth.sql.queries.twins import settled
 
@@ -110,8 +117,15 @@ def _model(
     place = declared.features.position or declared.position
     for column in (*declared.features.include, *declared.features.exclude):
         _known(column, found, who, where, place)
+    weight = [str(declared.objective.get("weight"))] if "weight" in declared.objective else []
     accepted = declared.accept.columns if declared.accept else ()
-    for column in (*slices_of(declared), *accepted):
+    for column in (
+        *slices_of(declared),
+        *accepted,
+        *declared.group_key,
+        *weight,
+        *(name for name, _ in monotone_of(declared)),
+    ):
         _known(column, found, who, where, declared.position)
 
 
@@ -119,6 +133,12 @@ def slices_of(declared: CreateModel) -> tuple[str, ...]:
     """The columns that OBJECTIVE (slices = [...]) names."""
     found = declared.objective.get("slices", ())
     return tuple(str(v) for v in found) if isinstance(found, tuple) else ()
+
+
+def monotone_of(declared: CreateModel) -> tuple[tuple[str, str], ...]:
+    """The columns that OBJECTIVE (monotone = {...}) names, each with its way."""
+    found = declared.objective.get("monotone")
+    return tuple((name, str(way)) for name, way in found.items) if isinstance(found, Options) else ()
 
 
 def _outcomes(resource: Resource, known: Mapping[str, Schema]) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,10 +27,10 @@ from tilth.ports.jobs import Job, Output
 from tilth.ports.learning import tried
 from tilth.ports.snapshots import Manifest
 from tilth.resources.kinds import Resource
-from tilth.resources.rules import duration_of
+from tilth.resources.rules import duration_of, size_of
 from tilth.runtime import members
 from tilth.runtime.act import Act
-from tilth.runtime.applying.binding import slices_of
+from tilth.runtime.applying.binding import monotone_of, slices_of
 from tilth.runtime.applying.notices import of_training
 from tilth.runtime.project import estimators
 from tilth.runtime.record import notices, versions
@@ -42,7 +41,6 @@ from tilth.sql.language.statements import CreateDataset, CreateModel
 MOST_THREADS = 4  # of one training, unless USING says otherwise
 MEMORY = "4 GB"
 GRACE = 120.0  # seconds a worker may take beyond its time limit to start, read, judge and write
-_UNITS = {"k": 10, "m": 20, "g": 30, "t": 40}
 
 
 def train(
@@ -86,6 +84,7 @@ def spec_of(
     objective: dict[str, Any] = dict(declared.objective.items)
     engine = str(using["engine"])
     delay, limit = duration_of(objective.get("label_delay")), duration_of(using["time_limit"])
+    cpu, row = duration_of(using.get("cpu_limit")), duration_of(using.get("max_row_time"))
     return TrainingSpec(
         model=declared.name,
         targets=named(tuple(t.column for t in declared.targets)),
@@ -93,6 +92,9 @@ def spec_of(
         include=named(declared.features.include),
         exclude=named(declared.features.exclude),
         key=named(data.key) if data else (),
+        weight=schema.field(str(objective["weight"])).name if "weight" in objective else None,
+        monotone=tuple((schema.field(name).name, way) for name, way in monotone_of(declared)),
+        group=named(declared.group_key),
         event_time=schema.field(data.event_time).name if data and data.event_time else None,
         metric=objective.get("metric"),
         minimum=objective.get("minimum"),
@@ -102,7 +104,11 @@ def spec_of(
         cost_false_positive=objective.get("cost_false_positive"),
         engine=engine,
         estimator=using.get("estimator"),
+        preset=str(using.get("preset", "fast")),
         time_limit=limit.total_seconds() if limit else 60.0,
+        cpu_limit=cpu.total_seconds() if cpu else None,
+        max_row_time=row.total_seconds() * 1e6 if row else None,
+        max_bundle=size_of(using.get("max_bundle")),
         seed=int(using["seed"]),
         threads=int(using.get("threads") or min(os.cpu_count() or 1, MOST_THREADS)),
         options=_engine_options(using, engine),
@@ -119,7 +125,7 @@ def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, A
     found = [(*key.partition("."), value) for key, value in using.items()]
     return tuple(
         (f"{one.name}.{name}" if engine == "auto" else name, value)
-        for one in tried(engine)
+        for one in tried(engine, str(using.get("preset", "fast")))
         for prefix, point, name, value in found
         if point and one.owns(prefix)
     )
@@ -131,20 +137,10 @@ def _job(
     """The training as a job, and where those of its files lie that are no blobs: own estimators."""
     own = estimators.listed(os.path.join(work.root, estimators.FOLDER)) if spec.estimator else {}
     inputs = task.inputs(manifest.parts, {name: digest for name, (_, digest) in own.items()})
-    memory = _bytes(str(declared.using.get("memory", MEMORY)))
+    memory = size_of(declared.using.get("memory", MEMORY))
+    assert memory is not None, "the compiler has checked this"
     job = Job("train", spec.plain(), inputs, memory, spec.time_limit + GRACE)
     return job, {digest: path for path, digest in own.values()}
-
-
-def _bytes(size: str) -> int:
-    """'4 GB' as bytes; units count in steps of 1,024.
-
-    >>> _bytes("1.5 KB")
-    1536
-    """
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt])i?b\s*", size.lower())
-    assert found is not None, "the compiler has checked this"
-    return int(float(found[1]) * (1 << _UNITS[found[2]]))
 
 
 def _sealed(act: Act, resource: Resource, manifest: Manifest, output: Output, reason: str) -> Version:

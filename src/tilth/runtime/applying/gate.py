@@ -286,7 +286,7 @@ def _judged(rule: Rule, spec: TrainingSpec, fresh: _Version, case: _Case, uses: 
         c: holdout.texts(case.rows.table.column(c)) for c in spec.slices if c in case.rows.table.schema.names
     }
     kind = "multiclass" if case.fresh.ndim > 1 else signature.kind
-    blocks = _blocks(case.rows, fresh.tuned.by == split.BY_FOLDS)
+    blocks = _blocks(case.rows, spec.group, fresh.tuned.by == split.BY_FOLDS)
     asked = Holdout(
         kind, truth, blocks, uses, fresh.tuned.by == split.BY_FOLDS, slices, _luck(fresh, len(truth))
     )
@@ -316,12 +316,14 @@ def _luck(fresh: _Version, judged: int) -> float:
     return judged / max(1, fresh.row.rows - judged)
 
 
-def _blocks(rows: Rows, folds: bool) -> npt.NDArray[np.int64] | None:
-    """Days, or groups of ids; rows of few days that are judged by folds are blocks of neighbours."""
+def _blocks(rows: Rows, group: tuple[str, ...], folds: bool) -> npt.NDArray[np.int64] | None:
+    """The groups of GROUP KEY, days, or groups of ids; rows of few days that are judged by folds are blocks of neighbours."""
     import numpy as np
 
     if not len(rows.ids):
         return None
+    if group:
+        return split.group_blocks(identity.row_ids(rows.table, group))
     found = split.blocks(rows.ids, rows.when)
     if folds and rows.when is not None and len(np.unique(found)) < split.FOLDS:
         return np.argsort(np.argsort(rows.when, kind="stable")) * (2 * split.FOLDS) // len(rows.when)

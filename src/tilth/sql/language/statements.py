@@ -289,6 +289,7 @@ class CreateModel:
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
     renamed_from: RenamedFrom | None = None
+    group_key: tuple[str, ...] = ()  # rows alike in these stay together when rows are parted
 
 
 @dataclass(frozen=True, slots=True)
