@@ -123,6 +123,37 @@ def test_enough_rows_for_a_first_version_are_not_called_little() -> None:
     assert found.reason == "There is no champion to beat."
 
 
+def test_luck_of_fitting_widens_what_rows_tell() -> None:
+    """By the root of how much more the variance is; the difference itself stays."""
+    plain, lucky = (judge(AUC, Holdout("binary", TRUTH, DAYS, luck=luck), GOOD, FAIR) for luck in (0.0, 1.25))
+    assert lucky.delta == plain.delta
+    assert lucky.upper - lucky.lower == pytest.approx(1.5 * (plain.upper - plain.lower))
+    assert lucky.detectable == pytest.approx(1.5 * plain.detectable)
+    assert Gain(0.2, 0.1, 9).with_luck(1.25) == Gain(0.2, pytest.approx(0.15), 9)
+    assert Gain(0.2, 0.1, 9).with_luck(0.0) == Gain(0.2, 0.1, 9)
+
+
+def test_what_rows_alone_would_show_luck_may_not() -> None:
+    """A difference that is three times its spread over days, and once what two fits may differ."""
+    truth, days = np.zeros(400), np.repeat(np.arange(40), 10)
+    gain = np.random.default_rng(2).normal(0, 1, 400)
+    gain = gain - gain.mean() + 3 * gain.std() / 20
+    champion = np.full(400, 9.0)
+    looks = [Holdout("regression", truth, days, luck=luck) for luck in (0.0, 8.0)]
+    found = [judge(Rule("mae"), look, champion - gain, champion) for look in looks]
+    assert [f.outcome for f in found] == ["pass", "fail"]
+
+
+def test_a_slice_is_judged_with_the_same_luck() -> None:
+    """A slice that rows alone show to be worse refuses a candidate, and one that luck can explain does not."""
+    place = np.where(np.arange(ROWS) % 10 == 0, "few", "many")
+    worse = np.where(place == "few", FAIR, GOOD)
+    asked = {luck: judge(LOSS, Holdout("binary", TRUTH, DAYS, slices={"place": place}, luck=luck), worse, FAIR * 0.5 + GOOD * 0.5)
+             for luck in (0.0, 500.0)}  # fmt: skip
+    assert "shown to be worse in 1 of 2 slices" in asked[0.0].reason
+    assert "shown to be worse in 1 of 2 slices" not in asked[500.0].reason
+
+
 def test_each_use_of_the_holdout_asks_for_more() -> None:
     widths = []
     for uses in (0, 1, 9):

@@ -218,7 +218,13 @@ def _folds(data: Rows, judged: Judged, places: Sequence[int]) -> Iterator[Fold]:
         x, y = data.x[: len(older)], data.y[: len(older)]
         yield *some(x[~stops], y[~stops]), *some(x[stops], y[stops]), np.arange(len(judged.y))
         return
-    for part in np.unique(judged.part):
+    parts = np.unique(judged.part)
+    if len(parts) == 1:  # the time was up before others were asked: the rows of the others teach all the same
+        others = np.flatnonzero(data.part[: data.split.window] != parts[0])
+        stop, fit = others[::STOPS], np.delete(others, np.s_[::STOPS])
+        yield *some(data.x[fit], data.y[fit]), *some(data.x[stop], data.y[stop]), np.arange(len(judged.y))
+        return
+    for part in parts:
         others = np.flatnonzero(judged.part != part)
         stop = others[::STOPS]
         fit = np.setdiff1d(others, stop)
