@@ -7,6 +7,7 @@ import pytest
 
 from tilth.adapters.learners import boosting
 from tilth.adapters.learners.catboost_learner import CatBoostLearner
+from tilth.adapters.learners.watching import loss
 from tilth.adapters.learners.xgboost_learner import XGBoostLearner
 from tilth.adapters.scorers.lightgbm_scorer import LightGBMScorer
 from tilth.adapters.scorers.lightgbm_trees import below, up_to, written
@@ -58,7 +59,7 @@ def test_a_path_tells_each_round_and_a_fit_that_is_held_there_answers_as_the_lib
     path = LEARNERS[name].path(task, x[:2000], y[:2000], stops, budget(), given, quiet)
     assert path.losses.shape[1] == 2
     assert path.stopped in {"early stopping", "rounds"}
-    stage = int(path.losses.mean(axis=1).argmin()) + 1
+    stage = int(path.losses.mean(axis=1).argmin())
     held = path.options(stage)
     made = LEARNERS[name]().fit(task, x[:2000], y[:2000], x[:0], y[:0], budget(threads=1), held, quiet)
     scorer = LightGBMScorer.load(made.payload, task)
@@ -66,9 +67,10 @@ def test_a_path_tells_each_round_and_a_fit_that_is_held_there_answers_as_the_lib
         theirs = path.scores(stage, part)
         close = np.abs(scorer.score(x_part) - theirs).max() / (y.std() if kind == "regression" else 1.0)
         assert close < 2e-6
-    before, after = path.scores(0, 0), path.scores(stage, 0)
-    assert before.shape == after.shape
-    assert (np.ptp(before, axis=0) == 0).all()
+        assert np.array_equal(path.answer(stage, x_part), theirs)
+        assert path.losses[stage, part] == pytest.approx(loss(task, theirs, stops[part][1]), rel=1e-4)
+    assert np.array_equal(path.scores(10_000, 0), path.scores(len(path.losses) - 1, 0))
+    assert not np.array_equal(path.scores(0, 0), path.scores(stage, 0))
     odd = x[2000:2050].copy()
     odd[:, 4], odd[:, 0], odd[::2, 1] = 99, np.nan, 1e300
     assert np.isfinite(scorer.score(odd)).all()

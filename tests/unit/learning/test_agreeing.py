@@ -25,6 +25,7 @@ def test_it_holds_where_it_is_no_further_than_half_as_much_again(
     found = Agreement(9, apart, usual)
     assert found.holds is holds
     assert found.plain()["holds"] is holds
+    assert found.plain()["usual"] == (None if usual == float("inf") else usual)
 
 
 def shifted(by: float) -> Callable[[np.ndarray], np.ndarray]:

@@ -142,8 +142,9 @@ def test_a_row_of_the_very_end_of_tuning_does_not_judge_and_of_what_is_due_count
         (list(range(10)), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]),
         ([0, 0, 0, 1, 2, 3, 4, 5, 6, 7], [0, 0, 0, 1, 2, 2, 3, 3, 4, 4]),
         ([0, 0, 0, 0, 0, 0, 1, 1, 1, 2], None),
+        ([0, 1, 2, 3, 3], None),
     ],
-    ids=["alike", "a tie at an end", "three parts"],
+    ids=["alike", "a tie at an end", "three parts", "four parts"],
 )
 def test_parts_are_alike_and_part_no_time(values: list[int], parts: list[int] | None) -> None:
     if parts is None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tilth.core.engines import Option
 from tilth.core.errors import MissingExtraError, TrainingError
@@ -31,6 +31,7 @@ PATIENCE, LONG_PATIENCE, FEW_ROWS = 25, 60, 5_000
 WIDEST = 3.4e38  # 32-bit numbers end there
 WRITING = 0.05  # of the time that is left when a fit begins
 GAIN = 1e-9  # by which a loss must fall to have fallen
+ABSOLUTE = frozenset({"mae", "mape"})  # metrics whose rounds are told by absolute errors
 EARLY, ALL, LATE = "early stopping", "rounds", "time limit"
 
 
@@ -175,28 +176,40 @@ class Pace:
         return True
 
 
-class Path:
-    """How answers change with the rounds; see `ports.learning`."""
+class Asked(Protocol):
+    """A fit that tells what its first rounds answer to a watched part, and to other rows."""
 
-    def __init__(
-        self,
-        pace: Pace,
-        scores: Callable[[int, int], Matrix],
-        rate: object,
-    ) -> None:
+    def scores(self, rounds: int, part: int) -> Matrix: ...
+
+    def answer(self, rounds: int, x: Matrix) -> Matrix: ...
+
+
+class Path:
+    """How answers change with the rounds; see `ports.learning`. Stage 0 is after the first round."""
+
+    def __init__(self, task: Task, pace: Pace, asked: Asked, rate: object) -> None:
         import numpy as np
 
-        self.losses: Matrix = np.array(pace.losses, dtype=np.float64)
+        losses: Matrix = np.array(pace.losses, dtype=np.float64)
+        squares = task.kind == "regression" and task.metric not in ABSOLUTE
+        self.losses: Matrix = losses**2 if squares else losses
         self.stopped = pace.stopped
-        self._scores, self._rate = scores, rate
+        self._asked, self._rate = asked, rate
 
     def scores(self, stage: int, part: int) -> Matrix:
-        """The answers of a part after `stage` rounds; 0 is before the first."""
-        return self._scores(stage, part)
+        """The answers of a part at the stage; of one that was not reached, those of the last."""
+        return self._asked.scores(self._rounds(stage), part)
 
-    def options(self, stage: int) -> dict[str, object]:
+    def answer(self, stage: int, x: Matrix) -> Matrix:
+        """The answers of other rows."""
+        return self._asked.answer(self._rounds(stage), x)
+
+    def options(self, stage: float) -> dict[str, object]:
         """The options that hold a later fit at that stage."""
-        return held(stage, self._rate)
+        return held(self._rounds(stage), self._rate)
+
+    def _rounds(self, stage: float) -> int:
+        return min(round(stage) + 1, len(self.losses))
 
 
 def held(rounds: int, rate: object) -> dict[str, object]:

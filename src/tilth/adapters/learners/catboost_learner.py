@@ -106,7 +106,7 @@ class CatBoostLearner:
     ) -> Path:
         """Fit on (x, y) and tell how the answers of each of the `stops` change with the rounds."""
         run = _Run(task, x, y, stops, budget, options, report)
-        return Path(run.pace, run.scores, run.rate)
+        return Path(task, run.pace, run, run.rate)
 
 
 class _Run:
@@ -170,16 +170,23 @@ class _Run:
         )
         return catboost.Pool(data, label, thread_count=self._threads)
 
-    def scores(self, stage: int, part: int) -> Matrix:
+    def scores(self, rounds: int, part: int) -> Matrix:
         """The answers of a watched part after so many rounds."""
+        return self._answers(rounds, self._parts[part], self._sizes[part])
+
+    def answer(self, rounds: int, x: Matrix) -> Matrix:
+        """Those of other rows."""
+        return self._answers(rounds, self._pool(x, None), len(x))
+
+    def _answers(self, rounds: int, rows: Any, count: int) -> Matrix:
         import numpy as np
 
-        sums = np.zeros((self._sizes[part], len(self.base.start)))
-        if stage and self.model is not None:
+        sums = np.zeros((count, len(self.base.start)))
+        if self.model is not None:
             found = self.model.predict(
-                self._parts[part],
+                rows,
                 prediction_type="RawFormulaVal",
-                ntree_end=stage,
+                ntree_end=rounds,
                 thread_count=self._threads,
             )
             sums[:, self._seen] = found.reshape(len(sums), -1)[:, self._seen]

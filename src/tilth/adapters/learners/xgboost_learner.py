@@ -98,7 +98,7 @@ class XGBoostLearner:
     ) -> Path:
         """Fit on (x, y) and tell how the answers of each of the `stops` change with the rounds."""
         run = _Run(task, x, y, stops, budget, options, report)
-        return Path(run.pace, run.scores, run.rate)
+        return Path(task, run.pace, run, run.rate)
 
 
 class _Run:
@@ -151,15 +151,22 @@ class _Run:
             **more,
         )
 
-    def scores(self, stage: int, part: int) -> Matrix:
+    def scores(self, rounds: int, part: int) -> Matrix:
         """The answers of a watched part after so many rounds."""
+        return self._answers(rounds, self._parts[part])
+
+    def answer(self, rounds: int, x: Matrix) -> Matrix:
+        """Those of other rows."""
+        import numpy as np
+        import xgboost
+
+        return self._answers(rounds, self._data(xgboost.DMatrix, x, np.zeros(len(x))))
+
+    def _answers(self, rounds: int, data: Any) -> Matrix:
         import numpy as np
 
-        data = self._parts[part]
         start = np.zeros(1) if self.task.kind == "regression" else np.array(self.base.start, dtype=np.float32)
-        if stage == 0:
-            return self.base.scores(self.task, np.zeros((data.num_row(), len(self.base.start))))
-        found = self.booster.predict(data, output_margin=True, iteration_range=(0, stage))
+        found = self.booster.predict(data, output_margin=True, iteration_range=(0, rounds))
         sums = found.reshape(data.num_row(), -1).astype(np.float64) - start[None, :]
         return self.base.scores(self.task, sums)
 
