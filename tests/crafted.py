@@ -1,6 +1,6 @@
 """Model files as an attacker, a bad disk or a bug would write them; run as a program, it loads each and says how it ended.
 
-`python crafted.py lightgbm|skops|linear` prints one JSON line a file: its name and `refused`, `answers`, or the stranger's
+`python crafted.py lightgbm|skops|linear|extra_trees` prints one JSON line a file: its name and `refused`, `answers`, or the stranger's
 exception that came out. A crash or a hang ends the program: whoever started it sees at which name. Files that would run
 something make the file `ran` in the working folder.
 """
@@ -13,6 +13,7 @@ import sys
 import time
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -451,6 +452,96 @@ def linear(count: int = 60) -> Iterator[tuple[str, str, bytes]]:
         yield name, "binary", payload
 
 
+# --- forests -----------------------------------------------------------------------------------------------
+
+TYPES = {
+    "nodes": "<i4", "feature": "<i2", "threshold": "<f4", "right": "<i4", "gaps_left": "<i1", "count": "<i4", "value": "<f4",
+}  # fmt: skip
+Arrays = dict[str, np.ndarray]
+
+
+def opened(payload: bytes) -> tuple[dict[str, Any], Arrays]:
+    """The first line of a forest's file, and its arrays."""
+    first, _, rest = payload.partition(b"\n")
+    head, body, at, found = json.loads(first), zlib.decompress(rest), 0, {}
+    for name, form in TYPES.items():
+        found[name] = np.frombuffer(body, form, head["arrays"][name], at).copy()
+        at += found[name].nbytes
+    return head, found
+
+
+def closed(head: dict[str, Any], arrays: Arrays, extra: bytes = b"", after: bytes = b"") -> bytes:
+    """A file of these, whose lengths are those of the arrays: `extra` is compressed with them, `after` follows."""
+    head = head | {"arrays": {name: len(a) for name, a in arrays.items()}}
+    body = b"".join(arrays[n].astype(form).tobytes() for n, form in TYPES.items())
+    return json.dumps(head).encode() + b"\n" + zlib.compress(body + extra) + after
+
+
+def grown(kind: str) -> bytes:
+    from tilth.adapters.learners.extra_trees_learner import ExtraTreesLearner
+
+    return fitted(ExtraTreesLearner, kind, trees=4, min_data_in_leaf=20)
+
+
+def one_entry(head: dict[str, Any], arrays: Arrays, r: random.Random) -> bytes:
+    """A number of an array is another."""
+    name = r.choice(list(TYPES))
+    found = arrays[name]
+    if len(found):
+        bounds = (-1, 0, 1, 2, 127, -128) if name == "gaps_left" else (-1, 0, 1, 2, 3, 9999, -32768)
+        many = (*bounds, float("nan"), float("inf"), -1e38) if found.dtype.kind == "f" else bounds
+        found[r.randrange(len(found))] = r.choice(many)
+    return closed(head, arrays)
+
+
+def another_length(head: dict[str, Any], arrays: Arrays, r: random.Random) -> bytes:
+    name = r.choice(list(TYPES))
+    found = arrays[name]
+    arrays[name] = found[: r.randrange(len(found))] if r.random() < 0.5 else np.concatenate([found, found])
+    return closed(head, arrays)
+
+
+def other_head(head: dict[str, Any], arrays: Arrays, r: random.Random) -> bytes:
+    """The first line says something else of the same arrays."""
+    rest = closed(head, arrays).partition(b"\n")[2]
+    said = head | {"arrays": dict(head["arrays"])}
+    bad = (None, "1", [], {}, -1, 0, 1 << 40, float("nan"), float("inf"), 2.5, True)
+    if r.random() < 0.5:
+        said[r.choice(sorted(said))] = r.choice(bad)
+    else:
+        said["arrays"][r.choice(list(TYPES))] = r.choice(bad)
+    return json.dumps(said).encode() + b"\n" + rest
+
+
+def some_bytes(head: dict[str, Any], arrays: Arrays, r: random.Random) -> bytes:
+    out = bytearray(closed(head, arrays))
+    for _ in range(r.randrange(1, 4)):
+        out[r.randrange(len(out))] = r.randrange(256)
+    return bytes(out[: r.randrange(len(out))] if r.random() < 0.3 else out)
+
+
+FORESTS = (one_entry, another_length, other_head, some_bytes)
+
+
+def extra_trees(count: int = 160) -> Iterator[tuple[str, str, bytes]]:
+    r = random.Random(13)
+    real = {kind: grown(kind) for kind in KINDS}
+    for kind, payload in real.items():
+        yield f"real {kind}", kind, payload
+    for number in range(count):
+        kind, change = r.choice(list(KINDS)), FORESTS[number % len(FORESTS)]
+        yield f"{change.__name__} {number}", kind, change(*opened(real[kind]), r)
+    for name, payload in (
+        ("deep", b"[" * 100_000),
+        ("empty", b""),
+        ("no json", b"\xff\n"),
+        ("null", b"null\n"),
+    ):
+        yield name, "binary", payload
+    for kind in KINDS:
+        yield f"for {kind}", kind, real["multiclass" if kind == "binary" else "binary"]
+
+
 # --- the program -------------------------------------------------------------------------------------------
 
 
@@ -477,7 +568,8 @@ def outcome(name: str, kind: str, payload: bytes) -> str:
 
 
 def main(name: str) -> None:
-    for title, kind, payload in {"lightgbm": lightgbm, "skops": skops, "linear": linear}[name]():
+    made = {"lightgbm": lightgbm, "skops": skops, "linear": linear, "extra_trees": extra_trees}
+    for title, kind, payload in made[name]():
         print(json.dumps([title, outcome(name, kind, payload)]), flush=True)
 
 

@@ -19,15 +19,17 @@ from tilth.app.project import Project
 
 ROW = {"id": 7, "ordered_at": "2024-04-30T20:00:00", "carrier": "slow", "distance": 50.5}
 STAGES = "ROLLOUT (shadow = '20 requests', canary = '50% for 20 requests')"
-NARROW = shop_project.DECLARED.replace("EXCEPT (minutes)", "EXCEPT (minutes, distance)")
+QUICK = shop_project.DECLARED.replace("USING (time_limit", "USING (engine = 'linear', time_limit")
+TREES = QUICK.replace("'linear', time", "'lightgbm', time")
+NARROW = QUICK.replace("EXCEPT (minutes)", "EXCEPT (minutes, distance)")
 
 
-def staged(declared: str = shop_project.DECLARED) -> str:
+def staged(declared: str = QUICK) -> str:
     """The project's text with a rollout in stages."""
     return declared.replace("FOR MODEL late\n", f"FOR MODEL late {STAGES}\n")
 
 
-def applied(folder: Path, declared: str = shop_project.DECLARED) -> Path:
+def applied(folder: Path, declared: str = QUICK) -> Path:
     """A project that was applied once; copies of it are quick."""
     project = shop_project.opened(shop_project.make(folder, declared))
     assert not project.apply().refusals

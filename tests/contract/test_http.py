@@ -29,7 +29,7 @@ TENSORS = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    folder = http_server.applied(tmp_path_factory.mktemp("http") / "shop")
+    folder = http_server.applied(tmp_path_factory.mktemp("http") / "shop", http_server.TREES)
     with up(folder) as found:
         yield found
 

@@ -65,7 +65,7 @@ def test_its_output_is_the_input_of_the_next_from_where_it_lies(jobs: Jobs, rows
     left = jobs.run(training(rows), Silent())
     try:
         beside = {digest: str(Path(left.folder) / name) for name, digest in left.files.items()}
-        check = Job("check", {"scorer": "linear"}, left.files, 1 << 30, 60.0, leaves=False)
+        check = Job("check", {"scorers": ["linear"]}, left.files, 1 << 30, 60.0, leaves=False)
         said = jobs.run(check, Silent(), beside)
         assert said.facts == {"rows": 64, "files": left.files}
         assert (said.folder, said.files) == ("", {})

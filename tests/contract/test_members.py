@@ -4,7 +4,9 @@ import json
 import subprocess
 import sys
 import warnings
+import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +58,19 @@ from tilth.adapters.learners.lightgbm_learner import LightGBMLearner
 from tilth.adapters.learners.linear_learner import LinearLearner
 from tilth.adapters.learners.sklearn_learner import SklearnLearner, _encoder
 from tilth.adapters.scorers import skops_types
+from tilth.adapters.scorers.extra_trees_scorer import ExtraTreesScorer
 from tilth.adapters.scorers.lightgbm_scorer import LightGBMScorer
 from tilth.adapters.scorers.linear_scorer import LinearScorer
 from tilth.adapters.scorers.skops_scorer import SkopsScorer, strangers
 from tilth.core.errors import TamperError, TrainingError
-from tilth.ports.learning import Budget
+from tilth.ports.learning import Budget, Task
 
 PROGRAM = Path(crafted.__file__)
 
 
-@pytest.mark.parametrize(("kind", "least"), [("lightgbm", 203), ("skops", 100), ("linear", 60)])
+@pytest.mark.parametrize(
+    ("kind", "least"), [("lightgbm", 203), ("skops", 100), ("linear", 60), ("extra_trees", 160)]
+)
 def test_every_crafted_file_is_refused_or_answers(tmp_path: Path, kind: str, least: int) -> None:
     """In a process of its own, so that a crash or a hang is counted and names its file."""
     done = subprocess.run(
@@ -287,7 +292,7 @@ def test_a_lightgbm_model_is_for_the_task_it_was_trained_for() -> None:
 
 
 LINEAR: dict[str, Callable[[dict[str, Any]], object]] = {
-    "its format": lambda m: m.update(format="tilth-linear-2"),
+    "its format": lambda m: m.update(format="tilth-linear-3"),
     "a column less": lambda m: m["columns"].pop(),
     "a bias of two": lambda m: m.update(bias=[1.0, 2.0]),
     "a bias of text": lambda m: m.update(bias=["1"]),
@@ -299,7 +304,14 @@ LINEAR: dict[str, Callable[[dict[str, Any]], object]] = {
     "levels of another width": lambda m: m["columns"][2].update(levels=[[1.0, 2.0]]),
     "levels of uneven width": lambda m: m["columns"][2].update(levels=[[1.0], [1.0, 2.0]]),
     "both": lambda m: m["columns"][2].update(center=1.0),
-}
+    "edges that fall": lambda m: m["columns"][0].update(edges=m["columns"][0]["edges"][::-1]),
+    "an edge twice": lambda m: m["columns"][0].update(edges=[0.5] * len(m["columns"][0]["edges"])),
+    "an edge more than turns": lambda m: m["columns"][0]["edges"].append(9.0),
+    "turns without edges": lambda m: m["columns"][0].pop("edges"),
+    "turns of another width": lambda m: m["columns"][0].update(slopes=[[1.0, 2.0]] * len(m["columns"][0]["edges"])),
+    "an edge that is infinite": lambda m: m["columns"][0]["edges"].__setitem__(0, float("-inf")),
+    "a start too many": lambda m: m["columns"][0].update(start=[1.0, 2.0]),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LINEAR)
@@ -308,3 +320,171 @@ def test_a_linear_model_that_does_not_fit_is_refused(name: str) -> None:
     LINEAR[name](model)
     with pytest.raises(TamperError, match="does not fit its signature"):
         LinearScorer.load(json.dumps(model).encode(), crafted.task("binary"))
+
+
+# --- each rule of a linear model's lines -------------------------------------------------------------------
+
+
+def chain(**column: object) -> LinearScorer:
+    """A regression of one column whose line has these parts."""
+    first = {"center": 1.0, "scale": 2.0, "weight": [0.5], "missing": [7.0], **column}
+    form = "tilth-linear-2" if column else "tilth-linear-1"
+    model = {"format": form, "bias": [10.0], "columns": [first]}
+    return LinearScorer.load(json.dumps(model).encode(), Task("regression", 0, ("a",), metric="rmse"))
+
+
+TURNS = {"start": [3.0], "edges": [-1.0, 0.0], "slopes": [[2.0], [-4.0]]}
+LINES: dict[str, tuple[dict[str, object], Callable[[float], float]]] = {
+    "a line, as format 1 had it": ({}, lambda z: 10 + 0.5 * z),
+    "a line that begins elsewhere": ({"start": [3.0], "edges": [], "slopes": []}, lambda z: 13 + 0.5 * z),
+    "a line that turns twice": (TURNS, lambda z: 13 + 0.5 * z + 2 * max(z + 1, 0) - 4 * max(z, 0)),
+}
+
+
+@pytest.mark.parametrize(("column", "line"), LINES.values(), ids=LINES)
+def test_a_number_goes_along_its_line_as_far_as_six_deviations(
+    column: dict[str, object], line: Callable[[float], float]
+) -> None:
+    scorer = chain(**column)
+    x = np.array([[v] for v in (-1e300, -20.0, -3.0, -1.0, -0.5, 1.0, 1.5, 4.0, 13.0, 1e9, np.nan)])
+    wanted = [line(min(max((v - 1) / 2, -6.0), 6.0)) if not np.isnan(v) else 17.0 for v in x[:, 0].tolist()]
+    assert scorer.score(x).tolist() == pytest.approx(wanted, rel=1e-14)
+    assert [scorer.score_row(bytearray(r.tobytes()))[0] for r in x] == scorer.score(x).tolist()
+
+
+@pytest.mark.parametrize("kind", crafted.KINDS)
+def test_a_linear_model_with_turns_gives_one_row_what_it_gives_many(kind: str) -> None:
+    payload = crafted.fitted(LinearLearner, kind, hinges=9)
+    assert any(column.get("edges") for column in json.loads(payload)["columns"])
+    scorer, x = LinearScorer.load(payload, crafted.task(kind)), crafted.rows()
+    many = scorer.score(x).reshape(len(x), -1)
+    rows = np.array([scorer.score_row(bytearray(row.tobytes())) for row in x])
+    assert np.array_equal(rows, many)
+
+
+# --- each rule of a forest's file --------------------------------------------------------------------------
+
+
+def put(name: str, place: int, value: float) -> Callable[[bytes], bytes]:
+    """One number of an array is another."""
+
+    def change(payload: bytes) -> bytes:
+        head, arrays = crafted.opened(payload)
+        arrays[name][place] = value
+        return crafted.closed(head, arrays)
+
+    return change
+
+
+def cut(name: str) -> Callable[[bytes], bytes]:
+    def change(payload: bytes) -> bytes:
+        head, arrays = crafted.opened(payload)
+        return crafted.closed(head, {**arrays, name: arrays[name][:-1]})
+
+    return change
+
+
+def said(**more: object) -> Callable[[bytes], bytes]:
+    """The first line says something else."""
+
+    def change(payload: bytes) -> bytes:
+        first, _, rest = payload.partition(b"\n")
+        return json.dumps(json.loads(first) | more).encode() + b"\n" + rest
+
+    return change
+
+
+def followed(extra: bytes = b"", after: bytes = b"") -> Callable[[bytes], bytes]:
+    return lambda payload: crafted.closed(*crafted.opened(payload), extra, after)
+
+
+def bomb(payload: bytes) -> bytes:
+    """Far more behind the arrays than there may be, in a few hundred kilobytes."""
+    head, arrays = crafted.opened(payload)
+    body = b"".join(arrays[n].tobytes() for n in crafted.TYPES)
+    return json.dumps(head).encode() + b"\n" + zlib.compress(body + bytes(300 << 20), 1)
+
+
+FOREST: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "half of it": (lambda p: p[: len(p) // 2], "cut short"),
+    "its last byte": (lambda p: p[:-1], "cut short|follows|incomplete"),
+    "its format": (said(format="tilth-trees-2"), "another format"),
+    "its classes": (said(values=3), "other classes"),
+    "arrays too long": (said(arrays=dict.fromkeys(crafted.TYPES, 1 << 40)), "too long"),
+    "arrays below none": (said(arrays=dict.fromkeys(crafted.TYPES, -1)), "too long"),
+    "arrays of infinity": (said(arrays=dict.fromkeys(crafted.TYPES, float("inf"))), "infinity"),
+    "an array more": (said(arrays={**dict.fromkeys(crafted.TYPES, 1), "code": 1}), "another format"),
+    "deep JSON": (lambda _: b"[" * 100_000, "recursion|depth"),
+    "no compressed bytes": (lambda p: p.partition(b"\n")[0] + b"\nxx", "header"),
+    "more in its arrays": (followed(extra=b"\0" * 8), "follows"),
+    "more behind it": (followed(after=b"\0"), "follows"),
+    "a bomb": (bomb, "follows"),
+    "no tree": (said(arrays=dict.fromkeys(crafted.TYPES, 0)), "follows|sizes"),
+    "a tree of nothing": (put("nodes", 0, 0), "other sizes"),
+    "a tree too short": (put("nodes", -1, 1), "other sizes"),
+    "a huge tree": (put("nodes", 0, 2_000_000_000), "other sizes"),
+    "a column that is not there": (put("feature", 0, 3), "a column that there is not"),
+    "a column below none": (put("feature", 0, -2), "a column that there is not"),
+    "a leaf where there was a split": (put("feature", 0, -1), "another length"),
+    "a threshold too few": (cut("threshold"), "`threshold` has another length"),
+    "a child too few": (cut("right"), "`right` has another length"),
+    "a value too few": (cut("value"), "`value` has another length"),
+    "a count too few": (cut("count"), "other sizes"),
+    "a cycle": (put("right", 0, 0), "behind its parent"),
+    "a child before it": (put("right", 1, 0), "behind its parent"),
+    "a child of another tree": (put("right", 0, 9_999), "behind its parent"),
+    "a child of two": (put("right", 0, 2), "not one parent"),
+    "NaN at a split": (put("threshold", 0, float("nan")), "no finite number"),
+    "infinity in a leaf": (put("value", 0, float("inf")), "no probabilities|no finite number"),
+    "NaN in a leaf": (put("value", 0, float("nan")), "no probabilities|no finite number"),
+    "a chance above 1": (put("value", 0, 1.5), "no probabilities"),
+    "a chance below 0": (put("value", 0, -0.5), "no probabilities"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def forest() -> bytes:
+    return crafted.grown("binary")
+
+
+@pytest.mark.parametrize("name", FOREST)
+def test_a_forest_that_is_not_whole_is_refused_with_the_reason(name: str, forest: bytes) -> None:
+    change, words = FOREST[name]
+    broken = change(forest)
+    assert broken != forest
+    for read in (ExtraTreesScorer.load, ExtraTreesScorer.portable):
+        with pytest.raises(TamperError, match=words):
+            read(broken, crafted.task("binary"))
+
+
+def test_a_forest_is_for_the_task_it_was_grown_for(forest: bytes) -> None:
+    two, three = crafted.task("binary"), crafted.task("multiclass")
+    with pytest.raises(TamperError, match="other classes"):
+        ExtraTreesScorer.load(forest, three)
+    with pytest.raises(TamperError, match="a column that there is not"):
+        ExtraTreesScorer.load(forest, replace(two, columns=("a",), categorical=(), cardinality=()))
+
+
+def test_leaves_of_several_classes_add_up_to_one() -> None:
+    payload, task = crafted.grown("multiclass"), crafted.task("multiclass")
+    assert ExtraTreesScorer.load(payload, task).score(crafted.rows()).sum(axis=1) == pytest.approx(1.0)
+    with pytest.raises(TamperError, match="no probabilities"):
+        ExtraTreesScorer.load(put("value", slice(0, 3), 0.0)(payload), task)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", crafted.KINDS)
+def test_a_forest_read_back_answers_as_scikit_learn_did(kind: str) -> None:
+    """Of the same seed, its own forest and ours are one; ours draws chances a little to the middle."""
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+    from tilth.adapters.scorers.extra_trees_scorer import drawn
+
+    x = crafted.rows()
+    y = crafted.answers(kind, x)
+    made = ExtraTreesClassifier if kind == "multiclass" else ExtraTreesRegressor
+    own = made(4, min_samples_leaf=20, max_features=2, random_state=3).fit(x.astype(np.float32), y)
+    scorer = ExtraTreesScorer.load(crafted.grown(kind), crafted.task(kind))
+    theirs = own.predict_proba(x) if kind == "multiclass" else own.predict(x)
+    if kind != "regression":
+        theirs = drawn(theirs, 3 if kind == "multiclass" else 2)
+    assert scorer.score(x) == pytest.approx(theirs, abs=1e-6)

@@ -61,12 +61,12 @@ CASES = [
 ]
 
 
-def bundle(engine: str, target: str, folder: Path) -> dict[str, bytes]:
+def bundle(engine: str, target: str, folder: Path, leave: tuple[str, ...] = ("day",)) -> dict[str, bytes]:
     pq.write_table(table(), folder / "rows.parquet")
     options = {"lightgbm": (("rounds", 40),), "xgboost": (("rounds", 40),), "catboost": (("rounds", 40),)}
     spec = TrainingSpec(
         model="m", targets=(target,), key=("id",), event_time="at", engine=engine, time_limit=60.0,
-        exclude=tuple({"value", "yes", "kind"} - {target}), options=options.get(engine, ()),
+        exclude=tuple({"value", "yes", "kind", *leave} - {target}), options=options.get(engine, ()),
     )  # fmt: skip
     train(
         spec, Files([str(folder / "rows.parquet")]), str(folder / "b"), LEARNERS, SCORERS, lambda _w, _s: None
@@ -122,9 +122,16 @@ def test_the_calendar_is_that_of_every_day_from_1600_to_2400() -> None:
 def test_what_cannot_be_said_is_refused_with_the_reason(tmp_path: Path) -> None:
     files = bundle("linear", "yes", tmp_path)
     kept = json.loads(files["calibration.json"])
-    other = {**files, "calibration.json": json.dumps({**kept, "scorer": "skops"}).encode()}
+    other = {
+        **files,
+        "calibration.json": json.dumps(
+            {**kept, "members": [{**kept["members"][0], "scorer": "skops"}]}
+        ).encode(),
+    }
     with pytest.raises(UnsupportedError, match="kept in the format `skops`"):
         onnx_file.made(other, SCORERS, {})
+    with pytest.raises(UnsupportedError, match="part `since then` of the input `day`"):
+        onnx_file.made(bundle("linear", "yes", tmp_path, leave=()), SCORERS, {})
     words = Preparation((Column("words", DataType.STRING, "text"),))
     with pytest.raises(UnsupportedError, match="`words` is prepared as `text`"):
         columns.matrix(Graph(), words)

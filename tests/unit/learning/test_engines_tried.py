@@ -70,32 +70,33 @@ def test_what_serves_has_learned_with_the_options_also_after_the_refit(
 class Third(LinearLearner):
     """One more engine that `auto` tries."""
 
-    engine = replace(LinearLearner.engine, name="third", rank=3)
-    budgets: tuple[Budget, ...] = ()
-
-    def fit(self, *arguments: Any) -> Any:
-        Third.budgets = (*Third.budgets, arguments[5])
-        return super().fit(*arguments)
+    engine = replace(LinearLearner.engine, name="third", rank=4)
 
 
-def test_auto_tries_every_installed_engine_that_has_a_rank(
+def test_auto_tries_every_installed_engine_that_has_a_rank_and_shares_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of what is left each takes a share, and the last of them not all: other folds and the last fit come after it."""
     given: dict[str, Budget] = {}
-    real = registry.load("tilth.learners", "lightgbm").fit
 
-    def fit(self: Any, *arguments: Any) -> Any:
-        given.setdefault("lightgbm", arguments[5])
-        return real(self, *arguments)
+    def watched(name: str) -> Any:
+        learner = Third if name == "third" else registry.load("tilth.learners", name)
+
+        class Watched(learner):  # type: ignore[misc, valid-type]
+            def path(self, *arguments: Any) -> Any:
+                given.setdefault(name, arguments[4])
+                return super().path(*arguments)
+
+        return Watched
 
     known = (*learning.engines(), Third.engine)
     monkeypatch.setattr(learning, "engines", lambda: known)
-    monkeypatch.setattr(registry.load("tilth.learners", "lightgbm"), "fit", fit)
     began = time.monotonic()
-    trained(
-        tmp_path, lambda n: Third if n == "third" else registry.load("tilth.learners", n), time_limit=60.0
-    )
+    trained(tmp_path, watched, time_limit=60.0)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert set(metrics["members"]) == {"linear", "lightgbm", "third"}
-    assert given["lightgbm"].deadline - began < 35  # half of what was left: another comes after it
-    assert Third.budgets[0].deadline - began > 55
+    assert {m["name"] for m in metrics["members"]} == {"linear", "lightgbm", "extra_trees", "third"}
+    ends = {name: budget.deadline - began for name, budget in given.items()}
+    assert list(ends) == ["linear", "lightgbm", "extra_trees", "third"]
+    assert ends["linear"] < 25
+    assert ends["lightgbm"] < 35
+    assert 30 < ends["third"] < 58

@@ -123,6 +123,41 @@ def test_enough_rows_for_a_first_version_are_not_called_little() -> None:
     assert found.reason == "There is no champion to beat."
 
 
+def test_luck_of_fitting_widens_what_rows_tell() -> None:
+    """By the root of how much more the variance is; the difference itself stays."""
+    plain, lucky = (judge(AUC, Holdout("binary", TRUTH, DAYS, luck=luck), GOOD, FAIR) for luck in (0.0, 1.25))
+    assert lucky.delta == plain.delta
+    assert lucky.upper - lucky.lower == pytest.approx(1.5 * (plain.upper - plain.lower))
+    assert lucky.detectable == pytest.approx(1.5 * plain.detectable)
+    assert Gain(0.2, 0.1, 9).with_luck(1.25) == Gain(0.2, pytest.approx(0.15), 9)
+    assert Gain(0.2, 0.1, 9).with_luck(0.0) == Gain(0.2, 0.1, 9)
+
+
+def test_what_rows_alone_would_show_luck_may_not() -> None:
+    """A difference that is three times its spread over days, and once what two fits may differ."""
+    truth, days = np.zeros(400), np.repeat(np.arange(40), 10)
+    gain = np.random.default_rng(2).normal(0, 1, 400)
+    gain = gain - gain.mean() + 3 * gain.std() / 20
+    champion = np.full(400, 9.0)
+    looks = [Holdout("regression", truth, days, luck=luck) for luck in (0.0, 8.0)]
+    found = [judge(Rule("mae"), look, champion - gain, champion) for look in looks]
+    assert [f.outcome for f in found] == ["pass", "fail"]
+
+
+@pytest.mark.parametrize(("luck", "outcome"), [(0.0, "fail"), (8.0, "pass")])
+def test_a_slice_is_judged_with_the_same_luck(luck: float, outcome: str) -> None:
+    """What rows alone show to be worse in a slice, three times its spread, does not refuse where luck can explain it."""
+    few = np.arange(ROWS) % 10 == 0
+    gain = np.random.default_rng(3).normal(0, 1, ROWS)
+    gain[few] = gain[few] - gain[few].mean() - 4 * gain[few].std() / few.sum() ** 0.5
+    gain[~few] = 1 + gain[~few] / 10
+    place = np.where(few, "few", "many")
+    look = Holdout("regression", np.zeros(ROWS), DAYS, slices={"place": place}, luck=luck)
+    found = judge(Rule("mae"), look, 9 - gain, np.full(ROWS, 9.0))
+    assert found.outcome == outcome, found
+    assert ("place = few" in found.reason) is (outcome == "fail")
+
+
 def test_each_use_of_the_holdout_asks_for_more() -> None:
     widths = []
     for uses in (0, 1, 9):

@@ -154,8 +154,12 @@ def test_time_decides_by_its_newest_rows(run: Run) -> None:
         np.arange(3000) > 2300, np.random.default_rng(1).normal(0, 3, 3000), 0.0
     )
     table = table.set_column(2, "y", pa.array(y)).append_column("at", pa.array(days))
-    facts, _ = run(table, engine="linear", event_time="at")
-    assert facts["metrics"]["coverage"] > 0.84
+    facts, files = run(table, engine="linear", event_time="at")
+    assert facts["metrics"]["coverage"] < 0.5  # what the older rows would have promised of the newest
+    value, low, high = ends(files, table)
+    truth = table["y"].to_numpy()
+    assert ((low <= truth) & (truth <= high))[2700:].mean() > 0.87
+    assert ((low <= value) & (value <= high)).all()
 
 
 def test_an_interval_of_before_keeps_its_width() -> None:

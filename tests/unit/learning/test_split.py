@@ -113,7 +113,7 @@ def test_a_history_has_eight_times(days: list[int], fits: bool) -> None:
     ("days", "window"),
     [
         ([*range(7), *[7] * 60], 7),
-        ([*[0] * 60, *range(1, 8)], 61),
+        ([*[0] * 60, *range(1, 8)], 60),
         ([*range(4), *[4] * 60, *range(5, 8)], 64),
     ],
     ids=["most are the newest", "most are the oldest", "most are in the middle"],
@@ -142,8 +142,9 @@ def test_a_row_of_the_very_end_of_tuning_does_not_judge_and_of_what_is_due_count
         (list(range(10)), [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]),
         ([0, 0, 0, 1, 2, 3, 4, 5, 6, 7], [0, 0, 0, 1, 2, 2, 3, 3, 4, 4]),
         ([0, 0, 0, 0, 0, 0, 1, 1, 1, 2], None),
+        ([0, 1, 2, 3, 3], None),
     ],
-    ids=["alike", "a tie at an end", "three parts"],
+    ids=["alike", "a tie at an end", "three parts", "four parts"],
 )
 def test_parts_are_alike_and_part_no_time(values: list[int], parts: list[int] | None) -> None:
     if parts is None:
@@ -158,6 +159,14 @@ def test_each_class_is_in_every_part() -> None:
     found = split.parts(np.arange(500), classes)
     assert np.bincount(found[classes == 1.0]).tolist() == [2] * 5
     assert np.bincount(found[classes == 0.0]).tolist() == [98] * 5
+
+
+def test_classes_of_a_row_or_two_are_dealt_as_one() -> None:
+    found = split.parts(np.arange(100), np.arange(100) // 2 + 0.0)
+    assert np.bincount(found).tolist() == [20] * 5
+    both = split.parts(np.arange(100), np.where(np.arange(100) < 50, 0.0, np.arange(100)))
+    assert np.bincount(found[:50]).tolist() == [20, 20, 10]
+    assert np.bincount(both[:50]).tolist() == np.bincount(both[50:]).tolist() == [10] * 5
 
 
 def test_instants_are_read_to_the_microsecond() -> None:

@@ -15,7 +15,7 @@ from tilth.core.errors import DataError, ProjectError, TargetError, TrainingErro
 from tilth.ml.data import identity
 from tilth.ml.data.profile import Categorical, Numeric, Profile
 from tilth.ml.judging import answers
-from tilth.ml.learning import leaks
+from tilth.ml.learning import fitting, leaks
 from tilth.ml.learning.dealing import Files
 from tilth.ml.learning.training import train
 from tilth.ml.model.spec import TrainingSpec
@@ -220,6 +220,22 @@ def test_one_changed_label_changes_no_answer_to_its_row(run: Run, tmp_path: Path
     part = np.abs(found[0] - found[1])
     assert part[7] < 0.02  # its part's row order moves by one row, no more
     assert part.max() > part[7]
+
+
+def test_a_training_that_is_cut_after_one_part_is_judged_by_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And its simpler models by the same rows, having learned from those of the other parts."""
+    monkeypatch.setattr(fitting._Run, "_affordable", lambda _run: False)
+    facts, files = run(event_time=None, engine="lightgbm", options=(("rounds", 40),))
+    metrics = files["metrics.json"]
+    assert metrics["split"]["by"] == "folds"
+    assert abs(metrics["split"]["judge"] - ROWS / 5) <= 1
+    assert metrics["agreement"]["usual"] is None
+    assert metrics["value"] > 0.75
+    assert [m["name"] for m in metrics["simpler"]["models"] if "loses" in m][:2] == ["linear", "small trees"]
+    assert metrics["simpler"]["models"][1]["metric"] > 0.7
+    assert "4 of 5 parts of the rows were not answered" in str(facts)
 
 
 def test_one_class_in_the_oldest_rows_is_said(run: Run) -> None:

@@ -134,7 +134,7 @@ def test_slices_of_a_column_part_its_rows(values: list, conditions: list) -> Non
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict:
     folder = tmp_path_factory.mktemp("understood")
     noise = np.where(SHOP == "east", 3.0, 0.3) * RNG.normal(size=ROWS)
-    columns = {"id": np.arange(ROWS), "a": A, "b": B, "shop": SHOP, "y": 2 * A + 4 * B**2 + noise}
+    columns = {"id": np.arange(ROWS), "a": A, "b": B, "shop": SHOP, "y": 2 * A + 4 * A * B + noise}
     out = {}
     for rows in (ROWS, 300):
         pq.write_table(pa.table({k: v[:rows] for k, v in columns.items()}), folder / f"{rows}.parquet")
@@ -152,11 +152,11 @@ def test_a_training_tells_what_simpler_models_would_be(made: dict, rows: int) ->
     assert {k: v for k, v in facts.items() if k != "row_us"} == kept  # no clock in the bundle
     models = {m["name"]: m for m in kept["simpler"]["models"]}
     assert list(models) == ["linear", "small trees", "small trees, fewer columns"]
-    assert models["linear"]["loses"]["low"] > 0  # it cannot bend
+    assert models["linear"]["loses"]["low"] > 0  # its lines bend, and know no products
     assert models["linear"]["bytes"] < kept["simpler"]["bytes"]
     assert "a" in models["small trees, fewer columns"]["kept"]
     assert set(facts["row_us"]) == {"this", *models}
-    assert kept["permuted"]["learned_from"] is (rows == 300)
+    assert kept["permuted"]["learned_from"] is True
 
 
 def test_a_training_finds_where_it_is_weak(made: dict) -> None:

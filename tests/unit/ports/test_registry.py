@@ -45,7 +45,15 @@ def test_every_built_in_engine_says_what_it_is_and_loads_no_library_for_it() -> 
         "*({m.partition('.')[0] for m in sys.modules} & {'numpy', 'lightgbm', 'sklearn', 'skops', 'pandas', 'pyarrow', 'xgboost'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["autogluon", "catboost", "lightgbm", "linear", "sklearn", "xgboost"]
+    assert done.stdout.split() == [
+        "autogluon",
+        "catboost",
+        "extra_trees",
+        "lightgbm",
+        "linear",
+        "sklearn",
+        "xgboost",
+    ]
 
 
 class Silent:
@@ -73,7 +81,7 @@ def test_an_engine_that_cannot_be_used_says_why_and_the_others_are_told_as_they_
     assert told["broken"].mend
     assert told["broken"].rank is None
     others = [e.fault for e in told.values() if e.name not in {"broken", *apart.ENGINES}]
-    assert others == [""] * 5
+    assert others == [""] * 6
 
 
 CHOICES = [

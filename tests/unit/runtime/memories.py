@@ -118,8 +118,9 @@ def stored(work: Workspace, table: pa.Table, key: tuple[str, ...] = (), event: s
 
 
 def sealed(work: Workspace, number: int, files: Mapping[str, bytes], snapshot: str, **more: Any) -> Version:
-    """A version whose bundle holds these files, signed and tried; `split` and `leaks` are what training says of it."""
-    kept = {"split": more.pop("split", {}), "leaks": more.pop("leaks", [])}
+    """A version whose bundle holds these files, signed and tried; what training says of it is `split`, `leaks` and `agreement`."""
+    said: dict[str, Any] = {"split": {}, "leaks": [], "agreement": None}
+    kept = {name: more.pop(name, other) for name, other in said.items()}
     one = version(number, more.pop("status", "candidate"), snapshot=snapshot, kept=json.dumps(kept), **more)
     folder = Path(work.bundles.scratch())
     for name, content in files.items():

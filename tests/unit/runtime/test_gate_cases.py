@@ -13,12 +13,14 @@ import pyarrow as pa
 import pytest
 from memories import BY, NOW, sealed, stocked, stored
 from memories import gate as verdict_of
+from memories import version as version_row
 
 from handmade import files
 from tilth.core.time import show_instant
 from tilth.kinds import parse_one
 from tilth.ml.data.identity import row_ids
-from tilth.ml.judging import holdout
+from tilth.ml.judging import holdout, split
+from tilth.ml.judging.holdout import Tuned
 from tilth.ml.model.curve import Curve
 from tilth.ml.model.metrics import evaluate
 from tilth.ml.model.spec import TrainingSpec
@@ -123,6 +125,7 @@ def after(day: int) -> int:
 
 MANUAL = "PROMOTE IF manual"
 LEAK = [{"column": "X", "seen": "tells all"}]
+APART = {"rows": 2000, "apart": 0.4, "usual": 0.1, "holds": False, "twin": "sha256-of-twin"}
 AGAIN = replace(made(POOR, 10), row={"recipe": "1:before"})
 OUTCOMES = {
     "better": (Asked(), "promoted", 1, "is better"),
@@ -139,6 +142,13 @@ OUTCOMES = {
     "another leak is accepted": (
         Asked(made(GOOD, row={"leaks": LEAK}), says="ACCEPT LEAK (z) BECAUSE 'it is known'"), "held", None, "know its target",
     ),
+    "what serves does not say what was judged": (
+        Asked(made(GOOD, row={"agreement": APART})), "held", None, "does not say what was judged: fitted on all rows it differs by 0.4",
+    ),
+    "the first, whose refit is another": (
+        Asked(made(GOOD, row={"agreement": APART}), None), "held", None, "does not say what was judged",
+    ),
+    "what serves says it": (Asked(made(GOOD, row={"agreement": {**APART, "holds": True}})), "promoted", 1, "is better"),
     "another target": (
         Asked(champion=made(GOOD, 10, target="old")), "promoted", None, "Version 1 predicts something else",
     ),
@@ -366,6 +376,25 @@ def test_few_days_by_folds_are_blocks_of_neighbours_in_time() -> None:
     assert len(set(by_time)) == 10
     apart = replace(rows, when=np.arange(20) * days)
     assert gate._blocks(apart, folds=True).tolist() == list(range(20))  # type: ignore[union-attr]
+
+
+LUCK = {
+    "of folds, a fifth judges what four fifths taught": (split.BY_FOLDS, 300, 1.25),
+    "of a twin, the window against the rows before it": (split.BY_TWIN, 300, 1.0),
+    "of a small window": (split.BY_TWIN, 60, 60 / 540),
+    "of all rows": (split.BY_TWIN, 600, 600.0),
+    "of what learned from a part": (split.BY_TIME, 300, 0.0),
+    "of what learned from the ids of a part": (split.BY_ID, 300, 0.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("by", "judged_rows", "luck"), LUCK.values(), ids=LUCK)
+def test_the_luck_of_fitting_is_the_share_of_rows_that_judge(by: str, judged_rows: int, luck: float) -> None:
+    """Nadeau and Bengio 2003."""
+    tuned = Tuned(1, None, by, None, ("id",), "at")
+    none: Any = None
+    fresh = gate._Version(version_row(1, rows=600), none, tuned)
+    assert gate._luck(fresh, judged_rows) == pytest.approx(luck)
 
 
 # --- looks -------------------------------------------------------------------------------------------------

@@ -164,7 +164,7 @@ def test_a_node_says_which_generation_it_serves(served: Callable[[str], Served])
 def tampered(one: Served, version: int) -> tuple[Path, bytes]:
     """Flip one bit of a version's bundle; the file and what it was."""
     row = one.work.state.read("version", model="late", version=version)[0]
-    path = Path(one.work.bundles.path(str(row["digest"]))) / "member.txt"
+    path = Path(one.work.bundles.path(str(row["digest"]))) / "member.json"
     whole = path.read_bytes()
     os.chmod(path, 0o600)
     path.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
@@ -183,7 +183,7 @@ def test_a_bundle_with_one_flipped_bit_is_not_taken_and_the_old_version_goes_on(
     assert one.ask()["version"] == 1
     health = one.node.health()
     assert (health["status"], health["generation"]) == ("degraded", first)
-    assert "member.txt" in str(health["reasons"])
+    assert "member.json" in str(health["reasons"])
     assert one.node.figures.rejected == 1
     one.node.refresh()
     assert one.node.figures.rejected == 1, "it is told once"
@@ -201,7 +201,7 @@ def test_a_node_that_starts_with_a_broken_bundle_says_so_and_serves_the_rest(
     tampered(one, 1)
     one.node.refresh()
     assert one.node.health()["status"] == "degraded"
-    with pytest.raises(NotServingError, match=r"member\.txt"):
+    with pytest.raises(NotServingError, match=r"member\.json"):
         one.node.route("late_api")
 
 

@@ -29,11 +29,22 @@ if TYPE_CHECKING:
 
 FORMAT = "tilth-trees-1"
 MOST_BYTES = 256 << 20
+ROUNDED = 1e-3  # how far probabilities may be from adding up to 1
 DRAWN = 1e-3  # how far a probability is drawn to the middle, at most
 ARRAYS = {
     "nodes": "<i4", "feature": "<i2", "threshold": "<f4", "right": "<i4", "gaps_left": "<i1", "count": "<i4", "value": "<f4",
 }  # fmt: skip
 WIDEST = 32_767  # columns
+BROKEN = (
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    OverflowError,
+    RecursionError,
+    zlib.error,
+    TrainingError,
+)
 HINT = "Do not serve it. Train the model again, or roll back to another version."
 
 
@@ -86,17 +97,9 @@ class ExtraTreesScorer:
         """Read the file, which is checked first; TamperError says what is wrong with it."""
         width = task.classes if task.kind == "multiclass" else 1
         try:
-            text = _text(_read(payload, width), len(task.columns), width)
+            text = _text(_read(payload, task.kind, width), len(task.columns), width)
             booster = c.Booster(None, b"", text)
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            IndexError,
-            OverflowError,
-            zlib.error,
-            TrainingError,
-        ) as error:
+        except BROKEN as error:
             raise TamperError(f"The forest's file is not whole: {str(error)[:200]}.", hint=HINT) from error
         inner = LightGBMScorer(
             booster, replace(task, kind="multiclass" if width > 1 else "regression"), threads or 1
@@ -108,8 +111,8 @@ class ExtraTreesScorer:
         """Its trees, drawn to the middle as its answers are; see `ports.portable`."""
         width = task.classes if task.kind == "multiclass" else 1
         try:
-            trees = _split(_read(payload, width), len(task.columns), width)
-        except (ValueError, KeyError, TypeError, IndexError, zlib.error) as error:
+            trees = _split(_read(payload, task.kind, width), len(task.columns), width)
+        except BROKEN as error:
             raise TamperError(f"The forest's file is not whole: {str(error)[:200]}.", hint=HINT) from error
         classes = {"regression": 0, "binary": 2}.get(task.kind, width)
         share = (1.0 - DRAWN if classes else 1.0) / len(trees)
@@ -153,7 +156,7 @@ def drawn(chance: Matrix, classes: int) -> Matrix:
 # --- the file ----------------------------------------------------------------------------------------------
 
 
-def _read(payload: bytes, width: int) -> dict[str, Any]:
+def _read(payload: bytes, kind: str, width: int) -> dict[str, Any]:
     """The arrays, found to make trees; ValueError says what does not fit."""
     import numpy as np
 
@@ -163,20 +166,33 @@ def _read(payload: bytes, width: int) -> dict[str, Any]:
     head = json.loads(first)
     if head["format"] != FORMAT or head["values"] != width or set(head["arrays"]) != set(ARRAYS):
         raise ValueError("it is of another format, or of other classes")
-    sizes = {name: int(head["arrays"][name]) * np.dtype(kind).itemsize for name, kind in ARRAYS.items()}
+    sizes = {name: int(head["arrays"][name]) * np.dtype(form).itemsize for name, form in ARRAYS.items()}
     if min(sizes.values()) < 0 or sum(sizes.values()) > MOST_BYTES:
         raise ValueError("its arrays are too long")
     opened = zlib.decompressobj()
     rest = opened.decompress(rest, sum(sizes.values()) + 1)
     found, at = {}, 0
-    for name, kind in ARRAYS.items():
+    for name, form in ARRAYS.items():
         if at + sizes[name] > len(rest):
             raise ValueError(f"`{name}` is cut short")
-        found[name] = np.frombuffer(rest, kind, int(head["arrays"][name]), at)
+        found[name] = np.frombuffer(rest, form, int(head["arrays"][name]), at)
         at += sizes[name]
     if at != len(rest) or opened.unused_data or opened.unconsumed_tail:
         raise ValueError("something follows its arrays")
+    if not opened.eof:
+        raise ValueError("its end is cut short")
+    if kind != "regression" and not _chances(found["value"], width):
+        raise ValueError("a leaf holds no probabilities")
     return found
+
+
+def _chances(values: Any, width: int) -> bool:
+    """Whether the leaves' values are from 0 to 1, and those of several classes add up to 1."""
+    import numpy as np
+
+    if not ((values >= 0) & (values <= 1)).all() or len(values) % width:
+        return False
+    return width == 1 or bool((np.abs(values.reshape(-1, width).sum(axis=1) - 1.0) < ROUNDED).all())
 
 
 def _split(found: dict[str, Any], columns: int, width: int) -> list[dict[str, Any]]:
@@ -184,9 +200,8 @@ def _split(found: dict[str, Any], columns: int, width: int) -> list[dict[str, An
     import numpy as np
 
     nodes = found["nodes"].astype(np.int64)
-    if not len(nodes) or (nodes < 1).any() or nodes.sum() != len(found["feature"]) != len(found["count"]):
-        raise ValueError("its trees have other sizes")
-    if len(found["count"]) != len(found["feature"]):
+    whole = len(found["feature"]) == len(found["count"]) == nodes.sum()
+    if not len(nodes) or (nodes < 1).any() or not whole:
         raise ValueError("its trees have other sizes")
     feature = found["feature"]
     if columns > WIDEST or ((feature < -1) | (feature >= columns)).any():

@@ -60,30 +60,47 @@ def read(files: Mapping[str, bytes]) -> Kept:
     """Those of a bundle's files; none of a bundle that has none. TamperError for a file that is not whole."""
     import numpy as np
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    if OLD in files:
-        kept = json.loads(files[OLD])
-        ids = np.array([int(i, 16) for i in kept["ids"]], dtype=np.uint64)
-        return _sorted(ids, np.array(kept["scores"], dtype=np.float64))
-    if FILE not in files:
+    if OLD not in files and FILE not in files:
         return Kept(np.empty(0, np.uint64), np.empty(0))
     try:
-        table = pq.read_table(io.BytesIO(files[FILE]))
-        ids = table.column("id").to_numpy().astype(np.uint64)
-        scores = np.stack([c.to_numpy() for c in table.drop_columns(["id"]).columns], axis=1).astype(
-            np.float64
-        )
-    except (pa.ArrowException, KeyError, ValueError) as error:
+        ids, scores = _listed(files[OLD]) if OLD in files else _table(files[FILE])
+        if len(ids) != len(scores):
+            raise ValueError(f"{len(ids)} ids with {len(scores)} answers")
+    except (
+        pa.ArrowException,
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise TamperError(
             f"The answers that the bundle keeps are not whole: {error}.",
             hint="Train the model again, or roll back to another version.",
         ) from error
-    return _sorted(ids, scores[:, 0] if scores.shape[1] == 1 else scores)
-
-
-def _sorted(ids: Ids, scores: Array) -> Kept:
-    import numpy as np
-
     order = np.argsort(ids, kind="stable")
     return Kept(ids[order], scores[order])
+
+
+def _listed(content: bytes) -> tuple[Ids, Array]:
+    import numpy as np
+
+    kept = json.loads(content)
+    ids = np.array([int(i, 16) for i in kept["ids"]], dtype=np.uint64)
+    return ids, np.array(kept["scores"], dtype=np.float64)
+
+
+def _table(content: bytes) -> tuple[Ids, Array]:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(io.BytesIO(content))
+    ids = table.column("id")
+    if ids.type != pa.uint64() or any(column.null_count for column in table.columns):
+        raise ValueError("ids of another type, or gaps")
+    answers = [c.to_numpy() for c in table.drop_columns(["id"]).columns]
+    scores = np.stack(answers, axis=1).astype(np.float64)
+    return ids.to_numpy(), scores[:, 0] if scores.shape[1] == 1 else scores

@@ -111,12 +111,13 @@ def cut(values: npt.NDArray[Any], event_time: str | None, judged: int) -> Split:
 def parts(values: npt.NDArray[Any], classes: npt.NDArray[np.float64] | None) -> npt.NDArray[np.int8]:
     """The part of each row, of FOLDS: blocks of the ordered `values`, within each class where `classes` are given.
 
-    Equal values of a class stay together. DataError where there are too few different ones.
+    Equal values of a class stay together; classes with fewer rows than there are parts are dealt as one. DataError where
+    there are too few different ones.
     """
     import numpy as np
 
     out = np.zeros(len(values), dtype=np.int8)
-    level = np.zeros(len(values)) if classes is None else classes
+    level = np.zeros(len(values)) if classes is None else _levels(classes)
     for one in np.unique(level):
         mine = np.flatnonzero(level == one)
         start = np.searchsorted(values[mine], values[mine], side="left")  # where its equals begin
@@ -128,6 +129,14 @@ def parts(values: npt.NDArray[Any], classes: npt.NDArray[np.float64] | None) -> 
             hint="Give the dataset a KEY if rows that look alike are different ones, or collect a longer history.",
         )
     return out
+
+
+def _levels(classes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The class of each row, -1 for those that cannot be in every part."""
+    import numpy as np
+
+    _, which, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    return np.where(counts[which] < FOLDS, -1.0, classes)
 
 
 def newest(table: Any, event_time: str) -> str:

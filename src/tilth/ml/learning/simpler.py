@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import DataError, TilthError
+from tilth.core.errors import TilthError
 from tilth.ml.judging.evidence import Evidence, numbered
 from tilth.ml.judging.resampled import told
 from tilth.ml.learning.monotone import cut
@@ -226,8 +226,11 @@ def _folds(data: Rows, judged: Judged, places: Sequence[int]) -> Iterator[Fold]:
         yield *some(x[~stops], y[~stops]), *some(x[stops], y[stops]), np.arange(len(judged.y))
         return
     parts = np.unique(judged.part)
-    if len(parts) < 2:
-        raise DataError("the limits left time for one part of the rows only, which nothing else can judge")
+    if len(parts) == 1:  # the time was up before others were asked: the rows of the others teach all the same
+        others = np.flatnonzero(data.part[: data.split.window] != parts[0])
+        stop, fit = others[::STOPS], np.delete(others, np.s_[::STOPS])
+        yield *some(data.x[fit], data.y[fit]), *some(data.x[stop], data.y[stop]), np.arange(len(judged.y))
+        return
     for part in parts:
         others = np.flatnonzero(judged.part != part)
         stop = others[::STOPS]

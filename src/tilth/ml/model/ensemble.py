@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float64]
 
 MOST = 50  # members that a bundle may name
+ROUNDED = 1e-6  # how far weights may be from adding up to 1
 
 
 class Ensemble:
@@ -69,7 +70,8 @@ def load(
 ) -> Scorer:
     """From what `calibration.json` says; KeyError, TypeError or ValueError where it does not fit. One member may be named as such."""
     found = [(str(m["scorer"]), files[m["member"]], float(m["weight"])) for m in members_in(kept)]
-    if not 0 < len(found) <= MOST or any(not 0.0 < w <= 1.0 for _, _, w in found):
+    weights = [w for _, _, w in found]
+    if not 0 < len(found) <= MOST or not all(w > 0.0 for w in weights) or abs(sum(weights) - 1.0) > ROUNDED:
         raise TamperError(
             "The bundle's members have other weights.",
             hint="Train the model again, or roll back to another version.",
