@@ -141,7 +141,7 @@ def test_damaged_data_gets_into_no_backup(tmp_path: Path, harm) -> None:
 def test_a_damaged_bundle_gets_into_no_backup(shop: Path, tmp_path: Path, harm: str) -> None:
     folder = tmp_path / "p"
     shutil.copytree(shop, folder)
-    member = next((folder / ".tilth" / "bundles").rglob("member.txt"))
+    member = next((folder / ".tilth" / "bundles").rglob("metrics.json"))
     if harm == "flip":
         d.flip(member)
     elif harm == "fifo":

@@ -109,8 +109,8 @@ def test_rows_are_known_ordered_by_their_ids_and_remember_their_place(tmp_path: 
     assert (data.split.by, data.split.window, data.dropped) == (split.BY_FOLDS, ROWS, 0)
     assert data.judging.tolist() == data.asked.tolist() == list(range(ROWS))
     exact = identity.row_ids(whole, sorted(whole.column_names))
-    assert np.array_equal(files.exact_ids(data.places), exact[data.places])
-    assert np.array_equal(files.exact_ids(np.array([59, 0, 26])), exact[[59, 0, 26]])
+    assert np.array_equal(files.ids_at(data.places, sorted(whole.column_names)), exact[data.places])
+    assert np.array_equal(files.ids_at(np.array([59, 0, 26]), sorted(whole.column_names)), exact[[59, 0, 26]])
 
 
 def test_the_order_of_files_and_rows_does_not_matter(tmp_path: Path) -> None:

@@ -118,11 +118,12 @@ def train(world: World, number: int, folder: Path) -> tuple[Version, Any]:
     manifest, blobs = snapshot(table, spec, folder, number)
     files = Files(snapshots.paths(manifest, blobs), [p.ids and blobs.path(p.ids) for p in manifest.parts])
     data = dealt(spec, files)
-    own = np.unique(files.exact_ids(data.places[data.judging]))
+    told_by = ("at", "id", "place", "x", "y") if spec.key else tuple(sorted(table.schema.names))
+    own = np.unique(files.ids_at(data.places[data.judging], told_by))
     kept = Kept(own, np.zeros(len(own)))
     tuned = Tuned(
         number, manifest, data.split.by, data.split.tuned_until, spec.key, spec.event_time, kept=kept,
-        since=data.split.since,
+        since=data.split.since, told_by=told_by,
     )  # fmt: skip
     return Version(tuned, data.table), (spec, manifest, blobs)
 
@@ -141,7 +142,7 @@ def judged(world: World, made: Any, *versions: Version) -> tuple[int, int]:
     for version in versions:
         seen = holdout.seen(rows, version.tuned, manifest, blobs, spec)
         assert version.tuned.kept is not None
-        by_folds = seen & (version.tuned.kept.find(rows.exact) >= 0)
+        by_folds = seen & (version.tuned.places(rows.table) >= 0)
         fair &= ~seen | by_folds
         names = sorted(set(version.knows.schema.names) & set(rows.table.schema.names))
         knows = set(world.what(version.knows, names))

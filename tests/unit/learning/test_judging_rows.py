@@ -180,8 +180,7 @@ def test_which_rows_a_version_was_tuned_on(case: Seen, request: pytest.FixtureRe
     knows = manifest if case.knows is None else stored(case.knows, case.own or case.spec)
     version = replace(case.version, manifest=None if gone else knows)
     ids = identity.row_ids(case.judges, identity.columns_of(case.spec.key, case.judges.schema.names))
-    exact = identity.row_ids(case.judges, sorted(case.judges.schema.names))
-    rows = holdout.Rows(case.judges.cast(snapshots.plain_schema(case.judges.schema)), ids, exact, None)
+    rows = holdout.Rows(case.judges.cast(snapshots.plain_schema(case.judges.schema)), ids, None)
     found = np.flatnonzero(holdout.seen(rows, version, manifest, BLOBS, case.spec))
     expected = set(case.ids)
     if version.by == split.BY_ID and expected:  # the last tenth did not tune it
@@ -204,7 +203,7 @@ def test_ids_of_a_large_file_are_each_row_s_own() -> None:
     judges = stored(table(), ANY)
     version = tuned(None, split.BY_ID, event_time=None, manifest=known)
     last = plain.slice(count - 100)
-    rows = holdout.Rows(last, identity.row_ids(last, last.schema.names), np.empty(0, np.uint64), None)
+    rows = holdout.Rows(last, identity.row_ids(last, last.schema.names), None)
     found = holdout.seen(rows, version, judges, BLOBS, ANY)
     dealt = identity.row_ids(last, ("id",))
     assert found.tolist() == [int(i) < int(0.9 * 2**64) for i in dealt]

@@ -368,8 +368,8 @@ def test_a_version_of_folds_answers_what_it_saw_by_its_folds(right: bool, status
 def test_few_days_by_folds_are_blocks_of_neighbours_in_time() -> None:
     days = 86_400_000_000
     when = np.array([5, 1, 4, 0, 3, 2, 7, 6, 9, 8] * 2) * days // 20
-    rows = holdout.Rows(pa.table({}), np.arange(20, dtype=np.uint64), np.arange(20, dtype=np.uint64), when)
-    found = gate._blocks(rows, folds=True)
+    rows = holdout.Rows(pa.table({}), np.arange(20, dtype=np.uint64), when)
+    found = gate._blocks(rows, True, ())
     assert found is not None
     by_time = found[np.argsort(when, kind="stable")].tolist()
     assert by_time == sorted(by_time)

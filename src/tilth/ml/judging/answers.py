@@ -1,14 +1,14 @@
 """The honest answers that a bundle keeps: what models that did not see a row said of it, by the id of the row.
 
-A version that learned from every row can so be compared on rows that it saw. Ids are of all columns, so that a corrected
-row is another one. Kept as Parquet, 32 bits an answer; older bundles kept JSON. Who reads them is the gate.
+A version that learned from every row can so be compared on rows that it saw. Ids are of the columns that it used and of its
+key (of all columns where it has none), so that a corrected row is another one and an unused column changes nothing. Kept as Parquet, 32 bits an answer; older bundles kept JSON. Who reads them is the gate.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from tilth.core.errors import TamperError
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from tilth.ml.model.signature import Signature
 
     Ids = npt.NDArray[np.uint64]
     Array = npt.NDArray[np.float64]
@@ -40,6 +42,14 @@ class Kept:
         place = np.searchsorted(self.ids, ids)
         place = np.minimum(place, len(self.ids) - 1)
         return np.where(self.ids[place] == ids, place, -1)
+
+
+def columns_of(signature: Signature, names: Sequence[str], *, old: bool = False) -> tuple[str, ...]:
+    """The columns that ids of kept answers are made of, of a version whose snapshot had columns of these names."""
+    if old or not signature.key:
+        return tuple(sorted(names))
+    event = [signature.event_time] if signature.event_time else []
+    return tuple(sorted({*signature.names, signature.target, *signature.key, *event}))
 
 
 def packed(ids: Ids, scores: Array) -> bytes:

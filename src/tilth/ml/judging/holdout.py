@@ -35,7 +35,7 @@ SKETCHED = 512  # hashes kept of a look's rows: shares of them are known to with
 class Tuned:
     """What a version was tuned on: rows of a snapshot (None: it is gone), dealt `by` twin, folds, time or ids.
 
-    `kept`: its honest answers to rows that it saw. `since`: the event time after which those are, of a twin.
+    `kept`: its honest answers to rows that it saw, by ids of the columns `told_by`. `since`: the event time after which those are, of a twin.
     """
 
     version: int
@@ -47,6 +47,15 @@ class Tuned:
     how: int = identity.HOW
     kept: Kept | None = None
     since: str | None = None
+    told_by: tuple[str, ...] = ()
+
+    def places(self, table: pa.Table) -> npt.NDArray[np.intp]:
+        """The place of each row among the kept answers; -1 for one that has none, or whose columns are not there."""
+        import numpy as np
+
+        if self.kept is None or not self.told_by or not set(self.told_by) <= set(table.schema.names):
+            return np.full(table.num_rows, -1, dtype=np.intp)
+        return self.kept.find(identity.row_ids(table, self.told_by))
 
     @property
     def all_teach(self) -> bool:
@@ -60,7 +69,6 @@ class Rows:
 
     table: pa.Table
     ids: Ids
-    exact: Ids  # of all columns
     when: npt.NDArray[np.int64] | None
     immature: int = 0
 
@@ -70,7 +78,7 @@ class Rows:
 
         when = None if self.when is None else self.when[mask]
         table = self.table.filter(pa.array(mask))
-        return Rows(table, self.ids[mask], self.exact[mask], when, self.immature)
+        return Rows(table, self.ids[mask], when, self.immature)
 
 
 def rows_of(manifest: Manifest, blobs: Blobs, spec: TrainingSpec, versions: Sequence[Tuned]) -> Rows:
@@ -87,8 +95,7 @@ def rows_of(manifest: Manifest, blobs: Blobs, spec: TrainingSpec, versions: Sequ
     until = [v.until for v in versions if v.by == split.BY_TIME and v.until is not None]
     after = fresh.since if fresh.all_teach else max(until, default=None)
     after = after if spec.event_time else None
-    tables, ids, exacts, times, immature = [], [], [], [], 0
-    names = sorted(manifest.schema.names)
+    tables, ids, times, immature = [], [], [], 0
     for table, found in _parts(manifest, blobs, spec, after):
         when = split.micros(table, spec.event_time) if spec.event_time else None
         mask = np.ones(table.num_rows, dtype=np.bool_)
@@ -98,19 +105,17 @@ def rows_of(manifest: Manifest, blobs: Blobs, spec: TrainingSpec, versions: Sequ
         if mature is not None:
             immature += int((mask & ~mature).sum())
             mask &= mature
-        exact = identity.row_ids(table, names)
         if own and fresh.kept is not None:
-            mask &= fresh.kept.find(exact) >= 0
+            mask &= fresh.places(table) >= 0
         tables.append(table.filter(pa.array(mask)))
         ids.append(found[mask])
-        exacts.append(exact[mask])
         if when is not None:
             times.append(when[mask])
     if not tables:
         tables = [snapshots.empty(manifest.schema)]
     none = np.empty(0, np.uint64)
     return Rows(
-        pa.concat_tables(tables), np.concatenate([none, *ids]), np.concatenate([none, *exacts]),
+        pa.concat_tables(tables), np.concatenate([none, *ids]),
         np.concatenate([np.empty(0, np.int64), *times]) if spec.event_time else None, immature,
     )  # fmt: skip
 

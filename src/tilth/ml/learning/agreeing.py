@@ -7,7 +7,6 @@ half as much again as theirs do.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,9 +40,8 @@ class Agreement:
         return self.usual is None or self.apart <= max(SLACK * self.usual, LEAST)
 
     def plain(self) -> dict[str, object]:
-        """JSON-able values; `usual` is None where one fold alone was fitted."""
-        usual = self.usual if math.isfinite(self.usual) else None
-        return {"rows": self.rows, "apart": self.apart, "usual": usual, "holds": self.holds}
+        """JSON-able values."""
+        return {"rows": self.rows, "apart": self.apart, "usual": self.usual, "holds": self.holds}
 
 
 def crossed_rows(x: Array, seed: int) -> Array:

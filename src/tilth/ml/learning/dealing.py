@@ -53,17 +53,16 @@ class Files:
             [snapshots.file_ids(r, i, columns) for r, i in zip(self.rows, kept, strict=True)]
         )
 
-    def exact_ids(self, wanted: npt.NDArray[np.int64]) -> Any:
-        """uint64 of the rows at these places, in their order, made of all columns; file by file, since they are wide."""
+    def ids_at(self, wanted: npt.NDArray[np.int64], columns: Sequence[str]) -> Any:
+        """uint64 of the rows at these places, in their order, made of these columns; batch by batch, since they may be wide."""
         import numpy as np
 
-        names = sorted(self.schema().names)
         out, start = np.zeros(len(wanted), dtype=np.uint64), 0
         for path in self.rows:
             for batch in snapshots.file_batches(path):
                 mine = np.flatnonzero((wanted >= start) & (wanted < start + batch.num_rows))
                 if len(mine):
-                    out[mine] = identity.row_ids(batch.take(_indices(wanted[mine] - start)), names)
+                    out[mine] = identity.row_ids(batch.take(_indices(wanted[mine] - start)), columns)
                 start += batch.num_rows
         return out
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from tilth.core.errors import TrainingError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
+from tilth.ml.judging import answers
 from tilth.ml.learning import described, evaluation, intervals, leaks, monotone
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.dealing import Files, dealt
@@ -20,7 +21,7 @@ from tilth.ml.learning.fitting import fitted
 from tilth.ml.learning.made import Getter, Report, Tools
 from tilth.ml.learning.rows import inputs, task_of
 from tilth.ml.learning.told import told
-from tilth.ml.learning.write import write
+from tilth.ml.learning.write import signature_of, write
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.learning import engines, learning_of
 
@@ -56,7 +57,9 @@ def train(
     metrics["leaks"] = [leak.plain() for leak in leaks.find(data)]
     report("writing the bundle", 0.97)
     os.makedirs(out, exist_ok=True)
-    ids = files.exact_ids(data.places[made.judged.rows])
+    signature = signature_of(spec, data)
+    told_by = answers.columns_of(signature, files.schema().names)
+    ids = files.ids_at(data.places[made.judged.rows], told_by)
     written = write(out, spec, data, made, metrics, ids)
     laps.lap("judge and write")
     return {

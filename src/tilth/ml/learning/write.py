@@ -48,7 +48,7 @@ def write(
     """Write all files of the bundle; the sha256 of each by name. `ids` are those of the judged rows."""
     from tilth.ml.learning.reference import profile, usual
 
-    signature = _signature(spec, data)
+    signature = signature_of(spec, data)
     known = profile(data, made.judged.scores, spec.output)
     weeks = usual(data, known, made.scores, spec.output, spec.event_time)
     named = _named(made)
@@ -119,7 +119,7 @@ def _unending(value: object, at: str) -> Iterator[str]:
             yield from _unending(inner, at)
 
 
-def _signature(spec: TrainingSpec, data: Rows) -> Signature:
+def signature_of(spec: TrainingSpec, data: Rows) -> Signature:
     """Inputs in the order of preparation; one that had a gap in any training row may be missing."""
     tuned = data.table
     used = {c.name for c in data.preparation.columns}

@@ -65,7 +65,7 @@ def given(model: Predictor, tuned: Tuned, rows: Rows, seen: Mask) -> Answers:
         return Answers(np.full(shape, np.nan), nothing, seen, remarks, why)
     if tuned.kept is None or not len(tuned.kept.ids):
         return Answers(scores, can, seen, remarks)
-    place = np.where(seen, tuned.kept.find(rows.exact), -1)
+    place = np.where(seen, tuned.places(rows.table), -1)
     known = place >= 0
     scores[known], can[known] = tuned.kept.scores[place[known]], True
     return Answers(scores, can, seen & ~known, remarks)

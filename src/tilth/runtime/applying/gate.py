@@ -141,10 +141,13 @@ def _version(work: Workspace, row: Version) -> _Version:
         manifest = manifest_of(work.state, row.snapshot)
     except UnknownNameError:
         manifest = None
-    key, event_time = model.signature.key, model.signature.event_time
+    signature = model.signature
+    old = kept is not None and dealt.by == split.BY_FOLDS and not row.facts.get("agreement")
+    told_by = () if manifest is None else answers.columns_of(signature, manifest.schema.names, old=old)
     tuned = Tuned(
-        row.version, manifest, dealt.by, row.tuned_until, key, event_time, dealt.ids, kept, dealt.since
-    )
+        row.version, manifest, dealt.by, row.tuned_until, signature.key, signature.event_time, dealt.ids, kept,
+        dealt.since, told_by,
+    )  # fmt: skip
     return _Version(row, model, tuned)
 
 
