@@ -34,7 +34,7 @@ NEW = {
 RENAMED = {"crm": "ops", "orders": "deliveries", "delays": "late", "delays_api": "late_api"}
 
 
-def renamed(text: str = shop_project.DECLARED) -> str:
+def renamed(text: str = http_server.QUICK) -> str:
     for old, new in NEW.items():
         assert old in text
         text = text.replace(old, new)
@@ -45,7 +45,7 @@ def without_clauses(text: str) -> str:
     return re.sub(r"RENAMED FROM \w+", "", text)
 
 
-OLD_TEXT, NEW_TEXT = shop_project.DECLARED, renamed()
+OLD_TEXT, NEW_TEXT = http_server.QUICK, renamed()
 BARE_TEXT = without_clauses(NEW_TEXT)
 
 

@@ -101,7 +101,7 @@ def test_no_request_fails_while_versions_are_swapped(project: Project) -> None:
 def test_a_tampered_bundle_is_not_swapped_in(project: Project) -> None:
     state = project.work().state
     row = state.read("version", model="late", version=1)[0]
-    path = Path(project.work().bundles.path(str(row["digest"]))) / "member.txt"
+    path = Path(project.work().bundles.path(str(row["digest"]))) / "prepare.json"
     whole = path.read_bytes()
     os.chmod(path, 0o600)
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))

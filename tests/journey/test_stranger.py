@@ -104,8 +104,14 @@ def test_it_is_listed_and_what_is_broken_of_its_package_is_told_by_name_and_stop
         [sys.executable, "-c", "import generate; print(generate._extensions())"],
         cwd=PACKAGE.parents[2] / "docs", capture_output=True, text=True, check=True,
     )  # fmt: skip
-    assert "| lightgbm, linear, ruined, sklearn, stranger |" in page.stdout
-    assert "engines of models   auto, lightgbm, linear, ruined, sklearn, stranger" in run(applied, "--help")
+    assert (
+        "| autogluon, catboost, extra_trees, lightgbm, linear, ruined, sklearn, stranger, xgboost |"
+        in page.stdout
+    )
+    assert (
+        "engines of models   auto, autogluon, catboost, extra_trees, lightgbm, linear, ruined, sklearn, stranger, xgboost"
+        in run(applied, "--help")
+    )
 
 
 REFUSED = {

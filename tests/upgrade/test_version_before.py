@@ -35,8 +35,8 @@ def test_no_recipe_changes_and_nothing_is_planned(recorded: Path) -> None:
     said = {r.name: {"recipe": r.recipe, "earlier": list(r.earlier), "text": r.text} for r in project.graph()}
     assert said == known(recorded)["recipes"]
     plan = project.plan()
-    assert (plan.actions, plan.notes) == ((), ())
-    assert project.plan("dev").notes == ()
+    assert plan.actions == ()
+    assert [n for n in (*plan.notes, *project.plan("dev").notes) if "learn" not in str(n)] == []
 
 
 def test_what_was_recorded_reads_the_same_and_the_same_version_answers(recorded: Path) -> None:

@@ -11,7 +11,7 @@ HOLDS = {
     "as far as fold models": (1.0, 1.0, True),
     "half as much again": (1.5, 1.0, True),
     "further": (1.51, 1.0, False),
-    "nothing to measure by": (9.0, float("inf"), True),
+    "nothing to measure by": (9.0, None, True),
     "rounding, of fold models that are alike": (1e-7, 0.0, True),
     "more than rounding": (1e-5, 0.0, False),
     "no number": (float("nan"), 1.0, False),
@@ -20,12 +20,12 @@ HOLDS = {
 
 @pytest.mark.parametrize(("apart", "usual", "holds"), HOLDS.values(), ids=HOLDS)
 def test_it_holds_where_it_is_no_further_than_half_as_much_again(
-    apart: float, usual: float, holds: bool
+    apart: float, usual: float | None, holds: bool
 ) -> None:
     found = Agreement(9, apart, usual)
     assert found.holds is holds
     assert found.plain()["holds"] is holds
-    assert found.plain()["usual"] == (None if usual == float("inf") else usual)
+    assert found.plain()["usual"] == usual
 
 
 def shifted(by: float) -> Callable[[np.ndarray], np.ndarray]:
@@ -36,7 +36,7 @@ X = np.arange(40.0).reshape(20, 2)
 AGREE = {
     "all that judged": (0.0, (1.0, 2.0), -1, 2.0, 1.0),
     "the twin alone": (0.0, (4.0, 2.0, 1.0), 2, 1.0, 3.0),
-    "one alone is no measure": (0.0, (3.0,), -1, 3.0, float("inf")),
+    "one alone is no measure": (0.0, (3.0,), -1, 3.0, None),
 }
 
 

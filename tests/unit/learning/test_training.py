@@ -218,7 +218,7 @@ def test_one_changed_label_changes_no_answer_to_its_row(run: Run, tmp_path: Path
         ids = identity.row_ids(one, sorted(one.column_names))
         found.append(kept.scores[kept.find(ids)])
     part = np.abs(found[0] - found[1])
-    assert part[7] < 0.02  # its part's row order moves by one row, no more
+    assert part[7] < 0.05  # its part's row order moves by one row, no more
     assert part.max() > part[7]
 
 

@@ -282,11 +282,17 @@ class Alone:
         if own is not None:
             first = replace(budget, weights=Weights(own.teach[~aside], (own.teach[aside],)))
             last = replace(budget, weights=Weights(own.teach, (own.teach[aside],)))
-        one = fit(learner, task, x[~aside], y[~aside], x[aside], y[aside], first, options, tools)
+        by_itself = (
+            facts_of(learner).options is None
+        )  # an estimator of its own kind: no rows tell it when to stop
+        if by_itself:
+            one = fit(learner, task, x, y, x[aside], y[aside], last, options, tools)
+        else:
+            one = fit(learner, task, x[~aside], y[~aside], x[aside], y[aside], first, options, tools)
         notes = dict(one.notes)
         found = notes.get("refit")
         self._options: dict[str, object] = dict(found) if isinstance(found, dict) else {}
-        if notes.get("stopped_by") != "time limit":
+        if not by_itself and notes.get("stopped_by") != "time limit":
             given = {**_fixed(options, learner), **self._options}
             one = fit(learner, task, x, y, x[aside], y[aside], last, given, tools)
         self._scorer = scorer_of(facts_of(learner).name, one, task, tools.scorers, tools.threads, stops[0][0])

@@ -158,7 +158,7 @@ class _Run:
             self.mixed = [own, *(c for c in self.mixed if c is not own)]
         fits = [self.baseline, *(c for c in self.mixed if c is not self.baseline)]
         for place, one in enumerate(fits):
-            if place and self.clock.over:
+            if place and self.clock.over and (one not in self.mixed or any(c.ways for c in self.mixed)):
                 self._drop(one, "the time was up before it was tried")
                 continue
             self._fit(one, 0, 0.1 + 0.3 * place / len(fits), 0.6 / (len(fits) - place))
