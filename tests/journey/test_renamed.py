@@ -338,7 +338,7 @@ def test_what_fails_beside_it_leaves_the_new_names(project: Project) -> None:
     estimators.mkdir()
     (estimators / "bad.py").write_text("def make():\n    raise ValueError('no')\n")
     broken = NEW_TEXT.replace(
-        "USING (time_limit = '20 s')", "USING (engine = 'sklearn', estimator = 'bad:make')"
+        "USING (engine = 'linear', time_limit = '20 s')", "USING (engine = 'sklearn', estimator = 'bad:make')"
     )
     write(project, broken)
     done = project.apply(strict=False)
@@ -358,7 +358,10 @@ def test_all_or_nothing_takes_the_names_back(project: Project) -> None:
     (estimators / "bad.py").write_text("def make():\n    raise ValueError('no')\n")
     write(
         project,
-        NEW_TEXT.replace("USING (time_limit = '20 s')", "USING (engine = 'sklearn', estimator = 'bad:make')"),
+        NEW_TEXT.replace(
+            "USING (engine = 'linear', time_limit = '20 s')",
+            "USING (engine = 'sklearn', estimator = 'bad:make')",
+        ),
     )
     with pytest.raises(Exception, match="no"):
         project.apply(all_or_nothing=True)

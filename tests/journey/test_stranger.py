@@ -108,9 +108,9 @@ def test_it_is_listed_and_what_is_broken_of_its_package_is_told_by_name_and_stop
         "| autogluon, catboost, extra_trees, lightgbm, linear, ruined, sklearn, stranger, xgboost |"
         in page.stdout
     )
+    said = " ".join(run(applied, "--help").split())
     assert (
-        "engines of models   auto, autogluon, catboost, extra_trees, lightgbm, linear, ruined, sklearn, stranger, xgboost"
-        in run(applied, "--help")
+        "auto, autogluon, catboost, extra_trees, lightgbm, linear, ruined, sklearn, stranger, xgboost" in said
     )
 
 

@@ -369,13 +369,13 @@ def test_few_days_by_folds_are_blocks_of_neighbours_in_time() -> None:
     days = 86_400_000_000
     when = np.array([5, 1, 4, 0, 3, 2, 7, 6, 9, 8] * 2) * days // 20
     rows = holdout.Rows(pa.table({}), np.arange(20, dtype=np.uint64), when)
-    found = gate._blocks(rows, True, ())
+    found = gate._blocks(rows, (), folds=True)
     assert found is not None
     by_time = found[np.argsort(when, kind="stable")].tolist()
     assert by_time == sorted(by_time)
     assert len(set(by_time)) == 10
     apart = replace(rows, when=np.arange(20) * days)
-    assert gate._blocks(apart, folds=True).tolist() == list(range(20))  # type: ignore[union-attr]
+    assert gate._blocks(apart, (), folds=True).tolist() == list(range(20))  # type: ignore[union-attr]
 
 
 LUCK = {
