@@ -34,6 +34,7 @@ def steps() -> list[tuple[str, str]]:
 UNSTEADY = (  # what differs from machine to machine, and nothing else
     (r"/\S*/\.tilth", ".tilth"),
     (r"\(\d+\.\d s\)", "(# s)"),
+    (r"Judged by [0-9a-f]{12}, serves as [0-9a-f]{12}", "Judged by #, serves as #"),
     (r"about \d+ seconds?, \d+ MB", "about # s, # MB"),
     (r"audit chain of \d+ rows", "audit chain of # rows"),
     (r"\d[\d.]* MB", "# MB"),
