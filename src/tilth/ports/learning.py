@@ -112,7 +112,9 @@ class Path(Protocol):
 
     @property
     def losses(self) -> Matrix:
-        """[stages, parts]: the loss on each part of the stop rows (log loss, or mean squared error) after each stage."""
+        """[stages, parts]: the loss on each part of the stop rows after each stage: log
+        loss, or the mean squared or absolute error.
+        """
         ...
 
     @property

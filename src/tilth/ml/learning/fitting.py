@@ -325,7 +325,7 @@ class _Run:
         curve, scores = Curve(threshold=limit if kind == "binary" else 0.5, rows=len(y)), raw
         if data.weight is None or kind == "regression":  # a calibration would count all rows alike again
             curve, scores = calibrated(kind, y, raw, data.part[rows], limit)
-        asked = Honest(rows, scores, raw, self._linear(rows), data.part[rows])
+        asked = Honest(rows, scores, self._linear(rows), data.part[rows])
         folds = [self._fold(number, chosen) for number in self._whole()]
         judged, twin, digest = asked, None, sha256(scores.tobytes()).hexdigest()
         if data.split.window < data.split.rows:
@@ -401,7 +401,7 @@ class _Run:
         _, linear = self.baseline.refit(
             slice(0, self.data.split.window), self.tools.quiet, self.clock.grace(), 1.0
         )
-        return Honest(rows, curve.apply(raw), raw, linear.score(x), np.zeros(len(rows), np.int8))
+        return Honest(rows, curve.apply(raw), linear.score(x), np.zeros(len(rows), np.int8))
 
     def _told(self, members: Sequence[Member]) -> tuple[str, ...]:
         """What the limits have cut short, in words."""

@@ -102,12 +102,11 @@ class Tools:
 class Honest:
     """Answers to rows by what did not see them: places of the rows, calibrated answers, and those of the baseline.
 
-    `raw` is before the calibration; `part` tells which answers were made by the same models.
+    `part` tells which answers were made by the same models.
     """
 
     rows: npt.NDArray[np.intp]
     scores: Array
-    raw: Array
     linear: Array
     part: npt.NDArray[np.int8]
 
