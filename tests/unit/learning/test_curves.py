@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tilth.ml.judging.curves import reliability
-from tilth.ml.learning.curves import fit_curve, fit_curve_folds
+from tilth.ml.learning.curves import fit_curve_folds
 from tilth.ml.model.curve import Curve, threshold
 
 RNG = np.random.default_rng(0)
@@ -16,36 +16,35 @@ def chance(raw: np.ndarray) -> np.ndarray:
 
 
 TRUTH = (RNG.random(8000) < chance(LOGIT)).astype(float)
-
-
-def test_overconfident_scores_are_calibrated_and_good_ones_left_alone() -> None:
-    curve = fit_curve("binary", TRUTH, chance(3 * LOGIT + 1), 0.5)
-    assert curve.platt is not None
-    assert abs(curve.platt.slope - 1 / 3) < 0.05
-    assert fit_curve("binary", TRUTH, chance(LOGIT), 0.5).platt is None
-
-
-def test_a_share_that_swings_is_not_chased() -> None:
-    swing = np.repeat([1.2, -1.2, 1.2, -1.2], 2000)
-    truth = (RNG.random(8000) < chance(LOGIT + swing)).astype(float)
-    assert fit_curve("binary", truth, chance(LOGIT), 0.5).platt is None
+PARTS = np.arange(8000) * 5 // 8000
 
 
 def test_one_row_is_equal_to_the_batch_to_the_last_bit() -> None:
     scores = chance(3 * LOGIT + 1)
-    curve = fit_curve("binary", TRUTH, scores, 0.5)
+    curve, _ = fit_curve_folds("binary", TRUTH, scores, PARTS, 0.5)
+    assert curve.platt is not None
     assert [curve.one((s,))[0] for s in scores.tolist()] == curve.apply(scores).tolist()
     spread = RNG.dirichlet(np.ones(3) / 3, 2000)
     truth = np.array([RNG.choice(3, p=p**0.5 / (p**0.5).sum()) for p in spread]).astype(float)
-    curve = fit_curve("multiclass", truth, spread, 0.5)
+    curve, _ = fit_curve_folds("multiclass", truth, spread, np.arange(2000) % 5, 0.5)
     assert curve.temperature is not None
     assert [list(curve.one(tuple(p))) for p in spread.tolist()] == curve.apply(spread).tolist()
 
 
 def test_too_few_rows_or_one_class_leave_scores_as_they_are() -> None:
-    assert fit_curve("binary", TRUTH[:20], chance(LOGIT[:20]), 0.5) == Curve(rows=20)
-    assert fit_curve("binary", np.zeros(100), chance(LOGIT[:100]), 0.5).platt is None
-    assert fit_curve("regression", TRUTH[:5], LOGIT[:5], 0.5).conformal is None
+    few, parts = chance(3 * LOGIT[:20]), np.arange(20) % 5
+    curve, said = fit_curve_folds("binary", TRUTH[:20], few, parts, 0.5)
+    assert curve == Curve(rows=20)
+    assert said is few
+    scores = chance(3 * LOGIT + 1)
+    for truth in (
+        np.zeros(8000),
+        np.where(PARTS == 2, TRUTH, 1.0),
+    ):  # the others of a part have one class only
+        curve, said = fit_curve_folds("binary", truth, scores, PARTS, 0.5)
+        assert curve.platt is None
+        assert said is scores
+    assert fit_curve_folds("regression", TRUTH, LOGIT, PARTS, 0.5)[0] == Curve(rows=8000)
 
 
 def test_the_threshold_follows_costs() -> None:
@@ -56,14 +55,13 @@ def test_the_threshold_follows_costs() -> None:
 
 def test_it_reads_back_as_the_same_value() -> None:
     for curve in (
-        fit_curve("binary", TRUTH, chance(3 * LOGIT), 0.2),
-        fit_curve("regression", TRUTH, LOGIT, 0.5),
+        fit_curve_folds("binary", TRUTH, chance(3 * LOGIT), PARTS, 0.2)[0],
+        fit_curve_folds("regression", TRUTH, LOGIT, PARTS, 0.5)[0],
         Curve(),
     ):
         assert Curve.from_plain(curve.plain()) == curve
 
 
-PARTS = np.arange(8000) * 5 // 8000
 SWING = np.repeat([1.2, -1.2, 1.2, -1.2, 1.2], 1600)
 CROSSED = {  # the logits that are said, rows, the truth, whether they are calibrated
     "overconfident": (3 * LOGIT + 1, 8000, TRUTH, True),

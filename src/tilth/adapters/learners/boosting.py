@@ -1,4 +1,4 @@
-"""What the learners of XGBoost and CatBoost share: where a sum begins, when it ends, and how far it was at each round.
+"""What the learners of XGBoost and CatBoost share: fitting, where a sum begins, when it ends, and how far it was at each round.
 
 Both libraries grow trees that `adapters.scorers.lightgbm_trees` writes as a LightGBM text, so what they teach serves
 without them. Neighbours: `xgboost_learner`, `catboost_learner`.
@@ -9,14 +9,16 @@ from __future__ import annotations
 import importlib.util
 import math
 import time
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from tilth.adapters.scorers.lightgbm_trees import written
 from tilth.core.engines import Option
 from tilth.core.errors import MissingExtraError, TrainingError
 from tilth.core.names import did_you_mean
-from tilth.ports.learning import Task, version_of
+from tilth.ports.learning import Budget, Fitted, Task, version_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from tilth.ports.portable import Tree
 
     Matrix = npt.NDArray[np.float64]
+    Parts = Sequence[tuple[Matrix, Matrix]]
+    Report = Callable[[str, float | None], None]
 
 FIXED = "refit_rounds"  # the option that holds a fit at so many rounds
 PATIENCE, LONG_PATIENCE, FEW_ROWS = 25, 60, 5_000
@@ -189,6 +193,61 @@ class Run(Protocol):
     def scores(self, rounds: int, part: int) -> Matrix: ...
 
     def answer(self, rounds: int, x: Matrix) -> Matrix: ...
+
+    def trees(self, rounds: int) -> list[Tree]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """A fit as it is asked for: rows that teach, parts that are watched, limits, options, and who is told."""
+
+    task: Task
+    x: Matrix
+    y: Matrix
+    stops: Parts
+    budget: Budget
+    options: Mapping[str, object]
+    report: Report
+
+
+class Boosted(ABC):
+    """`Learner` and `Paths` of `ports.learning` for a library whose `run` grows the trees."""
+
+    @staticmethod
+    @abstractmethod
+    def run(asked: Asked) -> Run:
+        """Grow them; TrainingError or ResourceLimitError where the library refuses."""
+
+    def fit(
+        self,
+        task: Task,
+        x: Matrix,
+        y: Matrix,
+        x_stop: Matrix,
+        y_stop: Matrix,
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Report,
+    ) -> Fitted:
+        """The trees up to the best round, as a LightGBM text; nothing is watched where the rounds are held."""
+        stops = () if FIXED in options else ((x_stop, y_stop),)
+        run = self.run(Asked(task, x, y, stops, budget, options, report))
+        payload = written(task, run.trees(run.pace.best), x)
+        return Fitted("lightgbm", "txt", payload, notes(task, run.pace, run.rate))
+
+    @classmethod
+    def path(
+        cls,
+        task: Task,
+        x: Matrix,
+        y: Matrix,
+        stops: Parts,
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Report,
+    ) -> Path:
+        """Fit on (x, y) and tell how the answers of each of the `stops` change with the rounds."""
+        return Path(cls.run(Asked(task, x, y, stops, budget, options, report)))
 
 
 class Path:

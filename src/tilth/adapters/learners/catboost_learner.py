@@ -21,11 +21,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from tilth.adapters.learners import boosting
-from tilth.adapters.learners.boosting import Base, Path
-from tilth.adapters.scorers.lightgbm_trees import codes, number, up_to, written
+from tilth.adapters.learners.boosting import Asked, Base, Boosted
+from tilth.adapters.scorers.lightgbm_trees import codes, number, up_to
 from tilth.core.engines import Engine, Form, Option
 from tilth.core.errors import ResourceLimitError, TrainingError
-from tilth.ports.learning import Budget, Fitted, Task
+from tilth.ports.learning import Budget, Task
 from tilth.ports.portable import Tree
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Matrix = npt.NDArray[np.float64]
-    Parts = Sequence[tuple[Matrix, Matrix]]
     Report = Callable[[str, float | None], None]
 
 ROUNDS = 1_000
@@ -60,7 +59,7 @@ OPTIONS = (
 )
 
 
-class CatBoostLearner:
+class CatBoostLearner(Boosted):
     """Implements `ports.learning.Learner`; the extra `catboost` has the library."""
 
     engine = Engine(
@@ -80,68 +79,34 @@ class CatBoostLearner:
         boosting.require("catboost", "catboost")
         import catboost  # noqa: F401
 
-    def fit(
-        self,
-        task: Task,
-        x: Matrix,
-        y: Matrix,
-        x_stop: Matrix,
-        y_stop: Matrix,
-        budget: Budget,
-        options: Mapping[str, object],
-        report: Report,
-    ) -> Fitted:
-        fixed = boosting.FIXED in options
-        run = _Run(task, x, y, () if fixed else ((x_stop, y_stop),), budget, options, report)
-        payload = written(task, run.trees(run.pace.best), x)
-        return Fitted("lightgbm", "txt", payload, boosting.notes(task, run.pace, run.rate))
-
-    @classmethod
-    def path(
-        cls,
-        task: Task,
-        x: Matrix,
-        y: Matrix,
-        stops: Parts,
-        budget: Budget,
-        options: Mapping[str, object],
-        report: Report,
-    ) -> Path:
-        """Fit on (x, y) and tell how the answers of each of the `stops` change with the rounds."""
-        run = _Run(task, x, y, stops, budget, options, report)
-        return Path(run)
+    @staticmethod
+    def run(asked: Asked) -> _Run:
+        """One fit."""
+        return _Run(asked)
 
 
 class _Run:
     """One fit: CatBoost's model (none where there is nothing to split on), and the parts that were watched."""
 
-    def __init__(
-        self,
-        task: Task,
-        x: Matrix,
-        y: Matrix,
-        stops: Parts,
-        budget: Budget,
-        options: Mapping[str, object],
-        report: Report,
-    ) -> None:
+    def __init__(self, asked: Asked) -> None:
+        task, x, y, options = asked.task, asked.x, asked.y, asked.options
         boosting.check("CatBoost", OPTIONS, options)
         boosting.require("catboost", "catboost")
-        own = budget.weights
+        own = asked.budget.weights
         self.task, self.base = task, _base(task, y, None if own is None else own.teach)
         self._seen = sorted({int(code) for code in set(y.tolist())}) if task.kind == "multiclass" else [0]
-        self._threads = budget.threads
+        self._threads = asked.budget.threads
         self._columns = _columns(task)
-        self.pace = boosting.pace_of(options, len(x), ROUNDS, budget.deadline)
-        params = _parameters(task, len(x), budget, self.pace.rounds) | boosting.given(options)
+        self.pace = boosting.pace_of(options, len(x), ROUNDS, asked.budget.deadline)
+        params = _parameters(task, len(x), asked.budget, self.pace.rounds) | boosting.given(options)
         self.rate = params["learning_rate"]
-        watched = [None] * len(stops) if own is None else own.stops
+        watched = [None] * len(asked.stops) if own is None else own.stops
         self._weight = None if own is None else own.teach
-        self._parts = [self._pool(*part, w) for part, w in zip(stops, watched, strict=False)]
-        self._sizes = [len(part[0]) for part in stops]
-        self.model = None if self.base.alone or _flat(task, x) else self._fitted(x, y, params, report)
+        self._parts = [self._pool(*part, w) for part, w in zip(asked.stops, watched, strict=False)]
+        self._sizes = [len(part[0]) for part in asked.stops]
+        self.model = None if self.base.alone or _flat(task, x) else self._fitted(x, y, params, asked.report)
         if self.model is None:
-            self.pace.ends([self.base.loss(task, y_stop) for _, y_stop in stops], time.monotonic())
+            self.pace.ends([self.base.loss(task, y_stop) for _, y_stop in asked.stops], time.monotonic())
 
     def _fitted(self, x: Matrix, y: Matrix, params: Mapping[str, object], report: Report) -> Any:
         import catboost

@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.learners import boosting
-from tilth.adapters.learners.boosting import Base, Pace, Path
-from tilth.adapters.scorers.lightgbm_trees import below, codes, number, written
+from tilth.adapters.learners.boosting import Asked, Base, Boosted, Pace
+from tilth.adapters.scorers.lightgbm_trees import below, codes, number
 from tilth.core.engines import Engine, Form, Option
 from tilth.core.errors import ResourceLimitError, TrainingError
-from tilth.ports.learning import Budget, Fitted, Task
+from tilth.ports.learning import Task
 from tilth.ports.portable import Tree
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Matrix = npt.NDArray[np.float64]
-    Parts = Sequence[tuple[Matrix, Matrix]]
     Report = Callable[[str, float | None], None]
 
 ROUNDS = 400
@@ -51,7 +50,7 @@ OPTIONS = (
 )
 
 
-class XGBoostLearner:
+class XGBoostLearner(Boosted):
     """Implements `ports.learning.Learner`; the extra `xgboost` has the library."""
 
     engine = Engine(
@@ -71,72 +70,40 @@ class XGBoostLearner:
         boosting.require("xgboost", "xgboost")
         import xgboost  # noqa: F401
 
-    def fit(
-        self,
-        task: Task,
-        x: Matrix,
-        y: Matrix,
-        x_stop: Matrix,
-        y_stop: Matrix,
-        budget: Budget,
-        options: Mapping[str, object],
-        report: Report,
-    ) -> Fitted:
-        fixed = boosting.FIXED in options
-        run = _Run(task, x, y, () if fixed else ((x_stop, y_stop),), budget, options, report)
-        trees = run.trees(run.pace.best)
-        payload = written(task, trees, x)
-        return Fitted("lightgbm", "txt", payload, boosting.notes(task, run.pace, run.rate))
-
-    @classmethod
-    def path(
-        cls,
-        task: Task,
-        x: Matrix,
-        y: Matrix,
-        stops: Parts,
-        budget: Budget,
-        options: Mapping[str, object],
-        report: Report,
-    ) -> Path:
-        """Fit on (x, y) and tell how the answers of each of the `stops` change with the rounds."""
-        run = _Run(task, x, y, stops, budget, options, report)
-        return Path(run)
+    @staticmethod
+    def run(asked: Asked) -> _Run:
+        """One fit."""
+        return _Run(asked)
 
 
 class _Run:
     """One fit: the booster, and the parts that were watched."""
 
-    def __init__(
-        self,
-        task: Task,
-        x: Matrix,
-        y: Matrix,
-        stops: Parts,
-        budget: Budget,
-        options: Mapping[str, object],
-        report: Report,
-    ) -> None:
+    def __init__(self, asked: Asked) -> None:
+        task, x, y, options = asked.task, asked.x, asked.y, asked.options
         boosting.check("XGBoost", OPTIONS, options)
         boosting.require("xgboost", "xgboost")
         import xgboost
 
-        own = budget.weights
+        own = asked.budget.weights
         self.task, self.base = task, Base.of(task, y, None if own is None else own.teach)
-        self._threads = 1 if len(x) < SMALL else budget.threads
-        params = _parameters(task, len(x), budget.seed, self._threads) | boosting.given(options)
+        self._threads = 1 if len(x) < SMALL else asked.budget.threads
+        params = _parameters(task, len(x), asked.budget.seed, self._threads) | boosting.given(options)
         self.rate = params["learning_rate"]
-        self.pace = boosting.pace_of(options, len(x), ROUNDS, budget.deadline)
-        report("binning", None)
+        self.pace = boosting.pace_of(options, len(x), ROUNDS, asked.budget.deadline)
+        asked.report("binning", None)
         try:
-            teach, watched = (None, [None] * len(stops)) if own is None else (own.teach, list(own.stops))
+            teach, watched = (
+                (None, [None] * len(asked.stops)) if own is None else (own.teach, list(own.stops))
+            )
             bins = int(str(params["max_bin"]))
             data = self._data(xgboost.QuantileDMatrix, x, y, weight=teach, max_bin=bins)
             self._parts = [
-                self._data(xgboost.DMatrix, *part, weight=w) for part, w in zip(stops, watched, strict=False)
+                self._data(xgboost.DMatrix, *part, weight=w)
+                for part, w in zip(asked.stops, watched, strict=False)
             ]
             self.booster = xgboost.Booster(params, [data, *self._parts])
-            _grow(self.booster, data, self._parts, self.pace, self.base.scale, report)
+            _grow(self.booster, data, self._parts, self.pace, self.base.scale, asked.report)
         except (xgboost.core.XGBoostError, ValueError) as error:
             raise _told(error) from error
 

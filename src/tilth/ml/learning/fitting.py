@@ -180,18 +180,9 @@ class _Run:
     def _drop(self, one: Crossed, why: str) -> None:
         if one in self.mixed:
             self.mixed.remove(one)
-            tables = one.losses() if one.ways else None
-            parts = 0 if tables is None else len(tables[1])
-            self.left.append(
-                Tried(
-                    one.candidate.name,
-                    one.candidate.engine,
-                    one.loss() if parts else float("nan"),
-                    0.0,
-                    parts,
-                    why,
-                )
-            )
+            answered = bool(one.ways) and len(one.losses()[1]) > 0
+            loss = one.loss() if answered else float("nan")
+            self.left.append(Tried(one.candidate.name, one.candidate.engine, loss, 0.0, why))
 
     def _first(self) -> None:
         """After one fold, those go on that get weight."""
@@ -354,7 +345,7 @@ class _Run:
 
     def _tried(self, chosen: Array) -> tuple[Tried, ...]:
         own = [
-            Tried(o.candidate.name, o.candidate.engine, o.loss(), float(w), len(o.losses()[1]))
+            Tried(o.candidate.name, o.candidate.engine, o.loss(), float(w))
             for o, w in zip(self.mixed, chosen, strict=True)
         ]
         return (*own, *self.left)

@@ -42,7 +42,6 @@ class Tried:
     engine: str
     loss: float
     weight: float
-    parts: int  # that it has answered
     why: str = ""  # why it does not serve
 
 
