@@ -119,7 +119,7 @@ class LocalJobs:
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_WAIT_POLICY": "passive",
             "OMP_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": "1",  # more spin while they wait for each other, and end digits follow their number
             "MALLOC_ARENA_MAX": "2",
             "ARROW_DEFAULT_MEMORY_POOL": "system",
             "JOBLIB_MULTIPROCESSING": "0",
