@@ -19,7 +19,7 @@ from tilth.app.project import Project
 
 ROW = {"id": 7, "ordered_at": "2024-04-30T20:00:00", "carrier": "slow", "distance": 50.5}
 STAGES = "ROLLOUT (shadow = '20 requests', canary = '50% for 20 requests')"
-QUICK = shop_project.DECLARED.replace("USING (time_limit", "USING (engine = 'linear', time_limit")
+QUICK = shop_project.DECLARED
 TREES = QUICK.replace("'linear', time", "'lightgbm', time")
 NARROW = QUICK.replace("EXCEPT (minutes)", "EXCEPT (minutes, distance)")
 

@@ -35,7 +35,7 @@ CREATE MODEL late
   FROM deliveries
   FEATURES (* EXCEPT (minutes))
   OBJECTIVE (metric = 'roc_auc', minimum = 0.6)
-  USING (time_limit = '20 s')
+  USING (engine = 'linear', time_limit = '20 s')
   RETRAIN WHEN age > '30 days'
   PROMOTE IF not_worse_by(0.02);
 

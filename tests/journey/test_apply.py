@@ -63,23 +63,21 @@ def test_an_apply_makes_what_is_declared_and_a_second_has_nothing_to_do(shop: Pa
         assert actors == [{"actor": person_here().text}]
 
 
-def test_dev_shares_what_prod_has_and_trains_only_what_changed(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
-    files = {p for p in (shop / ".tilth" / "blobs").rglob("*") if p.is_file()}
-    replace(shop, "FEATURES (* EXCEPT (late))", "FEATURES (distance, carrier)")
+def test_dev_shares_what_prod_has_and_trains_only_what_changed(applied: Path) -> None:
+    project = c.opened(applied)
+    files = {p for p in (applied / ".tilth" / "blobs").rglob("*") if p.is_file()}
+    replace(applied, "FEATURES (* EXCEPT (late))", "FEATURES (distance, carrier)")
     done = project.apply("dev")
     trained = [d.action.name for d in done.did if isinstance(d.action, TrainModel)]
     assert trained == ["duration"]
-    assert {p for p in (shop / ".tilth" / "blobs").rglob("*") if p.is_file()} == files
+    assert {p for p in (applied / ".tilth" / "blobs").rglob("*") if p.is_file()} == files
     assert project.model("late", environment="dev").version == project.model("late").version
 
 
-def test_promotion_moves_everything_at_once_and_rollback_takes_it_back(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
-    replace(shop, "FEATURES (* EXCEPT (minutes))", "FEATURES (carrier, distance, ordered_at)")
-    replace(shop, "OUTCOMES", "ROLLOUT (shadow = '5 requests') OUTCOMES")
+def test_promotion_moves_everything_at_once_and_rollback_takes_it_back(applied: Path) -> None:
+    project = c.opened(applied)
+    replace(applied, "FEATURES (* EXCEPT (minutes))", "FEATURES (carrier, distance, ordered_at)")
+    replace(applied, "OUTCOMES", "ROLLOUT (shadow = '5 requests') OUTCOMES")
     assert statuses(project.apply("dev"))["late"] == "done"
     assert project.promote("dev") == 2
     assert project.model("late").version == 2
@@ -92,13 +90,12 @@ def test_promotion_moves_everything_at_once_and_rollback_takes_it_back(shop: Pat
     assert project.verify().audit_rows > 0
 
 
-def test_a_candidate_that_does_not_pass_its_gate_is_refused_and_the_champion_stays(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
-    with closing(sqlite3.connect(shop / "ops.db")) as db, db:
+def test_a_candidate_that_does_not_pass_its_gate_is_refused_and_the_champion_stays(applied: Path) -> None:
+    project = c.opened(applied)
+    with closing(sqlite3.connect(applied / "ops.db")) as db, db:
         db.execute("UPDATE deliveries SET late = (id * 7919) % 97 < 30")  # labels without meaning
-    replace(shop, "KEY (id)", "KEY (id)\n  TAG (carrier = 'public')")
-    replace(shop, "minutes BETWEEN 0 AND 600", "minutes BETWEEN 0 AND 601")
+    replace(applied, "KEY (id)", "KEY (id)\n  TAG (carrier = 'public')")
+    replace(applied, "minutes BETWEEN 0 AND 600", "minutes BETWEEN 0 AND 601")
     done = project.apply()
     assert statuses(done)["late"] == "refused"
     assert "late" in {d.action.name for d in done.refusals}
@@ -111,10 +108,9 @@ def test_a_candidate_that_does_not_pass_its_gate_is_refused_and_the_champion_sta
         project.promote("dev")
 
 
-def test_a_check_that_holds_nothing_back_gives_the_same_models_and_they_are_taken(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
-    replace(shop, "minutes BETWEEN 0 AND 600", "minutes BETWEEN 0 AND 601")
+def test_a_check_that_holds_nothing_back_gives_the_same_models_and_they_are_taken(applied: Path) -> None:
+    project = c.opened(applied)
+    replace(applied, "minutes BETWEEN 0 AND 600", "minutes BETWEEN 0 AND 601")
     done = project.apply()
     assert statuses(done) == dict.fromkeys(("deliveries", "duration", "late"), "done")
     gates = project.sql("SELECT model, reason FROM tilth.gates WHERE candidate = 2").rows()
@@ -123,10 +119,9 @@ def test_a_check_that_holds_nothing_back_gives_the_same_models_and_they_are_take
     assert not project.plan()
 
 
-def test_due_data_is_collected_incrementally_and_age_retrains(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
-    c.add(shop, c.deliveries(c.DAYS, c.DAYS + 40))
+def test_due_data_is_collected_incrementally_and_age_retrains(applied: Path) -> None:
+    project = c.opened(applied)
+    c.add(applied, c.deliveries(c.DAYS, c.DAYS + 40))
     project.clock.set(c.NOW + timedelta(days=40))  # type: ignore[attr-defined]
     reasons = {a.name: a.reason for a in project.plan().actions}
     assert reasons["deliveries"].startswith("due")
@@ -137,14 +132,13 @@ def test_due_data_is_collected_incrementally_and_age_retrains(shop: Path) -> Non
     assert project.model("late").version == 2
 
 
-def test_bad_rows_wait_in_quarantine_and_a_broken_promise_stops_the_refresh(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
+def test_bad_rows_wait_in_quarantine_and_a_broken_promise_stops_the_refresh(applied: Path) -> None:
+    project = c.opened(applied)
     before = project.sql("SELECT count(*) AS n FROM deliveries").rows()
-    c.add(shop, [(90001, "2024-04-30 10:00:00", "own", 5.0, 9000.0, True)])
+    c.add(applied, [(90001, "2024-04-30 10:00:00", "own", 5.0, 9000.0, True)])
     done = project.sql("REFRESH DATASET deliveries")
     assert "1 in quarantine" in done.facts["actions"][0]["text"]
-    c.add(shop, [(90002, "2024-04-30 11:00:00", None, 5.0, 20.0, True)])
+    c.add(applied, [(90002, "2024-04-30 11:00:00", None, 5.0, 20.0, True)])
     with pytest.raises(TilthError, match="carrier IS NOT NULL does not hold"):
         project.sql("REFRESH DATASET deliveries")
     assert project.sql("SELECT count(*) AS n FROM deliveries").rows() == before
@@ -218,13 +212,12 @@ def test_gc_waits_for_an_apply_of_an_environment_that_is_not_there_yet(shop: Pat
 
 
 def test_an_error_that_nobody_foresaw_is_told_with_its_place(
-    shop: Path, monkeypatch: pytest.MonkeyPatch
+    applied: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ValueError("a value of another planet")
 
-    project = c.opened(shop)
-    project.apply()
+    project = c.opened(applied)
     monkeypatch.setattr("tilth.runtime.applying.collecting.collect", broken)
     with pytest.raises(TilthError, match="ValueError: a value of another planet") as caught:
         project.sql("REFRESH DATASET deliveries")
@@ -238,16 +231,15 @@ def test_an_error_that_nobody_foresaw_is_told_with_its_place(
 
 
 @pytest.mark.parametrize("door", ["promote", "apply"])
-def test_what_won_in_dev_must_win_against_what_prod_serves_by_then(shop: Path, door: str) -> None:
-    project = c.opened(shop)
-    project.apply()
-    declared = (shop / "shop.sql").read_text()
-    replace(shop, "FEATURES (* EXCEPT (late))", "FEATURES (distance, carrier, ordered_at)")
-    replace(shop, "USING (engine = 'linear');", "USING (engine = 'linear') PROMOTE IF not_worse_by(5);")
+def test_what_won_in_dev_must_win_against_what_prod_serves_by_then(applied: Path, door: str) -> None:
+    project = c.opened(applied)
+    declared = (applied / "shop.sql").read_text()
+    replace(applied, "FEATURES (* EXCEPT (late))", "FEATURES (distance, carrier, ordered_at)")
+    replace(applied, "USING (engine = 'linear');", "USING (engine = 'linear') PROMOTE IF not_worse_by(5);")
     dev = project.apply("dev")
     assert "version 2" in next(d.text for d in dev.did if d.action.name == "duration")
-    changed = (shop / "shop.sql").read_text()
-    (shop / "shop.sql").write_text(declared)
+    changed = (applied / "shop.sql").read_text()
+    (applied / "shop.sql").write_text(declared)
     project.sql("RETRAIN MODEL duration USING (seed = 8)")
     assert project.model("duration").version == 3
     if door == "promote":
@@ -256,7 +248,7 @@ def test_what_won_in_dev_must_win_against_what_prod_serves_by_then(shop: Path, d
         ):
             project.promote("dev")
     else:
-        (shop / "shop.sql").write_text(changed)
+        (applied / "shop.sql").write_text(changed)
         done = next(d for d in project.apply().did if d.action.name == "duration")
         assert done.text.startswith("version 2, judged anew")
         gates = project.sql(
@@ -265,29 +257,28 @@ def test_what_won_in_dev_must_win_against_what_prod_serves_by_then(shop: Path, d
         assert [(g["environment"], g["champion"]) for g in gates] == [("dev", 1), ("prod", 3)]
 
 
-def test_gc_frees_what_nothing_points_at_and_never_what_a_pointer_needs(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
+def test_gc_frees_what_nothing_points_at_and_never_what_a_pointer_needs(applied: Path) -> None:
+    project = c.opened(applied)
     for day in range(3):
-        c.add(shop, c.deliveries(c.DAYS + day, c.DAYS + day + 1))
+        c.add(applied, c.deliveries(c.DAYS + day, c.DAYS + day + 1))
         project.sql("REFRESH DATASET deliveries")
     project.sql("RETRAIN MODEL duration USING (seed = 8)")
     kept = project.sql("SELECT count(*) AS n FROM deliveries").rows()
-    leftover = shop / ".tilth" / "blobs" / "making-dead"
+    leftover = applied / ".tilth" / "blobs" / "making-dead"
     leftover.mkdir()
     (leftover / "half").write_bytes(b"x" * 1000)
-    before = {name: folder_size(shop / ".tilth" / name) for name in ("blobs", "bundles")}
+    before = {name: folder_size(applied / ".tilth" / name) for name in ("blobs", "bundles")}
     freed = project.gc(keep=1)
     assert freed.snapshots >= 2
     assert freed.bytes >= 1000
-    after = {name: folder_size(shop / ".tilth" / name) for name in before}
+    after = {name: folder_size(applied / ".tilth" / name) for name in before}
     assert after["blobs"] < before["blobs"]
     assert after["bundles"] == before["bundles"]  # the candidate that lost stays for people to look at
     assert sum(before.values()) - sum(after.values()) == freed.bytes
     assert not leftover.exists()
-    assert c.opened(shop, c.NOW + timedelta(days=91)).gc(keep=1).refused == 1
-    assert folder_size(shop / ".tilth" / "bundles") < before["bundles"]
-    again = c.opened(shop)
+    assert c.opened(applied, c.NOW + timedelta(days=91)).gc(keep=1).refused == 1
+    assert folder_size(applied / ".tilth" / "bundles") < before["bundles"]
+    again = c.opened(applied)
     assert again.sql("SELECT count(*) AS n FROM deliveries").rows() == kept
     assert again.verify().bundles == 2
     assert again.model("late").version == 1
@@ -298,9 +289,8 @@ def folder_size(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("how", ["flip", "add", "other model", "older version"])
-def test_a_bundle_that_is_not_what_was_sealed_is_refused(shop: Path, how: str) -> None:
-    project = c.opened(shop)
-    project.apply()
+def test_a_bundle_that_is_not_what_was_sealed_is_refused(applied: Path, how: str) -> None:
+    project = c.opened(applied)
     project.sql("RETRAIN MODEL duration USING (seed = 8)")
     rows = {(r["model"], r["version"]): r["digest"] for r in project.state().read("versions")}
     assert project.model("duration").version == 2
@@ -317,19 +307,18 @@ def test_a_bundle_that_is_not_what_was_sealed_is_refused(shop: Path, how: str) -
         shutil.rmtree(place)
         shutil.copytree(project.work().bundles.path(str(rows[other])), place)
     with pytest.raises(TamperError):
-        c.opened(shop).model("duration")
+        c.opened(applied).model("duration")
     with pytest.raises(TamperError):
-        c.opened(shop).verify()
+        c.opened(applied).verify()
 
 
-def test_an_edited_state_file_is_refused(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
+def test_an_edited_state_file_is_refused(applied: Path) -> None:
+    project = c.opened(applied)
     project.close()
-    with closing(sqlite3.connect(shop / ".tilth" / "state.db")) as db, db:
+    with closing(sqlite3.connect(applied / ".tilth" / "state.db")) as db, db:
         db.execute("UPDATE pointers SET target = '7' WHERE kind = 'model'")
     with pytest.raises(StateChangedError, match="was edited"):
-        c.opened(shop).apply()
+        c.opened(applied).apply()
 
 
 @pytest.mark.parametrize("name", ["we ird", "../../elsewhere", "Prod", "", "a/b", "x" * 64])
@@ -344,28 +333,26 @@ def test_an_environment_needs_a_plain_name(shop: Path, name: str) -> None:
     assert not list(shop.parent.glob("*.lock"))
 
 
-def test_an_edit_that_makes_the_digest_fit_is_found_by_the_audit_chain(shop: Path) -> None:
+def test_an_edit_that_makes_the_digest_fit_is_found_by_the_audit_chain(applied: Path) -> None:
     from dataclasses import replace as changed
 
     from tilth.runtime.record import environments
 
-    project = c.opened(shop)
-    project.apply()
+    project = c.opened(applied)
     assert project.verify().pointers == 5
     _, pointers = environments.pointers_of(project.state(), "prod")
     bent = tuple(changed(p, target="7") if p.name == "duration" else p for p in pointers)
     project.close()
-    with closing(sqlite3.connect(shop / ".tilth" / "state.db")) as db, db:
+    with closing(sqlite3.connect(applied / ".tilth" / "state.db")) as db, db:
         db.execute("UPDATE pointers SET target = '7' WHERE name = 'duration'")
         db.execute("UPDATE generations SET digest = ?", (environments.digest_of(bent),))
-    assert environments.pointers_of(c.opened(shop).state(), "prod")[1] == bent
+    assert environments.pointers_of(c.opened(applied).state(), "prod")[1] == bent
     with pytest.raises(StateChangedError, match="audit chain recorded"):
-        c.opened(shop).verify()
+        c.opened(applied).verify()
 
 
-def test_a_retrain_on_unchanged_data_says_so_and_makes_nothing(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
+def test_a_retrain_on_unchanged_data_says_so_and_makes_nothing(applied: Path) -> None:
+    project = c.opened(applied)
     count = "SELECT count(*) AS n FROM tilth.versions WHERE model = 'late'"
     for _ in range(2):
         done = project.sql("RETRAIN MODEL late")
@@ -376,7 +363,7 @@ def test_a_retrain_on_unchanged_data_says_so_and_makes_nothing(shop: Path) -> No
     assert project.sql(count).rows() == [{"n": 2}]
     again = project.sql("RETRAIN MODEL late USING (seed = 8)")
     assert "version 2 of `late` already" in again.text
-    c.add(shop, c.deliveries(c.DAYS, c.DAYS + 1))
+    c.add(applied, c.deliveries(c.DAYS, c.DAYS + 1))
     project.sql("REFRESH DATASET deliveries")
     assert "version 3" in project.sql("RETRAIN MODEL late").text
     assert project.sql(count).rows() == [{"n": 3}]
@@ -384,10 +371,9 @@ def test_a_retrain_on_unchanged_data_says_so_and_makes_nothing(shop: Path) -> No
 
 @pytest.mark.parametrize("harm", ["lost", "changed"])
 def test_a_retrain_makes_another_where_the_version_of_these_rows_cannot_be_loaded(
-    shop: Path, harm: str
+    applied: Path, harm: str
 ) -> None:
-    project = c.opened(shop)
-    project.apply()
+    project = c.opened(applied)
     (row,) = [r for r in project.state().read("versions") if r["model"] == "duration"]
     place = Path(project.work().bundles.path(str(row["digest"])))
     place.chmod(0o755)
@@ -396,16 +382,15 @@ def test_a_retrain_makes_another_where_the_version_of_these_rows_cannot_be_loade
     else:
         (place / "signature.json").chmod(0o644)
         (place / "signature.json").write_text("{}")
-    fresh = c.opened(shop)
+    fresh = c.opened(applied)
     with pytest.raises(TilthError, match=r"bundle|Bundle"):  # the gate cannot ask the champion
         fresh.sql("RETRAIN MODEL duration")
     assert [r["version"] for r in fresh.state().read("versions") if r["model"] == "duration"] == [1, 2]
 
 
-def test_what_serves_is_dropped_only_when_somebody_says_so(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
-    file = shop / "shop.sql"
+def test_what_serves_is_dropped_only_when_somebody_says_so(applied: Path) -> None:
+    project = c.opened(applied)
+    file = applied / "shop.sql"
     text = file.read_text()
     file.write_text(text[: text.index("CREATE ENDPOINT")])
     assert "late_api: it answers requests; apply asks on a terminal" in project.sql("PLAN").text
@@ -422,12 +407,11 @@ def test_what_serves_is_dropped_only_when_somebody_says_so(shop: Path) -> None:
     assert project.plan().notes == ()
 
 
-def test_a_model_that_no_endpoint_answers_by_is_dropped_unasked(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
-    text = (shop / "shop.sql").read_text()
+def test_a_model_that_no_endpoint_answers_by_is_dropped_unasked(applied: Path) -> None:
+    project = c.opened(applied)
+    text = (applied / "shop.sql").read_text()
     start, end = text.index("CREATE MODEL duration"), text.index("CREATE ENDPOINT")
-    (shop / "shop.sql").write_text(text[:start] + text[end:])
+    (applied / "shop.sql").write_text(text[:start] + text[end:])
     assert [d.action.name for d in project.apply().did] == ["duration"]
     project.sql("DROP ENDPOINT late_api")
     assert project.deployed().find("late_api") is None
@@ -435,21 +419,19 @@ def test_a_model_that_no_endpoint_answers_by_is_dropped_unasked(shop: Path) -> N
 
 @pytest.mark.parametrize(("answer", "status", "left"), [(b"n\n", 2, True), (b"y\n", 0, False)])
 def test_a_terminal_is_asked_before_what_serves_is_dropped(
-    shop: Path, answer: bytes, status: int, left: bool
+    applied: Path, answer: bytes, status: int, left: bool
 ) -> None:
-    project = c.opened(shop)
-    project.apply()
-    text = (shop / "shop.sql").read_text()
-    (shop / "shop.sql").write_text(text[: text.index("CREATE ENDPOINT")])
+    text = (applied / "shop.sql").read_text()
+    (applied / "shop.sql").write_text(text[: text.index("CREATE ENDPOINT")])
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "tilth", "apply", "--project", str(shop)]
+    command = [sys.executable, "-m", "tilth", "apply", "--project", str(applied)]
     child = subprocess.Popen(command, stdin=theirs, stdout=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)
     os.write(ours, answer)
     assert child.wait(60) == status
     assert b"Drop late_api?" in os.read(ours, 65_536)
     os.close(ours)
-    assert (c.opened(shop).deployed().find("late_api") is not None) is left
+    assert (c.opened(applied).deployed().find("late_api") is not None) is left
     unasked = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert (unasked.returncode, "--allow-drop" in unasked.stderr) == ((2, True) if left else (0, False))
     if left:

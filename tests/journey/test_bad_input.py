@@ -125,11 +125,10 @@ def test_a_broken_csv_row_is_kept_in_quarantine(tmp_path: Path) -> None:
     assert row["reasons"]
 
 
-def test_the_order_of_predicates_and_columns_never_changes_the_answer(shop: Path) -> None:
+def test_the_order_of_predicates_and_columns_never_changes_the_answer(applied: Path) -> None:
     import itertools
 
-    project = c.opened(shop)
-    project.apply()
+    project = c.opened(applied)
     parts = ("carrier = 'slow'", "distance = 41.5", "ordered_at = TIMESTAMP '2024-04-01 20:00:00'")
     answers = {
         str(project.sql(f"SELECT late, late_confidence FROM late WHERE {' AND '.join(order)}").rows())
@@ -176,10 +175,9 @@ def asked(tmp_path_factory):
     return project
 
 
-def test_a_source_that_goes_away_in_the_middle_leaves_what_was_there(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
-    (shop / "ops.db").write_bytes(b"not a database any more" * 100)
+def test_a_source_that_goes_away_in_the_middle_leaves_what_was_there(applied: Path) -> None:
+    project = c.opened(applied)
+    (applied / "ops.db").write_bytes(b"not a database any more" * 100)
     with pytest.raises(TilthError) as caught:
         project.sql("REFRESH DATASET deliveries")
     assert caught.value.code == "E-SOURCE"
@@ -236,9 +234,8 @@ def test_a_full_disk_says_so_and_changes_nothing(shop: Path) -> None:
         assert db.execute("SELECT count(*) FROM pointers").fetchone() == (0,)
 
 
-def test_a_gap_in_one_of_many_rows_is_answered_and_told(shop: Path) -> None:
-    project = c.opened(shop)
-    project.apply()
+def test_a_gap_in_one_of_many_rows_is_answered_and_told(applied: Path) -> None:
+    project = c.opened(applied)
     found = project.sql(
         "SELECT m.late FROM (SELECT * REPLACE (CASE WHEN id = 7 THEN NULL ELSE distance END AS distance)"
         " FROM deliveries) d JOIN late m"

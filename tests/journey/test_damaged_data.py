@@ -56,28 +56,25 @@ def test_a_new_row_beside_a_damaged_file_is_collected_with_the_rest(tmp_path: Pa
     assert project.sql(QUESTION).rows() == [{"n": d.ROWS + 1, "s": ANSWER[0]["s"] + 7}]
 
 
-def test_a_question_to_a_model_alone_hashes_no_data(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_question_to_a_model_alone_hashes_no_data(applied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shop_project
     from tilth.adapters.files import blobs as file_blobs
     from tilth.adapters.files import own
 
-    project = shop_project.opened(shop)
-    project.apply()
     looked: list[str] = []
     for module, name in ((own, "digest_of"), (file_blobs, "_look")):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda path, real=real: (looked.append(path), real(path))[1])
     row = "carrier = 'slow' AND distance = 41.5 AND ordered_at = TIMESTAMP '2024-04-01 20:00:00'"
-    assert shop_project.opened(shop).sql(f"SELECT late FROM late WHERE {row}").rows()
+    assert shop_project.opened(applied).sql(f"SELECT late FROM late WHERE {row}").rows()
     assert looked == []
 
 
 @pytest.mark.parametrize("harm", d.HARM.values(), ids=d.HARM)
-def test_no_model_learns_from_a_damaged_file(shop: Path, harm) -> None:
+def test_no_model_learns_from_a_damaged_file(applied: Path, harm) -> None:
     import shop_project
 
-    project = shop_project.opened(shop)
-    project.apply()
+    project = shop_project.opened(applied)
     versions = project.sql("SELECT count(*) AS n FROM tilth.versions").rows()
     harm(d.part(project, "deliveries"))
     with pytest.raises(DamagedError, match="dataset `deliveries`"):

@@ -9,10 +9,8 @@ import shop_project
 from tilth.app.project import Project
 from tilth.core.errors import TilthError, UnknownNameError
 
-TEXT = (
-    shop_project.DECLARED.replace("minimum = 0.6", "minimum = 0.9999")
-    .replace("time_limit = '20 s'", "engine = 'linear'")
-    .replace("USING (engine = 'linear');", "USING (engine = 'linear') PROMOTE IF manual;")
+TEXT = shop_project.DECLARED.replace("minimum = 0.6", "minimum = 0.9999").replace(
+    "USING (engine = 'linear');", "USING (engine = 'linear') PROMOTE IF manual;"
 )
 
 
@@ -92,9 +90,7 @@ def test_what_serves_nothing_says_what_there_is_and_what_to_write(
 
 def test_the_version_of_a_join_has_its_own_inputs(tmp_path: Path) -> None:
     """A version that was trained on other columns than the one that serves is bound by its own."""
-    folder = shop_project.make(
-        tmp_path / "shop", shop_project.DECLARED.replace("time_limit = '20 s'", "engine = 'linear'")
-    )
+    folder = shop_project.make(tmp_path / "shop")
     made = shop_project.opened(folder)
     made.apply()
     text = (folder / "shop.sql").read_text().replace("EXCEPT (minutes)", "EXCEPT (minutes, carrier)")

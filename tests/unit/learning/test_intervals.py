@@ -23,6 +23,7 @@ from tilth.ports.registry import load
 SCORERS = partial(load, "tilth.scorers")
 Run = Callable[..., tuple[dict[str, Any], dict[str, bytes]]]
 ENGINES = ("linear", "lightgbm", "sklearn")
+FEW = {"sklearn": (("n_estimators", 20),)}  # trees: to load 150 takes longer than to grow them
 
 
 def rows(count: int, seed: int, above: bool = False) -> pa.Table:
@@ -37,7 +38,13 @@ def rows(count: int, seed: int, above: bool = False) -> pa.Table:
 def run(tmp_path: Path) -> Run:
     def go(table: pa.Table, **changes: Any) -> tuple[dict[str, Any], dict[str, bytes]]:
         pq.write_table(table, tmp_path / "rows.parquet")
-        spec, out = TrainingSpec(**{"model": "m", "targets": ("y",), **changes}), tmp_path / "out"
+        given = {
+            "model": "m",
+            "targets": ("y",),
+            "options": FEW.get(changes.get("engine", ""), ()),
+            **changes,
+        }
+        spec, out = TrainingSpec(**given), tmp_path / "out"
         files = Files([str(tmp_path / "rows.parquet")])
         facts: Any = train(spec, files, str(out), partial(load, "tilth.learners"), SCORERS, lambda *_: None)
         return facts, {p.name: p.read_bytes() for p in out.iterdir()}

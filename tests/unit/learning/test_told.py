@@ -22,6 +22,7 @@ RNG = np.random.default_rng(12)
 X = RNG.normal(size=ROWS)
 Y = X + RNG.normal(0, 0.3, ROWS)
 ENGINES = ("linear", "lightgbm", "sklearn")
+FEW = {"sklearn": (("n_estimators", 20),)}  # trees: to load 150 takes longer than to grow them
 Run = Callable[..., tuple[list[dict[str, Any]], Predictor, dict[str, Any]]]
 
 
@@ -29,7 +30,8 @@ Run = Callable[..., tuple[list[dict[str, Any]], Predictor, dict[str, Any]]]
 def run(tmp_path: Path) -> Run:
     def go(columns: dict[str, Any], **changes: Any) -> tuple[list[dict[str, Any]], Predictor, dict[str, Any]]:
         pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
-        spec = TrainingSpec(**{"model": "m", "targets": ("y",), "engine": "linear", **changes})
+        given = {"options": FEW.get(changes.get("engine", ""), ()), **changes}
+        spec = TrainingSpec(**{"model": "m", "targets": ("y",), "engine": "linear", **given})
         scorers, out = partial(load, "tilth.scorers"), tmp_path / "out"
         files = Files([str(tmp_path / "rows.parquet")])
         facts: Any = train(spec, files, str(out), partial(load, "tilth.learners"), scorers, lambda *_: None)
