@@ -80,17 +80,24 @@ def _fitted(task: Task, errors: Errors, coverage: float, made: Made, tools: Tool
     able = [e for e in made.engines if facts_of(tools.learners(e)).spread and e != BASELINE]
     learner = able[0] if able else BASELINE
     asked = replace(task, kind="regression", classes=0, metric="rmse", monotone=())
-    part = _parts(len(errors.size), by)
     options = _options(learner, asked, errors, tools)
-    size = np.empty(len(part))
-    for number in range(PARTS):
-        mine = part == number
-        found = _spread(learner, asked, errors.x[~mine], errors.size[~mine], options, tools)
-        size[mine] = _width(
-            errors.size[~mine].mean(), found.scorer.score(np.ascontiguousarray(errors.x[mine]))
-        )
-    ratio = errors.size / size
-    times = _times(ratio, errors.newest, coverage)
+
+    def ratios(part: npt.NDArray[np.int64]) -> Array:
+        """Each row's error by how large the errors of the other parts say that it is."""
+        size = np.empty(len(part))
+        for number in range(PARTS):
+            mine = part == number
+            found = _spread(learner, asked, errors.x[~mine], errors.size[~mine], options, tools)
+            size[mine] = _width(
+                errors.size[~mine].mean(), found.scorer.score(np.ascontiguousarray(errors.x[mine]))
+            )
+        return errors.size / size
+
+    part = _parts(len(errors.size), by)
+    ratio = ratios(part)
+    # What serves has learned from newest errors how large they are, so they are asked by a spread that knows their time.
+    told_by = ratios(_parts(len(errors.size), split.BY_FOLDS)) if by == split.BY_TWIN else ratio
+    times = _times(told_by, errors.newest, coverage)
     mean = float(errors.size.mean())
     times *= made.worth
     conformal = Conformal(times * SHARED * mean, coverage, times * (1.0 - SHARED))
