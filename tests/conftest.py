@@ -8,6 +8,9 @@ from hypothesis import HealthCheck, settings
 
 from tilth.sql.language.trees import tree
 
+# Before numpy is loaded: three test processes whose linear algebra spins on every core take four times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 settings.register_profile("tilth", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tilth")
 tree("1")  # the first query raises Python's limit of calls, which hypothesis would take for a test's doing

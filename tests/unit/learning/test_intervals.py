@@ -165,7 +165,7 @@ def test_time_decides_by_its_newest_rows(run: Run) -> None:
     assert facts["metrics"]["coverage"] < 0.5  # what the older rows would have promised of the newest
     value, low, high = ends(files, table)
     truth = table["y"].to_numpy()
-    assert 0.87 < ((low <= truth) & (truth <= high))[2700:].mean() < 0.97
+    assert 0.87 < ((low <= truth) & (truth <= high))[2700:].mean() < 0.95
     enough = np.quantile(np.abs(truth - value)[2700:], 0.9)  # half a width that would have covered them
     assert ((high - low) / 2)[2700:].mean() < 1.25 * enough
     assert ((low <= value) & (value <= high)).all()

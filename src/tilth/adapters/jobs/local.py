@@ -104,7 +104,10 @@ class LocalJobs:
                         pipe.close()
 
     def _environment(self, scratch: str) -> dict[str, str]:
-        """Nothing of ours but where libraries are; thread counts; OpenMP threads that sleep instead of spinning."""
+        """Nothing of ours but where libraries are; thread counts; OpenMP threads that sleep instead of spinning.
+
+        Linear algebra has one: more spin while they wait for each other, and the last digits follow their number.
+        """
         threads = str(self._threads)
         kept = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
         if packages := package_folders(self._folder):
@@ -119,7 +122,7 @@ class LocalJobs:
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_WAIT_POLICY": "passive",
             "OMP_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": "1",  # more spin while they wait for each other, and end digits follow their number
+            "OPENBLAS_NUM_THREADS": "1",
             "MALLOC_ARENA_MAX": "2",
             "ARROW_DEFAULT_MEMORY_POOL": "system",
             "JOBLIB_MULTIPROCESSING": "0",

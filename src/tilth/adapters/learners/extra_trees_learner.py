@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TREES, WATCHED = 100, 30  # of a model that serves, and of one that only tells which kind is best
 MOST_VALUES = 150_000  # in all leaves: what keeps a bundle small and a row quick
-MOST_ROWS = 40_000
+MOST_ROWS = 20_000
 ROW_US, TREE_US = 12.0, 0.3  # what one row costs, and each tree of it, in microseconds
 STEP, AT_ONCE = 10, 300_000  # trees between two looks at the clock: so many, or of so many rows in all
 WIDEST = 3.0e38  # scikit-learn's trees keep numbers in 32 bits

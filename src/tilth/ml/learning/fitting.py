@@ -142,6 +142,7 @@ class _Run:
     left: list[Tried] = field(default_factory=list)  # that do not
     baseline: Crossed | None = None
     cut: list[str] = field(default_factory=list)
+    twins: dict[Crossed, tuple[Fitted, Any]] = field(default_factory=dict)  # fitted before the window
 
     # --- rows that are left out ----------------------------------------------------------------------------
 
@@ -372,14 +373,20 @@ class _Run:
 
     def _twin(self, parts: Sequence[tuple[Crossed, Fitted, Any]], weights: Array) -> tuple[Any, str]:
         """The same members fitted on the rows before the window, and the sha256 of their files."""
-        older = slice(0, self.data.split.window)
         found, digest = [], sha256()
         for (one, _, _), weight in zip(parts, weights, strict=True):
-            self.tools.report(f"{one.candidate.name}: fitting on the older rows", 0.88)
-            fit, scorer = one.refit(older, self.tools.quiet, self.clock.grace(), 1.0)
+            fit, scorer = self._older(one)
             found.append((scorer, float(weight)))
             digest.update(fit.payload)
         return of_members(found), digest.hexdigest()
+
+    def _older(self, one: Crossed) -> tuple[Fitted, Any]:
+        """A candidate fitted on the rows before the window, once."""
+        if one not in self.twins:
+            self.tools.report(f"{one.candidate.name}: fitting on the older rows", 0.88)
+            older = slice(0, self.data.split.window)
+            self.twins[one] = one.refit(older, self.tools.quiet, self.clock.grace(), 1.0)
+        return self.twins[one]
 
     def _window(self, twin: Any, curve: Curve) -> Honest:
         """The window's rows, answered by the twin and by a baseline of the older rows."""
@@ -389,9 +396,7 @@ class _Run:
         rows = self.data.judging
         x = np.ascontiguousarray(self.data.x[rows])
         raw = twin.score(x)
-        _, linear = self.baseline.refit(
-            slice(0, self.data.split.window), self.tools.quiet, self.clock.grace(), 1.0
-        )
+        _, linear = self._older(self.baseline)
         return Honest(rows, curve.apply(raw), linear.score(x), np.zeros(len(rows), np.int8))
 
     def _told(self, members: Sequence[Member]) -> tuple[str, ...]:

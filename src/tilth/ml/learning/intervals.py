@@ -80,46 +80,35 @@ def _fitted(task: Task, errors: Errors, coverage: float, made: Made, tools: Tool
     able = [e for e in made.engines if facts_of(tools.learners(e)).spread and e != BASELINE]
     learner = able[0] if able else BASELINE
     asked = replace(task, kind="regression", classes=0, metric="rmse", monotone=())
-    part = _parts(len(errors.size), by)
     options = _options(learner, asked, errors, tools)
-    size = np.empty(len(part))
-    for number in range(PARTS):
-        mine = part == number
-        found = _spread(learner, asked, errors.x[~mine], errors.size[~mine], options, tools)
-        size[mine] = _width(
-            errors.size[~mine].mean(), found.scorer.score(np.ascontiguousarray(errors.x[mine]))
-        )
-    ratio = errors.size / size
-    spread = _spread(learner, asked, errors.x, errors.size, options, tools)
-    times = _times(ratio, errors.newest, coverage) * made.worth
-    if _enough(errors.newest, coverage):
-        times *= _grown(errors, size, spread)
+
+    def ratios(part: npt.NDArray[np.int64]) -> Array:
+        """Each row's error by how large the errors of the other parts say that it is."""
+        size = np.empty(len(part))
+        for number in range(PARTS):
+            mine = part == number
+            found = _spread(learner, asked, errors.x[~mine], errors.size[~mine], options, tools)
+            size[mine] = _width(
+                errors.size[~mine].mean(), found.scorer.score(np.ascontiguousarray(errors.x[mine]))
+            )
+        return errors.size / size
+
+    part = _parts(len(errors.size), by)
+    ratio = ratios(part)
+    # What serves has learned from newest errors how large they are, so they are asked by a spread that knows their time.
+    told_by = ratios(_parts(len(errors.size), split.BY_FOLDS)) if by == split.BY_TWIN else ratio
+    times = _times(told_by, errors.newest, coverage)
     mean = float(errors.size.mean())
+    times *= made.worth
     conformal = Conformal(times * SHARED * mean, coverage, times * (1.0 - SHARED))
+    spread = _spread(learner, asked, errors.x, errors.size, options, tools)
     return Interval(conformal, spread, _covered(ratio, errors.newest, part, coverage))
 
 
 def _times(ratio: Array, newest: int, coverage: float) -> float:
     """How many times its spread a row's error is at most, with the chance that is promised; told by the newest, if they are enough."""
-    told_by = ratio[len(ratio) - newest :] if _enough(newest, coverage) else ratio
+    told_by = ratio[len(ratio) - newest :] if newest >= max(ENOUGH_NEWEST, fewest_rows(coverage)) else ratio
     return float(fit_conformal(told_by, told_by * 0.0, coverage).radius)
-
-
-def _enough(newest: int, coverage: float) -> bool:
-    """Whether the window alone says how wide intervals are."""
-    return newest >= max(ENOUGH_NEWEST, fewest_rows(coverage))
-
-
-def _grown(errors: Errors, size: Array, spread: Spread) -> float:
-    """The widths of the newest rows by spreads that did not see their errors, `size`, over those by the one that serves.
-
-    Where errors have grown, it has learned so, and what the others had to be multiplied with would count the growth twice.
-    """
-    import numpy as np
-
-    newest = slice(len(errors.size) - errors.newest, None)
-    served = _width(float(errors.size.mean()), spread.scorer.score(np.ascontiguousarray(errors.x[newest])))
-    return float(size[newest].mean() / served.mean())
 
 
 def _covered(ratio: Array, newest: int, part: npt.NDArray[np.int64], coverage: float) -> float:
