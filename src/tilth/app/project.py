@@ -222,6 +222,15 @@ class Project:
 
         return exported(self.looked(), name, self.model(name, version, environment).version, form)
 
+    def bring(
+        self, name: str, folder: str, environment: str | None = None, progress: Progress | None = None,
+        tell: Callable[[Did], None] | None = None,
+    ) -> Result:  # fmt: skip
+        """Import a folder of MLflow's as a version of a deployed model, and have it judged; `refused` when it does not pass."""
+        from tilth.runtime.asking.bringing import bring
+
+        return bring(self.session(environment, progress, tell), name, folder)
+
     def promote(self, source: str, target: str | None = None) -> int:
         """Give `target` (by default where models serve) all pointers of `source` in one transaction; the new generation's number."""
         from tilth.runtime.moving.promotion import promote

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.scorers import lightgbm_c as c
 from tilth.core.engines import Engine, Form, Option
@@ -20,6 +20,8 @@ from tilth.ports.learning import Budget, Fitted, Task
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from tilth.ports.adopting import Foreign
 
     Matrix = npt.NDArray[np.float64]
 
@@ -82,6 +84,13 @@ class LightGBMLearner:
         leaf = max(20, min(200, rows // 25))
         trees = {"num_leaves": 8, "learning_rate": 0.05, "feature_fraction": 1.0, "min_data_in_leaf": leaf}
         return trees, {"rounds": 300, "patience": 20}
+
+    @staticmethod
+    def adopt(payload: bytes, about: Mapping[str, Any]) -> Foreign:
+        """See `ports.adopting.Adopts`."""
+        from tilth.adapters.learners import adopted
+
+        return adopted.lightgbm(payload, about)
 
     def fit(
         self,

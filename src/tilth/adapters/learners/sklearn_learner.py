@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from tilth.ports.adopting import Foreign
+
     Matrix = npt.NDArray[np.float64]
 
 MOST_LEVELS = 60
@@ -54,6 +56,13 @@ class SklearnLearner:
             "skops.io",
         ):
             importlib.import_module(name)
+
+    @staticmethod
+    def adopt(payload: bytes, about: Mapping[str, Any]) -> Foreign:
+        """See `ports.adopting.Adopts`."""
+        from tilth.adapters.learners import adopted
+
+        return adopted.sklearn(payload, about)
 
     def fit(
         self,

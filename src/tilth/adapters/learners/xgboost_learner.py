@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.learners import boosting
 from tilth.adapters.learners.boosting import Asked, Base, Boosted, Pace
-from tilth.adapters.scorers.lightgbm_trees import below, codes, number
+from tilth.adapters.learners.xgboost_trees import tree_of
 from tilth.core.engines import Engine, Form, Option
 from tilth.core.errors import ResourceLimitError, TrainingError
 from tilth.ports.learning import Task
@@ -22,6 +22,8 @@ from tilth.ports.portable import Tree
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from tilth.ports.adopting import Foreign
 
     Matrix = npt.NDArray[np.float64]
     Report = Callable[[str, float | None], None]
@@ -69,6 +71,13 @@ class XGBoostLearner(Boosted):
         """Load the library."""
         boosting.require("xgboost", "xgboost")
         import xgboost  # noqa: F401
+
+    @staticmethod
+    def adopt(payload: bytes, about: Mapping[str, Any]) -> Foreign:
+        """See `ports.adopting.Adopts`."""
+        from tilth.adapters.learners.xgboost_adopted import adopt
+
+        return adopt(payload, about)
 
     @staticmethod
     def run(asked: Asked) -> _Run:
@@ -152,7 +161,7 @@ class _Run:
         model = json.loads(bytes(self.booster[:rounds].save_raw("json")))
         grown = model["learner"]["gradient_booster"]["model"]["trees"]
         cardinality = dict(zip(self.task.categorical, self.task.cardinality, strict=True))
-        return [*self.base.trees(), *(_tree(one, self.base.scale, cardinality) for one in grown)]
+        return [*self.base.trees(), *(tree_of(one, self.base.scale, cardinality) for one in grown)]
 
 
 def _parameters(task: Task, rows: int, seed: int, threads: int) -> dict[str, object]:
@@ -199,30 +208,6 @@ def _grow(booster: Any, data: Any, parts: Sequence[Any], pace: Pace, scale: floa
             return
         if (number_ + 1) % 20 == 0:
             report(f"round {number_ + 1}", (number_ + 1) / pace.rounds)
-
-
-def _tree(one: Mapping[str, Any], scale: float, cardinality: Mapping[int, int]) -> Tree:
-    """XGBoost's arrays of nodes as a tree: a number below its limit goes left, a code in the set right."""
-    import numpy as np
-
-    limits = np.array(one["split_conditions"], dtype=np.float32)
-    sets = {
-        node: one["categories"][start : start + size]
-        for node, start, size in zip(
-            one["categories_nodes"], one["categories_segments"], one["categories_sizes"], strict=True
-        )
-    }
-
-    def at(node: int) -> Tree:
-        left, right = one["left_children"][node], one["right_children"][node]
-        if left == -1:
-            return float(limits[node]) * scale
-        feature, gaps_left = one["split_indices"][node], bool(one["default_left"][node])
-        if node in sets:
-            return codes(feature, sets[node], at(right), at(left), unknown=not gaps_left, count=cardinality[feature])  # fmt: skip
-        return number(feature, below(float(limits[node])), at(left), at(right), gaps_low=gaps_left)
-
-    return at(0)
 
 
 def _told(error: Exception) -> Exception:

@@ -52,7 +52,7 @@ class SkopsScorer:
                 f"The model file holds types that are not allowed: {', '.join(found.refused[:20])}.",
                 hint="Only estimators of scikit-learn that can be kept without code are read. " + HINT,
             )
-        scorer = cls(_checked(found), task)
+        scorer = cls(estimator_of(found), task)
         _answers(scorer, task)
         return scorer
 
@@ -85,8 +85,8 @@ def narrow(x: Matrix) -> Matrix:
     return np.clip(x, -WIDEST, WIDEST)
 
 
-def _checked(found: Read) -> Any:
-    """The estimator; its parts fit together, and its methods are those of its class."""
+def estimator_of(found: Read) -> Any:
+    """The estimator; its parts fit together, and its methods are those of its class. It is asked by matrices, without names."""
     from skops.io import loads
 
     try:
@@ -103,6 +103,8 @@ def _checked(found: Read) -> Any:
         raise TamperError(
             f"The model file holds a {type(estimator).__name__}, which answers nothing.", hint=HINT
         )
+    for one in (estimator, *(step for _, step in getattr(estimator, "steps", ()))):
+        vars(one).pop("feature_names_in_", None)  # or each answer warns that a matrix has none
     return estimator
 
 

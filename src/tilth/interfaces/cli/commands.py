@@ -42,6 +42,7 @@ LATER = {
     "report": "tilth.interfaces.cli.report",
     "install": "tilth.interfaces.cli.install",
     "export": "tilth.interfaces.cli.export",
+    "import": "tilth.interfaces.cli.bring",
     "plan": "tilth.interfaces.cli.planning",
     "apply": "tilth.interfaces.cli.planning",
     "check": "tilth.interfaces.cli.texts",
@@ -50,7 +51,8 @@ LATER = {
     "backup": "tilth.interfaces.cli.keep",
     "restore": "tilth.interfaces.cli.keep",
 }
-"""Commands in modules of their own: the attribute has the command's name."""
+"""Commands in modules of their own: the attribute has the command's name, but for those that Python keeps for itself."""
+NAMED = {"import": "bring"}
 
 
 class Commands(click.Group):
@@ -61,7 +63,7 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in LATER:
-            found = getattr(importlib.import_module(LATER[cmd_name]), cmd_name)
+            found = getattr(importlib.import_module(LATER[cmd_name]), NAMED.get(cmd_name, cmd_name))
             assert isinstance(found, click.Command)
             return found
         return super().get_command(ctx, cmd_name)

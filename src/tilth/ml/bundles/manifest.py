@@ -28,7 +28,7 @@ def read_folder(folder: Path) -> dict[str, bytes]:
             f"The bundle {folder.name} cannot be read: {e.strerror}.",
             hint="Train the model again, or put the folder back from a backup.",
         ) from e
-    return {name: _read(folder / name) for name in names}
+    return {name: read_file(folder / name) for name in names}
 
 
 def digests(files: Mapping[str, bytes]) -> dict[str, str]:
@@ -56,7 +56,8 @@ def compare(expected: Mapping[str, str], found: Mapping[str, str]) -> None:
         )
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The content of a regular file; TamperError for a symlink, a special file, or one that is too large."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as e:

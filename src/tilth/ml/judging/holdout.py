@@ -92,7 +92,7 @@ def rows_of(manifest: Manifest, blobs: Blobs, spec: TrainingSpec, versions: Sequ
 
     fresh = versions[0]
     own = fresh.all_teach and fresh.manifest is not None and fresh.manifest.id == manifest.id
-    until = [v.until for v in versions if v.by == split.BY_TIME and v.until is not None]
+    until = [v.until for v in versions if v.by in split.BY_A_TIME and v.until is not None]
     after = fresh.since if fresh.all_teach else max(until, default=None)
     after = after if spec.event_time else None
     tables, ids, times, immature = [], [], [], 0

@@ -32,7 +32,9 @@ MANY_ROWS = 20_000  # beyond so many, a part of the rows judges for all
 JUDGED = 0.1  # of a history with an event time, the newest
 BY_TWIN, BY_FOLDS = "twin", "folds"
 BY_TIME, BY_ID = "event time", "hash of key"  # of versions that learned from a part of their rows only
+BY_IMPORT = "import"  # of versions that were fitted elsewhere: which rows they know is not known here
 ALL_TEACH = frozenset((BY_TWIN, BY_FOLDS))
+BY_A_TIME = frozenset((BY_TIME, BY_IMPORT))  # versions that know no row after a time, if they say one
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,8 @@ def prepare(spec: Mapping[str, Any]) -> None:
 
 def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Report) -> dict[str, object]:
     """Train what the spec, a TrainingSpec's fields, says; the facts of `training.train`."""
-    from tilth.ml.learning.dealing import Files
     from tilth.ml.learning.training import train
 
-    numbers = [name.removeprefix(ROWS) for name in sorted(files) if name.startswith(ROWS)]
-    data = Files([files[ROWS + n] for n in numbers], [files.get(IDS + n) for n in numbers])
     wanted = TrainingSpec.from_plain(spec)
     if wanted.estimator:
         wanted = replace(wanted, estimators=_folder(files))
@@ -63,7 +60,15 @@ def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Rep
     def scorers(name: str) -> Any:
         return registry.load("tilth.scorers", name)
 
-    return train(wanted, data, out, learners, scorers, report)
+    return train(wanted, rows_in(files), out, learners, scorers, report)
+
+
+def rows_in(files: Mapping[str, str]) -> Any:
+    """The snapshot's files among a job's, as `dealing.Files`."""
+    from tilth.ml.learning.dealing import Files
+
+    numbers = [name.removeprefix(ROWS) for name in sorted(files) if name.startswith(ROWS)]
+    return Files([files[ROWS + n] for n in numbers], [files.get(IDS + n) for n in numbers])
 
 
 def _folder(files: Mapping[str, str]) -> str:

@@ -69,7 +69,7 @@ def write(
         **spread,
         "metrics.json": text(metrics),
         "profile.json": text({**known.plain(), "usual": weeks}),
-        "MLmodel": _mlmodel(signature, named).encode(),
+        "MLmodel": mlmodel(signature, named).encode(),
         answers.FILE: answers.packed(ids, made.judged.scores),
     }
     for name, content in files.items():
@@ -161,7 +161,7 @@ def engine_versions(engine: Engine) -> dict[str, str]:
     return {package: version_of(package) for package in sorted({"tilth", "numpy", engine.package})}
 
 
-def _mlmodel(signature: Signature, named: Sequence[tuple[str, Member]]) -> str:
+def mlmodel(signature: Signature, named: Sequence[tuple[str, Member]]) -> str:
     """MLflow's description of a model folder, as YAML; flavors say which file is what."""
     engines = tuple(dict.fromkeys(m.engine for _, m in named))
     versions = {k: v for e in engines for k, v in engine_versions(tried(e)[0]).items()}

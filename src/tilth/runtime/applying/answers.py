@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError, InputError
+from tilth.ml.judging import split
 from tilth.ml.judging.holdout import Rows, Tuned
+from tilth.runtime.applying import imported
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +51,9 @@ def given(model: Predictor, tuned: Tuned, rows: Rows, seen: Mask) -> Answers:
     import numpy as np
 
     remarks: tuple[str, ...] = ()
-    if tuned.manifest is None:
+    if tuned.by == split.BY_IMPORT:
+        remarks = (imported.remark(tuned),)
+    elif tuned.manifest is None:
         remarks = (
             f"The rows that version {tuned.version} learned from are gone; it may know some of these, which favours it.",
         )

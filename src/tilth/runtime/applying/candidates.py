@@ -62,7 +62,7 @@ def train(
         with snapshots.damage_told(manifest):  # nothing is learned from damaged bytes
             output = work.jobs.run(job, act.progress, beside)
         try:
-            return _sealed(act, resource, manifest, output, reason)
+            return sealed(act, resource, manifest, output, reason)
         finally:
             shutil.rmtree(output.folder, ignore_errors=True)
     except TilthError as error:
@@ -143,7 +143,9 @@ def _job(
     return job, {digest: path for path, digest in own.values()}
 
 
-def _sealed(act: Act, resource: Resource, manifest: Manifest, output: Output, reason: str) -> Version:
+def sealed(
+    act: Act, resource: Resource, manifest: Manifest, output: Output, reason: str, deed: str = "train"
+) -> Version:
     """Try, number, sign and store the candidate. The lock keeps two environments from taking one number."""
     work, model, now, facts = act.work, resource.name, act.now(), cast("Mapping[str, Any]", output.facts)
     said = {k: facts[k] for k in ("engine", "artifact", "rows", "tuned_until")}
@@ -152,19 +154,19 @@ def _sealed(act: Act, resource: Resource, manifest: Manifest, output: Output, re
     with work.locks.hold("versions", wait=60):
         number = versions.next_number(work.state, model)
         subject = Subject(resource.remembered, number, resource.recipe, manifest.id)
-        sealed = seal(Path(output.folder), subject, work.keys, {**said, "checked": checked})
-        if dict(sealed.files) != files:
+        bundle = seal(Path(output.folder), subject, work.keys, {**said, "checked": checked})
+        if dict(bundle.files) != files:
             raise TamperError(
                 "The model's files changed while they were tried.", hint="Run the command again."
             )
-        work.bundles.put(sealed.digest, output.folder)
+        work.bundles.put(bundle.digest, output.folder)
         made = Version(
-            model, number, resource.recipe, manifest.id, sealed.digest, versions.CANDIDATE, str(facts["engine"]),
+            model, number, resource.recipe, manifest.id, bundle.digest, versions.CANDIDATE, str(facts["engine"]),
             int(facts["learning"]), int(facts["rows"]), facts["tuned_until"], json.dumps(facts["metrics"]), reason,
             float(facts["seconds"]["total"]), now, origin=resource.remembered,
         )  # fmt: skip
         with act.change(now) as change:
             versions.add(change, made)
             notices.put(change, notices.MODEL, model, str(number), of_training(facts), now)
-            change.audit("train", model, {"version": number, "digest": sealed.digest, "key": sealed.key_id})
+            change.audit(deed, model, {"version": number, "digest": bundle.digest, "key": bundle.key_id})
     return made

@@ -6,7 +6,7 @@ were looked at, and the record. A champion is named in the record only where it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import UnknownNameError
@@ -21,6 +21,7 @@ from tilth.ml.model.metrics import decided
 from tilth.ml.model.spec import TrainingSpec, check_metric
 from tilth.ports.snapshots import Manifest
 from tilth.runtime.act import Act
+from tilth.runtime.applying import imported
 from tilth.runtime.applying.answers import Answers, adverse, given, realigned
 from tilth.runtime.loading import verified, version_of
 from tilth.runtime.record import evidence, versions
@@ -95,7 +96,7 @@ def gate(
 ) -> Verdict:
     """Judge the candidate and record it in `gates`; the version's status says what came out."""
     work = act.work
-    fresh = _version(work, candidate)
+    fresh = _fresh(work, spec, manifest, candidate)
     held = _version(work, champion) if champion is not None else None
     metric = check_metric(spec.metric, fresh.model.signature.kind)
     first = held is not None and _other_task(fresh, held)
@@ -107,7 +108,7 @@ def gate(
         metric, declared.promote.rule.value, declared.promote.margin, spec.minimum,
         float(str(declared.objective.get("confidence", 0.95))),
     )  # fmt: skip
-    result = _judged(rule, spec, fresh, case, uses)
+    result = imported.held(fresh.tuned, declared.name, _judged(rule, spec, fresh, case, uses))
     leaks = _leaks(candidate, declared) or _apart(candidate)
     if leaks:
         result = GateResult(
@@ -130,15 +131,25 @@ def unseen(
     work: Workspace, spec: TrainingSpec, manifest: Manifest, version: Version
 ) -> tuple[pa.Table, Array, Array]:
     """The rows of a snapshot that a version was not tuned on: with its inputs and target, their truth, its scores of them."""
-    fresh = _version(work, version)
+    fresh = _fresh(work, spec, manifest, version)
     metric = "rmse" if fresh.model.signature.kind == "regression" else "log_loss"
     case = _case(work, spec, manifest, fresh, None, metric)
     return case.rows.table, case.truth, case.fresh
 
 
+def _fresh(work: Workspace, spec: TrainingSpec, manifest: Manifest, row: Version) -> _Version:
+    """The version that is judged."""
+    found = _version(work, row)
+    if found.tuned.by != split.BY_IMPORT:
+        return found
+    return replace(found, tuned=imported.fair(found.tuned, work, spec, manifest))
+
+
 def _version(work: Workspace, row: Version) -> _Version:
     """The version with what it was tuned on, as its row and its bundle say."""
     model, dealt = version_of(work, row.model, row.version), row.dealt
+    if dealt.by == split.BY_IMPORT:
+        return _Version(row, model, imported.tuned(row, model.signature))
     kept = answers.read(verified(work, row).files) if dealt.by in split.ALL_TEACH else None
     try:
         manifest = manifest_of(work.state, row.snapshot)
@@ -167,6 +178,8 @@ def _named(fresh: _Version, held: _Version | None, manifest: Manifest) -> str:
     """How people call the rows: the dataset, and after what, or by what, they were dealt."""
     if fresh.tuned.by == split.BY_FOLDS:
         return f"{manifest.dataset} by folds"
+    if fresh.tuned.by == split.BY_IMPORT:
+        return imported.named(fresh.tuned, manifest.dataset)
     if fresh.tuned.since:
         return f"{manifest.dataset} after {fresh.tuned.since}"
     until = [

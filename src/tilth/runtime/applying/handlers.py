@@ -119,10 +119,8 @@ def _train(run: Run, action: Action) -> Result:
     spec = candidates.spec_of(run.act.work, declared, data, manifest.schema)
     run.act.progress.step(f"judge {action.name}", None)
     verdict = gate.gate(run.act, declared, spec, manifest, fresh, champion)
-    seen = (
-        f"version {verdict.version} ({fresh.engine}, {fresh.rows:,} rows){_figures(verdict)}: "
-        f"{verdict.reason}"
-    )
+    of = f"{fresh.rows:,} rows" if fresh.rows else fresh.reason
+    seen = f"version {verdict.version} ({fresh.engine}, {of}){_figures(verdict)}: {verdict.reason}"
     return _as_judged(run, action, verdict, seen)
 
 

@@ -122,17 +122,17 @@ def rollback(at: Prompt, statement: RollbackEnvironment) -> Result:
 
 def refresh(at: Prompt, statement: RefreshDataset) -> Result:
     """Collect a deployed dataset now."""
-    pointer = _pointer(at, Kind.DATASET, statement.name)
+    pointer = pointer_of(at, Kind.DATASET, statement.name)
     graph = at.deployed(at.environment)
     recipe = graph.get(statement.name).recipe
-    return _only(at, CollectDataset(statement.name, recipe, "asked for by REFRESH", pointer.target), graph)
+    return only(at, CollectDataset(statement.name, recipe, "asked for by REFRESH", pointer.target), graph)
 
 
 def retrain(at: Prompt, statement: RetrainModel) -> Result:
     """Make a candidate of a deployed model now, with other options if they are given; nothing when that would make a
     version that there is.
     """
-    pointer = _pointer(at, Kind.MODEL, statement.name)
+    pointer = pointer_of(at, Kind.MODEL, statement.name)
     graph = at.deployed(at.environment)
     if statement.using:
         graph = at.compiled([_with_using(r.declaration, statement) for r in graph])
@@ -140,7 +140,7 @@ def retrain(at: Prompt, statement: RetrainModel) -> Result:
     recipe = graph.get(statement.name).recipe
     if (same := _same(at, graph.get(statement.name), champion)) is not None:
         return _unchanged(at, same, champion)
-    return _only(at, TrainModel(statement.name, recipe, "asked for by RETRAIN", champion), graph)
+    return only(at, TrainModel(statement.name, recipe, "asked for by RETRAIN", champion), graph)
 
 
 def _same(at: Prompt, resource: Resource, champion: int | None) -> Version | None:
@@ -148,7 +148,7 @@ def _same(at: Prompt, resource: Resource, champion: int | None) -> Version | Non
     declared = resource.as_(CreateModel)
     if not isinstance(declared.source, DatasetRef):
         return None  # its rows are asked of the sources each time
-    snapshot = _pointer(at, Kind.DATASET, declared.source.name).target or ""
+    snapshot = pointer_of(at, Kind.DATASET, declared.source.name).target or ""
     found = versions.judged(at.work.state, resource.name, resource.recipes, snapshot)
     made = [v for v in found if v.learning >= learning_of(registry.load("tilth.learners", v.engine))]
     delay = duration_of(dict(declared.objective.items).get("label_delay"))
@@ -202,7 +202,8 @@ def drill(at: Prompt, statement: Drill) -> Result:
     return Result(None, done.text, done.facts, refused=not done.ok)
 
 
-def _only(at: Prompt, action: CollectDataset | TrainModel, graph: Graph) -> Result:
+def only(at: Prompt, action: CollectDataset | TrainModel, graph: Graph) -> Result:
+    """Do this one action, and publish what comes of it."""
     at.room()
     number, _ = environments.pointers_of(at.work.state, at.environment)
     todo = Plan(at.environment, number, (action,))
@@ -210,7 +211,8 @@ def _only(at: Prompt, action: CollectDataset | TrainModel, graph: Graph) -> Resu
     return _applied(executor.apply(at.act(), graph, plan=todo, bind=bind, tell=at.tell))
 
 
-def _pointer(at: Prompt, kind: Kind, name: str) -> Pointer:
+def pointer_of(at: Prompt, kind: Kind, name: str) -> Pointer:
+    """What the environment points at; UnknownNameError with what there is."""
     _, pointers = environments.pointers_of(at.work.state, at.environment)
     known = {p.name: p for p in pointers if p.kind is kind}
     if name not in known:

@@ -181,6 +181,14 @@ def _exported(facts: Facts, there: str) -> Iterator[str]:
     yield f"tilth describe {_word(facts['model'])}{there}   what it takes and gives, by name"
 
 
+def _imported(facts: Facts, there: str) -> Iterator[str]:
+    name, number = _word(facts["model"]), facts["version"]
+    if facts["status"] == "held":
+        told = f"PROMOTE MODEL {name} VERSION {number} BECAUSE '...'"
+        yield f'tilth sql "{told}"{there}   take it all the same'
+    yield f"tilth describe {name}{there}   its versions, and what their gates said"
+
+
 def _installed(facts: Facts, there: str) -> Iterator[str]:
     yield f"tilth plan{there}   with a model that has USING (engine = '{facts['engine']}')"
 
@@ -271,6 +279,7 @@ AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "report": _reported,
     "predict": _predicted,
     "export": _exported,
+    "import": _imported,
     "install": _installed,
     "environments": _environments,
     "sql": _acted,
