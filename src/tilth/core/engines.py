@@ -30,14 +30,27 @@ _FITS: dict[Form, Callable[[object], bool]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """Where a search looks for a number: from `low` to `high`, evenly, or evenly in its logarithm."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Option:
-    """An option that an engine takes, and the form of its values; `least` and `most` are of numbers."""
+    """An option that an engine takes, and the form of its values; `least` and `most` are of numbers.
+
+    `span`: where a search looks for it; None: it is not searched.
+    """
 
     name: str
     form: Form = Form.NUMBER
     least: float | None = None
     most: float | None = None
     stops: bool = False  # it says when to stop: of no use to a fit that knows it
+    span: Span | None = None
 
     def fits(self, value: object) -> bool:
         """Whether the value has the form.
@@ -103,6 +116,11 @@ class Engine:
                 return f"{name} = {value!r}, which should be {words}"
         return ""
 
+    @property
+    def searched(self) -> tuple[Option, ...]:
+        """The options that a search tries values of."""
+        return tuple(o for o in self.options or () if o.span is not None)
+
     def owns(self, prefix: str) -> bool:
         """Whether `prefix.option` in USING is an option for it."""
         return prefix == self.name or prefix in self.prefixes
@@ -122,6 +140,20 @@ def _is_option(value: object) -> bool:
         and isinstance(value.name, str)
         and isinstance(value.form, Form)
         and all(bound is None or _FITS[Form.NUMBER](bound) for bound in (value.least, value.most))
+        and (value.span is None or _is_span(value))
+    )
+
+
+def _is_span(option: Option) -> bool:
+    """Whether a search can look there: numbers that the option takes, the lower one first, above 0 for a logarithm."""
+    span = option.span
+    return (
+        isinstance(span, Span)
+        and option.form in (Form.WHOLE, Form.NUMBER)
+        and option.fits(span.low)
+        and option.fits(span.high)
+        and span.low < span.high
+        and (not span.log or span.low > 0)
     )
 
 

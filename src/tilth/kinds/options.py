@@ -5,7 +5,7 @@ from __future__ import annotations
 from tilth.resources.rules import duration_of, size_of
 from tilth.sql.language.statements import Options, Value
 
-DURATIONS = ("label_delay", "time_limit", "cpu_limit", "max_row_time")
+DURATIONS = ("label_delay", "time_limit", "cpu_limit", "max_row_time", "budget")
 SIZES = ("max_bundle",)
 MAPS = ("monotone",)
 

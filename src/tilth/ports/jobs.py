@@ -64,6 +64,14 @@ class JobsAdapter(Protocol):
         ...
 
 
+class Finding(Protocol):
+    """What a task's `report` also offers where the runner passes on what is found before the task has ended."""
+
+    def found(self, what: Mapping[str, object]) -> None:
+        """Tell it: a JSON-able mapping. Who asked keeps it, or nobody does."""
+        ...
+
+
 class Task(Protocol):
     """What an entry point of `tilth.tasks` stands for: most are modules."""
 

@@ -26,4 +26,7 @@ class Facts:
     code_before: Mapping[str, str] = field(
         default_factory=dict
     )  # the hashes of own code as recipe 1 made them
+    lacking: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # option of USING -> why it cannot be had here, and what to do about that
     histories: Histories = field(default_factory=Histories)  # what the state remembers, and under which names

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tilth.core.engines import Engine, Form, Option, tried
+from tilth.core.engines import Engine, Form, Option, Span, tried
 
 VALUES = [
     (Option("x", Form.WHOLE, 1), [1, 7, 10**9], [0, -1, 1.5, 2.0, True, "1", None, (1,)], "a whole number of at least 1"),
@@ -55,6 +55,12 @@ def test_an_option_is_an_engines_by_its_name_or_its_prefix() -> None:
         ({"options": ("x",)}, "options = ('x',), which should be None or a tuple of Option"),
         ({"options": [Option("x")]}, "a tuple of Option"),
         ({"options": (Option("x", least="0"),)}, "a tuple of Option"),  # type: ignore[arg-type]
+        ({"options": (Option("x", span=Span(0, 1)),)}, ""),
+        ({"options": (Option("x", span=Span(1, 0)),)}, "a tuple of Option"),
+        ({"options": (Option("x", span=Span(0, 1, log=True)),)}, "a tuple of Option"),
+        ({"options": (Option("x", least=0, span=Span(-1, 1)),)}, "a tuple of Option"),
+        ({"options": (Option("x", Form.SWITCH, span=Span(0, 1)),)}, "a tuple of Option"),
+        ({"options": (Option("x", span=(0, 1)),)}, "a tuple of Option"),  # type: ignore[arg-type]
         ({"learning": "two"}, "learning = 'two', which should be a whole number of at least 1"),
         ({"learning": True}, "a whole number of at least 1"),
         ({"rank": 0.5}, "rank = 0.5, which should be None or a whole number"),

@@ -1,7 +1,7 @@
 """What runs inside a worker process: reads a job, locks itself up, does the task, answers on a channel of its own.
 
 Started by `local` as `python -m tilth.adapters.jobs.process CHANNEL`, where it divides into a `warden` and the worker. The job
-is one JSON object on stdin; what the worker says is JSON lines: `{"step": ...}` any number of times, then one
+is one JSON object on stdin; what the worker says is JSON lines: `{"step": ...}` and `{"found": ...}` any number of times, then one
 `{"result": ...}` or `{"error": ...}`. What user code prints goes to stderr. There is no key, no secret and no state
 database in this process, and no task is known here: they come by entry point.
 """
@@ -36,14 +36,26 @@ def main() -> int:
         task.prepare(job["spec"])
         write = [path for path in (job["out"], job["scratch"], "/dev/null") if path]
         locked = enter(job["files"].values(), write, job["memory"], job["seconds"])
-        facts = task.run(
-            job["spec"], job["files"], job["out"], lambda what, done: say({"step": what, "done": done})
-        )
+        facts = task.run(job["spec"], job["files"], job["out"], _Report(say))
         say({"result": facts, "jail": locked})
     except BaseException as error:
         say({"error": described(error)})
         return 1
     return 0
+
+
+class _Report:
+    """A task's way to say how far it is, and what it found."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+
+    def __call__(self, what: str, done: float | None) -> None:
+        self._say({"step": what, "done": done})
+
+    def found(self, what: Mapping[str, Any]) -> None:
+        """See `ports.jobs.Finding`."""
+        self._say({"found": dict(what)})
 
 
 def described(error: BaseException) -> dict[str, Any]:

@@ -127,6 +127,10 @@ class Talk:
             raise TrainingError("The worker says what is not JSON.", hint=AGAIN) from error
         if not isinstance(message, dict):
             raise TrainingError("The worker says what is not an object.", hint=AGAIN)
+        if isinstance(found := message.get("found"), dict):
+            if keep := getattr(self._progress, "found", None):
+                keep(found)
+            return
         self._last = message
         if "step" in message:
             done = message.get("done")

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from tilth.adapters.learners import boosting
 from tilth.adapters.learners.boosting import Asked, Base, Boosted
 from tilth.adapters.scorers.lightgbm_trees import codes, number, up_to
-from tilth.core.engines import Engine, Form, Option
+from tilth.core.engines import Engine, Form, Option, Span
 from tilth.core.errors import ResourceLimitError, TrainingError
 from tilth.ports.learning import Budget, Task
 from tilth.ports.portable import Tree
@@ -47,11 +47,11 @@ DEPTHS = ((3, 6), (10, 5), (100_000, 4))  # by the number of classes: each tree 
 OPTIONS = (
     Option("rounds", Form.WHOLE, 1, stops=True),
     Option("patience", Form.WHOLE, 1, stops=True),
-    Option("learning_rate", least=0, most=1),
-    Option("depth", Form.WHOLE, 1, 10),
-    Option("l2_leaf_reg", least=0),
-    Option("random_strength", least=0),
-    Option("bagging_temperature", least=0),
+    Option("learning_rate", least=0, most=1, span=Span(0.02, 0.2, log=True)),
+    Option("depth", Form.WHOLE, 1, 10, span=Span(3, 8)),
+    Option("l2_leaf_reg", least=0, span=Span(0.1, 30, log=True)),
+    Option("random_strength", least=0, span=Span(0.1, 10, log=True)),
+    Option("bagging_temperature", least=0, span=Span(0, 2)),
     Option("rsm", least=0, most=1),
     Option("border_count", Form.WHOLE, 1),
     Option("one_hot_max_size", Form.WHOLE, 1),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.learners.watching import Stages
 from tilth.adapters.scorers.extra_trees_scorer import ExtraTreesScorer, drawn, packed
-from tilth.core.engines import Engine, Form, Option
+from tilth.core.engines import Engine, Form, Option, Span
 from tilth.core.errors import ResourceLimitError, TrainingError
 from tilth.core.names import did_you_mean
 from tilth.ports.learning import Budget, Fitted, Task, Weights
@@ -37,8 +37,8 @@ KINDS: tuple[dict[str, object], ...] = (
 )  # the smoothest first; a fraction of 0 is the square root of the number of columns
 OPTIONS = (
     Option("trees", Form.WHOLE, 1, 1_000),
-    Option("min_data_in_leaf", Form.WHOLE, 1),
-    Option("feature_fraction", least=0, most=1),
+    Option("min_data_in_leaf", Form.WHOLE, 1, span=Span(1, 20, log=True)),
+    Option("feature_fraction", least=0, most=1, span=Span(0.1, 1)),
     Option("max_leaves", Form.WHOLE, 2),
 )
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.scorers import lightgbm_c as c
-from tilth.core.engines import Engine, Form, Option
+from tilth.core.engines import Engine, Form, Option, Span
 from tilth.core.errors import TrainingError
 from tilth.core.names import did_you_mean
 from tilth.ports.learning import Budget, Fitted, Task
@@ -39,16 +39,16 @@ DEFAULT_METRIC = {"regression": "l2", "binary": "binary_logloss", "multiclass": 
 OPTIONS = (
     Option("rounds", Form.WHOLE, 1, stops=True),
     Option("patience", Form.WHOLE, 1, stops=True),
-    Option("learning_rate", least=0),
-    Option("num_leaves", Form.WHOLE, 2),
+    Option("learning_rate", least=0, span=Span(0.02, 0.2, log=True)),
+    Option("num_leaves", Form.WHOLE, 2, span=Span(4, 128, log=True)),
     Option("max_depth", Form.WHOLE),
-    Option("min_data_in_leaf", Form.WHOLE, 0),
-    Option("lambda_l1", least=0),
-    Option("lambda_l2", least=0),
-    Option("bagging_fraction", least=0, most=1),
-    Option("feature_fraction", least=0, most=1),
+    Option("min_data_in_leaf", Form.WHOLE, 0, span=Span(2, 100, log=True)),
+    Option("lambda_l1", least=0, span=Span(1e-3, 10, log=True)),
+    Option("lambda_l2", least=0, span=Span(1e-3, 100, log=True)),
+    Option("bagging_fraction", least=0, most=1, span=Span(0.5, 1)),
+    Option("feature_fraction", least=0, most=1, span=Span(0.3, 1)),
     Option("max_bin", Form.WHOLE, 2),
-    Option("min_gain_to_split", least=0),
+    Option("min_gain_to_split", least=0, span=Span(1e-3, 1, log=True)),
     Option("cat_smooth", least=0),
     Option("cat_l2", least=0),
     Option("max_cat_to_onehot", Form.WHOLE, 1),

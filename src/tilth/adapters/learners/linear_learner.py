@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.learners.watching import Stages
 from tilth.adapters.scorers.linear_scorer import CLIP, LinearScorer, softmax
-from tilth.core.engines import Engine, Form, Option
+from tilth.core.engines import Engine, Form, Option, Span
 from tilth.core.errors import TrainingError
 from tilth.core.names import did_you_mean
 from tilth.ports.learning import Budget, Fitted, Task, Weights
@@ -46,7 +46,7 @@ class LinearLearner:
     """Implements `ports.learning.Learner` and `Paths`."""
 
     engine = Engine(
-        "linear", "numpy", learning=4, options=(Option("ridge", least=0), Option("hinges", Form.WHOLE, 0, 50)),
+        "linear", "numpy", learning=4, options=(Option("ridge", least=0), Option("hinges", Form.WHOLE, 0, 50, span=Span(0, 20))),
         rank=1, weighs=True, spread=True, pandas=False,
     )  # fmt: skip
 

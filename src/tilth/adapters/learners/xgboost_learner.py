@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.adapters.learners import boosting
 from tilth.adapters.learners.boosting import Asked, Base, Boosted, Pace
 from tilth.adapters.learners.xgboost_trees import tree_of
-from tilth.core.engines import Engine, Form, Option
+from tilth.core.engines import Engine, Form, Option, Span
 from tilth.core.errors import ResourceLimitError, TrainingError
 from tilth.ports.learning import Task
 from tilth.ports.portable import Tree
@@ -36,15 +36,15 @@ LOSSES = {"regression": "rmse", "binary": "logloss", "multiclass": "mlogloss"}
 OPTIONS = (
     Option("rounds", Form.WHOLE, 1, stops=True),
     Option("patience", Form.WHOLE, 1, stops=True),
-    Option("learning_rate", least=0, most=1),
-    Option("max_depth", Form.WHOLE, 1, DEEPEST),
+    Option("learning_rate", least=0, most=1, span=Span(0.02, 0.2, log=True)),
+    Option("max_depth", Form.WHOLE, 1, DEEPEST, span=Span(3, 10)),
     Option("max_leaves", Form.WHOLE, 0),
-    Option("min_child_weight", least=0),
+    Option("min_child_weight", least=0, span=Span(1, 50, log=True)),
     Option("min_split_loss", least=0),
-    Option("reg_lambda", least=0),
-    Option("reg_alpha", least=0),
-    Option("subsample", least=0, most=1),
-    Option("colsample_bytree", least=0, most=1),
+    Option("reg_lambda", least=0, span=Span(0.1, 100, log=True)),
+    Option("reg_alpha", least=0, span=Span(1e-3, 10, log=True)),
+    Option("subsample", least=0, most=1, span=Span(0.5, 1)),
+    Option("colsample_bytree", least=0, most=1, span=Span(0.3, 1)),
     Option("max_bin", Form.WHOLE, 2),
     Option("max_cat_to_onehot", Form.WHOLE, 1),
     Option("max_cat_threshold", Form.WHOLE, 1),

@@ -9,7 +9,7 @@ from typing import Any
 
 from tilth.core.figures import figure
 from tilth.interfaces import style
-from tilth.interfaces.report import charts, understood
+from tilth.interfaces.report import charts, searched, understood
 from tilth.interfaces.report.tables import table
 
 Facts = Mapping[str, Any]
@@ -41,6 +41,7 @@ def _panels(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Where it is weak", understood.weak(facts.get("weak"))
     yield "Slices", _slices(facts)
     yield "Simpler models", understood.simpler(facts)
+    yield "Search of options", searched.trials(facts.get("search"))
     yield "Gates", _gates(facts)
     yield "Inputs", _inputs(facts)
     yield "To know", "".join(f"<p>{escape(n)}</p>" for n in facts["notices"])

@@ -28,8 +28,10 @@ GATING = (
 )  # options of OBJECTIVE that say how a model is judged, and change nothing that is made
 USING = (
     "engine", "estimator", "time_limit", "seed", "memory", "threads", "preset", "cpu_limit", "max_row_time", "max_bundle",
+    "search", "budget", "trials",
 )  # fmt: skip
 PRESETS = ("fast", "best")
+SEARCHES = ("off", "on", "always")
 USING_DEFAULTS: tuple[tuple[str, Value], ...] = (("engine", "auto"), ("time_limit", "60 s"), ("seed", 7))
 """What USING means where it says nothing."""
 _ESTIMATOR = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
@@ -47,6 +49,7 @@ def check(d: CreateModel, facts: Facts) -> None:
     _options(d, d.objective, OBJECTIVE, "OBJECTIVE")
     _minimum(d)
     _engine(d, facts.engines)
+    _search(d, facts)
 
 
 def _minimum(d: CreateModel) -> None:
@@ -176,6 +179,30 @@ def _engine_option(
             raise _misfit(d, key, value, "USING", f"{option.words} for {key}")
 
 
+def _search(d: CreateModel, facts: Facts) -> None:
+    """A search needs its package and an engine with options to look for; its limits belong to it."""
+    search, engine = str(d.using.get("search", SEARCHES[0])), str(d.using.get("engine", "auto"))
+    limit = next((name for name in ("budget", "trials") if name in d.using), None)
+    if search == SEARCHES[0]:
+        if limit is not None:
+            raise ProjectError(
+                f"`{limit}` is of a search, and model `{d.name}` asks for none.",
+                hint=f"Write search = 'on' beside it, or leave out {limit}.",
+                where=d.position,
+            )
+        return
+    if found := facts.lacking.get("search"):
+        raise MissingExtraError(found[0], hint=found[1], where=d.position)
+    asked = tried(engine, facts.engines, str(d.using.get("preset", PRESETS[0])))
+    if facts.engines and not any(e.searched for e in asked):
+        able = ", ".join(sorted(e.name for e in facts.engines if e.searched))
+        raise UnsupportedError(
+            f"The engine `{engine}` of model `{d.name}` names no option that can be searched.",
+            hint=f"Leave out search, or take one of these: auto, {able}.",
+            where=d.position,
+        )
+
+
 def _estimator(d: CreateModel, engine: str, engines: tuple[Engine, ...]) -> None:
     """An estimator is named where, and only where, the engine asks for one."""
     takes = {e.name: e for e in engines if e.estimator}
@@ -288,4 +315,7 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "cpu_limit": (_is_some_time, "cpu_limit = '60 s'"),
     "max_row_time": (_is_some_time, "max_row_time = '1 ms'"),
     "max_bundle": (_is_size, "max_bundle = '20 MB'"),
+    "search": (lambda v: v in SEARCHES, "search = 'on', 'always' or 'off'"),
+    "budget": (_is_some_time, "budget = '10 min'"),
+    "trials": (_is_whole(1), "trials = 50"),
 }

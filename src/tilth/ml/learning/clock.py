@@ -33,6 +33,16 @@ class Clock:
             return self
         return Clock(time.monotonic(), seconds, None, self._threads)
 
+    def later(self, seconds: float) -> Clock:
+        """The same, ending so much later on the wall."""
+        return Clock(self._end, seconds, self._cpu, self._threads)
+
+    def part(self, wall: float, share: float) -> Clock:
+        """A clock of its own for a step: so many seconds from now, and of a limit of CPU this share of what is left."""
+        spent = time.process_time()
+        cpu = None if self._cpu is None else spent + share * max(0.0, self._cpu - spent)
+        return Clock(time.monotonic(), wall, cpu, self._threads)
+
     @property
     def over(self) -> bool:
         """Whether a limit is met."""

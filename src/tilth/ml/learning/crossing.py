@@ -73,6 +73,7 @@ class Crossed:
     folds: Sequence[Fold]
     ways: dict[int, Path] = field(default_factory=dict)
     seconds: float = 0.0  # of its longest fit
+    spent: float = 0.0  # of all of them
 
     @property
     def cut_short(self) -> bool:
@@ -132,6 +133,10 @@ class Crossed:
         rows = np.array([self._size(one) for one in asked])
         return float((table @ rows).min() / rows.sum())
 
+    def sizes(self) -> list[float]:
+        """What the rows of each part count that `losses` tells of."""
+        return [self._size(one) for one in self.losses()[1]]
+
     def _size(self, part: int) -> float:
         """What the rows of a part count together."""
         mine = self.data.part == part
@@ -160,7 +165,7 @@ class Crossed:
         if number >= EXPLORED and self._kinds:
             options |= self.ways[0].options(self.stage())
         self.ways[number] = path_of(learner, self.task, x[teach], y[teach], stops, budget, options, tools)
-        self.seconds = max(self.seconds, clock.now() - began)
+        self.seconds, self.spent = max(self.seconds, clock.now() - began), self.spent + clock.now() - began
 
     def fewer(self, tools: Tools, clock: Clock) -> float:
         """How many times larger the error was with three quarters of the rows that teach: what more rows are worth.

@@ -14,13 +14,14 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.engines import Engine
-from tilth.ml.learning import blending
+from tilth.ml.learning import blending, searching
 from tilth.ml.learning.agreeing import agreement, crossed_rows
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.crossing import Candidate, Crossed, folds_of
 from tilth.ml.learning.curves import fit_curve_folds
 from tilth.ml.learning.made import Honest, Made, Member, Remark, Tools, Tried
 from tilth.ml.learning.rows import Rows
+from tilth.ml.learning.trials import Searched
 from tilth.ml.model.curve import Curve, threshold
 from tilth.ml.model.ensemble import of_members
 from tilth.ml.model.spec import TrainingSpec
@@ -58,6 +59,8 @@ def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, clock: Cloc
     """The members that serve, and honest answers to the rows that judge them."""
     run = _Run(spec, task, data, tools, clock)
     run.cross()
+    if spec.search:
+        run.search()
     members = run.refitted()
     return run.made(members)
 
@@ -143,6 +146,7 @@ class _Run:
     baseline: Crossed | None = None
     cut: list[str] = field(default_factory=list)
     twins: dict[Crossed, tuple[Fitted, Any]] = field(default_factory=dict)  # fitted before the window
+    searched: Searched | None = None
 
     # --- rows that are left out ----------------------------------------------------------------------------
 
@@ -199,16 +203,37 @@ class _Run:
             if weight < min(FIRST_LEAST, found.max()) and loss > (1 + worse) * min(losses):
                 self._drop(one, "after the first part it added nothing to the others")
 
+    def search(self) -> None:
+        """Options of the engines that go on, which serve where the blend is better with them; time beyond the limit is theirs."""
+        found, members = searching.searched(
+            self.spec, self.task, self.data, self.tools, self.clock, self.mixed
+        )
+        self.clock = self.clock.later(found.seconds)
+        self.searched = found
+        if not members:
+            return
+        alone, more = self.mixed, [*self.mixed, *members]
+        without, beside = self._blended(alone), self._blended(more)
+        self.mixed, serves = (more, True) if beside < without else (alone, False)
+        self.searched = replace(found, losses=(without, beside), serves=serves)
+
+    def _blended(self, members: list[Crossed]) -> float:
+        """The loss of the members' blend on rows that neither they nor their weights saw."""
+        rows, answers = self._answered(members)
+        y, weight = self.data.y[rows], self.data.weighs(rows)
+        blend = blending.crossed(self.task.kind, y, answers, self.data.part[rows], self.task.metric, weight)
+        return _mean_loss(self.task, y, blend, weight)
+
     def _affordable(self) -> bool:
         """Whether there is time for one more fold and the fits on all rows after it."""
         cost = sum(one.seconds for one in dict.fromkeys((self.baseline, *self.mixed)) if one is not None)
         return self.clock.left() > 2.5 * cost
 
-    def _answered(self) -> tuple[npt.NDArray[np.intp], list[Array]]:
+    def _answered(self, members: list[Crossed] | None = None) -> tuple[npt.NDArray[np.intp], list[Array]]:
         """The rows that all who may serve have answered, and their answers."""
         import numpy as np
 
-        answers = [one.answers() for one in self.mixed]
+        answers = [one.answers() for one in members or self.mixed]
         known = np.all([np.isfinite(a).reshape(len(a), -1).all(axis=1) for a in answers], axis=0)
         return self.data.asked[known], [a[known] for a in answers]
 
@@ -284,6 +309,8 @@ class _Run:
         if self.spec.weight is not None:
             text = f"Members are fitted and chosen by rows that count as `{self.spec.weight}` says; metrics and the gate count each once."
             out.append(Remark("weight", text, "Leave out weight of OBJECTIVE if rows count alike."))
+        if self.searched is not None:
+            out.append(searching.remark(self.searched))
         if slow > 0:
             took = sum(_row_us(m.fitted) for m in members) / 1000
             text = f"A row takes about {took:.2g} ms of work, more than it may, though `{one}` alone serves."
@@ -342,6 +369,7 @@ class _Run:
             _notes(members),
             self._worth(parts, chosen),
             self._remarks(members),
+            self.searched,
         )
 
     def _tried(self, chosen: Array) -> tuple[Tried, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tilth.ml.learning.agreeing import Agreement
+    from tilth.ml.learning.trials import Searched
 
     Array = npt.NDArray[np.float64]
     Matrix = Array
@@ -91,6 +92,10 @@ class Tools:
     seed: int = 0
     deadline: float = float("inf")  # on the monotonic clock: after it nothing is begun that could be left out
 
+    keep: Callable[[Mapping[str, object]], None] = lambda _found: (
+        None
+    )  # told what outlives a training that is cut
+
     @property
     def quiet(self) -> Tools:
         """The same, for fits that are parts of a step that is told as a whole."""
@@ -129,6 +134,7 @@ class Made:
         1.0  # of an error that was seen, what is left of it in what serves: it learned from more rows
     )
     remarks: tuple[Remark, ...] = ()
+    searched: Searched | None = None  # what a search of options found
 
     @property
     def engine(self) -> str:

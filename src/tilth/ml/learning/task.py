@@ -40,6 +40,8 @@ def prepare(spec: Mapping[str, Any]) -> None:
         spare_pandas()
     for name in ("numpy", "pyarrow.parquet", "pyarrow.compute", "tilth.ml.learning.training"):
         importlib.import_module(name)
+    if spec.get("search"):
+        importlib.import_module("tilth.ml.learning.proposing").warm()
     for learner in learners:
         warm = getattr(learner, "warm", None)
         if warm is not None:

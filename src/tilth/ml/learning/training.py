@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tilth.core.errors import TrainingError, UnsupportedError
@@ -38,12 +39,16 @@ def train(
     _supported(spec)
     laps = _Laps()
     report("reading rows", 0.02)
-    tools = Tools(learners, scorers, report, spec.threads, spec.seed, started + spec.time_limit)
+    tools = Tools(
+        learners, scorers, report, spec.threads, spec.seed, started + spec.time_limit, keep_of(report)
+    )
     data = dealt(spec, files)
     laps.lap("prepare")
     task = replace(task_of(spec, data), monotone=monotone.of(spec, data))
     clock = Clock(started, spec.time_limit, spec.cpu_limit, spec.threads)
     made = fitted(spec, task, data, tools, clock)
+    if made.searched is not None:
+        tools = replace(tools, deadline=tools.deadline + made.searched.seconds)
     if data.target.kind == "regression":
         report("learning how sure each answer is", 0.91)
         found_ends = intervals.fit(spec, task, data, made, tools)
@@ -53,6 +58,8 @@ def train(
     judged = evaluation.judged(data, made)
     found = evaluation.metrics(spec, task, data, made, judged, tools)
     metrics = found.metrics
+    if made.searched is not None:
+        metrics["search"] = made.searched.plain()
     metrics["columns"] = described.columns(data)
     metrics["leaks"] = [leak.plain() for leak in leaks.find(data)]
     report("writing the bundle", 0.97)
@@ -74,8 +81,15 @@ def train(
         "dropped_columns": dict(data.preparation.dropped),
         "told": told(inputs(spec, data.table.schema.names), data, made, metrics),
         "notes": made.notes,
+        "searched": sorted({t.about for t in made.searched.trials}) if made.searched else [],
         "seconds": {**laps.laps, "total": round(time.monotonic() - started, 3)},
     }
+
+
+def keep_of(report: Report) -> Callable[[Mapping[str, object]], None]:
+    """How what is found is told so that it outlives this training; to nobody where the runner keeps nothing."""
+    found: Callable[[Mapping[str, object]], None] = getattr(report, "found", lambda _found: None)
+    return found
 
 
 class _Laps:

@@ -54,6 +54,10 @@ class TrainingSpec:
     weight: str | None = None  # the column that says what a row counts
     monotone: tuple[tuple[str, str], ...] = ()  # number columns with up or down
     group: tuple[str, ...] = ()  # the columns of GROUP KEY
+    search: str = ""  # new: options of engines are searched; kept: those that were found before are asked about these rows
+    budget: float = 600.0  # seconds that the trials of a search take together, beyond the time limit
+    trials: int = 50  # of a search, of all engines together
+    known: tuple[str, ...] = ()  # trials that were made before, as JSON
     strict: bool = False  # what is served refuses a row without an input that never was missing in training
 
     @property

@@ -30,10 +30,12 @@ from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of, size_of
 from tilth.runtime import members
 from tilth.runtime.act import Act
+from tilth.runtime.applying import trials
 from tilth.runtime.applying.binding import monotone_of, slices_of
 from tilth.runtime.applying.notices import of_training
 from tilth.runtime.project import estimators
 from tilth.runtime.record import notices, versions
+from tilth.runtime.record.trials import made_into
 from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateDataset, CreateModel
@@ -56,11 +58,11 @@ def train(
     if waiting is not None:
         return waiting
     declared = resource.as_(CreateModel)
-    spec = spec_of(work, declared, data, manifest.schema)
+    spec = trials.asked(work.state, resource, spec_of(work, declared, data, manifest.schema))
     job, beside = _job(work, declared, spec, manifest)
     try:
         with snapshots.damage_told(manifest):  # nothing is learned from damaged bytes
-            output = work.jobs.run(job, act.progress, beside)
+            output = work.jobs.run(job, trials.Keeping(act, resource, manifest.id), beside)
         try:
             return sealed(act, resource, manifest, output, reason)
         finally:
@@ -139,7 +141,8 @@ def _job(
     inputs = task.inputs(manifest.parts, {name: digest for name, (_, digest) in own.items()})
     memory = size_of(declared.using.get("memory", MEMORY))
     assert memory is not None, "the compiler has checked this"
-    job = Job("train", spec.plain(), inputs, memory, spec.time_limit + GRACE)
+    seconds = spec.time_limit + (spec.budget if spec.search else 0.0) + GRACE
+    job = Job("train", spec.plain(), inputs, memory, seconds)
     return job, {digest: path for path, digest in own.values()}
 
 
@@ -167,6 +170,7 @@ def sealed(
         )  # fmt: skip
         with act.change(now) as change:
             versions.add(change, made)
+            made_into(change, model, facts.get("searched", ()), number)
             notices.put(change, notices.MODEL, model, str(number), of_training(facts), now)
             change.audit(deed, model, {"version": number, "digest": bundle.digest, "key": bundle.key_id})
     return made

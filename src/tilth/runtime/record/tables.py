@@ -15,6 +15,7 @@ _NAMING: Mapping[str, tuple[tuple[str, Kind], ...]] = {
     "versions": _MODEL,
     "gates": _MODEL,
     "drift": _MODEL,
+    "trials": _MODEL,
     "quality": _MODEL,
     "snapshots": _DATASET,
     "refreshes": _DATASET,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilth.core.figures import edge, figure, sql_text
-from tilth.runtime.showing import understood
+from tilth.runtime.showing import searched, understood
 
 WIDE = 50  # of a list of values in a cell, in characters
 
@@ -72,6 +72,8 @@ def _model(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"Version {facts['version']} ({facts['engine']}, {facts['status']}) of {facts['rows']:,} rows, trained {facts['trained_at'][:19]}."
     yield f"Predicts {facts['target']} ({facts['task']}): {facts['metric']} {_figure(facts['value'])}."
     yield from understood.sentences(facts)
+    if words := searched.words(facts["search"]):
+        yield words
     if facts["gate"]:
         yield f"Gate: {facts['gate']['outcome']}: {facts['gate']['reason']}"
 
@@ -135,6 +137,7 @@ def _of_model(facts: Mapping[str, Any]) -> Iterator[Section]:
     yield Section("metrics", ("metric", "model", *(f"baseline {b}" for b in names)), tuple(metrics))
     yield Section("weak slices", understood.WEAK, tuple(understood.weak_rows(facts.get("weak"))))
     yield Section("simpler models", understood.SIMPLER, tuple(understood.simpler_rows(facts)))
+    yield Section("trials", searched.TRIALS, tuple(searched.rows(facts.get("search"))))
     gaps = dict.fromkeys((("required" if i["required"] else "optional"), i["gap"]) for i in facts["inputs"])
     yield Section("without a value", ("input", "what happens"), tuple(gaps))
 

@@ -194,6 +194,7 @@ def _model(at: Place, one: Resource) -> dict[str, Any]:
                 "metrics",
                 "baselines",
                 "slices",
+                "search",
                 *KEYS,
             )
         },

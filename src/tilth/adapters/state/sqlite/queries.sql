@@ -637,3 +637,15 @@ SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.ki
                  WHERE n.kind = 'model' AND n.origin = m.model AND c.environment = :environment LIMIT 1), m.model) AS model, m.version, min(w.began_at) AS began_at FROM writes w JOIN write_models m ON m.write = w.id
 WHERE w.environment = :environment AND w.status <> 'failed' AND m.logged > 0
 GROUP BY m.model, m.version ORDER BY m.model, m.version;
+
+-- name: add_trial
+INSERT OR IGNORE INTO trials (model, recipe, snapshot, about, engine, trial, options, loss, losses, seconds, status, at)
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model), :recipe, :snapshot, :about, :engine, :trial,
+        :options, :loss, :losses, :seconds, :status, :at);
+
+-- name: trials_of
+SELECT * FROM trials WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) ORDER BY id DESC LIMIT :most;
+
+-- name: trials_made_into
+UPDATE trials SET version = :version
+WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND about IN (SELECT value FROM json_each(:about)) AND version IS NULL;
