@@ -14,7 +14,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.engines import Engine
-from tilth.ml.learning import blending
+from tilth.ml.learning import blending, texts
 from tilth.ml.learning.agreeing import agreement, crossed_rows
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.crossing import Candidate, Crossed, folds_of
@@ -46,6 +46,7 @@ SLOW = {
     "lightgbm": 100,
     "catboost": 100,
     "xgboost": 100,
+    "text": 20,
 }  # classes, above which an engine is not tried: it grows trees for each
 
 
@@ -66,7 +67,7 @@ def candidates(spec: TrainingSpec, task: Task) -> tuple[Candidate, ...]:
     """The engine that USING names, or with `auto` all that have a rank and can learn the task in time."""
     found = tried(spec.engine, spec.preset)
     if spec.engine == "auto":
-        found = tuple(e for e in found if not lacking(spec, e))
+        found = tuple(e for e in found if not lacking(spec, e) and (task.texts is not None or not e.texts))
     if spec.engine != "auto":
         return tuple(Candidate(e.name, e.name, _options(spec, e)) for e in found)
     found = tuple(e for e in found if task.classes <= SLOW.get(e.name, task.classes))
@@ -99,7 +100,7 @@ def lacking(spec: TrainingSpec, engine: Engine) -> str:
     )
 
 
-def unable(spec: TrainingSpec) -> tuple[Remark, ...]:
+def unable(spec: TrainingSpec, task: Task) -> tuple[Remark, ...]:
     """The engines that `auto` leaves out, and why."""
     if spec.engine != "auto":
         return ()
@@ -108,7 +109,7 @@ def unable(spec: TrainingSpec) -> tuple[Remark, ...]:
             "engine", f"`{e.name}` was not tried: it {why}.", "Leave out weight, or monotone, of OBJECTIVE."
         )
         for e in tried(spec.engine, spec.preset)
-        if (why := lacking(spec, e))
+        if (task.texts is not None or not e.texts) and (why := lacking(spec, e))
     )
 
 
@@ -271,7 +272,7 @@ class _Run:
                 )
                 blend = blending.mixed(others, chosen)
                 losses.append(_mean_loss(self.task, self.data.y[rows], blend, self.data.weighs(rows)))
-            cost = [(_row_us(fit) if slow else len(fit.payload)) for _, fit, _ in made]
+            cost = [(_row_us(fit) if slow else fit.size) for _, fit, _ in made]
             heavy = [i for i in range(len(made)) if cost[i] > 0.2 * sum(cost)]
             least = min(heavy, key=lambda i: losses[i])
             why = "a row would take too long with it" if slow else "the bundle would be too large with it"
@@ -281,14 +282,12 @@ class _Run:
     def _over(self, fits: Sequence[Fitted]) -> tuple[float, float]:
         """By how many microseconds a row and bytes of files these are above what they may be; negative below it."""
         row = self.spec.max_row_time or ROW_US[self.spec.preset]
-        return sum(map(_row_us, fits)) - row, sum(len(fit.payload) for fit in fits) - (
-            self.spec.max_bundle or BUNDLE
-        )
+        return sum(map(_row_us, fits)) - row, sum(fit.size for fit in fits) - (self.spec.max_bundle or BUNDLE)
 
     def _remarks(self, members: Sequence[Member]) -> tuple[Remark, ...]:
         """What was not tried for want of a package, and limits that even the last member is above."""
         slow, large = self._over([m.fitted for m in members])
-        out, one = [*absent(self.spec), *unable(self.spec)], members[0].name
+        out, one = [*absent(self.spec), *unable(self.spec, self.task)], members[0].name
         if self.spec.weight is not None:
             text = f"Members are fitted and chosen by rows that count as `{self.spec.weight}` says; metrics and the gate count each once."
             out.append(Remark("weight", text, "Leave out weight of OBJECTIVE if rows count alike."))
@@ -296,8 +295,10 @@ class _Run:
             took = sum(_row_us(m.fitted) for m in members) / 1000
             text = f"A row takes about {took:.2g} ms of work, more than it may, though `{one}` alone serves."
             out.append(Remark("row time", text, f"Allow it: USING (max_row_time = '{ceil(took)} ms')."))
+        if self.data.texts is None and texts.wanted(self.spec, self.data.preparation):
+            out.append(texts.UNREAD)
         if large > 0:
-            held = sum(len(m.fitted.payload) for m in members) / 2**20
+            held = sum(m.fitted.size for m in members) / 2**20
             text = f"The members take {held:.2g} MB, more than they may, though `{one}` alone serves."
             out.append(Remark("bundle", text, f"Allow it: USING (max_bundle = '{ceil(held)} MB')."))
         return tuple(out)
@@ -333,7 +334,7 @@ class _Run:
             judged = self._window(twin, curve)
         told = self._told(members)
         agrees = agreement(
-            crossed_rows(data.x, self.spec.seed), scorer.score, [*folds, *([twin.score] if twin else [])],
+            crossed_rows(data.full, self.spec.seed), scorer.score, [*folds, *([twin.score] if twin else [])],
             -1 if twin is None else len(folds),
         )  # fmt: skip
         return Made(
@@ -396,7 +397,7 @@ class _Run:
 
         assert self.baseline is not None
         rows = self.data.judging
-        x = np.ascontiguousarray(self.data.x[rows])
+        x = np.ascontiguousarray(self.data.full[rows])
         raw = twin.score(x)
         _, linear = self.baseline.refit(
             slice(0, self.data.split.window), self.tools.quiet, self.clock.grace(), 1.0
