@@ -87,6 +87,7 @@ class Engine:
     monotone: bool = False  # answers can be made to rise, or fall, with a number
     weighs: bool = False  # rows may have weights (see `ports.learning.Weights`)
     spread: bool = False  # it can learn how far values are off (see `ports.learning.Spreads`)
+    quantiles: bool = False  # it learns the quantile that a pinball loss asks for
     texts: bool = (
         False  # it learns from the terms of texts (see `ports.texts`), and is tried where there are some
     )
@@ -143,7 +144,17 @@ _FACTS: dict[str, tuple[Callable[[object], bool], str]] = {
     ),
     **{
         switch: (lambda v: isinstance(v, bool), "True or False")
-        for switch in ("best", "estimator", "explains", "monotone", "weighs", "spread", "texts", "pandas")
+        for switch in (
+            "best",
+            "estimator",
+            "explains",
+            "monotone",
+            "weighs",
+            "spread",
+            "quantiles",
+            "texts",
+            "pandas",
+        )
     },
 }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from tilth.adapters.scorers import lightgbm_c as c
 from tilth.core.engines import Engine, Form, Option
 from tilth.core.errors import TrainingError
+from tilth.core.metrics import quantile_of
 from tilth.core.names import did_you_mean
 from tilth.ports.learning import Budget, Fitted, Task
 
@@ -68,6 +69,7 @@ class LightGBMLearner:
         monotone=True,
         weighs=True,
         spread=True,
+        quantiles=True,
         pandas=False,
     )
 
@@ -287,6 +289,8 @@ def _defaults(task: Task, rows: int, rarest: int, budget: Budget) -> dict[str, o
         "force_col_wise": True,
         "verbosity": -1,
     }
+    if (share := quantile_of(task.metric)) is not None:
+        values |= {"objective": "quantile", "metric": "quantile", "alpha": share}
     if task.kind == "multiclass":
         values["num_class"] = task.classes
     if task.categorical:

@@ -14,11 +14,12 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.engines import Engine
+from tilth.core.metrics import canonical, quantile_of
 from tilth.ml.learning import blending, texts
 from tilth.ml.learning.agreeing import agreement, crossed_rows
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.crossing import Candidate, Crossed, folds_of
-from tilth.ml.learning.curves import fit_curve_folds
+from tilth.ml.learning.curves import fit_curve_folds, shifted
 from tilth.ml.learning.made import Honest, Made, Member, Remark, Tools, Tried
 from tilth.ml.learning.rows import Rows
 from tilth.ml.model.curve import Curve, threshold
@@ -93,6 +94,8 @@ def lacking(spec: TrainingSpec, engine: Engine) -> str:
     """What the objective asks for that the engine cannot do; empty where it can all."""
     if spec.weight is not None and not engine.weighs:
         return "takes no weights of rows"
+    if quantile_of(canonical(spec.metric or "")) is not None and not engine.quantiles:
+        return "learns no quantiles"
     return (
         "cannot promise that answers rise or fall with a number"
         if spec.monotone and not engine.monotone
@@ -106,7 +109,9 @@ def unable(spec: TrainingSpec, task: Task) -> tuple[Remark, ...]:
         return ()
     return tuple(
         Remark(
-            "engine", f"`{e.name}` was not tried: it {why}.", "Leave out weight, or monotone, of OBJECTIVE."
+            "engine",
+            f"`{e.name}` was not tried: it {why}.",
+            "Leave out weight, or monotone, of OBJECTIVE, or take a metric that is no pinball loss.",
         )
         for e in tried(spec.engine, spec.preset)
         if (task.texts is not None or not e.texts) and (why := lacking(spec, e))
@@ -325,7 +330,7 @@ class _Run:
         self.tools.report("calibrating", 0.86)
         curve, scores = Curve(threshold=limit if kind == "binary" else 0.5, rows=len(y)), raw
         if data.weight is None or kind == "regression":  # a calibration would count all rows alike again
-            curve, scores = calibrated(kind, y, raw, data.part[rows], limit)
+            curve, scores = calibrated(kind, y, raw, data.part[rows], limit, metric, data.weighs(rows))
         asked = Honest(rows, scores, self._linear(rows), data.part[rows])
         folds = [self._fold(number, chosen) for number in self._whole()]
         judged, twin, digest = asked, None, sha256(scores.tobytes()).hexdigest()
@@ -418,11 +423,19 @@ class _Run:
 
 
 def calibrated(
-    kind: str, y: Array, raw: Array, part: npt.NDArray[np.int8], limit: float
+    kind: str,
+    y: Array,
+    raw: Array,
+    part: npt.NDArray[np.int8],
+    limit: float,
+    metric: str = "",
+    weight: Array | None = None,
 ) -> tuple[Curve, Array]:
     """The calibration that all rows chose, and each row's answer by that of the other parts."""
     if kind == "regression":
         curve = floored(y)
+        if (share := quantile_of(metric)) is not None:
+            return shifted(curve, share, y, raw, part, weight)
         return curve, curve.apply(raw)
     return fit_curve_folds(kind, y, raw, part.astype("int64"), limit)
 
