@@ -72,6 +72,7 @@ def _metrics() -> str:
         f"{', '.join(f'`{also}`' for also in m.also)} |"
         for m in METRICS
     ]
+    rows.append("| `pinball_0.01` to `pinball_0.99` | regression | less |  |  |")
     return "\n".join(
         ["## Metrics\n",
          ("What `OBJECTIVE (metric = ...)` takes: the scorers of scikit-learn that fit the kind of task, and shorter names. An error is "
@@ -79,7 +80,9 @@ def _metrics() -> str:
           "where nothing is said. Values are scikit-learn's; for several classes `f1` is the plain mean over them, and areas and "
           "`average_precision` are means of one class against the rest (`ovo`: of pairs). Where a rate of 0 or below is said, "
           "`mean_poisson_deviance` and `mean_gamma_deviance` take the least number above 0, logarithmic errors 0. `top_k_accuracy` "
-          "looks at two classes, `mean_pinball_loss` at the median.\n"),
+          "looks at two classes, `mean_pinball_loss` at the median. "
+          "`pinball_0.9` is scikit-learn's `mean_pinball_loss` with `alpha = 0.9`: such a model learns the quantile below which nine of ten "
+          "values lie.\n"),
          "| metric | task | better is | looks at | also called |", "|---|---|---|---|---|", *rows, ""]
     )  # fmt: skip
 

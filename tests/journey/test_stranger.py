@@ -105,12 +105,13 @@ def test_it_is_listed_and_what_is_broken_of_its_package_is_told_by_name_and_stop
         cwd=PACKAGE.parents[2] / "docs", capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert (
-        "| autogluon, catboost, extra_trees, lightgbm, linear, ruined, sklearn, stranger, xgboost |"
+        "| autogluon, catboost, extra_trees, lightgbm, linear, ruined, sklearn, stranger, text, xgboost |"
         in page.stdout
     )
     said = " ".join(run(applied, "--help").split())
     assert (
-        "auto, autogluon, catboost, extra_trees, lightgbm, linear, ruined, sklearn, stranger, xgboost" in said
+        "auto, autogluon, catboost, extra_trees, lightgbm, linear, ruined, sklearn, stranger, text, xgboost"
+        in said
     )
 
 

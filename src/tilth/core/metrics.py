@@ -88,6 +88,19 @@ TO_THE_MIDDLE = frozenset(
 """Metrics of numbers of which a median is the best single answer."""
 
 
+PINBALL = {f"pinball_{n / 100:g}": n / 100 for n in range(1, 100)}
+"""The pinball losses, by name, with the quantile that each is least at. In no list of metrics: they would be most of it."""
+
+
+def quantile_of(name: str) -> float | None:
+    """The quantile that a model of this metric learns; None for other metrics.
+
+    >>> quantile_of("pinball_0.9"), quantile_of("pinball_0.95"), quantile_of("mae")
+    (0.9, 0.95, None)
+    """
+    return PINBALL.get(name)
+
+
 def canonical(name: str) -> str:
     """The name that a metric has here; what is no metric stays as it is.
 
@@ -100,4 +113,6 @@ def canonical(name: str) -> str:
 def find(name: str) -> Metric | None:
     """The metric of a name, or None."""
     meant = canonical(name)
+    if quantile_of(meant) is not None:
+        return Metric(meant, _NUMBER)
     return next((m for m in METRICS if m.name == meant), None)

@@ -7,7 +7,7 @@ it must not import the library that trained the model where a lighter way exists
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
@@ -20,6 +20,8 @@ from tilth.ports import registry
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from tilth.ports.texts import Texts
 
     Matrix: TypeAlias = "npt.NDArray[np.float64]"
 
@@ -40,6 +42,9 @@ class Task:
     monotone: tuple[
         int, ...
     ] = ()  # a column each: 1 answers rise with it, -1 they fall, 0 as they like; or none at all
+    texts: Texts | None = field(
+        default=None, compare=False
+    )  # of an engine that says `texts`, while it is trained
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,6 +80,20 @@ class Fitted:
     suffix: str  # file suffix: txt | json | skops
     payload: bytes
     notes: tuple[tuple[str, object], ...] = ()
+    texts: tuple[npt.NDArray[np.float32], ...] = field(
+        default=(), compare=False
+    )  # weights [terms, outputs], a text column each
+
+    @property
+    def size(self) -> int:
+        """Bytes that it adds to a bundle."""
+        return len(self.payload) + sum(w.nbytes * 4 // 3 for w in self.texts)
+
+
+def scored(task: Task, weights: Sequence[npt.NDArray[np.float32]]) -> Task:
+    """The task of a scorer that takes, after the columns, each text's raw score of every output."""
+    more = sum(w.shape[1] for w in weights)
+    return replace(task, columns=(*task.columns, *(f"score{n}" for n in range(1, more + 1))), texts=None)
 
 
 class Learner(Protocol):

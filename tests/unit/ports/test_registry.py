@@ -52,6 +52,7 @@ def test_every_built_in_engine_says_what_it_is_and_loads_no_library_for_it() -> 
         "lightgbm",
         "linear",
         "sklearn",
+        "text",
         "xgboost",
     ]
 
@@ -81,7 +82,7 @@ def test_an_engine_that_cannot_be_used_says_why_and_the_others_are_told_as_they_
     assert told["broken"].mend
     assert told["broken"].rank is None
     others = [e.fault for e in told.values() if e.name not in {"broken", *apart.ENGINES}]
-    assert others == [""] * 6
+    assert others == [""] * 7
 
 
 CHOICES = [

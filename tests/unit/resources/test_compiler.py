@@ -82,6 +82,19 @@ REFUSED = [
     ("PLAN", "only declares", "", "Keep CREATE statements"),
     ("CREATE MODEL m PREDICT y FROM d FEATURES (a, Y)", "cannot be a feature too", "3:42", "out of FEATURES"),
     ("CREATE MODEL m PREDICT y, Y FROM d", "the same column twice", "3:27", "Keep one"),
+    ("CREATE MODEL m PREDICT y, z FROM d", "predicts 2 columns", "3:27", "one CREATE MODEL for each: y, z"),
+    (
+        "CREATE MODEL m PREDICT y FROM d OBJECTIVE (metric = 'pinball_0.9') USING (engine = 'linear')",
+        "learns no quantiles",
+        "3:1",
+        "or engine = 'auto'",
+    ),
+    (
+        "CREATE MODEL m PREDICT y FROM d OBJECTIVE (metric = 'pinball_1')",
+        "no metric called `pinball_1`",
+        "3:1",
+        "Metrics: ",
+    ),
     (
         "CREATE MODEL m PREDICT y FROM d OBJECTIVE (metrik = 'r2')",
         "not an option of OBJECTIVE",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.adapters.scorers import lightgbm_c as c
 from tilth.core.engines import Engine, Form, Option, Span
 from tilth.core.errors import TrainingError
+from tilth.core.metrics import quantile_of
 from tilth.core.names import did_you_mean
 from tilth.ports.learning import Budget, Fitted, Task
 
@@ -70,6 +71,7 @@ class LightGBMLearner:
         monotone=True,
         weighs=True,
         spread=True,
+        quantiles=True,
         pandas=False,
     )
 
@@ -296,6 +298,8 @@ def _defaults(task: Task, rows: int, rarest: int, budget: Budget) -> dict[str, o
         "force_col_wise": True,
         "verbosity": -1,
     }
+    if (share := quantile_of(task.metric)) is not None:
+        values |= {"objective": "quantile", "metric": "quantile", "alpha": share}
     if task.kind == "multiclass":
         values["num_class"] = task.classes
     if task.categorical:

@@ -1,7 +1,7 @@
 """Fits a regularised linear model with numpy alone: ridge regression, or multinomial logistic regression.
 
 It is the honest baseline of every model and sometimes the best member. The logistic loss is minimised by L-BFGS
-(Liu and Nocedal 1989) preconditioned with Boehning's bound on the Hessian (Boehning 1992). The strength of the ridge
+(`descent`) preconditioned with Boehning's bound on the Hessian (Boehning 1992). The strength of the ridge
 is chosen on rows that do not teach. A number's line may turn at quantiles of its values (linear splines). Above 40,000 rows
 an evenly spaced sample is used, and of these 8,000 for the bound. Scoring is in `linear_scorer`.
 """
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tilth.adapters.learners.descent import descended
 from tilth.adapters.learners.watching import Stages
 from tilth.adapters.scorers.linear_scorer import CLIP, LinearScorer, softmax
 from tilth.core.engines import Engine, Form, Option, Span
@@ -96,17 +97,17 @@ class LinearLearner:
         x, y = x[::step], y[::step]
         weight = None if budget.weights is None else budget.weights.every(step)
         hinges = int(str(options.get("hinges", HINGES)))
-        layout = [_column(task, x, index, hinges) for index in range(x.shape[1])]
-        if sum(_width(column) for column in layout) > MOST_PARAMETERS:
+        layout = [column_of(task, x, index, hinges) for index in range(x.shape[1])]
+        if sum(width_of(column) for column in layout) > MOST_PARAMETERS:
             layout = [column | {"edges": []} for column in layout]
-        design = _design(layout, x)
+        design = design_of(layout, x)
         problem, means = _Problem(task, design, y, weight, budget.deadline), design.mean(axis=0)
         ridges = (float(str(options["ridge"])),) if "ridge" in options else RIDGES
         way = Ridges(task, stops, budget.weights)
         for number, ridge in enumerate(ridges):
             report(f"ridge {ridge:g}", number / len(ridges))
             bias, weights = problem.solve(ridge)
-            way.add(ridge, _payload(layout, bias, weights, means))
+            way.add(ridge, payload_of(layout, bias, weights, means))
             if time.monotonic() > budget.deadline and number + 1 < len(ridges):
                 way.stopped = "time limit"
                 break
@@ -137,7 +138,7 @@ class Ridges(Stages):
         return {"ridge": float(f"{self.ridges[low] ** (1 - share) * self.ridges[high] ** share:.4g}")}
 
 
-def _column(task: Task, x: Matrix, index: int, hinges: int) -> dict[str, Any]:
+def column_of(task: Task, x: Matrix, index: int, hinges: int) -> dict[str, Any]:
     """How one column enters: its levels, or its center and scale, whether it has gaps, and where its line may turn."""
     import numpy as np
 
@@ -168,7 +169,7 @@ def _edges(known: Matrix, center: float, scale: float, hinges: int) -> list[floa
     return [float(f"{edge:.{DIGITS}g}") for edge in inner.tolist()]
 
 
-def _width(column: Mapping[str, Any]) -> int:
+def width_of(column: Mapping[str, Any]) -> int:
     """How many parameters a column takes."""
     return int(column["levels"] if "levels" in column else 1 + column["gaps"] + len(column["edges"]))
 
@@ -183,11 +184,11 @@ def moments(values: Matrix) -> tuple[float, float]:
     return float(np.mean(part) * size), float(np.std(part) * size)
 
 
-def _design(layout: list[dict[str, Any]], x: Matrix) -> Matrix:
+def design_of(layout: list[dict[str, Any]], x: Matrix) -> Matrix:
     """[rows, parameters]: a standardised value, a gap indicator and the turns, or one column a level; float64."""
     import numpy as np
 
-    out = np.zeros((len(x), sum(map(_width, layout))))
+    out = np.zeros((len(x), sum(map(width_of, layout))))
     at = 0
     for index, column in enumerate(layout):
         values = x[:, index]
@@ -205,7 +206,7 @@ def _design(layout: list[dict[str, Any]], x: Matrix) -> Matrix:
                 out[:, at + 1] = gaps
             for place, edge in enumerate(column["edges"]):
                 out[:, first + place] = np.maximum(standard - edge, 0.0)
-        at += _width(column)
+        at += width_of(column)
     return out
 
 
@@ -259,76 +260,56 @@ class _Problem:
         loss = float(each.sum() + 0.5 * (penalty[:, None] * w * w).sum())
         return loss, self._full.T @ self._weighed(softmax(z) - self._onehot) + penalty[:, None] * w
 
-    def _lbfgs(self, w: Matrix, penalty: Matrix, steps: int = 40) -> Matrix:
+    def _lbfgs(self, w: Matrix, penalty: Matrix) -> Matrix:
         """The weights of least value, [parameters, classes], from a start; what is reached at the deadline."""
         import numpy as np
 
         classes = w.shape[1]
         bound = 0.25 if classes == 2 else 0.5 * (1 - 1 / classes)
         inverse = np.linalg.inv(self._gram * bound + np.diag(penalty))
-        loss, gradient = self._value(w, penalty)
-        memory: list[tuple[Matrix, Matrix, float]] = []
-        for _ in range(steps):
-            direction = -_two_loop(gradient, memory, inverse)
-            slope = float((gradient * direction).sum())
-            length = 1.0
-            new_loss, new_gradient = self._value(w + direction, penalty)
-            while new_loss > loss + 1e-4 * length * slope and length > 1e-4:
-                length *= 0.5
-                new_loss, new_gradient = self._value(w + length * direction, penalty)
-            if new_loss >= loss:
-                break
-            moved, changed = length * direction, new_gradient - gradient
-            curvature = float((moved * changed).sum())
-            if curvature > 1e-12:
-                memory = [*memory[-9:], (moved, changed, 1.0 / curvature)]
-            done = loss - new_loss < 1e-6 * loss or time.monotonic() > self._deadline
-            w, loss, gradient = w + moved, new_loss, new_gradient
-            if done:
-                break
-        return w
+        return descended(lambda at: self._value(at, penalty), w, inverse, self._deadline)
 
 
-def _two_loop(gradient: Matrix, memory: list[tuple[Matrix, Matrix, float]], inverse: Matrix) -> Matrix:
-    """L-BFGS's product of the inverse Hessian with the gradient, started from the given inverse."""
-    q, alphas = gradient.copy(), []
-    for moved, changed, rho in reversed(memory):
-        alpha = rho * float((moved * q).sum())
-        q = q - alpha * changed
-        alphas.append(alpha)
-    r: Matrix = inverse @ q
-    for (moved, changed, rho), alpha in zip(memory, reversed(alphas), strict=True):
-        r = r + (alpha - rho * float((changed * r).sum())) * moved
-    return r
+def payload_of(
+    layout: list[dict[str, Any]],
+    bias: Matrix,
+    weights: Matrix,
+    means: Matrix,
+    scores: Matrix | None = None,
+) -> bytes:
+    """The model as canonical JSON, as `linear_scorer` reads it; on average each column adds nothing, and the bias all.
 
-
-def _payload(layout: list[dict[str, Any]], bias: Matrix, weights: Matrix, means: Matrix) -> bytes:
-    """The model as canonical JSON, as `linear_scorer` reads it; on average each column adds nothing, and the bias all."""
+    `scores` are the means [texts, outputs] of what texts add, where there are any.
+    """
     import numpy as np
 
     columns: list[dict[str, object]] = []
     at = 0
     for column in layout:
-        own = slice(at, at + _width(column))
+        own = slice(at, at + width_of(column))
         mine, mean = weights[own], means[own] @ weights[own]
         bias = bias + mean
-        at += _width(column)
+        at += width_of(column)
         if "levels" in column:
-            columns.append({"levels": _rounded(mine - mean)})
+            columns.append({"levels": rounded(mine - mean)})
             continue
         edges, first = column["edges"], 1 + column["gaps"]
         filled = np.clip((column["fill"] - column["center"]) / column["scale"], -CLIP, CLIP)
         missing = mine[0] * filled - mean + (mine[1] if column["gaps"] else 0.0)
         missing = missing + np.maximum(filled - np.array(edges), 0.0) @ mine[first:]
         columns.append({
-            "center": column["center"], "scale": column["scale"], "weight": _rounded(mine[0]),
-            "missing": _rounded(missing), "start": _rounded(-mean), "edges": edges, "slopes": _rounded(mine[first:]),
+            "center": column["center"], "scale": column["scale"], "weight": rounded(mine[0]),
+            "missing": rounded(missing), "start": rounded(-mean), "edges": edges, "slopes": rounded(mine[first:]),
         })  # fmt: skip
-    model = {"format": "tilth-linear-2", "bias": _rounded(bias), "columns": columns}
+    model: dict[str, object] = {"format": "tilth-linear-2", "columns": columns}
+    if scores is not None:
+        bias = bias + scores.sum(axis=0)
+        model |= {"format": "tilth-linear-3", "scores": rounded(scores)}
+    model["bias"] = rounded(bias)
     return json.dumps(model, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _rounded(values: Matrix) -> object:
+def rounded(values: Matrix) -> object:
     def short(value: object) -> object:
         return [short(v) for v in value] if isinstance(value, list) else float(f"{value:.{DIGITS}g}")
 

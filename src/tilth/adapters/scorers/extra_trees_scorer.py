@@ -141,8 +141,13 @@ class ExtraTreesScorer:
         return tuple(drawn(found / found.sum(axis=1, keepdims=True), self._classes)[0].tolist())
 
     def contributions(self, x: Matrix) -> Matrix | None:
-        """What each column adds to the answer before it is drawn to the middle, the bias last; [rows, classes * (columns + 1)]."""
-        return self._inner.contributions(x)
+        """What each column adds to the answer, the bias last; [rows, classes * (columns + 1)]."""
+        found = self._inner.contributions(x)
+        if self._kind == "regression" or found is None:
+            return found
+        each = found.reshape(len(x), -1, x.shape[1] + 1) * (1.0 - DRAWN)
+        each[:, :, -1] += DRAWN / max(2, self._classes)
+        return each.reshape(len(x), -1)
 
 
 def drawn(chance: Matrix, classes: int) -> Matrix:

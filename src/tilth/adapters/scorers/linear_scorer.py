@@ -1,7 +1,8 @@
 """Scores with a linear model kept as JSON: one addition per input column, in the same order for one row and many.
 
 A numeric column gives a chain of lines over its standardised value and, where training saw gaps, a term for being missing;
-a category gives the weight of its level. Training is in `linear_learner`; there is no library behind this but numpy.
+a category gives the weight of its level; scores of texts, at the end of the matrix, are added as they are. Training is in
+`linear_learner` and `text_learner`; there is no library behind this but numpy.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from array import array
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, Self
 
-from tilth.core.errors import TamperError
+from tilth.core.errors import TamperError, UnsupportedError
 from tilth.ports.learning import Task
 from tilth.ports.portable import LINKS, Levels, Member, Slope, Sums
 
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float64]
 
 MOST_BYTES = 256 << 20
-FORMATS = ("tilth-linear-1", "tilth-linear-2")  # the first knew lines only
+FORMATS = (
+    "tilth-linear-1",
+    "tilth-linear-2",
+    "tilth-linear-3",
+)  # lines only; lines that turn; scores of texts
 CHAIN = {"center", "scale", "weight", "missing", "start", "edges", "slopes"}
 CLIP = 6.0  # standard deviations beyond which a numeric value says no more
 
@@ -32,8 +37,9 @@ class LinearScorer:
 
     pandas = False
 
-    def __init__(self, terms: list[Term], bias: Matrix, kind: str) -> None:
+    def __init__(self, terms: list[Term], bias: Matrix, kind: str, scores: Scores | None = None) -> None:
         self._terms = terms
+        self._scores = scores
         self._bias = bias
         self._kind = kind
         self._several = kind == "multiclass"
@@ -47,10 +53,12 @@ class LinearScorer:
                 raise ValueError("it is too large")
             model = json.loads(payload)
             bias, columns = model["bias"], model["columns"]
-            if model["format"] not in FORMATS or len(columns) != len(task.columns):
+            scores = Scores(model["scores"], width) if "scores" in model else None
+            wide = len(columns) + (scores.columns if scores else 0)
+            if model["format"] not in FORMATS or wide != len(task.columns):
                 raise ValueError("it is of other columns")
             terms = [Term(column, width) for column in columns]
-            return cls(terms, _array(bias, (width,)), task.kind)
+            return cls(terms, _array(bias, (width,)), task.kind, scores)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise TamperError(
                 f"The linear model's file does not fit its signature: {type(error).__name__}: {str(error)[:200]}.",
@@ -61,6 +69,11 @@ class LinearScorer:
     def portable(cls, payload: bytes, task: Task) -> Member:
         """Its terms; see `ports.portable`."""
         found = cls.load(payload, task)
+        if found._scores is not None:  # noqa: SLF001  # its own
+            raise UnsupportedError(
+                "A linear model of texts is not said in plain values here.",
+                hint="Export it as --format mlflow, or leave the texts out of FEATURES.",
+            )
         terms = tuple(term.portable() for term in found._terms)  # noqa: SLF001  # its own
         return Sums(terms, tuple(found._bias.tolist()), LINKS[task.kind])  # noqa: SLF001
 
@@ -70,6 +83,8 @@ class LinearScorer:
         total = np.repeat(self._bias[None, :], len(x), axis=0)
         for index, term in enumerate(self._terms):
             total += term.weigh(x[:, index])
+        for part in self._scores.weigh(x[:, len(self._terms) :]) if self._scores else ():
+            total += part
         if self._kind == "multiclass":
             return softmax(total)
         return sigmoid(total[:, 0]) if self._kind == "binary" else total[:, 0]
@@ -78,8 +93,12 @@ class LinearScorer:
         import numpy as np
 
         total: Any = self._bias if self._several else float(self._bias[0])
-        for value, term in zip(array("d", row), self._terms, strict=True):
+        values = array("d", row)
+        for value, term in zip(values, self._terms, strict=self._scores is None):
             total = total + term.weigh_one(value)
+        if self._scores is not None:
+            for part in self._scores.weigh_one(values[len(self._terms) :]):
+                total = total + part
         if self._several:
             return tuple(softmax(total[None, :])[0].tolist())
         if self._kind == "regression":
@@ -91,6 +110,8 @@ class LinearScorer:
         import numpy as np
 
         parts = [term.weigh(x[:, index]) for index, term in enumerate(self._terms)]
+        for part in self._scores.weigh(x[:, len(self._terms) :]) if self._scores else ():
+            parts += [part * one for one in np.eye(part.shape[1])]  # each score is of one output
         parts.append(np.repeat(self._bias[None, :], len(x), axis=0))
         stacked = np.stack(parts, axis=2)  # rows, classes, columns + 1
         return stacked.reshape(len(x), -1)
@@ -174,6 +195,33 @@ class Term:
         standard = min(max((value - self.center) / self.scale, -CLIP), CLIP)
         piece = bisect_right(edges, standard)
         return start[piece] + standard * slope[piece]
+
+
+class Scores:
+    """What texts add: of each an output's raw score less its mean, nothing where the text is missing. ValueError or TypeError as `Term`."""
+
+    def __init__(self, means: object, width: int) -> None:
+        self._means = _array(means, (-1, width))
+        self._one = list(self._means) if width > 1 else self._means[:, 0].tolist()
+        self._width = width
+        self.columns = self._means.size
+
+    def weigh(self, values: Matrix) -> list[Matrix]:
+        """[rows, outputs] of each text."""
+        import numpy as np
+
+        each = values.reshape(len(values), -1, self._width) - self._means
+        known = np.where(np.isnan(each), 0.0, each)
+        return [known[:, text] for text in range(len(self._means))]
+
+    def weigh_one(self, values: Any) -> list[Any]:
+        """The same of one row: numbers, or arrays with one a class."""
+        import numpy as np
+
+        if self._width > 1:
+            each = np.array(values).reshape(-1, self._width)
+            return [np.where(np.isnan(v), 0.0, v - mean) for v, mean in zip(each, self._one, strict=True)]
+        return [v - mean if v == v else 0.0 for v, mean in zip(values, self._one, strict=True)]  # noqa: PLR0124 - NaN
 
 
 def _rows(table: Matrix) -> list[Any]:

@@ -13,7 +13,7 @@ from tilth.core.errors import (
     UnknownNameError,
     UnsupportedError,
 )
-from tilth.core.metrics import ALL, canonical
+from tilth.core.metrics import ALL, canonical, find, quantile_of
 from tilth.core.names import did_you_mean
 from tilth.resources.facts import Facts
 from tilth.resources.rules import duration_of, size_of
@@ -70,6 +70,12 @@ def _features(d: CreateModel) -> None:
             f"Model `{d.name}` predicts the same column twice.",
             hint="Keep one of them.",
             where=d.targets[-1].position,
+        )
+    if len(d.targets) > 1:
+        raise UnsupportedError(
+            f"Model `{d.name}` predicts {len(d.targets)} columns; a model learns one for now.",
+            hint="Write one CREATE MODEL for each: " + ", ".join(t.column for t in d.targets) + ".",
+            where=d.targets[1].position or d.position,
         )
     for column in d.group_key:
         if column.lower() in targets or column.lower() in {c.lower() for c in d.features.include}:
@@ -139,6 +145,14 @@ def _able(d: CreateModel, engine: str, engines: tuple[Engine, ...], asked: tuple
                 hint=f"Leave out {option} of OBJECTIVE, or take one of these: {able}.",
                 where=d.position,
             )
+    metric = str(d.objective.get("metric", ""))
+    if quantile_of(metric) is not None and any(not e.quantiles for e in asked):
+        able = ", ".join(sorted(e.name for e in engines if e.quantiles))
+        raise UnsupportedError(
+            f"The engine `{engine}` of model `{d.name}` learns no quantiles, as metric = '{metric}' asks for.",
+            hint=f"Take one of these: {able}, or engine = 'auto'.",
+            where=d.position,
+        )
 
 
 def _without_prefix(d: CreateModel, plain: Options, asked: tuple[Engine, ...]) -> None:
@@ -294,7 +308,7 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[Value], bool]:
 
 
 _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
-    "metric": (lambda v: v in ALL, "metric = 'roc_auc'"),
+    "metric": (lambda v: isinstance(v, str) and find(v) is not None, "metric = 'roc_auc'"),
     "minimum": (_is_number, "minimum = 0.7"),
     "confidence": (_is_confidence, "confidence = 0.95, a number from 0.5 to 0.9999"),
     "cost_false_negative": (_is_cost, "cost_false_negative = 500"),

@@ -85,6 +85,8 @@ def _calibrated(graph: Graph, found: str, curve: Curve) -> str:
         logit = graph.do("Sub", graph.do("Log", p), graph.do("Log", graph.do("Sub", 1.0, p)))
         raw = graph.do("Add", graph.do("Mul", logit, curve.platt.slope), curve.platt.shift)
         return graph.do("Sigmoid", raw)
+    if curve.shift:
+        found = graph.do("Add", found, curve.shift)
     if curve.floor is not None:
         return graph.do("Max", found, curve.floor)
     if curve.temperature is not None:

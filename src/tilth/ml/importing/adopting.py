@@ -139,7 +139,7 @@ def _written(
     scores = member.scorer.score(data.x)
     known = profile(data, scores, spec.output)
     weeks = usual(data, known, member.scorer.score, spec.output, spec.event_time)
-    listed = ensemble.plain([(name, member.fitted.scorer, 1.0)])
+    listed = ensemble.plain([(name, member.fitted.scorer, 1.0, False)])
     kept = {**curve.plain(), "members": listed, "spread": None, **usual_row(data, member.scorer)}
     return {
         "signature.json": text(signature.plain()),

@@ -17,7 +17,8 @@ from tilth.ml.learning.losses import loss_of
 from tilth.ml.learning.made import Tools
 from tilth.ml.learning.rows import Rows
 from tilth.ml.learning.taking import scorer_of, seen, unchanged
-from tilth.ports.learning import Budget, Fitted, Path, Task, Weights, facts_of
+from tilth.ml.model.ensemble import heads
+from tilth.ports.learning import Budget, Fitted, Path, Task, Weights, facts_of, tried
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,13 +149,26 @@ class Crossed:
         return None if own is None else Weights(own[teach], tuple(own[one] for one in stops))
 
     def answer(self, number: int, x: Array) -> Array:
-        """What the model of a fold says of other rows."""
-        return self.ways[number].answer(self.stage(), x)
+        """What the model of a fold says of other rows, as `Rows.full` has them."""
+        import numpy as np
+
+        own = x if self._texts else np.ascontiguousarray(x[:, : self.data.x.shape[1]])
+        return self.ways[number].answer(self.stage(), own)
+
+    @property
+    def _texts(self) -> bool:
+        """Whether its engine learns from the terms of texts."""
+        return any(e.texts for e in tried(self.candidate.engine))
+
+    @property
+    def _x(self) -> Array:
+        """The rows as its engine reads them."""
+        return self.data.full if self._texts else self.data.x
 
     def fit(self, number: int, tools: Tools, clock: Clock, share: float) -> None:
         """One more fold, within a share of the time that is left."""
         fold = self.folds[number]
-        x, y = self.data.x, self.data.y
+        x, y = self._x, self.data.y
         teach = _places(fold.teach)
         asked = [self.data.part == part for part in fold.parts]
         stops = [(x[mine], y[mine]) for mine in asked]
@@ -178,29 +192,29 @@ class Crossed:
         teach = _places(fold.teach)
         teach = teach[np.arange(len(teach)) % 4 != 0]
         asked = [self.data.part == part for part in fold.parts]
-        stops = [(self.data.x[mine], self.data.y[mine]) for mine in asked]
+        x = self._x
+        stops = [(x[mine], self.data.y[mine]) for mine in asked]
         budget = Budget(clock.deadline(), tools.threads, tools.seed, self._weights(teach, asked))
         options = {**self.candidate.options, **(self.ways[0].options(self.stage()) if self._kinds else {})}
         learner = tools.learners(self.candidate.engine)
-        way = path_of(
-            learner, self.task, self.data.x[teach], self.data.y[teach], stops, budget, options, tools
-        )
+        way = path_of(learner, self.task, x[teach], self.data.y[teach], stops, budget, options, tools)
         before, after = float(way.losses.mean(axis=1).min()), float(self.ways[0].losses.mean(axis=1).min())
         return (before / after) ** 0.5 if after > 0 else 1.0
 
     def refit(self, rows: slice, tools: Tools, clock: Clock, share: float) -> tuple[Fitted, Any]:
-        """The member fitted on these rows at its stage, and its scorer."""
+        """The member fitted on these rows at its stage, and its scorer of rows as `Rows.full` has them."""
         import numpy as np
 
         way = self.ways[0]
         learner = tools.learners(self.candidate.engine)
         options = {**_fixed(self.candidate.options, learner), **way.options(self.stage())}
-        x, y = np.ascontiguousarray(self.data.x[rows]), self.data.y[rows]
+        x, y = np.ascontiguousarray(self._x[rows]), self.data.y[rows]
         few = slice(0, min(len(y), 256))
         own = self._weights(rows, [slice(rows.start, rows.start + few.stop)])
         budget = Budget(clock.deadline(share), tools.threads, tools.seed, own)
         made = fit(learner, self.task, x, y, x[few], y[few], budget, options, tools)
-        return made, scorer_of(self.candidate.engine, made, self.task, tools.scorers, tools.threads, x[few])
+        scorer = scorer_of(self.candidate.engine, made, self.task, tools.scorers, tools.threads, x[few])
+        return made, heads(scorer, x.shape[1], self.data.full.shape[1])
 
 
 def _places(mask: Mask) -> npt.NDArray[np.intp]:

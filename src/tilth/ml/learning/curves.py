@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.ml.model.calibration import (
     Platt,
@@ -67,3 +67,24 @@ def _fits(kind: str, y: Array) -> Fit | None:
     if kind == "binary" and len(y) >= LEAST_OF_TWO and 0 < y.sum() < len(y):
         return fit_platt
     return None
+
+
+def shifted(
+    curve: Curve, share: float, y: Array, raw: Array, part: Any, weight: Array | None = None
+) -> tuple[Curve, Array]:
+    """The curve with the shift by which `share` of the values are no greater than their answer, and each row's answer by that
+    of the other parts: fitted quantiles promise more than they hold (Romano, Patterson and Candes 2019).
+    """
+    import numpy as np
+
+    def moved(rows: Any) -> Curve:
+        own = None if weight is None or not weight[rows].any() else weight[rows]
+        off = np.quantile((y - raw)[rows], share, weights=own, method="inverted_cdf")
+        return replace(curve, shift=float(off))
+
+    scores = np.empty_like(raw)
+    for one in np.unique(part):
+        mine = part == one
+        others = ~mine if not mine.all() else mine
+        scores[mine] = moved(others).apply(raw[mine])
+    return moved(np.ones(len(y), dtype=np.bool_)), scores

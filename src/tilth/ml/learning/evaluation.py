@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.metrics import TO_THE_MIDDLE
+from tilth.core.metrics import TO_THE_MIDDLE, quantile_of
 from tilth.core.names import literal
+from tilth.ml.judging.curves import wilson
 from tilth.ml.judging.holdout import texts
 from tilth.ml.learning.importance import importance
 from tilth.ml.learning.judged import Judged
@@ -86,6 +87,8 @@ def metrics(
     }
     if task.kind != "regression":
         out["rare"] = rare(y, judged.scores, limit, data.target.classes)
+    if (share := quantile_of(task.metric)) is not None:
+        out["quantile"] = below(y, judged.scores, share)
     if made.interval is not None:
         out |= _covered(made.interval, judged, made.curve.floor)
     more, simpler = understood(spec, task, data, made, judged, out["importance"], tools)
@@ -109,6 +112,13 @@ def _covered(interval: Interval, judged: Judged, floor: float | None) -> dict[st
     return {"coverage": interval.covered, "width": float((high - low).mean())}
 
 
+def below(y: Array, scores: Array, share: float) -> dict[str, Any]:
+    """How many of the judged values are no greater than their answer, with its interval, where `share` of them should be."""
+    came = float((y <= scores).mean())
+    low, high = wilson(came, len(y))
+    return {"wanted": share, "share": came, "low": low, "high": high, "rows": len(y)}
+
+
 def rare(y: Array, scores: Array, threshold: float, classes: tuple[Any, ...]) -> dict[str, Any]:
     """Of the rarest class: its rows, how many the model finds, of how many rows it says so, and its share of all."""
     import numpy as np
@@ -128,11 +138,13 @@ def rare(y: Array, scores: Array, threshold: float, classes: tuple[Any, ...]) ->
 
 
 def dummy(kind: str, classes: int, known: Array, rows: int, metric: str = "") -> Array:
-    """What someone says who knows only the target: the mean (median for what a median is best at), or the share of each class."""
+    """What someone says who knows only the target: the mean (median or quantile for what that is best at), or the share of each class."""
     import numpy as np
 
     if kind == "regression":
         middle = np.median(known) if metric in TO_THE_MIDDLE else np.mean(known)
+        if (wanted := quantile_of(metric)) is not None:
+            middle = np.quantile(known, wanted)
         return np.full(rows, float(middle))
     if kind == "binary":
         return np.full(rows, float(np.mean(known)))

@@ -14,11 +14,12 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.engines import Engine
-from tilth.ml.learning import blending, searching
+from tilth.core.metrics import canonical, quantile_of
+from tilth.ml.learning import blending, searching, texts
 from tilth.ml.learning.agreeing import agreement, crossed_rows
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.crossing import Candidate, Crossed, folds_of
-from tilth.ml.learning.curves import fit_curve_folds
+from tilth.ml.learning.curves import fit_curve_folds, shifted
 from tilth.ml.learning.made import Honest, Made, Member, Remark, Tools, Tried
 from tilth.ml.learning.rows import Rows
 from tilth.ml.learning.trials import Searched
@@ -47,6 +48,7 @@ SLOW = {
     "lightgbm": 100,
     "catboost": 100,
     "xgboost": 100,
+    "text": 20,
 }  # classes, above which an engine is not tried: it grows trees for each
 
 
@@ -69,7 +71,7 @@ def candidates(spec: TrainingSpec, task: Task) -> tuple[Candidate, ...]:
     """The engine that USING names, or with `auto` all that have a rank and can learn the task in time."""
     found = tried(spec.engine, spec.preset)
     if spec.engine == "auto":
-        found = tuple(e for e in found if not lacking(spec, e))
+        found = tuple(e for e in found if not lacking(spec, e) and (task.texts is not None or not e.texts))
     if spec.engine != "auto":
         return tuple(Candidate(e.name, e.name, _options(spec, e)) for e in found)
     found = tuple(e for e in found if task.classes <= SLOW.get(e.name, task.classes))
@@ -95,6 +97,8 @@ def lacking(spec: TrainingSpec, engine: Engine) -> str:
     """What the objective asks for that the engine cannot do; empty where it can all."""
     if spec.weight is not None and not engine.weighs:
         return "takes no weights of rows"
+    if quantile_of(canonical(spec.metric or "")) is not None and not engine.quantiles:
+        return "learns no quantiles"
     return (
         "cannot promise that answers rise or fall with a number"
         if spec.monotone and not engine.monotone
@@ -102,16 +106,18 @@ def lacking(spec: TrainingSpec, engine: Engine) -> str:
     )
 
 
-def unable(spec: TrainingSpec) -> tuple[Remark, ...]:
+def unable(spec: TrainingSpec, task: Task) -> tuple[Remark, ...]:
     """The engines that `auto` leaves out, and why."""
     if spec.engine != "auto":
         return ()
     return tuple(
         Remark(
-            "engine", f"`{e.name}` was not tried: it {why}.", "Leave out weight, or monotone, of OBJECTIVE."
+            "engine",
+            f"`{e.name}` was not tried: it {why}.",
+            "Leave out weight, or monotone, of OBJECTIVE, or take a metric that is no pinball loss.",
         )
         for e in tried(spec.engine, spec.preset)
-        if (why := lacking(spec, e))
+        if (task.texts is not None or not e.texts) and (why := lacking(spec, e))
     )
 
 
@@ -288,7 +294,7 @@ class _Run:
                 )
                 blend = blending.mixed(others, chosen)
                 losses.append(_mean_loss(self.task, self.data.y[rows], blend, self.data.weighs(rows)))
-            cost = [(_row_us(fit) if slow else len(fit.payload)) for _, fit, _ in made]
+            cost = [(_row_us(fit) if slow else fit.size) for _, fit, _ in made]
             heavy = [i for i in range(len(made)) if cost[i] > 0.2 * sum(cost)]
             least = min(heavy, key=lambda i: losses[i])
             why = "a row would take too long with it" if slow else "the bundle would be too large with it"
@@ -298,14 +304,12 @@ class _Run:
     def _over(self, fits: Sequence[Fitted]) -> tuple[float, float]:
         """By how many microseconds a row and bytes of files these are above what they may be; negative below it."""
         row = self.spec.max_row_time or ROW_US[self.spec.preset]
-        return sum(map(_row_us, fits)) - row, sum(len(fit.payload) for fit in fits) - (
-            self.spec.max_bundle or BUNDLE
-        )
+        return sum(map(_row_us, fits)) - row, sum(fit.size for fit in fits) - (self.spec.max_bundle or BUNDLE)
 
     def _remarks(self, members: Sequence[Member]) -> tuple[Remark, ...]:
         """What was not tried for want of a package, and limits that even the last member is above."""
         slow, large = self._over([m.fitted for m in members])
-        out, one = [*absent(self.spec), *unable(self.spec)], members[0].name
+        out, one = [*absent(self.spec), *unable(self.spec, self.task)], members[0].name
         if self.spec.weight is not None:
             text = f"Members are fitted and chosen by rows that count as `{self.spec.weight}` says; metrics and the gate count each once."
             out.append(Remark("weight", text, "Leave out weight of OBJECTIVE if rows count alike."))
@@ -315,8 +319,10 @@ class _Run:
             took = sum(_row_us(m.fitted) for m in members) / 1000
             text = f"A row takes about {took:.2g} ms of work, more than it may, though `{one}` alone serves."
             out.append(Remark("row time", text, f"Allow it: USING (max_row_time = '{ceil(took)} ms')."))
+        if self.data.texts is None and texts.wanted(self.spec, self.data.preparation):
+            out.append(texts.UNREAD)
         if large > 0:
-            held = sum(len(m.fitted.payload) for m in members) / 2**20
+            held = sum(m.fitted.size for m in members) / 2**20
             text = f"The members take {held:.2g} MB, more than they may, though `{one}` alone serves."
             out.append(Remark("bundle", text, f"Allow it: USING (max_bundle = '{ceil(held)} MB')."))
         return tuple(out)
@@ -343,7 +349,7 @@ class _Run:
         self.tools.report("calibrating", 0.86)
         curve, scores = Curve(threshold=limit if kind == "binary" else 0.5, rows=len(y)), raw
         if data.weight is None or kind == "regression":  # a calibration would count all rows alike again
-            curve, scores = calibrated(kind, y, raw, data.part[rows], limit)
+            curve, scores = calibrated(kind, y, raw, data.part[rows], limit, metric, data.weighs(rows))
         asked = Honest(rows, scores, self._linear(rows), data.part[rows])
         folds = [self._fold(number, chosen) for number in self._whole()]
         judged, twin, digest = asked, None, sha256(scores.tobytes()).hexdigest()
@@ -352,7 +358,7 @@ class _Run:
             judged = self._window(twin, curve)
         told = self._told(members)
         agrees = agreement(
-            crossed_rows(data.x, self.spec.seed), scorer.score, [*folds, *([twin.score] if twin else [])],
+            crossed_rows(data.full, self.spec.seed), scorer.score, [*folds, *([twin.score] if twin else [])],
             -1 if twin is None else len(folds),
         )  # fmt: skip
         return Made(
@@ -422,7 +428,7 @@ class _Run:
 
         assert self.baseline is not None
         rows = self.data.judging
-        x = np.ascontiguousarray(self.data.x[rows])
+        x = np.ascontiguousarray(self.data.full[rows])
         raw = twin.score(x)
         _, linear = self._older(self.baseline)
         return Honest(rows, curve.apply(raw), linear.score(x), np.zeros(len(rows), np.int8))
@@ -441,11 +447,19 @@ class _Run:
 
 
 def calibrated(
-    kind: str, y: Array, raw: Array, part: npt.NDArray[np.int8], limit: float
+    kind: str,
+    y: Array,
+    raw: Array,
+    part: npt.NDArray[np.int8],
+    limit: float,
+    metric: str = "",
+    weight: Array | None = None,
 ) -> tuple[Curve, Array]:
     """The calibration that all rows chose, and each row's answer by that of the other parts."""
     if kind == "regression":
         curve = floored(y)
+        if (share := quantile_of(metric)) is not None:
+            return shifted(curve, share, y, raw, part, weight)
         return curve, curve.apply(raw)
     return fit_curve_folds(kind, y, raw, part.astype("int64"), limit)
 

@@ -17,6 +17,7 @@ from tilth.ml.judging import split
 from tilth.ml.learning.made import Honest, Interval, Made, Spread, Tools
 from tilth.ml.learning.taking import scorer_of
 from tilth.ml.model.calibration import Conformal, fewest_rows, fit_conformal
+from tilth.ml.model.ensemble import heads
 from tilth.ports.learning import BASELINE, Budget, Task, facts_of
 
 if TYPE_CHECKING:
@@ -71,10 +72,10 @@ def fit(spec: TrainingSpec, task: Task, data: Rows, made: Made, tools: Tools) ->
         covered = float((errors.size <= found.radius).mean())
         words = f"All intervals of `{spec.target}` are of one width: {len(errors.size)} rows are too few to tell where it is less sure."
         return Interval(found, None, covered, words)
-    return _fitted(task, errors, coverage, made, tools, data.split.by)
+    return _fitted(task, errors, coverage, made, tools, data)
 
 
-def _fitted(task: Task, errors: Errors, coverage: float, made: Made, tools: Tools, by: str) -> Interval:
+def _fitted(task: Task, errors: Errors, coverage: float, made: Made, tools: Tools, data: Rows) -> Interval:
     import numpy as np
 
     able = [e for e in made.engines if facts_of(tools.learners(e)).spread and e != BASELINE]
@@ -93,15 +94,16 @@ def _fitted(task: Task, errors: Errors, coverage: float, made: Made, tools: Tool
             )
         return errors.size / size
 
-    part = _parts(len(errors.size), by)
+    part = _parts(len(errors.size), data.split.by)
     ratio = ratios(part)
     # What serves has learned from newest errors how large they are, so they are asked by a spread that knows their time.
-    told_by = ratios(_parts(len(errors.size), split.BY_FOLDS)) if by == split.BY_TWIN else ratio
+    told_by = ratios(_parts(len(errors.size), split.BY_FOLDS)) if data.split.by == split.BY_TWIN else ratio
     times = _times(told_by, errors.newest, coverage)
     mean = float(errors.size.mean())
     times *= made.worth
     conformal = Conformal(times * SHARED * mean, coverage, times * (1.0 - SHARED))
     spread = _spread(learner, asked, errors.x, errors.size, options, tools)
+    spread = replace(spread, scorer=heads(spread.scorer, errors.x.shape[1], data.x.shape[1]))
     return Interval(conformal, spread, _covered(ratio, errors.newest, part, coverage))
 
 
@@ -150,8 +152,8 @@ def _some(data: Rows, told: Honest) -> tuple[Array, Array]:
     import numpy as np
 
     step = max(1, -(-len(told.rows) // MOST))
-    rows = told.rows[::step]
-    return np.ascontiguousarray(data.x[rows]), np.abs(data.y[rows] - told.scores[::step])
+    rows, own = told.rows[::step], len(data.preparation.heads)
+    return np.ascontiguousarray(data.x[rows][:, :own]), np.abs(data.y[rows] - told.scores[::step])
 
 
 def _parts(rows: int, by: str) -> npt.NDArray[np.int64]:

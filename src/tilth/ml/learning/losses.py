@@ -1,10 +1,11 @@
-"""What fits are steered by: the log loss, the squared error, or the absolute one where the metric is of that kind."""
+"""What fits are steered by: the log loss, the squared error, the absolute one or a pinball loss where the metric is of that kind."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tilth.ml.model.losses import log_losses
+from tilth.core.metrics import quantile_of
+from tilth.ml.model.losses import log_losses, pinball_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +20,8 @@ def losses_of(kind: str, y: Array, scores: Array, metric: str = "") -> Array:
 
     if kind != "regression":
         return log_losses(y, scores)
+    if (share := quantile_of(metric)) is not None:
+        return pinball_rows(y, scores, share)
     if metric == "mae":
         return np.abs(y - scores)
     if metric == "mape":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tilth.core.errors import TargetError, TrainingError
 from tilth.ml.judging import split
-from tilth.ml.learning import target
+from tilth.ml.learning import target, texts
 from tilth.ml.model.preparation import Preparation
 from tilth.ml.model.spec import TrainingSpec, check_metric
 from tilth.ports.learning import Task
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
+
+    from tilth.ports.texts import Texts
 
     Matrix = npt.NDArray[np.float64]
 
@@ -33,6 +35,12 @@ def _no_places() -> npt.NDArray[np.int64]:
     return np.empty(0, np.int64)
 
 
+def _no_matrix() -> Matrix:
+    import numpy as np
+
+    return np.empty((0, 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Ordered rows: the table, the numbers made of it, where the judged window starts, and the part of each row."""
@@ -47,6 +55,10 @@ class Rows:
     part: npt.NDArray[np.int8] = field(default_factory=_no_parts)  # -1: it is not asked before the window
     places: npt.NDArray[np.int64] = field(default_factory=_no_places)  # in the snapshot's files
     weight: Matrix | None = None  # what each row counts, 1 on average
+    texts: Texts | None = None  # of engines that learn from terms, while members are fitted
+    full: Matrix = field(
+        default_factory=_no_matrix
+    )  # the rows as models read them: with the numbers, or scores, of texts
 
     def weighs(self, rows: npt.NDArray[np.intp]) -> Matrix | None:
         """What these rows count; None where all count alike."""
@@ -89,7 +101,9 @@ def rows_of(
         )  # fmt: skip
     y = target.encode(table.column(spec.target), found)
     _both_classes(found, y[: cut.window])
-    return Rows(table, preparation.matrix(table), y, cut, preparation, found, dropped, part, places, weight)
+    x, known = preparation.matrix(table), texts.of(spec, table, preparation)
+    full = texts.named(x, known)
+    return Rows(table, x, y, cut, preparation, found, dropped, part, places, weight, known, full)
 
 
 def inputs(spec: TrainingSpec, names: Sequence[str]) -> tuple[str, ...]:
@@ -115,4 +129,5 @@ def task_of(spec: TrainingSpec, data: Rows) -> Task:
         categorical=tuple(i for i, _ in categorical),
         cardinality=tuple(n for _, n in categorical),
         metric=check_metric(spec.metric, data.target.kind),
+        texts=data.texts,
     )

@@ -75,7 +75,7 @@ def simpler(
     threshold: float,
 ) -> Simpler:
     """Fit and judge them all; one that cannot be made says why."""
-    every = tuple(range(data.x.shape[1]))
+    every = tuple(range(data.x.shape[1]))  # scores of texts too, which only what serves may read
     rows = _spaced(len(judged.y), MOST_ROWS)
     blocks = None if blocks is None else blocks[rows]
     judged = replace(
@@ -92,7 +92,7 @@ def simpler(
         if scorer is not None:
             scorers.append((asked.name, scorer, asked.places))
     plain = {
-        "bytes": sum(len(m.fitted.payload) for m in made.members),
+        "bytes": sum(m.fitted.size for m in made.members),
         "metric": measured(task.metric, judged.y, judged.scores, threshold),
         "rows": len(rows),
         "models": out,
@@ -155,7 +155,7 @@ def _nearest(models: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def _asked(data: Rows, made: Made, importance: Mapping[str, float]) -> Iterator[Asked]:
-    every = tuple(range(data.x.shape[1]))
+    every = tuple(range(len(data.preparation.heads)))
     own = all(m.engine == BASELINE for m in made.members)
     baseline = next((m for m in made.members if m.engine == BASELINE), None)
     options = {} if baseline is None else _found(baseline.fitted)
@@ -164,7 +164,7 @@ def _asked(data: Rows, made: Made, importance: Mapping[str, float]) -> Iterator[
         yield Asked("small trees", TREES, every, SMALL)
     kept = _most_of_it(importance)
     if 0 < len(kept) < len(importance):
-        places = tuple(i for i, owner in enumerate(data.preparation.owners()) if owner in kept)
+        places = tuple(i for i, owner in enumerate(data.preparation.owners()[: len(every)]) if owner in kept)
         name, engine = ("fewer columns", BASELINE) if own else ("small trees, fewer columns", TREES)
         yield Asked(name, engine, places, options if own else SMALL, kept)
 

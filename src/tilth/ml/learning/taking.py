@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import TilthError, TrainingError
 from tilth.ml.learning.made import Getter
-from tilth.ports.learning import Fitted, Task
+from tilth.ports.learning import Fitted, Task, scored
+from tilth.ports.texts import Reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +31,7 @@ def scorer_of(engine: str, made: object, task: Task, scorers: Getter, threads: i
         raise TrainingError(f"The engine `{engine}` gave {wrong}.", hint=_HINT)
     assert isinstance(made, Fitted)
     try:
-        scorer = scorers(made.scorer).load(made.payload, task, threads)
+        scorer = _loaded(made, task, scorers, threads)
         asked = x.copy()
         before, found = seen(asked), scorer.score(asked)
     except (TilthError, MemoryError):
@@ -49,6 +50,17 @@ def scorer_of(engine: str, made: object, task: Task, scorers: Getter, threads: i
             hint=_NUMBERS if unfit.endswith("finite number") else _HINT,
         )
     return scorer
+
+
+def _loaded(made: Fitted, task: Task, scorers: Getter, threads: int) -> Any:
+    """The scorer of rows as the engine saw them."""
+    if not made.texts:
+        return scorers(made.scorer).load(made.payload, task, threads)
+    if task.texts is None:
+        raise TrainingError("The engine learned from texts that it was not given.", hint=_HINT)
+    return Reading(
+        scorers(made.scorer).load(made.payload, scored(task, made.texts), threads), task.texts, made.texts
+    )
 
 
 def seen(*arrays: Matrix) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import TargetError
-from tilth.core.metrics import BY_KIND, POSITIVE, canonical, find
+from tilth.core.metrics import BY_KIND, POSITIVE, canonical, find, quantile_of
 from tilth.core.names import literal
 from tilth.core.schema import DataType
 from tilth.ml.model.preparing import ID_LIKE, NAMED
@@ -96,7 +96,7 @@ def _classify(name: str, kind: DataType, distinct: Any, metric: str | None) -> T
     count = len(distinct)
     metric = metric and canonical(metric)
     if kind in NUMBERS:
-        wants_number = metric in BY_KIND["regression"]
+        wants_number = metric in BY_KIND["regression"] or quantile_of(metric or "") is not None
         wants_classes = metric in BY_KIND["binary"] or metric in BY_KIND["multiclass"]
         few = kind is DataType.INTEGER and (count <= FEW_NUMBERS or (wants_classes and count <= MOST_CLASSES))
         if wants_number or not (count == 2 or few):

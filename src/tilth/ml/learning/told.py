@@ -53,6 +53,7 @@ def told(names: Sequence[str], data: Rows, made: Made, metrics: dict[str, Any]) 
         *_infinite(names, data.table),
         *_twice(names, data),
         *_rare(data.target, metrics.get("rare")),
+        *_quantile(data.target.name, metrics.get("quantile")),
         *_interval(data, made),
         *_cut_short(made),
         *(_say(one.kind, None, one.text, one.option) for one in made.remarks),
@@ -238,6 +239,16 @@ def _twice(names: Sequence[str], data: Rows) -> Iterator[Told]:
 
 
 # --- the fit -----------------------------------------------------------------------------------------------
+
+
+def _quantile(name: str, found: dict[str, Any] | None) -> Iterator[Told]:
+    if found is None:
+        return
+    text = (
+        f"`{name}` is at most what was answered in {found['share']:.1%} of {found['rows']:,} judged rows "
+        f"({found['low']:.1%} to {found['high']:.1%}), where {found['wanted']:.0%} is asked for."
+    )
+    yield _say("quantile", name, text, "If the middle is wanted, take another metric, such as 'mae'.")
 
 
 def _interval(data: Rows, made: Made) -> Iterator[Told]:

@@ -15,7 +15,7 @@ from tilth.core.errors import TrainingError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
 from tilth.ml.judging import answers
-from tilth.ml.learning import described, evaluation, intervals, leaks, monotone
+from tilth.ml.learning import described, evaluation, intervals, leaks, monotone, reading
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.dealing import Files, dealt
 from tilth.ml.learning.fitting import fitted
@@ -49,6 +49,8 @@ def train(
     made = fitted(spec, task, data, tools, clock)
     if made.searched is not None:
         tools = replace(tools, deadline=tools.deadline + made.searched.seconds)
+    found_leaks, task = leaks.find(data), replace(task, texts=None)
+    data, made = reading.served(data, made)
     if data.target.kind == "regression":
         report("learning how sure each answer is", 0.91)
         found_ends = intervals.fit(spec, task, data, made, tools)
@@ -61,7 +63,7 @@ def train(
     if made.searched is not None:
         metrics["search"] = made.searched.plain()
     metrics["columns"] = described.columns(data)
-    metrics["leaks"] = [leak.plain() for leak in leaks.find(data)]
+    metrics["leaks"] = [leak.plain() for leak in found_leaks]
     report("writing the bundle", 0.97)
     os.makedirs(out, exist_ok=True)
     signature = signature_of(spec, data)

@@ -53,7 +53,7 @@ def write(
     weeks = usual(data, known, made.scores, spec.output, spec.event_time)
     named = _named(made)
     kept, spread = _spread(made)
-    listed = ensemble.plain([(name, m.fitted.scorer, m.weight) for name, m in named])
+    listed = ensemble.plain([(name, m.fitted.scorer, m.weight, bool(m.fitted.texts)) for name, m in named])
     files: dict[str, bytes] = {
         "signature.json": text(signature.plain()),
         "prepare.json": text(data.preparation.plain()),

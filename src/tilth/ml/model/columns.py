@@ -53,6 +53,11 @@ class Column:
         return (*([self.name] if self.levels else []), *(f"{self.name}.{one}" for one in self.text.features))
 
     @property
+    def tails(self) -> tuple[str, ...]:
+        """The names of its columns at the end of the matrix: raw scores of a text, for the member that learned of its terms."""
+        return () if self.text is None else tuple(f"{self.name}.{one}" for one in self.text.tails)
+
+    @property
     def coded(self) -> bool:
         """Whether its first feature is the code of a level."""
         return bool(self.levels)
@@ -64,14 +69,21 @@ class Column:
         bare = len(self.features) - self.coded
         return (*([nan] if self.coded else []), *(self.fills or (nan,) * bare))
 
+    @property
+    def filled_tails(self) -> tuple[float, ...]:
+        """What stands for a gap in its tails: as a text without a known term, where the fit rows had no gaps."""
+        return (0.0 if self.fills else float("nan"),) * len(self.tails)
+
 
 # --- filling -----------------------------------------------------------------------------------------------
 
 
-def fill(out: Matrix, column: Column, values: Any, moments: Mapping[str, Matrix]) -> None:
-    """Write the features of one column into its part of the matrix. `moments` are those of the instants that parts name."""
+def fill(out: Matrix, tail: Matrix, column: Column, values: Any, moments: Mapping[str, Matrix]) -> None:
+    """Write the features of one column into its part of the matrix, and its tails into theirs. `moments` are those of the
+    instants that parts name.
+    """
     if values.null_count == len(values):
-        out[:] = float("nan")
+        out[:] = tail[:] = float("nan")
     elif column.kind == "instant":
         _fill_instant(out, column, taken(column, values), moments)
     elif column.kind in {"category", "text"}:
@@ -79,12 +91,16 @@ def fill(out: Matrix, column: Column, values: Any, moments: Mapping[str, Matrix]
         if column.coded:
             out[:, 0] = _codes(known, column.levels)
         if column.text is not None:
-            out[:, column.coded :] = _described(known, column.text)
+            described = _described(known, column.text)
+            bare = out.shape[1] - column.coded
+            out[:, column.coded :], tail[:] = described[:, :bare], described[:, bare:]
     else:
         out[:, 0] = _finite(floats(taken(column, values)))
 
 
-def mend(out: Matrix, column: Column, values: Any, gaps: dict[str, npt.NDArray[np.bool_]] | None) -> None:
+def mend(
+    out: Matrix, tail: Matrix, column: Column, values: Any, gaps: dict[str, npt.NDArray[np.bool_]] | None
+) -> None:
     """Note which rows have no value, and put what that counts as in its place."""
     import numpy as np
 
@@ -98,6 +114,7 @@ def mend(out: Matrix, column: Column, values: Any, gaps: dict[str, npt.NDArray[n
         gaps[column.name] = lacking
     if column.fills:
         out[lacking] = column.filled
+        tail[lacking] = column.filled_tails
 
 
 def taken(column: Column, values: Any) -> Any:

@@ -27,6 +27,7 @@ class Curve:
     temperature: Temperature | None = None
     conformal: Conformal | None = None
     floor: float | None = None  # what no value and no interval is below: no target of the training was
+    shift: float = 0.0  # what is added to a quantile, so that as many values are below it as should be
     threshold: float = 0.5  # a probability above it makes the positive class the answer
     rows: int = 0  # rows it was fitted on
 
@@ -34,6 +35,8 @@ class Curve:
         """Calibrated scores: P(1), class probabilities [rows, classes], or values as they are."""
         if self.platt is not None:
             return self.platt.apply(scores)
+        if self.shift:
+            scores = scores + self.shift
         if self.floor is not None:
             return self._above(scores, self.floor)
         return self.temperature.apply(scores) if self.temperature is not None else scores
@@ -42,6 +45,8 @@ class Curve:
         """The same for one row."""
         if self.platt is not None:
             return (self.platt.one(scores[0]),)
+        if self.shift:
+            scores = (scores[0] + self.shift,)
         if self.floor is not None:
             return (max(self.floor, scores[0]),)
         if self.temperature is None:
@@ -67,6 +72,7 @@ class Curve:
             temperature=Temperature(**values["temperature"]) if values["temperature"] else None,
             conformal=Conformal(**values["conformal"]) if values["conformal"] else None,
             floor=values.get("floor"),
+            shift=float(values.get("shift", 0.0)),
             threshold=values["threshold"],
             rows=values["rows"],
         )

@@ -298,17 +298,19 @@ class _Packer:
             for c in by_kind["instant"]
         ]
         self._described = [_Described(c, attribute[c.name]) for c in by_kind["text"]]
-        fetched = [f for group in by_kind.values() for c in group for f in c.features]
+        fetched = [f for group in by_kind.values() for c in group for f in (*c.features, *c.tails)]
         place = {feature: at for at, feature in enumerate(fetched)}
         order = [place[f] for f in preparation.features]
         self._order = None if order == sorted(order) else operator.itemgetter(*order)
         self._fills = [fill for c in preparation.columns for fill in c.filled]
+        self._fills += [fill for c in preparation.columns for fill in c.filled_tails]
         """What stands for a gap, in the order of the matrix."""
         bounds = [
             c.ends[:2] if c.kind == "number" and c.ends else (-INFINITE, INFINITE)
             for c in preparation.columns
             for _ in c.features
         ]
+        bounds += [(-INFINITE, INFINITE)] * (len(order) - len(bounds))
         self._lows, self._highs = [low for low, _ in bounds], [high for _, high in bounds]
         self._struct = struct.Struct(f"{len(order)}d")
 
@@ -351,7 +353,8 @@ class _Described:
 
     def __init__(self, column: Column, attribute: str) -> None:
         assert column.text is not None, "a text column has a space"
-        self._space, self._get, self._fills = column.text, operator.attrgetter(attribute), list(column.filled)
+        self._space, self._get = column.text, operator.attrgetter(attribute)
+        self._fills = [*column.filled, *column.filled_tails]
         self._codes = _Codes((level, float(code)) for code, level in enumerate(column.levels))
         self._coded = column.coded
 

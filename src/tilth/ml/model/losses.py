@@ -44,3 +44,12 @@ def _of_truth(truth: Array, output: Array) -> Array:
     import numpy as np
 
     return output[np.arange(len(truth)), truth.astype(np.intp)]
+
+
+def pinball_rows(truth: Array, output: Array, share: float) -> Array:
+    """What each row loses by an answer that a quantile of this share makes least: too low costs `share`, too high the rest."""
+    import numpy as np
+
+    off = truth - output
+    out: Array = np.maximum(share * off, (share - 1.0) * off)
+    return out

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from tilth.ml.model.losses import brier_rows, labels, log_losses
+from tilth.core.metrics import PINBALL
+from tilth.ml.model.losses import brier_rows, labels, log_losses, pinball_rows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -339,6 +340,15 @@ def _mean(rows: Callable[[Array, Array], Array], power: float = 1.0) -> Summed:
     return Summed(_columns(lambda t, o: [rows(t, o)]), lambda sums: (sums[:, 1] / sums[:, 0]) ** power)
 
 
+def _pinball(share: float) -> Callable[[Array, Array], Array]:
+    """The loss of each row that the quantile of this share makes least (Koenker and Bassett 1978)."""
+
+    def rows(truth: Array, output: Array) -> Array:
+        return pinball_rows(truth, output, share)
+
+    return rows
+
+
 def _above_zero(output: Array) -> Array:
     import numpy as np
 
@@ -448,4 +458,5 @@ MEASURES: dict[str, Measure] = {
     "mean_gamma_deviance": _mean(_gamma),
     "d2_absolute_error_score": Weighed(_against_median),
 }
+MEASURES |= {name: _mean(_pinball(share)) for name, share in PINBALL.items()}
 """What `core.metrics` lists beyond the usual ones, by name."""

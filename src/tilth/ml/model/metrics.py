@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from tilth.core.errors import DataError, ProjectError
-from tilth.core.metrics import ALL, DECISIONS, HIGHER, NAMES, USUAL
+from tilth.core.metrics import ALL, DECISIONS, HIGHER, NAMES, USUAL, quantile_of
 from tilth.core.names import did_you_mean
 from tilth.ml.model.losses import labels, log_losses
 from tilth.ml.model.measures import MEASURES, value
@@ -190,7 +190,7 @@ def _usual() -> dict[str, Metric]:
 
 
 def _known(metric: str) -> None:
-    if metric not in NAMES:
+    if metric not in NAMES and quantile_of(metric) is None:
         raise ProjectError(f"There is no metric `{metric}`.", hint=did_you_mean(metric, ALL, "metrics"))
 
 

@@ -104,7 +104,7 @@ class Reach:
                 values = table.column(column.name)
                 if column.kind in {"number", "category"} and values.null_count < len(values):
                     x = np.empty((len(far), 1))
-                    fill(x, column, values, {})
+                    fill(x, x[:, :0], column, values, {})
                     far |= _FAR[column.kind](column, x, values)
         return int(far.sum())
 

@@ -94,7 +94,8 @@ class Predictor:
             kept = json.loads(files["calibration.json"])
             curve = Curve.from_plain(kept)
             asked = task(signature, preparation)
-            scorer = ensemble.load(kept, files, get_scorer, asked, threads)
+            own = len(preparation.heads)
+            scorer = ensemble.load(kept, files, get_scorer, asked, threads, own)
             wide = kept.get("spread")
             width = None if wide is None else (files[wide["member"]], str(wide["scorer"]))
             typical = usual_row(kept.get("typical"), preparation)
@@ -106,7 +107,9 @@ class Predictor:
         spread = (
             None
             if width is None
-            else get_scorer(width[1]).load(width[0], replace(asked, kind="regression", classes=0), threads)
+            else ensemble.loaded(
+                width[0], get_scorer(width[1]), replace(asked, kind="regression", classes=0), threads, own
+            )
         )
         if called is not None:
             signature = replace(signature, model=called)

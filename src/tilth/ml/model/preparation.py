@@ -39,6 +39,12 @@ class Preparation:
 
     @property
     def features(self) -> tuple[str, ...]:
+        """The names of the matrix columns: those of each input in order, then the tails of texts."""
+        return (*self.heads, *(f for c in self.columns for f in c.tails))
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Those that are made without the target: what every member reads but one that learned of the terms of texts."""
         return tuple(f for c in self.columns for f in c.features)
 
     @property
@@ -53,7 +59,8 @@ class Preparation:
 
     def owners(self) -> tuple[str, ...]:
         """For each matrix column, the input it was made of."""
-        return tuple(c.name for c in self.columns for _ in c.features)
+        heads = (c.name for c in self.columns for _ in c.features)
+        return (*heads, *(c.name for c in self.columns for _ in c.tails))
 
     def matrix(
         self,
@@ -70,22 +77,22 @@ class Preparation:
         out = np.empty((table.num_rows, len(self.features)))
         known = {name: index for index, name in enumerate(table.schema.names)}
         moments = self._moments(table, known)
-        at = 0
+        at, tails = 0, len(self.heads)
         for column in self.columns:
-            width = len(column.features)
+            width, more = len(column.features), len(column.tails)
             index = known.get(column.name)
+            part, tail = out[:, at : at + width], out[:, tails : tails + more]
             if index is not None:
-                part = out[:, at : at + width]
-                fill(part, column, table.column(index), moments)
-                mend(part, column, table.column(index), gaps)
+                fill(part, tail, column, table.column(index), moments)
+                mend(part, tail, column, table.column(index), gaps)
             elif column.name in optional:
-                out[:, at : at + width] = np.nan
+                part[:] = tail[:] = np.nan
             else:
                 raise InputError(
                     f"The input `{column.name}` is missing.",
                     hint=did_you_mean(column.name, table.schema.names, "columns given"),
                 )
-            at += width
+            at, tails = at + width, tails + more
         return out
 
     def chunks(

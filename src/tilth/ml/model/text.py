@@ -84,12 +84,13 @@ class TextSpace:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """What its columns are called after the input's name: the directions, then the scores."""
-        plain = self.weights.shape[1] - self.scores
-        return (
-            *(f"text{n}" for n in range(1, plain + 1)),
-            *(f"score{n}" for n in range(1, self.scores + 1)),
-        )
+        """What the columns of its directions are called after the input's name."""
+        return tuple(f"text{n}" for n in range(1, self.weights.shape[1] - self.scores + 1))
+
+    @property
+    def tails(self) -> tuple[str, ...]:
+        """The same of its scores."""
+        return tuple(f"score{n}" for n in range(1, self.scores + 1))
 
     @property
     def nothing(self) -> Matrix:
