@@ -292,7 +292,7 @@ def test_a_lightgbm_model_is_for_the_task_it_was_trained_for() -> None:
 
 
 LINEAR: dict[str, Callable[[dict[str, Any]], object]] = {
-    "its format": lambda m: m.update(format="tilth-linear-3"),
+    "its format": lambda m: m.update(format="tilth-linear-9"),
     "a column less": lambda m: m["columns"].pop(),
     "a bias of two": lambda m: m.update(bias=[1.0, 2.0]),
     "a bias of text": lambda m: m.update(bias=["1"]),

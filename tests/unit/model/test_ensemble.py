@@ -67,7 +67,7 @@ def bundle(change: Callable[[list[dict[str, Any]]], Any] = lambda _: None) -> di
     """A bundle of two members, of which `calibration.json` says what `change` leaves."""
     made = files({"x": 1.0, "z": 0.0})
     kept = json.loads(made["calibration.json"])
-    listed = ensemble.plain([("member.json", "linear", 0.75), ("other.json", "linear", 0.25)])
+    listed = ensemble.plain([("member.json", "linear", 0.75, False), ("other.json", "linear", 0.25, False)])
     change(listed)
     del kept["member"], kept["scorer"]
     made["other.json"] = member([[0.0], [2.0]], [0.5])

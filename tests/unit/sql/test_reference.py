@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tilth.core.engines import Engine
+from tilth.core.engines import Engine, Option, Span
 from tilth.core.errors import UnsupportedError
 from tilth.kinds import KINDS, compile, declares, parse, show  # noqa: A004
 from tilth.resources.facts import Facts
@@ -33,6 +33,7 @@ def test_every_verb_and_kind_has_a_heading() -> None:
 def test_the_declarations_are_a_project() -> None:
     declared = [x for x in STATEMENTS if declares(x)]
     engines = (
+        Engine("linear", options=(Option("ridge", least=0, span=Span(0.1, 100)),)),
         Engine("sklearn", options=None, prefixes=("estimator",), estimator=True),
         Engine("lightgbm", options=None),
     )
