@@ -138,6 +138,7 @@ def test_what_was_exported_comes_back_with_the_same_answers_and_newer_rows_let_i
     done = project.bring("returns", str(applied / "m"))
     assert (done.facts["version"], done.facts["status"], done.refused) == (2, "promoted", False)
     assert "answers every row as the champion does" in done.text
+    assert not list((shop / ".tilth" / "temp").iterdir())
     assert "newer than it says that it is (2024-03-01" in done.text
     assert (said(project, 2) == said(project, 1)).all()
     assert project.model("returns").version == 2

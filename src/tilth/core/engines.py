@@ -101,9 +101,7 @@ class Engine:
     weighs: bool = False  # rows may have weights (see `ports.learning.Weights`)
     spread: bool = False  # it can learn how far values are off (see `ports.learning.Spreads`)
     quantiles: bool = False  # it learns the quantile that a pinball loss asks for
-    texts: bool = (
-        False  # it learns from the terms of texts (see `ports.texts`), and is tried where there are some
-    )
+    texts: bool = False  # it learns from the terms of texts (see `ports.texts`), tried where there are some
     pandas: bool = True  # it, or what it writes, needs pandas in the worker
     fault: str = ""  # why it cannot be used: what its package said when it was loaded
     mend: str = ""  # what to do about that

@@ -70,12 +70,8 @@ class LinearLearner:
     ) -> Fitted:
         way = self.path(task, x, y, [(x_stop, y_stop)], budget, options, report)
         best = int(way.losses[:, 0].argmin())
-        each = CLASSES_US if task.kind == "multiclass" else COLUMN_US
-        notes = (
-            ("ridge", way.ridges[best]), ("refit", way.options(best)), ("stopped_by", way.stopped),
-            ("row_us", ROW_US + each * x.shape[1]),
-        )  # fmt: skip
-        return Fitted("linear", "json", way.payloads[best], notes)
+        row = ROW_US + row_us(task, x.shape[1])
+        return Fitted("linear", "json", way.payloads[best], way.notes(best, row))
 
     def path(
         self,
@@ -114,15 +110,39 @@ class LinearLearner:
         return way
 
 
-class Ridges(Stages):
+def row_us(task: Task, columns: int) -> float:
+    """What the columns of one row cost, in microseconds."""
+    return (CLASSES_US if task.kind == "multiclass" else COLUMN_US) * columns
+
+
+class Ridged(Stages):
     """The models of one fit, one a ridge."""
 
     def __init__(
         self, task: Task, stops: Sequence[tuple[Matrix, Matrix]], weights: Weights | None = None
     ) -> None:
         super().__init__(task, stops, weights)
-        self.kinds = task.kind == "multiclass"  # each is dear then: two folds tell which is best
         self.ridges: list[float] = []
+
+    def options(self, stage: float) -> Mapping[str, object]:
+        """The ridge of the nearest stage."""
+        return {"ridge": self.ridges[min(round(stage), len(self.ridges) - 1)]}
+
+    def notes(self, best: int, row: float) -> tuple[tuple[str, object], ...]:
+        """What is said of the model of a stage, a row of which costs so many microseconds."""
+        return (
+            ("ridge", self.ridges[best]), ("refit", self.options(best)), ("stopped_by", self.stopped), ("row_us", row),
+        )  # fmt: skip
+
+
+class Ridges(Ridged):
+    """Those of lines and levels."""
+
+    def __init__(
+        self, task: Task, stops: Sequence[tuple[Matrix, Matrix]], weights: Weights | None = None
+    ) -> None:
+        super().__init__(task, stops, weights)
+        self.kinds = task.kind == "multiclass"  # each is dear then: two folds tell which is best
         self.payloads: list[bytes] = []
 
     def add(self, ridge: float, payload: bytes) -> None:

@@ -13,8 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tilth.adapters.learners.descent import descended
-from tilth.adapters.learners.linear_learner import MOST_PARAMETERS, column_of, design_of, payload_of, width_of
-from tilth.adapters.learners.watching import Stages
+from tilth.adapters.learners.linear_learner import (
+    MOST_PARAMETERS,
+    Ridged,
+    column_of,
+    design_of,
+    payload_of,
+    row_us,
+    width_of,
+)
 from tilth.adapters.scorers.linear_scorer import LinearScorer, sigmoid, softmax
 from tilth.core.engines import Engine, Option
 from tilth.core.errors import TrainingError
@@ -34,7 +41,7 @@ RIDGES = (8.0, 2.0, 0.5, 0.1)  # on terms, the strongest first: each solution st
 LINES = 5.0  # the ridge on all else
 STEPS, LEAST = 60, 1e-4
 DIGITS = 5  # of a term's weight, against the largest one: noise of sums does not reach the file
-ROW_US, COLUMN_US, CLASSES_US = 20.0, 1.0, 3.0  # what one row costs, and each column of it, in microseconds
+ROW_US = 20.0  # what one row costs beside its columns, in microseconds
 
 
 class TextLearner:
@@ -63,12 +70,8 @@ class TextLearner:
         way = self.path(task, x, y, [(x_stop, y_stop)], budget, options, report)
         best = int(way.losses[:, 0].argmin())
         payload, weights = way.models[best]
-        each = CLASSES_US if task.kind == "multiclass" else COLUMN_US
-        notes = (
-            ("ridge", way.ridges[best]), ("refit", way.options(best)), ("stopped_by", way.stopped),
-            ("row_us", ROW_US + each * x.shape[1]),
-        )  # fmt: skip
-        return Fitted("linear", "json", payload, notes, weights)
+        row = ROW_US + row_us(task, x.shape[1])
+        return Fitted("linear", "json", payload, way.notes(best, row), weights)
 
     def path(
         self,
@@ -113,15 +116,14 @@ def _texts(task: Task) -> Texts:
     return task.texts
 
 
-class Ridges(Stages):
-    """The models of one fit, one a ridge: the file, and the weights of terms."""
+class Ridges(Ridged):
+    """The models of one fit: the file, and the weights of terms."""
 
     def __init__(
         self, task: Task, texts: Texts, stops: Sequence[tuple[Matrix, Matrix]], weights: Weights | None
     ) -> None:
         super().__init__(task, stops, weights)
         self._texts = texts
-        self.ridges: list[float] = []
         self.models: list[tuple[bytes, tuple[Kept, ...]]] = []
 
     def add(self, ridge: float, payload: bytes, weights: tuple[Kept, ...]) -> None:
@@ -135,9 +137,6 @@ class Ridges(Stages):
         """Whether the last ridge is worse than the one before."""
         table = self.losses.mean(axis=1)
         return len(table) > 1 and bool(table[-1] > table[-2])
-
-    def options(self, stage: float) -> Mapping[str, object]:
-        return {"ridge": self.ridges[min(round(stage), len(self.ridges) - 1)]}
 
 
 class _Problem:

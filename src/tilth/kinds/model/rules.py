@@ -209,10 +209,10 @@ def _search(d: CreateModel, facts: Facts) -> None:
         raise MissingExtraError(found[0], hint=found[1], where=d.position)
     asked = tried(engine, facts.engines, str(d.using.get("preset", PRESETS[0])))
     if facts.engines and not any(e.searched for e in asked):
-        able = ", ".join(sorted(e.name for e in facts.engines if e.searched))
+        able = ", ".join(["auto", *sorted(e.name for e in facts.engines if e.searched)])
         raise UnsupportedError(
             f"The engine `{engine}` of model `{d.name}` names no option that can be searched.",
-            hint=f"Leave out search, or take one of these: auto, {able}.",
+            hint=f"Leave out search, or take one of these: {able}.",
             where=d.position,
         )
 

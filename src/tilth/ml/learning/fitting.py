@@ -49,7 +49,7 @@ SLOW = {
     "catboost": 100,
     "xgboost": 100,
     "text": 20,
-}  # classes, above which an engine is not tried: it grows trees for each
+}  # classes, above which `auto` does not try an engine: it learns each by itself
 
 
 MORE: tuple[tuple[str, dict[str, object]], ...] = (
@@ -70,16 +70,19 @@ def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, clock: Cloc
 def candidates(spec: TrainingSpec, task: Task) -> tuple[Candidate, ...]:
     """The engine that USING names, or with `auto` all that have a rank and can learn the task in time."""
     found = tried(spec.engine, spec.preset)
-    if spec.engine == "auto":
-        found = tuple(e for e in found if not lacking(spec, e) and (task.texts is not None or not e.texts))
     if spec.engine != "auto":
         return tuple(Candidate(e.name, e.name, _options(spec, e)) for e in found)
-    found = tuple(e for e in found if task.classes <= SLOW.get(e.name, task.classes))
+    found = tuple(e for e in found if _fits(task, e) and lacking(spec, task, e) is None)
     out = [Candidate(e.name, e.name, _options(spec, e)) for e in found]
     if spec.preset == "best":
         own = {c.engine: c.options for c in out}
         out += [Candidate(f"{name}.slow", name, {**more, **own[name]}) for name, more in MORE if name in own]
     return tuple(out)
+
+
+def _fits(task: Task, engine: Engine) -> bool:
+    """Whether there is something for it to learn from."""
+    return task.texts is not None or not engine.texts
 
 
 def absent(spec: TrainingSpec) -> tuple[Remark, ...]:
@@ -93,31 +96,28 @@ def absent(spec: TrainingSpec) -> tuple[Remark, ...]:
     )
 
 
-def lacking(spec: TrainingSpec, engine: Engine) -> str:
-    """What the objective asks for that the engine cannot do; empty where it can all."""
+def lacking(spec: TrainingSpec, task: Task, engine: Engine) -> tuple[str, str] | None:
+    """What is asked for that the engine cannot do, or not in time, and what would have it tried; None where it can all."""
     if spec.weight is not None and not engine.weighs:
-        return "takes no weights of rows"
+        return "takes no weights of rows", "Leave out weight of OBJECTIVE."
     if quantile_of(canonical(spec.metric or "")) is not None and not engine.quantiles:
-        return "learns no quantiles"
-    return (
-        "cannot promise that answers rise or fall with a number"
-        if spec.monotone and not engine.monotone
-        else ""
-    )
+        return "learns no quantiles", "Take a metric that is no pinball loss."
+    if spec.monotone and not engine.monotone:
+        return "cannot promise that answers rise or fall with a number", "Leave out monotone of OBJECTIVE."
+    if task.classes > (most := SLOW.get(engine.name, task.classes)):
+        words = f"learns each class by itself, and {task.classes:,} are more than the {most} that it is given time for"
+        return words, f"Name it: USING (engine = '{engine.name}')."
+    return None
 
 
 def unable(spec: TrainingSpec, task: Task) -> tuple[Remark, ...]:
-    """The engines that `auto` leaves out, and why."""
+    """The engines that `auto` leaves out, why, and what to do about it."""
     if spec.engine != "auto":
         return ()
     return tuple(
-        Remark(
-            "engine",
-            f"`{e.name}` was not tried: it {why}.",
-            "Leave out weight, or monotone, of OBJECTIVE, or take a metric that is no pinball loss.",
-        )
+        Remark("engine", f"`{e.name}` was not tried: it {found[0]}.", found[1])
         for e in tried(spec.engine, spec.preset)
-        if (task.texts is not None or not e.texts) and (why := lacking(spec, e))
+        if _fits(task, e) and (found := lacking(spec, task, e)) is not None
     )
 
 
@@ -411,7 +411,8 @@ class _Run:
         for (one, _, _), weight in zip(parts, weights, strict=True):
             fit, scorer = self._older(one)
             found.append((scorer, float(weight)))
-            digest.update(fit.payload)
+            for part in (fit.payload, *(weights.tobytes() for weights in fit.texts)):
+                digest.update(part)
         return of_members(found), digest.hexdigest()
 
     def _older(self, one: Crossed) -> tuple[Fitted, Any]:

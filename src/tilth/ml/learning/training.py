@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from tilth.core.errors import TrainingError, UnsupportedError
+from tilth.core.errors import TrainingError
 from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
 from tilth.ml.judging import answers
@@ -33,7 +33,7 @@ def train(
     """Write the bundle's files into `out` and return facts: metrics, engine, files, their one digest (`artifact`), rows, seconds.
 
     `learners(name)` gives a learner class, `scorers(name)` a scorer class. Raises TargetError, DataError,
-    TrainingError, UnsupportedError or ResourceLimitError.
+    TrainingError or ResourceLimitError.
     """
     started = time.monotonic()
     _supported(spec)
@@ -107,11 +107,6 @@ class _Laps:
 
 
 def _supported(spec: TrainingSpec) -> None:
-    if len(spec.targets) > 1:
-        raise UnsupportedError(
-            f"The model `{spec.model}` predicts {len(spec.targets)} columns; one can be trained for now.",
-            hint="Write one CREATE MODEL for each: " + ", ".join(spec.targets),
-        )
     known = {engine.name: engine for engine in engines()}
     if spec.engine not in {"auto", *known}:
         raise TrainingError(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,4 +98,7 @@ def brought(act: Act, resource: Resource, data: tuple[CreateDataset, Pointer], f
     with snapshots.damage_told(manifest):
         output = work.jobs.run(job, act.progress, {own[name]: str(where / name) for name in own})
     reason = f"imported from {os.path.basename(os.path.abspath(folder.path))}, a {found.flavor} model"
-    return candidates.sealed(act, resource, manifest, output, reason, "import")
+    try:
+        return candidates.sealed(act, resource, manifest, output, reason, "import")
+    finally:
+        shutil.rmtree(output.folder, ignore_errors=True)

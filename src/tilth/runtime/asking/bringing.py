@@ -26,8 +26,6 @@ def bring(at: Prompt, model: str, path: str) -> Result:
             f"`{model}` reads a query of its own, of which no rows are kept.",
             hint="Declare the query as a dataset, and the model FROM it.",
         )
-    if len(declared.targets) > 1:
-        raise UnsupportedError(f"`{model}` predicts several columns.", hint="Declare one model a target.")
     folder = importing.looked_at(path)
     dataset = declared.source.name
     rows = acting.pointer_of(at, Kind.DATASET, dataset)
