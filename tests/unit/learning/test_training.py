@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tilth.core.errors import DataError, ProjectError, TargetError, TrainingError, UnsupportedError
+from tilth.core.errors import DataError, ProjectError, TargetError, TrainingError
 from tilth.ml.data import identity
 from tilth.ml.data.profile import Categorical, Numeric, Profile
 from tilth.ml.judging import answers
@@ -149,7 +149,6 @@ def test_columns_with_gaps_are_imputable_and_the_key_is_carried(run: Run) -> Non
 
 
 REFUSED = {
-    "two targets": ({"targets": ("late", "delay")}, UnsupportedError, "one can be trained"),
     "engine": ({"engine": "lightgmb"}, TrainingError, "no engine `lightgmb`"),
     "option": (
         {"engine": "lightgbm", "options": (("num_leafs", 3),)},
