@@ -228,9 +228,11 @@ def _far_texts(column: Column, x: Matrix, values: Any) -> Mask:
     import numpy as np
 
     assert column.text is not None, "a text column has a space"
-    mask: Mask = x[:, int(column.coded)] == column.text.nothing[0]
+    directions = x[:, column.coded :]
+    nothing = column.text.nothing[: directions.shape[1]]  # scores are in the rows' tail
+    mask: Mask = directions[:, 0] == nothing[0]
     if mask.any():
-        mask &= (x[:, column.coded :] == column.text.nothing).all(axis=1) & _given(values)
+        mask &= (directions == nothing).all(axis=1) & _given(values)
     for at in np.flatnonzero(mask):
         mask[at] = bool(str(values[int(at)].as_py()).strip())
     return mask
