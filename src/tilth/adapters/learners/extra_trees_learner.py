@@ -52,6 +52,8 @@ class ExtraTreesLearner:
         "extra_trees", "scikit-learn", options=OPTIONS, rank=3, explains=True, monotone=True, weighs=True, pandas=False,
     )  # fmt: skip
 
+    forks = True  # loading it starts no thread: a process may divide afterwards
+
     @staticmethod
     def warm() -> None:
         """Load the libraries."""
