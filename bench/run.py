@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 
 BENCHES = {
     "startup": "Starting and planning",
+    "small": "A small apply",
     "state": "A long history",
     "language": "The language",
     "planning": "Planning at a thousand resources",

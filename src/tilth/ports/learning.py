@@ -98,7 +98,7 @@ def scored(task: Task, weights: Sequence[npt.NDArray[np.float32]]) -> Task:
 
 class Learner(Protocol):
     """Made without arguments. Its module loads no heavy library, so that its facts can be read anywhere; `warm`, if it is
-    there, does.
+    there, does; one that says `forks = True` promises that no thread is started by it.
     """
 
     engine: ClassVar[Engine]

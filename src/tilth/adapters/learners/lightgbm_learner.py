@@ -75,6 +75,8 @@ class LightGBMLearner:
         pandas=False,
     )
 
+    forks = True  # loading it starts no thread: a process may divide afterwards
+
     @staticmethod
     def warm() -> None:
         """Load the library."""

@@ -21,6 +21,7 @@ from tilth.ports.jobs import Report
 from tilth.ports.learning import BASELINE, facts_of, tried
 from tilth.ports.snapshots import Part
 
+LIBRARIES = ("numpy", "pyarrow.parquet", "pyarrow.compute", "tilth.ml.learning.training")
 ROWS, IDS, ESTIMATORS = "rows/", "ids/", "estimators/"
 
 
@@ -38,7 +39,7 @@ def prepare(spec: Mapping[str, Any]) -> None:
     learners = [registry.load("tilth.learners", name) for name in names]
     if not any(facts_of(learner).pandas for learner in learners):
         spare_pandas()
-    for name in ("numpy", "pyarrow.parquet", "pyarrow.compute", "tilth.ml.learning.training"):
+    for name in LIBRARIES:
         importlib.import_module(name)
     if spec.get("search"):
         importlib.import_module("tilth.ml.learning.proposing").warm()
@@ -46,6 +47,16 @@ def prepare(spec: Mapping[str, Any]) -> None:
         warm = getattr(learner, "warm", None)
         if warm is not None:
             warm()
+
+
+def warm(spec: Mapping[str, Any]) -> None:
+    """Load what every training loads, and the engines that start no thread by being loaded."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    for engine in (BASELINE, *(e.name for e in tried(spec["engine"], spec.get("preset", "fast")))):
+        learner = registry.load("tilth.learners", engine)
+        if getattr(learner, "forks", False):
+            learner.warm()
 
 
 def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Report) -> dict[str, object]:

@@ -16,7 +16,7 @@ from tilth.ml.judging import answers, holdout, split
 from tilth.ml.judging.gates import INCONCLUSIVE, GateResult, Holdout, Rule, judge
 from tilth.ml.judging.holdout import Rows, Tuned
 from tilth.ml.learning import target
-from tilth.ml.learning.evaluation import dummy
+from tilth.ml.learning.losses import dummy
 from tilth.ml.model.metrics import decided
 from tilth.ml.model.spec import TrainingSpec, check_metric
 from tilth.ports.snapshots import Manifest
