@@ -261,7 +261,7 @@ def _trainings(work: Workspace, environment: str) -> list[dict[str, Any]]:
             {
                 "model": one.model, "version": one.version, "asked": said.get("asked", "full"), "way": said.get("way", "full"),
                 "start_version": start.get("version"), "start_digest": start.get("digest"), "turns": said.get("turns"),
-                "new_rows": said.get("new_rows"), "cpu_seconds": one.facts.get("cpu_seconds"), "seconds": one.seconds,
+                "new_rows": said.get("new_rows"), "cpu_seconds": one.facts.get("cpu_seconds"), "fit_cpu_seconds": one.facts.get("fit_cpu_seconds"), "seconds": one.seconds,
                 "why": said.get("why") or None, **{f"loss_{way}": lost.get(way) for way in WAYS}, "created_at": one.created_at,
             }
         )  # fmt: skip
@@ -391,7 +391,7 @@ _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
             "start_version": "int",
             "start_digest": "text",
             **dict.fromkeys(("turns", "new_rows"), "int"),
-            **dict.fromkeys(("cpu_seconds", "seconds"), "float"),
+            **dict.fromkeys(("cpu_seconds", "fit_cpu_seconds", "seconds"), "float"),
             "why": "text",
             **{f"loss_{way}": "float" for way in WAYS},
             "created_at": "time",
