@@ -28,10 +28,11 @@ GATING = (
 )  # options of OBJECTIVE that say how a model is judged, and change nothing that is made
 USING = (
     "engine", "estimator", "time_limit", "seed", "memory", "threads", "preset", "cpu_limit", "max_row_time", "max_bundle",
-    "search", "budget", "trials",
+    "search", "budget", "trials", "retrain",
 )  # fmt: skip
 PRESETS = ("fast", "best")
 SEARCHES = ("off", "on", "always")
+RETRAINS = ("full", "warm", "refit", "auto")
 USING_DEFAULTS: tuple[tuple[str, Value], ...] = (("engine", "auto"), ("time_limit", "60 s"), ("seed", 7))
 """What USING means where it says nothing."""
 _ESTIMATOR = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
@@ -332,4 +333,5 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "search": (lambda v: v in SEARCHES, "search = 'on', 'always' or 'off'"),
     "budget": (_is_some_time, "budget = '10 min'"),
     "trials": (_is_whole(1), "trials = 50"),
+    "retrain": (lambda v: v in RETRAINS, "retrain = 'full', 'warm', 'refit' or 'auto'"),
 }
