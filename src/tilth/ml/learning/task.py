@@ -50,7 +50,7 @@ def prepare(spec: Mapping[str, Any]) -> None:
 
 def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Report) -> dict[str, object]:
     """Train what the spec, a TrainingSpec's fields, says; the facts of `training.train`."""
-    from tilth.ml.learning.training import train
+    from tilth.ml.learning import several, training
 
     wanted = TrainingSpec.from_plain(spec)
     if wanted.estimator:
@@ -62,6 +62,7 @@ def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Rep
     def scorers(name: str) -> Any:
         return registry.load("tilth.scorers", name)
 
+    train = training.train if len(wanted.targets) == 1 else several.train
     return train(wanted, rows_in(files), out, learners, scorers, report)
 
 
