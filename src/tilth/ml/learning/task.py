@@ -69,7 +69,7 @@ def warm(spec: Mapping[str, Any]) -> None:
 
 def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Report) -> dict[str, object]:
     """Train what the spec, a TrainingSpec's fields, says; the facts of `training.train`."""
-    from tilth.ml.learning.training import train
+    from tilth.ml.learning import several, training
 
     wanted = TrainingSpec.from_plain(spec)
     if wanted.estimator:
@@ -81,7 +81,9 @@ def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Rep
     def scorers(name: str) -> Any:
         return registry.load("tilth.scorers", name)
 
-    return train(wanted, rows_in(files), out, learners, scorers, report, files)
+    if len(wanted.targets) > 1:
+        return several.train(wanted, rows_in(files), out, learners, scorers, report)
+    return training.train(wanted, rows_in(files), out, learners, scorers, report, files)
 
 
 def rows_in(files: Mapping[str, str]) -> Any:

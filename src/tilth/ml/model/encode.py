@@ -26,7 +26,7 @@ from tilth.ml.model import nested
 from tilth.ml.model.columns import Column, span_of
 from tilth.ml.model.outside import EPOCH, Outside, Reach, moment
 from tilth.ml.model.preparation import Preparation
-from tilth.ml.model.signature import Input, Signature
+from tilth.ml.model.signature import Input, Joint, Signature
 from tilth.ml.model.values import Misfit, fitted, naive
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -72,7 +72,7 @@ Parts = tuple[Callable[[datetime, Any], float], ...]
 class Encoder:
     """Decodes and packs rows of one signature. Immutable; threads may share it."""
 
-    def __init__(self, signature: Signature, preparation: Preparation) -> None:
+    def __init__(self, signature: Signature | Joint, preparation: Preparation) -> None:
         self._signature = signature
         self._types = {i.name: i.type for i in (*signature.inputs, *signature.carried)}
         fields = [_field(index, i, carried=False) for index, i in enumerate(signature.inputs)]

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from tilth.core.errors import TamperError, TilthError
 from tilth.core.schema import Schema
 from tilth.core.time import show_instant
+from tilth.kinds.model import several
 from tilth.kinds.model.rules import USING_DEFAULTS
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import seal
@@ -39,7 +40,7 @@ from tilth.runtime.record import notices, versions
 from tilth.runtime.record.trials import made_into
 from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
-from tilth.sql.language.statements import CreateDataset, CreateModel
+from tilth.sql.language.statements import CreateDataset, CreateModel, Target
 
 MOST_THREADS = 4  # of one training, unless USING says otherwise
 MEMORY = "4 GB"
@@ -85,6 +86,7 @@ def spec_of(
     def named(columns: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(schema.field(c).name for c in columns)
 
+    first, one = declared.targets[0], len(declared.targets) == 1
     using: dict[str, Any] = dict(USING_DEFAULTS) | dict(declared.using.items)
     objective: dict[str, Any] = dict(declared.objective.items)
     engine = str(using["engine"])
@@ -101,8 +103,10 @@ def spec_of(
         monotone=tuple((schema.field(name).name, way) for name, way in monotone_of(declared)),
         group=named(declared.group_key),
         event_time=schema.field(data.event_time).name if data and data.event_time else None,
-        metric=objective.get("metric"),
-        minimum=objective.get("minimum"),
+        metric=several.metric_of(declared, first) if one else None,
+        minimum=several.minimum_of(declared, first) if one else None,
+        metrics=() if one else _of_each(declared, named, several.metric_of),
+        minimums=() if one else _of_each(declared, named, several.minimum_of),
         label_delay=delay.total_seconds() if delay else 0.0,
         slices=named(slices_of(declared)),
         cost_false_negative=objective.get("cost_false_negative"),
@@ -120,10 +124,21 @@ def spec_of(
         now=show_instant(work.clock.now()),
         identity=columns_of(named(data.key) if data else (), schema.names),
         retrain=str(using.get("retrain", FULL)),
-        positive=declared.targets[0].positive,
+        positive=first.positive if one else None,
+        positives=() if one else tuple(t.positive for t in declared.targets),
         coverage=objective.get("coverage"),
         strict=bool(objective.get("strict", False)),
     )
+
+
+def _of_each(
+    declared: CreateModel,
+    named: Callable[[tuple[str, ...]], tuple[str, ...]],
+    of: Callable[[CreateModel, Target], Any],
+) -> tuple[tuple[str, Any], ...]:
+    """What OBJECTIVE says of each target, by its column."""
+    found = ((named((t.column,))[0], of(declared, t)) for t in declared.targets)
+    return tuple((column, value) for column, value in found if value is not None)
 
 
 def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, Any], ...]:
@@ -146,7 +161,7 @@ def _job(
     inputs = task.inputs(manifest.parts, {name: digest for name, (_, digest) in own.items()})
     memory = size_of(declared.using.get("memory", MEMORY))
     assert memory is not None, "the compiler has checked this"
-    seconds = spec.time_limit + (spec.budget if spec.search else 0.0) + GRACE
+    seconds = spec.time_limit + (spec.budget if spec.search else 0.0) + GRACE * len(spec.targets)
     job = Job("train", spec.plain(), inputs | start.inputs, memory, seconds)
     return job, start.beside | {digest: path for path, digest in own.values()}
 

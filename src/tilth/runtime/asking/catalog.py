@@ -35,6 +35,7 @@ from tilth.runtime.record import (
 )
 from tilth.runtime.record.rows import instant
 from tilth.runtime.record.snapshots import manifest_of
+from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CreateChannel, CreateDataset, CreateSource, Kind
@@ -321,14 +322,17 @@ def _columns(work: Workspace, environment: str) -> list[dict[str, Any]]:
     for p in _pointed(work, environment, Kind.MODEL):
         if p.target is not None:
             said = {"environment": environment, "resource": "model", "name": p.name, "version": int(p.target)}
-            facts = current[p.name].facts if p.name in current else {}
-            out += [{**said, **one} for one in _learned(facts) or _of_before(work, p.name, p.target)]
+            learned = _learned(current[p.name]) if p.name in current else []
+            out += [{**said, **one} for one in learned or _of_before(work, p.name, p.target)]
     return out
 
 
-def _learned(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What training made of each column; nothing where it did not say so yet."""
-    weights = facts.get("importance") or {}
+def _learned(version: Version) -> list[dict[str, Any]]:
+    """What training made of each column; nothing where it did not say so yet. Of several targets what one of them uses is used."""
+    weights, known = version.importance, dict[str, Mapping[str, Any]]()
+    for c in (c for one in version.parts for c in one.facts.get("columns", ())):
+        if c["name"] not in known or (c["used"] and not known[c["name"]]["used"]):
+            known[c["name"]] = c
     return [
         {
             "column_name": c["name"],
@@ -337,7 +341,7 @@ def _learned(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
             "importance": weights.get(c["name"]),
             **{k: c[k] for k in ("type", "used", "kind", "features", "missing")},
         }
-        for c in facts.get("columns", ())
+        for c in known.values()
     ]
 
 
