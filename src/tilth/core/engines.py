@@ -101,6 +101,7 @@ class Engine:
     weighs: bool = False  # rows may have weights (see `ports.learning.Weights`)
     spread: bool = False  # it can learn how far values are off (see `ports.learning.Spreads`)
     quantiles: bool = False  # it learns the quantile that a pinball loss asks for
+    seeded: bool = False  # another seed gives another model, as good
     texts: bool = False  # it learns from the terms of texts (see `ports.texts`), tried where there are some
     pandas: bool = True  # it, or what it writes, needs pandas in the worker
     fault: str = ""  # why it cannot be used: what its package said when it was loaded
@@ -182,6 +183,7 @@ _FACTS: dict[str, tuple[Callable[[object], bool], str]] = {
             "weighs",
             "spread",
             "quantiles",
+            "seeded",
             "texts",
             "pandas",
         )

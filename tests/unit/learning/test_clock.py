@@ -47,6 +47,26 @@ def test_it_goes_on_with_the_clocks(at: SimpleNamespace) -> None:
     assert one.left() == 1.0
 
 
+BUSY = {
+    "as if both threads were busy, at first": (100.2, 7.1, 2.475),
+    "one thread at work": (104.0, 11.0, 3.0),
+    "both": (104.0, 15.0, 0.5),
+    "a machine that is shared": (120.0, 12.0, 5.0),
+    "no further than the wall": (128.0, 9.0, 1.0),
+    "nothing is left": (104.0, 18.0, 0.0),
+}
+
+
+@pytest.mark.parametrize(("wall", "cpu", "half"), BUSY.values(), ids=BUSY)
+def test_a_part_of_the_cpu_is_counted_as_the_threads_were_used(
+    at: SimpleNamespace, wall: float, cpu: float, half: float
+) -> None:
+    one = Clock(100.0, 30.0, 17.0, 2)
+    at.wall, at.cpu = wall, cpu
+    assert one.deadline(0.5) == pytest.approx(wall + (half if half > 0 else 0.0), abs=0.03)
+    assert one.deadline() == pytest.approx(wall + one.left())
+
+
 @pytest.mark.parametrize(
     ("wall", "left"), [(30.0, 30.0), (1.5, 1.5), (1.0, 1.5), (0.0, 1.5)], ids=["much", "enough", "little", "none"]
 )  # fmt: skip

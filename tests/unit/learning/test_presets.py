@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tilth.ml.learning import fitting
+from tilth.ml.learning import candidates as among
+from tilth.ml.learning import repeated
+from tilth.ml.learning.candidates import absent, candidates
 from tilth.ml.learning.dealing import Files
-from tilth.ml.learning.fitting import absent, candidates
 from tilth.ml.learning.training import train
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports import learning, registry
@@ -45,7 +46,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, *without: str) -> None:
         else e
         for e in learning.engines()
     )
-    for module in (learning, fitting):
+    for module in (learning, among):
         monkeypatch.setattr(module, "engines", lambda: known)
 
 
@@ -102,3 +103,28 @@ def test_best_fits_all_of_them_and_keeps_those_that_add_to_the_others(tmp_path: 
     assert max(losses) < 3 * min(losses)  # one measure for all of them
     assert sum(m["weight"] for m in members.values()) == pytest.approx(1.0)
     assert not [t for t in facts["told"] if t["kind"] == "engine"]
+
+
+def test_members_of_the_best_preset_serve_as_the_mean_of_several_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(monkeypatch, "catboost", "xgboost")
+    _, metrics = trained(tmp_path, preset="best")
+    weights = {m["name"]: m["weight"] for m in metrics["members"] if m["weight"]}
+    kept = json.loads((tmp_path / "out" / "calibration.json").read_text())["members"]
+    for name, weight in weights.items():
+        fits = [
+            m
+            for m in kept
+            if m["name"] == name or (m["name"].startswith(f"{name}.") and m["name"][-1].isdigit())
+        ]
+        assert len(fits) == (1 if name == "linear" else repeated.FITS)
+        assert sum(m["weight"] for m in fits) == pytest.approx(weight)
+    texts = {(tmp_path / "out" / m["file"]).read_bytes() for m in kept}
+    assert len(texts) == len(kept)  # no fit is another one again
+
+
+def test_a_row_that_may_take_no_longer_is_answered_by_one_fit_of_each(tmp_path: Path) -> None:
+    _, metrics = trained(tmp_path, preset="best", max_row_time=1.0)
+    kept = json.loads((tmp_path / "out" / "calibration.json").read_text())["members"]
+    assert len(kept) == sum(bool(m["weight"]) for m in metrics["members"]) == 1

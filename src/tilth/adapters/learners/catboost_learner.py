@@ -71,6 +71,7 @@ class CatBoostLearner(Boosted):
         weighs=True,
         fault=boosting.absent("catboost", "catboost"),
         mend=boosting.install("catboost"),
+        seeded=True,
     )
 
     @staticmethod

@@ -50,6 +50,7 @@ class ExtraTreesLearner:
 
     engine = Engine(
         "extra_trees", "scikit-learn", options=OPTIONS, rank=3, explains=True, monotone=True, weighs=True, pandas=False,
+        seeded=True,
     )  # fmt: skip
 
     forks = True  # loading it starts no thread: a process may divide afterwards

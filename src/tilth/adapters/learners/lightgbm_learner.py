@@ -48,6 +48,7 @@ class LightGBMLearner:
         spread=True,
         quantiles=True,
         pandas=False,
+        seeded=True,
     )
 
     forks = True  # loading it starts no thread: a process may divide afterwards

@@ -64,6 +64,7 @@ class XGBoostLearner(Boosted):
         weighs=True,
         fault=boosting.absent("xgboost", "xgboost"),
         mend=boosting.install("xgboost"),
+        seeded=True,
     )
 
     @staticmethod

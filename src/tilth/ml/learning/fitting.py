@@ -14,7 +14,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.metrics import quantile_of
-from tilth.ml.learning import blending, searching, texts
+from tilth.ml.learning import blending, repeated, searching, texts
 from tilth.ml.learning.agreeing import agreement, crossed_rows
 from tilth.ml.learning.candidates import absent, candidates, unable
 from tilth.ml.learning.clock import Clock
@@ -40,6 +40,7 @@ FIRST_LEAST = 0.12  # of the weight after the first fold: less is not worth the 
 SQUARED = ("rmse", "r2")  # metrics of which the loss is the squared error
 LEAST_WORTH = 0.93
 FAR = 0.05  # by what share its loss must be above the best one's, too
+PATIENT = 3  # times as far with preset = 'best': one part alone is not certain
 ROW_US = {  # what one row may take, in microseconds of counted work, where USING does not say
     "fast": 1_000.0,
     "best": 10_000.0,
@@ -137,6 +138,7 @@ class _Run:
         )
         losses = [_mean_loss(self.task, self.data.y[rows], a, self.data.weighs(rows)) for a in answers]
         worse = FAR if self.task.kind != "regression" else 2 * FAR  # of squares, twice as much
+        worse *= PATIENT if self.spec.preset == "best" else 1
         for one, weight, loss in list(zip(self.mixed, found, losses, strict=True)):
             if weight < min(FIRST_LEAST, found.max()) and loss > (1 + worse) * min(losses):
                 self._drop(one, "after the first part it added nothing to the others")
@@ -271,10 +273,7 @@ class _Run:
         for place in set(range(len(parts))) - set(kept.tolist()):
             self._drop(parts[place][0], "it added nothing to the others")
         parts, answers, chosen = [parts[i] for i in kept], [answers[i] for i in kept], chosen[kept]
-        members = tuple(
-            Member(one.candidate.name, one.candidate.engine, fit, scorer, float(weight))
-            for (one, fit, scorer), weight in zip(parts, chosen, strict=True)
-        )
+        members = self._members(parts, chosen)
         scorer = of_members([(m.scorer, m.weight) for m in members])
         raw = blending.crossed(kind, y, answers, data.part[rows], metric, data.weighs(rows))
         limit = threshold(self.spec.cost_false_negative, self.spec.cost_false_positive)
@@ -309,6 +308,18 @@ class _Run:
             self._remarks(members),
             self.searched,
         )
+
+    def _members(self, parts: list[tuple[Crossed, Fitted, Any]], weights: Array) -> tuple[Member, ...]:
+        """What serves: each member as one fit, or with preset = 'best' as several."""
+        if self.spec.preset != "best" or self.start is not None:
+            return tuple(
+                Member(one.candidate.name, one.candidate.engine, fit, scorer, float(weight))
+                for (one, fit, scorer), weight in zip(parts, weights, strict=True)
+            )
+        rows = slice(0, self.data.split.rows)
+        found, cut = repeated.members(parts, weights.tolist(), rows, self.tools, self.clock, self._over)
+        self.cut += cut
+        return found
 
     def _tried(self, chosen: Array) -> tuple[Tried, ...]:
         own = [
