@@ -1,6 +1,7 @@
 """What presets and limits of a training do: what is tried, what is left out, and what is said of it."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,14 +114,11 @@ def test_members_of_the_best_preset_serve_as_the_mean_of_several_fits(
     weights = {m["name"]: m["weight"] for m in metrics["members"] if m["weight"]}
     kept = json.loads((tmp_path / "out" / "calibration.json").read_text())["members"]
     for name, weight in weights.items():
-        fits = [
-            m
-            for m in kept
-            if m["name"] == name or (m["name"].startswith(f"{name}.") and m["name"][-1].isdigit())
-        ]
+        own = re.compile(rf"{name.replace('.', '_')}(_\d)?\.\w+")
+        fits = [m for m in kept if own.fullmatch(m["member"])]
         assert len(fits) == (1 if name == "linear" else repeated.FITS)
         assert sum(m["weight"] for m in fits) == pytest.approx(weight)
-    texts = {(tmp_path / "out" / m["file"]).read_bytes() for m in kept}
+    texts = {(tmp_path / "out" / m["member"]).read_bytes() for m in kept}
     assert len(texts) == len(kept)  # no fit is another one again
 
 
