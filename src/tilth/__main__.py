@@ -17,7 +17,9 @@ def main() -> None:
         sys.stdout.write(f"tilth {__version__}\n")
         return
     from tilth.interfaces.cli.commands import run
+    from tilth.ml.model.lean import pandas_when_asked
 
+    pandas_when_asked()
     _end(run(sys.argv[1:]))
 
 

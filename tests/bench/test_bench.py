@@ -14,6 +14,7 @@ SMALL: dict[str, dict[str, object]] = {
     "language": {"TURNS": 1},
     "planning": {"CHAINS": 3, "DEEP": 3, "TURNS": 1},
     "startup": {"TURNS": 1, "PLANS": 1},
+    "small": {"ROWS": 120, "TURNS": 1, "MORE": 1},
     "state": {"MODELS": 4, "VERSIONS": 5, "DAYS": 12, "TURNS": 1},
     "data": {"ROWS": 20_000, "VETTED": 20_000, "TURNS": 1},
     "learning": {"ROWS": 4_000, "TURNS": 1},
@@ -23,6 +24,7 @@ SMALL: dict[str, dict[str, object]] = {
         "DATA": None, "SEEDS": (0,), "TASKS": ("diabetes",), "REFERENCE": "lightgbm defaults",
         "ENGINES": ("auto", "lightgbm defaults"),
     },
+    "keeping": {"EVERY": 60, "STEPS": (6, 7), "WAYS": ("full", "refit")},
     "luck": {"TRAININGS": 4, "ROWS": (200,), "ENGINE": "linear"},
     "writing": {"ROWS": 2_000, "TURNS": 1},
     "serving": {

@@ -24,8 +24,9 @@ SECONDS = 2.0
 RUN = """
 def prepare(spec): pass
 def run(spec, files, out, report):
-    exec(spec['code'], {'files': files, 'out': out})
-    return {}
+    seen = {'files': files, 'out': out}
+    exec(spec['code'], seen)
+    return seen.get('found', {})
 """
 OFF = {
     "nothing": "",
@@ -166,9 +167,9 @@ t.ran(t.jobs_of(Path({str(tmp_path)!r}), "seccomp"), t.FORKS + "time.sleep(60)")
     scratch = tmp_path / "scratch"
     with subprocess.Popen([sys.executable, "-c", code]) as starter:
         deadline = time.monotonic() + 30
-        while len(below(scratch)) < 4 and time.monotonic() < deadline:
+        while len(below(scratch)) < 3 and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert len(below(scratch)) == 4  # the warden, the worker, and two that it left
+        assert len(below(scratch)) == 3  # the worker, and two that it left
         starter.kill()
         starter.wait()
     assert all_ended(scratch, 10)
@@ -264,3 +265,28 @@ def test_the_memory_that_is_said_is_the_workers_own(tmp_path: Path) -> None:
     assert jobs.peak > small + (290 << 20)  # the most since the last restart
     jobs.restart()
     assert jobs.peak is None
+
+
+SEES = """
+import __main__, os
+found = {"warden": os.getppid(), "home": os.environ["HOME"], "at": os.getcwd(), "heard": os.read(0, 10).decode(),
+  "before": getattr(__main__, "mark", "")}
+__main__.mark = "a job was here"
+"""
+
+
+def test_jobs_share_a_process_and_nothing_else(tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path)
+    seen = [ran(jobs, SEES), ran(jobs, SEES)]
+    assert isinstance(ran(jobs, "1 / 0"), TrainingError)  # after an error there is another
+    seen.append(ran(jobs, SEES))
+    one, two, three = seen
+    assert one["warden"] == two["warden"] != three["warden"]
+    assert len({s["home"] for s in seen}) == 3
+    for found in seen:
+        assert found["home"] == found["at"]
+        assert (found["heard"], found["before"]) == ("", "")
+    assert os.path.isdir(f"/proc/{three['warden']}")
+    jobs.close()
+    assert not any(os.path.isdir(f"/proc/{s['warden']}") for s in seen)
+    assert left_in(tmp_path) == []

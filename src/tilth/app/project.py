@@ -442,6 +442,8 @@ class Project:
         if self._state is not None:
             self._state.close()
             self._state = None
+        if self._work is not None and (close := getattr(self._work.jobs, "close", None)) is not None:
+            close()
         self._work = None
         if self._empty is not None:
             gone, work = self._empty

@@ -56,7 +56,9 @@ class Jobs(Protocol):
 
 
 class JobsAdapter(Protocol):
-    """What the entry point of a runner stands for; its name in `tilth.toml` is `jobs`."""
+    """What the entry point of a runner stands for; its name in `tilth.toml` is `jobs`. A runner that keeps something between
+    jobs has `close`.
+    """
 
     @staticmethod
     def opened(address: str, blobs: Blobs, folder: str) -> Jobs:
@@ -73,7 +75,11 @@ class Finding(Protocol):
 
 
 class Task(Protocol):
-    """What an entry point of `tilth.tasks` stands for: most are modules."""
+    """What an entry point of `tilth.tasks` stands for: most are modules.
+
+    One that also has `warm(spec)` has it called before the worker divides from a process that stays: it loads libraries that
+    start no thread, and the next worker has them.
+    """
 
     @staticmethod
     def prepare(spec: Mapping[str, object]) -> None:

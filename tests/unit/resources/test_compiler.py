@@ -95,6 +95,12 @@ REFUSED = [
         "out of FEATURES",
     ),
     (
+        "CREATE MODEL m PREDICT y, z FROM d USING (retrain = 'warm')",
+        "goes on from a model of one",
+        "3:1",
+        "one CREATE MODEL for each: y, z",
+    ),
+    (
         "CREATE MODEL m PREDICT y, z FROM d OBJECTIVE (minimum = 0.7)",
         "minimum = 0.7 is of one metric",
         "3:1",

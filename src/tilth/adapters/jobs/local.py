@@ -1,6 +1,7 @@
 """Runs a job in a process of its own on this machine: clean environment, limits, a jail, and an end that is certain.
 
-The worker holds no key and no secret. It ends with its job, with its time, with a cancel, or with this process: a `warden`
+A process waits a while for another job, with libraries loaded, and each job is done by a worker that divides from it. The worker
+holds no key and no secret. It ends with its job, with its time, with a cancel, or with this process: a `warden`
 between the two sees to that, and this side waits for nothing without a deadline. How a worker locks itself up is in `jail`,
 what runs in it is `process`, what it says is heard by `talk`. What it left is data: user code in it can lie, so it is
 checked and signed by the caller like any other input.
@@ -16,11 +17,13 @@ import shutil
 import site
 import subprocess
 import sys
+import time
+import weakref
 from collections.abc import Iterator, Mapping
 
 from tilth.adapters.files import durable
 from tilth.adapters.files.scratch import new_scratch
-from tilth.adapters.jobs.ends import MARK, end
+from tilth.adapters.jobs.ends import MARK
 from tilth.adapters.jobs.files import inputs_of, left_in
 from tilth.adapters.jobs.folders import scratch_folder
 from tilth.adapters.jobs.talk import Talk, Warden
@@ -30,6 +33,7 @@ from tilth.ports.progress import Progress
 
 _log = logging.getLogger("tilth.workers")
 _told: set[str] = set()
+IDLE = 30.0  # seconds that a process waits for another job, as `process` has it
 
 
 class LocalJobs:
@@ -46,6 +50,8 @@ class LocalJobs:
         self._folder = folder
         self._threads = threads or os.cpu_count() or 1
         self._python = python
+        self._idle: list[Warden] = []  # the process of the last job, which has its libraries
+        weakref.finalize(self, _let_go, self._idle)
 
     @staticmethod
     def opened(address: str, blobs: Blobs, folder: str) -> LocalJobs:
@@ -58,7 +64,7 @@ class LocalJobs:
         files = inputs_of(job, self._blobs, beside)
         out = self._new_folder() if job.leaves else ""
         try:
-            with scratch_folder(self._folder) as scratch, self._started(scratch) as warden:
+            with scratch_folder(self._folder) as scratch, self._warden() as warden:
                 _send(warden.process, job, files, out, scratch)
                 talk = Talk(warden, job, progress)
                 talk.listen()
@@ -77,33 +83,53 @@ class LocalJobs:
         except OSError as error:
             raise durable.refused(f"{self._folder} cannot be written", self._folder, error) from error
 
+    def close(self) -> None:
+        """End the process that waits for another job."""
+        _let_go(self._idle)
+
     @contextlib.contextmanager
-    def _started(self, scratch: str) -> Iterator[Warden]:
-        """The process; whatever happens in the block, it and all that came of it are gone after it."""
+    def _warden(self) -> Iterator[Warden]:
+        """A process for one job. Where it went well the process is kept for the next; else it and all that came of it are
+        gone after the block.
+        """
+        warden = self._waiting() or self._started()
+        try:
+            yield warden
+        except BaseException:
+            warden.end()
+            raise
+        warden.since = time.monotonic()
+        self._idle.append(warden)
+        _let_go(self._idle, but=1)
+
+    def _waiting(self) -> Warden | None:
+        """The process that is kept, where it still waits."""
+        while self._idle:
+            with contextlib.suppress(IndexError):  # another thread was quicker
+                found = self._idle.pop()
+                if found.process.poll() is None and time.monotonic() - found.since < IDLE / 2:
+                    return found
+                found.end()
+        return None
+
+    def _started(self) -> Warden:
+        """A new process."""
         mark = os.urandom(16).hex()
         hear, say = os.pipe()
         try:
             process = subprocess.Popen(
                 [self._python, "-s", "-P", "-m", "tilth.adapters.jobs.process", str(say)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(say,),
-                env=self._environment(scratch) | {MARK: mark}, cwd=scratch, start_new_session=True,
+                env=self._environment() | {MARK: mark}, cwd="/", start_new_session=True,
             )  # fmt: skip
         except OSError:
             os.close(hear)
             raise
         finally:
             os.close(say)
-        channel = os.fdopen(hear, "rb", buffering=0)
-        try:
-            yield Warden(process, channel)
-        finally:
-            end(process, mark)
-            for pipe in (process.stdin, process.stdout, process.stderr, channel):
-                if pipe is not None:
-                    with contextlib.suppress(OSError):
-                        pipe.close()
+        return Warden(process, os.fdopen(hear, "rb", buffering=0), mark)
 
-    def _environment(self, scratch: str) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         """Nothing of ours but where libraries are; thread counts; OpenMP threads that sleep instead of spinning.
 
         Linear algebra has one: more spin while they wait for each other, and the last digits follow their number.
@@ -116,8 +142,7 @@ class LocalJobs:
             "PATH": "/usr/bin:/bin",
             "LANG": "C.UTF-8",
             "TZ": "UTC",
-            "HOME": scratch,
-            "TMPDIR": scratch,
+            "HOME": "/nonexistent",  # a worker has its scratch folder
             "PYTHONHASHSEED": "0",
             "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_WAIT_POLICY": "passive",
@@ -162,8 +187,15 @@ def _send(
     }
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it died at once: its end says why
-        process.stdin.write(json.dumps(message).encode())
-        process.stdin.close()
+        process.stdin.write(json.dumps(message).encode() + b"\n")
+        process.stdin.flush()
+
+
+def _let_go(idle: list[Warden], but: int = 0) -> None:
+    """End the processes that wait, all but so many."""
+    while len(idle) > but:
+        with contextlib.suppress(IndexError):
+            idle.pop(0).end()
 
 
 def _tell_what_is_off(jail: Mapping[str, str]) -> None:

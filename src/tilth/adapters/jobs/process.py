@@ -1,15 +1,18 @@
 """What runs inside a worker process: reads a job, locks itself up, does the task, answers on a channel of its own.
 
-Started by `local` as `python -m tilth.adapters.jobs.process CHANNEL`, where it divides into a `warden` and the worker. The job
-is one JSON object on stdin; what the worker says is JSON lines: `{"step": ...}` and `{"found": ...}` any number of times, then one
-`{"result": ...}` or `{"error": ...}`. What user code prints goes to stderr. There is no key, no secret and no state
-database in this process, and no task is known here: they come by entry point.
+Started by `local` as `python -m tilth.adapters.jobs.process CHANNEL`. A job is one line of JSON on stdin, for which the process divides
+into a `warden` and the worker; what the worker says is JSON lines: `{"step": ...}` and `{"found": ...}` any number of times, then one
+`{"result": ...}` or `{"error": ...}`. When all of the worker has ended the warden reads the next job, for which libraries are loaded
+then, and ends when none comes. What user code prints goes to stderr. There is no key, no secret and no state database in
+this process, and no task is known here: they come by entry point.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -21,15 +24,45 @@ from tilth.core.errors import ResourceLimitError, TilthError, TrainingError
 from tilth.ports import registry
 
 Say: TypeAlias = Callable[[Mapping[str, Any]], None]
+IDLE = 30.0  # seconds without a job after which the process ends
 MORE = "Give the model more: USING (memory = '8 GB'), or train on fewer rows or columns."
 
 
 def main() -> int:
-    """Do the one job of this process; the exit status is 0 when it has a result."""
-    job = json.loads(sys.stdin.buffer.read())
-    ended = guard(job, int(sys.argv[1]))
-    if ended is not None:
-        return ended
+    """Do the jobs of this process, one after the other; in a worker the exit status is 0 when it has a result."""
+    while (job := _next_job()) is not None:
+        with contextlib.suppress(Exception):  # the worker loads it again, and says why it does not load
+            _warmed(job)
+        if guard(job, int(sys.argv[1])):
+            return _work(job)
+    return 0
+
+
+def _next_job() -> dict[str, Any] | None:
+    """The next line of stdin; None where it ends, or nothing comes."""
+    heard = b""
+    while not heard.endswith(b"\n"):
+        if not heard and not select.select([0], [], [], IDLE)[0]:
+            return None
+        more = os.read(0, 1 << 20)
+        if not more:
+            return None
+        heard += more
+    found: dict[str, Any] = json.loads(heard)
+    return found
+
+
+def _warmed(job: Mapping[str, Any]) -> None:
+    """Load here what every worker of the task would load for itself."""
+    warm = getattr(registry.load("tilth.tasks", job["task"]), "warm", None)
+    if warm is not None:
+        warm(job["spec"])
+
+
+def _work(job: Mapping[str, Any]) -> int:
+    """Do the job, in a process that is its alone."""
+    os.chdir(job["scratch"])
+    os.environ |= {"HOME": job["scratch"], "TMPDIR": job["scratch"]}
     say = _channel()
     try:
         task = registry.load("tilth.tasks", job["task"])
@@ -88,4 +121,7 @@ def _channel() -> Say:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # taking the libraries down is work for nothing

@@ -5,6 +5,7 @@ Words of a worker are data that may lie, flood or try to steer a terminal. Who s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import subprocess
 import time
 from typing import IO, Any, NoReturn
 
+from tilth.adapters.jobs.ends import PATIENCE, end
 from tilth.core import errors
 from tilth.core.errors import ResourceLimitError, TilthError, TrainingError
 from tilth.ports.jobs import Job
@@ -25,10 +27,24 @@ TAIL = 2_000
 
 
 class Warden:
-    """The process that was started, and the pipe on which it says how its worker ended."""
+    """A process that does jobs, and the pipe on which it says how each worker ended."""
 
-    def __init__(self, process: subprocess.Popen[bytes], channel: IO[bytes]) -> None:
-        self.process, self.channel = process, channel
+    def __init__(self, process: subprocess.Popen[bytes], channel: IO[bytes], mark: str) -> None:
+        self.process, self.channel, self._mark = process, channel, mark
+        self.since = 0.0  # when its last job ended
+
+    def end(self) -> None:
+        """End it and all that came of it; where it waits for a job it ends by itself when none can come."""
+        if self.since:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                assert self.process.stdin is not None
+                self.process.stdin.close()
+                self.process.wait(PATIENCE)
+        end(self.process, self._mark)
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr, self.channel):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
 
 
 class Talk:

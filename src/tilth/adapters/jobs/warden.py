@@ -24,8 +24,8 @@ DEEPEST = 32
 WAKING = {signal.SIGCHLD, signal.SIGTERM}
 
 
-def guard(job: Mapping[str, Any], channel: int) -> int | None:
-    """None in the worker, which goes on from here; in the warden the exit status, when all has ended.
+def guard(job: Mapping[str, Any], channel: int) -> bool:
+    """True in the worker, which goes on from here; False in the warden, when all has ended.
 
     What is known of the end is written to the descriptor `channel`, which the worker has not.
     """
@@ -38,8 +38,8 @@ def guard(job: Mapping[str, Any], channel: int) -> int | None:
         os.setsid()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, WAKING)
         die_with_parent(mine)
-        return None
-    _let_go_of_pipes()
+        _hear_nothing()
+        return True
     folders = [f for f in (job["out"], job["scratch"]) if f]
     end = _Watch(worker, folders, time.monotonic() + job["seconds"] + LATE).wait()
     end_all(end)
@@ -48,14 +48,14 @@ def guard(job: Mapping[str, Any], channel: int) -> int | None:
             empty(folder)
     with contextlib.suppress(OSError):
         os.write(channel, json.dumps(end).encode() + b"\n")
-    return 0
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, WAKING)
+    return False
 
 
-def _let_go_of_pipes() -> None:
-    """The worker's pipes are the worker's alone."""
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):
-        os.dup2(nothing, number)
+def _hear_nothing() -> None:
+    """The jobs that come on stdin are the warden's."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
     os.close(nothing)
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tilth.adapters.learners import growing
+from tilth.adapters.learners.growing import Grown, Way
 from tilth.adapters.learners.watching import Stages
 from tilth.adapters.scorers.extra_trees_scorer import ExtraTreesScorer, drawn, packed
 from tilth.core.engines import Engine, Form, Option, Span
@@ -50,11 +52,12 @@ class ExtraTreesLearner:
         "extra_trees", "scikit-learn", options=OPTIONS, rank=3, explains=True, monotone=True, weighs=True, pandas=False,
     )  # fmt: skip
 
+    forks = True  # loading it starts no thread: a process may divide afterwards
+
     @staticmethod
     def warm() -> None:
         """Load the libraries."""
-        import sklearn.ensemble  # noqa: F401
-
+        growing.load()
         ExtraTreesScorer.warm()
 
     def fit(
@@ -75,9 +78,9 @@ class ExtraTreesLearner:
         count = int(str(options.get("trees", TREES)))
         forest, cut = _grown(task, x, y, budget, options, count, report)
         held = {k: options[k] for k in ("min_data_in_leaf", "feature_fraction") if k in options}
-        stopped, trees = "time limit" if cut else "rounds", len(forest.estimators_)
+        stopped, trees = "time limit" if cut else "rounds", len(forest.trees)
         return Fitted(
-            "extra_trees", "trees", packed(_trees(forest), task),
+            "extra_trees", "trees", packed([(tree, forest.classes) for tree in forest.trees], task),
             (
                 ("trees", trees), ("stopped_by", stopped), ("refit", held),
                 ("row_us", ROW_US + TREE_US * trees * (task.classes if task.kind == "multiclass" else 1)),
@@ -116,20 +119,20 @@ class ExtraTreesLearner:
 
 
 class _Asked:
-    """A forest that only tells how good its kind is: asked through scikit-learn, and never kept."""
+    """A forest that only tells how good its kind is: asked as it was grown, and never kept."""
 
-    def __init__(self, forest: Any, task: Task) -> None:
+    def __init__(self, forest: Grown, task: Task) -> None:
         self._forest, self._task = forest, task
 
     def score(self, x: Matrix) -> Matrix:
         import numpy as np
 
         narrow = np.clip(x, -WIDEST, WIDEST).astype(np.float32)
-        if self._task.kind != "multiclass":
-            found: Matrix = self._forest.predict(narrow)
+        found = self._forest.predict(narrow)
+        if self._forest.classes is None:
             return drawn(found, 2) if self._task.kind == "binary" else found
         out = np.zeros((len(x), self._task.classes))
-        out[:, self._forest.classes_] = self._forest.predict_proba(narrow)
+        out[:, self._forest.classes] = found
         return drawn(out, self._task.classes)
 
 
@@ -160,20 +163,21 @@ def _grown(
     options: Mapping[str, object],
     count: int,
     report: Callable[[str, float | None], None],
-) -> tuple[Any, bool]:
-    """scikit-learn's forest, and whether the time cut it short."""
+) -> tuple[Grown, bool]:
+    """The forest, and whether the time cut it short."""
     import numpy as np
 
     every = -(-len(x) // MOST_ROWS)
     x, y = x[::every], y[::every]
     weight = None if budget.weights is None else budget.weights.every(every)
     narrow = np.clip(x, -WIDEST, WIDEST).astype(np.float32)
-    forest = _forest(task, len(x), x.shape[1], budget, options, count)
-    codes = y.astype(np.int64) if task.kind == "multiclass" else y
+    forest = Grown.of(
+        narrow, y, weight, _way(task, len(x), x.shape[1], budget, options), task.kind == "multiclass"
+    )
     try:
         step = max(STEP, AT_ONCE // len(x))
         for trees in range(step, count + step, step):
-            forest.set_params(n_estimators=min(trees, count), warm_start=True).fit(narrow, codes, weight)
+            forest.grow(min(trees, count))
             report(f"{min(trees, count)} trees", min(trees, count) / count)
             if time.monotonic() > budget.deadline and trees < count:
                 return forest, True
@@ -184,32 +188,16 @@ def _grown(
     return forest, False
 
 
-def _forest(
-    task: Task, rows: int, columns: int, budget: Budget, options: Mapping[str, object], count: int
-) -> Any:
-    """scikit-learn's forest, none of whose trees has more leaves than the whole may have."""
-    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
-
+def _way(task: Task, rows: int, columns: int, budget: Budget, options: Mapping[str, object]) -> Way:
+    """How a tree is grown: none has more leaves than the whole may have."""
     share = float(str(options.get("feature_fraction", 0.0)))
     width = max(1, round(columns * share)) if share else max(1, round(columns**0.5))
     if task.kind == "regression":
         width = max(width, -(-columns * 6 // 10))
     values = task.classes if task.kind == "multiclass" else 1
     most = max(8, MOST_VALUES // (TREES * values))
-    given = {
-        "n_estimators": count, "min_samples_leaf": int(str(options.get("min_data_in_leaf", 3))), "max_features": width,
-        "random_state": budget.seed, "n_jobs": 1,
-    }  # fmt: skip
-    if task.monotone:
-        given["monotonic_cst"] = list(task.monotone)
+    leaf = int(str(options.get("min_data_in_leaf", 3)))
     asked = int(str(options.get("max_leaves", most)))
-    if (
-        rows // int(str(given["min_samples_leaf"])) > asked
-    ):  # leaves of the best first: slower, and not always needed
-        given["min_samples_leaf"] = max(int(str(given["min_samples_leaf"])), -(-rows // (2 * asked)))
-    return (ExtraTreesClassifier if task.kind == "multiclass" else ExtraTreesRegressor)(**given)
-
-
-def _trees(forest: Any) -> list[Any]:
-    """The trees, and of several classes which column of a leaf is which class."""
-    return [(one.tree_, getattr(forest, "classes_", None)) for one in forest.estimators_]
+    if rows // leaf > asked:  # leaves of the best first: slower, and not always needed
+        leaf = max(leaf, -(-rows // (2 * asked)))
+    return Way(leaf, width, budget.seed, tuple(task.monotone))

@@ -51,11 +51,6 @@ class TextLearner:
         "text", "scipy", options=(Option("ridge", least=0),), rank=4, weighs=True, pandas=False, texts=True
     )
 
-    @staticmethod
-    def warm() -> None:
-        """Load the libraries."""
-        import scipy.sparse  # noqa: F401
-
     def fit(
         self,
         task: Task,

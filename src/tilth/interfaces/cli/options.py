@@ -53,7 +53,7 @@ def opened(project: str, clock: str | None = None) -> Project:
     found = Project(folder_of(project), FileClock(clock) if clock else None)
     context = click.get_current_context(silent=True)
     if context is not None:
-        context.call_on_close(lambda: found.close() if found.elsewhere else None)
+        context.call_on_close(found.close)
     return found
 
 

@@ -32,6 +32,7 @@ TYPES: Mapping[DataType, Schema] = {
     DataType.FLOAT: {"type": "number", "minimum": -WIDEST, "maximum": WIDEST},
     DataType.DECIMAL: {"type": "number", "minimum": -WIDEST, "maximum": WIDEST},
     DataType.STRING: {"type": "string"},
+    DataType.JSON: {"type": ["array", "object", "string"]},
     DataType.DATE: {"type": "string", "format": "date"},
     DataType.TIMESTAMP: {"type": "string", "format": "date-time"},
 }

@@ -29,10 +29,11 @@ GATING = (
 )  # options of OBJECTIVE that say how a model is judged, and change nothing that is made
 USING = (
     "engine", "estimator", "time_limit", "seed", "memory", "threads", "preset", "cpu_limit", "max_row_time", "max_bundle",
-    "search", "budget", "trials",
+    "search", "budget", "trials", "retrain",
 )  # fmt: skip
 PRESETS = ("fast", "best")
 SEARCHES = ("off", "on", "always")
+RETRAINS = ("full", "warm", "refit", "auto")
 USING_DEFAULTS: tuple[tuple[str, Value], ...] = (("engine", "auto"), ("time_limit", "60 s"), ("seed", 7))
 """What USING means where it says nothing."""
 _ESTIMATOR = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
@@ -51,6 +52,7 @@ def check(d: CreateModel, facts: Facts) -> None:
     several.check(d)
     _minimum(d)
     _engine(d, facts.engines)
+    _retrain(d)
     _search(d, facts)
 
 
@@ -103,6 +105,17 @@ def _features(d: CreateModel) -> None:
             f"`{both}` is what model `{d.name}` predicts, so it cannot be a feature too.",
             hint="Take it out of FEATURES.",
             where=d.features.position or d.position,
+        )
+
+
+def _retrain(d: CreateModel) -> None:
+    """One version of several targets is several trainings, which begin anew."""
+    way = d.using.get("retrain", RETRAINS[0])
+    if len(d.targets) > 1 and way != RETRAINS[0]:
+        raise UnsupportedError(
+            f"Model `{d.name}` predicts {len(d.targets)} columns, and retrain = '{way}' goes on from a model of one.",
+            hint=f"Leave out retrain, or write one CREATE MODEL for each: {', '.join(t.column for t in d.targets)}.",
+            where=d.position,
         )
 
 
@@ -355,4 +368,5 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "search": (lambda v: v in SEARCHES, "search = 'on', 'always' or 'off'"),
     "budget": (_is_some_time, "budget = '10 min'"),
     "trials": (_is_whole(1), "trials = 50"),
+    "retrain": (lambda v: v in RETRAINS, "retrain = 'full', 'warm', 'refit' or 'auto'"),
 }

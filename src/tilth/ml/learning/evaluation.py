@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.metrics import TO_THE_MIDDLE, quantile_of
+from tilth.core.metrics import quantile_of
 from tilth.core.names import literal
 from tilth.ml.judging.curves import wilson
 from tilth.ml.judging.holdout import texts
 from tilth.ml.learning.importance import importance
 from tilth.ml.learning.judged import Judged
+from tilth.ml.learning.losses import dummy
 from tilth.ml.learning.understanding import understood
 from tilth.ml.model.metrics import evaluate_all, higher_is_better, measured
 
@@ -135,21 +136,6 @@ def rare(y: Array, scores: Array, threshold: float, classes: tuple[Any, ...]) ->
         "found": int((said & true).sum()),
         "called": int(said.sum()),
     }
-
-
-def dummy(kind: str, classes: int, known: Array, rows: int, metric: str = "") -> Array:
-    """What someone says who knows only the target: the mean (median or quantile for what that is best at), or the share of each class."""
-    import numpy as np
-
-    if kind == "regression":
-        middle = np.median(known) if metric in TO_THE_MIDDLE else np.mean(known)
-        if (wanted := quantile_of(metric)) is not None:
-            middle = np.quantile(known, wanted)
-        return np.full(rows, float(middle))
-    if kind == "binary":
-        return np.full(rows, float(np.mean(known)))
-    share = np.bincount(known.astype(np.int64), minlength=classes) / len(known)
-    return np.repeat(share[None, :], rows, axis=0)
 
 
 def by_slice(

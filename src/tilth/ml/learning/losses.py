@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tilth.core.metrics import quantile_of
+from tilth.core.metrics import TO_THE_MIDDLE, quantile_of
 from tilth.ml.model.losses import log_losses, pinball_rows
 
 if TYPE_CHECKING:
@@ -35,3 +35,18 @@ def loss_of(kind: str, y: Array, scores: Array, metric: str = "", weight: Array 
 
     own = weight if weight is not None and weight.any() else None
     return float(np.average(losses_of(kind, y, scores, metric), weights=own))
+
+
+def dummy(kind: str, classes: int, known: Array, rows: int, metric: str = "") -> Array:
+    """What someone says who knows only the target: the mean (median or quantile for what that is best at), or the share of each class."""
+    import numpy as np
+
+    if kind == "regression":
+        middle = np.median(known) if metric in TO_THE_MIDDLE else np.mean(known)
+        if (wanted := quantile_of(metric)) is not None:
+            middle = np.quantile(known, wanted)
+        return np.full(rows, float(middle))
+    if kind == "binary":
+        return np.full(rows, float(np.mean(known)))
+    share = np.bincount(known.astype(np.int64), minlength=classes) / len(known)
+    return np.repeat(share[None, :], rows, axis=0)

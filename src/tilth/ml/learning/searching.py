@@ -22,7 +22,7 @@ from tilth.ml.learning.crossing import Candidate, Crossed
 from tilth.ml.learning.made import Remark, Tools
 from tilth.ml.learning.proposing import Seen, proposed
 from tilth.ml.learning.rows import Rows
-from tilth.ml.learning.trials import DONE, FAILED, STOPPED, Searched, Trial
+from tilth.ml.learning.trials import DONE, FAILED, NEW, STOPPED, Searched, Trial
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.learning import Task, facts_of, learning_of
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-NEW, KEPT = "new", "kept"  # try more; or only ask the rows about what was found before
 HOPELESS = (
     0.03  # by what share a loss may be above the best one's over the same parts, before a trial is ended
 )

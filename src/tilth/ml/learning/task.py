@@ -1,6 +1,7 @@
 """The task `train`: what a job does where it runs. Its inputs are a snapshot's files and own estimators, its output is a bundle's files.
 
-Inputs are called `rows/<n>`, `ids/<n>` and `estimators/<path>`, and are named here for those who ask. What training does
+Inputs are called `rows/<n>`, `ids/<n>` and `estimators/<path>`, and are named here for those who ask; those of a version to
+begin with are `start/<file>`, `seen/<n>` and `seen_ids/<n>`. What training does
 is in `training`; where and how jobs run is not known here.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tilth.ml.learning.named import ESTIMATORS, IDS, ROWS, SEEN, SEEN_IDS, START
 from tilth.ml.model.lean import spare_pandas
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports import registry
@@ -21,7 +23,7 @@ from tilth.ports.jobs import Report
 from tilth.ports.learning import BASELINE, facts_of, tried
 from tilth.ports.snapshots import Part
 
-ROWS, IDS, ESTIMATORS = "rows/", "ids/", "estimators/"
+LIBRARIES = ("numpy", "pyarrow.parquet", "pyarrow.compute", "tilth.ml.learning.training")
 
 
 def inputs(parts: Sequence[Part], estimators: Mapping[str, str]) -> dict[str, str]:
@@ -31,6 +33,13 @@ def inputs(parts: Sequence[Part], estimators: Mapping[str, str]) -> dict[str, st
     return out | {ESTIMATORS + path: digest for path, digest in estimators.items()}
 
 
+def begins(files: Mapping[str, str], parts: Sequence[Part]) -> dict[str, str]:
+    """The inputs of a version that is gone on from: its files, and the parts of the snapshots that it has seen."""
+    out = {f"{START}{name}": digest for name, digest in files.items()}
+    out |= {f"{SEEN}{number:06}": part.blob for number, part in enumerate(parts)}
+    return out | {f"{SEEN_IDS}{number:06}": part.ids for number, part in enumerate(parts) if part.ids}
+
+
 def prepare(spec: Mapping[str, Any]) -> None:
     """Load the libraries of the engines that will be tried, and of the baseline."""
     asked = tried(spec["engine"], spec.get("preset", "fast"))
@@ -38,7 +47,7 @@ def prepare(spec: Mapping[str, Any]) -> None:
     learners = [registry.load("tilth.learners", name) for name in names]
     if not any(facts_of(learner).pandas for learner in learners):
         spare_pandas()
-    for name in ("numpy", "pyarrow.parquet", "pyarrow.compute", "tilth.ml.learning.training"):
+    for name in LIBRARIES:
         importlib.import_module(name)
     if spec.get("search"):
         importlib.import_module("tilth.ml.learning.proposing").warm()
@@ -46,6 +55,16 @@ def prepare(spec: Mapping[str, Any]) -> None:
         warm = getattr(learner, "warm", None)
         if warm is not None:
             warm()
+
+
+def warm(spec: Mapping[str, Any]) -> None:
+    """Load what every training loads, and the engines that start no thread by being loaded."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    for engine in (BASELINE, *(e.name for e in tried(spec["engine"], spec.get("preset", "fast")))):
+        learner = registry.load("tilth.learners", engine)
+        if getattr(learner, "forks", False):
+            learner.warm()
 
 
 def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Report) -> dict[str, object]:
@@ -62,8 +81,9 @@ def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Rep
     def scorers(name: str) -> Any:
         return registry.load("tilth.scorers", name)
 
-    train = training.train if len(wanted.targets) == 1 else several.train
-    return train(wanted, rows_in(files), out, learners, scorers, report)
+    if len(wanted.targets) > 1:
+        return several.train(wanted, rows_in(files), out, learners, scorers, report)
+    return training.train(wanted, rows_in(files), out, learners, scorers, report, files)
 
 
 def rows_in(files: Mapping[str, str]) -> Any:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+NEW, KEPT = "new", "kept"  # try more; or only ask the rows about what was found before
 DONE, STOPPED, FAILED = "done", "stopped early", "failed"
 
 

@@ -58,6 +58,12 @@ class TrainingSpec:
     budget: float = 600.0  # seconds that the trials of a search take together, beyond the time limit
     trials: int = 50  # of a search, of all engines together
     known: tuple[str, ...] = ()  # trials that were made before, as JSON
+    retrain: str = (
+        "full"  # or warm, refit: go on from the version `start_version`; auto: try all three and take one
+    )
+    start_version: int = 0  # 0: there is none, and `no_start` says why
+    start_digest: str = ""  # of its bundle
+    no_start: str = ""
     strict: bool = False  # what is served refuses a row without an input that never was missing in training
     positives: tuple[Any, ...] = ()  # of several targets: what POSITIVE names for each
     metrics: tuple[tuple[str, str], ...] = ()  # and the metric that OBJECTIVE names for one

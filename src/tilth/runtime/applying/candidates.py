@@ -25,15 +25,16 @@ from tilth.ml.data.identity import columns_of
 from tilth.ml.learning import task
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.jobs import Job, Output
-from tilth.ports.learning import tried
+from tilth.ports.learning import FULL, tried
 from tilth.ports.snapshots import Manifest
 from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of, size_of
 from tilth.runtime import members
 from tilth.runtime.act import Act
-from tilth.runtime.applying import trials
+from tilth.runtime.applying import trials, ways
 from tilth.runtime.applying.binding import monotone_of, slices_of
 from tilth.runtime.applying.notices import of_training
+from tilth.runtime.applying.ways import Begun
 from tilth.runtime.project import estimators
 from tilth.runtime.record import notices, versions
 from tilth.runtime.record.trials import made_into
@@ -52,6 +53,7 @@ def train(
     data: CreateDataset | None,
     manifest: Manifest,
     reason: str,
+    champion: Version | None = None,
 ) -> Version:
     """The row of a sealed candidate; one that was sealed for this recipe and snapshot and not yet judged is taken up again."""
     work = act.work
@@ -60,7 +62,8 @@ def train(
         return waiting
     declared = resource.as_(CreateModel)
     spec = trials.asked(work.state, resource, spec_of(work, declared, data, manifest.schema))
-    job, beside = _job(work, declared, spec, manifest)
+    start = ways.begun(work, resource, spec, manifest, champion)
+    job, beside = _job(work, declared, start, manifest)
     try:
         with snapshots.damage_told(manifest):  # nothing is learned from damaged bytes
             output = work.jobs.run(job, trials.Keeping(act, resource, manifest.id), beside)
@@ -120,6 +123,7 @@ def spec_of(
         options=_engine_options(using, engine),
         now=show_instant(work.clock.now()),
         identity=columns_of(named(data.key) if data else (), schema.names),
+        retrain=str(using.get("retrain", FULL)),
         positive=first.positive if one else None,
         positives=() if one else tuple(t.positive for t in declared.targets),
         coverage=objective.get("coverage"),
@@ -149,16 +153,17 @@ def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, A
 
 
 def _job(
-    work: Workspace, declared: CreateModel, spec: TrainingSpec, manifest: Manifest
+    work: Workspace, declared: CreateModel, start: Begun, manifest: Manifest
 ) -> tuple[Job, dict[str, str]]:
-    """The training as a job, and where those of its files lie that are no blobs: own estimators."""
+    """The training as a job, and where those of its files lie that are no blobs: own estimators, and a version to begin with."""
+    spec = start.spec
     own = estimators.listed(os.path.join(work.root, estimators.FOLDER)) if spec.estimator else {}
     inputs = task.inputs(manifest.parts, {name: digest for name, (_, digest) in own.items()})
     memory = size_of(declared.using.get("memory", MEMORY))
     assert memory is not None, "the compiler has checked this"
     seconds = spec.time_limit + (spec.budget if spec.search else 0.0) + GRACE * len(spec.targets)
-    job = Job("train", spec.plain(), inputs, memory, seconds)
-    return job, {digest: path for path, digest in own.values()}
+    job = Job("train", spec.plain(), inputs | start.inputs, memory, seconds)
+    return job, start.beside | {digest: path for path, digest in own.values()}
 
 
 def sealed(
@@ -167,6 +172,8 @@ def sealed(
     """Try, number, sign and store the candidate. The lock keeps two environments from taking one number."""
     work, model, now, facts = act.work, resource.name, act.now(), cast("Mapping[str, Any]", output.facts)
     said = {k: facts[k] for k in ("engine", "artifact", "rows", "tuned_until")}
+    if facts.get("start"):
+        said["start"] = facts["start"]  # the version that was gone on from, and the digest of its bundle
     checked = members.check(work, output.folder, output.files)
     files = checked.pop("files")
     with work.locks.hold("versions", wait=60):

@@ -18,7 +18,7 @@ from tilth.ml.judging.gates import INCONCLUSIVE, GateResult, Holdout, Rule, judg
 from tilth.ml.judging.holdout import Rows, Tuned
 from tilth.ml.judging.together import together
 from tilth.ml.learning import target
-from tilth.ml.learning.evaluation import dummy
+from tilth.ml.learning.losses import dummy
 from tilth.ml.model.joint import parts_of
 from tilth.ml.model.metrics import decided
 from tilth.ml.model.spec import TrainingSpec, check_metric

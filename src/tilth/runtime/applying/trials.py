@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tilth.core.errors import TrainingError
-from tilth.ml.learning.searching import KEPT, NEW
+from tilth.ml.learning.trials import KEPT, NEW
 from tilth.ml.model.spec import TrainingSpec
 from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of

@@ -251,6 +251,24 @@ def _models(work: Workspace, environment: str) -> list[dict[str, Any]]:
     ]
 
 
+def _trainings(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    """How each version was made: anew or from which other one, in what time, and what other ways lost on the same rows."""
+    del environment
+    out = []
+    for one in versions.all_of(work.state):
+        said = one.facts.get("retraining") or {}
+        lost, start = said.get("losses") or {}, said.get("start") or {}
+        out.append(
+            {
+                "model": one.model, "version": one.version, "asked": said.get("asked", "full"), "way": said.get("way", "full"),
+                "start_version": start.get("version"), "start_digest": start.get("digest"), "turns": said.get("turns"),
+                "new_rows": said.get("new_rows"), "cpu_seconds": one.facts.get("cpu_seconds"), "fit_cpu_seconds": one.facts.get("fit_cpu_seconds"), "seconds": one.seconds,
+                "why": said.get("why") or None, **{f"loss_{way}": lost.get(way) for way in WAYS}, "created_at": one.created_at,
+            }
+        )  # fmt: skip
+    return out
+
+
 def _endpoints(work: Workspace, environment: str) -> list[dict[str, Any]]:
     current = endpoints.current(work.state, environment)
     return [
@@ -337,6 +355,7 @@ def _of_before(work: Workspace, name: str, target: str) -> list[dict[str, Any]]:
     ]
 
 
+WAYS = ("refit", "warm", "full")
 DROPPED = "dropped"  # the kind of a notice of a column that a model does not use
 
 _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
@@ -367,6 +386,21 @@ _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
             "definition": "text",
         },
         _models,
+    ),
+    "trainings": (
+        {
+            "model": "text",
+            "version": "int",
+            **dict.fromkeys(("asked", "way"), "text"),
+            "start_version": "int",
+            "start_digest": "text",
+            **dict.fromkeys(("turns", "new_rows"), "int"),
+            **dict.fromkeys(("cpu_seconds", "fit_cpu_seconds", "seconds"), "float"),
+            "why": "text",
+            **{f"loss_{way}": "float" for way in WAYS},
+            "created_at": "time",
+        },
+        _trainings,
     ),
     "endpoints": (
         {
