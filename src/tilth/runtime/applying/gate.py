@@ -186,6 +186,8 @@ def _of_target(declared: CreateModel, one: _Asked, shared: Rule, uses: int) -> G
     if one.first and one.held is not None:
         said.append(
             f"Version {one.held.number} predicts something else: the target was changed, so this passes as the first."
+            if shared.targets == 1
+            else f"Version {one.held.number} does not predict it, so it passes as the first."
         )
     return replace(result, reasons=tuple(said))
 
