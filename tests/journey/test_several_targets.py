@@ -285,8 +285,8 @@ def test_it_is_explained_and_written_and_drilled_as_one(project: Project, tmp_pa
     project.sql(
         "CREATE TABLE results.scored AS SELECT d.flight_id, m.minutes, m.arr_late FROM departures d JOIN flight m LIMIT 50"
     )
-    logged = project.sql("SELECT role, outputs FROM tilth.predictions").rows()
-    assert (len(logged), {r["role"] for r in logged}) == (50, {"batch"})
+    logged = project.sql("SELECT role, outputs, score, scores FROM tilth.predictions").rows()
+    assert (len(logged), {(r["role"], r["score"]) for r in logged}) == (50, {("batch", None)})
     assert {"minutes_upper", "arr_late_probability"} <= set(json.loads(logged[0]["outputs"]))
     project.clock.set(NOW + timedelta(days=1))
     work = project.work()

@@ -92,7 +92,7 @@ class SystemTables:
                 hint=did_you_mean(table, self.tables(), "tables of tilth"),
             )
         if name == "predictions":
-            return _doors(_named(_timed(self._work.log.table(strict=True)[0])))
+            return _doors(_named(_timed(_scored(self._work, self._work.log.table(strict=True)[0]))))
         if name == "engines":
             return installed.table()
         if name == "quarantined_rows":
@@ -127,6 +127,26 @@ def _doors(predictions: pa.Table) -> pa.Table:
 
     batch = pc.equal(predictions.column("role"), BATCH)
     return predictions.append_column("door", pc.if_else(batch, "batch", "http"))
+
+
+def _scored(work: Workspace, predictions: pa.Table) -> pa.Table:
+    """The log without a greatest score where scores are of several targets, and so of several kinds."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    lists = predictions.column("scores").is_valid()
+    asked = set(predictions.filter(lists).column("digest").unique().to_pylist())
+    several = (
+        [v.digest for v in versions.all_of(work.state) if v.digest in asked and len(v.parts) > 1]
+        if asked
+        else []
+    )
+    if not several:
+        return predictions
+    theirs = pc.is_in(predictions.column("digest"), value_set=pa.array(several))
+    place = predictions.schema.get_field_index("score")
+    score = pc.if_else(theirs, pa.scalar(None, pa.float64()), predictions.column("score"))
+    return predictions.set_column(place, "score", score)
 
 
 def _quarantined(work: Workspace) -> pa.Table:
