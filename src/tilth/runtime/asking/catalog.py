@@ -349,8 +349,9 @@ def _columns(work: Workspace, environment: str) -> list[dict[str, Any]]:
 
 def _learned(version: Version) -> list[dict[str, Any]]:
     """What training made of each column; nothing where it did not say so yet. Of several targets what one of them uses is used."""
-    weights, known = version.importance, dict[str, Mapping[str, Any]]()
-    for c in (c for one in version.parts for c in one.facts.get("columns", ())):
+    parts = [one.facts for one in version.parts]
+    weights, known = versions.importance_of(parts), dict[str, Mapping[str, Any]]()
+    for c in (c for one in parts for c in one.get("columns", ())):
         if c["name"] not in known or (c["used"] and not known[c["name"]]["used"]):
             known[c["name"]] = c
     return [
