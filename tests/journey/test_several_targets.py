@@ -10,10 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 import http_server
 from tilth.app.project import Project
 from tilth.core.errors import UnsupportedError
+from tilth.interfaces.cli.commands import tilth
 from tilth.interfaces.cli.look import words
 from tilth.interfaces.demo import data
 from tilth.interfaces.report.page import page
@@ -26,6 +28,7 @@ NOW = datetime(2013, 3, 1, tzinfo=UTC)
 EVERY = 19
 DECLARED = """
 CREATE SOURCE f ENGINE files WITH (path = 'data');
+CREATE SOURCE results ENGINE files WITH (path = 'results', writable = true);
 CREATE DATASET departures KEY (flight_id) EVENT TIME sched_dep REFRESH EVERY '1 day' AS
   SELECT flight_id, sched_dep, origin, carrier, distance, dep_delay, arr_delay,
          arr_delay IS NULL OR arr_delay > 15 AS arr_late FROM f.flights;
@@ -52,6 +55,7 @@ def flights(until: datetime) -> pa.Table:
 def applied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("several") / "p"
     (folder / "data").mkdir(parents=True)
+    (folder / "results").mkdir()
     pq.write_table(flights(UNTIL), folder / "data" / "flights.parquet")
     (folder / "all.sql").write_text(DECLARED + ALONE)
     made = Project(str(folder), ManualClock(NOW))
@@ -197,7 +201,7 @@ def test_drift_and_quality_are_told_of_each_target(project: Project) -> None:
     assert 5 < seen["minutes"]["quality"] < 40
     assert seen["minutes"]["outcomes"] <= seen["arr_late"]["outcomes"] == answers
     assert {"arr_late_score", "minutes_score"} <= {c.column for c in look.columns}
-    assert look.drift == max(t["drift"] for t in seen.values())
+    assert look.drift == max((t["drift"] for t in seen.values() if t["drift"] is not None), default=None)
     watcher.Watcher(project.work(), "prod").look(project.clock.now(), project.deployed("prod"))
     shown = project.status()
     (model,) = (m for m in shown["models"] if m["name"] == "flight")
@@ -256,3 +260,43 @@ def test_it_is_described_reported_exported_and_written_as_one(project: Project, 
         == project.model("flight").predict(pa.Table.from_pandas(rows))["minutes"].to_pylist()
     )
     assert project.verify().audit_rows > 0
+
+
+GIVEN = "sched_dep = TIMESTAMP '2013-02-03 10:00:00', origin = 'JFK', carrier = 'AA', distance = 500, dep_delay = 30"
+
+
+def test_it_is_explained_and_written_and_drilled_as_one(project: Project, tmp_path: Path) -> None:
+    why = project.sql(f"EXPLAIN PREDICT flight ({GIVEN})")
+    assert {r["output"] for r in why.rows()} == {"arr_late", "minutes"}
+    assert "minutes: value " in why.text
+    row = {
+        "sched_dep": "2013-02-03T10:00:00",
+        "origin": "JFK",
+        "carrier": "AA",
+        "distance": 500,
+        "dep_delay": 30,
+    }
+    line = ["predict", "flight", *(f"{k}={v}" for k, v in row.items()), "--project", str(project.root)]
+    said = CliRunner().invoke(tilth, [*line, "--explain"])
+    assert (
+        "arr_late of flight version 1 says" in said.output,
+        "minutes of flight version 1 says" in said.output,
+    ) == (True, True), said.output
+    project.sql(
+        "CREATE TABLE results.scored AS SELECT d.flight_id, m.minutes, m.arr_late FROM departures d JOIN flight m LIMIT 50"
+    )
+    logged = project.sql("SELECT role, outputs, score, scores FROM tilth.predictions").rows()
+    assert (len(logged), {(r["role"], r["score"]) for r in logged}) == (50, {("batch", None)})
+    assert {"minutes_upper", "arr_late_probability"} <= set(json.loads(logged[0]["outputs"]))
+    project.clock.set(NOW + timedelta(days=1))
+    work = project.work()
+    assert all(len(json.loads(r)["score"]) == 2 for r in work.log.records())
+    drilled = project.sql("DRILL MODEL flight (drift)")
+    assert "inputs_moved" in drilled.facts
+    project.sql("DRILL MODEL flight (bad_data)")
+    folder = tmp_path / "out"
+    for name, held in exported(work, "flight", 1, "mlflow").files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(held)
+    with pytest.raises(UnsupportedError, match="is of a model of several targets"):
+        project.bring("late", str(folder))

@@ -2,7 +2,7 @@
 
 A record is one line of JSON, made by the server: `at` (an instant as `core.time.show_instant` writes it), `id`,
 `endpoint` (empty for a batch), `model`, `version`, `digest`, `environment`, `role` (champion | canary | shadow | batch), `inputs`, `outputs` (objects)
-and `score` (a number, or a list with one for each class). `arrow` makes a table of such lines, the same for every log.
+and `score` (a number, or a list with one for each class; of several targets those of each, one after the other). `arrow` makes a table of such lines, the same for every log.
 """
 
 from __future__ import annotations

@@ -244,3 +244,16 @@ def test_very_many_blocks_are_merged_with_their_neighbours_in_time() -> None:
     assert (count, set(np.bincount(apart))) == (200, {5})
     assert apart.tolist() != sorted(apart.tolist())
     assert numbered(6, np.array([7, 7, 3, 3, 9, 9]))[0].tolist() == [1, 1, 0, 0, 2, 2]
+
+
+@pytest.mark.parametrize(("a", "sliced"), [(0.5, False), (0.9, True)], ids=["alike in all", "worse in one"])
+def test_of_several_targets_slices_are_also_looked_at_where_one_did_not_win(a: float, sliced: bool) -> None:
+    """The candidate gains in half of the rows what it may lose in the other half: on the whole it did not win."""
+    half = np.where(np.arange(ROWS) % 2 == 0, "a", "b")
+    noise = RNG.normal(0, 0.01, ROWS)
+    candidate, champion = np.where(half == "a", a, 1.0 - a) + noise, off(0.5) + noise[::-1]
+    found = values(replace(MAE, targets=2), candidate, champion, slices={"half": half})
+    assert (found.outcome, found.sliced) == ("fail", sliced)
+    alone = values(MAE, candidate, champion, slices={"half": half})
+    assert (alone.outcome, alone.sliced) == ("fail", False)
+    assert found.spent == alone.spent / 2

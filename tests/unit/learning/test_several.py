@@ -117,7 +117,7 @@ def test_what_fits_no_target_is_refused_before_anything_is_learned(
     run: Run, monkeypatch: pytest.MonkeyPatch, targets: tuple[str, ...], more: dict[str, Any],
     error: type[TilthError], says: str, hint: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(training, "fitted", lambda *_: pytest.fail("something was learned"))
+    monkeypatch.setattr(training, "train", lambda *_: pytest.fail("something was learned"))
     with pytest.raises(error) as caught:
         run(targets, **more)
     assert says in caught.value.message

@@ -320,7 +320,12 @@ def predict(
     for words in dict.fromkeys((*warned, *strange)):
         show.note(words)
     if why is not None:
-        show.facts(why, _explained(name, why), as_json, steps)
+        each = (
+            [(name, why)]
+            if isinstance(found.classes, tuple)
+            else [(f"{output} of {name}", one) for output, one in why.items()]
+        )
+        show.facts(why, "\n\n".join(_explained(*one) for one in each), as_json, steps)
         return
     said = {**answer, "model": name, "version": found.version}
     show.facts(said, "\n".join(f"{k}: {_shown(v)}" for k, v in said.items()), as_json, steps)

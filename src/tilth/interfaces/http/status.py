@@ -56,6 +56,7 @@ def _version(work: Workspace, one: Version) -> dict[str, Any]:
         "digest": one.digest[:12],
         "metric": facts.get("metric"),
         "value": facts.get("value"),
+        "targets": [{k: t.get(k) for k in ("output", "metric", "value")} for t in facts.get("targets", ())],
         "gate": None if gate is None else {k: getattr(gate, k) for k in judged},
     }
 

@@ -6,6 +6,7 @@ Read from the state at each scrape, in the thread that reads it for the console.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any
@@ -15,6 +16,7 @@ from tilth.core.errors import TilthError
 from tilth.core.time import Instant, parse_instant
 from tilth.interfaces.http.metrics import head, labelled
 from tilth.runtime.record import looks, snapshots, tallies
+from tilth.runtime.record.looks import Looked
 from tilth.runtime.showing.promises import promises
 from tilth.runtime.showing.standing import standing
 from tilth.runtime.workspace import Workspace
@@ -105,12 +107,8 @@ def figures(work: Workspace, environment: str) -> dict[str, Sequence[Row]]:
             add("tilth_model_age_seconds", _since(one["trained_at"], now), **of)
             add("tilth_drift", None if look is None else look.drift, **of)
             add("tilth_prediction_drift", None if look is None else look.prediction_drift, **of)
-            add(
-                "tilth_quality",
-                None if look is None else look.value,
-                **of,
-                metric=look.metric if look else "",
-            )
+            for labels, value in _quality(look):
+                add("tilth_quality", value, **of, **labels)
             add("tilth_outcomes", None if look is None else look.outcomes, **of)
         there = {*_names(datasets), *_names(models)}
         for t in tallies.of_refreshes(reader):
@@ -126,6 +124,13 @@ def figures(work: Workspace, environment: str) -> dict[str, Sequence[Row]]:
         for p in promises(work, environment)[: 4 * MOST]:
             add("tilth_promise", float(p.holds), kind=p.kind, name=p.name, promise=p.promise)
     return dict(out)
+
+
+def _quality(look: Looked | None) -> list[tuple[dict[str, str], float | None]]:
+    """The realised metric, with what it is of; of several targets that of each, with the name of its output."""
+    if look is None or look.targets is None:
+        return [({"metric": look.metric if look else ""}, None if look is None else look.value)]
+    return [({"metric": t["metric"], "output": t["output"]}, t["quality"]) for t in json.loads(look.targets)]
 
 
 def _names(rows: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import ProjectError, TargetError
+from tilth.core.errors import ProjectError, TargetError, TilthError
 from tilth.core.metrics import BY_KIND
 from tilth.ml.bundles.manifest import bundle_digest, digests, read_folder
 from tilth.ml.judging import split
@@ -53,10 +53,14 @@ def train(
     for place, one in enumerate(found.each):
         folder = os.path.join(out, "part")
         left = len(found.each) - place
-        facts = training.train(
-            _limited(one, spec, started, left), files, folder, learners, scorers,
-            _Part(report, place, len(found.each), one.output),
-        )  # fmt: skip
+        mine = _limited(one, spec, started, left), files, folder
+        progress = _Part(report, place, len(found.each), one.output)
+        try:
+            facts = training.train(*mine, learners, scorers, progress)
+        except TilthError as error:
+            if f"`{one.target}`" not in error.message:
+                error.detail = (*error.detail, f"It was learning `{one.target}`.")
+            raise
         for name in os.listdir(folder):
             os.rename(os.path.join(folder, name), os.path.join(out, prefix(place) + name))
         os.rmdir(folder)

@@ -214,11 +214,14 @@ class JointPredictor:
 
     def score_json(self, body: bytes) -> tuple[bytes, Any, Answer]:
         row = self._first.decode(body)
-        names, far = self.gaps(row), self.outside(row)
+        found = [one.asked(row) for one in self.parts]
+        answer = tuple(chain.from_iterable(own for own, _ in found))
+        if not any(odd for _, odd in found):
+            return self.render(answer), row, answer
+        names = self.gaps(row)
         if self.strict and names:
             raise refusal(self.name, names)
-        answer = self.score_row(row)
-        return self.render(answer) + remark(names, far), row, answer
+        return self.render(answer) + remark(names, self.outside(row)), row, answer
 
     def logged(self, answer: Answer) -> bytes:
         """The scores of each target, one after the other, as a list."""

@@ -349,6 +349,11 @@ class Predictor:
         except Exception as error:
             raise self._told(error) from error
 
+    def asked(self, row: Any) -> tuple[Answer, bool]:
+        """The same, and whether any value of the row is missing or far out."""
+        packed, odd = self._encoder.packed(row)
+        return self._answer(packed), odd
+
     def logged(self, answer: Answer) -> bytes:
         """The calibrated score as JSON: one number, or a list with one for each class."""
         return (json.dumps(answer) if self._several else repr(answer[0])).encode()

@@ -72,7 +72,9 @@ def train(
         finally:
             shutil.rmtree(output.folder, ignore_errors=True)
     except TilthError as error:
-        raise error.at(declared.targets[0].position) if declared.targets[0].position else error from None
+        said = " ".join((error.message, *error.detail))
+        meant = next((t for t in declared.targets if f"`{t.column}`" in said), declared.targets[0])
+        raise error.at(meant.position) if meant.position else error from None
 
 
 def spec_of(

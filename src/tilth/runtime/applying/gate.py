@@ -117,9 +117,10 @@ def gate(
     sketch = holdout.sketch(_ids([one.case.rows for one in asked]))
     named = ", ".join(dict.fromkeys(_named(one.fresh, one.held, manifest) for one in asked))
     uses = _earlier(work, declared.name, named, sketch, ",".join(marks))
+    wins = len(asked) if declared.promote.rule is PromoteRule.BETTER else 1  # targets of which one lets it in
     rule = Rule(
         "", declared.promote.rule.value, declared.promote.margin, None,
-        float(str(declared.objective.get("confidence", 0.95))), len(asked),
+        float(str(declared.objective.get("confidence", 0.95))), wins,
     )  # fmt: skip
     each = {one.spec.output: _of_target(declared, one, rule, uses) for one in asked}
     output, result = next(iter(each.items()))
@@ -186,6 +187,8 @@ def _of_target(declared: CreateModel, one: _Asked, shared: Rule, uses: int) -> G
     if one.first and one.held is not None:
         said.append(
             f"Version {one.held.number} predicts something else: the target was changed, so this passes as the first."
+            if not one.spec.beside
+            else f"Version {one.held.number} does not predict it, so it passes as the first."
         )
     return replace(result, reasons=tuple(said))
 

@@ -92,7 +92,7 @@ class SystemTables:
                 hint=did_you_mean(table, self.tables(), "tables of tilth"),
             )
         if name == "predictions":
-            return _doors(_named(_timed(self._work.log.table(strict=True)[0])))
+            return _doors(_named(_timed(_scored(self._work, self._work.log.table(strict=True)[0]))))
         if name == "engines":
             return installed.table()
         if name == "quarantined_rows":
@@ -127,6 +127,26 @@ def _doors(predictions: pa.Table) -> pa.Table:
 
     batch = pc.equal(predictions.column("role"), BATCH)
     return predictions.append_column("door", pc.if_else(batch, "batch", "http"))
+
+
+def _scored(work: Workspace, predictions: pa.Table) -> pa.Table:
+    """The log without a greatest score where scores are of several targets, and so of several kinds."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    lists = predictions.column("scores").is_valid()
+    asked = set(predictions.filter(lists).column("digest").unique().to_pylist())
+    several = (
+        [v.digest for v in versions.all_of(work.state) if v.digest in asked and len(v.parts) > 1]
+        if asked
+        else []
+    )
+    if not several:
+        return predictions
+    theirs = pc.is_in(predictions.column("digest"), value_set=pa.array(several))
+    place = predictions.schema.get_field_index("score")
+    score = pc.if_else(theirs, pa.scalar(None, pa.float64()), predictions.column("score"))
+    return predictions.set_column(place, "score", score)
 
 
 def _quarantined(work: Workspace) -> pa.Table:
@@ -329,8 +349,9 @@ def _columns(work: Workspace, environment: str) -> list[dict[str, Any]]:
 
 def _learned(version: Version) -> list[dict[str, Any]]:
     """What training made of each column; nothing where it did not say so yet. Of several targets what one of them uses is used."""
-    weights, known = version.importance, dict[str, Mapping[str, Any]]()
-    for c in (c for one in version.parts for c in one.facts.get("columns", ())):
+    parts = [one.facts for one in version.parts]
+    weights, known = versions.importance_of(parts), dict[str, Mapping[str, Any]]()
+    for c in (c for one in parts for c in one.get("columns", ())):
         if c["name"] not in known or (c["used"] and not known[c["name"]]["used"]):
             known[c["name"]] = c
     return [

@@ -71,21 +71,26 @@ def explain(at: Prompt, statement: ExplainPredict) -> Result:
     names = {i.name.lower(): i.name for i in model.inputs}
     given = {names.get(k, k): v for k, v in statement.inputs.items}
     found = model.explain(given)
-    rows = found.pop("contributions", [])
-    table = pa.table(
-        {
-            "input": [r["input"] for r in rows],
-            "given": [None if r["given"] is None else str(r["given"]) for r in rows],
-            "contribution": [float(r["contribution"]) for r in rows],
-        }
-    )
+    each = found if (several := len(model.classes_of) > 1) else {"": found}
+    rows = [{"output": output, **row} for output, one in each.items() for row in one.pop("contributions", [])]
+    columns = {
+        "output": [r["output"] for r in rows],
+        "input": [r["input"] for r in rows],
+        "given": [None if r["given"] is None else str(r["given"]) for r in rows],
+        "contribution": [float(r["contribution"]) for r in rows],
+    }
+    table = pa.table(columns if several else {k: v for k, v in columns.items() if k != "output"})
+    version = next(iter(each.values()))["version"]
+    words = ". ".join(f"{output}: {_added(one)}" if several else _added(one) for output, one in each.items())
+    return Result(table.to_reader(), f"{statement.model} version {version}: {words}", found)
+
+
+def _added(found: Mapping[str, Any]) -> str:
+    """What an explanation adds up to, in words."""
     shown = ", ".join(f"{k} {v}" for k, v in found.items() if k in ("value", "confidence", "lower", "upper"))
-    sums = (
-        f"; from a base of {figure(found['base'])} contributions add up to {figure(found['total'])}, the {found['of']}"
-        if rows
-        else ""
-    )
-    return Result(table.to_reader(), f"{statement.model} version {found['version']}: {shown}{sums}", found)
+    if "base" not in found:
+        return shown
+    return f"{shown}; from a base of {figure(found['base'])} contributions add up to {figure(found['total'])}, the {found['of']}"
 
 
 def look(at: Prompt, statement: LookAt) -> Result:

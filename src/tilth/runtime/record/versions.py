@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -81,9 +81,7 @@ class Version:
     @property
     def importance(self) -> Mapping[str, float]:
         """How much each input matters, of several targets on average."""
-        each = [one.facts.get("importance") or {} for one in self.parts]
-        names = dict.fromkeys(name for found in each for name in found)
-        return {name: sum(found.get(name, 0.0) for found in each) / len(each) for name in names}
+        return importance_of([one.facts for one in self.parts])
 
     @property
     def dealt(self) -> Dealt:
@@ -91,6 +89,13 @@ class Version:
         said = self.facts.get("split", {})
         by = said.get("by") or (split.BY_TIME if self.tuned_until else split.BY_ID)
         return Dealt(str(by), int(said.get("ids", 1)), said.get("since"))
+
+
+def importance_of(parts: Sequence[Mapping[str, Any]]) -> Mapping[str, float]:
+    """The same of what training says of each target."""
+    each = [one.get("importance") or {} for one in parts]
+    names = dict.fromkeys(name for found in each for name in found)
+    return {name: sum(found.get(name, 0.0) for found in each) / len(each) for name in names}
 
 
 def get(reader: Reader, model: str, version: int) -> Version | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from tilth.core.time import show_instant
 from tilth.ml.model.joint import signature_of
+from tilth.ml.model.signature import Joint, Signature
 from tilth.runtime.loading import verified
 from tilth.runtime.record import environments, evidence, versions
 from tilth.runtime.record.versions import Version
@@ -20,8 +21,10 @@ FACTS = ("status", "engine", "recipe", "snapshot", "rows", "tuned_until", "creat
 def compare(work: Workspace, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
     """The differences as plain facts. Metrics are each version's own, on the rows that judged it then."""
     rows = [versions.require(work.state, *which) for which in (first, second)]
-    inputs = [_inputs(work, row) for row in rows]
-    metrics = [_metrics(row) for row in rows]
+    known = [signature_of(verified(work, row).files) for row in rows]
+    inputs = [_inputs(one) for one in known]
+    several = any(len(one.parts) > 1 for one in known)
+    metrics = [_metrics(row, one, several=several) for row, one in zip(rows, known, strict=True)]
     names = [f"{model}@{number}" for model, number in (first, second)]
     added = sorted(n for n in inputs[1] if inputs[0].get(n) != inputs[1][n])
     removed = sorted(n for n in inputs[0] if inputs[1].get(n) != inputs[0][n])
@@ -39,12 +42,11 @@ def compare(work: Workspace, first: tuple[str, int], second: tuple[str, int]) ->
     }
 
 
-def _metrics(row: Version) -> dict[str, Any]:
-    """Each metric; of several targets with the name of its output before it."""
-    several = len(row.parts) > 1
+def _metrics(row: Version, signature: Signature | Joint, *, several: bool) -> dict[str, Any]:
+    """Each metric; with the name of its output before it, where one of the two has several targets."""
     return {
-        f"{one.facts['output']}: {name}" if several else name: value
-        for one in row.parts
+        f"{of.output}: {name}" if several else name: value
+        for one, of in zip(row.parts, signature.parts, strict=True)
         for name, value in one.facts.get("metrics", {}).items()
     }
 
@@ -59,8 +61,7 @@ def _short(key: str, value: object) -> object:
     return str(value)[:12] if key in ("digest", "snapshot") and value else value
 
 
-def _inputs(work: Workspace, row: Version) -> dict[str, str]:
-    signature = signature_of(verified(work, row).files)
+def _inputs(signature: Signature | Joint) -> dict[str, str]:
     return {i.name: i.type.value + ("" if i.required else "?") for i in signature.inputs}
 
 

@@ -8,6 +8,7 @@ stays decoded in memory between looks, and only what was appended since is read.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -416,10 +417,13 @@ def words(one: Look) -> str:
     def shown(name: str, value: float | None) -> str:
         return f"{name} {'unknown' if value is None else figure(value, 3)}"
 
+    quality = [(one.metric, one.quality)]
+    if one.targets is not None:
+        quality = [(f"{t['output']} {t['metric']}", t["quality"]) for t in json.loads(one.targets)]
     parts = [
         shown("drift", one.drift),
         shown("prediction drift", one.prediction_drift),
-        shown(one.metric, one.quality),
+        *(shown(*each) for each in quality),
     ]
     rows = f"{one.predictions:,} answers, {one.outcomes:,} outcomes"
     if one.left_out:
