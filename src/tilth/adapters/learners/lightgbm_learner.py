@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.scorers import lightgbm_c as c
@@ -114,6 +114,25 @@ class LightGBMLearner:
             return Fitted("lightgbm", "txt", grove.text(best), _notes(task, best + 1, grove.stopped))
         booster = _planted(task, x, y, (), budget, options)
         rounds, stopped = _grow(booster, int(str(fixed)), budget.deadline, report)
+        return Fitted("lightgbm", "txt", _neutral(booster.text(rounds)), _notes(task, rounds, stopped))
+
+    def stream(
+        self,
+        task: Task,
+        x: Matrix,
+        y: npt.NDArray[np.float32],
+        batches: Callable[[], Iterator[tuple[Matrix, Matrix | None]]],
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Callable[[str, float | None], None],
+    ) -> Fitted:
+        """Bins of the rows that were drawn, then every row binned as it comes; see `ports.learning.Streams`."""
+        _known(options)
+        report("binning", None)
+        given = {k: v for k, v in options.items() if k not in {"rounds", "patience", "refit_rounds"}}
+        params = c.parameters(_defaults(task, len(y), _rarest(task, y), budget) | given)
+        booster = c.Booster(c.Streamed(x, y, batches(), params), params)
+        rounds, stopped = _grow(booster, _whole(options, "refit_rounds", ROUNDS), budget.deadline, report)
         return Fitted("lightgbm", "txt", _neutral(booster.text(rounds)), _notes(task, rounds, stopped))
 
     def path(
@@ -261,7 +280,7 @@ def _whole(options: Mapping[str, object], name: str, default: int) -> int:
     return value
 
 
-def _rarest(task: Task, y: Matrix) -> int:
+def _rarest(task: Task, y: Matrix | npt.NDArray[np.float32]) -> int:
     """Rows of the rarest class that has some; all rows of a regression."""
     import numpy as np
 
