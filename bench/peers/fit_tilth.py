@@ -20,7 +20,7 @@ DECLARED = """
 CREATE SOURCE flat ENGINE files WITH (path = 'data');
 CREATE DATASET rows AS SELECT * FROM flat.train;
 CREATE MODEL m PREDICT {target} FROM rows OBJECTIVE (metric = '{metric}')
-  USING (engine = '{engine}', seed = {seed}) PROMOTE IF manual;
+  USING (engine = '{engine}', seed = {seed}{more}) PROMOTE IF manual;
 """
 
 
@@ -31,7 +31,9 @@ def main(job: dict) -> None:
         shutil.copy(job["train"], root / "data" / "train.parquet")
         metric = "rmse" if job["kind"] == "regression" else "log_loss"
         quoted = '"' + job["target"].replace('"', '""') + '"'
-        said = DECLARED.format(target=quoted, metric=metric, engine=job["engine"], seed=job["seed"])
+        said = DECLARED.format(
+            target=quoted, metric=metric, engine=job["engine"], seed=job["seed"], more=job["more"]
+        )
         (root / "all.sql").write_text(said)
         with tilth.open(folder) as project:
             project.apply()

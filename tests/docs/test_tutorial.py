@@ -69,7 +69,7 @@ class Terminal:
 
     def _output(self, arguments: list[str], folder: Path) -> str:
         done = subprocess.run(
-            arguments, cwd=folder, capture_output=True, text=True, check=False, timeout=120,
+            arguments, cwd=folder, capture_output=True, text=True, check=False, timeout=400,
             env={**os.environ, "PATH": self.path},
         )  # fmt: skip
         assert done.returncode in (0, 2), done.stderr

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from tilth.ml.model.predictor import Predictor
+    from tilth.ml.model.answerer import Answerer
 
 
 class Version:
     """One version as MLflow asks it."""
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, predictor: Answerer) -> None:
         self.predictor = predictor
 
     def predict(self, model_input: Any, params: Mapping[str, Any] | None = None) -> pd.DataFrame:  # noqa: ARG002  # MLflow gives it
@@ -39,7 +39,7 @@ class Version:
 
 def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Version:  # noqa: ARG001  # MLflow gives it
     """The version whose bundle lies in this folder; TamperError when it is not whole."""
-    from tilth.ml.model.predictor import Predictor
+    from tilth.ml.model import joint
 
     found = whole(Path(path))
     subject = found.statement.subject
@@ -47,7 +47,7 @@ def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> Ve
     def scorers(name: str) -> Any:
         return registry.load("tilth.scorers", name)
 
-    return Version(Predictor.load(found.files, scorers, subject.version, found.digest))
+    return Version(joint.load(found.files, scorers, subject.version, found.digest))
 
 
 def _table(given: Any) -> pa.Table:

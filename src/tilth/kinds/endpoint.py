@@ -18,7 +18,16 @@ from tilth.resources.facts import Facts
 from tilth.resources.kinds import Resource
 from tilth.resources.making import Known, Making, Names, Needs
 from tilth.sql.language import clauses, values, writing
-from tilth.sql.language.statements import CreateEndpoint, Kind, Outcomes, RenamedFrom, Rollout, Watch
+from tilth.sql.language.statements import (
+    CreateEndpoint,
+    CreateModel,
+    Declaration,
+    Kind,
+    Outcomes,
+    RenamedFrom,
+    Rollout,
+    Watch,
+)
 from tilth.sql.language.tokens import Cursor
 
 LEAST_EVERY = timedelta(minutes=1)
@@ -280,8 +289,24 @@ def _check_watch(d: CreateEndpoint) -> None:
 def needs(d: CreateEndpoint, known: Known) -> Needs:
     """The model, and the dataset of the outcomes: only by name."""
     need(d.model, Kind.MODEL, known, d)
+    _truths(d, known[d.model])
     outcomes = () if d.outcomes is None else (need(d.outcomes.dataset, Kind.DATASET, known, d),)
     return Needs(others=(d.model, *outcomes))
+
+
+def _truths(d: CreateEndpoint, model: Declaration) -> None:
+    """Raise where the truth of a model of several targets cannot be told from the key: each is called as its target."""
+    if d.outcomes is None or not isinstance(model, CreateModel) or len(model.targets) == 1:
+        return
+    found = d.outcomes.of(model.targets)
+    if found and next(iter(found.values())).key:
+        return
+    listed = ", ".join(t.column for t in model.targets)
+    raise ProjectError(
+        f"OUTCOMES of endpoint `{d.name}` {'names no key' if found else 'names no target'} of model `{d.model}`.",
+        hint=f"Write the key, and the truth by the names of the targets: OUTCOMES FROM {d.outcomes.dataset} (key, {listed}).",
+        where=d.position,
+    )
 
 
 def recipe(d: CreateEndpoint, _facts: Facts) -> dict[str, object]:

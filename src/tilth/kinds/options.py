@@ -7,7 +7,7 @@ from tilth.sql.language.statements import Options, Value
 
 DURATIONS = ("label_delay", "time_limit", "cpu_limit", "max_row_time", "budget")
 SIZES = ("max_bundle",)
-MAPS = ("monotone",)
+MAPS = ("monotone", "metric", "minimum")
 
 
 def in_order(options: Options) -> list[tuple[str, object]]:

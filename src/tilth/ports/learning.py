@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 BASELINE = "linear"  # what every model is measured against
+FULL, WARM, REFIT = "full", "warm", "refit"  # ways to learn again: from nothing, more rounds, leaves alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +190,50 @@ class Streams(Protocol):
         `x` are some of the rows, drawn at random. `budget.weights` is of those. Options as `Path.options` gives them.
         """
         ...
+
+
+class Resumes(Protocol):
+    """What a learner also offers that can go on from a member that it made before, in one of the ways that `resumes` names.
+
+    The rows are what the member is to be told now; what it knows of others is in `start`, the bytes of its file.
+    """
+
+    resumes: ClassVar[frozenset[str]]
+
+    @staticmethod
+    def resumed(
+        way: str,
+        start: bytes,
+        task: Task,
+        x: Matrix,
+        y: Matrix,
+        stops: Sequence[tuple[Matrix, Matrix]],
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Callable[[str, float | None], None],
+    ) -> Path:
+        """Its way from the start on, watched on the parts of `stops`."""
+        ...
+
+    @staticmethod
+    def resumed_fit(
+        way: str,
+        start: bytes,
+        task: Task,
+        x: Matrix,
+        y: Matrix,
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Callable[[str, float | None], None],
+    ) -> Fitted:
+        """What it is at the stage that `options` hold."""
+        ...
+
+
+def resumes(learner: Any) -> frozenset[str]:
+    """The ways in which a learner class goes on from a member; none of one that does not say."""
+    found: frozenset[str] = getattr(learner, "resumes", frozenset())
+    return found
 
 
 class Spreads(Protocol):

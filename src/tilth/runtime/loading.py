@@ -15,17 +15,20 @@ from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
 
 if TYPE_CHECKING:
+    from tilth.ml.model.joint import JointPredictor
     from tilth.ml.model.predictor import Predictor
 
 
-def version_of(work: Workspace, model: str, version: int, threads: int | None = None) -> Predictor:
+def version_of(
+    work: Workspace, model: str, version: int, threads: int | None = None
+) -> Predictor | JointPredictor:
     """The version, verified and loaded; TamperError when its bundle is not the one that was sealed for it."""
-    from tilth.ml.model.predictor import Predictor
+    from tilth.ml.model import joint
 
     found = verified(work, versions.require(work.state, model, version))
     try:
         require_checked(work, found)
-        return Predictor.load(
+        return joint.load(
             found.files,
             lambda name: registry.load("tilth.scorers", name),
             version,

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import (
     BusyError,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from tilth.runtime.workspace import Workspace
 
 CHECKER = 1  # raised when the check looks at more; what passed an older one is tried again
+CALIBRATION = "calibration.json"  # of a model of several targets one for each, with its place before
 SECONDS = 60.0
 MEMORY = 1 << 30  # and ten times the size of the files
 BY = job("check")
@@ -81,15 +82,20 @@ def _remembered(work: Workspace, digest: str) -> bool:
     return audit.checked(work.state, digest) >= CHECKER
 
 
+def _read(path: str) -> Any:
+    with open(path, "rb") as file:
+        return json.loads(file.read(1 << 20))
+
+
 def _scorers(folder: str) -> list[str]:
     """The formats of the members, which say what the jailed process loads beforehand."""
     try:
-        with open(os.path.join(folder, "calibration.json"), "rb") as file:
-            kept = json.loads(file.read(1 << 20))
-        found = [m["scorer"] for m in kept["members"]] if "members" in kept else [kept["scorer"]]
+        named = [n for n in sorted(os.listdir(folder)) if n == CALIBRATION or n.endswith(f".{CALIBRATION}")]
+        kept = [_read(os.path.join(folder, name)) for name in named]
+        found = [m["scorer"] for k in kept for m in k.get("members", (k,))]
         unknown = next((n for n in found if n not in registry.names("tilth.scorers")), None)
         if not found or unknown is not None:
             raise ValueError(f"no model format is called {str(unknown)[:40]!r}")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TamperError(f"The bundle does not say what it is: {error}.", hint=HINT) from error
     return list(dict.fromkeys(map(str, found)))

@@ -17,9 +17,10 @@ OWNER = frozenset(Right)
 def route(
     *inputs: Input, carried: tuple[Input, ...] = (), outputs: tuple[Output, ...] = (), **more: Any
 ) -> Any:
+    outputs = outputs or (Output("y", DataType.FLOAT),)
     model = SimpleNamespace(
-        name="m", inputs=inputs, carried=carried, outputs=outputs or (Output("y", DataType.FLOAT),),
-        classes=more.pop("classes", ()), strict=more.pop("strict", False),
+        name="m", inputs=inputs, carried=carried, outputs=outputs,
+        classes_of={outputs[0].name: more.pop("classes", ())}, strict=more.pop("strict", False),
     )  # fmt: skip
     side = SimpleNamespace(model=model, version=3, keys=more.pop("keys", ()))
     return SimpleNamespace(endpoint="e", leading=side, sides=lambda: (side,), require_key=False, **more)

@@ -11,6 +11,7 @@ import pytest
 
 from tilth.ml.model import wording
 from tilth.ml.model.encode import Encoder
+from tilth.ml.model.outside import Reach
 from tilth.ml.model.preparation import Preparation
 from tilth.ml.model.signature import Input, Signature
 from tilth.ml.model.text import TextSpace, terms_of
@@ -90,6 +91,10 @@ def test_scores_of_a_linear_model_become_columns() -> None:
     x = more.matrix(pa.table({"c": NOTES}))
     assert np.allclose(x[:, -2:], space.tfidf(NOTES) @ weights + [0.5, -1.0], atol=1e-5)
     assert np.array_equal(x[:, :-2], prepared.matrix(pa.table({"c": NOTES})))
+    told = pa.table({"c": [NOTES[0], "Ω ẞ", None, " "]})
+    for space_of in (prepared, more):
+        far = Reach(space_of.columns).masks(space_of.matrix(told), told)
+        assert {name: mask.tolist() for name, mask in far.items()} == {"c": [False, True, False, False]}
 
 
 START = datetime(2013, 1, 30, 22, 15)

@@ -97,7 +97,13 @@ class Data:
     """A binned matrix with its labels; `reference` gives the bins of the training matrix to a validation matrix."""
 
     def __init__(
-        self, x: Matrix, y: Matrix, params: bytes, reference: Data | None = None, weight: Matrix | None = None
+        self,
+        x: Matrix,
+        y: Matrix,
+        params: bytes,
+        reference: Data | None = None,
+        weight: Matrix | None = None,
+        begin: Matrix | None = None,
     ) -> None:
         self.handle = ctypes.c_void_p()
         lib = library()
@@ -111,6 +117,14 @@ class Data:
         self._say(b"label", y)
         if weight is not None:
             self._say(b"weight", weight)
+        if begin is not None:  # [rows, classes], which LightGBM wants class by class
+            import numpy as np
+
+            sums = np.asfortranarray(begin, dtype=np.float64)
+            place = ctypes.c_void_p(sums.ctypes.data)
+            check(
+                lib.LGBM_DatasetSetField(self.handle, b"init_score", place, ctypes.c_int(sums.size), FLOAT64)
+            )
 
     def _say(self, name: bytes, values: Matrix | npt.NDArray[np.float32]) -> None:
         """A number for each row."""
@@ -204,6 +218,10 @@ class Booster:
         """Add a matrix on which the metric is evaluated after each round."""
         check(library().LGBM_BoosterAddValidData(self.handle, data.handle))
         self._valid.append(data)
+
+    def merge(self, other: Booster) -> None:
+        """Put the rounds of another one before its own; they count in its text and answers, not in what it watches."""
+        check(library().LGBM_BoosterMerge(self.handle, other.handle))
 
     def grow(self) -> bool:
         """One more round; True when there is nothing left to split."""

@@ -64,12 +64,17 @@ def words(found: dict[str, Any]) -> str:
             lines = ([_moment(row.get(c)) for c in columns] for row in shown)
             heads = [HEADS.get(c, c.replace("_", " ")) for c in columns]
             rows += ["", title.upper(), show.table(heads, lines)]
+    if targets := [
+        (m["name"], *(_moment(t[k]) for k in TARGETS)) for m in found["models"] for t in m["targets"]
+    ]:
+        rows += ["", "TARGETS", show.table(["model", *TARGETS], targets)]
     if found["damage"]:
         rows += ["", "DAMAGE", *(f"{_moment(r['at'])}  {r['damage']}" for r in found["damage"])]
     told = [f"{r['name']}: {words}" for r in (*found["datasets"], *found["models"]) for words in r["notices"]]
     if told:
         rows += ["", "TO KNOW", *told]
-    if costs := [f"{m['name']}: {said}" for m in found["models"] if (said := money(m["money"]))]:
+    priced = [one for m in found["models"] for one in (m, *({**t, "name": m["name"]} for t in m["targets"]))]
+    if costs := [f"{one['name']}: {said}" for one in priced if (said := money(one["money"]))]:
         rows += ["", "COSTS", *costs]
     if unseen := [line for model in found["models"] for line in _unseen(model)]:
         rows += ["", "LEFT OUT", *unseen]
@@ -115,6 +120,7 @@ def _moment(value: Any) -> Any:
 BROKEN = 9  # the exit status when a promise does not hold
 HEADS = {"counts": "its rollout counted"}
 LEAST_SHOWN = 100_000  # bytes of a kind, below which it is not worth a line
+TARGETS = ("output", "metric", "value", "quality")
 SECTIONS: dict[str, tuple[str, ...]] = {
     "datasets": ("name", "rows", "newest", "refreshed_at", "last_refresh", "checks_failed", "quarantined"),
     "models": ("name", "version", "engine", "metric", "value", "trained_at", "drift", "quality", "last_gate"),

@@ -132,7 +132,7 @@ def batch(scene: Scene) -> str:
     planned = scene.number("SELECT count(*) FROM planned")
     hold(may.num_rows == planned > 0, "every planned flight has a prediction")
     table = scene.project.sql("SELECT * FROM departures").arrow()
-    model = version_of(scene.project.work(), MODEL, 1)
+    (model,) = version_of(scene.project.work(), MODEL, 1).parts
     matrix = model.matrix(table)
     model.raw(matrix)  # the threads are up
     sql, raw = 1e9, 1e9

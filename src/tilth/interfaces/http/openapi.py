@@ -16,7 +16,7 @@ from tilth.core.schema import DataType
 from tilth.interfaces.http.paths import PATHS, STATUSES, Path
 from tilth.interfaces.http.predictions import MOST_ROWS
 from tilth.interfaces.http.shapes import OBJECTS, Schema, array, component, reached, ref
-from tilth.ml.model.answerer import input_names
+from tilth.ml.model.answerer import answer_of, input_names
 from tilth.ml.model.outputs import label
 from tilth.plan.rights import Right
 from tilth.runtime.serving.answering import Route
@@ -32,6 +32,7 @@ TYPES: Mapping[DataType, Schema] = {
     DataType.FLOAT: {"type": "number", "minimum": -WIDEST, "maximum": WIDEST},
     DataType.DECIMAL: {"type": "number", "minimum": -WIDEST, "maximum": WIDEST},
     DataType.STRING: {"type": "string"},
+    DataType.JSON: {"type": ["array", "object", "string"]},
     DataType.DATE: {"type": "string", "format": "date"},
     DataType.TIMESTAMP: {"type": "string", "format": "date-time"},
 }
@@ -309,8 +310,8 @@ def _answer(one: Served) -> Schema:
     properties: dict[str, Schema] = {}
     for output in model.outputs:
         schema = dict(_GIVEN.get(output.type, {}))
-        if output.name == model.outputs[0].name and model.classes:
-            schema = {"enum": list(model.classes)}
+        if classes := model.classes_of.get(output.name):
+            schema = {"enum": list(classes)}
         properties[output.name] = {**schema, "description": _meaning(one, output.name)}
     properties["notices"] = {
         **array({"type": "string"}),
@@ -322,7 +323,9 @@ def _answer(one: Served) -> Schema:
 def _meaning(one: Served, output: str) -> str:
     """What an output says; the classes by name, of two the one that a probability is of."""
     model = one.route.leading.model
-    kind = "binary" if model.classes else "regression"
-    said = MEANINGS[kind][output.removeprefix(model.outputs[0].name)]
-    said = said.replace("{positive}", f"`{label(model.classes[-1])}`" if model.classes else "")
-    return f"{said}: {', '.join(map(label, model.classes))}" if output.endswith("_probabilities") else said
+    answer = answer_of(model, output)
+    classes = model.classes_of[answer]
+    kind = "binary" if classes else "regression"
+    said = MEANINGS[kind][output.removeprefix(answer)]
+    said = said.replace("{positive}", f"`{label(classes[-1])}`" if classes else "")
+    return f"{said}: {', '.join(map(label, classes))}" if output.endswith("_probabilities") else said

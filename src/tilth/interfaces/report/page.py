@@ -11,6 +11,7 @@ from tilth.core.figures import figure
 from tilth.interfaces import style
 from tilth.interfaces.report import charts, searched, understood
 from tilth.interfaces.report.tables import table
+from tilth.runtime.showing.described import of_each
 
 Facts = Mapping[str, Any]
 MOST_BARS = 20
@@ -33,26 +34,41 @@ def _panel(title: str, inside: str) -> str:
 
 
 def _panels(facts: Facts) -> Iterator[tuple[str, str]]:
-    yield "How good it is", _metrics(facts)
-    yield "What its decisions cost", understood.money(facts)
-    yield "On rows that it was not tuned on", _curves(facts)
-    yield "What it goes by", understood.importance(facts.get("permuted")) or _importance(facts)
-    yield "What each input does", _effects(facts)
-    yield "Where it is weak", understood.weak(facts.get("weak"))
-    yield "Slices", _slices(facts)
-    yield "Simpler models", understood.simpler(facts)
-    yield "Search of options", searched.trials(facts.get("search"))
+    for one in of_each(facts):
+        of = f": {one['output']}" if "output" in one else ""
+        yield from ((title + of, inside) for title, inside in _of_target(one, facts))
     yield "Gates", _gates(facts)
     yield "Inputs", _inputs(facts)
     yield "To know", "".join(f"<p>{escape(n)}</p>" for n in facts["notices"])
     yield "Declaration", f"<pre>{escape(facts['definition'])}</pre>"
 
 
+def _of_target(facts: Facts, model: Facts) -> Iterator[tuple[str, str]]:
+    """The panels of one target."""
+    inputs = [
+        {**i, "importance": facts.get("importance", {}).get(i["name"], i["importance"])}
+        for i in model["inputs"]
+    ]
+    own = {**facts, "inputs": inputs}
+    yield "How good it is", _metrics(own)
+    yield "What its decisions cost", understood.money(own)
+    yield "On rows that it was not tuned on", _curves(own)
+    yield "What it goes by", understood.importance(own.get("permuted")) or _importance(own)
+    yield "What each input does", _effects(own)
+    yield "Where it is weak", understood.weak(own.get("weak"))
+    yield "Slices", _slices(own)
+    yield "Simpler models", understood.simpler(own)
+    yield "Search of options", searched.trials(own.get("search"))
+
+
 def _head(facts: Facts) -> str:
     gate = facts["gate"]
-    said = f"{facts['metric']} {_number(facts['value'])}"
     rows = [
-        f"Predicts <b>{escape(facts['target'])}</b> ({escape(facts['task'])}): {escape(said)}.",
+        *(
+            f"Predicts <b>{escape(one['target'])}</b> ({escape(one['task'])}): "
+            f"{escape(one['metric'])} {_number(one['value'])}."
+            for one in of_each(facts)
+        ),
         f"{escape(facts['engine'])}, {facts['rows']:,} rows, trained {_when(facts['trained_at'])}; made from {escape(', '.join(facts['made_from']))}.",
     ]
     if gate:
@@ -178,7 +194,7 @@ def _gates(facts: Facts) -> str:
         )
         for g in facts["gates"]
     ]  # fmt: skip
-    return table(("when", "version", "outcome", facts["metric"], "champion", "rows", "why"), rows)
+    return table(("when", "version", "outcome", facts["metric"] or "metric", "champion", "rows", "why"), rows)
 
 
 def _inputs(facts: Facts) -> str:

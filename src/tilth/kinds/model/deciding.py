@@ -67,7 +67,7 @@ def _untold(condition: Condition, model: CreateModel, endpoints: list[CreateEndp
     if not endpoints:
         return f"only what an endpoint serves is watched; CREATE ENDPOINT {model.name}_api FOR MODEL {model.name}"
     if condition.signal == "quality" and not any(e.outcomes for e in endpoints):
-        return f"no endpoint of it says where the truth arrives; add OUTCOMES FROM dataset (key, {model.targets[0].column})"
+        return f"no endpoint of it says where the truth arrives; add OUTCOMES FROM dataset (key, {', '.join(t.column for t in model.targets)})"
     if condition.signal == "new_rows" and not isinstance(model.source, DatasetRef):
         return "rows are counted of a dataset, and it reads a query; write FROM <dataset>"
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tilth.kinds.model.rules import GATING, PRESETS, SEARCHES, USING_DEFAULTS
+from tilth.kinds.model.rules import GATING, PRESETS, RETRAINS, SEARCHES, USING_DEFAULTS
 from tilth.kinds.needs import need, of_query
 from tilth.kinds.options import in_order
 from tilth.kinds.source import as_read
@@ -56,7 +56,7 @@ def recipe(d: CreateModel, facts: Facts) -> dict[str, object]:
 
 def _made(name: str, value: object) -> bool:
     """Whether an option of USING says what is made; a preset that is written out is the one that goes without saying."""
-    unsaid = ("preset", PRESETS[0]), ("search", SEARCHES[0])
+    unsaid = ("preset", PRESETS[0]), ("search", SEARCHES[0]), ("retrain", RETRAINS[0])
     return name not in ("memory", "threads") and (name, value) not in unsaid
 
 

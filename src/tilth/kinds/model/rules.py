@@ -15,9 +15,10 @@ from tilth.core.errors import (
 )
 from tilth.core.metrics import ALL, canonical, find, quantile_of
 from tilth.core.names import did_you_mean
+from tilth.kinds.model import several
 from tilth.resources.facts import Facts
 from tilth.resources.rules import duration_of, size_of
-from tilth.sql.language.statements import CreateModel, Options, Value
+from tilth.sql.language.statements import CreateModel, Options, Target, Value
 
 OBJECTIVE = (
     "metric", "minimum", "confidence", "cost_false_negative", "cost_false_positive", "label_delay", "slices", "coverage",
@@ -28,10 +29,11 @@ GATING = (
 )  # options of OBJECTIVE that say how a model is judged, and change nothing that is made
 USING = (
     "engine", "estimator", "time_limit", "seed", "memory", "threads", "preset", "cpu_limit", "max_row_time", "max_bundle",
-    "search", "budget", "trials",
+    "search", "budget", "trials", "retrain",
 )  # fmt: skip
 PRESETS = ("fast", "best")
 SEARCHES = ("off", "on", "always")
+RETRAINS = ("full", "warm", "refit", "auto")
 USING_DEFAULTS: tuple[tuple[str, Value], ...] = (("engine", "auto"), ("time_limit", "60 s"), ("seed", 7))
 """What USING means where it says nothing."""
 _ESTIMATOR = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
@@ -47,15 +49,19 @@ def check(d: CreateModel, facts: Facts) -> None:
         )
     _features(d)
     _options(d, d.objective, OBJECTIVE, "OBJECTIVE")
+    several.check(d)
     _minimum(d)
     _engine(d, facts.engines)
+    _retrain(d)
     _search(d, facts)
 
 
 def _minimum(d: CreateModel) -> None:
     """scikit-learn turns errors round so that more is better; here they are errors, and `minimum` is the greatest of them."""
-    metric, minimum = str(d.objective.get("metric", "")), d.objective.get("minimum")
-    if metric.startswith("neg_") and isinstance(minimum, int | float) and minimum < 0:
+    for target in d.targets:
+        metric, minimum = several.metric_of(d, target) or "", several.minimum_of(d, target)
+        if not (metric.startswith("neg_") and minimum is not None and minimum < 0):
+            continue
         raise ProjectError(
             f"`{metric}` is {canonical(metric)} here, of which less is better, and it is never below 0 as minimum = {minimum:g} says.",
             hint=f"Write the greatest that may be: metric = '{canonical(metric)}', minimum = {-minimum:g}.",
@@ -71,11 +77,12 @@ def _features(d: CreateModel) -> None:
             hint="Keep one of them.",
             where=d.targets[-1].position,
         )
-    if len(d.targets) > 1:
-        raise UnsupportedError(
-            f"Model `{d.name}` predicts {len(d.targets)} columns; a model learns one for now.",
-            hint="Write one CREATE MODEL for each: " + ", ".join(t.column for t in d.targets) + ".",
-            where=d.targets[1].position or d.position,
+    twice = next((t for i, t in enumerate(d.targets) if t.output.lower() in _outputs(d.targets[:i])), None)
+    if twice is not None:
+        raise ProjectError(
+            f"Two predictions of model `{d.name}` are called `{twice.output}`.",
+            hint=f"Give one another name: PREDICT {twice.column} AS {twice.output}_2.",
+            where=twice.position or d.position,
         )
     for column in d.group_key:
         if column.lower() in targets or column.lower() in {c.lower() for c in d.features.include}:
@@ -99,6 +106,21 @@ def _features(d: CreateModel) -> None:
             hint="Take it out of FEATURES.",
             where=d.features.position or d.position,
         )
+
+
+def _retrain(d: CreateModel) -> None:
+    """One version of several targets is several trainings, which begin anew."""
+    way = d.using.get("retrain", RETRAINS[0])
+    if len(d.targets) > 1 and way != RETRAINS[0]:
+        raise UnsupportedError(
+            f"Model `{d.name}` predicts {len(d.targets)} columns, and retrain = '{way}' goes on from a model of one.",
+            hint=f"Leave out retrain, or write one CREATE MODEL for each: {', '.join(t.column for t in d.targets)}.",
+            where=d.position,
+        )
+
+
+def _outputs(targets: tuple[Target, ...]) -> set[str]:
+    return {t.output.lower() for t in targets}
 
 
 def _engine(d: CreateModel, engines: tuple[Engine, ...]) -> None:
@@ -145,8 +167,10 @@ def _able(d: CreateModel, engine: str, engines: tuple[Engine, ...], asked: tuple
                 hint=f"Leave out {option} of OBJECTIVE, or take one of these: {able}.",
                 where=d.position,
             )
-    metric = str(d.objective.get("metric", ""))
-    if quantile_of(metric) is not None and any(not e.quantiles for e in asked):
+    for target in d.targets:
+        metric = several.metric_of(d, target) or ""
+        if quantile_of(metric) is None or all(e.quantiles for e in asked):
+            continue
         able = ", ".join(sorted(e.name for e in engines if e.quantiles))
         raise UnsupportedError(
             f"The engine `{engine}` of model `{d.name}` learns no quantiles, as metric = '{metric}' asks for.",
@@ -250,10 +274,12 @@ def _options(d: CreateModel, options: Options, known: tuple[str, ...], clause: s
 
 def _misfit(d: CreateModel, key: str, value: Value, clause: str, hint: str) -> TilthError:
     said = repr(value) if isinstance(value, str | int | float) else "this value"
-    if key == "metric" and isinstance(value, str):
+    named = dict(value.items).values() if isinstance(value, Options) else (value,)
+    wrong = next((m for m in named if isinstance(m, str) and find(m) is None), None)
+    if key == "metric" and wrong is not None:
         return UnknownNameError(
-            f"There is no metric called `{value}`.",
-            hint=did_you_mean(value, ALL, "metrics"),
+            f"There is no metric called `{wrong}`.",
+            hint=did_you_mean(wrong, ALL, "metrics"),
             where=d.position,
         )
     return ProjectError(
@@ -265,6 +291,16 @@ def _misfit(d: CreateModel, key: str, value: Value, clause: str, hint: str) -> T
 
 def _is_number(value: Value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_metric(value: Value) -> bool:
+    named = dict(value.items).values() if isinstance(value, Options) and value else (value,)
+    return all(isinstance(v, str) and find(v) is not None for v in named)
+
+
+def _is_minimum(value: Value) -> bool:
+    named = dict(value.items).values() if isinstance(value, Options) and value else (value,)
+    return all(_is_number(v) for v in named)
 
 
 def _is_confidence(value: Value) -> bool:
@@ -308,8 +344,8 @@ def _matches(pattern: re.Pattern[str]) -> Callable[[Value], bool]:
 
 
 _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
-    "metric": (lambda v: isinstance(v, str) and find(v) is not None, "metric = 'roc_auc'"),
-    "minimum": (_is_number, "minimum = 0.7"),
+    "metric": (_is_metric, "metric = 'roc_auc'"),
+    "minimum": (_is_minimum, "minimum = 0.7"),
     "confidence": (_is_confidence, "confidence = 0.95, a number from 0.5 to 0.9999"),
     "cost_false_negative": (_is_cost, "cost_false_negative = 500"),
     "cost_false_positive": (_is_cost, "cost_false_positive = 20"),
@@ -332,4 +368,5 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "search": (lambda v: v in SEARCHES, "search = 'on', 'always' or 'off'"),
     "budget": (_is_some_time, "budget = '10 min'"),
     "trials": (_is_whole(1), "trials = 50"),
+    "retrain": (lambda v: v in RETRAINS, "retrain = 'full', 'warm', 'refit' or 'auto'"),
 }

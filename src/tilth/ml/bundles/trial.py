@@ -32,7 +32,7 @@ def prepare(spec: Mapping[str, Any]) -> None:
     scorers = [registry.load("tilth.scorers", name) for name in spec["scorers"]]
     if not any(getattr(scorer, "pandas", True) for scorer in scorers):
         spare_pandas()
-    importlib.import_module("tilth.ml.model.predictor")
+    importlib.import_module("tilth.ml.model.joint")
     for scorer in scorers:
         warm = getattr(scorer, "warm", None)
         if warm is not None:
@@ -58,7 +58,7 @@ def run(
 
 def tried(files: Mapping[str, bytes]) -> dict[str, object]:
     """How many rows the bundle of these files has answered; TamperError says what is wrong with them."""
-    from tilth.ml.model.predictor import Predictor
+    from tilth.ml.model import joint
 
     loaded: list[Any] = []
 
@@ -73,7 +73,7 @@ def tried(files: Mapping[str, bytes]) -> dict[str, object]:
             return loaded[-1][0]
 
     try:
-        predictor = Predictor.load(files, Kept, 0, "", 1)
+        predictor = joint.load(files, Kept, 0, "", 1)
         rows = max(_scored(*member) for member in loaded)
         predictor.warm()
     except (TilthError, MemoryError):

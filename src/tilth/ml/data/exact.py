@@ -186,7 +186,7 @@ def _seconds(value: Any, row: int, at: Place) -> float | None:
 def _texts(array: pa.Array, at: Place) -> list[str | None]:
     """The values as JSON text."""
     try:
-        return [None if v is None else _json(v) for v in array.to_pylist()]
+        return [None if v is None else json_text(v) for v in array.to_pylist()]
     except (OverflowError, ValueError):
         row = next(i for i, v in enumerate(array) if not _readable(v))
         raise at.refused(
@@ -202,7 +202,7 @@ def _readable(value: pa.Scalar) -> bool:
     return True
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
     """JSON, which has no word for what is no number: that becomes a text."""
     try:
         return json.dumps(value, default=_word, allow_nan=False)

@@ -63,6 +63,11 @@ class Profile:
     def find(self, column: str) -> Numeric | Categorical | None:
         return next((c for c in self.columns if c.column == column), None)
 
+    def and_(self, other: Profile) -> Profile:
+        """With the columns of another one that it has not."""
+        more = tuple(c for c in other.columns if self.find(c.column) is None)
+        return Profile(max(self.rows, other.rows), (*self.columns, *more))
+
     def plain(self) -> dict[str, Any]:
         """The profile as JSON-able values; `from_plain` reads it back."""
         return {"rows": self.rows, "columns": [_plain(c) for c in self.columns]}

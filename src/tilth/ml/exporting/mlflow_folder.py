@@ -6,7 +6,6 @@ in it is run. tilth must be installed where it is loaded: `requirements.txt` say
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from dataclasses import dataclass
 from tilth.core.canonical import canonical
 from tilth.core.schema import DataType
 from tilth.core.time import Instant
-from tilth.ml.model.signature import Input, Signature
+from tilth.ml.model.joint import signature_of
+from tilth.ml.model.signature import Input, Joint, Signature
 from tilth.ports.learning import version_of
 
 BUNDLE = "bundle"
@@ -46,7 +46,7 @@ class About:
 
 def files(about: About, sealed: Mapping[str, bytes]) -> dict[str, bytes]:
     """All files of the folder by their paths in it; `sealed` are those of the bundle, its envelope too."""
-    signature = Signature.from_plain(json.loads(sealed["signature.json"]))
+    signature = signature_of(sealed)
     needs = [f"{p}=={version_of(p)}" for p in about.packages]
     python = platform.python_version()
     environment = [f"python: {python}", "dependencies:", "- -r requirements.txt"]
@@ -62,14 +62,8 @@ def _lines(rows: Sequence[str]) -> bytes:
     return ("\n".join(rows) + "\n").encode()
 
 
-def _mlmodel(about: About, signature: Signature, python: str) -> list[str]:
-    usual = [
-        o
-        for name, spec in signature.specs.items()
-        if not spec.heavy
-        for o in signature.outputs
-        if o.name == name
-    ]
+def _mlmodel(about: About, signature: Signature | Joint, python: str) -> list[str]:
+    usual = [o for part in signature.parts for o in part.outputs if not part.specs[o.name].heavy]
     outputs = [{"name": o.name, "type": TYPES.get(o.type, "string"), "required": True} for o in usual]
     return [
         "flavors:",

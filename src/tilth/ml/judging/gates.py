@@ -56,7 +56,7 @@ OF_CLASSES = frozenset({"roc_auc"}) | POSITIVE  # metrics that say nothing where
 class Rule:
     """What is asked of a candidate; `minimum` is a ceiling where less is better (an error, a loss).
 
-    `confidence`: 0.95 spends 5 %, one-sided, over all looks at mostly the same rows.
+    `confidence`: 0.95 spends 5 %, one-sided, over all looks at mostly the same rows; `targets` of one model share it.
     """
 
     metric: str
@@ -64,6 +64,7 @@ class Rule:
     margin: float = 0.0
     minimum: float | None = None
     confidence: float = 0.95
+    targets: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,8 @@ class GateResult:
     """The outcome, why, and the evidence. `delta` is positive when the candidate is better, whatever the metric.
 
     Only `pass` may promote. `uses` counts this time too. `lower` and `upper` bound the delta at `confidence`, each with
-    the error `spent`; a true difference of `detectable` would have been shown in four of five such looks.
+    the error `spent`; a true difference of `detectable` would have been shown in four of five such looks. `worse` is the
+    chance of so bad a delta where the candidate is as good; `sliced` says that a slice is shown to be worse.
     """
 
     outcome: str
@@ -105,6 +107,8 @@ class GateResult:
     lower: float | None = None
     upper: float | None = None
     detectable: float | None = None
+    worse: float | None = None
+    sliced: bool = False
 
     @property
     def reason(self) -> str:
@@ -141,7 +145,7 @@ def judge(
             f"There is no gate rule `{rule.kind}`.", hint=did_you_mean(rule.kind, RULES, "rules")
         )
     block, count = numbered(len(holdout.truth), holdout.blocks)
-    alpha = spent(rule.confidence, holdout.uses)
+    alpha = spent(rule.confidence, holdout.uses) / rule.targets
     plain = Evidence(rule.metric, holdout.truth, block, replicates, seed)
     look = _Look(rule, holdout, count, alpha, plain)
     if broken := _unusable(candidate, len(holdout.truth)):
@@ -167,7 +171,7 @@ class _Look:
     alpha: float
     evidence: Evidence
 
-    def result(self, outcome: str, *reasons: str, **more: float | None) -> GateResult:
+    def result(self, outcome: str, *reasons: str, **more: Any) -> GateResult:
         rows, uses = len(self.holdout.truth), self.holdout.uses + 1
         return GateResult(outcome, reasons, rows, self.blocks, uses, 1.0 - 2 * self.alpha, self.alpha, **more)
 
@@ -218,12 +222,14 @@ def _compared(look: _Look, absolute: GateResult, candidate: Array, champion: Arr
     made = affordable(look.rule.metric, candidate, look.evidence.replicates)
     if made < look.evidence.replicates:
         reasons.append(f"Its rows were resampled {made} times.")
-    if outcome == PASS and look.holdout.slices:
-        outcome, said = _by_slice(look, candidate, champion)
-        reasons += said
+    sliced = False
+    if look.holdout.slices and (outcome == PASS or (outcome == FAIL and look.rule.targets > 1)):
+        found, said = _by_slice(look, candidate, champion)
+        sliced, reasons = found == FAIL, [*reasons, *said]
+        outcome = FAIL if sliced else outcome
     return replace(
         seen, outcome=outcome, reasons=tuple(reasons), delta=gain.value, lower=low, upper=high,
-        detectable=gain.detectable(look.alpha),
+        detectable=gain.detectable(look.alpha), worse=gain.chance_if_not_worse, sliced=sliced,
     )  # fmt: skip
 
 

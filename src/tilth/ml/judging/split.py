@@ -9,7 +9,7 @@ slices aside instead; how theirs were dealt is known here too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +108,14 @@ def cut(values: npt.NDArray[Any], event_time: str | None, judged: int) -> Split:
     if window == rows:  # the newest value alone is more than the window
         window = int(np.searchsorted(values, values[-1], side="left"))
     return Split(BY_TWIN, rows, window, until, _instant(int(values[window - 1])))
+
+
+def later(found: Split, values: npt.NDArray[np.int64], index: int) -> Split:
+    """The same with a window that begins at the first new value at or after `index`."""
+    window = min(_after(values, index), len(values))
+    if window >= len(values):
+        window = int(values.searchsorted(values[-1], side="left"))
+    return replace(found, window=window, since=_instant(int(values[window - 1])))
 
 
 def parts(values: npt.NDArray[Any], classes: npt.NDArray[np.float64] | None) -> npt.NDArray[np.int8]:

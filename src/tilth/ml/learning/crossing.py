@@ -39,17 +39,17 @@ class Fold:
     parts: tuple[int, ...]
 
 
-def folds_of(data: Rows) -> tuple[Fold, ...]:
+def folds_of(data: Rows, halves: bool = False) -> tuple[Fold, ...]:
     """Each part by the others. Where only some rows are asked, all of them at once before a window, whose twin is the second
-    model of the kind; else the first and the second half of their parts.
+    model of the kind; else, or with `halves`, the first and the second half of their parts.
     """
     import numpy as np
 
     part = data.part[: data.split.window]
     several = tuple(range(int(part.max()) + 1))
-    if (part >= 0).all():
+    if (part >= 0).all() and not halves:
         return tuple(Fold(part != one, (one,)) for one in several)
-    if data.split.window < data.split.rows:
+    if data.split.window < data.split.rows and not halves:
         return (Fold(part < 0, several),)
     half = len(several) // 2
     return tuple(Fold(~np.isin(part, group), group) for group in (several[:half], several[half:]))
@@ -229,7 +229,7 @@ class Crossed:
         """One fit on every row of a tall table; `x` are those that were drawn."""
         every = self.data.tall
         assert every is not None
-        made: Fitted = _guarded(
+        made: Fitted = guarded(
             lambda: learner().stream(self.task, x, every.y, every.batches, budget, options, tools.report)
         )
         return made
@@ -260,12 +260,12 @@ def fit(
 ) -> Fitted:
     """One fit, whose rows are looked at afterwards; its failures are told as ours."""
     before = seen(x, y, x_stop, y_stop)
-    made = _guarded(lambda: learner().fit(task, x, y, x_stop, y_stop, budget, options, tools.report))
+    made = guarded(lambda: learner().fit(task, x, y, x_stop, y_stop, budget, options, tools.report))
     unchanged(facts_of(learner).name, before, x, y, x_stop, y_stop)
     return made  # type: ignore[no-any-return]
 
 
-def _guarded(run: Any) -> Any:
+def guarded(run: Any) -> Any:
     import numpy as np
 
     try:
@@ -290,7 +290,7 @@ def path_of(
     if not hasattr(learner, "path"):
         return Alone(learner, task, x, y, stops, budget, options, tools)
     before = seen(x, y, *[a for pair in stops for a in pair])
-    way: Path = _guarded(lambda: learner().path(task, x, y, stops, budget, options, tools.report))
+    way: Path = guarded(lambda: learner().path(task, x, y, stops, budget, options, tools.report))
     unchanged(facts_of(learner).name, before, x, y, *[a for pair in stops for a in pair])
     return way
 

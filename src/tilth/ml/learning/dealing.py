@@ -128,7 +128,8 @@ def dealt(spec: TrainingSpec, files: Files) -> Rows:
     table = files.read(used, drawn)
     when = split.micros(table, spec.event_time) if spec.event_time else None
     mature = split.mature(when, spec.label_delay, spec.now)
-    known = target.known_rows(table.column(spec.target), spec.target, mature)
+    beside = [table.column(name) for name in spec.beside]
+    known = target.known_rows(table.column(spec.target), spec.target, mature, beside)
     if draw is not None:
         found = draw.target
     else:
@@ -252,10 +253,21 @@ def _used(spec: TrainingSpec, schema: pa.Schema) -> list[str]:
     """The columns that are needed; DataError with the nearest for one that is not there."""
     event = [spec.event_time] if spec.event_time else []
     weight = [spec.weight] if spec.weight else []
-    for name in (spec.target, *spec.key, *weight, *spec.group, *spec.include, *spec.slices, *event):
+    for name in (
+        spec.target, *spec.beside, *spec.key, *weight, *spec.group, *spec.include, *spec.slices, *event
+    ):  # fmt: skip
         if name not in schema.names:
             raise DataError(
                 f"The rows have no column `{name}`.", hint=did_you_mean(name, schema.names, "columns")
             )
-    used = {*inputs(spec, schema.names), spec.target, *spec.key, *weight, *spec.group, *spec.slices, *event}
+    used = {
+        *inputs(spec, schema.names),
+        spec.target,
+        *spec.beside,
+        *spec.key,
+        *weight,
+        *spec.group,
+        *spec.slices,
+        *event,
+    }
     return [n for n in schema.names if n in used]

@@ -13,7 +13,7 @@ COUNTED = 200_000  # rows of which different values are counted
 def columns(data: Rows) -> list[dict[str, Any]]:
     """A row a column, those that are learned from first, in the order of the inputs.
 
-    `kind` is number | boolean | category | text | instant, `features` how many columns the engine sees of it, `missing` the share
+    `kind` is number | boolean | category | text | list | instant, `features` how many columns the engine sees of it, `missing` the share
     of rows without a value, `distinct` how many different ones the rows have (None where they are too many to count), and `why`
     is of one that is not used. Counted on the rows that tuned the model.
     """

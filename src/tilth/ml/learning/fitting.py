@@ -13,20 +13,22 @@ from hashlib import sha256
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.engines import Engine
-from tilth.core.metrics import canonical, quantile_of
+from tilth.core.metrics import quantile_of
 from tilth.ml.learning import blending, searching, tall, texts
 from tilth.ml.learning.agreeing import agreement, crossed_rows
+from tilth.ml.learning.candidates import absent, candidates, unable
 from tilth.ml.learning.clock import Clock
-from tilth.ml.learning.crossing import Candidate, Crossed, folds_of
+from tilth.ml.learning.crossing import Candidate, Crossed, Fold, folds_of
 from tilth.ml.learning.curves import fit_curve_folds, shifted
 from tilth.ml.learning.made import Honest, Made, Member, Remark, Tools, Tried
+from tilth.ml.learning.resuming import Resumed
 from tilth.ml.learning.rows import Rows
+from tilth.ml.learning.starting import Start
 from tilth.ml.learning.trials import Searched
 from tilth.ml.model.curve import Curve, threshold
 from tilth.ml.model.ensemble import of_members
 from tilth.ml.model.spec import TrainingSpec
-from tilth.ports.learning import BASELINE, Fitted, Task, engines, tried
+from tilth.ports.learning import BASELINE, Fitted, Task, resumes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,94 +45,18 @@ ROW_US = {  # what one row may take, in microseconds of counted work, where USIN
     "best": 10_000.0,
 }
 BUNDLE = 10_000_000  # bytes of all members
-SLOW = {
-    "extra_trees": 50,
-    "lightgbm": 100,
-    "catboost": 100,
-    "xgboost": 100,
-    "text": 20,
-}  # classes, above which `auto` does not try an engine: it learns each by itself
 
 
-MORE: tuple[tuple[str, dict[str, object]], ...] = (
-    ("lightgbm", {"learning_rate": 0.03, "num_leaves": 63, "feature_fraction": 0.6}),
-)  # engines that preset = 'best' tries once more, with smaller steps
-
-
-def fitted(spec: TrainingSpec, task: Task, data: Rows, tools: Tools, clock: Clock) -> Made:
-    """The members that serve, and honest answers to the rows that judge them."""
-    run = _Run(spec, task, data, tools, clock)
+def fitted(
+    spec: TrainingSpec, task: Task, data: Rows, tools: Tools, clock: Clock, start: Start | None = None
+) -> Made:
+    """The members that serve, and honest answers to the rows that judge them; `start`: a version that is gone on from."""
+    run = _Run(spec, task, data, tools, clock, start)
     run.cross()
     if spec.search:
         run.search()
     members = run.refitted()
     return run.made(members)
-
-
-def candidates(spec: TrainingSpec, task: Task) -> tuple[Candidate, ...]:
-    """The engine that USING names, or with `auto` all that have a rank and can learn the task in time."""
-    found = tried(spec.engine, spec.preset)
-    if spec.engine != "auto":
-        return tuple(Candidate(e.name, e.name, _options(spec, e)) for e in found)
-    found = tuple(e for e in found if _fits(task, e) and lacking(spec, task, e) is None)
-    out = [Candidate(e.name, e.name, _options(spec, e)) for e in found]
-    if spec.preset == "best":
-        own = {c.engine: c.options for c in out}
-        out += [Candidate(f"{name}.slow", name, {**more, **own[name]}) for name, more in MORE if name in own]
-    return tuple(out)
-
-
-def _fits(task: Task, engine: Engine) -> bool:
-    """Whether there is something for it to learn from."""
-    return task.texts is not None or not engine.texts
-
-
-def absent(spec: TrainingSpec) -> tuple[Remark, ...]:
-    """The engines that the preset would try and cannot: what they say of it."""
-    if spec.engine != "auto" or spec.preset != "best":
-        return ()
-    return tuple(
-        Remark("engine", f"`{e.name}` was not tried. {e.fault}", e.mend)
-        for e in engines()
-        if e.best and e.fault
-    )
-
-
-def lacking(spec: TrainingSpec, task: Task, engine: Engine) -> tuple[str, str] | None:
-    """What is asked for that the engine cannot do, or not in time, and what would have it tried; None where it can all."""
-    if spec.weight is not None and not engine.weighs:
-        return "takes no weights of rows", "Leave out weight of OBJECTIVE."
-    if quantile_of(canonical(spec.metric or "")) is not None and not engine.quantiles:
-        return "learns no quantiles", "Take a metric that is no pinball loss."
-    if spec.monotone and not engine.monotone:
-        return "cannot promise that answers rise or fall with a number", "Leave out monotone of OBJECTIVE."
-    if task.classes > (most := SLOW.get(engine.name, task.classes)):
-        words = f"learns each class by itself, and {task.classes:,} are more than the {most} that it is given time for"
-        return words, f"Name it: USING (engine = '{engine.name}')."
-    return None
-
-
-def unable(spec: TrainingSpec, task: Task) -> tuple[Remark, ...]:
-    """The engines that `auto` leaves out, why, and what to do about it."""
-    if spec.engine != "auto":
-        return ()
-    return tuple(
-        Remark("engine", f"`{e.name}` was not tried: it {found[0]}.", found[1])
-        for e in tried(spec.engine, spec.preset)
-        if _fits(task, e) and (found := lacking(spec, task, e)) is not None
-    )
-
-
-def _options(spec: TrainingSpec, engine: Engine) -> dict[str, object]:
-    """What USING gives the engine; of a name with a point the head says for whom it is."""
-    given: dict[str, object] = {}
-    for name, value in spec.options:
-        owner, _, option = name.rpartition(".")
-        if (owner or spec.engine) == engine.name:
-            given[option] = value
-    if spec.estimator and engine.name == spec.engine:
-        given |= {"estimator": spec.estimator, "estimators": spec.estimators or ""}
-    return given
 
 
 def floored(y: Array) -> Curve:
@@ -147,6 +73,7 @@ class _Run:
     data: Rows
     tools: Tools
     clock: Clock
+    start: Start | None = None
     mixed: list[Crossed] = field(default_factory=list)  # that may serve
     left: list[Tried] = field(default_factory=list)  # that do not
     baseline: Crossed | None = None
@@ -158,9 +85,8 @@ class _Run:
 
     def cross(self) -> None:
         """All candidates by one fold, those that count by the others."""
-        folds = folds_of(self.data)
-        wanted = candidates(self.spec, self.task)
-        self.mixed = [Crossed(c, self.task, self.data, folds) for c in wanted]
+        folds = folds_of(self.data, halves=self.start is not None)
+        self.mixed = [self._crossed(c, folds) for c in candidates(self.spec, self.task, self.start)]
         own = next((c for c in self.mixed if c.candidate.engine == BASELINE), None)
         if own is None:
             self.baseline = Crossed(Candidate(BASELINE, BASELINE), self.task, self.data, folds)
@@ -180,6 +106,12 @@ class _Run:
                 break
             for one in dict.fromkeys((self.baseline, *self.mixed)):
                 self._fit(one, number, 0.4 + 0.3 * number / len(folds), 1.0)
+
+    def _crossed(self, one: Candidate, folds: Sequence[Fold]) -> Crossed:
+        """The candidate with no fit yet; a member of a start is gone on from where its engine can."""
+        if self.start is None or self.start.way not in resumes(self.tools.learners(one.engine)):
+            return Crossed(one, self.task, self.data, folds)
+        return Resumed(one, self.task, self.data, folds, start=self.start)
 
     def _fit(self, one: Crossed, number: int, done: float, share: float) -> None:
         folds = len(one.folds)
@@ -250,7 +182,7 @@ class _Run:
         """
         import math
 
-        if self.task.kind != "regression" or self.task.metric not in SQUARED or self.clock.over:
+        if self.task.kind != "regression" or self.task.metric not in SQUARED or self.clock.over or self.start:
             return 1.0
         heaviest = parts[int(chosen.argmax())][0]
         teach = float(heaviest.folds[0].teach.mean())

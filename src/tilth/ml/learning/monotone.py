@@ -13,7 +13,7 @@ from tilth.ml.model.spec import TrainingSpec
 
 WAYS = {"up": 1, "down": -1}
 SEEN_AS = {
-    "category": "a category", "text": "a text", "instant": "a time", "boolean": "true or false",
+    "category": "a category", "text": "a text", "list": "a list", "instant": "a time", "boolean": "true or false",
 }  # fmt: skip
 
 

@@ -115,7 +115,8 @@ def rows_of(
 
 def inputs(spec: TrainingSpec, names: Sequence[str]) -> tuple[str, ...]:
     """The columns the model may learn from, in the order of the rows' columns."""
-    out = {spec.target, *spec.key, *spec.group, *spec.exclude, *([spec.weight] if spec.weight else [])}
+    weight = [spec.weight] if spec.weight else []
+    out = {spec.target, *spec.beside, *spec.key, *spec.group, *spec.exclude, *weight}
     return tuple(n for n in names if n not in out and (not spec.include or n in spec.include))
 
 

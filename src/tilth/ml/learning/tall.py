@@ -105,13 +105,15 @@ def drawn(spec: TrainingSpec, files: Any) -> Draw | None:
     if files.count() <= TALL:
         return None
     timed = [spec.event_time] if spec.event_time and spec.label_delay else []
-    table = files.read(list(dict.fromkeys([spec.target, *timed])))
+    table = files.read(list(dict.fromkeys([spec.target, *spec.beside, *timed])))
     when = split.micros(table, timed[0]) if timed else None
     values = table.column(spec.target)
-    known = target.known_rows(values, spec.target, split.mature(when, spec.label_delay, spec.now))
+    beside = [table.column(name) for name in spec.beside]
+    mature = split.mature(when, spec.label_delay, spec.now)
+    known = target.known_rows(values, spec.target, mature, beside)
     values = values.filter(pa.array(known))
     found = target.with_positive(target.inspect(values, spec.target, spec.metric), spec)
-    del table
+    del table, beside
     places = np.flatnonzero(known)
     places = places[np.random.default_rng(SEED).random(len(places), dtype=np.float32) < DRAWN / len(places)]
     y = target.encode(values, found)

@@ -6,6 +6,7 @@ of the objective decides where a whole number could be either (`rmse` makes it a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -129,10 +130,13 @@ def encode(values: Any, target: Target) -> npt.NDArray[np.float64]:
     return np.ascontiguousarray(numpy_of(pc.cast(index, pa.float64())))
 
 
-def known_rows(values: Any, name: str, mature: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.bool_]:
+def known_rows(
+    values: Any, name: str, mature: npt.NDArray[np.bool_] | None, beside: Sequence[Any] = ()
+) -> npt.NDArray[np.bool_]:
     """Which rows may teach: their label is due (`split.mature`; None when all are) and known.
 
-    A label that is due and missing is a TargetError; one that came early waits with the others of its time.
+    A label that is due and missing is a TargetError, unless the row has another target of the model, which are `beside`; one
+    that came early waits with the others of its time.
     """
     import numpy as np
     import pyarrow as pa
@@ -141,8 +145,10 @@ def known_rows(values: Any, name: str, mature: npt.NDArray[np.bool_] | None) -> 
     from tilth.ml.model.columns import numpy_of
 
     nan_too = pa.types.is_floating(values.type)
-    known = np.asarray(numpy_of(pc.invert(pc.is_null(values, nan_is_null=nan_too))), dtype=np.bool_)
+    known = there(values)
     due = np.ones(len(known), dtype=np.bool_) if mature is None else mature
+    if beside:
+        due = due & (known | ~np.logical_or.reduce([there(other) for other in beside]))
     endless = (
         int((np.asarray(numpy_of(pc.fill_null(pc.is_inf(values), False)), dtype=np.bool_) & due).sum())
         if nan_too
@@ -170,6 +176,18 @@ def known_rows(values: Any, name: str, mature: npt.NDArray[np.bool_] | None) -> 
             "QUARANTINE), or say how late labels come: OBJECTIVE (label_delay = '1 day').",
         )
     return due
+
+
+def there(values: Any) -> npt.NDArray[np.bool_]:
+    """Which rows have a value."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from tilth.ml.model.columns import numpy_of
+
+    nan_too = pa.types.is_floating(values.type)
+    return np.asarray(numpy_of(pc.invert(pc.is_null(values, nan_is_null=nan_too))), dtype=np.bool_)
 
 
 def bounded(y: npt.NDArray[np.float64], found: Target, metric: str | None) -> None:

@@ -1,6 +1,7 @@
 """The task `train`: what a job does where it runs. Its inputs are a snapshot's files and own estimators, its output is a bundle's files.
 
-Inputs are called `rows/<n>`, `ids/<n>` and `estimators/<path>`, and are named here for those who ask. What training does
+Inputs are called `rows/<n>`, `ids/<n>` and `estimators/<path>`, and are named here for those who ask; those of a version to
+begin with are `start/<file>`, `seen/<n>` and `seen_ids/<n>`. What training does
 is in `training`; where and how jobs run is not known here.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from tilth.ml.learning.named import ESTIMATORS, IDS, ROWS, SEEN, SEEN_IDS, START
 from tilth.ml.model.lean import spare_pandas
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports import registry
@@ -22,7 +24,6 @@ from tilth.ports.learning import BASELINE, facts_of, tried
 from tilth.ports.snapshots import Part
 
 LIBRARIES = ("numpy", "pyarrow.parquet", "pyarrow.compute", "tilth.ml.learning.training")
-ROWS, IDS, ESTIMATORS = "rows/", "ids/", "estimators/"
 
 
 def inputs(parts: Sequence[Part], estimators: Mapping[str, str]) -> dict[str, str]:
@@ -30,6 +31,13 @@ def inputs(parts: Sequence[Part], estimators: Mapping[str, str]) -> dict[str, st
     out = {f"{ROWS}{number:06}": part.blob for number, part in enumerate(parts)}
     out |= {f"{IDS}{number:06}": part.ids for number, part in enumerate(parts) if part.ids}
     return out | {ESTIMATORS + path: digest for path, digest in estimators.items()}
+
+
+def begins(files: Mapping[str, str], parts: Sequence[Part]) -> dict[str, str]:
+    """The inputs of a version that is gone on from: its files, and the parts of the snapshots that it has seen."""
+    out = {f"{START}{name}": digest for name, digest in files.items()}
+    out |= {f"{SEEN}{number:06}": part.blob for number, part in enumerate(parts)}
+    return out | {f"{SEEN_IDS}{number:06}": part.ids for number, part in enumerate(parts) if part.ids}
 
 
 def prepare(spec: Mapping[str, Any]) -> None:
@@ -61,7 +69,7 @@ def warm(spec: Mapping[str, Any]) -> None:
 
 def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Report) -> dict[str, object]:
     """Train what the spec, a TrainingSpec's fields, says; the facts of `training.train`."""
-    from tilth.ml.learning.training import train
+    from tilth.ml.learning import several, training
 
     wanted = TrainingSpec.from_plain(spec)
     if wanted.estimator:
@@ -73,7 +81,9 @@ def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Rep
     def scorers(name: str) -> Any:
         return registry.load("tilth.scorers", name)
 
-    return train(wanted, rows_in(files), out, learners, scorers, report)
+    if len(wanted.targets) > 1:
+        return several.train(wanted, rows_in(files), out, learners, scorers, report)
+    return training.train(wanted, rows_in(files), out, learners, scorers, report, files)
 
 
 def rows_in(files: Mapping[str, str]) -> Any:

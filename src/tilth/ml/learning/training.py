@@ -15,38 +15,49 @@ from tilth.core.errors import TrainingError
 from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
 from tilth.ml.judging import answers
-from tilth.ml.learning import described, evaluation, intervals, leaks, monotone, reading
+from tilth.ml.learning import described, evaluation, intervals, leaks, monotone, reading, retraining
 from tilth.ml.learning.clock import Clock
-from tilth.ml.learning.dealing import Files, dealt
-from tilth.ml.learning.fitting import fitted
+from tilth.ml.learning.dealing import Files
 from tilth.ml.learning.made import Getter, Report, Tools
 from tilth.ml.learning.rows import inputs, task_of
 from tilth.ml.learning.told import told
 from tilth.ml.learning.write import signature_of, write
 from tilth.ml.model.spec import TrainingSpec
-from tilth.ports.learning import engines, learning_of
+from tilth.ports.jobs import NOTHING
+from tilth.ports.learning import FULL, engines, learning_of
 
 
 def train(
-    spec: TrainingSpec, files: Files, out: str, learners: Getter, scorers: Getter, report: Report
+    spec: TrainingSpec,
+    files: Files,
+    out: str,
+    learners: Getter,
+    scorers: Getter,
+    report: Report,
+    given: Mapping[str, str] = NOTHING,
 ) -> dict[str, object]:
     """Write the bundle's files into `out` and return facts: metrics, engine, files, their one digest (`artifact`), rows, seconds.
 
-    `learners(name)` gives a learner class, `scorers(name)` a scorer class. Raises TargetError, DataError,
+    `learners(name)` gives a learner class, `scorers(name)` a scorer class; `given` are the job's files by name, among them
+    those of a version to begin with. Raises TargetError, DataError,
     TrainingError or ResourceLimitError.
     """
-    started = time.monotonic()
+    started, cpu = time.monotonic(), time.process_time()
     _supported(spec)
     laps = _Laps()
     report("reading rows", 0.02)
     tools = Tools(
         learners, scorers, report, spec.threads, spec.seed, started + spec.time_limit, keep_of(report)
     )
-    data = dealt(spec, files)
+    data, taken = retraining.began(spec, files, given, tools)
     laps.lap("prepare")
     task = replace(task_of(spec, data), monotone=monotone.of(spec, data))
     clock = Clock(started, spec.time_limit, spec.cpu_limit, spec.threads)
-    made = fitted(spec, task, data, tools, clock)
+    before = time.process_time()
+    made, taken = retraining.made_by(spec, task, data, tools, clock, taken)
+    fits = time.process_time() - before
+    if spec.retrain != FULL:
+        made = replace(made, remarks=(*made.remarks, taken.remark))
     if made.searched is not None:
         tools = replace(tools, deadline=tools.deadline + made.searched.seconds)
     found_leaks, task = leaks.find(data), replace(task, texts=None)
@@ -64,6 +75,8 @@ def train(
         metrics["search"] = made.searched.plain()
     metrics["columns"] = described.columns(data)
     metrics["leaks"] = [leak.plain() for leak in found_leaks]
+    if spec.retrain != FULL:
+        metrics["retraining"] = taken.plain()
     report("writing the bundle", 0.97)
     os.makedirs(out, exist_ok=True)
     signature = signature_of(spec, data)
@@ -72,7 +85,12 @@ def train(
     written = write(out, spec, data, made, metrics, ids)
     laps.lap("judge and write")
     return {
-        "metrics": found.clocked(),
+        "metrics": {
+            **found.clocked(),
+            "cpu_seconds": round(time.process_time() - cpu, 3),
+            "fit_cpu_seconds": round(fits, 3),  # of members alone: what a way to learn again saves
+        },
+        "start": {"version": taken.start.version, "digest": taken.start.digest} if taken.start else None,
         "engine": made.engine,
         "learning": learning_of(learners(made.engine)),
         "files": sorted(written),

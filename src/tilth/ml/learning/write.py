@@ -17,7 +17,7 @@ from tilth.ml.bundles.manifest import digests
 from tilth.ml.judging import answers
 from tilth.ml.learning.usual_row import usual_row
 from tilth.ml.model import ensemble
-from tilth.ml.model.signature import Input, Signature
+from tilth.ml.model.signature import Input, Joint, Signature
 from tilth.ports.arrow import data_type
 from tilth.ports.learning import tried, version_of
 
@@ -178,6 +178,17 @@ def mlmodel(signature: Signature, named: Sequence[tuple[str, Member]]) -> str:
     if scorer == "skops":
         rows += ["  sklearn:", f"    pickled_model: {member}", "    serialization_format: skops"]
         rows += [f"    sklearn_version: {versions['scikit-learn']}"]
+    return "\n".join([*rows, *_columns(signature)]) + "\n"
+
+
+def mlmodel_of_several(signature: Joint) -> bytes:
+    """The same of a model of several targets."""
+    rows = ["flavors:", "  tilth:", "    data: signature.json", f"    targets: {len(signature.parts)}"]
+    rows += [f"    tilth_version: {version_of('tilth')}"]
+    return ("\n".join([*rows, *_columns(signature)]) + "\n").encode()
+
+
+def _columns(signature: Signature | Joint) -> list[str]:
     inputs = [
         {"name": i.name, "type": MLFLOW_TYPE.get(i.type.value, "string"), "required": i.required}
         for i in signature.inputs
@@ -186,8 +197,7 @@ def mlmodel(signature: Signature, named: Sequence[tuple[str, Member]]) -> str:
         {"name": o.name, "type": MLFLOW_TYPE.get(o.type.value, "string"), "required": True}
         for o in signature.outputs
     ]
-    rows += ["signature:", f"  inputs: {_yaml(inputs)}", f"  outputs: {_yaml(outs)}", "  params: null"]
-    return "\n".join(rows) + "\n"
+    return ["signature:", f"  inputs: {_yaml(inputs)}", f"  outputs: {_yaml(outs)}", "  params: null"]
 
 
 def _yaml(value: object) -> str:

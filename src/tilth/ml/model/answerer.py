@@ -51,8 +51,8 @@ class Answerer(Protocol):
         ...
 
     @property
-    def classes(self) -> tuple[Any, ...]:
-        """The classes in the order of their probabilities; none of a model that gives a number."""
+    def classes_of(self) -> Mapping[str, tuple[Any, ...]]:
+        """Each answer by the name of its output: its classes in the order of their probabilities, none of a number."""
         ...
 
     @property
@@ -172,6 +172,11 @@ def named(model: Answerer, outputs: Sequence[str]) -> tuple[str, ...]:
                 f"The model `{model.name}` has no output `{name}`.", hint=did_you_mean(name, known, "outputs")
             )
     return tuple(outputs)
+
+
+def answer_of(model: Answerer, output: str) -> str:
+    """The answer that an output is about: the output itself, or what its name goes on from."""
+    return max((a for a in model.classes_of if output == a or output.startswith(f"{a}_")), key=len)
 
 
 def input_names(model: Answerer) -> tuple[str, ...]:

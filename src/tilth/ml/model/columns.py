@@ -5,12 +5,13 @@ What is learned of a column (levels, parts, medians) is in `preparation`; one ro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import InputError
 from tilth.core.schema import DataType
+from tilth.ml.model import nested
 from tilth.ml.model.text import TextSpace
 from tilth.ports.arrow import data_type
 
@@ -25,7 +26,7 @@ DAY_US, HOUR_US, MINUTE_US = 86_400_000_000, 3_600_000_000, 60_000_000
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One input. `kind`: number | boolean | category | text | instant; `parts` are what an instant gives.
+    """One input. `kind`: number | boolean | category | text | list | instant; `parts` are what an instant or a list gives.
 
     `levels` of a category are in the order of their codes, the most frequent first; a text whose values repeat has them too,
     and its code before what `text` gives. `fills` are what a gap counts as, one a feature but the code, where the fit rows had
@@ -46,7 +47,7 @@ class Column:
     @property
     def features(self) -> tuple[str, ...]:
         """The names of its columns in the matrix."""
-        if self.kind == "instant":
+        if self.kind in {"instant", "list"}:
             return tuple(f"{self.name}.{part}" for part in self.parts)
         if self.text is None:
             return (self.name,)
@@ -86,6 +87,8 @@ def fill(out: Matrix, tail: Matrix, column: Column, values: Any, moments: Mappin
         out[:] = tail[:] = float("nan")
     elif column.kind == "instant":
         _fill_instant(out, column, taken(column, values), moments)
+    elif column.kind == "list":
+        out[:] = _different(taken(column, values), lambda texts: nested.matrix(texts, column.parts))
     elif column.kind in {"category", "text"}:
         known = taken(column, values)
         if column.coded:
@@ -104,7 +107,7 @@ def mend(
     """Note which rows have no value, and put what that counts as in its place."""
     import numpy as np
 
-    if column.kind in {"category", "text", "instant"}:
+    if column.kind in {"category", "text", "list", "instant"}:
         lacking = np.asarray(numpy_of(values.is_null()), dtype=np.bool_) if values.null_count else None
     else:
         lacking = np.isnan(out[:, 0])
@@ -120,11 +123,14 @@ def mend(
 def taken(column: Column, values: Any) -> Any:
     """The values, known to be of a type that the column takes; a whole number's are whole."""
     given = data_type(values.type)
+    if column.type is DataType.JSON and given is DataType.OTHER:
+        return nested.texts_of(values)
     fits = {
         "number": given in (DataType.INTEGER, DataType.FLOAT, DataType.DECIMAL),
         "boolean": given is DataType.BOOLEAN,
         "category": given is DataType.STRING,
         "text": given is DataType.STRING,
+        "list": given is DataType.STRING,
         "instant": given in (DataType.DATE, DataType.TIMESTAMP),
     }
     if not fits[column.kind]:
@@ -193,6 +199,7 @@ SQL_TYPE = {
     DataType.FLOAT: "DOUBLE",
     DataType.DECIMAL: "DOUBLE",
     DataType.STRING: "VARCHAR",
+    DataType.JSON: "JSON",
     DataType.DATE: "DATE",
     DataType.TIMESTAMP: "TIMESTAMP",
 }
@@ -252,7 +259,12 @@ def _codes(values: Any, levels: tuple[str, ...]) -> Matrix:
 
 
 def _described(values: Any, space: TextSpace) -> Matrix:
-    """The features of texts [rows, features]; each different text is looked at once."""
+    """The features of texts [rows, features]."""
+    return _different(values, space.many)
+
+
+def _different(values: Any, many: Callable[[Sequence[str | None]], Matrix]) -> Matrix:
+    """What a function makes of texts [rows, features]; each different text is looked at once."""
     import numpy as np
     import pyarrow as pa
 
@@ -260,7 +272,7 @@ def _described(values: Any, space: TextSpace) -> Matrix:
     out = []
     for chunk in chunks:
         coded = chunk if pa.types.is_dictionary(chunk.type) else chunk.dictionary_encode()
-        different = space.many([*coded.dictionary.to_pylist(), None])
+        different = many([*coded.dictionary.to_pylist(), None])
         index = coded.indices.fill_null(len(different) - 1) if coded.indices.null_count else coded.indices
         out.append(different.take(index.to_numpy(zero_copy_only=False), axis=0))
     return np.concatenate(out) if len(out) != 1 else out[0]

@@ -22,10 +22,11 @@ import msgspec
 from tilth.core.errors import InputError
 from tilth.core.names import did_you_mean, nearest
 from tilth.core.schema import DataType
+from tilth.ml.model import nested
 from tilth.ml.model.columns import Column, span_of
 from tilth.ml.model.outside import EPOCH, Outside, Reach, moment
 from tilth.ml.model.preparation import Preparation
-from tilth.ml.model.signature import Input, Signature
+from tilth.ml.model.signature import Input, Joint, Signature
 from tilth.ml.model.values import Misfit, fitted, naive
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -36,12 +37,14 @@ LEARNED = {
     DataType.FLOAT: float,
     DataType.DECIMAL: float,
     DataType.STRING: str,
+    DataType.JSON: str | list | dict,
     DataType.DATE: date,
     DataType.TIMESTAMP: datetime,
 }
 WORDS = {
     "float": "a number",
     "str": "a text",
+    "str | object | array": "a list, an object, or either as JSON text",
     "bool": "true or false",
     "int": "a whole number within 64 bits",
     "datetime": "a date and time in ISO 8601 (2013-07-04T18:30:00Z)",
@@ -69,7 +72,7 @@ Parts = tuple[Callable[[datetime, Any], float], ...]
 class Encoder:
     """Decodes and packs rows of one signature. Immutable; threads may share it."""
 
-    def __init__(self, signature: Signature, preparation: Preparation) -> None:
+    def __init__(self, signature: Signature | Joint, preparation: Preparation) -> None:
         self._signature = signature
         self._types = {i.name: i.type for i in (*signature.inputs, *signature.carried)}
         fields = [_field(index, i, carried=False) for index, i in enumerate(signature.inputs)]
@@ -82,9 +85,12 @@ class Encoder:
         self.row_type: type[msgspec.Struct] = msgspec.defstruct(
             "Row", fields, rename=plain, forbid_unknown_fields=True, kw_only=True, frozen=True, gc=False
         )
+        self._nested = [self._attribute[i.name] for i in signature.inputs if i.type is DataType.JSON]
         self.decoder: Any = msgspec.json.Decoder(self.row_type)
         if self._stand_ins:
             self.decoder = _Renaming(self.row_type, self._stand_ins)
+        if self._nested:
+            self.decoder = _Unnesting(self.decoder, self._nested)
         self.packed: Callable[[Any], tuple[bytearray, bool]] = _Packer(preparation, self._attribute).packed
         """The row's numbers, packed as native float64s in the order of the matrix, and whether any value is missing or far out."""
         limits = Reach(preparation.columns).limits
@@ -225,6 +231,25 @@ class _Renaming:
         return msgspec.convert(_renamed(msgspec.json.decode(body), self._stand_ins), self._row_type)
 
 
+class _Unnesting:
+    """Decodes as another decoder does, with lists and objects as their texts."""
+
+    def __init__(self, decoder: Any, fields: Sequence[str]) -> None:
+        self._decoder, self._fields = decoder, fields
+
+    def decode(self, body: bytes) -> Any:
+        return _unnested(self._decoder.decode(body), self._fields)
+
+
+def _unnested(row: Any, fields: Sequence[str]) -> Any:
+    given = {f: v for f in fields if isinstance(v := getattr(row, f), list | dict)}
+    return (
+        msgspec.structs.replace(row, **{f: fitted(v, DataType.JSON) for f, v in given.items()})
+        if given
+        else row
+    )
+
+
 def _stand_ins(names: Mapping[str, Any]) -> dict[str, str]:
     """For each name that msgspec refuses, one that it takes and no input has."""
     out: dict[str, str] = {}
@@ -277,10 +302,16 @@ class _Codes(dict[Any, float]):
 
 
 class _Packer:
-    """Fetches numbers, then categories, then instants, then texts, and puts them in the order of the matrix."""
+    """Fetches numbers, then categories, then instants, texts and lists, and puts them in the order of the matrix."""
 
     def __init__(self, preparation: Preparation, attribute: Mapping[str, str]) -> None:
-        by_kind: dict[str, list[Column]] = {"number": [], "category": [], "instant": [], "text": []}
+        by_kind: dict[str, list[Column]] = {
+            "number": [],
+            "category": [],
+            "instant": [],
+            "text": [],
+            "list": [],
+        }
         for column in preparation.columns:
             by_kind["number" if column.kind == "boolean" else column.kind].append(column)
         self._numbers = _getter([attribute[c.name] for c in by_kind["number"]])
@@ -297,7 +328,10 @@ class _Packer:
             )
             for c in by_kind["instant"]
         ]
-        self._described = [_Described(c, attribute[c.name]) for c in by_kind["text"]]
+        self._described: list[_Described | _Listed] = [
+            *(_Described(c, attribute[c.name]) for c in by_kind["text"]),
+            *(_Listed(c, attribute[c.name]) for c in by_kind["list"]),
+        ]
         fetched = [f for group in by_kind.values() for c in group for f in (*c.features, *c.tails)]
         place = {feature: at for at, feature in enumerate(fetched)}
         order = [place[f] for f in preparation.features]
@@ -366,6 +400,22 @@ class _Described:
         found = self._space.seen(text)
         features: list[float] = found.tolist()
         return [self._codes[text], *features] if self._coded else features, found is self._space.nothing
+
+
+class _Listed:
+    """The features of a list of numbers."""
+
+    def __init__(self, column: Column, attribute: str) -> None:
+        self._parts, self._fills = column.parts, list(column.filled)
+        self._get = operator.attrgetter(attribute)
+
+    def of(self, row: Any) -> tuple[list[float], bool]:
+        """The features, and whether the list is missing or unlike those of training."""
+        text = self._get(row)
+        if text is None:
+            return self._fills, True
+        found = nested.read(text)
+        return nested.features(found, self._parts), not nested.fits(found, self._parts)
 
 
 def _moments(column: Column) -> tuple[datetime, datetime]:

@@ -2,7 +2,8 @@
 
 They are answered all the same, and told: once a statement, beside a row, and in its explanation. What is far is in the
 preparation (`Column.ends`): numbers a whole span beyond all but a thousandth of those learned from, instants ten years at
-least, since time goes on; levels where training had nearly no others; texts without a word of training. What a model does
+least, since time goes on; levels where training had nearly no others; texts without a word of training; lists that are none of
+numbers, or of another length than all of training. What a model does
 with a gap is in `ml.model.gaps`.
 """
 
@@ -15,7 +16,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.figures import figure
-from tilth.ml.model.columns import Column, fill, micros_of
+from tilth.ml.model import nested
+from tilth.ml.model.columns import Column, fill, micros_of, taken
 from tilth.ml.model.values import Misfit, naive
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive, in UTC
 SHOWN = 5  # levels that are told
+BLANK = " \t\r\n[]{}"  # of which an empty text, list or object is made
 FAR_OUT = "is far out of what training had"
 
 
@@ -138,7 +141,8 @@ def far_in(reach: Reach, values: Mapping[str, Any]) -> dict[str, Any]:
 def _limit(column: Column) -> Limit | None:
     """None for an input of which nothing is far out."""
     made = _LIMITS.get(column.kind)
-    return made(column) if made is not None and (column.ends or column.text is not None) else None
+    told = column.ends or column.text is not None or column.kind == "list"
+    return made(column) if made is not None and told else None
 
 
 def _numbers(column: Column) -> Limit:
@@ -185,9 +189,18 @@ def _texts(column: Column) -> Limit:
     assert space is not None, "a text column has a space"
 
     def far(value: str) -> bool:
-        return bool(value.strip()) and not space.entries(value)[0]
+        return bool(value.strip(BLANK)) and not space.entries(value)[0]
 
     return Limit(column.name, (), "no word of it", "has no word of training", far)
+
+
+def _lists(column: Column) -> Limit:
+    had = nested.wanted(column.parts)
+
+    def far(value: str) -> bool:
+        return not nested.fits(nested.read(value), column.parts)
+
+    return Limit(column.name, (), had, f"is none of the {had} of training", far)
 
 
 _LIMITS: Mapping[str, Callable[[Column], Limit]] = {
@@ -195,6 +208,7 @@ _LIMITS: Mapping[str, Callable[[Column], Limit]] = {
     "instant": _instants,
     "category": _levels,
     "text": _texts,
+    "list": _lists,
 }
 
 
@@ -228,12 +242,25 @@ def _far_texts(column: Column, x: Matrix, values: Any) -> Mask:
     import numpy as np
 
     assert column.text is not None, "a text column has a space"
-    mask: Mask = x[:, int(column.coded)] == column.text.nothing[0]
+    directions = x[:, column.coded :]
+    nothing = column.text.nothing[: directions.shape[1]]  # scores are in the rows' tail
+    mask: Mask = directions[:, 0] == nothing[0]
     if mask.any():
-        mask &= (x[:, column.coded :] == column.text.nothing).all(axis=1) & _given(values)
+        mask &= (directions == nothing).all(axis=1) & _given(values)
     for at in np.flatnonzero(mask):
-        mask[at] = bool(str(values[int(at)].as_py()).strip())
+        mask[at] = bool(str(values[int(at)].as_py()).strip(BLANK))
     return mask
+
+
+def _far_lists(column: Column, x: Matrix, values: Any) -> Mask:
+    import numpy as np
+
+    odd: Mask = np.isnan(x).all(axis=1) & _given(values)
+    if odd.any():
+        limit, texts = _lists(column), taken(column, values)
+        for at in np.flatnonzero(odd):
+            odd[at] = limit.far(texts[int(at)].as_py())
+    return odd
 
 
 def _given(values: Any) -> Mask:
@@ -250,4 +277,5 @@ _FAR: Mapping[str, Callable[[Column, Matrix, Any], Mask]] = {
     "instant": _far_instants,
     "category": _far_levels,
     "text": _far_texts,
+    "list": _far_lists,
 }

@@ -7,7 +7,7 @@ Arrow, one JSON row goes without it; both give the same bits. Explanations are i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import chain
@@ -23,7 +23,7 @@ from tilth.ml.model.gaps import Gaps, blank, refusal
 from tilth.ml.model.outputs import Answer, Many, Meaning, renderer
 from tilth.ml.model.outside import Outside, Reach, far_in
 from tilth.ml.model.preparation import Preparation
-from tilth.ml.model.signature import Input, Output, Signature
+from tilth.ml.model.signature import Input, Joint, Output, Signature
 from tilth.ml.model.single import answering, hot, remark
 from tilth.ports.learning import Scorer, Task
 
@@ -49,9 +49,11 @@ class Predictor:
         digest: str,
         spread: Scorer | None = None,
         typical: Array | None = None,
+        joint: Joint | None = None,
     ) -> None:
         """`spread` scores how wide a row's interval is; None where all are of one width, or there are none. `typical` is a
-        usual row of the matrix, kept where the scorer does not tell contributions.
+        usual row of the matrix, kept where the scorer does not tell contributions. `joint` is of the model whose one target
+        this answers, of several: its rows are taken.
         """
         self.signature = signature
         self.version = version
@@ -59,7 +61,7 @@ class Predictor:
         self._preparation = preparation
         self._curve = curve
         self._scorer = scorer
-        self._encoder = Encoder(signature, preparation)
+        self._encoder = Encoder(joint or signature, preparation)
         self._optional = frozenset(i.name for i in signature.inputs if not i.required)
         self._specs = signature.specs
         self._several = signature.kind == "multiclass"
@@ -82,11 +84,13 @@ class Predictor:
         digest: str,
         threads: int | None = None,
         called: str | None = None,
+        joint: Joint | None = None,
     ) -> Predictor:
         """From the bundle's files. `get_scorer(name)` gives the class that reads the member.
 
         `threads` limits batches; None takes all cores. `called` is the model's name where it is asked, which can be another
-        than when it was sealed. TamperError when the files do not fit together.
+        than when it was sealed. `joint` is of a model of several targets, of one of which these files are (`joint.load`).
+        TamperError when the files do not fit together.
         """
         try:
             signature = Signature.from_plain(json.loads(files["signature.json"]))
@@ -113,7 +117,9 @@ class Predictor:
         )
         if called is not None:
             signature = replace(signature, model=called)
-        return cls(signature, preparation, curve, scorer, version, digest, spread, typical)
+        if joint is not None:
+            signature = next(s for s in joint.parts if s.output == signature.output)
+        return cls(signature, preparation, curve, scorer, version, digest, spread, typical, joint)
 
     # --- many rows -----------------------------------------------------------------------------------------
 
@@ -177,12 +183,37 @@ class Predictor:
 
     def _prepared(self, table: Table, seen: Gaps) -> tuple[Array, npt.NDArray[np.bool_] | None]:
         """The prepared rows, and which of them a strict model refuses; gaps where training had none are counted."""
-        gaps: dict[str, npt.NDArray[np.bool_]] = {}
-        x = self._preparation.matrix(table, self._optional, gaps)
-        odd = {name: mask for name, mask in gaps.items() if name not in self._optional}
+        x, odd = self.laid(table)
         refused = seen.see(len(x), odd)
         self.reach.count(seen, x, table)
         return x, refused
+
+    def laid(self, table: Table) -> tuple[Array, dict[str, npt.NDArray[np.bool_]]]:
+        """The prepared rows, and which of them lack an input that never was missing in training, by input."""
+        gaps: dict[str, npt.NDArray[np.bool_]] = {}
+        x = self._preparation.matrix(table, self._optional, gaps)
+        return x, {name: mask for name, mask in gaps.items() if name not in self._optional}
+
+    def made(self, wanted: Sequence[str], x: Array, table: Table) -> list[pa.Array]:
+        """These outputs of prepared rows."""
+        scores = self._scored(x)
+        many = Many(scores, cache(lambda: self._ends(scores, x)))
+        return [self._column(name, many, x, table) for name in wanted]
+
+    @property
+    def parts(self) -> tuple[Predictor, ...]:
+        """What answers each target."""
+        return (self,)
+
+    @property
+    def width(self) -> int:
+        """How many numbers an answer has."""
+        wide = self._spread is not None and self._curve.conformal is not None
+        return self.signature.logged + wide
+
+    def each(self, answer: Answer) -> Iterator[tuple[Predictor, Answer]]:
+        """The parts with their parts of an answer."""
+        yield self, answer
 
     @property
     def strict(self) -> bool:
@@ -209,9 +240,7 @@ class Predictor:
 
         wanted = self.usual if outputs is None else named(self, outputs)
         x, refused = self._prepared(table, seen or Gaps(self.signature.model, self.strict))
-        scores = self._scored(x)
-        many = Many(scores, cache(lambda: self._ends(scores, x)))
-        made = [self._column(name, many, x, table) for name in wanted]
+        made = self.made(wanted, x, table)
         return blank(pa.RecordBatch.from_arrays(made, names=list(wanted)), refused)
 
     @property
@@ -237,6 +266,11 @@ class Predictor:
     def classes(self) -> tuple[Any, ...]:
         """The classes in the order of their probabilities."""
         return self.signature.classes
+
+    @property
+    def classes_of(self) -> Mapping[str, tuple[Any, ...]]:
+        """The same by the name of the answer's output."""
+        return {self.signature.output: self.signature.classes}
 
     @property
     def needs_history(self) -> bool:
@@ -281,7 +315,7 @@ class Predictor:
         rows = _rows(scores)
         if self._spread is not None:
             rows = [(*row, half) for row, half in zip(rows, self._halves(x).tolist(), strict=True)]
-        made = self._explainer.explain(x, rows, [self._outputs_of(row) for row in rows], given)
+        made = self._explainer.explain(x, rows, [self.outputs_of(row) for row in rows], given)
         return [one | far_in(self.reach, row) for one, row in zip(made, given, strict=True)]
 
     # --- one row -------------------------------------------------------------------------------------------
@@ -337,14 +371,20 @@ class Predictor:
 
     def choose(self, row: Any, answer: Answer, names: Sequence[str]) -> dict[str, Any]:
         """The named outputs of a decoded row's answer; probabilities and the explanation as objects."""
-        made = self._outputs_of(answer)
+        made = self.outputs_of(answer)
         why = f"{self.signature.output}_explain"
         if why in names:
-            made[why] = self._why(row, self._encoder.given(row))
+            made[why] = self.why(row, self._encoder.given(row))
         return {name: made[name] for name in names}
 
-    def differs(self, answer: Answer, other: Predictor, others: Answer) -> bool:
-        """Whether another version says something else of a row: another class, or a number outside this one's interval."""
+    def differs(self, answer: Answer, other: Any, others: Answer) -> bool:
+        """Whether another version says something else of a row: another class, or a number outside this one's interval.
+
+        Of one of several targets, the same output of it; True where it has none of that name.
+        """
+        if len(other.parts) > 1:
+            same = [(o, a) for o, a in other.each(others) if o.signature.output == self.signature.output]
+            return not same or self.differs(answer, *same[0])
         if self.signature.kind != other.signature.kind:
             return True
         if self.signature.kind != "regression":
@@ -367,7 +407,7 @@ class Predictor:
         }
         refused = seen.see(len(taken), masks)
         self.reach.count_rows(seen, map(self.outside, taken))
-        answers = [self._outputs_of(self.score_row(row)) for row in taken]
+        answers = [self.outputs_of(self.score_row(row)) for row in taken]
         if refused is None:
             return answers
         return [dict.fromkeys(a) if gone else a for a, gone in zip(answers, refused.tolist(), strict=True)]
@@ -381,16 +421,16 @@ class Predictor:
 
     def explain(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Why this answer: value, confidence, bounds, the strongest contributions, the model's version and digest."""
-        return self._why(self.taken(values), values)
+        return self.why(self.taken(values), values)
 
-    def _why(self, row: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    def why(self, row: Any, values: Mapping[str, Any]) -> dict[str, Any]:
         """Of a decoded row, and of its values as they were given."""
         import numpy as np
 
         packed = self._encoder.pack(row)
         answer = self._answer(packed)
         x = np.frombuffer(packed, dtype=np.float64)[None, :]
-        made = self._explainer.explain(x, [answer], [self._outputs_of(answer)], [dict(values)])[0]
+        made = self._explainer.explain(x, [answer], [self.outputs_of(answer)], [dict(values)])[0]
         return made | far_in(self.reach, self._encoder.values(row))
 
     def warm(self) -> None:
@@ -398,7 +438,7 @@ class Predictor:
         size = 8 * len(self._preparation.features)
         self._answer(bytearray(size))
 
-    def _outputs_of(self, answer: Answer) -> dict[str, Any]:
+    def outputs_of(self, answer: Answer) -> dict[str, Any]:
         """Every output but the explanation, by name."""
         return {name: make(answer) for name, make in self._makers.items()}
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.schema import DataType
-from tilth.ml.model import wording
+from tilth.ml.model import nested, wording
 from tilth.ml.model.columns import DAY_US, SINCE, Column, floats, micros_of, part_of, plain_strings
 from tilth.ports.arrow import data_type
 
@@ -72,7 +73,7 @@ def _learn(
             return "it has one value only"
         return Column(name, kind, "boolean" if kind is DataType.BOOLEAN else "number")
     if kind is DataType.STRING:
-        return _worded(name, _Texts(values), texts)
+        return _listed(name, found := _Texts(values)) or _worded(name, found, texts)
     if kind in (DataType.DATE, DataType.TIMESTAMP):
         parts = _parts(name, kind, values, event_time, span, has_event)
         return Column(name, kind, "instant", parts=parts) if parts else "it has one value only"
@@ -126,6 +127,12 @@ class _Texts:
         others = self.rows - (pc.sum(kept["count"]).as_py() or 0)
         return tuple(kept["level"].to_pylist()), (0.0,) * 4 if others <= ALL_LEVELS * self.rows else ()
 
+    @cached_property
+    def nested(self) -> bool:
+        """Whether each of those that are learned from is a JSON list or object."""
+        first = self._values[0].as_py() if len(self._values) else ""
+        return nested.read(first) is not None and all(nested.read(t) is not None for t in self.sample())
+
     def sample(self) -> list[str]:
         """So many different texts as are learned from, evenly spaced, in the order of their letters."""
         import pyarrow.compute as pc
@@ -135,13 +142,19 @@ class _Texts:
         return wording.sampled(self._values.take(pc.sort_indices(self._values)))
 
 
+def _listed(name: str, found: _Texts) -> Column | None:
+    """The column of lists of numbers; None where there are others, or texts."""
+    parts = nested.parts_of([nested.read(t) for t in found.sample()]) if found.nested else None
+    return Column(name, DataType.JSON, "list", parts=parts) if parts else None
+
+
 def _worded(name: str, found: _Texts, texts: dict[str, _Texts]) -> Column | str:
     """A category, a text, or both; else why neither.
 
     Values that repeat class rows. Values that are worded describe them: they have words, or parts of words, in common.
     What does neither, and hardly repeats, names rows. Codes of one word that repeat somewhat share their first characters.
     """
-    different = found.different
+    different, kind = found.different, DataType.JSON if found.nested else DataType.STRING
     if different == 1 and found.rows == found.all:
         return "it has one value only"
     unlike = different > ID_LIKE * found.rows and different > NAMED
@@ -151,14 +164,10 @@ def _worded(name: str, found: _Texts, texts: dict[str, _Texts]) -> Column | str:
         codes = unlike and different <= wording.ONCE * found.rows and worded.wordy < wording.MOST
         if (worded.describes and (unlike or worded.wordy >= wording.MOST)) or codes:
             texts[name] = found
-            return Column(name, DataType.STRING, "text", levels=levels)
+            return Column(name, kind, "text", levels=levels)
     if unlike:
         return f"it looks like an identifier: {different} different values in {found.rows} rows"
-    return (
-        Column(name, DataType.STRING, "category", levels=levels, ends=ends)
-        if levels
-        else "no value occurs twice"
-    )
+    return Column(name, kind, "category", levels=levels, ends=ends) if levels else "no value occurs twice"
 
 
 def _described(columns: list[Column], texts: dict[str, _Texts]) -> tuple[list[Column], list[tuple[str, str]]]:

@@ -6,8 +6,8 @@ may be missing. Carried columns (the key, the event time) are accepted and retur
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tilth.core.schema import DataType
@@ -65,6 +65,16 @@ class Signature:
     def names(self) -> tuple[str, ...]:
         return tuple(i.name for i in self.inputs)
 
+    @property
+    def parts(self) -> tuple[Signature, ...]:
+        """The signature of each target."""
+        return (self,)
+
+    @property
+    def logged(self) -> int:
+        """How many numbers of an answer are logged."""
+        return len(self.classes) if self.kind == "multiclass" else 1
+
     def plain(self) -> dict[str, object]:
         """JSON-able values; `from_plain` reads them back."""
 
@@ -105,6 +115,57 @@ class Signature:
             event_time=values["event_time"],
             strict=bool(values.get("strict", False)),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """The signature of a model of several targets: one of each, and all that one of them takes. Made by `of`.
+
+    An input must be given when it never was missing in the training of one of them.
+    """
+
+    model: str
+    parts: tuple[Signature, ...]
+    inputs: tuple[Input, ...]
+    carried: tuple[Input, ...]
+
+    @classmethod
+    def of(cls, signatures: Sequence[Signature]) -> Joint:
+        found: dict[str, Input] = {}
+        for one in (i for s in signatures for i in s.inputs):
+            known = found.get(one.name, one)
+            found[one.name] = replace(known, required=known.required or one.required)
+        carried = {i.name: i for s in signatures for i in s.carried if i.name not in found}
+        parts = tuple(replace(s, inputs=tuple(found[n] for n in s.names)) for s in signatures)
+        return cls(signatures[0].model, parts, tuple(found.values()), tuple(carried.values()))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(i.name for i in self.inputs)
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """The columns that a prediction can have, those of the first target first."""
+        return tuple(o for s in self.parts for o in s.outputs)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return self.parts[0].key
+
+    @property
+    def event_time(self) -> str | None:
+        return self.parts[0].event_time
+
+    @property
+    def strict(self) -> bool:
+        return self.parts[0].strict
+
+    def plain(self) -> dict[str, object]:
+        """JSON-able values, for people; each target's own signature is what is read."""
+        plain = replace(self.parts[0], inputs=self.inputs, carried=self.carried).plain()
+        shared = ("model", "key", "event_time", "strict", "inputs", "carried")
+        outputs = [{"name": o.name, "type": o.type.value} for o in self.outputs]
+        return {"format": 2, **{k: plain[k] for k in shared}, "outputs": outputs}
 
 
 def outputs(name: str, kind: str, target_type: DataType) -> tuple[Output, ...]:

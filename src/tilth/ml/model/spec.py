@@ -7,7 +7,7 @@ makes the declaration it is built from.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from tilth.core.errors import ProjectError
@@ -58,7 +58,33 @@ class TrainingSpec:
     budget: float = 600.0  # seconds that the trials of a search take together, beyond the time limit
     trials: int = 50  # of a search, of all engines together
     known: tuple[str, ...] = ()  # trials that were made before, as JSON
+    retrain: str = (
+        "full"  # or warm, refit: go on from the version `start_version`; auto: try all three and take one
+    )
+    start_version: int = 0  # 0: there is none, and `no_start` says why
+    start_digest: str = ""  # of its bundle
+    no_start: str = ""
     strict: bool = False  # what is served refuses a row without an input that never was missing in training
+    positives: tuple[Any, ...] = ()  # of several targets: what POSITIVE names for each
+    metrics: tuple[tuple[str, str], ...] = ()  # and the metric that OBJECTIVE names for one
+    minimums: tuple[tuple[str, float], ...] = ()
+    beside: tuple[
+        str, ...
+    ] = ()  # the other targets of the model: no inputs, and rows that have one may lack this one
+
+    def of_each(self) -> tuple[TrainingSpec, ...]:
+        """A training for each target, which are learned one by one; itself where there is one."""
+        if len(self.targets) == 1:
+            return (self,)
+        return tuple(
+            replace(
+                self, targets=(target,), outputs=(output,), positive=positive, positives=(), metrics=(), minimums=(),
+                metric=dict(self.metrics).get(target, self.metric),
+                minimum=dict(self.minimums).get(target, self.minimum),
+                beside=tuple(t for t in self.targets if t != target),
+            )
+            for target, output, positive in zip(self.targets, self.outputs, self.positives, strict=True)
+        )  # fmt: skip
 
     @property
     def target(self) -> str:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from tilth.core.schema import DataType
+from tilth.ml.data.exact import json_text
 
 
 class Misfit(ValueError):
@@ -21,8 +22,8 @@ class Misfit(ValueError):
 def fitted(value: Any, kind: DataType) -> Any:
     """The value as the type has it, or None for a gap; Misfit for one that the type has not.
 
-    >>> fitted(3.0, DataType.INTEGER), fitted(float("nan"), DataType.INTEGER)
-    (3, None)
+    >>> fitted(3.0, DataType.INTEGER), fitted(float("nan"), DataType.INTEGER), fitted([1, "a"], DataType.JSON)
+    (3, None, '[1, "a"]')
     """
     value = _python(value)
     if value is None or kind not in _FITS:
@@ -35,6 +36,8 @@ def _python(value: Any) -> Any:
     if value is None or type(value).__name__ in {"NAType", "NaTType"}:
         return None
     if type(value).__module__ == "numpy" and hasattr(value, "item"):
+        if getattr(value, "ndim", 0):
+            return value.tolist()
         value = _moment(value) if value.dtype.kind == "M" else value.item()
     elif isinstance(value, datetime) and hasattr(value, "to_pydatetime"):
         value = _of_pandas(value)
@@ -128,12 +131,22 @@ def naive(value: date) -> datetime:
         raise Misfit(value) from error
 
 
+def _json(value: Any) -> str:
+    """The text of a list or an object, as snapshots keep it."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list | tuple | dict):
+        raise Misfit(value)
+    return json_text(value)
+
+
 _FITS: dict[DataType, Any] = {
     DataType.BOOLEAN: _boolean,
     DataType.INTEGER: _whole,
     DataType.FLOAT: _number,
     DataType.DECIMAL: _number,
     DataType.STRING: _text,
+    DataType.JSON: _json,
     DataType.DATE: _date,
     DataType.TIMESTAMP: _instant,
 }

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import TamperError, TilthError
@@ -18,6 +19,7 @@ from tilth.core.time import parse_instant
 from tilth.ml.data.profile import Profile
 from tilth.ml.judging.split import as_micros
 from tilth.ml.learning.reference import score_column
+from tilth.ml.model.joint import parts_of
 from tilth.ml.model.outside import Reach
 from tilth.ml.model.preparation import Preparation
 from tilth.ml.model.signature import Signature
@@ -41,10 +43,23 @@ class Watched:
     keys: tuple[str, ...] = ()
     threshold: float = 0.5
     reach: Reach | None = None
+    logged: tuple[int, int] = (
+        0,
+        0,
+    )  # of several targets: where its numbers begin among those of an answer, and how many those are
+
+    @classmethod
+    def of_each(cls, files: Mapping[str, bytes], keys: tuple[str, ...] = ()) -> tuple[Watched, ...]:
+        """One for each target of the bundle whose files these are."""
+        found = [cls.of(part, keys) for part in parts_of(files)]
+        if len(found) == 1:
+            return tuple(found)
+        ends = list(accumulate((one.signature.logged for one in found), initial=0))
+        return tuple(replace(one, logged=(start, ends[-1])) for one, start in zip(found, ends, strict=False))
 
     @classmethod
     def of(cls, files: Mapping[str, bytes], keys: tuple[str, ...] = ()) -> Watched:
-        """From the files of a verified bundle."""
+        """From the files of a verified bundle, or of one target of it."""
         try:
             signature = Signature.from_plain(json.loads(files["signature.json"]))
             kept, metrics = json.loads(files["profile.json"]), json.loads(files["metrics.json"])
@@ -160,7 +175,7 @@ def decode(watched: Watched, records: pa.Table) -> Answers:
     signature = watched.signature
     rows = _rows(watched.decoder, records.column("inputs").to_pylist())
     several = signature.kind == "multiclass"
-    scores = records.column("scores" if several else "score")
+    scores = _own(watched, records) if watched.logged[1] else records.column("scores" if several else "score")
     width = len(signature.classes) if several else 0
     kept = [
         row is not None and _is_instant(at) and _is_score(score, width)
@@ -181,6 +196,20 @@ def decode(watched: Watched, records: pa.Table) -> Answers:
         pa.chunked_array([pa.array(_where(when, kept), pa.int64())]),
         records.column("at").filter(pa.array([not k for k in kept], pa.bool_())),
     )
+
+
+def _own(watched: Watched, records: pa.Table) -> pa.ChunkedArray:
+    """The scores of one of several targets, whose numbers are logged one after the other; null where there are others."""
+    import pyarrow as pa
+
+    (start, of), signature = watched.logged, watched.signature
+    rows = [
+        s[start : start + signature.logged] if s is not None and len(s) == of else None
+        for s in records.column("scores").to_pylist()
+    ]
+    if signature.kind == "multiclass":
+        return pa.chunked_array([pa.array(rows, pa.list_(pa.float64()))])
+    return pa.chunked_array([pa.array([None if r is None else r[0] for r in rows], pa.float64())])
 
 
 def _where(values: list[Any], kept: list[bool]) -> list[Any]:

@@ -7,12 +7,14 @@ are, and where looks are kept, is in `runtime.watching`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError
+from tilth.core.metrics import HIGHER
 from tilth.core.time import parse_instant, show_instant
 from tilth.ml.data.drift import WINDOW, ColumnDrift, drift, overall, unusual
 from tilth.ml.judging.gates import ENOUGH
@@ -54,6 +56,7 @@ class Look:
     without_key: int = 0  # answers of the window that no outcome can be joined with
     gaps: int = 0  # answers of the window without an input that never was missing in training
     outside: int = 0  # answers of the window with a number or a level far out of what training had
+    targets: str | None = None  # of several targets what was seen of each, as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,40 @@ def look(
         gaps=gaps(answers, watched),
         outside=0 if watched.reach is None else watched.reach.rows_far(answers.inputs),
     )
+
+
+def joined(watched: Sequence[Watched], seen: Sequence[Look]) -> Look:
+    """The look at a model of several targets, from those at each: drift is the greatest, counts are the greatest of them.
+
+    Quality is that of the worst where all are measured alike; else it is of none, and each has its own under `targets`.
+    """
+    if len(seen) == 1:
+        return seen[0]
+    columns = {c.column: c for one in reversed(seen) for c in one.columns}
+    metrics = dict.fromkeys(one.metric for one in seen)
+    known = [one.quality for one in seen if one.quality is not None]
+    worst = min if seen[0].metric in HIGHER else max
+    figures = ("metric", "quality", "outcomes", "drift", "prediction_drift", "new_rows")
+    told = [
+        {"target": w.signature.target, "output": w.signature.output, **{k: getattr(one, k) for k in figures}}
+        for w, one in zip(watched, seen, strict=True)
+    ]
+    counts = ("outcomes", "predictions", "left_out", "without_key", "gaps", "outside")
+    shares = ("drift", "prediction_drift", "new_rows")
+    joint: dict[str, Any] = {name: max(getattr(one, name) for one in seen) for name in counts}
+    joint |= {name: _greatest([getattr(one, name) for one in seen]) for name in shares}
+    return replace(
+        seen[0],
+        columns=tuple(columns.values()),
+        metric=", ".join(metrics),
+        quality=worst(known) if known and len(metrics) == 1 else None,
+        targets=json.dumps(told),
+        **joint,
+    )
+
+
+def _greatest(values: Sequence[float | None]) -> float | None:
+    return max((v for v in values if v is not None), default=None)
 
 
 def _spans(answers: Answers) -> bool:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from tilth.core.errors import TamperError, TilthError
 from tilth.core.schema import Schema
 from tilth.core.time import show_instant
+from tilth.kinds.model import several
 from tilth.kinds.model.rules import USING_DEFAULTS
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import seal
@@ -24,21 +25,22 @@ from tilth.ml.data.identity import columns_of
 from tilth.ml.learning import task
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.jobs import Job, Output
-from tilth.ports.learning import tried
+from tilth.ports.learning import FULL, tried
 from tilth.ports.snapshots import Manifest
 from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of, size_of
 from tilth.runtime import members
 from tilth.runtime.act import Act
-from tilth.runtime.applying import trials
+from tilth.runtime.applying import trials, ways
 from tilth.runtime.applying.binding import monotone_of, slices_of
 from tilth.runtime.applying.notices import of_training
+from tilth.runtime.applying.ways import Begun
 from tilth.runtime.project import estimators
 from tilth.runtime.record import notices, versions
 from tilth.runtime.record.trials import made_into
 from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
-from tilth.sql.language.statements import CreateDataset, CreateModel
+from tilth.sql.language.statements import CreateDataset, CreateModel, Target
 
 MOST_THREADS = 4  # of one training, unless USING says otherwise
 MEMORY = "4 GB"
@@ -51,6 +53,7 @@ def train(
     data: CreateDataset | None,
     manifest: Manifest,
     reason: str,
+    champion: Version | None = None,
 ) -> Version:
     """The row of a sealed candidate; one that was sealed for this recipe and snapshot and not yet judged is taken up again."""
     work = act.work
@@ -59,7 +62,8 @@ def train(
         return waiting
     declared = resource.as_(CreateModel)
     spec = trials.asked(work.state, resource, spec_of(work, declared, data, manifest.schema))
-    job, beside = _job(work, declared, spec, manifest)
+    start = ways.begun(work, resource, spec, manifest, champion)
+    job, beside = _job(work, declared, start, manifest)
     try:
         with snapshots.damage_told(manifest):  # nothing is learned from damaged bytes
             output = work.jobs.run(job, trials.Keeping(act, resource, manifest.id), beside)
@@ -82,6 +86,7 @@ def spec_of(
     def named(columns: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(schema.field(c).name for c in columns)
 
+    first, one = declared.targets[0], len(declared.targets) == 1
     using: dict[str, Any] = dict(USING_DEFAULTS) | dict(declared.using.items)
     objective: dict[str, Any] = dict(declared.objective.items)
     engine = str(using["engine"])
@@ -98,8 +103,10 @@ def spec_of(
         monotone=tuple((schema.field(name).name, way) for name, way in monotone_of(declared)),
         group=named(declared.group_key),
         event_time=schema.field(data.event_time).name if data and data.event_time else None,
-        metric=objective.get("metric"),
-        minimum=objective.get("minimum"),
+        metric=several.metric_of(declared, first) if one else None,
+        minimum=several.minimum_of(declared, first) if one else None,
+        metrics=() if one else _of_each(declared, named, several.metric_of),
+        minimums=() if one else _of_each(declared, named, several.minimum_of),
         label_delay=delay.total_seconds() if delay else 0.0,
         slices=named(slices_of(declared)),
         cost_false_negative=objective.get("cost_false_negative"),
@@ -116,10 +123,22 @@ def spec_of(
         options=_engine_options(using, engine),
         now=show_instant(work.clock.now()),
         identity=columns_of(named(data.key) if data else (), schema.names),
-        positive=declared.targets[0].positive,
+        retrain=str(using.get("retrain", FULL)),
+        positive=first.positive if one else None,
+        positives=() if one else tuple(t.positive for t in declared.targets),
         coverage=objective.get("coverage"),
         strict=bool(objective.get("strict", False)),
     )
+
+
+def _of_each(
+    declared: CreateModel,
+    named: Callable[[tuple[str, ...]], tuple[str, ...]],
+    of: Callable[[CreateModel, Target], Any],
+) -> tuple[tuple[str, Any], ...]:
+    """What OBJECTIVE says of each target, by its column."""
+    found = ((named((t.column,))[0], of(declared, t)) for t in declared.targets)
+    return tuple((column, value) for column, value in found if value is not None)
 
 
 def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, Any], ...]:
@@ -134,16 +153,17 @@ def _engine_options(using: Mapping[str, Any], engine: str) -> tuple[tuple[str, A
 
 
 def _job(
-    work: Workspace, declared: CreateModel, spec: TrainingSpec, manifest: Manifest
+    work: Workspace, declared: CreateModel, start: Begun, manifest: Manifest
 ) -> tuple[Job, dict[str, str]]:
-    """The training as a job, and where those of its files lie that are no blobs: own estimators."""
+    """The training as a job, and where those of its files lie that are no blobs: own estimators, and a version to begin with."""
+    spec = start.spec
     own = estimators.listed(os.path.join(work.root, estimators.FOLDER)) if spec.estimator else {}
     inputs = task.inputs(manifest.parts, {name: digest for name, (_, digest) in own.items()})
     memory = size_of(declared.using.get("memory", MEMORY))
     assert memory is not None, "the compiler has checked this"
-    seconds = spec.time_limit + (spec.budget if spec.search else 0.0) + GRACE
-    job = Job("train", spec.plain(), inputs, memory, seconds)
-    return job, {digest: path for path, digest in own.values()}
+    seconds = spec.time_limit + (spec.budget if spec.search else 0.0) + GRACE * len(spec.targets)
+    job = Job("train", spec.plain(), inputs | start.inputs, memory, seconds)
+    return job, start.beside | {digest: path for path, digest in own.values()}
 
 
 def sealed(
@@ -152,6 +172,8 @@ def sealed(
     """Try, number, sign and store the candidate. The lock keeps two environments from taking one number."""
     work, model, now, facts = act.work, resource.name, act.now(), cast("Mapping[str, Any]", output.facts)
     said = {k: facts[k] for k in ("engine", "artifact", "rows", "tuned_until")}
+    if facts.get("start"):
+        said["start"] = facts["start"]  # the version that was gone on from, and the digest of its bundle
     checked = members.check(work, output.folder, output.files)
     files = checked.pop("files")
     with work.locks.hold("versions", wait=60):

@@ -6,22 +6,25 @@ were looked at, and the record. A champion is named in the record only where it 
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import UnknownNameError
-from tilth.core.figures import figure
 from tilth.ml.data import identity
 from tilth.ml.judging import answers, holdout, split
 from tilth.ml.judging.gates import INCONCLUSIVE, GateResult, Holdout, Rule, judge
 from tilth.ml.judging.holdout import Rows, Tuned
+from tilth.ml.judging.together import together
 from tilth.ml.learning import target
 from tilth.ml.learning.losses import dummy
+from tilth.ml.model.joint import parts_of
 from tilth.ml.model.metrics import decided
 from tilth.ml.model.spec import TrainingSpec, check_metric
 from tilth.ports.snapshots import Manifest
 from tilth.runtime.act import Act
-from tilth.runtime.applying import imported
+from tilth.runtime.applying import held_back, imported
 from tilth.runtime.applying.answers import Answers, adverse, given, realigned
 from tilth.runtime.loading import verified, version_of
 from tilth.runtime.record import evidence, versions
@@ -86,6 +89,19 @@ class _Case:
     stop: str | None = None  # why the two cannot be compared at all
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One target before the gate. `first`: the champion beside it predicts something else. `leaks`: what holds it in any case."""
+
+    spec: TrainingSpec
+    fresh: _Version
+    held: _Version | None
+    first: bool
+    metric: str
+    case: _Case
+    leaks: str
+
+
 def gate(
     act: Act,
     declared: CreateModel,
@@ -96,61 +112,142 @@ def gate(
 ) -> Verdict:
     """Judge the candidate and record it in `gates`; the version's status says what came out."""
     work = act.work
-    fresh = _fresh(work, spec, manifest, candidate)
-    held = _version(work, champion) if champion is not None else None
-    metric = check_metric(spec.metric, fresh.model.signature.kind)
-    first = held is not None and _other_task(fresh, held)
-    case = _case(work, spec, manifest, fresh, None if first else held, metric)
+    asked = _asked(work, declared, spec, manifest, candidate, champion)
     marks = tuple(identity.columns_of(spec.key, manifest.schema.names))
-    sketch = holdout.sketch(case.rows.ids)
-    uses = _earlier(work, declared.name, _named(fresh, held, manifest), sketch, ",".join(marks))
+    sketch = holdout.sketch(_ids([one.case.rows for one in asked]))
+    named = ", ".join(dict.fromkeys(_named(one.fresh, one.held, manifest) for one in asked))
+    uses = _earlier(work, declared.name, named, sketch, ",".join(marks))
     rule = Rule(
-        metric, declared.promote.rule.value, declared.promote.margin, spec.minimum,
-        float(str(declared.objective.get("confidence", 0.95))),
+        "", declared.promote.rule.value, declared.promote.margin, None,
+        float(str(declared.objective.get("confidence", 0.95))), len(asked),
     )  # fmt: skip
-    result = imported.held(fresh.tuned, declared.name, _judged(rule, spec, fresh, case, uses))
-    leaks = _leaks(candidate, declared) or _apart(candidate)
-    if leaks:
-        result = GateResult(
-            INCONCLUSIVE, (leaks,), result.rows, result.blocks, result.uses, result.confidence, result.spent
-        )
-    said = [*result.reasons, *case.remarks, *_judged_by(candidate)]
-    if first and held is not None:
-        said.append(
-            f"Version {held.number} predicts something else: the target was changed, so this passes as the first."
-        )
-    if result.outcome == INCONCLUSIVE and not leaks and act.environment == work.serving:
-        said += _by_hand(declared, fresh, case)
-    compared = held.number if held is not None and result.champion_metric is not None else None
-    verdict = Verdict(fresh.number, compared, STATUS[result.outcome], metric, " ".join(said), result)
-    _record(act, declared, verdict, _named(fresh, held, manifest), sketch, ",".join(marks))
+    each = {one.spec.output: _of_target(declared, one, rule, uses) for one in asked}
+    output, result = next(iter(each.items()))
+    if several := len(asked) > 1:
+        result, output = together(rule, each)
+    said = list(result.reasons)
+    if result.outcome == INCONCLUSIVE and not any(o.leaks for o in asked) and act.environment == work.serving:
+        said += next((hand for one in asked if (hand := _by_hand(declared, one.fresh, one.case))), [])
+    beaten = {
+        one.held.number for one in asked if one.held and each[one.spec.output].champion_metric is not None
+    }
+    metric = next(one.metric for one in asked if one.spec.output == output)
+    verdict = Verdict(
+        candidate.version, next(iter(beaten), None), STATUS[result.outcome],
+        f"{metric} of {output}" if several else metric, " ".join(said), result,
+    )  # fmt: skip
+    _record(act, declared, verdict, named, sketch, ",".join(marks), _listed(asked, each))
     return verdict
+
+
+def _asked(
+    work: Workspace,
+    declared: CreateModel,
+    spec: TrainingSpec,
+    manifest: Manifest,
+    candidate: Version,
+    champion: Version | None,
+) -> tuple[_Asked, ...]:
+    """Each target with the rows and answers that judge it; a champion's part that predicts the same stands beside it."""
+    held = () if champion is None else _versions(work, champion)
+    fresh = [_fair(work, spec, manifest, one) for one in _versions(work, candidate)]
+    out = []
+    for own, one in zip(spec.of_each(), fresh, strict=True):
+        same = next((h for h in held if h.model.signature.target == own.target), held[0] if held else None)
+        metric = check_metric(own.metric, one.model.signature.kind)
+        first = same is not None and _other_task(one, same)
+        case = _case(work, own, manifest, one, None if first else same, metric)
+        stops = held_back.leaks(one.row, declared) or held_back.apart(one.row)
+        out.append(_Asked(own, one, same, first, metric, case, stops))
+    return tuple(out)
+
+
+def _ids(rows: Sequence[Rows]) -> Any:
+    import numpy as np
+
+    return np.concatenate([one.ids for one in rows]) if len(rows) > 1 else rows[0].ids
+
+
+def _of_target(declared: CreateModel, one: _Asked, shared: Rule, uses: int) -> GateResult:
+    """What the gate says of one target, with all that is to be said of its rows among the reasons."""
+    rule = replace(shared, metric=one.metric, minimum=one.spec.minimum)
+    result = imported.held(one.fresh.tuned, declared.name, _judged(rule, one.spec, one.fresh, one.case, uses))
+    if one.leaks:
+        result = GateResult(
+            INCONCLUSIVE,
+            (one.leaks,),
+            result.rows,
+            result.blocks,
+            result.uses,
+            result.confidence,
+            result.spent,
+        )
+    said = [*result.reasons, *one.case.remarks, *held_back.judged_by(one.fresh.row)]
+    if one.first and one.held is not None:
+        said.append(
+            f"Version {one.held.number} predicts something else: the target was changed, so this passes as the first."
+        )
+    return replace(result, reasons=tuple(said))
+
+
+def _listed(asked: Sequence[_Asked], each: Mapping[str, GateResult]) -> str | None:
+    """What is recorded of each of several targets, as JSON."""
+    if len(asked) == 1:
+        return None
+    figures = (
+        "candidate_metric",
+        "champion_metric",
+        "baseline_metric",
+        "delta",
+        "lower",
+        "upper",
+        "detectable",
+        "rows",
+    )
+    out = []
+    for one in asked:
+        result = each[one.spec.output]
+        known = {name: getattr(result, name) for name in figures}
+        plain = {k: None if v is None or v != v else v for k, v in known.items()}  # noqa: PLR0124 - NaN
+        said = {"target": one.spec.target, "output": one.spec.output, "metric": one.metric}
+        out.append({**said, "outcome": result.outcome, **plain, "reason": result.reason})
+    return json.dumps(out)
 
 
 def unseen(
     work: Workspace, spec: TrainingSpec, manifest: Manifest, version: Version
 ) -> tuple[pa.Table, Array, Array]:
-    """The rows of a snapshot that a version was not tuned on: with its inputs and target, their truth, its scores of them."""
-    fresh = _fresh(work, spec, manifest, version)
+    """The rows of a snapshot that a version was not tuned on: with its inputs and target, their truth, its scores of them.
+
+    Of one target, that of `spec`.
+    """
+    found = _versions(work, version)
+    same = [one for one in found if one.model.signature.target == spec.target]
+    fresh = _fair(work, spec, manifest, (same or found)[0])
     metric = "rmse" if fresh.model.signature.kind == "regression" else "log_loss"
     case = _case(work, spec, manifest, fresh, None, metric)
     return case.rows.table, case.truth, case.fresh
 
 
-def _fresh(work: Workspace, spec: TrainingSpec, manifest: Manifest, row: Version) -> _Version:
+def _fair(work: Workspace, spec: TrainingSpec, manifest: Manifest, found: _Version) -> _Version:
     """The version that is judged."""
-    found = _version(work, row)
     if found.tuned.by != split.BY_IMPORT:
         return found
     return replace(found, tuned=imported.fair(found.tuned, work, spec, manifest))
 
 
-def _version(work: Workspace, row: Version) -> _Version:
-    """The version with what it was tuned on, as its row and its bundle say."""
-    model, dealt = version_of(work, row.model, row.version), row.dealt
+def _versions(work: Workspace, row: Version) -> list[_Version]:
+    """The version for each of its targets, with what it was tuned on, as its row and its bundle say."""
+    files = parts_of(verified(work, row).files)
+    each = zip(row.parts, version_of(work, row.model, row.version).parts, files, strict=True)
+    return [_version(work, *one) for one in each]
+
+
+def _version(work: Workspace, row: Version, model: Predictor, files: Mapping[str, bytes]) -> _Version:
+    dealt = row.dealt
     if dealt.by == split.BY_IMPORT:
         return _Version(row, model, imported.tuned(row, model.signature))
-    kept = answers.read(verified(work, row).files) if dealt.by in split.ALL_TEACH else None
+    kept = answers.read(files) if dealt.by in split.ALL_TEACH else None
     try:
         manifest = manifest_of(work.state, row.snapshot)
     except UnknownNameError:
@@ -360,49 +457,6 @@ def _by_hand(declared: CreateModel, fresh: _Version, case: _Case) -> list[str]:
     ]
 
 
-def _leaks(candidate: Version, declared: CreateModel) -> str:
-    """What holds a version whose columns tell its target too well, with the statement that lets it pass."""
-    accepted = {c.lower() for c in declared.accept.columns} if declared.accept else set()
-    found = [
-        leak for leak in candidate.facts.get("leaks", [])
-        if str(leak["column"]).lower() not in accepted
-    ]  # fmt: skip
-    if not found:
-        return ""
-    named = "; ".join(f"`{leak['column']}`: {leak['seen']}" for leak in found)
-    listed = ", ".join(str(leak["column"]) for leak in found)
-    return (
-        f"It may know its target beforehand. {named}. Leave such columns out with FEATURES (* EXCEPT ({listed})), or say why they "
-        f"are known when a prediction is made: ACCEPT LEAK ({listed}) BECAUSE '...'."
-    )
-
-
-def _apart(candidate: Version) -> str:
-    """What holds a version that does not say what was judged."""
-    found = candidate.facts.get("agreement")
-    if not found or found["holds"]:
-        return ""
-    return (
-        f"What would serve does not say what was judged: fitted on all rows it differs by {figure(found['apart'], 3)} in the worst of "
-        f"nineteen of twenty rows, and models that were fitted on four fifths of them by {figure(found['usual'], 3)} from each other. "
-        "Train it again with another seed, or with more time: USING (time_limit = '5 minutes')."
-    )
-
-
-def _judged_by(candidate: Version) -> tuple[str, ...]:
-    """What answered the rows, and what serves."""
-    found = candidate.facts.get("agreement")
-    if not found:
-        return ()
-    if found["usual"] is None:
-        return (
-            "How far what serves is from what was judged could not be measured: the limits left one model of a part of the rows.",
-        )
-    return (
-        f"Judged by {str(found['twin'])[:12]}, serves as {candidate.digest.removeprefix('sha256:')[:12]}.",
-    )
-
-
 # --- the record --------------------------------------------------------------------------------------------
 
 
@@ -420,13 +474,19 @@ def _earlier(work: Workspace, model: str, named: str, sketch: bytes, marks: str)
 
 
 def _record(
-    act: Act, declared: CreateModel, verdict: Verdict, named: str, sketch: bytes, marks: str
-) -> None:  # fmt: skip
+    act: Act,
+    declared: CreateModel,
+    verdict: Verdict,
+    named: str,
+    sketch: bytes,
+    marks: str,
+    targets: str | None,
+) -> None:
     r, now = verdict.result, act.now()
     said = Gate(
         declared.name, verdict.version, verdict.champion, act.environment, declared.promote.text, verdict.metric,
         r.outcome, verdict.reason, r.rows, r.blocks, named, r.uses, now, r.candidate_metric, r.champion_metric,
-        r.baseline_metric, r.delta, r.lower, r.upper, r.confidence, r.spent, r.detectable,
+        r.baseline_metric, r.delta, r.lower, r.upper, r.confidence, r.spent, r.detectable, targets,
     )  # fmt: skip
     with act.change(now) as change:
         evidence.add(change, said, sketch, marks)

@@ -113,7 +113,7 @@ def _train(run: Run, action: Action) -> Result:
     declared = resource.as_(CreateModel)
     data, manifest = _data(run, declared)
     champion = _champion(run, action.name)
-    fresh = candidates.train(run.act, resource, data, manifest, action.reason)
+    fresh = candidates.train(run.act, resource, data, manifest, action.reason, champion)
     told = notices.of(run.act.work.state, notices.MODEL, action.name, str(fresh.version))
     run.told = (*run.told, *notices.lines(told))
     spec = candidates.spec_of(run.act.work, declared, data, manifest.schema)

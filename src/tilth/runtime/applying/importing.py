@@ -22,6 +22,7 @@ from tilth.ml.data import snapshots
 from tilth.ml.importing import flavors, mlmodel, task
 from tilth.ml.importing.flavors import Found
 from tilth.ml.model.ensemble import members_in
+from tilth.ml.model.joint import parts_of
 from tilth.plan.snapshot import Pointer
 from tilth.ports.jobs import Job
 from tilth.resources.kinds import Resource
@@ -73,15 +74,27 @@ def looked_at(path: str) -> Folder:
         )
     found = flavors.found(mlmodel.read(read_file(place / flavors.FILE)))
     if found.flavor == flavors.OURS:
-        return Folder(path, found, whole(place / found.path).files)
+        files = whole(place / found.path).files
+        if len(parts_of(files)) > 1:
+            raise _of_one(f"The bundle in {path} is of a model of several targets.")
+        return Folder(path, found, files)
     content = read_file(place / found.path)
     flavors.no_pickle(found.flavor, content)
     return Folder(path, found, {found.path: content})
 
 
+def _of_one(what: str) -> UnsupportedError:
+    return UnsupportedError(
+        f"{what} What is imported answers one target.",
+        hint="Train it here, RETRAIN MODEL, or declare a model of the one target and import that.",
+    )
+
+
 def brought(act: Act, resource: Resource, data: tuple[CreateDataset, Pointer], folder: Folder) -> Version:
     """The row of a sealed candidate of the model, made of the folder and measured on the dataset's snapshot."""
     work, declared = act.work, resource.as_(CreateModel)
+    if len(declared.targets) > 1:
+        raise _of_one(f"Model `{declared.name}` predicts {len(declared.targets)} columns.")
     dataset, pointer = data
     manifest = manifest_of(work.state, pointer.target or "")
     training = candidates.spec_of(work, declared, dataset, manifest.schema)

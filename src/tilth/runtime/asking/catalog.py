@@ -35,6 +35,7 @@ from tilth.runtime.record import (
 )
 from tilth.runtime.record.rows import instant
 from tilth.runtime.record.snapshots import manifest_of
+from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CreateChannel, CreateDataset, CreateSource, Kind
@@ -250,6 +251,24 @@ def _models(work: Workspace, environment: str) -> list[dict[str, Any]]:
     ]
 
 
+def _trainings(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    """How each version was made: anew or from which other one, in what time, and what other ways lost on the same rows."""
+    del environment
+    out = []
+    for one in versions.all_of(work.state):
+        said = one.facts.get("retraining") or {}
+        lost, start = said.get("losses") or {}, said.get("start") or {}
+        out.append(
+            {
+                "model": one.model, "version": one.version, "asked": said.get("asked", "full"), "way": said.get("way", "full"),
+                "start_version": start.get("version"), "start_digest": start.get("digest"), "turns": said.get("turns"),
+                "new_rows": said.get("new_rows"), "cpu_seconds": one.facts.get("cpu_seconds"), "fit_cpu_seconds": one.facts.get("fit_cpu_seconds"), "seconds": one.seconds,
+                "why": said.get("why") or None, **{f"loss_{way}": lost.get(way) for way in WAYS}, "created_at": one.created_at,
+            }
+        )  # fmt: skip
+    return out
+
+
 def _endpoints(work: Workspace, environment: str) -> list[dict[str, Any]]:
     current = endpoints.current(work.state, environment)
     return [
@@ -303,14 +322,17 @@ def _columns(work: Workspace, environment: str) -> list[dict[str, Any]]:
     for p in _pointed(work, environment, Kind.MODEL):
         if p.target is not None:
             said = {"environment": environment, "resource": "model", "name": p.name, "version": int(p.target)}
-            facts = current[p.name].facts if p.name in current else {}
-            out += [{**said, **one} for one in _learned(facts) or _of_before(work, p.name, p.target)]
+            learned = _learned(current[p.name]) if p.name in current else []
+            out += [{**said, **one} for one in learned or _of_before(work, p.name, p.target)]
     return out
 
 
-def _learned(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What training made of each column; nothing where it did not say so yet."""
-    weights = facts.get("importance") or {}
+def _learned(version: Version) -> list[dict[str, Any]]:
+    """What training made of each column; nothing where it did not say so yet. Of several targets what one of them uses is used."""
+    weights, known = version.importance, dict[str, Mapping[str, Any]]()
+    for c in (c for one in version.parts for c in one.facts.get("columns", ())):
+        if c["name"] not in known or (c["used"] and not known[c["name"]]["used"]):
+            known[c["name"]] = c
     return [
         {
             "column_name": c["name"],
@@ -319,7 +341,7 @@ def _learned(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
             "importance": weights.get(c["name"]),
             **{k: c[k] for k in ("type", "used", "kind", "features", "missing")},
         }
-        for c in facts.get("columns", ())
+        for c in known.values()
     ]
 
 
@@ -333,6 +355,7 @@ def _of_before(work: Workspace, name: str, target: str) -> list[dict[str, Any]]:
     ]
 
 
+WAYS = ("refit", "warm", "full")
 DROPPED = "dropped"  # the kind of a notice of a column that a model does not use
 
 _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
@@ -363,6 +386,21 @@ _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
             "definition": "text",
         },
         _models,
+    ),
+    "trainings": (
+        {
+            "model": "text",
+            "version": "int",
+            **dict.fromkeys(("asked", "way"), "text"),
+            "start_version": "int",
+            "start_digest": "text",
+            **dict.fromkeys(("turns", "new_rows"), "int"),
+            **dict.fromkeys(("cpu_seconds", "fit_cpu_seconds", "seconds"), "float"),
+            "why": "text",
+            **{f"loss_{way}": "float" for way in WAYS},
+            "created_at": "time",
+        },
+        _trainings,
     ),
     "endpoints": (
         {

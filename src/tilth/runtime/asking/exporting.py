@@ -17,6 +17,7 @@ from tilth.ml.bundles.signing import Verified
 from tilth.ml.data import snapshots
 from tilth.ml.exporting import mlflow_folder, onnx_file
 from tilth.ml.model.ensemble import members_in
+from tilth.ml.model.joint import parts_of
 from tilth.ml.model.preparation import Preparation
 from tilth.ports import registry
 from tilth.runtime.loading import verified, version_of
@@ -57,8 +58,9 @@ def _scorer(name: str) -> Any:
 
 def _mlflow(work: Workspace, row: Version, found: Verified) -> dict[str, bytes]:
     version_of(work, row.model, row.version)  # what does not load here loads nowhere
-    kept = json.loads(found.files["calibration.json"])
-    packages = {"tilth", *(registry.package("tilth.scorers", str(m["scorer"])) for m in members_in(kept))}
+    kept = [json.loads(part["calibration.json"]) for part in parts_of(found.files)]
+    scorers = (str(m["scorer"]) for one in kept for m in members_in(one))
+    packages = {"tilth", *(registry.package("tilth.scorers", name) for name in scorers)}
     about = mlflow_folder.About(row.model, row.version, row.digest, row.created_at, sorted(packages))
     envelope = (Path(work.bundles.path(row.digest)) / ENVELOPE).read_bytes()
     return mlflow_folder.files(about, {**found.files, ENVELOPE: envelope})
@@ -66,9 +68,14 @@ def _mlflow(work: Workspace, row: Version, found: Verified) -> dict[str, bytes]:
 
 def _onnx(work: Workspace, row: Version, found: Verified) -> tuple[bytes, int, float]:
     """The file, how many rows it answered, and how far off it was at most."""
+    if len(parts_of(found.files)) > 1:
+        raise UnsupportedError(
+            f"Version {row.version} of `{row.model}` predicts several targets, and an ONNX file of tilth's answers one.",
+            hint="Export it as --format mlflow, or train a model of the one target.",
+        )
     about = {"model": row.model, "version": str(row.version), "digest": row.digest}
     made = onnx_file.made(found.files, _scorer, about)
-    model = version_of(work, row.model, row.version)
+    (model,) = version_of(work, row.model, row.version).parts
     table = _rows(work, row, [i.name for i in model.inputs])
     preparation = Preparation.from_plain(json.loads(found.files["prepare.json"]))
     return made, len(table), onnx_file.checked(made, model, preparation, table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +16,7 @@ from tilth.sql.language.statements import Kind
 
 _FIGURES = (
     "model", "version", "at", "drift", "prediction_drift", "metric", "quality", "outcomes", "predictions", "new_rows",
-    "window_start", "window_end", "left_out", "without_key", "gaps", "outside",
+    "window_start", "window_end", "left_out", "without_key", "gaps", "outside", "targets",
 )  # fmt: skip
 
 
@@ -31,9 +32,14 @@ def look(at: Prompt, statement: LookAt) -> Result:
     rows = [row for one in taken for row in _columns(one)]
     facts = {
         "environment": at.environment,
-        "looks": [{k: getattr(one, k) for k in _FIGURES} for one in taken],
+        "looks": [_figures(one) for one in taken],
     }
     return Result(_table(rows).to_reader(), "\n".join(map(watcher.words, taken)), facts)
+
+
+def _figures(one: Look) -> dict[str, Any]:
+    found = {k: getattr(one, k) for k in _FIGURES}
+    return found | {"targets": None if one.targets is None else json.loads(one.targets)}
 
 
 def _not_served(at: Prompt, statement: LookAt, names: set[str]) -> UnknownNameError | UnsupportedError:

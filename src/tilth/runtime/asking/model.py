@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, overload
 
 from tilth.core.errors import InputError, UnsupportedError
 from tilth.core.names import nearest
-from tilth.core.schema import DataType
 from tilth.ml.model.answerer import Answerer, of_rows
 from tilth.ml.model.gaps import Gaps, refusal
 from tilth.runtime.asking import frames
@@ -54,9 +53,13 @@ class Model:
         return tuple(o.name for o in self._answerer.outputs)
 
     @property
-    def classes(self) -> tuple[Any, ...]:
-        """The classes in the order of `predict_proba`; of two the last is the positive one. None for a number."""
-        return self._answerer.classes
+    def classes(self) -> tuple[Any, ...] | dict[str, tuple[Any, ...]]:
+        """The classes in the order of `predict_proba`; of two the last is the positive one. None for a number.
+
+        Of several targets those of each, by the name of its output.
+        """
+        found = self._answerer.classes_of
+        return next(iter(found.values())) if len(found) == 1 else dict(found)
 
     @property
     def signature(self) -> dict[str, Any]:
@@ -69,21 +72,31 @@ class Model:
             "inputs": self.inputs,
             "carried": {i.name: i.type.value for i in one.carried},
             "outputs": {o.name: o.type.value for o in one.outputs},
-            "classes": list(one.classes),
+            "classes": _listed_classes(one.classes_of),
             "strict": one.strict,
         }
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """What training measured on its judging rows: `metric`, `value`, `metrics`, `baselines`, `slices` and more."""
-        left_out = ("importance", "columns")
-        return {k: v for k, v in self._facts.items() if k not in left_out}
+        """What training measured on its judging rows: `metric`, `value`, `metrics`, `baselines`, `slices` and more.
+
+        Of several targets that of each, by the name of its output.
+        """
+        parts = self._facts.get("targets")
+        if parts is not None:
+            return {part["output"]: _shown(part) for part in parts}
+        return _shown(self._facts)
 
     @property
-    def importance(self) -> dict[str, float]:
-        """How much each input matters, the strongest first; they sum to 1, unless nothing matters."""
-        found: dict[str, float] = self._facts.get("importance", {})
-        return dict(sorted(found.items(), key=lambda one: -one[1]))
+    def importance(self) -> dict[str, Any]:
+        """How much each input matters, the strongest first; they sum to 1, unless nothing matters.
+
+        Of several targets that of each, by the name of its output.
+        """
+        parts = self._facts.get("targets")
+        if parts is not None:
+            return {part["output"]: _weighed(part) for part in parts}
+        return _weighed(self._facts)
 
     @overload
     def predict(self, rows: Mapping[str, Any]) -> dict[str, Any]: ...
@@ -112,29 +125,50 @@ class Model:
             return self._appended(table, outputs)
         return self._rows(_listed(rows))
 
-    def predict_proba(self, rows: Any, *, names: Sequence[str] | None = None) -> npt.NDArray[np.float64]:
-        """How likely each class is, [rows, classes] in the order of `classes`; NaN in rows that a strict model refuses."""
+    def predict_proba(
+        self, rows: Any, *, names: Sequence[str] | None = None, output: str | None = None
+    ) -> npt.NDArray[np.float64]:
+        """How likely each class is, [rows, classes] in the order of `classes`; NaN in rows that a strict model refuses.
+
+        `output` says of which target, where several have classes.
+        """
         import numpy as np
         import pyarrow as pa
 
-        shares = next((o.name for o in self._answerer.outputs if o.type is DataType.SHARES), None)
-        if shares is None:
-            raise UnsupportedError(
-                f"The model `{self.name}` gives a number and no classes, so it has no probabilities.",
-                hint="Use predict: the answer has its interval beside it.",
-            )
+        answer, classes = self._with_classes(output)
+        shares = f"{answer}_probabilities"
         table = _table([rows] if isinstance(rows, Mapping) else rows, names)
         if table is None:
             table = self._as_table(_listed([rows] if isinstance(rows, Mapping) else rows))
         column = self._answers(table, [shares]).column(0).combine_chunks()
         flat = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-        out = np.full((table.num_rows, len(self.classes)), np.nan)
+        out = np.full((table.num_rows, len(classes)), np.nan)
         there = np.asarray(flat.is_valid())
         kept = flat.filter(flat.is_valid())
         ends = kept.offsets
         values = kept.items.slice(ends[0].as_py(), ends[-1].as_py() - ends[0].as_py())
-        out[there] = np.asarray(values).reshape(-1, len(self.classes))
+        out[there] = np.asarray(values).reshape(-1, len(classes))
         return out
+
+    def _with_classes(self, output: str | None) -> tuple[str, tuple[Any, ...]]:
+        """The answer whose classes are meant."""
+        found = {answer: classes for answer, classes in self._answerer.classes_of.items() if classes}
+        if output is not None and output not in found:
+            found = {}
+        if not found:
+            raise UnsupportedError(
+                f"The model `{self.name}` gives a number and no classes, so it has no probabilities."
+                if output is None
+                else f"The model `{self.name}` gives no classes as `{output}`, so it has no probabilities.",
+                hint="Use predict: the answer has its interval beside it.",
+            )
+        if output is None and len(found) > 1:
+            raise InputError(
+                f"The model `{self.name}` has classes of {', '.join(f'`{n}`' for n in found)}.",
+                hint=f"Say of which: predict_proba(rows, output={next(iter(found))!r}).",
+            )
+        answer = output or next(iter(found))
+        return answer, found[answer]
 
     @overload
     def explain(self, rows: Mapping[str, Any]) -> dict[str, Any]: ...
@@ -144,16 +178,23 @@ class Model:
     def explain(self, rows: Any, *, names: Sequence[str] | None = None) -> Any:
         """Why: value, confidence, the strongest contributions, and the version and digest that say so.
 
-        For one mapping a mapping; for a list or a table a list, with None for a row that a strict model refuses.
+        For one mapping a mapping; for a list or a table a list, with None for a row that a strict model refuses. Of several
+        targets a mapping of these by the names of their outputs.
         """
         if isinstance(rows, Mapping):
             return of_rows(self._answerer).explain(self._taken(rows))
         table = _table(rows, names)
         if table is None:
             return [self.explain(row) for row in _listed(rows)]
-        why = next(o.name for o in self._answerer.outputs if o.name.endswith("_explain"))
-        found = self._answers(table, [why]).column(0).to_pylist()
-        return [None if text is None else json.loads(text) for text in found]
+        answers = list(self._answerer.classes_of)
+        found = self._answers(table, [f"{answer}_explain" for answer in answers]).to_pylist()
+        read = [
+            {a: None if (text := row[f"{a}_explain"]) is None else json.loads(text) for a in answers}
+            for row in found
+        ]
+        if len(answers) == 1:
+            return [row[answers[0]] for row in read]
+        return [None if None in row.values() else row for row in read]
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         raise UnsupportedError(
@@ -245,6 +286,21 @@ class Model:
         for name in answers.schema.names:
             table = table.append_column(name, answers.column(name))
         return table
+
+
+def _shown(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in facts.items() if k not in ("importance", "columns")}
+
+
+def _weighed(facts: Mapping[str, Any]) -> dict[str, float]:
+    found: dict[str, float] = facts.get("importance", {})
+    return dict(sorted(found.items(), key=lambda one: -one[1]))
+
+
+def _listed_classes(found: Mapping[str, tuple[Any, ...]]) -> Any:
+    if len(found) == 1:
+        return list(next(iter(found.values())))
+    return {answer: list(classes) for answer, classes in found.items()}
 
 
 def _table(rows: Any, names: Sequence[str] | None) -> pa.Table | None:

@@ -4,6 +4,7 @@ its answers change with each input, and every gate of the model. `interfaces.rep
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,6 @@ from tilth.core.errors import ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.time import show_instant
 from tilth.ml.judging import curves
-from tilth.ml.model.predictor import Predictor
 from tilth.runtime.applying import gate
 from tilth.runtime.applying.candidates import spec_of
 from tilth.runtime.loading import version_of
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
+
+    from tilth.ml.model.predictor import Predictor
 
     Array = npt.NDArray[np.float64]
 
@@ -53,16 +55,22 @@ def report(at: Place, name: str) -> dict[str, Any]:
     row = versions.require(at.work.state, name, facts["version"])
     with at.work.state.reading() as reader:
         gates = [{**asdict(g), "at": show_instant(g.at)} for g in evidence.gates_of(reader, name, VERSIONS)]
-    return {
-        **facts,
-        "at": show_instant(at.work.clock.now()),
-        "gates": gates,
-        **_seen(at, found.as_(CreateModel), row, facts),
-    }
+    declared = found.as_(CreateModel)
+    seen: dict[str, Any] = {"judged": None, "effects": [], "why": None}
+    if "targets" in facts:
+        seen["targets"] = [
+            {**one, **_seen(at, declared, row, one["importance"], place)}
+            for place, one in enumerate(facts["targets"])
+        ]
+    else:
+        seen = _seen(at, declared, row, {i["name"]: i["importance"] for i in facts["inputs"]})
+    return {**facts, "at": show_instant(at.work.clock.now()), "gates": gates, **seen}
 
 
-def _seen(at: Place, declared: CreateModel, row: Version, facts: dict[str, Any]) -> dict[str, Any]:
-    """Curves and effects; why there are none where the rows are gone."""
+def _seen(
+    at: Place, declared: CreateModel, row: Version, importance: Mapping[str, float | None], place: int = 0
+) -> dict[str, Any]:
+    """Curves and effects of the target at that place; why there are none where the rows are gone."""
     if not isinstance(declared.source, DatasetRef):
         return {
             "judged": None,
@@ -74,13 +82,12 @@ def _seen(at: Place, declared: CreateModel, row: Version, facts: dict[str, Any])
         manifest = manifest_of(at.work.state, row.snapshot)
     except UnknownNameError:
         return {"judged": None, "effects": [], "why": "The snapshot that it was trained on is gone."}
-    spec = replace(spec_of(at.work, declared, data, manifest.schema), now=show_instant(row.created_at))
-    table, truth, scores = gate.unseen(at.work, spec, manifest, row)
+    whole = replace(spec_of(at.work, declared, data, manifest.schema), now=show_instant(row.created_at))
+    table, truth, scores = gate.unseen(at.work, whole.of_each()[place], manifest, row)
     if not len(truth):
         return {"judged": None, "effects": [], "why": "There is no row that it was not tuned on."}
-    model = version_of(at.work, row.model, row.version)
-    assert isinstance(model, Predictor)
-    weighed = sorted((-i["importance"], i["name"]) for i in facts["inputs"] if i["importance"])
+    model = version_of(at.work, row.model, row.version).parts[place]
+    weighed = sorted((-weight, name) for name, weight in importance.items() if weight)
     names = [name for _, name in weighed]
     return {
         "judged": {"rows": len(truth), **_curves(model, truth, scores)},

@@ -40,8 +40,11 @@ def drift(subject: Subject) -> Shown:
             f"The newest snapshot holds {rows.num_rows} rows that the model can answer; drift needs {LEAST_ROWS}.",
             hint=f"Collect more: REFRESH DATASET {subject.dataset.name}.",
         )
-    moved = _moved_inputs(watched, rows)
-    mix = _Mix(subject, watched, predictor, rows, _shifted(rows, watched, moved))
+    shifted, moved = rows, list[str]()
+    for one in watched:
+        names = [name for name in _moved_inputs(one, rows) if name not in moved]
+        shifted, moved = _shifted(shifted, one, names), [*moved, *names]
+    mix = _Mixes([_Mix(subject, *one, rows, shifted) for one in zip(watched, predictor.parts, strict=True)])
     before, after = mix.look(0.0), mix.look(1.0)
     fired, rule = _fires(subject, mix)
     facts = {
@@ -155,11 +158,25 @@ class _Mix:
         return Signals(when, overall_drift(self._watched, others), mine.score if mine else None)
 
 
+class _Mixes:
+    """Those of each target: what a look would say of the model."""
+
+    def __init__(self, each: list[_Mix]) -> None:
+        self._each = each
+
+    def look(self, share: float, days: int = 0) -> Signals:
+        """The greatest drift of any target."""
+        found = [one.look(share, days) for one in self._each]
+        drifts = [one.drift for one in found if one.drift is not None]
+        answers = [one.prediction_drift for one in found if one.prediction_drift is not None]
+        return Signals(found[0].at, max(drifts, default=None), max(answers, default=None))
+
+
 def _columns(watched: Watched, rows: pa.Table) -> pa.Table:
     return rows.select([n for n in watched.types if n in rows.column_names])
 
 
-def _fires(subject: Subject, mix: _Mix) -> tuple[tuple[int, str] | None, list[str]]:
+def _fires(subject: Subject, mix: _Mixes) -> tuple[tuple[int, str] | None, list[str]]:
     """(days after the shift begins, why) by the declared rule, and the conditions of the rule that are about drift.
 
     One look a day over a window of seven; cool-down and hysteresis are those of `plan.policy`, the looks so far count.

@@ -31,7 +31,7 @@ def lost_node(subject: Subject) -> Shown:
             hint=f"Declare one: CREATE ENDPOINT {subject.model}_api FOR MODEL {subject.model}.",
         )
     asked = answerable(rows, predictor)
-    names = [i.name for i in (*predictor.signature.inputs, *predictor.signature.carried)]
+    names = [i.name for i in (*predictor.inputs, *predictor.carried)]
     picked = asked.select([n for n in names if n in asked.column_names]).to_pylist()
     found: Shown = registry.load("tilth.parts", "lost_server")(
         subject.work, subject.environment, endpoint, picked

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
-    from tilth.ml.model.predictor import Predictor
+    from tilth.ml.model.answerer import Answerer
 
     Array = npt.NDArray[np.float64]
 
@@ -67,10 +67,10 @@ class Subject:
             raise DataError(f"Dataset `{name}` has no snapshot.", hint=f"Run REFRESH DATASET {name}.")
         return manifest_of(self.work.state, found)
 
-    def watched(self) -> Watched:
-        return Watched.of(
-            verified(self.work, versions.require(self.work.state, self.model, self.version)).files
-        )
+    def watched(self) -> tuple[Watched, ...]:
+        """What its bundle says of each target."""
+        found = versions.require(self.work.state, self.model, self.version)
+        return Watched.of_each(verified(self.work, found).files)
 
     def newest(self, count: int = ROWS) -> pa.Table:
         """The last rows of the snapshot, which lie in the order of their event time."""
@@ -86,11 +86,11 @@ class Subject:
         return table.slice(max(0, table.num_rows - count)).combine_chunks()
 
 
-def answerable(rows: pa.Table, predictor: Predictor) -> pa.Table:
+def answerable(rows: pa.Table, predictor: Answerer) -> pa.Table:
     """Rows that have a value in every input that is required."""
     import pyarrow.compute as pc
 
-    for i in predictor.signature.inputs:
+    for i in predictor.inputs:
         if i.required and rows.column(i.name).null_count:
             rows = rows.filter(pc.is_valid(rows.column(i.name)))
     return rows

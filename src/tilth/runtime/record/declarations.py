@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from tilth.core.errors import ProjectError
 from tilth.kinds import parse_one
 from tilth.plan.snapshot import Pointer
 from tilth.sql.language.acts import Statement
-from tilth.sql.language.statements import CreateEndpoint
+from tilth.sql.language.statements import CreateEndpoint, CreateModel, Kind, Outcomes
 
 MOST = 4096  # texts whose declarations are kept
 
@@ -17,6 +18,20 @@ MOST = 4096  # texts whose declarations are kept
 def declared(text: str) -> Statement:
     """The declaration in a pointer's text."""
     return parse_one(text)
+
+
+def truths(pointers: Sequence[Pointer], one: CreateEndpoint) -> Mapping[str, Outcomes]:
+    """Where the truth of each target of the endpoint's model arrives, by target in lower case."""
+    text = next((p.text for p in pointers if p.kind is Kind.MODEL and p.name == one.model), None)
+    found = None if text is None else declared(text)
+    if one.outcomes is None or not isinstance(found, CreateModel):
+        return {}
+    return one.outcomes.of(found.targets)
+
+
+def key_of(truths: Mapping[str, Outcomes]) -> tuple[str, ...]:
+    """The columns that outcomes are joined by, which are the same of all targets."""
+    return next((one.key for one in truths.values()), ())
 
 
 def endpoint(pointer: Pointer) -> CreateEndpoint:

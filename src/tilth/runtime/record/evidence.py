@@ -54,6 +54,9 @@ class Gate:
     confidence: float | None = None
     spent: float | None = None  # the one-sided error of this look
     detectable: float | None = None  # the true difference that four of five such looks would show
+    targets: str | None = (
+        None  # of several targets what was said of each, as JSON; the figures are those of the one that decided
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def add(change: Change, one: Gate, judged: bytes, identity: str) -> None:
     change.write(
         "add_gate", model=one.model, candidate=one.candidate, champion=one.champion, environment=one.environment,
         rule=one.rule, metric=one.metric, outcome=one.outcome, reason=one.reason, rows=one.rows, blocks=one.blocks,
-        holdout=one.holdout, uses=one.uses, at=show_instant(one.at), **figures,
+        holdout=one.holdout, uses=one.uses, at=show_instant(one.at), targets=one.targets, **figures,
     )  # fmt: skip
     change.write("add_look", judged=judged, identity=identity)
 
@@ -117,7 +120,7 @@ def _passes(gate: Gate, rule: Promote) -> bool:
     """Whether a comparison that passed also passes this rule. Bounds of 0 are of two that answer every row alike."""
     if rule.rule is PromoteRule.MANUAL:
         return False
-    if gate.lower is None or gate.upper is None:
+    if gate.lower is None or gate.upper is None or gate.targets is not None:
         return gate.rule == rule.text
     return gate.lower > -rule.margin or gate.lower == gate.upper == 0
 
@@ -138,4 +141,5 @@ def _gate(row: Row) -> Gate:
         whole(row, "uses"),
         instant(row, "at"),
         **{name: real_or_none(row, name) for name in FIGURES},
+        targets=text_or_none(row, "targets"),
     )

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tilth.core.time import Instant, show_instant
-from tilth.runtime.record.rows import Change, Reader, Row, instant, real_or_none, text, whole, whole_or_none
+from tilth.runtime.record.rows import (
+    Change,
+    Reader,
+    Row,
+    instant,
+    real_or_none,
+    text,
+    text_or_none,
+    whole,
+    whole_or_none,
+)
 
 if TYPE_CHECKING:
     from tilth.ml.watching.monitoring import Look
@@ -30,6 +40,7 @@ class Looked:
     without_key: int | None
     gaps: int | None
     outside: int | None
+    targets: str | None  # of several targets what was seen of each, as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,7 @@ def add(change: Change, environment: str, one: Look) -> None:
         "add_quality", model=one.model, version=one.version, environment=environment, drift=one.drift,
         prediction_drift=one.prediction_drift, metric=one.metric, value=one.quality, outcomes=one.outcomes,
         predictions=one.predictions, new_rows=one.new_rows, left_out=one.left_out, without_key=one.without_key,
-        gaps=one.gaps, outside=one.outside, window_start=one.window_start, window_end=one.window_end, at=one.at,
+        gaps=one.gaps, outside=one.outside, targets=one.targets, window_start=one.window_start, window_end=one.window_end, at=one.at,
     )  # fmt: skip
 
 
@@ -114,4 +125,5 @@ def _looked(row: Row) -> Looked:
         whole_or_none(row, "without_key"),
         whole_or_none(row, "gaps"),
         whole_or_none(row, "outside"),
+        text_or_none(row, "targets"),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tilth.core.errors import UnknownNameError
@@ -62,6 +63,27 @@ class Version:
     def facts(self) -> Mapping[str, Any]:
         """What training says of it: metrics on its own judging rows, how its rows were dealt, what looks like a leak."""
         return decoded_object(self.kept, f"what training says of `{self.model}@{self.version}`")
+
+    @property
+    def parts(self) -> tuple[Version, ...]:
+        """The version as one of each of its targets, in the order of PREDICT: with what training says of that target."""
+        found = self.facts.get("targets")
+        if found is None:
+            return (self,)
+        return tuple(
+            replace(
+                self, kept=json.dumps(one), engine=str(one["engine"]), rows=int(one["split"]["rows"]),
+                tuned_until=one["split"]["tuned_until"],
+            )
+            for one in found
+        )  # fmt: skip
+
+    @property
+    def importance(self) -> Mapping[str, float]:
+        """How much each input matters, of several targets on average."""
+        each = [one.facts.get("importance") or {} for one in self.parts]
+        names = dict.fromkeys(name for found in each for name in found)
+        return {name: sum(found.get(name, 0.0) for found in each) / len(each) for name in names}
 
     @property
     def dealt(self) -> Dealt:

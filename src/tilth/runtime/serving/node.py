@@ -69,6 +69,7 @@ class _Seen:
 
     generation: int
     endpoints: list[tuple[Pointer, Revision]]
+    keys: dict[str, tuple[str, ...]] = field(default_factory=dict)  # that outcomes are joined by, by endpoint
     troubles: dict[str, str] = field(default_factory=dict)
 
     def key(self) -> object:
@@ -207,36 +208,37 @@ class Node:
             current = endpoints.current(reader, self.environment)
         if not number:
             return None
-        out = []
+        out, keys = [], {}
         for p in pointers:
             if p.kind is not Kind.ENDPOINT or p.target is None:
                 continue
+            keys[p.name] = declarations.key_of(declarations.truths(pointers, declarations.endpoint(p)))
             found = current.get(p.name)
             if found is None:
                 raise StorageError(
                     f"Revision {p.target} of `{p.name}` is missing.", hint="Run `tilth verify`."
                 )
             out.append((p, found))
-        return _Seen(number, out)
+        return _Seen(number, out, keys)
 
     def _routes(self, seen: _Seen) -> dict[str, Route]:
         """The routes that can be served; what cannot is noted in `seen.troubles`."""
         out = {}
         for pointer, row in seen.endpoints:
             try:
-                out[pointer.name] = self._route_of(pointer, row)
+                out[pointer.name] = self._route_of(pointer, row, seen)
             except TilthError as error:
                 seen.troubles[pointer.name] = "; ".join((error.message, *error.detail))
             except Exception as error:
                 seen.troubles[pointer.name] = f"does not load: {type(error).__name__}: {error}"
         return out
 
-    def _route_of(self, pointer: Pointer, at: Revision) -> Route:
+    def _route_of(self, pointer: Pointer, at: Revision, seen: _Seen) -> Route:
         stage, model, number, serving = at.stage, at.model, at.revision, at.answering
         if serving is None:
             raise StorageError("no version answers it", hint=f"RETRAIN MODEL {model}.")
         declared = declarations.endpoint(pointer)
-        keys = () if declared.outcomes is None else declared.outcomes.key
+        keys = seen.keys.get(pointer.name, ())
         required, share = declared.outcomes is not None and declared.outcomes.require_key, declared.watch.log
         champion = self._side(pointer.name, model, serving, keys)
         if not at.under_way:

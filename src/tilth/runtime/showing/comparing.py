@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import json
 from datetime import datetime
 from typing import Any
 
 from tilth.core.time import show_instant
-from tilth.ml.model.signature import Signature
+from tilth.ml.model.joint import signature_of
 from tilth.runtime.loading import verified
 from tilth.runtime.record import environments, evidence, versions
 from tilth.runtime.record.versions import Version
@@ -22,7 +21,7 @@ def compare(work: Workspace, first: tuple[str, int], second: tuple[str, int]) ->
     """The differences as plain facts. Metrics are each version's own, on the rows that judged it then."""
     rows = [versions.require(work.state, *which) for which in (first, second)]
     inputs = [_inputs(work, row) for row in rows]
-    metrics = [row.facts.get("metrics", {}) for row in rows]
+    metrics = [_metrics(row) for row in rows]
     names = [f"{model}@{number}" for model, number in (first, second)]
     added = sorted(n for n in inputs[1] if inputs[0].get(n) != inputs[1][n])
     removed = sorted(n for n in inputs[0] if inputs[1].get(n) != inputs[0][n])
@@ -40,6 +39,16 @@ def compare(work: Workspace, first: tuple[str, int], second: tuple[str, int]) ->
     }
 
 
+def _metrics(row: Version) -> dict[str, Any]:
+    """Each metric; of several targets with the name of its output before it."""
+    several = len(row.parts) > 1
+    return {
+        f"{one.facts['output']}: {name}" if several else name: value
+        for one in row.parts
+        for name, value in one.facts.get("metrics", {}).items()
+    }
+
+
 def _plain(value: object) -> object:
     """Instants as texts, as the state keeps them."""
     return show_instant(value) if isinstance(value, datetime) else value
@@ -51,7 +60,7 @@ def _short(key: str, value: object) -> object:
 
 
 def _inputs(work: Workspace, row: Version) -> dict[str, str]:
-    signature = Signature.from_plain(json.loads(verified(work, row).files["signature.json"]))
+    signature = signature_of(verified(work, row).files)
     return {i.name: i.type.value + ("" if i.required else "?") for i in signature.inputs}
 
 

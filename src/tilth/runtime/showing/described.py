@@ -70,12 +70,19 @@ def _model(facts: Mapping[str, Any]) -> Iterator[str]:
         yield "No version serves: `tilth status` says what is held or failed, and `tilth apply` trains one."
         return
     yield f"Version {facts['version']} ({facts['engine']}, {facts['status']}) of {facts['rows']:,} rows, trained {facts['trained_at'][:19]}."
-    yield f"Predicts {facts['target']} ({facts['task']}): {facts['metric']} {_figure(facts['value'])}."
-    yield from understood.sentences(facts)
-    if words := searched.words(facts["search"]):
-        yield words
+    for one in of_each(facts):
+        of = f"{one['output']}: " if "output" in one else ""
+        yield f"Predicts {one['target']} ({one['task']}): {one['metric']} {_figure(one['value'])}."
+        yield from (of + said for said in understood.sentences(one))
+        if words := searched.words(one["search"]):
+            yield of + words
     if facts["gate"]:
         yield f"Gate: {facts['gate']['outcome']}: {facts['gate']['reason']}"
+
+
+def of_each(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The facts of a model of each of its targets: itself, where there is one."""
+    return facts.get("targets") or [facts]
 
 
 def sections(facts: Mapping[str, Any]) -> list[Section]:
@@ -128,18 +135,25 @@ def _of_model(facts: Mapping[str, Any]) -> Iterator[Section]:
     yield Section("inputs", ("input", "type", "given", "seen in training", "importance"), tuple(inputs))
     outputs = [(o["name"], o["type"], o["meaning"]) for o in facts["outputs"]]
     yield Section("outputs", ("output", "type", "meaning"), tuple(outputs))
+    for one in of_each(facts):
+        yield from _of_target(one, facts, f" of {one['output']}" if "output" in one else "")
+    gaps = dict.fromkeys((("required" if i["required"] else "optional"), i["gap"]) for i in facts["inputs"])
+    yield Section("without a value", ("input", "what happens"), tuple(gaps))
+
+
+def _of_target(facts: Mapping[str, Any], model: Mapping[str, Any], of: str) -> Iterator[Section]:
+    """The lists of figures of one target."""
     baselines = facts.get("baselines") or {}
     names = tuple(sorted(baselines))
     metrics = [
         (m, _figure(v), *(_figure(baselines[b].get(m)) for b in names))
         for m, v in (facts.get("metrics") or {}).items()
     ]
-    yield Section("metrics", ("metric", "model", *(f"baseline {b}" for b in names)), tuple(metrics))
-    yield Section("weak slices", understood.WEAK, tuple(understood.weak_rows(facts.get("weak"))))
-    yield Section("simpler models", understood.SIMPLER, tuple(understood.simpler_rows(facts)))
-    yield Section("trials", searched.TRIALS, tuple(searched.rows(facts.get("search"))))
-    gaps = dict.fromkeys((("required" if i["required"] else "optional"), i["gap"]) for i in facts["inputs"])
-    yield Section("without a value", ("input", "what happens"), tuple(gaps))
+    yield Section(f"metrics{of}", ("metric", "model", *(f"baseline {b}" for b in names)), tuple(metrics))
+    yield Section(f"weak slices{of}", understood.WEAK, tuple(understood.weak_rows(facts.get("weak"))))
+    simpler = understood.simpler_rows({**facts, "inputs": model["inputs"]})
+    yield Section(f"simpler models{of}", understood.SIMPLER, tuple(simpler))
+    yield Section(f"trials{of}", searched.TRIALS, tuple(searched.rows(facts.get("search"))))
 
 
 def _seen(one: Mapping[str, Any]) -> str:

@@ -8,24 +8,42 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import reduce
 from typing import Any
 
 from tilth.core.errors import TilthError
 from tilth.core.schema import DataType
 from tilth.core.time import show_instant
 from tilth.ml.data.profile import Categorical, Numeric, Profile
-from tilth.ml.model.signature import Input, Signature
+from tilth.ml.model.joint import parts_of, signature_of
+from tilth.ml.model.signature import Input, Joint, Signature
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime import sources
 from tilth.runtime.loading import verified
-from tilth.runtime.record import endpoints, evidence, nodes, notices, refreshes, snapshots, versions
+from tilth.runtime.record import (
+    declarations,
+    endpoints,
+    evidence,
+    nodes,
+    notices,
+    refreshes,
+    snapshots,
+    versions,
+)
 from tilth.runtime.record.versions import Version
 from tilth.runtime.showing import example
 from tilth.runtime.showing.understood import KEYS
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
-from tilth.sql.language.statements import CreateChannel, CreateDataset, CreateEndpoint, CreateSource, Kind
+from tilth.sql.language.statements import (
+    CreateChannel,
+    CreateDataset,
+    CreateEndpoint,
+    CreateModel,
+    CreateSource,
+    Kind,
+)
 
 REFRESHES = 5  # the last ones, shown of a dataset
 TABLES = 200  # of a source that are described
@@ -150,7 +168,7 @@ def _dataset(at: Place, one: Resource) -> dict[str, Any]:
 class Known:
     """What a version keeps of itself: its signature, the profile of what it learned from, and its newest event time."""
 
-    signature: Signature
+    signature: Signature | Joint
     profile: Profile
     newest: str | None
 
@@ -158,10 +176,11 @@ class Known:
 def known(work: Workspace, one: Version) -> Known:
     """Read from the verified bundle; nothing of it is loaded."""
     files = verified(work, one).files
-    profile = Profile.from_plain(json.loads(files["profile.json"]))
+    each = (Profile.from_plain(json.loads(part["profile.json"])) for part in parts_of(files))
+    profile = reduce(Profile.and_, each)
     snapshot = snapshots.get(work.state, one.snapshot)
     newest = None if snapshot is None else snapshot.watermark
-    return Known(Signature.from_plain(json.loads(files["signature.json"])), profile, newest)
+    return Known(signature_of(files), profile, newest)
 
 
 def _model(at: Place, one: Resource) -> dict[str, Any]:
@@ -171,7 +190,7 @@ def _model(at: Place, one: Resource) -> dict[str, Any]:
         told = () if found is None else notices.of(reader, notices.MODEL, one.name, str(found.version))
     if found is None:
         return {"version": None, "inputs": [], "outputs": [], "metrics": {}, "gate": None, "notices": []}
-    kept, said = known(at.work, found), found.facts
+    kept = known(at.work, found)
     body = example.row(kept.signature.inputs, kept.profile, kept.newest)
     return {
         "version": found.version,
@@ -181,29 +200,45 @@ def _model(at: Place, one: Resource) -> dict[str, Any]:
         "trained_at": show_instant(found.created_at),
         "rows": found.rows,
         "snapshot": found.snapshot,
-        "target": kept.signature.target,
-        "task": kept.signature.kind,
-        "classes": list(kept.signature.classes),
-        **{
-            k: said.get(k)
-            for k in (
-                "metric",
-                "value",
-                "minimum",
-                "higher_is_better",
-                "metrics",
-                "baselines",
-                "slices",
-                "search",
-                *KEYS,
-            )
-        },
-        "inputs": _inputs(kept, said.get("importance") or {}),
-        "outputs": _outputs(kept.signature),
+        **_figures(kept.signature, found),
+        "inputs": _inputs(kept, found.importance),
+        "outputs": [o for part in kept.signature.parts for o in _outputs(part)],
         "gate": None if gate is None else _gate(gate),
         "example": example.calls(one.name, body, _types(kept.signature), _asked(kept.signature)),
         "notices": list(notices.lines(told)),
     }
+
+
+FIGURES = (
+    "metric",
+    "value",
+    "minimum",
+    "higher_is_better",
+    "metrics",
+    "baselines",
+    "slices",
+    "search",
+    *KEYS,
+)
+
+
+def _figures(signature: Signature | Joint, one: Version) -> dict[str, Any]:
+    """What it predicts and how well; of several targets each under `targets`, since no figure is of all of them."""
+    each = [
+        {
+            "output": part.output,
+            "target": part.target,
+            "task": part.kind,
+            "classes": list(part.classes),
+            "importance": own.facts.get("importance") or {},
+            **{k: own.facts.get(k) for k in FIGURES},
+        }
+        for part, own in zip(signature.parts, one.parts, strict=True)
+    ]
+    if len(each) == 1:
+        return {k: v for k, v in each[0].items() if k not in ("output", "importance")}
+    named = {k: ", ".join(str(found[k]) for found in each) for k in ("target", "task")}
+    return {**named, "classes": [], **dict.fromkeys(FIGURES), "targets": each}
 
 
 def _gate(gate: evidence.Gate) -> dict[str, Any]:
@@ -263,13 +298,15 @@ def _outputs(signature: Signature) -> list[dict[str, str]]:
     ]
 
 
-def _types(signature: Signature) -> dict[str, Any]:
+def _types(signature: Signature | Joint) -> dict[str, Any]:
     return {i.name: i.type for i in signature.inputs}
 
 
-def _asked(signature: Signature) -> list[str]:
-    """The outputs of an example: the answer, and how likely or how wide it is."""
-    return [name for name, spec in signature.specs.items() if not spec.heavy][:3]
+def _asked(signature: Signature | Joint) -> list[str]:
+    """The outputs of an example: the answer, and how likely or how wide it is; of several targets the answers."""
+    if len(signature.parts) > 1:
+        return [part.output for part in signature.parts]
+    return [name for name, spec in signature.parts[0].specs.items() if not spec.heavy][:3]
 
 
 # --- endpoints ---------------------------------------------------------------------------------------------
@@ -294,14 +331,15 @@ def _endpoint(at: Place, one: Resource) -> dict[str, Any]:
     kept = known(at.work, version)
     signature = kept.signature
     body = example.row(signature.inputs, kept.profile, kept.newest)
-    key = () if declared.outcomes is None else declared.outcomes.key
+    model = at.graph.get(declared.model).as_(CreateModel)
+    key = () if declared.outcomes is None else declarations.key_of(declared.outcomes.of(model.targets))
     carried = [i for i in signature.carried if i.name in key]
     row = {**{i.name: example.usual(i, kept.profile, kept.newest) for i in carried}, **body}
     url = (urls[-1] if urls else SERVED).partition("/#")[0].rstrip("/")
     return {
         **facts,
-        "inputs": _inputs(kept, version.facts.get("importance") or {}),
-        "outputs": _outputs(signature),
+        "inputs": _inputs(kept, version.importance),
+        "outputs": [o for part in signature.parts for o in _outputs(part)],
         "body": row,
         "example": {
             **example.requests(url, one.name, declared.model, row, _types(signature), _asked(signature)),

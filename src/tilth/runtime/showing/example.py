@@ -23,6 +23,7 @@ _PLAIN: Mapping[DataType, Any] = {
     DataType.FLOAT: 1.0,
     DataType.DECIMAL: 1.0,
     DataType.STRING: "text",
+    DataType.JSON: "[]",
     DataType.TIME: "12:00:00",
 }
 _WORDS: Mapping[DataType, str] = {

@@ -14,6 +14,7 @@ from typing import Any
 from tilth.core.figures import figure
 from tilth.core.metrics import HIGHER
 from tilth.core.time import Instant, parse_instant, show_duration
+from tilth.kinds.model import several
 from tilth.plan.policy import compares
 from tilth.runtime.record import declarations, environments
 from tilth.runtime.record.refreshes import PUBLISHED
@@ -124,16 +125,25 @@ def _span(age: timedelta) -> str:
 def _too_bad(one: Mapping[str, Any], declared: CreateModel) -> str:
     """What the last look says against the model: OBJECTIVE's minimum, or a RETRAIN rule on quality."""
     value, metric = one["quality"], one["metric"]
+    for target in declared.targets:
+        found = next((t for t in one.get("targets", ()) if t["target"].lower() == target.column.lower()), one)
+        if said := _too_low(found, several.minimum_of(declared, target)):
+            return f"{said} for `{target.column}`" if found is not one else said
     if value is None:
         return ""
-    least = declared.objective.get("minimum")
-    if isinstance(least, int | float) and (value < least if metric in HIGHER else value > least):
-        bound = "minimum" if metric in HIGHER else "maximum"
-        return f"its {metric} is {figure(value)}, and the {bound} is {figure(float(least))}"
     for rule in declared.retrain:
         if rule.signal == "quality" and compares(rule, value):
             return f"its {metric} is {figure(value)}: RETRAIN WHEN quality {rule.op} {rule.value:g}"
     return ""
+
+
+def _too_low(one: Mapping[str, Any], least: float | None) -> str:
+    """What the last look says of a figure of its minimum."""
+    value, metric = one["quality"], one["metric"]
+    if value is None or least is None or not (value < least if metric in HIGHER else value > least):
+        return ""
+    bound = "minimum" if metric in HIGHER else "maximum"
+    return f"its {metric} is {figure(value)}, and the {bound} is {figure(float(least))}"
 
 
 def _steady(one: Mapping[str, Any], declared: CreateModel) -> Iterator[Promise]:

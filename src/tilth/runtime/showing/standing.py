@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -151,6 +152,7 @@ def _models(reader: Reader, environment: str, pointers: Sequence[Pointer]) -> li
             "name": p.name,
             **_version(current.get(p.name)),
             **_looked(last.get(p.name)),
+            "targets": _targets(current.get(p.name), last.get(p.name)),
             **_judged(gates.get(p.name)),
             "notices": notices.lines(told.get((notices.MODEL, p.name), ())),
         }
@@ -168,6 +170,21 @@ def _version(one: Version | None) -> dict[str, Any]:
         "trained_at": None if one is None else show_instant(one.created_at),
         "rows": None if one is None else one.rows,
     }
+
+
+def _targets(one: Version | None, look: Looked | None) -> list[dict[str, Any]]:
+    """Each of several targets with its metric, and its quality at the last look; none of a model of one."""
+    if one is None or len(one.parts) == 1:
+        return []
+    seen = (
+        json.loads(look.targets) if look is not None and look.targets and look.version == one.version else []
+    )
+    quality = {found["output"]: found["quality"] for found in seen}
+    kept = ("output", "target", "metric", "value", "money")
+    return [
+        {**{k: own.facts.get(k) for k in kept}, "quality": quality.get(own.facts["output"])}
+        for own in one.parts
+    ]
 
 
 def _looked(one: Looked | None) -> dict[str, Any]:

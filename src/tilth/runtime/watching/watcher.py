@@ -21,7 +21,7 @@ from tilth.core.schema import Schema
 from tilth.core.time import Instant, show_instant
 from tilth.ml.data.snapshots import file_rows
 from tilth.ml.watching.logged import Answers, Watched, decode
-from tilth.ml.watching.monitoring import Look, Tuned, key_texts, look
+from tilth.ml.watching.monitoring import Look, Tuned, joined, key_texts, look
 from tilth.plan.snapshot import Pointer
 from tilth.ports.predictions import BATCH, START
 from tilth.ports.snapshots import Manifest
@@ -41,6 +41,7 @@ from tilth.runtime.record import (
     writes,
 )
 from tilth.runtime.record.looks import Looked
+from tilth.runtime.record.versions import Version
 from tilth.runtime.watching import tuning
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateDataset, CreateModel, DatasetRef, Kind, Outcomes, Watch
@@ -62,7 +63,7 @@ class Served:
     model: str
     version: int
     endpoints: tuple[str, ...]
-    outcomes: Outcomes | None
+    outcomes: tuple[tuple[str, Outcomes], ...]  # by target, in lower case
     began: Instant
     delay: timedelta = timedelta()  # after the event, until its truth is due
     watch: Watch = field(default_factory=Watch)
@@ -90,7 +91,8 @@ def served(work: Workspace, environment: str) -> tuple[Served, ...]:
             continue
         key = (at.model, at.answering)
         declared = declarations.endpoint(p)
-        began, outcomes, watch = at.created_at, declared.outcomes, declared.watch
+        began, watch = at.created_at, declared.watch
+        outcomes = tuple(declarations.truths(pointers, declared).items())
         if (same := found.get(key)) is not None:
             began, outcomes = min(began, same.began), same.outcomes or outcomes
             watch = replace(
@@ -106,7 +108,7 @@ def served(work: Workspace, environment: str) -> tuple[Served, ...]:
             continue
         key = (p.name, int(p.target))
         if key in batches:
-            found[key] = Served(*key, (), None, batches[key], _delay(pointers, p.name))
+            found[key] = Served(*key, (), (), batches[key], _delay(pointers, p.name))
     return tuple(found[k] for k in sorted(found))
 
 
@@ -136,13 +138,22 @@ def look_now(
 
 
 @dataclass(slots=True)
-class _Held:
-    """A served version, what its bundle says, and its answers of the window."""
+class _Part:
+    """What the bundle says of one target of a served version, and its answers of the window."""
 
-    one: Served
     watched: Watched
+    outcomes: Outcomes | None
+    version: Version
     answers: Answers | None = None
     tuned: Tuned | None = None
+
+
+@dataclass(slots=True)
+class _Held:
+    """A served version, by target."""
+
+    one: Served
+    parts: list[_Part]
 
 
 class Watcher:
@@ -210,50 +221,65 @@ class Watcher:
             self._held, self._mark, self._truth = {}, START, {}
             for one in known:
                 with self._apart(one, failed):
-                    self._held[one] = _Held(one, self._watched(one))
+                    self._held[one] = _Held(one, self._parts(one))
         starts = {one: show_instant(now - one.since) for one in self._held}
         since = min(starts.values(), default=show_instant(now))
         fresh, self._mark = self._work.log.table(self._mark, since=since)
         known_as = names.origins(self._work.state)
         for one, held in tuple(self._held.items()):
             with self._apart(one, failed):
-                found = decode(held.watched, _of(fresh, self._environment, one, known_as))
-                whole = found if held.answers is None else held.answers.and_(found)
-                held.answers = whole.since(starts[one])
+                records = _of(fresh, self._environment, one, known_as)
+                for part in held.parts:
+                    found = decode(part.watched, records)
+                    whole = found if part.answers is None else part.answers.and_(found)
+                    part.answers = whole.since(starts[one])
 
-    def _watched(self, one: Served) -> Watched:
+    def _parts(self, one: Served) -> list[_Part]:
         version = versions.require(self._work.state, one.model, one.version)
-        sealed = Watched.of(verified(self._work, version).files)
+        sealed, truths = Watched.of_each(verified(self._work, version).files), dict(one.outcomes)
+        if len(sealed) == len(truths) == 1:  # whatever a single target is called
+            truths = {sealed[0].signature.target.lower(): next(iter(truths.values()))}
+        return [
+            _Part(self._watched(one, w, truth := truths.get(w.signature.target.lower())), truth, row)
+            for w, row in zip(sealed, version.parts, strict=True)
+        ]
+
+    def _watched(self, one: Served, sealed: Watched, truth: Outcomes | None) -> Watched:
         bare = replace(sealed, signature=replace(sealed.signature, model=one.model))
-        if one.outcomes is None:
+        if truth is None:
             return bare
         logged = {i.name.lower(): i.name for i in (*bare.signature.inputs, *bare.signature.carried)}
-        return replace(bare, keys=tuple(logged.get(k.lower(), k) for k in one.outcomes.key))
+        return replace(bare, keys=tuple(logged.get(k.lower(), k) for k in truth.key))
 
     def _one(self, held: _Held, now: Instant, graph: Graph) -> Look:
-        assert held.answers is not None
         _, pointers = environments.pointers_of(self._work.state, self._environment)
         pointed = {p.name: p.target for p in pointers if p.kind is Kind.DATASET and p.target is not None}
-        truth = None
-        if held.one.outcomes is not None and (found := pointed.get(held.one.outcomes.dataset)) is not None:
+        seen = [self._look(held.one, part, now, graph, pointed) for part in held.parts]
+        return joined([part.watched for part in held.parts], seen)
+
+    def _look(self, one: Served, part: _Part, now: Instant, graph: Graph, pointed: dict[str, str]) -> Look:
+        assert part.answers is not None
+        truth, declared = None, part.outcomes
+        if declared is not None and (found := pointed.get(declared.dataset)) is not None:
             manifest = snapshots.manifest_of(self._work.state, found)
-            truth = self._outcomes(held.one.outcomes, manifest)
-            timed = not held.answers.when.null_count
-            if held.tuned is None or (held.tuned.keys is None and not timed):
-                version = versions.require(self._work.state, held.one.model, held.one.version)
-                signature, declared = held.watched.signature, held.one.outcomes
-                held.tuned = tuning.tuned(self._work, version, signature, declared, manifest, timed=timed)
+            truth = self._outcomes(declared, manifest)
+            timed = not part.answers.when.null_count
+            if part.tuned is None or (part.tuned.keys is None and not timed):
+                signature = part.watched.signature
+                part.tuned = tuning.tuned(
+                    self._work, part.version, signature, declared, manifest, timed=timed
+                )
         return look(
-            held.watched,
-            held.answers,
+            part.watched,
+            part.answers,
             truth,
             self._work.engine,
             show_instant(now),
-            held.one.version,
-            new_rows(self._work, held.one, held.watched.signature.target, graph, pointed),
-            held.one.delay.total_seconds(),
-            held.tuned,
-            held.one.watch.window,
+            one.version,
+            new_rows(self._work, one, part.version.rows, part.watched.signature.target, graph, pointed),
+            one.delay.total_seconds(),
+            part.tuned,
+            one.watch.window,
         )
 
     def _outcomes(self, declared: Outcomes, manifest: Manifest) -> tuple[pa.Array, pa.Array] | None:
@@ -313,9 +339,9 @@ def _known(path: str, keys: tuple[str, ...], column: str) -> tuple[pa.Array, pa.
 
 
 def new_rows(
-    work: Workspace, one: Served, target: str, graph: Graph, pointed: dict[str, str]
+    work: Workspace, one: Served, trained: int, target: str, graph: Graph, pointed: dict[str, str]
 ) -> float | None:
-    """Labelled rows that the version could not have been trained on, as a share of those it was trained on.
+    """Labelled rows that the version could not have been trained on, as a share of those it was `trained` on.
 
     With an EVENT TIME those later than all of its snapshot; without, by how many the labelled rows have become more.
     None for a model that reads no dataset.
@@ -325,7 +351,7 @@ def new_rows(
     if not isinstance(source, DatasetRef) or pointed.get(source.name) is None:
         return None
     version = versions.require(work.state, one.model, one.version)
-    manifest, trained = snapshots.manifest_of(work.state, pointed[source.name]), version.rows
+    manifest = snapshots.manifest_of(work.state, pointed[source.name])
     if manifest.schema.find(target) is None or not trained:
         return None
     declared = graph.get(source.name).as_(CreateDataset)

@@ -8,7 +8,8 @@ never takes part in comparison: two statements are equal when they say the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import ClassVar, Protocol, TypeAlias
@@ -316,6 +317,18 @@ class Outcomes:
     key: tuple[str, ...]
     column: str
     require_key: bool = False
+
+    def of(self, targets: Sequence[Target]) -> Mapping[str, Outcomes]:
+        """Where the truth of each target arrives, by its column in lower case.
+
+        Of one target it is the last column, whatever that is called. Of several it is the one that is called as the target;
+        those that are called as none of them join.
+        """
+        if len(targets) == 1:
+            return {targets[0].column.lower(): self}
+        columns, known = (*self.key, self.column), {t.column.lower() for t in targets}
+        key = tuple(c for c in columns if c.lower() not in known)
+        return {c.lower(): replace(self, key=key, column=c) for c in columns if c.lower() in known}
 
 
 @dataclass(frozen=True, slots=True)

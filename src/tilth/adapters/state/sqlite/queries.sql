@@ -271,9 +271,9 @@ ORDER BY v.model, v.version;
 
 -- name: add_gate
 INSERT INTO gates (model, candidate, champion, environment, rule, metric, outcome, reason, candidate_metric, champion_metric,
-                   baseline_metric, delta, lower, upper, confidence, spent, detectable, rows, blocks, holdout, uses, at)
+                   baseline_metric, delta, lower, upper, confidence, spent, detectable, rows, blocks, holdout, uses, at, targets)
 VALUES (coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model), :candidate, :champion, :environment, :rule, :metric, :outcome, :reason, :candidate_metric, :champion_metric,
-        :baseline_metric, :delta, :lower, :upper, :confidence, :spent, :detectable, :rows, :blocks, :holdout, :uses, :at);
+        :baseline_metric, :delta, :lower, :upper, :confidence, :spent, :detectable, :rows, :blocks, :holdout, :uses, :at, :targets);
 
 -- name: add_look
 INSERT INTO looks (gate, judged, identity) VALUES ((SELECT max(id) FROM gates), :judged, :identity);
@@ -330,9 +330,9 @@ VALUES (coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :mode
 
 -- name: add_quality
 INSERT INTO quality (model, version, environment, drift, prediction_drift, metric, value, outcomes, predictions, new_rows,
-                     left_out, without_key, gaps, outside, window_start, window_end, at)
+                     left_out, without_key, gaps, outside, targets, window_start, window_end, at)
 VALUES (coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model), :version, :environment, :drift, :prediction_drift, :metric, :value, :outcomes, :predictions, :new_rows,
-        :left_out, :without_key, :gaps, :outside, :window_start, :window_end, :at);
+        :left_out, :without_key, :gaps, :outside, :targets, :window_start, :window_end, :at);
 
 -- name: newest_quality
 -- The newest look at each model.
