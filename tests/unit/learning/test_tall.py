@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,7 @@ from tilth.adapters.learners.lightgbm_learner import LightGBMLearner
 from tilth.core.errors import DataError, TargetError
 from tilth.ml.learning import tall
 from tilth.ml.learning.dealing import Files, dealt
+from tilth.ml.learning.starting import NoStartError, Start, begun
 from tilth.ml.learning.training import train
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.learning import Budget, Task, Weights
@@ -85,6 +87,21 @@ def test_a_row_fewer_and_all_are_in_memory(tmp_path: Path) -> None:
     found = dealt(SPEC, files(tmp_path, table().slice(0, 2_001)))
     assert found.tall is not None
     assert found.taught == 2_001
+
+
+def test_a_tall_table_is_learned_anew_whatever_a_version_knows(tmp_path: Path) -> None:
+    rows = files(tmp_path, table())
+    with pytest.raises(NoStartError, match="of 6,000 rows only some are in memory"):
+        begun(SPEC, dealt(SPEC, rows), cast("Start", None), rows, rows)
+
+
+def test_a_row_with_another_target_may_lack_this_one(tmp_path: Path) -> None:
+    late = pa.array(np.arange(ROWS) % 3 == 0, mask=np.arange(ROWS) % 4 == 0)
+    rows = files(tmp_path, table(late=late, cost=np.ones(ROWS)))
+    found = dealt(replace(SPEC, beside=("cost",)), rows)
+    assert (found.taught, found.dropped) == (ROWS * 3 // 4, ROWS // 4)
+    with pytest.raises(TargetError, match="missing"):
+        dealt(SPEC, rows)
 
 
 def test_rows_without_a_label_are_neither_drawn_nor_taught(tmp_path: Path) -> None:
