@@ -30,6 +30,7 @@ BENCHES = {
     "planning": "Planning at a thousand resources",
     "data": "Collecting and vetting",
     "learning": "Learning",
+    "tall": "Tall tables",
     "intervals": "Intervals",
     "batch": "Batch prediction by SQL",
     "writing": "Writing into sources",

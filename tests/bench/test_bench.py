@@ -18,6 +18,7 @@ SMALL: dict[str, dict[str, object]] = {
     "state": {"MODELS": 4, "VERSIONS": 5, "DAYS": 12, "TURNS": 1},
     "data": {"ROWS": 20_000, "VETTED": 20_000, "TURNS": 1},
     "learning": {"ROWS": 4_000, "TURNS": 1},
+    "tall": {"ROWS": 20_000, "PIECE": 10_000, "SECONDS": 20},
     "intervals": {"ROWS": 1_500, "SEEDS": (0,)},
     "batch": {"TURNS": 1, "FLIGHTS": False},
     "quality": {

@@ -6,7 +6,7 @@ it must not import the library that trained the model where a lighter way exists
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -169,6 +169,26 @@ class Paths(Protocol):
         report: Callable[[str, float | None], None],
     ) -> Path:
         """Fit on (x, y) and watch each of the parts (x, y) of `stops`; return by the deadline with what there is."""
+        ...
+
+
+class Streams(Protocol):
+    """What a learner also offers that can learn from more rows than lie in memory."""
+
+    def stream(
+        self,
+        task: Task,
+        x: Matrix,
+        y: npt.NDArray[np.float32],
+        batches: Callable[[], Iterator[tuple[Matrix, Matrix | None]]],
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Callable[[str, float | None], None],
+    ) -> Fitted:
+        """Fit on all rows: `y` of each, and `batches()` of the matrix with what its rows count, None where all count alike.
+
+        `x` are some of the rows, drawn at random. `budget.weights` is of those. Options as `Path.options` gives them.
+        """
         ...
 
 

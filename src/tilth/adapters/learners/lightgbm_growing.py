@@ -64,6 +64,15 @@ def notes(task: Task, rounds: int, stopped: str) -> tuple[tuple[str, object], ..
     )  # fmt: skip
 
 
+def parameters(
+    task: Task, y: Matrix | npt.NDArray[np.float32], budget: Budget, options: Mapping[str, object]
+) -> bytes:
+    """What LightGBM is told for rows with these targets."""
+    _known(options)
+    given = {k: v for k, v in options.items() if k not in {"rounds", "patience", "refit_rounds"}}
+    return c.parameters(_defaults(task, len(y), _rarest(task, y), budget) | given)
+
+
 def planted(
     task: Task,
     x: Matrix,
@@ -74,9 +83,7 @@ def planted(
     raw: Callable[[Matrix], Matrix] | None = None,
 ) -> c.Booster:
     """A booster without a round yet, that watches the stop rows; `raw` says where the sum of each row begins."""
-    _known(options)
-    given = {k: v for k, v in options.items() if k not in {"rounds", "patience", "refit_rounds"}}
-    params = c.parameters(_defaults(task, len(x), _rarest(task, y), budget) | given)
+    params = parameters(task, y, budget, options)
     own = budget.weights
     data = c.Data(x, y, params, None, None if own is None else own.teach, raw and raw(x))
     booster = c.Booster(data, params)
@@ -186,7 +193,7 @@ def whole(options: Mapping[str, object], name: str, default: int) -> int:
     return value
 
 
-def _rarest(task: Task, y: Matrix) -> int:
+def _rarest(task: Task, y: Matrix | npt.NDArray[np.float32]) -> int:
     """Rows of the rarest class that has some; all rows of a regression."""
     import numpy as np
 

@@ -6,7 +6,7 @@ a model text without thread counts, so that the same rows give the same bytes. S
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.learners import lightgbm_resumed
@@ -18,6 +18,7 @@ from tilth.adapters.learners.lightgbm_growing import (
     grow,
     neutral,
     notes,
+    parameters,
     planted,
     whole,
 )
@@ -102,6 +103,23 @@ class LightGBMLearner:
             return Fitted("lightgbm", "txt", grove.text(best), notes(task, best + 1, grove.stopped))
         booster = planted(task, x, y, (), budget, options)
         rounds, stopped = grow(booster, int(str(fixed)), budget.deadline, report)
+        return Fitted("lightgbm", "txt", neutral(booster.text(rounds)), notes(task, rounds, stopped))
+
+    def stream(
+        self,
+        task: Task,
+        x: Matrix,
+        y: npt.NDArray[np.float32],
+        batches: Callable[[], Iterator[tuple[Matrix, Matrix | None]]],
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Callable[[str, float | None], None],
+    ) -> Fitted:
+        """Bins of the rows that were drawn, then every row binned as it comes; see `ports.learning.Streams`."""
+        report("binning", None)
+        params = parameters(task, y, budget, options)
+        booster = c.Booster(c.Streamed(x, y, batches(), params), params)
+        rounds, stopped = grow(booster, whole(options, "refit_rounds", ROUNDS), budget.deadline, report)
         return Fitted("lightgbm", "txt", neutral(booster.text(rounds)), notes(task, rounds, stopped))
 
     def path(

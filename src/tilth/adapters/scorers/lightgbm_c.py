@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING
 from tilth.core.errors import MissingExtraError, ResourceLimitError, TrainingError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     import numpy.typing as npt
 
     Matrix = npt.NDArray[np.float64]
 
+BINNED, ZERO = 200_000, 1e-35  # as LightGBM has them: rows that bins are made of, and what counts as 0
 FLOAT32, FLOAT64, INT32 = 0, 1, 2
 NORMAL, RAW, LEAF, CONTRIB = 0, 1, 2, 3
 
@@ -102,8 +105,6 @@ class Data:
         weight: Matrix | None = None,
         begin: Matrix | None = None,
     ) -> None:
-        import numpy as np
-
         self.handle = ctypes.c_void_p()
         lib = library()
         rows, columns = x.shape
@@ -113,22 +114,87 @@ class Data:
                 reference.handle if reference else None, ctypes.byref(self.handle),
             )
         )  # fmt: skip
-        for name, values in ((b"label", y), (b"weight", weight)):
-            if values is None:
-                continue
-            narrow = np.ascontiguousarray(values, dtype=np.float32)
-            place = ctypes.c_void_p(narrow.ctypes.data)
-            check(lib.LGBM_DatasetSetField(self.handle, name, place, ctypes.c_int(rows), FLOAT32))
+        self._say(b"label", y)
+        if weight is not None:
+            self._say(b"weight", weight)
         if begin is not None:  # [rows, classes], which LightGBM wants class by class
+            import numpy as np
+
             sums = np.asfortranarray(begin, dtype=np.float64)
             place = ctypes.c_void_p(sums.ctypes.data)
             check(
                 lib.LGBM_DatasetSetField(self.handle, b"init_score", place, ctypes.c_int(sums.size), FLOAT64)
             )
 
+    def _say(self, name: bytes, values: Matrix | npt.NDArray[np.float32]) -> None:
+        """A number for each row."""
+        import numpy as np
+
+        narrow = np.ascontiguousarray(values, dtype=np.float32)
+        place = ctypes.c_void_p(narrow.ctypes.data)
+        check(library().LGBM_DatasetSetField(self.handle, name, place, ctypes.c_int(len(narrow)), FLOAT32))
+
     def __del__(self) -> None:
         if getattr(self, "handle", None):
             library().LGBM_DatasetFree(self.handle)
+
+
+class Streamed(Data):
+    """Rows that are binned as they come: bins are those of some rows, of which at most `BINNED` are looked at."""
+
+    def __init__(
+        self,
+        some: Matrix,
+        y: npt.NDArray[np.float32],
+        batches: Iterator[tuple[Matrix, Matrix | None]],
+        params: bytes,
+    ) -> None:
+        import numpy as np
+
+        self.handle = ctypes.c_void_p()
+        some = some[:: -(-len(some) // BINNED)]
+        told = [(np.abs(column) > ZERO) | np.isnan(column) for column in some.T]  # the others count as 0
+        values = [np.ascontiguousarray(column[own]) for column, own in zip(some.T, told, strict=True)]
+        places = [np.flatnonzero(own).astype(np.int32) for own in told]
+        width = some.shape[1]
+        check(
+            library().LGBM_DatasetCreateFromSampledColumn(
+                (ctypes.c_void_p * width)(*(v.ctypes.data for v in values)),
+                (ctypes.c_void_p * width)(*(p.ctypes.data for p in places)),
+                ctypes.c_int32(width), (ctypes.c_int * width)(*map(len, values)), ctypes.c_int32(len(some)),
+                ctypes.c_int32(len(y)), ctypes.c_int64(len(y)), params, ctypes.byref(self.handle),
+            )
+        )  # fmt: skip
+        weight = self._pushed(batches, len(y))
+        self._say(b"label", y)
+        if weight is not None:
+            self._say(b"weight", weight)
+
+    def _pushed(
+        self, batches: Iterator[tuple[Matrix, Matrix | None]], rows: int
+    ) -> npt.NDArray[np.float32] | None:
+        """Bin all rows; what they count."""
+        import numpy as np
+
+        weight, at = None, 0
+        for x, counts in batches:
+            if at + len(x) > rows:
+                raise TrainingError("There are more rows than were counted.", hint="Run the command again.")
+            place = ctypes.c_void_p(x.ctypes.data)
+            check(
+                library().LGBM_DatasetPushRows(
+                    self.handle, place, FLOAT64, ctypes.c_int32(len(x)), ctypes.c_int32(x.shape[1]), ctypes.c_int32(at)
+                )
+            )  # fmt: skip
+            if counts is not None:
+                weight = np.zeros(rows, np.float32) if weight is None else weight
+                weight[at : at + len(x)] = counts
+            at += len(x)
+        if at != rows:
+            raise TrainingError(
+                f"There are {at:,} rows, and {rows:,} were counted.", hint="Run the command again."
+            )
+        return weight
 
 
 class Booster:

@@ -266,11 +266,13 @@ def read(manifest: Manifest, blobs: Blobs, columns: Sequence[str] | None = None)
 
 
 def file_batches(path: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """The rows of one Parquet file."""
+    """The rows of one Parquet file. Row groups are asked for one by one: pyarrow keeps what it has read of each until the last."""
     import pyarrow.parquet as pq
 
+    wanted = list(columns) if columns is not None else None
     with pq.ParquetFile(path) as file:
-        yield from file.iter_batches(65_536, columns=list(columns) if columns is not None else None)
+        for group in range(file.num_row_groups):
+            yield from file.iter_batches(65_536, row_groups=[group], columns=wanted)
 
 
 def file_rows(path: str, columns: Sequence[str] | None = None, *, mapped: bool = False) -> pa.Table:

@@ -123,7 +123,7 @@ def rows_of(manifest: Manifest, blobs: Blobs, spec: TrainingSpec, versions: Sequ
 def _parts(
     manifest: Manifest, blobs: Blobs, spec: TrainingSpec, after: str | None
 ) -> Iterator[tuple[pa.Table, Ids]]:
-    """Each part that may hold rows later than `after`, with their ids."""
+    """The rows of each part that may hold some later than `after`, a batch at a time, with their ids."""
     import pyarrow as pa
 
     columns = identity.columns_of(spec.key, manifest.schema.names)
@@ -131,9 +131,10 @@ def _parts(
     for part in manifest.parts:
         if late is not None and part.event_max is not None and part.event_max <= late:
             continue
-        batches = list(snapshots.file_batches(blobs.path(part.blob)))
-        if batches:
-            yield pa.Table.from_batches(batches), snapshots.part_ids(part, blobs, columns)
+        ids, at = snapshots.part_ids(part, blobs, columns), 0
+        for batch in snapshots.file_batches(blobs.path(part.blob)):
+            yield pa.Table.from_batches([batch]), ids[at : at + batch.num_rows]
+            at += batch.num_rows
 
 
 def labels(manifest: Manifest, blobs: Blobs, spec: TrainingSpec) -> pa.ChunkedArray:

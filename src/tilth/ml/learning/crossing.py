@@ -212,9 +212,27 @@ class Crossed:
         few = slice(0, min(len(y), 256))
         own = self._weights(rows, [slice(rows.start, rows.start + few.stop)])
         budget = Budget(clock.deadline(share), tools.threads, tools.seed, own)
-        made = fit(learner, self.task, x, y, x[few], y[few], budget, options, tools)
+        if self._streams(learner, rows):
+            made = self._streamed(learner, x, budget, options, tools)
+        else:
+            made = fit(learner, self.task, x, y, x[few], y[few], budget, options, tools)
         scorer = scorer_of(self.candidate.engine, made, self.task, tools.scorers, tools.threads, x[few])
         return made, heads(scorer, x.shape[1], self.data.full.shape[1])
+
+    def _streams(self, learner: Any, rows: slice) -> bool:
+        """Whether these rows stand for all of a tall table, and the engine takes all of them."""
+        return self.data.tall is not None and rows.stop == self.data.split.rows and hasattr(learner, "stream")
+
+    def _streamed(
+        self, learner: Any, x: Array, budget: Budget, options: Mapping[str, object], tools: Tools
+    ) -> Fitted:
+        """One fit on every row of a tall table; `x` are those that were drawn."""
+        every = self.data.tall
+        assert every is not None
+        made: Fitted = guarded(
+            lambda: learner().stream(self.task, x, every.y, every.batches, budget, options, tools.report)
+        )
+        return made
 
 
 def _places(mask: Mask) -> npt.NDArray[np.intp]:

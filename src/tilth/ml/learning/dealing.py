@@ -7,7 +7,7 @@ four; of more, half of a fifth is answered by a model of all others, and the oth
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError, ResourceLimitError, TargetError
@@ -15,7 +15,7 @@ from tilth.core.names import did_you_mean
 from tilth.ml.data import identity, snapshots
 from tilth.ml.judging import split
 from tilth.ml.judging.gates import FEWEST
-from tilth.ml.learning import intervals, target, weights
+from tilth.ml.learning import intervals, tall, target, weights
 from tilth.ml.learning.rows import Rows, inputs, rows_of
 from tilth.ml.model.signature import outputs
 from tilth.ml.model.spec import TrainingSpec, check_metric
@@ -44,14 +44,19 @@ class Files:
     rows: Sequence[str]
     ids: Sequence[str | None] = ()
 
-    def ids_of(self, columns: Sequence[str]) -> Any:
-        """uint64 of every row, in order; `columns` are what they are made of where no file keeps them."""
+    def ids_of(self, columns: Sequence[str], places: npt.NDArray[np.int64] | None = None) -> Any:
+        """uint64 of every row, or of those at these places, in order; `columns` are what they are made of where no file keeps them."""
         import numpy as np
 
         kept = [*self.ids, *([None] * (len(self.rows) - len(self.ids)))]
-        return np.concatenate(
-            [snapshots.file_ids(r, i, columns) for r, i in zip(self.rows, kept, strict=True)]
-        )
+        out, start = [], 0
+        for rows, ids in zip(self.rows, kept, strict=True):
+            found = snapshots.file_ids(rows, ids, columns)
+            if places is not None:
+                low, high = np.searchsorted(places, (start, start + len(found)))
+                start, found = start + len(found), found[places[low:high] - start]
+            out.append(found)
+        return np.concatenate(out)
 
     def ids_at(self, wanted: npt.NDArray[np.int64], columns: Sequence[str]) -> Any:
         """uint64 of the rows at these places, in their order, made of these columns; batch by batch, since they may be wide."""
@@ -66,6 +71,20 @@ class Files:
                 start += batch.num_rows
         return out
 
+    def _some(self, columns: Sequence[str], places: npt.NDArray[np.int64]) -> pa.Table:
+        import numpy as np
+        import pyarrow as pa
+
+        out, start = [self.schema().empty_table().select(list(columns))], 0
+        for path in self.rows:
+            for batch in snapshots.file_batches(path, columns):
+                low, high = np.searchsorted(places, (start, start + batch.num_rows))
+                if low < high:
+                    some = batch.take(_indices(places[low:high] - start))
+                    out.append(pa.Table.from_batches([some]).select(list(columns)))
+                start += batch.num_rows
+        return pa.concat_tables(out)
+
     def schema(self) -> pa.Schema:
         """Of the rows; all files have the same."""
         import pyarrow as pa
@@ -73,11 +92,19 @@ class Files:
 
         return pq.read_schema(self.rows[0]) if self.rows else pa.schema([])
 
-    def read(self, columns: Sequence[str]) -> pa.Table:
-        """The columns, of all files."""
+    def count(self) -> int:
+        """How many rows there are."""
+        import pyarrow.parquet as pq
+
+        return sum(pq.read_metadata(path).num_rows for path in self.rows)
+
+    def read(self, columns: Sequence[str], places: npt.NDArray[np.int64] | None = None) -> pa.Table:
+        """The columns, of all files; with `places` only of the rows there, in their order."""
         import pyarrow as pa
 
         try:
+            if places is not None:
+                return self._some(columns, places)
             return pa.concat_tables([snapshots.file_rows(path, columns, mapped=True) for path in self.rows])
         except pa.ArrowMemoryError as error:
             raise ResourceLimitError(f"The rows do not fit into memory: {error}", hint=MORE_MEMORY) from error
@@ -95,17 +122,24 @@ def dealt(spec: TrainingSpec, files: Files) -> Rows:
     import pyarrow as pa
 
     schema = files.schema()
-    table = files.read(_used(spec, schema))
+    used = _used(spec, schema)
+    draw = tall.drawn(spec, files)
+    drawn = None if draw is None else draw.places
+    table = files.read(used, drawn)
     when = split.micros(table, spec.event_time) if spec.event_time else None
     mature = split.mature(when, spec.label_delay, spec.now)
     beside = [table.column(name) for name in spec.beside]
     known = target.known_rows(table.column(spec.target), spec.target, mature, beside)
-    found = target.inspect(table.column(spec.target).filter(pa.array(known)), spec.target, spec.metric)
+    if draw is not None:
+        found = draw.target
+    else:
+        found = target.inspect(table.column(spec.target).filter(pa.array(known)), spec.target, spec.metric)
     check_metric(spec.metric, found.kind)
     intervals.check(spec, found.kind)
     found = target.with_positive(found, spec)
     _apart(spec, found, schema.names)
-    ids = files.ids_of(spec.identity or spec.key or sorted(schema.names)) if _has_ids(spec) else None
+    named = spec.identity or spec.key or sorted(schema.names)
+    ids = files.ids_of(named, drawn) if _has_ids(spec) else None
     order, values = split.order(None if ids is None else ids[known], None if when is None else when[known])
     index = np.flatnonzero(known)[order]
     y = target.encode(table.column(spec.target), found)[index]
@@ -116,10 +150,17 @@ def dealt(spec: TrainingSpec, files: Files) -> Rows:
         part = _group_parts(spec, table.take(pa.array(index)), found, cut)
     else:
         part = _parts(values, y, found, cut, spec.event_time is None)
-    dropped = table.num_rows - len(index)
+    dropped = table.num_rows - len(index) if draw is None else len(draw.known) - len(draw.y)
     table = table.take(pa.array(index)).combine_chunks()
     weight = weights.of(spec, table, part[: cut.window])
-    return rows_of(spec, table, cut, found, dropped, part, index, weight)
+    places = index if drawn is None else drawn[index]
+    made = rows_of(spec, table, cut, found, dropped, part, places, weight)
+    if draw is None:
+        return made
+    mean = weights.mean(spec, table)
+    return replace(
+        made, tall=tall.Everything(spec, tuple(files.rows), made.preparation, draw.y, draw.known, mean)
+    )
 
 
 def _parts(values: Any, y: Array, found: target.Target, cut: split.Split, by_id: bool) -> Parts:

@@ -14,7 +14,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.metrics import quantile_of
-from tilth.ml.learning import blending, repeated, searching, texts
+from tilth.ml.learning import blending, repeated, searching, tall, texts
 from tilth.ml.learning.agreeing import agreement, crossed_rows
 from tilth.ml.learning.candidates import absent, candidates, unable
 from tilth.ml.learning.clock import Clock
@@ -249,6 +249,10 @@ class _Run:
             out.append(Remark("weight", text, "Leave out weight of OBJECTIVE if rows count alike."))
         if self.searched is not None:
             out.append(searching.remark(self.searched))
+        if self.data.tall is not None:
+            own = tuple(dict.fromkeys(m.engine for m in members))
+            streamed = [e for e in own if hasattr(self.tools.learners(e), "stream")]
+            out.append(tall.told(self.data.split.rows, self.data.tall, own, streamed))
         if slow > 0:
             took = sum(_row_us(m.fitted) for m in members) / 1000
             text = f"A row takes about {took:.2g} ms of work, more than it may, though `{one}` alone serves."

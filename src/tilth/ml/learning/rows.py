@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import pyarrow as pa
 
+    from tilth.ml.learning.tall import Everything
     from tilth.ports.texts import Texts
 
     Matrix = npt.NDArray[np.float64]
@@ -59,6 +60,12 @@ class Rows:
     full: Matrix = field(
         default_factory=_no_matrix
     )  # the rows as models read them: with the numbers, or scores, of texts
+    tall: Everything | None = None  # all rows, where these were drawn of them
+
+    @property
+    def taught(self) -> int:
+        """The rows that what serves learned from."""
+        return self.split.rows if self.tall is None else self.tall.rows
 
     def weighs(self, rows: npt.NDArray[np.intp]) -> Matrix | None:
         """What these rows count; None where all count alike."""

@@ -110,6 +110,10 @@ def _json(path: str) -> Any:
 
 def begun(spec: TrainingSpec, data: Rows, start: Start, files: Files, seen: Files) -> tuple[Rows, Start]:
     """The rows as the version reads them, dealt so that new ones judge, and which those are. NoStartError as above."""
+    if data.tall is not None:
+        raise NoStartError(
+            f"of {data.taught:,} rows only some are in memory, and a start is told of new ones alone"
+        )
     _same_task(spec, data, start)
     fresh = _fresh(spec, data, files, seen)
     if (count := int(fresh.sum())) < FEW:

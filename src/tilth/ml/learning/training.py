@@ -95,7 +95,7 @@ def train(
         "learning": learning_of(learners(made.engine)),
         "files": sorted(written),
         "artifact": bundle_digest(written),
-        "rows": data.split.rows,
+        "rows": data.taught,
         "rows_without_label": data.dropped,
         "tuned_until": data.split.tuned_until,
         "dropped_columns": dict(data.preparation.dropped),

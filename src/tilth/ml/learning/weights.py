@@ -50,6 +50,23 @@ def of(spec: TrainingSpec, table: pa.Table, part: npt.NDArray[np.int8]) -> Array
     return share
 
 
+def mean(spec: TrainingSpec, table: pa.Table) -> float:
+    """What `of` divides by."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if spec.weight is None:
+        return 1.0
+    return float(pc.mean(pc.cast(table.column(spec.weight), pa.float64())).as_py())
+
+
+def unfit(name: str) -> DataError:
+    """What is said of a weight that some row of a tall table has not."""
+    return _refused(
+        name, "is missing, negative or infinite in some row", f"EXPECT ({name} >= 0 ON FAIL QUARANTINE)"
+    )
+
+
 def _refused(name: str, what: str, hint: str) -> DataError:
     return DataError(
         f"The weight `{name}` {what}.",
