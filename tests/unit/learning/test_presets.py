@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tilth.ml.learning import fitting
+from tilth.ml.learning import candidates as trying
+from tilth.ml.learning.candidates import absent, candidates
 from tilth.ml.learning.dealing import Files
-from tilth.ml.learning.fitting import absent, candidates
 from tilth.ml.learning.training import train
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports import learning, registry
@@ -45,7 +45,7 @@ def installed(monkeypatch: pytest.MonkeyPatch, *without: str) -> None:
         else e
         for e in learning.engines()
     )
-    for module in (learning, fitting):
+    for module in (learning, trying):
         monkeypatch.setattr(module, "engines", lambda: known)
 
 
