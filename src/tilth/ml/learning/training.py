@@ -39,9 +39,8 @@ def train(
 ) -> dict[str, object]:
     """Write the bundle's files into `out` and return facts: metrics, engine, files, their one digest (`artifact`), rows, seconds.
 
-    `learners(name)` gives a learner class, `scorers(name)` a scorer class; `given` are the job's files by name, among them
-    those of a version to begin with. Raises TargetError, DataError,
-    TrainingError or ResourceLimitError.
+    `learners(name)` gives a learner class, `scorers(name)` a scorer class; `given` are the job's files by name, with those of a
+    version to begin with. Raises TargetError, DataError, TrainingError or ResourceLimitError.
     """
     started = time.monotonic()
     _supported(spec)
