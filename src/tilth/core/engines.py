@@ -102,6 +102,10 @@ class Engine:
     spread: bool = False  # it can learn how far values are off (see `ports.learning.Spreads`)
     quantiles: bool = False  # it learns the quantile that a pinball loss asks for
     texts: bool = False  # it learns from the terms of texts (see `ports.texts`), tried where there are some
+    teaches: bool = (
+        False  # USING (teacher = ...) may name it: it, or what it fits, is asked about rows that are made
+    )
+    student: bool = False  # it learns what a teacher says (see `ports.learning.Students`)
     pandas: bool = True  # it, or what it writes, needs pandas in the worker
     fault: str = ""  # why it cannot be used: what its package said when it was loaded
     mend: str = ""  # what to do about that
@@ -183,6 +187,8 @@ _FACTS: dict[str, tuple[Callable[[object], bool], str]] = {
             "spread",
             "quantiles",
             "texts",
+            "teaches",
+            "student",
             "pandas",
         )
     },

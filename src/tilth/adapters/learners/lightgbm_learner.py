@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tilth.adapters.learners import lightgbm_resumed
+from tilth.adapters.learners import lightgbm_resumed, students
 from tilth.adapters.learners.lightgbm_growing import (
     OPTIONS,
-    PATIENCE,
-    ROUNDS,
     Grove,
     grow,
+    grown,
     neutral,
     notes,
     planted,
-    whole,
 )
 from tilth.adapters.scorers import lightgbm_c as c
 from tilth.core.engines import Engine
@@ -47,6 +45,7 @@ class LightGBMLearner:
         weighs=True,
         spread=True,
         quantiles=True,
+        student=True,
         pandas=False,
     )
 
@@ -55,6 +54,7 @@ class LightGBMLearner:
         """Load the library."""
         c.library()
 
+    student = staticmethod(students.student)
     resumes = frozenset((WARM, REFIT))
 
     @staticmethod
@@ -113,6 +113,4 @@ class LightGBMLearner:
     ) -> Grove:
         """Rounds until the mean loss of the parts has not fallen for some; see `ports.learning.Paths`."""
         report("binning", None)
-        booster = planted(task, x, y, stops, budget, options)
-        most, patience = whole(options, "rounds", ROUNDS), whole(options, "patience", PATIENCE)
-        return Grove.grown(booster, task, stops, (most, patience), budget, report)
+        return grown(task, x, y, stops, budget, options, report)

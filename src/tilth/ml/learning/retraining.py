@@ -109,6 +109,8 @@ def _able(spec: TrainingSpec, start: Start, tools: Tools) -> None:
     """NoStartError where no member can be gone on from in the way that is asked for."""
     if spec.search:
         raise NoStartError("options are searched, which asks for whole fits")
+    if spec.teacher:
+        raise NoStartError("a student is taught anew")
     ways = {w for m in start.members for w in resumes(tools.learners(m.engine))}
     wanted = {WARM, REFIT} if spec.retrain == AUTO else {spec.retrain}
     if not ways & wanted:
