@@ -252,7 +252,7 @@ def licence_of(package: str) -> str:
         said = metadata(package)
     except PackageNotFoundError:
         return "unknown"
-    words = said.get("License-Expression") or said.get("License") or "unknown"
+    words = next((said[n] for n in ("License-Expression", "License") if said[n]), "unknown")
     return str(words).splitlines()[0]
 
 

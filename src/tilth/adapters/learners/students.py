@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SURE = 1e-6  # no probability is nearer to 0 or 1
 HELD = 20  # one of so many rows says when the trees have learned enough
-ROUNDS, MOST_TREES = 1_500, 3_000  # of all classes together
+ROUNDS, MOST_TREES = 2_000, 4_000  # of all classes together
 TREES: Mapping[str, object] = {
     "num_leaves": 31, "learning_rate": 0.1, "min_data_in_leaf": 5, "patience": 30, "bagging_fraction": 1.0,
     "feature_fraction": 1.0, "cat_smooth": 1, "cat_l2": 1, "max_bin": 1023,

@@ -223,7 +223,7 @@ def _teacher(d: CreateModel, engines: tuple[Engine, ...]) -> None:
     """A teacher is an installed engine that says so, can do what the objective asks for, and has a student to teach."""
     if "teacher" not in d.using or not engines:
         return
-    name, engine = str(d.using["teacher"]), str(d.using.get("engine", "auto"))
+    name, engine = str(d.using.get("teacher")), str(d.using.get("engine", "auto"))
     able = {e.name: e for e in engines if e.teaches}
     if name not in able:
         raise UnknownNameError(

@@ -20,11 +20,12 @@ from tilth.ml.learning.candidates import absent, candidates, unable
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.crossing import Candidate, Crossed, Fold, folds_of
 from tilth.ml.learning.curves import fit_curve_folds, shifted
+from tilth.ml.learning.lead import Lead
 from tilth.ml.learning.made import Honest, Made, Member, Remark, Tools, Tried
 from tilth.ml.learning.resuming import Resumed
 from tilth.ml.learning.rows import Rows
 from tilth.ml.learning.starting import Start
-from tilth.ml.learning.teaching import STUDENT, Lead, Taught
+from tilth.ml.learning.teaching import STUDENT, Taught
 from tilth.ml.learning.trials import Searched
 from tilth.ml.model.curve import Curve, threshold
 from tilth.ml.model.ensemble import of_members
@@ -135,16 +136,17 @@ class _Run:
             self.left.append(Tried(one.candidate.name, one.candidate.engine, loss, 0.0, why))
 
     def _first(self) -> None:
-        """After one fold, those go on that get weight."""
-        if len(self.mixed) < 2:
+        """After one fold, those go on that get weight; a student goes on, and is compared with what there is without it."""
+        own = [one for one in self.mixed if not isinstance(one, Taught)]
+        if len(own) < 2:
             return
-        rows, answers = self._answered()
+        rows, answers = self._answered(own)
         found = blending.weights(
             self.task.kind, self.data.y[rows], answers, self.task.metric, self.data.weighs(rows)
         )
         losses = [_mean_loss(self.task, self.data.y[rows], a, self.data.weighs(rows)) for a in answers]
         worse = FAR if self.task.kind != "regression" else 2 * FAR  # of squares, twice as much
-        for one, weight, loss in list(zip(self.mixed, found, losses, strict=True)):
+        for one, weight, loss in list(zip(own, found, losses, strict=True)):
             if weight < min(FIRST_LEAST, found.max()) and loss > (1 + worse) * min(losses):
                 self._drop(one, "after the first part it added nothing to the others")
 

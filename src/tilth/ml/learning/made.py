@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tilth.ml.learning.agreeing import Agreement
-    from tilth.ml.learning.teaching import Lead
+    from tilth.ml.learning.lead import Lead
     from tilth.ml.learning.trials import Searched
 
     Array = npt.NDArray[np.float64]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
 
 STUDENT = "student"
-TIMES, LEAST, MOST = 10, 10_000, 200_000  # rows that are made: so many for each of training, within these
+TIMES, LEAST, MOST = 20, 20_000, 200_000  # rows that are made: so many for each of training, within these
 SWAPPED, NEAR = 0.25, 0.5  # of the values, another row's; of the others' rows half, a near row's
 NEIGHBOURS, LOOKED_AT = 5, 20_000  # rows; of more, near ones are looked for among so many
 TEACHER = 0.6  # of a fit's time
@@ -120,7 +120,7 @@ class Taught(Crossed):
     def _student(self, x: Array, said: Array, until: float, tools: Tools) -> tuple[Fitted, Any]:
         """Trees that learned what was said, and their scorer."""
         learner = tools.learners(self.candidate.engine)
-        options = {"trees": max(50, min(3_000, int(0.5 * self.row_us / TREE_US)))}
+        options = {"trees": max(50, min(4_000, int(0.5 * self.row_us / TREE_US)))}
         budget = Budget(until, tools.threads, tools.seed)
         made = guarded(lambda: learner.student(self.task, x, said, budget, options, tools.report))
         return made, scorer_of(self.candidate.engine, made, self.task, tools.scorers, tools.threads, x[:256])
@@ -147,46 +147,6 @@ class One:
     def options(self, stage: float) -> Mapping[str, object]:
         del stage
         return {}
-
-
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """Honest losses: of the blend without a student, of what serves, of the teacher alone and of the student alone."""
-
-    teacher: str
-    without: float
-    served: float
-    taught: float
-    student: float
-    serves: bool
-
-    @property
-    def kept(self) -> float | None:
-        """The share of the teacher's lead that what serves has; None where it has no lead."""
-        lead = self.without - self.taught
-        return (self.without - self.served) / lead if lead > 0 else None
-
-    def plain(self) -> dict[str, object]:
-        """JSON-able values."""
-        return {
-            "loss": self.taught, "student_loss": self.student, "loss_without": self.without, "loss_with": self.served,
-            "lead": (self.without - self.taught) / self.without if self.without else 0.0, "kept": self.kept,
-            "serves": self.serves,
-        }  # fmt: skip
-
-    @property
-    def words(self) -> str:
-        """What to say of it."""
-        from tilth.core.figures import figure
-
-        losses = (figure(v, 4) for v in (self.taught, self.student, self.without, self.served))
-        said = "The teacher `{}` has a loss of {}, its student of {}, the other members of {} and what serves of {}".format(
-            self.teacher, *losses
-        )
-        kept = "it has no lead" if self.kept is None else f"{self.kept:.0%} of its lead is kept"
-        return f"{said}: {kept}." + (
-            "" if self.serves else " The student does not serve: nothing is better with it."
-        )
 
 
 def drawn(x: Array, seed: int) -> Array:
@@ -217,8 +177,5 @@ def _near(x: Array, random: np.random.Generator) -> npt.NDArray[np.intp]:
     )
     some = np.sort(random.choice(len(x), min(LOOKED_AT, len(x)), replace=False))
     _, found = cKDTree(z[some]).query(z, k=min(NEIGHBOURS + 1, len(some)), eps=1.0)
-    return (
-        some[found.reshape(len(x), -1)][:, 1:]
-        if found.ndim > 1 and found.shape[1] > 1
-        else some[found.reshape(len(x), -1)]
-    )
+    near: npt.NDArray[np.intp] = some[found.reshape(len(x), -1)]
+    return near[:, 1:] if near.shape[1] > 1 else near
