@@ -10,7 +10,7 @@ from tilth.runtime.record import versions
 DECLARED = (
     shop_project.DECLARED[: shop_project.DECLARED.index("CREATE MODEL late")]
     + "CREATE MODEL duration PREDICT minutes FROM deliveries FEATURES (carrier, distance, ordered_at)"
-    " USING (engine = 'lightgbm', teacher = 'catboost', lightgbm.rounds = 5, time_limit = '5 min', max_row_time = '40 us');"
+    " USING (engine = 'lightgbm', teacher = 'catboost', lightgbm.rounds = 5, time_limit = '5 min', max_row_time = '0.04 ms');"
 )
 
 
