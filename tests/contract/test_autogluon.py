@@ -109,3 +109,17 @@ def test_what_autogluon_refuses_is_told() -> None:
             {"preset": "colour"},
             lambda _w, _d: None,
         )
+
+
+@THERE
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["regression", "binary"])
+def test_it_answers_rows_that_a_student_is_to_learn(kind: str) -> None:
+    task, x, y = data(kind)
+    budget = Budget(time.monotonic() + 40, 2, 1)
+    said, about = AutoGluonLearner().taught(task, x[:1200], y[:1200], x[1200:], budget, lambda _w, _d: None)
+    assert said.shape == (400,)
+    metric = "rmse" if kind == "regression" else "log_loss"
+    blind = np.full(400, y[:1200].mean())
+    assert evaluate(metric, y[1200:], said) < 0.8 * evaluate(metric, y[1200:], blind)
+    assert about["license"] == "Apache-2.0"

@@ -103,6 +103,10 @@ class Engine:
     quantiles: bool = False  # it learns the quantile that a pinball loss asks for
     seeded: bool = False  # another seed gives another model, as good
     texts: bool = False  # it learns from the terms of texts (see `ports.texts`), tried where there are some
+    teaches: bool = (
+        False  # USING (teacher = ...) may name it: it, or what it fits, is asked about rows that are made
+    )
+    student: bool = False  # it learns what a teacher says (see `ports.learning.Students`)
     pandas: bool = True  # it, or what it writes, needs pandas in the worker
     fault: str = ""  # why it cannot be used: what its package said when it was loaded
     mend: str = ""  # what to do about that
@@ -185,6 +189,8 @@ _FACTS: dict[str, tuple[Callable[[object], bool], str]] = {
             "quantiles",
             "seeded",
             "texts",
+            "teaches",
+            "student",
             "pandas",
         )
     },

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, metadata, version
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 from tilth.core.engines import Engine
@@ -228,6 +228,52 @@ class Resumes(Protocol):
     ) -> Fitted:
         """What it is at the stage that `options` hold."""
         ...
+
+
+class Students(Protocol):
+    """What a learner also offers that can learn what a teacher says; its Engine says `student`."""
+
+    @staticmethod
+    def student(
+        task: Task,
+        x: Matrix,
+        said: Matrix,
+        budget: Budget,
+        options: Mapping[str, object],
+        report: Callable[[str, float | None], None],
+    ) -> Fitted:
+        """A member that answers as `said` of the rows; `options` may hold `trees`, the most that it may have."""
+        ...
+
+
+class Teaches(Protocol):
+    """What a teacher also offers whose models cannot be asked later: it is fitted and asked at once."""
+
+    def taught(
+        self,
+        task: Task,
+        x: Matrix,
+        y: Matrix,
+        asked: Matrix,
+        budget: Budget,
+        report: Callable[[str, float | None], None],
+    ) -> tuple[Matrix, Mapping[str, object]]:
+        """Its answers to the asked rows, and its name, version and license."""
+        ...
+
+
+def licence_of(package: str) -> str:
+    """The licence that an installed distribution states; `unknown` where it states none.
+
+    >>> licence_of("no such package")
+    'unknown'
+    """
+    try:
+        said = metadata(package)
+    except PackageNotFoundError:
+        return "unknown"
+    words = next((said[n] for n in ("License-Expression", "License") if said[n]), "unknown")
+    return str(words).splitlines()[0]
 
 
 def resumes(learner: Any) -> frozenset[str]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tilth.ml.learning import fitting
+from tilth.ml.learning import candidates as trying
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.learning import Task
 
@@ -27,16 +27,16 @@ CASES: dict[str, tuple[dict[str, Any], Task, dict[str, str]]] = {
 @pytest.mark.parametrize(("asked", "task", "left"), CASES.values(), ids=CASES)
 def test_an_engine_that_is_left_out_says_why(asked: dict[str, Any], task: Task, left: dict[str, str]) -> None:
     spec = TrainingSpec("m", ("y",), **asked)
-    said = {r.text.split("`")[1]: r for r in fitting.unable(spec, task)}
+    said = {r.text.split("`")[1]: r for r in trying.unable(spec, task)}
     assert set(said) == set(left)
     for name, words in left.items():
         assert words in said[name].text
         assert said[name].option
-    tried = {c.engine for c in fitting.candidates(spec, task)}
+    tried = {c.engine for c in trying.candidates(spec, task)}
     assert tried == {"linear", "lightgbm", "extra_trees"} - set(left)
 
 
 def test_one_that_is_named_is_tried_all_the_same() -> None:
     spec, task = TrainingSpec("m", ("y",), engine="lightgbm"), Task("multiclass", 1_000, ("x",))
-    assert [c.engine for c in fitting.candidates(spec, task)] == ["lightgbm"]
-    assert not fitting.unable(spec, task)
+    assert [c.engine for c in trying.candidates(spec, task)] == ["lightgbm"]
+    assert not trying.unable(spec, task)

@@ -13,9 +13,9 @@ from sklearn.metrics import mean_pinball_loss
 
 from tilth.core.errors import ProjectError
 from tilth.core.metrics import PINBALL, quantile_of
+from tilth.ml.learning.candidates import candidates, unable
 from tilth.ml.learning.curves import shifted
 from tilth.ml.learning.dealing import Files
-from tilth.ml.learning.fitting import candidates, unable
 from tilth.ml.learning.losses import dummy, loss_of
 from tilth.ml.learning.training import train
 from tilth.ml.model.curve import Curve

@@ -19,8 +19,8 @@ from tilth.adapters.learners import text_learner
 from tilth.adapters.learners.text_learner import LINES, TextLearner
 from tilth.core.errors import TrainingError
 from tilth.ml.learning import texts
+from tilth.ml.learning.candidates import candidates, unable
 from tilth.ml.learning.dealing import Files
-from tilth.ml.learning.fitting import candidates, unable
 from tilth.ml.learning.training import train
 from tilth.ml.model.predictor import Predictor
 from tilth.ml.model.spec import TrainingSpec

@@ -18,18 +18,15 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tilth.adapters.learners import apart, boosting
+from tilth.adapters.learners import apart, boosting, students
 from tilth.adapters.learners.boosting import Base
 from tilth.adapters.learners.lightgbm_learner import LightGBMLearner
-from tilth.adapters.scorers.lightgbm_read import read
 from tilth.adapters.scorers.lightgbm_trees import written
 from tilth.core.engines import Engine, Form, Option
 from tilth.core.errors import TrainingError
 from tilth.ports.learning import Budget, Fitted, Task
-from tilth.ports.portable import Tree
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,7 +44,6 @@ LEAST, MOST = 20_000, 100_000  # rows that it is asked about, unless `rows` says
 TIMES = 10  # as many as those of training, between these
 SWAPPED = 0.25  # of a mixed row's values are another row's
 HELD = 10  # one of so many mixed rows says when the trees have learned enough
-SURE = 1e-6  # no probability is nearer to 0 or 1
 TREES = {"rounds": 400, "num_leaves": 31, "learning_rate": 0.1, "min_data_in_leaf": 20, "patience": 25}
 OPTIONS = (
     Option("preset", Form.TEXT),
@@ -65,6 +61,7 @@ class AutoGluonLearner:
         "autogluon",
         "tilth",
         options=OPTIONS,
+        teaches=True,
         pandas=False,
         fault=apart.absent("autogluon"),
         mend=apart.mend("autogluon"),
@@ -77,6 +74,23 @@ class AutoGluonLearner:
         LightGBMLearner.warm()
         if cls._side is None or cls._side.ended:
             cls._side = _Side()
+
+    def taught(
+        self, task: Task, x: Matrix, y: Matrix, asked: Matrix, budget: Budget, report: Report
+    ) -> tuple[Matrix, dict[str, object]]:
+        """See `ports.learning.Teaches`. One of five rows says when its models have learned enough."""
+        import numpy as np
+
+        _in_time(budget, AT_LEAST)
+        self.warm()
+        assert self._side is not None
+        report("AutoGluon is fitted", None)
+        aside = np.arange(len(y)) % 5 == 4
+        stop = np.ascontiguousarray(x[aside]), y[aside]
+        fit = np.ascontiguousarray(x[~aside]), y[~aside]
+        said, facts = self._side.taught(task, fit, stop, asked, budget, "medium_quality")
+        found = said[:, 0] if task.kind == "regression" else said[:, 1] if task.kind == "binary" else said
+        return np.ascontiguousarray(found), _teacher(facts)
 
     def fit(
         self,
@@ -103,21 +117,20 @@ class AutoGluonLearner:
         report("AutoGluon is fitted", None)
         preset = str(options.get("preset", "medium_quality"))
         said, facts = self._side.taught(task, (x, y), (x_stop, y_stop), mixed, budget, preset)
-        goals, kept = _goals(task, said), len(mixed) // HELD
+        goals, kept = students.goals(task, said), len(mixed) // HELD
         _in_time(budget, 1.0)
         report("trees learn what it says", 0.7)
         soon = replace(budget, deadline=budget.deadline - WRITING * (budget.deadline - started))
         stop = mixed[:kept], goals[:kept]
-        trees = _trees(task, mixed[kept:], goals[kept:], *stop, soon, {**TREES, **_own(options)})
-        teacher = {
-            "name": "autogluon",
-            "version": facts["version"],
-            "license": "Apache-2.0",
-            "best": facts["best"],
-        }
+        trees = students.trees(task, mixed[kept:], goals[kept:], *stop, soon, {**TREES, **_own(options)})
+        teacher = _teacher(facts)
         return Fitted(
             "lightgbm", "txt", written(task, trees, x), (("teacher", teacher), ("jail", facts["jail"]))
         )
+
+
+def _teacher(facts: Mapping[str, Any]) -> dict[str, object]:
+    return {"name": "autogluon", "version": facts["version"], "license": "Apache-2.0", "best": facts["best"]}
 
 
 def _in_time(budget: Budget, seconds: float) -> None:
@@ -138,44 +151,6 @@ def _mixed(x: Matrix, rows: int, seed: int) -> Matrix:
     own, other = random.integers(0, len(x), rows), random.integers(0, len(x), rows)
     swapped = random.random((rows, x.shape[1])) < SWAPPED
     return np.ascontiguousarray(np.where(swapped, x[other], x[own]))
-
-
-def _goals(task: Task, said: Matrix) -> Matrix:
-    """What trees learn of answers, [rows, width]: values, the log odds of the positive class, or logs of the shares about 0."""
-    import numpy as np
-
-    if task.kind == "regression":
-        return said
-    shares = np.clip(said, SURE, 1.0 - SURE)
-    logs = np.log(shares)
-    if task.kind == "binary":
-        odds: Matrix = logs[:, 1:] - logs[:, :1]
-        return odds
-    centred: Matrix = logs - logs.mean(axis=1, keepdims=True)
-    return centred
-
-
-def _trees(
-    task: Task,
-    x: Matrix,
-    goals: Matrix,
-    x_stop: Matrix,
-    y_stop: Matrix,
-    budget: Budget,
-    options: Mapping[str, object],
-) -> list[Tree]:
-    """Trees for each column of the goals, side by side; the deadline is shared among those that are left."""
-    values = Task("regression", 0, task.columns, task.categorical, task.cardinality)
-    found: list[tuple[Tree, ...]] = []
-    for n in range(goals.shape[1]):
-        left = budget.deadline - time.monotonic()
-        until = time.monotonic() + max(0.0, left) / (goals.shape[1] - n)
-        share = Budget(until, budget.threads, budget.seed)
-        made = LightGBMLearner().fit(
-            values, x, goals[:, n], x_stop, y_stop[:, n], share, options, lambda _w, _d: None
-        )
-        found.append(read(made.payload, values).trees)
-    return [tree for round_ in zip_longest(*found, fillvalue=0.0) for tree in round_]
 
 
 class _Side:

@@ -69,6 +69,7 @@ class CatBoostLearner(Boosted):
         best=True,
         monotone=True,
         weighs=True,
+        teaches=True,
         fault=boosting.absent("catboost", "catboost"),
         mend=boosting.install("catboost"),
         seeded=True,

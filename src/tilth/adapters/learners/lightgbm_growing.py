@@ -93,6 +93,21 @@ def planted(
     return booster
 
 
+def grown(
+    task: Task,
+    x: Matrix,
+    y: Matrix,
+    stops: Sequence[tuple[Matrix, Matrix]],
+    budget: Budget,
+    options: Mapping[str, object],
+    report: Callable[[str, float | None], None] = lambda _what, _done: None,
+) -> Grove:
+    """Rounds until the mean loss of the stop rows has not fallen for some."""
+    booster = planted(task, x, y, stops, budget, options)
+    most, patience = whole(options, "rounds", ROUNDS), whole(options, "patience", PATIENCE)
+    return Grove.grown(booster, task, stops, (most, patience), budget, report)
+
+
 class Grove:
     """The rounds of one fit; a stage is their number less one."""
 

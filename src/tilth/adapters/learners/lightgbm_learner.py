@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tilth.adapters.learners import lightgbm_resumed
+from tilth.adapters.learners import lightgbm_resumed, students
 from tilth.adapters.learners.lightgbm_growing import (
     OPTIONS,
-    PATIENCE,
     ROUNDS,
     Grove,
     grow,
+    grown,
     neutral,
     notes,
     parameters,
@@ -48,6 +48,7 @@ class LightGBMLearner:
         weighs=True,
         spread=True,
         quantiles=True,
+        student=True,
         pandas=False,
         seeded=True,
     )
@@ -59,6 +60,7 @@ class LightGBMLearner:
         """Load the library."""
         c.library()
 
+    student = staticmethod(students.student)
     resumes = frozenset((WARM, REFIT))
 
     @staticmethod
@@ -134,6 +136,4 @@ class LightGBMLearner:
     ) -> Grove:
         """Rounds until the mean loss of the parts has not fallen for some; see `ports.learning.Paths`."""
         report("binning", None)
-        booster = planted(task, x, y, stops, budget, options)
-        most, patience = whole(options, "rounds", ROUNDS), whole(options, "patience", PATIENCE)
-        return Grove.grown(booster, task, stops, (most, patience), budget, report)
+        return grown(task, x, y, stops, budget, options, report)

@@ -29,7 +29,7 @@ GATING = (
 )  # options of OBJECTIVE that say how a model is judged, and change nothing that is made
 USING = (
     "engine", "estimator", "time_limit", "seed", "memory", "threads", "preset", "cpu_limit", "max_row_time", "max_bundle",
-    "search", "budget", "trials", "retrain",
+    "search", "budget", "trials", "retrain", "teacher",
 )  # fmt: skip
 PRESETS = ("fast", "best")
 SEARCHES = ("off", "on", "always")
@@ -54,6 +54,7 @@ def check(d: CreateModel, facts: Facts) -> None:
     _engine(d, facts.engines)
     _retrain(d)
     _search(d, facts)
+    _teacher(d, facts.engines)
 
 
 def _minimum(d: CreateModel) -> None:
@@ -241,6 +242,40 @@ def _search(d: CreateModel, facts: Facts) -> None:
         )
 
 
+def _teacher(d: CreateModel, engines: tuple[Engine, ...]) -> None:
+    """A teacher is an installed engine that says so, can do what the objective asks for, and has a student to teach."""
+    if "teacher" not in d.using or not engines:
+        return
+    name, engine = str(d.using.get("teacher")), str(d.using.get("engine", "auto"))
+    able = {e.name: e for e in engines if e.teaches}
+    if name not in able:
+        raise UnknownNameError(
+            f"`{name}` is no teacher of models.", hint=did_you_mean(name, able, "teachers"), where=d.position
+        )
+    if able[name].fault:
+        raise MissingExtraError(able[name].fault, hint=able[name].mend or None, where=d.position)
+    if not any(e.student for e in tried(engine, engines, str(d.using.get("preset", PRESETS[0])))):
+        students = ", ".join(["auto", *sorted(e.name for e in engines if e.student)])
+        raise UnsupportedError(
+            f"The engine `{engine}` of model `{d.name}` does not learn from a teacher.",
+            hint=f"Leave out teacher, or take one of these: {students}.",
+            where=d.position,
+        )
+    if "weight" in d.objective and not able[name].weighs:
+        raise UnsupportedError(
+            f"The teacher `{name}` of model `{d.name}` takes no weights of rows.",
+            hint="Leave out weight of OBJECTIVE, or teacher of USING.",
+            where=d.position,
+        )
+    metric = str(d.objective.get("metric", ""))
+    if quantile_of(metric) is not None and not able[name].quantiles:
+        raise UnsupportedError(
+            f"The teacher `{name}` of model `{d.name}` learns no quantiles, as metric = '{metric}' asks for.",
+            hint="Leave out teacher of USING, or take a metric that is no pinball loss.",
+            where=d.position,
+        )
+
+
 def _estimator(d: CreateModel, engine: str, engines: tuple[Engine, ...]) -> None:
     """An estimator is named where, and only where, the engine asks for one."""
     takes = {e.name: e for e in engines if e.estimator}
@@ -368,5 +403,6 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "search": (lambda v: v in SEARCHES, "search = 'on', 'always' or 'off'"),
     "budget": (_is_some_time, "budget = '10 min'"),
     "trials": (_is_whole(1), "trials = 50"),
+    "teacher": (lambda v: isinstance(v, str), "teacher = 'catboost'"),
     "retrain": (lambda v: v in RETRAINS, "retrain = 'full', 'warm', 'refit' or 'auto'"),
 }

@@ -115,7 +115,8 @@ def later(found: Split, values: npt.NDArray[np.int64], index: int) -> Split:
     window = min(_after(values, index), len(values))
     if window >= len(values):
         window = int(values.searchsorted(values[-1], side="left"))
-    return replace(found, window=window, since=_instant(int(values[window - 1])))
+    before = int(values[window - 1])
+    return replace(found, window=window, since=_instant(before))
 
 
 def parts(values: npt.NDArray[Any], classes: npt.NDArray[np.float64] | None) -> npt.NDArray[np.int8]:

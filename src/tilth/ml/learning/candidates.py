@@ -7,6 +7,7 @@ from tilth.core.metrics import canonical, quantile_of
 from tilth.ml.learning.crossing import Candidate
 from tilth.ml.learning.made import Remark
 from tilth.ml.learning.starting import Start
+from tilth.ml.learning.teaching import STUDENT
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.learning import Task, engines, tried
 
@@ -30,6 +31,9 @@ def candidates(spec: TrainingSpec, task: Task, start: Start | None = None) -> tu
     Of a training that goes on from a version those that are its members: the others added nothing.
     """
     found = _wanted(spec, task)
+    if spec.teacher:
+        engine = next(e.name for e in tried(spec.engine, spec.preset) if e.student)
+        found = (*found, Candidate(STUDENT, engine))
     return found if start is None else tuple(c for c in found if start.member(c.name) is not None)
 
 

@@ -86,6 +86,8 @@ def metrics(
             for name in spec.slices
         },
     }
+    if made.lead is not None:
+        out["teacher"] = {"name": made.lead.teacher} | out.get("teacher", {}) | made.lead.plain()
     if task.kind != "regression":
         out["rare"] = rare(y, judged.scores, limit, data.target.classes)
     if (share := quantile_of(task.metric)) is not None:

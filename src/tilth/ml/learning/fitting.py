@@ -20,10 +20,12 @@ from tilth.ml.learning.candidates import absent, candidates, unable
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.crossing import Candidate, Crossed, Fold, folds_of
 from tilth.ml.learning.curves import fit_curve_folds, shifted
+from tilth.ml.learning.lead import Lead
 from tilth.ml.learning.made import Honest, Made, Member, Remark, Tools, Tried
 from tilth.ml.learning.resuming import Resumed
 from tilth.ml.learning.rows import Rows
 from tilth.ml.learning.starting import Start
+from tilth.ml.learning.teaching import STUDENT, Taught
 from tilth.ml.learning.trials import Searched
 from tilth.ml.model.curve import Curve, threshold
 from tilth.ml.model.ensemble import of_members
@@ -56,6 +58,8 @@ def fitted(
     run.cross()
     if spec.search:
         run.search()
+    if spec.teacher:
+        run.compare()
     members = run.refitted()
     return run.made(members)
 
@@ -81,6 +85,7 @@ class _Run:
     cut: list[str] = field(default_factory=list)
     twins: dict[Crossed, tuple[Fitted, Any]] = field(default_factory=dict)  # fitted before the window
     searched: Searched | None = None
+    lead: Lead | None = None  # of a teacher
 
     # --- rows that are left out ----------------------------------------------------------------------------
 
@@ -110,6 +115,9 @@ class _Run:
 
     def _crossed(self, one: Candidate, folds: Sequence[Fold]) -> Crossed:
         """The candidate with no fit yet; a member of a start is gone on from where its engine can."""
+        if one.name == STUDENT:
+            row_us = self.spec.max_row_time or ROW_US[self.spec.preset]
+            return Taught(one, self.task, self.data, folds, teacher=self.spec.teacher, row_us=row_us)
         if self.start is None or self.start.way not in resumes(self.tools.learners(one.engine)):
             return Crossed(one, self.task, self.data, folds)
         return Resumed(one, self.task, self.data, folds, start=self.start)
@@ -129,17 +137,18 @@ class _Run:
             self.left.append(Tried(one.candidate.name, one.candidate.engine, loss, 0.0, why))
 
     def _first(self) -> None:
-        """After one fold, those go on that get weight."""
-        if len(self.mixed) < 2:
+        """After one fold, those go on that get weight; a student goes on, and is compared with what there is without it."""
+        own = [one for one in self.mixed if not isinstance(one, Taught)]
+        if len(own) < 2:
             return
-        rows, answers = self._answered()
+        rows, answers = self._answered(own)
         found = blending.weights(
             self.task.kind, self.data.y[rows], answers, self.task.metric, self.data.weighs(rows)
         )
         losses = [_mean_loss(self.task, self.data.y[rows], a, self.data.weighs(rows)) for a in answers]
         worse = FAR if self.task.kind != "regression" else 2 * FAR  # of squares, twice as much
         worse *= PATIENT if self.spec.preset == "best" else 1
-        for one, weight, loss in list(zip(self.mixed, found, losses, strict=True)):
+        for one, weight, loss in list(zip(own, found, losses, strict=True)):
             if weight < min(FIRST_LEAST, found.max()) and loss > (1 + worse) * min(losses):
                 self._drop(one, "after the first part it added nothing to the others")
 
@@ -157,6 +166,22 @@ class _Run:
         self.mixed, serves = (more, True) if beside < without else (alone, False)
         self.searched = replace(found, losses=(without, beside), serves=serves)
 
+    def compare(self) -> None:
+        """The student serves where the blend is better with it; what is kept of its teacher's lead is told."""
+        taught = next((one for one in self.mixed if isinstance(one, Taught)), None)
+        others = [one for one in self.mixed if one is not taught]
+        if taught is None:
+            return
+        rows, (answers, said) = self._of(taught.answers(), taught.teacher_answers())
+        y, weight = self.data.y[rows], self.data.weighs(rows)
+        student, teacher = (_mean_loss(self.task, y, one, weight) for one in (answers, said))
+        beside = self._blended(self.mixed)
+        without = self._blended(others) if others else float("inf")
+        serves = beside < without
+        self.lead = Lead(taught.teacher, without, beside if serves else without, teacher, student, serves)
+        if not serves:
+            self._drop(taught, "the others are no better with it")
+
     def _blended(self, members: list[Crossed]) -> float:
         """The loss of the members' blend on rows that neither they nor their weights saw."""
         rows, answers = self._answered(members)
@@ -171,9 +196,12 @@ class _Run:
 
     def _answered(self, members: list[Crossed] | None = None) -> tuple[npt.NDArray[np.intp], list[Array]]:
         """The rows that all who may serve have answered, and their answers."""
+        return self._of(*[one.answers() for one in members or self.mixed])
+
+    def _of(self, *answers: Array) -> tuple[npt.NDArray[np.intp], list[Array]]:
+        """The rows that all of these answer, and the answers."""
         import numpy as np
 
-        answers = [one.answers() for one in members or self.mixed]
         known = np.all([np.isfinite(a).reshape(len(a), -1).all(axis=1) for a in answers], axis=0)
         return self.data.asked[known], [a[known] for a in answers]
 
@@ -253,6 +281,14 @@ class _Run:
             own = tuple(dict.fromkeys(m.engine for m in members))
             streamed = [e for e in own if hasattr(self.tools.learners(e), "stream")]
             out.append(tall.told(self.data.split.rows, self.data.tall, own, streamed))
+        if self.lead is not None:
+            out.append(
+                Remark(
+                    "teacher",
+                    self.lead.words,
+                    "`tilth.trainings` has the losses; leave out teacher of USING if its time is not worth it.",
+                )
+            )
         if slow > 0:
             took = sum(_row_us(m.fitted) for m in members) / 1000
             text = f"A row takes about {took:.2g} ms of work, more than it may, though `{one}` alone serves."
@@ -311,6 +347,7 @@ class _Run:
             self._worth(parts, chosen),
             self._remarks(members),
             self.searched,
+            self.lead,
         )
 
     def _members(self, parts: list[tuple[Crossed, Fitted, Any]], weights: Array) -> tuple[Member, ...]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tilth.ml.learning.agreeing import Agreement
+    from tilth.ml.learning.lead import Lead
     from tilth.ml.learning.trials import Searched
 
     Array = npt.NDArray[np.float64]
@@ -135,6 +136,7 @@ class Made:
     )
     remarks: tuple[Remark, ...] = ()
     searched: Searched | None = None  # what a search of options found
+    lead: Lead | None = None  # what a teacher is better by, and what is kept of that
 
     @property
     def engine(self) -> str:

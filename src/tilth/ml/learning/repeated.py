@@ -13,6 +13,7 @@ from typing import Any
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.crossing import Crossed
 from tilth.ml.learning.made import Member, Tools
+from tilth.ml.learning.teaching import Taught
 from tilth.ports.learning import Fitted, tried
 
 FITS = 3
@@ -38,7 +39,7 @@ def members(
     ]
     cut: list[str] = []
     for (one, _, _), own in sorted(zip(parts, found, strict=True), key=lambda p: -p[1][0].weight):
-        if not any(e.seeded for e in tried(one.candidate.engine)):
+        if isinstance(one, Taught) or not any(e.seeded for e in tried(one.candidate.engine)):
             continue
         for number in range(1, FITS):
             if clock.left() < 2 * one.seconds:

@@ -43,7 +43,8 @@ def begins(files: Mapping[str, str], parts: Sequence[Part]) -> dict[str, str]:
 def prepare(spec: Mapping[str, Any]) -> None:
     """Load the libraries of the engines that will be tried, and of the baseline."""
     asked = tried(spec["engine"], spec.get("preset", "fast"))
-    names = dict.fromkeys((BASELINE, *(engine.name for engine in asked)))
+    taught = [spec["teacher"]] if spec.get("teacher") else []
+    names = dict.fromkeys((BASELINE, *(engine.name for engine in asked), *taught))
     learners = [registry.load("tilth.learners", name) for name in names]
     if not any(facts_of(learner).pandas for learner in learners):
         spare_pandas()

@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from tilth.core.errors import TrainingError
 from tilth.core.names import did_you_mean
@@ -18,8 +19,8 @@ from tilth.ml.judging import answers
 from tilth.ml.learning import described, evaluation, intervals, leaks, monotone, reading, retraining
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.dealing import Files
-from tilth.ml.learning.made import Getter, Report, Tools
-from tilth.ml.learning.rows import inputs, task_of
+from tilth.ml.learning.made import Getter, Made, Report, Tools
+from tilth.ml.learning.rows import Rows, inputs, task_of
 from tilth.ml.learning.told import told
 from tilth.ml.learning.write import signature_of, write
 from tilth.ml.model.spec import TrainingSpec
@@ -38,26 +39,20 @@ def train(
 ) -> dict[str, object]:
     """Write the bundle's files into `out` and return facts: metrics, engine, files, their one digest (`artifact`), rows, seconds.
 
-    `learners(name)` gives a learner class, `scorers(name)` a scorer class; `given` are the job's files by name, among them
-    those of a version to begin with. Raises TargetError, DataError,
-    TrainingError or ResourceLimitError.
+    `learners(name)` gives a learner class, `scorers(name)` a scorer class; `given` are the job's files by name, with those of a
+    version to begin with. Raises TargetError, DataError, TrainingError or ResourceLimitError.
     """
-    started, cpu = time.monotonic(), time.process_time()
+    started = time.monotonic()
     _supported(spec)
     laps = _Laps()
     report("reading rows", 0.02)
-    tools = Tools(
-        learners, scorers, report, spec.threads, spec.seed, started + spec.time_limit, keep_of(report)
-    )
+    until = started + spec.time_limit
+    tools = Tools(learners, scorers, report, spec.threads, spec.seed, until, keep_of(report))
     data, taken = retraining.began(spec, files, given, tools)
     laps.lap("prepare")
     task = replace(task_of(spec, data), monotone=monotone.of(spec, data))
     clock = Clock(started, spec.time_limit, spec.cpu_limit, spec.threads)
-    before = time.process_time()
     made, taken = retraining.made_by(spec, task, data, tools, clock, taken)
-    fits = time.process_time() - before
-    if spec.retrain != FULL:
-        made = replace(made, remarks=(*made.remarks, taken.remark))
     if made.searched is not None:
         tools = replace(tools, deadline=tools.deadline + made.searched.seconds)
     found_leaks, task = leaks.find(data), replace(task, texts=None)
@@ -68,29 +63,18 @@ def train(
         made = replace(made, interval=found_ends, curve=replace(made.curve, conformal=found_ends.conformal))
     laps.lap("fit")
     report("judging", 0.93)
-    judged = evaluation.judged(data, made)
-    found = evaluation.metrics(spec, task, data, made, judged, tools)
+    found = evaluation.metrics(spec, task, data, made, evaluation.judged(data, made), tools)
     metrics = found.metrics
-    if made.searched is not None:
-        metrics["search"] = made.searched.plain()
     metrics["columns"] = described.columns(data)
     metrics["leaks"] = [leak.plain() for leak in found_leaks]
-    if spec.retrain != FULL:
-        metrics["retraining"] = taken.plain()
+    metrics |= {} if made.searched is None else {"search": made.searched.plain()}
+    metrics |= {} if spec.retrain == FULL else {"retraining": taken.plain()}
     report("writing the bundle", 0.97)
-    os.makedirs(out, exist_ok=True)
-    signature = signature_of(spec, data)
-    told_by = answers.columns_of(signature, files.schema().names)
-    ids = files.ids_at(data.places[made.judged.rows], told_by)
-    written = write(out, spec, data, made, metrics, ids)
+    written = _written(out, spec, files, data, made, metrics)
     laps.lap("judge and write")
     return {
-        "metrics": {
-            **found.clocked(),
-            "cpu_seconds": round(time.process_time() - cpu, 3),
-            "fit_cpu_seconds": round(fits, 3),  # of members alone: what a way to learn again saves
-        },
-        "start": {"version": taken.start.version, "digest": taken.start.digest} if taken.start else None,
+        "metrics": {**found.clocked(), "cpu_seconds": laps.cpu, "fit_cpu_seconds": taken.cpu},
+        "start": taken.begun,
         "engine": made.engine,
         "learning": learning_of(learners(made.engine)),
         "files": sorted(written),
@@ -106,6 +90,15 @@ def train(
     }
 
 
+def _written(
+    out: str, spec: TrainingSpec, files: Files, data: Rows, made: Made, metrics: dict[str, Any]
+) -> dict[str, str]:
+    """The bundle's files, written; the sha256 of each by name."""
+    os.makedirs(out, exist_ok=True)
+    told_by = answers.columns_of(signature_of(spec, data), files.schema().names)
+    return write(out, spec, data, made, metrics, files.ids_at(data.places[made.judged.rows], told_by))
+
+
 def keep_of(report: Report) -> Callable[[Mapping[str, object]], None]:
     """How what is found is told so that it outlives this training; to nobody where the runner keeps nothing."""
     found: Callable[[Mapping[str, object]], None] = getattr(report, "found", lambda _found: None)
@@ -117,7 +110,12 @@ class _Laps:
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
-        self._last = time.monotonic()
+        self._last, self._cpu = time.monotonic(), time.process_time()
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of all threads so far."""
+        return round(time.process_time() - self._cpu, 3)
 
     def lap(self, name: str) -> None:
         now = time.monotonic()

@@ -58,6 +58,7 @@ class TrainingSpec:
     budget: float = 600.0  # seconds that the trials of a search take together, beyond the time limit
     trials: int = 50  # of a search, of all engines together
     known: tuple[str, ...] = ()  # trials that were made before, as JSON
+    teacher: str = ""  # an engine that is asked about rows that are made, and never serves
     retrain: str = (
         "full"  # or warm, refit: go on from the version `start_version`; auto: try all three and take one
     )

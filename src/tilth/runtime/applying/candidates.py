@@ -125,6 +125,7 @@ def spec_of(
         options=_engine_options(using, engine),
         now=show_instant(work.clock.now()),
         identity=columns_of(named(data.key) if data else (), schema.names),
+        teacher=str(using.get("teacher", "")),
         retrain=str(using.get("retrain", FULL)),
         positive=first.positive if one else None,
         positives=() if one else tuple(t.positive for t in declared.targets),
@@ -176,6 +177,8 @@ def sealed(
     said = {k: facts[k] for k in ("engine", "artifact", "rows", "tuned_until")}
     if facts.get("start"):
         said["start"] = facts["start"]  # the version that was gone on from, and the digest of its bundle
+    if facts["metrics"].get("teacher"):
+        said["teacher"] = {k: facts["metrics"]["teacher"].get(k) for k in ("name", "version", "license")}
     checked = members.check(work, output.folder, output.files)
     files = checked.pop("files")
     with work.locks.hold("versions", wait=60):

@@ -101,13 +101,13 @@ def _chain(reader: Reader, last: Version) -> list[Version]:
 
 
 def _measured(reader: Reader, resource: Resource, champion: Version) -> str | None:
-    """The way that was best when all were tried; None where none were, that is too long ago, or a candidate has lost since."""
+    """The way that was best when all were tried; None where none were, that is too long ago, or one that went on has lost."""
     made = [one.number for one in versions.made(reader, champion.model)]
     for number in reversed(made[-LASTS:]):
         one = versions.require(reader, champion.model, number)
-        if one.recipe not in resource.recipes or one.status in LOST:
-            return None
         said = one.facts.get("retraining") or {}
+        if one.recipe not in resource.recipes or (one.status in LOST and said.get("way", FULL) != FULL):
+            return None
         if said.get("losses"):
             return str(said["way"])
     return None

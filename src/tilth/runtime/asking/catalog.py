@@ -278,12 +278,16 @@ def _trainings(work: Workspace, environment: str) -> list[dict[str, Any]]:
     for one in versions.all_of(work.state):
         said = one.facts.get("retraining") or {}
         lost, start = said.get("losses") or {}, said.get("start") or {}
+        taught = one.facts.get("teacher") or {}
         out.append(
             {
                 "model": one.model, "version": one.version, "asked": said.get("asked", "full"), "way": said.get("way", "full"),
                 "start_version": start.get("version"), "start_digest": start.get("digest"), "turns": said.get("turns"),
                 "new_rows": said.get("new_rows"), "cpu_seconds": one.facts.get("cpu_seconds"), "fit_cpu_seconds": one.facts.get("fit_cpu_seconds"), "seconds": one.seconds,
-                "why": said.get("why") or None, **{f"loss_{way}": lost.get(way) for way in WAYS}, "created_at": one.created_at,
+                "why": said.get("why") or None, **{f"loss_{way}": lost.get(way) for way in WAYS},
+                "teacher": taught.get("name"), "teacher_version": taught.get("version"), "teacher_license": taught.get("license"),
+                "teacher_loss": taught.get("loss"), "student_loss": taught.get("student_loss"), "loss_without": taught.get("loss_without"),
+                "loss_with": taught.get("loss_with"), "lead_kept": taught.get("kept"), "created_at": one.created_at,
             }
         )  # fmt: skip
     return out
@@ -419,6 +423,10 @@ _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
             **dict.fromkeys(("cpu_seconds", "fit_cpu_seconds", "seconds"), "float"),
             "why": "text",
             **{f"loss_{way}": "float" for way in WAYS},
+            **dict.fromkeys(("teacher", "teacher_version", "teacher_license"), "text"),
+            **dict.fromkeys(
+                ("teacher_loss", "student_loss", "loss_without", "loss_with", "lead_kept"), "float"
+            ),
             "created_at": "time",
         },
         _trainings,
