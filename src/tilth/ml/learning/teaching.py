@@ -1,8 +1,8 @@
 """A member that was taught: a teacher learns the rows, is asked about many rows that are made of them, and trees learn what it says.
 
-Rows are made as Bucila, Caruana and Niculescu-Mizil (2006) do: some of a row's values are another row's, or a near one's. The teacher
-answers rows of training too; its answers out of fold were tried there, and the noise between two fits costs most of what is
-gained, since what is to be learned is one function. A row is judged by a student of a teacher that did not see it; the
+Rows are made much as Bucila, Caruana and Niculescu-Mizil (2006) do: some of a row's values are another row's (values of near rows
+were tried, and kept no more of a lead). The teacher answers rows of training too; its answers out of fold were tried there, and the
+noise between two fits costs most of what is gained, since what is to be learned is one function. A row is judged by a student of a teacher that did not see it; the
 teacher never serves. Neighbours: `crossing`, whose candidates these are among; `fitting`, which takes the student where the
 blend is better with it.
 """
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 STUDENT = "student"
 TIMES, LEAST, MOST = 20, 20_000, 200_000  # rows that are made: so many for each of training, within these
-SWAPPED, NEAR = 0.25, 0.5  # of the values, another row's; of the others' rows half, a near row's
-NEIGHBOURS, LOOKED_AT = 5, 20_000  # rows; of more, near ones are looked for among so many
+SWAPPED = 0.25  # of a made row's values are another row's
 TEACHER = 0.6  # of a fit's time
 TREE_US = 0.06  # of a row's time, a tree
 
@@ -111,7 +110,7 @@ class Taught(Crossed):
             said, about = guarded(lambda: learner().taught(self.task, x, y, every, budget, tools.report))
             return np.split(said, np.cumsum([len(a) for a in asks])[:-1]), about
         truth = np.zeros(len(asks[-1]))
-        own = budget.weights and replace(budget.weights, stops=budget.weights.stops[:1])
+        own = budget.weights and replace(budget.weights, stops=(np.ones(len(truth)),))
         way = Alone(learner, self.task, x, y, [(asks[-1], truth)], replace(budget, weights=own), {}, tools)
         package = facts_of(learner).package
         about = {"name": self.teacher, "version": version_of(package), "license": licence_of(package)}
@@ -150,32 +149,12 @@ class One:
 
 
 def drawn(x: Array, seed: int) -> Array:
-    """Rows that are made of these: the first ones as they are, then each with some values of another row, or of a near one."""
+    """Rows that are made of these, and each of them: some of a row's values are another row's. In no order."""
     import numpy as np
 
     random = np.random.default_rng(seed)
     rows = max(0, min(MOST, max(LEAST, TIMES * len(x))) - len(x))
     own, other = random.integers(0, len(x), rows), random.integers(0, len(x), rows)
-    near = random.random(rows) < 0.5
-    pool = _near(x, random)
-    picked = np.flatnonzero(near)
-    other[picked] = pool[own[picked], random.integers(0, pool.shape[1], len(picked))]
-    share = np.where(near, NEAR, SWAPPED)[:, None]
-    made = np.where(random.random((rows, x.shape[1])) < share, x[other], x[own])
+    made = np.where(random.random((rows, x.shape[1])) < SWAPPED, x[other], x[own])
     every = np.concatenate([x, made])
     return np.ascontiguousarray(every[random.permutation(len(every))])
-
-
-def _near(x: Array, random: np.random.Generator) -> npt.NDArray[np.intp]:
-    """For each row the places of some that are near it, by all columns in units of their spread; a gap is a value of its own."""
-    import numpy as np
-    from scipy.spatial import cKDTree
-
-    spread = np.nanstd(np.where(np.isfinite(x), x, np.nan), axis=0)
-    z = np.nan_to_num(
-        np.where(spread > 0, (x - np.nanmean(x, axis=0)) / np.where(spread > 0, spread, 1.0), 0.0), nan=-3.0
-    )
-    some = np.sort(random.choice(len(x), min(LOOKED_AT, len(x)), replace=False))
-    _, found = cKDTree(z[some]).query(z, k=min(NEIGHBOURS + 1, len(some)), eps=1.0)
-    near: npt.NDArray[np.intp] = some[found.reshape(len(x), -1)]
-    return near[:, 1:] if near.shape[1] > 1 else near
