@@ -9,7 +9,7 @@ blend is better with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-STUDENT = "student"
+STUDENT, STOPPED = "student", "stopped_by"
 TIMES, LEAST, MOST = 20, 20_000, 200_000  # rows that are made: so many for each of training, within these
 SWAPPED = 0.25  # of a made row's values are another row's
 TEACHER = 0.6  # of a fit's time
@@ -56,15 +56,15 @@ class Taught(Crossed):
         own = np.ascontiguousarray(x[teach]), y[teach]
         made = drawn(own[0], tools.seed)
         asks = [made, *[rows for rows, _ in stops]]
-        answers, _ = self._asked(*own, asks, budget, tools)
+        answers, about = self._asked(*own, asks, budget, tools)
         self.said[number] = answers[1:]
-        _, scorer = self._student(made, answers[0], clock.deadline(share), tools)
+        fitted, scorer = self._student(made, answers[0], clock.deadline(share), tools)
         scores = [scorer.score(rows) for rows, _ in stops]
         each = [None] * len(stops) if weights is None else list(weights.stops)
         losses = [
             loss_of(self.task.kind, t, s, "", w) for (_, t), s, w in zip(stops, scores, each, strict=True)
         ]
-        self.ways[number] = One(scorer, scores, np.array([losses]))
+        self.ways[number] = One(scorer, scores, np.array([losses]), _stopped(fitted.notes, about))
         self.seconds, self.spent = max(self.seconds, clock.now() - began), self.spent + clock.now() - began
 
     def fewer(self, tools: Tools, clock: Clock) -> float:
@@ -84,7 +84,9 @@ class Taught(Crossed):
         made = drawn(x, tools.seed)
         answers, about = self._asked(x, y, [made, x[:256]], budget, tools)
         fitted, scorer = self._student(made, answers[0], clock.deadline(share), tools)
-        fitted = replace(fitted, notes=(*fitted.notes, ("teacher", dict(about))))
+        fitted = replace(
+            fitted, notes=(*fitted.notes, ("teacher", {k: v for k, v in about.items() if k != STOPPED}))
+        )
         return fitted, heads(scorer, x.shape[1], self.data.full.shape[1])
 
     def teacher_answers(self) -> Array:
@@ -113,7 +115,12 @@ class Taught(Crossed):
         own = budget.weights and replace(budget.weights, stops=(np.ones(len(truth)),))
         way = Alone(learner, self.task, x, y, [(asks[-1], truth)], replace(budget, weights=own), {}, tools)
         package = facts_of(learner).package
-        about = {"name": self.teacher, "version": version_of(package), "license": licence_of(package)}
+        about = {
+            "name": self.teacher,
+            "version": version_of(package),
+            "license": licence_of(package),
+            STOPPED: way.stopped,
+        }
         return [way.answer(0, a) for a in asks], about
 
     def _student(self, x: Array, said: Array, until: float, tools: Tools) -> tuple[Fitted, Any]:
@@ -146,6 +153,12 @@ class One:
     def options(self, stage: float) -> Mapping[str, object]:
         del stage
         return {}
+
+
+def _stopped(notes: Iterable[tuple[str, object]], about: Mapping[str, object]) -> str:
+    """What ended a fold: the clock where it ended the teacher or the student."""
+    late = "time limit" in (dict(notes).get(STOPPED), about.get(STOPPED))
+    return "time limit" if late else "rounds"
 
 
 def drawn(x: Array, seed: int) -> Array:
