@@ -122,7 +122,7 @@ class AutoGluonLearner:
         report("trees learn what it says", 0.7)
         soon = replace(budget, deadline=budget.deadline - WRITING * (budget.deadline - started))
         stop = mixed[:kept], goals[:kept]
-        trees = students.trees(task, mixed[kept:], goals[kept:], *stop, soon, {**TREES, **_own(options)})
+        trees, _ = students.trees(task, mixed[kept:], goals[kept:], *stop, soon, {**TREES, **_own(options)})
         teacher = _teacher(facts)
         return Fitted(
             "lightgbm", "txt", written(task, trees, x), (("teacher", teacher), ("jail", facts["jail"]))

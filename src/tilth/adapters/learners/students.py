@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float64]
     Report = Callable[[str, float | None], None]
 
+LATE = "time limit"
 SURE = 1e-6  # no probability is nearer to 0 or 1
 HELD = 20  # one of so many rows says when the trees have learned enough
 ROUNDS, MOST_TREES = 2_000, 4_000  # of all classes together
@@ -58,9 +59,9 @@ def student(
     rounds = min(ROUNDS, growing.whole(options, "trees", MOST_TREES) // width)
     own = {**TREES, "rounds": max(1, rounds)}
     report("trees learn what it says", None)
-    found = trees(task, x[kept:], wanted[kept:], x[:kept], wanted[:kept], budget, own)
+    found, stopped = trees(task, x[kept:], wanted[kept:], x[:kept], wanted[:kept], budget, own)
     return Fitted(
-        "lightgbm", "txt", written(task, found, x), growing.notes(task, len(found) // width, "rounds")
+        "lightgbm", "txt", written(task, found, x), growing.notes(task, len(found) // width, stopped)
     )
 
 
@@ -72,8 +73,8 @@ def trees(
     y_stop: Matrix,
     budget: Budget,
     options: Mapping[str, object],
-) -> list[Tree]:
-    """Trees for each column of the goals, side by side; the deadline is shared among those that are left."""
+) -> tuple[list[Tree], str]:
+    """Trees for each column of the goals, side by side, and what ended them; the deadline is shared among those that are left."""
     values = Task(
         "regression",
         0,
@@ -84,10 +85,12 @@ def trees(
         metric="rmse",
     )
     found: list[tuple[Tree, ...]] = []
+    stopped = "rounds"
     for n in range(wanted.shape[1]):
         left = budget.deadline - time.monotonic()
         until = time.monotonic() + max(0.0, left) / (wanted.shape[1] - n)
         share = Budget(until, budget.threads, budget.seed)
         grove = growing.grown(values, x, wanted[:, n], [(x_stop, y_stop[:, n])], share, options)
+        stopped = grove.stopped if grove.stopped == LATE else stopped
         found.append(read(grove.text(int(grove.losses[:, 0].argmin())), values).trees)
-    return [tree for round_ in zip_longest(*found, fillvalue=0.0) for tree in round_]
+    return [tree for round_ in zip_longest(*found, fillvalue=0.0) for tree in round_], stopped

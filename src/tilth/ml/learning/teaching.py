@@ -1,15 +1,15 @@
 """A member that was taught: a teacher learns the rows, is asked about many rows that are made of them, and trees learn what it says.
 
-Rows are made as Bucila, Caruana and Niculescu-Mizil (2006) do: some of a row's values are another row's, or a near one's. The teacher
-answers rows of training too; its answers out of fold were tried there, and the noise between two fits costs most of what is
-gained, since what is to be learned is one function. A row is judged by a student of a teacher that did not see it; the
+Rows are made much as Bucila, Caruana and Niculescu-Mizil (2006) do: some of a row's values are another row's (values of near rows
+were tried, and kept no more of a lead). The teacher answers rows of training too; its answers out of fold were tried there, and the
+noise between two fits costs most of what is gained, since what is to be learned is one function. A row is judged by a student of a teacher that did not see it; the
 teacher never serves. Neighbours: `crossing`, whose candidates these are among; `fitting`, which takes the student where the
 blend is better with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-STUDENT = "student"
+STUDENT, STOPPED = "student", "stopped_by"
 TIMES, LEAST, MOST = 20, 20_000, 200_000  # rows that are made: so many for each of training, within these
-SWAPPED, NEAR = 0.25, 0.5  # of the values, another row's; of the others' rows half, a near row's
-NEIGHBOURS, LOOKED_AT = 5, 20_000  # rows; of more, near ones are looked for among so many
+SWAPPED = 0.25  # of a made row's values are another row's
 TEACHER = 0.6  # of a fit's time
 TREE_US = 0.06  # of a row's time, a tree
 
@@ -57,15 +56,15 @@ class Taught(Crossed):
         own = np.ascontiguousarray(x[teach]), y[teach]
         made = drawn(own[0], tools.seed)
         asks = [made, *[rows for rows, _ in stops]]
-        answers, _ = self._asked(*own, asks, budget, tools)
+        answers, about = self._asked(*own, asks, budget, tools)
         self.said[number] = answers[1:]
-        _, scorer = self._student(made, answers[0], clock.deadline(share), tools)
+        fitted, scorer = self._student(made, answers[0], clock.deadline(share), tools)
         scores = [scorer.score(rows) for rows, _ in stops]
         each = [None] * len(stops) if weights is None else list(weights.stops)
         losses = [
             loss_of(self.task.kind, t, s, "", w) for (_, t), s, w in zip(stops, scores, each, strict=True)
         ]
-        self.ways[number] = One(scorer, scores, np.array([losses]))
+        self.ways[number] = One(scorer, scores, np.array([losses]), _stopped(fitted.notes, about))
         self.seconds, self.spent = max(self.seconds, clock.now() - began), self.spent + clock.now() - began
 
     def fewer(self, tools: Tools, clock: Clock) -> float:
@@ -85,7 +84,9 @@ class Taught(Crossed):
         made = drawn(x, tools.seed)
         answers, about = self._asked(x, y, [made, x[:256]], budget, tools)
         fitted, scorer = self._student(made, answers[0], clock.deadline(share), tools)
-        fitted = replace(fitted, notes=(*fitted.notes, ("teacher", dict(about))))
+        fitted = replace(
+            fitted, notes=(*fitted.notes, ("teacher", {k: v for k, v in about.items() if k != STOPPED}))
+        )
         return fitted, heads(scorer, x.shape[1], self.data.full.shape[1])
 
     def teacher_answers(self) -> Array:
@@ -111,10 +112,15 @@ class Taught(Crossed):
             said, about = guarded(lambda: learner().taught(self.task, x, y, every, budget, tools.report))
             return np.split(said, np.cumsum([len(a) for a in asks])[:-1]), about
         truth = np.zeros(len(asks[-1]))
-        own = budget.weights and replace(budget.weights, stops=budget.weights.stops[:1])
+        own = budget.weights and replace(budget.weights, stops=(np.ones(len(truth)),))
         way = Alone(learner, self.task, x, y, [(asks[-1], truth)], replace(budget, weights=own), {}, tools)
         package = facts_of(learner).package
-        about = {"name": self.teacher, "version": version_of(package), "license": licence_of(package)}
+        about = {
+            "name": self.teacher,
+            "version": version_of(package),
+            "license": licence_of(package),
+            STOPPED: way.stopped,
+        }
         return [way.answer(0, a) for a in asks], about
 
     def _student(self, x: Array, said: Array, until: float, tools: Tools) -> tuple[Fitted, Any]:
@@ -149,33 +155,19 @@ class One:
         return {}
 
 
+def _stopped(notes: Iterable[tuple[str, object]], about: Mapping[str, object]) -> str:
+    """What ended a fold: the clock where it ended the teacher or the student."""
+    late = "time limit" in (dict(notes).get(STOPPED), about.get(STOPPED))
+    return "time limit" if late else "rounds"
+
+
 def drawn(x: Array, seed: int) -> Array:
-    """Rows that are made of these: the first ones as they are, then each with some values of another row, or of a near one."""
+    """Rows that are made of these, and each of them: some of a row's values are another row's. In no order."""
     import numpy as np
 
     random = np.random.default_rng(seed)
     rows = max(0, min(MOST, max(LEAST, TIMES * len(x))) - len(x))
     own, other = random.integers(0, len(x), rows), random.integers(0, len(x), rows)
-    near = random.random(rows) < 0.5
-    pool = _near(x, random)
-    picked = np.flatnonzero(near)
-    other[picked] = pool[own[picked], random.integers(0, pool.shape[1], len(picked))]
-    share = np.where(near, NEAR, SWAPPED)[:, None]
-    made = np.where(random.random((rows, x.shape[1])) < share, x[other], x[own])
+    made = np.where(random.random((rows, x.shape[1])) < SWAPPED, x[other], x[own])
     every = np.concatenate([x, made])
     return np.ascontiguousarray(every[random.permutation(len(every))])
-
-
-def _near(x: Array, random: np.random.Generator) -> npt.NDArray[np.intp]:
-    """For each row the places of some that are near it, by all columns in units of their spread; a gap is a value of its own."""
-    import numpy as np
-    from scipy.spatial import cKDTree
-
-    spread = np.nanstd(np.where(np.isfinite(x), x, np.nan), axis=0)
-    z = np.nan_to_num(
-        np.where(spread > 0, (x - np.nanmean(x, axis=0)) / np.where(spread > 0, spread, 1.0), 0.0), nan=-3.0
-    )
-    some = np.sort(random.choice(len(x), min(LOOKED_AT, len(x)), replace=False))
-    _, found = cKDTree(z[some]).query(z, k=min(NEIGHBOURS + 1, len(some)), eps=1.0)
-    near: npt.NDArray[np.intp] = some[found.reshape(len(x), -1)]
-    return near[:, 1:] if near.shape[1] > 1 else near
