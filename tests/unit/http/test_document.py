@@ -41,10 +41,11 @@ def test_a_model_with_an_input_called_rows_has_no_envelope_of_that_name(name: st
 def test_an_input_of_every_type_has_a_schema(kind: DataType) -> None:
     row = made(route(Input("x", kind, required=False)))["components"]["schemas"]["Row.e"]
     said = row["properties"]["x"]
-    learned = {"boolean", "integer", "float", "decimal", "string", "date", "timestamp"}
+    learned = {"boolean", "integer", "float", "decimal", "string", "json", "date", "timestamp"}
     assert row["required"] == []
     assert ("type" in said) is (kind.value in learned)
     assert "null" in said.get("type", ["null"])
+    assert all(isinstance(one, str) for one in said.get("type", []))
 
 
 def test_classes_are_the_enum_of_the_answer_and_of_nothing_else() -> None:

@@ -293,7 +293,8 @@ def _row(one: Served, *, alone: bool) -> Schema:
 def _input(one: Served, name: str, kind: DataType, *, null: bool, learned: bool) -> Schema:
     schema = dict(TYPES.get(kind, {}))
     if null and "type" in schema:
-        schema["type"] = [schema["type"], "null"]
+        known = schema["type"]
+        schema["type"] = [*(known if isinstance(known, list) else [known]), "null"]
     said = [] if learned else ["not learned from; taken along for the log, and joined with the outcome"]
     if kind is DataType.TIMESTAMP:
         said.append(_ZONES)
