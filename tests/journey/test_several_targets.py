@@ -291,6 +291,8 @@ def test_it_is_explained_and_written_and_drilled_as_one(project: Project, tmp_pa
     project.clock.set(NOW + timedelta(days=1))
     work = project.work()
     assert all(len(json.loads(r)["score"]) == 2 for r in work.log.records())
+    made = project.sql("SELECT output, cpu_seconds FROM tilth.trainings WHERE model = 'flight'").rows()
+    assert [(r["output"], r["cpu_seconds"] > 0) for r in made] == [("arr_late", True), ("minutes", True)]
     drilled = project.sql("DRILL MODEL flight (drift)")
     assert "inputs_moved" in drilled.facts
     project.sql("DRILL MODEL flight (bad_data)")

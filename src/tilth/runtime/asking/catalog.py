@@ -272,18 +272,21 @@ def _models(work: Workspace, environment: str) -> list[dict[str, Any]]:
 
 
 def _trainings(work: Workspace, environment: str) -> list[dict[str, Any]]:
-    """How each version was made: anew or from which other one, in what time, and what other ways lost on the same rows."""
+    """How each version was made: anew or from which other one, in what time, and what other ways lost on the same rows.
+
+    Of several targets a row each; `seconds` are of all of them.
+    """
     del environment
     out = []
-    for one in versions.all_of(work.state):
-        said = one.facts.get("retraining") or {}
+    for one in (part for version in versions.all_of(work.state) for part in version.parts):
+        facts = one.facts
+        said, taught = facts.get("retraining") or {}, facts.get("teacher") or {}
         lost, start = said.get("losses") or {}, said.get("start") or {}
-        taught = one.facts.get("teacher") or {}
         out.append(
             {
-                "model": one.model, "version": one.version, "asked": said.get("asked", "full"), "way": said.get("way", "full"),
+                "model": one.model, "version": one.version, "output": facts.get("output"), "asked": said.get("asked", "full"), "way": said.get("way", "full"),
                 "start_version": start.get("version"), "start_digest": start.get("digest"), "turns": said.get("turns"),
-                "new_rows": said.get("new_rows"), "cpu_seconds": one.facts.get("cpu_seconds"), "fit_cpu_seconds": one.facts.get("fit_cpu_seconds"), "seconds": one.seconds,
+                "new_rows": said.get("new_rows"), "cpu_seconds": facts.get("cpu_seconds"), "fit_cpu_seconds": facts.get("fit_cpu_seconds"), "seconds": one.seconds,
                 "why": said.get("why") or None, **{f"loss_{way}": lost.get(way) for way in WAYS},
                 "teacher": taught.get("name"), "teacher_version": taught.get("version"), "teacher_license": taught.get("license"),
                 "teacher_loss": taught.get("loss"), "student_loss": taught.get("student_loss"), "loss_without": taught.get("loss_without"),
@@ -416,7 +419,7 @@ _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
         {
             "model": "text",
             "version": "int",
-            **dict.fromkeys(("asked", "way"), "text"),
+            **dict.fromkeys(("output", "asked", "way"), "text"),
             "start_version": "int",
             "start_digest": "text",
             **dict.fromkeys(("turns", "new_rows"), "int"),
