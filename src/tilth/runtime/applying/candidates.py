@@ -177,8 +177,9 @@ def sealed(
     said = {k: facts[k] for k in ("engine", "artifact", "rows", "tuned_until")}
     if facts.get("start"):
         said["start"] = facts["start"]  # the version that was gone on from, and the digest of its bundle
-    if facts["metrics"].get("teacher"):
-        said["teacher"] = {k: facts["metrics"]["teacher"].get(k) for k in ("name", "version", "license")}
+    each = facts["metrics"].get("targets") or [facts["metrics"]]
+    if taught := next((one["teacher"] for one in each if one.get("teacher")), None):
+        said["teacher"] = {k: taught.get(k) for k in ("name", "version", "license")}
     checked = members.check(work, output.folder, output.files)
     files = checked.pop("files")
     with work.locks.hold("versions", wait=60):
