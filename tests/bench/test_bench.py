@@ -25,7 +25,7 @@ SMALL: dict[str, dict[str, object]] = {
         "DATA": None, "SEEDS": (0,), "TASKS": ("diabetes",), "REFERENCE": "lightgbm defaults",
         "ENGINES": ("auto", "lightgbm defaults"),
     },
-    "keeping": {"EVERY": 60, "STEPS": (6, 7), "WAYS": ("full", "refit")},
+    "keeping": {"EVERY": 16, "STEPS": (6,), "WAYS": ("full", "refit")},
     "luck": {"TRAININGS": 4, "ROWS": (200,), "ENGINE": "linear"},
     "writing": {"ROWS": 2_000, "TURNS": 1},
     "serving": {

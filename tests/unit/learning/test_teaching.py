@@ -133,6 +133,7 @@ def test_one_row_alone_and_a_constant_column_can_be_drawn_from() -> None:
             "0% of its lead is kept. The student does not serve",
         ),
         (Lead("t", 1.0, 0.9, 1.1, 1.1, serves=True), None, "it has no lead."),
+        (Lead("t", 1.0, 0.9, 0.95, 1.0, serves=True), 2.0, "more than its lead is had."),
     ],
 )
 def test_what_is_kept_of_a_lead(lead: Lead, kept: float | None, words: str) -> None:

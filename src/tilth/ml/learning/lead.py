@@ -40,6 +40,8 @@ class Lead:
             self.teacher, *losses
         )
         kept = "it has no lead" if self.kept is None else f"{self.kept:.0%} of its lead is kept"
+        if self.kept is not None and self.kept > 1:
+            kept = "more than its lead is had"
         return f"{said}: {kept}." + (
             "" if self.serves else " The student does not serve: nothing is better with it."
         )
