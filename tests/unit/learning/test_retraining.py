@@ -1,6 +1,8 @@
 """Ways to learn again: which is taken, which rows judge, and why a version is not gone on from."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +18,7 @@ from tilth.ml.learning.rows import Rows
 from tilth.ml.learning.starting import NoStartError, Start
 from tilth.ml.learning.target import Target
 from tilth.ml.model.preparation import Preparation
+from tilth.ml.model.signature import Signature
 from tilth.ml.model.spec import TrainingSpec
 from tilth.resources.facts import Facts
 
@@ -77,6 +80,29 @@ def test_new_rows_that_are_older_than_what_it_knows_do_not_judge() -> None:
     data, fresh = rows(6000, timed=True), np.arange(6000) < 1000
     with pytest.raises(NoStartError, match="only 0 rows are newer"):
         starting._dealt(TrainingSpec("m", ("y",), event_time="at"), data, fresh)
+
+
+def test_of_a_member_with_several_fits_the_first_one_is_gone_on_from(tmp_path: Path) -> None:
+    kept = ["lightgbm.txt", "lightgbm_2.txt", "lightgbm_slow.txt", "lightgbm_slow_2.txt", "linear.json"]
+    names = [("lightgbm", "lightgbm"), ("lightgbm.slow", "lightgbm"), ("linear", "linear")]
+    signature = Signature("m", "y", "y", "binary", DataType.BOOLEAN, (), classes=(False, True))
+    said = {
+        "prepare.json": Preparation(()).plain(),
+        "signature.json": signature.plain(),
+        "calibration.json": {"members": [{"member": k, "scorer": "s", "weight": 0.2} for k in kept]},
+        "metrics.json": {"metric": "log_loss", "members": [{"name": n, "engine": e, "weight": 0.3} for n, e in names]},
+    }  # fmt: skip
+    for name, content in said.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    for name in kept:
+        (tmp_path / name).write_text(name)
+    files = {f"start/{path.name}": str(path) for path in tmp_path.iterdir()}
+    start = starting.read(TrainingSpec("m", ("y",), start_version=3, start_digest="d"), files)
+    assert [(m.name, m.payload) for m in start.members] == [
+        ("lightgbm", b"lightgbm.txt"),
+        ("lightgbm.slow", b"lightgbm_slow.txt"),
+        ("linear", b"linear.json"),
+    ]
 
 
 @pytest.mark.parametrize(("every", "told"), [(False, 1000), (True, 2000)])

@@ -93,9 +93,11 @@ def read(spec: TrainingSpec, files: Mapping[str, str]) -> Start:
     members = []
     for one in members_in(calibration):
         stem = str(one["member"]).rpartition(".")[0]
-        name, engine = served[0] if stem == "member" and len(served) == 1 else by_stem[stem]
+        found = served[0] if stem == "member" and len(served) == 1 else by_stem.get(stem)
+        if found is None:
+            continue  # one more fit of a member that is there: the first one is gone on from
         with open(kept[str(one["member"])], "rb") as file:
-            members.append(Kept(name, engine, file.read()))
+            members.append(Kept(*found, file.read()))
     return Start(
         spec.start_version, spec.start_digest, tuple(members), Preparation.from_plain(said["prepare.json"]),
         Signature.from_plain(said["signature.json"]), str(metrics["metric"]),
