@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -109,7 +110,10 @@ def stream(way: str, table) -> tuple[float, float, float, int]:
                     "status"
                 ]
                 after = table.filter(month == step + 1)
-                p = np.clip(np.asarray(project.model("late").predict_proba(after))[:, 1], 1e-6, 1 - 1e-6)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # a month has places that were never flown to
+                    shares = np.asarray(project.model("late").predict_proba(after))
+                p = np.clip(shares[:, 1], 1e-6, 1 - 1e-6)
                 y = after.column("arr_late").to_numpy().astype(float)
                 losses.append(float(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p))))
                 last = told[-1]
