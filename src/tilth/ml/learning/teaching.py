@@ -1,10 +1,10 @@
 """A member that was taught: a teacher learns the rows, is asked about many rows that are made of them, and trees learn what it says.
 
-Rows are made much as Bucila, Caruana and Niculescu-Mizil (2006) do: some of a row's values are another row's (values of near rows
-were tried, and kept no more of a lead). The teacher answers rows of training too; its answers out of fold were tried there, and the
-noise between two fits costs most of what is gained, since what is to be learned is one function. A row is judged by a student of a teacher that did not see it; the
-teacher never serves. Neighbours: `crossing`, whose candidates these are among; `fitting`, which takes the student where the
-blend is better with it.
+Rows are made much as Bucila, Caruana and Niculescu-Mizil (2006) do: some of a row's values are another row's. (Values of near
+rows kept more of a lead on one task and less on another.) The teacher answers rows of training too; its answers out of fold
+were tried there, and the noise between two fits cost most of what was gained, since what is to be learned is one function.
+A row is judged by a student of a teacher that did not see it; the teacher never serves. Neighbours: `crossing`, whose
+candidates these are among; `fitting`, which takes the student where the blend is better with it.
 """
 
 from __future__ import annotations
