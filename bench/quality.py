@@ -3,7 +3,8 @@
 Error is log loss, or RMSE; a figure is an engine's mean error over the seeds against that of the reference. Tasks are read from
 `--data FOLDER` (`tasks.json` and Parquet files) or, without one, made of the sets that scikit-learn ships. `best` may use the
 CPU that the reference took on the same rows. Run it: `python bench/quality.py --data FOLDER`; `--engines`, `--tasks` and
-`--seeds` take some of them; with `--kept FILE` a run that was stopped goes on where it was.
+`--seeds` take some of them; with `--kept FILE` a run that was stopped goes on where it was. In the environment these are
+TILTH_BENCH_TASKS, _ENGINES, _SEEDS and _KEPT.
 """
 
 from __future__ import annotations
@@ -30,11 +31,14 @@ HERE = Path(__file__).parent
 PEERS = HERE / "peers"
 OWN = HERE.parent / "src" / "tilth" / "adapters" / "learners"  # where the lock of an engine of ours lies
 DATA = os.environ.get("TILTH_BENCH_TASKS")  # a folder with tasks.json; None: what scikit-learn ships
-SEEDS: tuple[int, ...] = (0, 1, 2)
+SEEDS: tuple[int, ...] = tuple(map(int, os.environ.get("TILTH_BENCH_SEEDS", "0,1,2").split(",")))
 TASKS: tuple[str, ...] | None = None
 REFERENCE = "autogluon"
-ENGINES: tuple[str, ...] = ("autogluon", "auto", "best", "lightgbm defaults")
-KEPT: Path | None = None  # where fits are kept, a line each
+ENGINES: tuple[str, ...] = tuple(
+    os.environ.get("TILTH_BENCH_ENGINES", "autogluon,auto,best,lightgbm defaults").split(",")
+)
+KEPT = Path(os.environ["TILTH_BENCH_KEPT"]) if "TILTH_BENCH_KEPT" in os.environ else None
+"""Where fits are kept, a line each."""
 GOALS = {  # of the error's median, geometric mean and worst task, of CPU and of memory; one row and the bundle
     "auto": (1.0, 1.0, 1.08, 0.25, 0.7, (0.3, 1.0, 10.0)),
     "best": (math.inf, 0.97, 1.05, 1.0, math.inf, (math.inf, 10.0, 10.0)),
@@ -296,10 +300,10 @@ def main() -> None:
     options.add_argument("--data")
     options.add_argument("--engines", default=",".join(ENGINES))
     options.add_argument("--tasks")
-    options.add_argument("--seeds", default="0,1,2")
+    options.add_argument("--seeds", default=",".join(map(str, SEEDS)))
     options.add_argument("--kept", type=Path)
     given = options.parse_args()
-    DATA, ENGINES, KEPT = given.data or DATA, tuple(given.engines.split(",")), given.kept
+    DATA, ENGINES, KEPT = given.data or DATA, tuple(given.engines.split(",")), given.kept or KEPT
     SEEDS, TASKS = (
         tuple(map(int, given.seeds.split(","))),
         tuple(given.tasks.split(",")) if given.tasks else None,
