@@ -125,15 +125,17 @@ def test_ctrl_c_ends_what_hears_no_interrupt(tmp_path: Path) -> None:
         "print('ready', flush=True);"
         "DuckDBEngine().stream(\"SELECT length(repeat('x', 2000000000))\", {}, limits=Limits(50, 9_000_000_000))"
     )
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    time.sleep(1.5)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    process.send_signal(signal.SIGINT)
-    assert process.wait(5) != 0
-    process.stdout.close()
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(1.5)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(30) != 0
+        finally:
+            process.kill()
     assert len(children) == 1
     assert not os.path.exists(f"/proc/{children[0]}/exe")

@@ -41,7 +41,7 @@ def test_a_large_text_is_read_in_time_that_grows_with_it(sql: str) -> None:
     began = time.process_time()
     understood(sql.lstrip(";"))
     parse(sql)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 20
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_is_too_large_or_too_deep_says_so(sql: str, words: str) -> None:
     began = time.process_time()
     with pytest.raises(LanguageError, match=words) as caught:
         understood(sql)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 20
     assert caught.value.hint
     assert len(str(caught.value)) < 2_000
 
