@@ -29,9 +29,10 @@ def members(
     clock: Clock,
     over: Over,
 ) -> tuple[tuple[Member, ...], list[str]]:
-    """The members with as many fits of each as time and size allow, and what was left out for want of time, in words.
+    """The members with as many fits of each as time and size allow, and what the limits have left out, in words.
 
-    `over` tells by how much fits are above the limits of a row's time and of the bundle's size.
+    `over` tells by how much fits are above the limits of a row's time and of the bundle's size; one more is taken to be as
+    large as the first.
     """
     found = [
         [Member(one.candidate.name, one.candidate.engine, fit, scorer, weight)]
@@ -42,14 +43,14 @@ def members(
         if isinstance(one, Taught) or not any(e.seeded for e in tried(one.candidate.engine)):
             continue
         for number in range(1, FITS):
-            if clock.left() < 2 * one.seconds:
-                cut.append(f"`{one.candidate.name}` serves as {number} of {FITS} fits")
+            held = [m.fitted for other in found for m in other]
+            if (late := clock.left() < 2 * one.seconds) or max(over([*held, own[0].fitted])) > 0:
+                why = "for want of time" if late else "since more are above max_row_time or max_bundle"
+                cut.append(f"`{one.candidate.name}` serves as {number} of {FITS} fits {why}")
                 break
             tools.report(f"{one.candidate.name}: fit {number + 1} of {FITS} on all rows", 0.85)
             again = replace(tools.quiet, seed=tools.seed + STEP * number)
             fit, scorer = one.refit(rows, again, clock, 1.0)
-            if max(over([*(m.fitted for other in found for m in other), fit])) > 0:
-                break
             name = f"{one.candidate.name}.{number + 1}"
             own.append(Member(name, one.candidate.engine, fit, scorer, own[0].weight))
     return tuple(replace(m, weight=m.weight / len(own)) for own in found for m in own), cut
