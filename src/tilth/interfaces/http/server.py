@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tilth.app.disk import Disk
 from tilth.core.errors import TilthError
@@ -49,6 +49,17 @@ SWITCH = 0.0005  # seconds until a thread that computes lets the answering one g
 Tell = Callable[[str], None]
 
 
+class Beside(Protocol):
+    """Another door on the same event loop."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+Postgres = Callable[[str, Holders], Beside]
+"""Makes it, of the project's token and of who holds the others."""
+
+
 def serve(
     work: Workspace,
     home: str,
@@ -58,13 +69,14 @@ def serve(
     tell: Tell,
     disk: Callable[[], Disk],
     journal: Journal | None = None,
+    postgres: Postgres | None = None,
 ) -> None:
     """Answer until SIGINT or SIGTERM; requests in flight are finished and the log is synced."""
     import uvloop
 
     sys.setswitchinterval(SWITCH)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(work, home, environment, place, ready, tell, disk, journal))
+        runner.run(_serve(work, home, environment, place, ready, tell, disk, journal, postgres))
 
 
 async def _serve(
@@ -76,6 +88,7 @@ async def _serve(
     tell: Tell,
     disk: Callable[[], Disk],
     journal: Journal | None,
+    postgres: Postgres | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     node = Node(work, environment, loop.call_soon_threadsafe, tell)
@@ -85,7 +98,8 @@ async def _serve(
     reader = ThreadPoolExecutor(1, "tilth-status")
 
     shown = _Shown(loop, reader, work, node, counts, Library(work), watched.Measured(disk), tell)
-    lets_in = guard.Guard(guard.token(home), others=holders.who, names=place.names)
+    secret = guard.token(home)
+    lets_in = guard.Guard(secret, others=holders.who, names=place.names)
     door = Door(
         node,
         answering,
@@ -111,6 +125,9 @@ async def _serve(
     gc.set_threshold(COLLECT, 20, 50)
     if journal is not None:
         journal.start()
+    beside = None if postgres is None else postgres(secret, holders)
+    if beside is not None:
+        await beside.start()
     ready(node)
     watches = [loop.create_task(crowd.watch()), *_renewing(loop, place, lets_in, tell)]
     try:
@@ -118,6 +135,8 @@ async def _serve(
     finally:
         for watch in watches:
             watch.cancel()
+        if beside is not None:
+            await beside.stop()
         with contextlib.suppress(Exception):
             await loop.run_in_executor(None, node.stop)
             await loop.run_in_executor(None, holders.stop)

@@ -38,24 +38,31 @@ class Cells:
     data: Bytes
 
 
-def rows(batch: pa.RecordBatch, kinds: Sequence[types.Type], formats: Sequence[int]) -> bytes:
-    """The messages of a batch, one a row."""
+HEAD = 5  # bytes of a message before what it holds
+
+
+def rows(
+    batch: pa.RecordBatch, kinds: Sequence[types.Type], formats: Sequence[int], *, framed: bool = True
+) -> bytes:
+    """The messages of a batch, one a row; what they hold alone where they are not `framed`, as a binary COPY has it."""
     import numpy as np
 
     count, wide = batch.num_rows, batch.num_columns
     if not count:
         return b""
     found = [cells(c, k, f) for c, k, f in zip(batch.columns, kinds, formats, strict=True)]
-    size = np.full(count, 7 + 4 * wide, dtype=np.int64)
+    head = HEAD if framed else 0
+    size = np.full(count, head + 2 + 4 * wide, dtype=np.int64)
     for one in found:
         size += np.maximum(one.lengths, 0)
     ends = np.cumsum(size)
     starts = ends - size
     out = np.empty(int(ends[-1]), dtype=np.uint8)
-    out[starts] = ord("D")
-    _put(out, starts + 1, size - 1, 4)
-    _put(out, starts + 5, np.full(count, wide), 2)
-    at = starts + 7
+    if framed:
+        out[starts] = ord("D")
+        _put(out, starts + 1, size - 1, 4)
+    _put(out, starts + head, np.full(count, wide), 2)
+    at = starts + head + 2
     for one in found:
         _put(out, at, one.lengths, 4)
         at += 4
