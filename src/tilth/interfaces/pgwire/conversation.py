@@ -274,7 +274,7 @@ class Conversation:
             yield said.copying(int(command.form == "binary"), len(found.kinds))
             names = [c.name for c in found.columns]
             for piece in copying.data(found.batches(), names, found.kinds, command):
-                yield said.copied(piece)
+                yield piece
                 self._do.check()
         finally:
             found.close()
@@ -462,9 +462,7 @@ class Conversation:
             yield said.complete(portal.done)
             return
         known = portal.prepared.columns
-        if known is not None and [(c.name, c.type) for c in known] != [
-            (c.name, c.type) for c in found.columns
-        ]:
+        if known is not None and [c.type for c in known] != [c.type for c in found.columns]:
             raise failure(
                 "0A000", "cached plan must not change result type", "Prepare the statement once more."
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tilth.core.errors import InputError
 from tilth.interfaces.pgwire import rows, types
 from tilth.interfaces.pgwire.commands import CopyOut
+from tilth.interfaces.pgwire.said import copied
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,21 +48,30 @@ def checked(copy: CopyOut) -> tuple[str, str]:
 def data(
     batches: Iterable[pa.RecordBatch], names: Sequence[str], kinds: Sequence[types.Type], copy: CopyOut
 ) -> Iterator[bytes]:
-    """What follows in CopyData messages, of any number of rows each."""
+    """The CopyData messages, one a row: clients go by that, though the protocol does not say so."""
     if copy.form == "binary":
-        yield BEGINS
-        formats = (rows.BINARY,) * len(kinds)
-        for batch in batches:
-            yield rows.rows(batch, kinds, formats, framed=False)
-        yield ENDS
+        yield from _binary(batches, kinds)
         return
     delimiter, null = checked(copy)
     if copy.header:
         shown = [_quoted(n, delimiter, copy.quote) if copy.form == "csv" else _escaped(n) for n in names]
-        yield (delimiter.join(shown) + "\n").encode()
+        yield copied((delimiter.join(shown) + "\n").encode())
     for batch in batches:
         if batch.num_rows:
             yield _lines(batch, kinds, copy, delimiter, null)
+
+
+def _binary(batches: Iterable[pa.RecordBatch], kinds: Sequence[types.Type]) -> Iterator[bytes]:
+    """The signature lies in the message of the first row, and alone with the end where there is none."""
+    formats, begun = (rows.BINARY,) * len(kinds), False
+    for batch in batches:
+        found = rows.rows(batch, kinds, formats, b"d")
+        if not begun and found:
+            begun, end = True, 1 + int.from_bytes(found[1:5], "big")
+            yield copied(BEGINS + found[rows.HEAD : end])
+            found = found[end:]
+        yield found
+    yield copied(ENDS if begun else BEGINS + ENDS)
 
 
 def _lines(
@@ -71,7 +81,7 @@ def _lines(
     import pyarrow.compute as pc
 
     if not kinds:
-        return b"\n" * int(batch.num_rows)
+        return copied(b"\n") * int(batch.num_rows)
     columns = [
         _column(rows.cells(c, k, rows.TEXT), k, copy, delimiter, null)
         for c, k in zip(batch.columns, kinds, strict=True)
@@ -82,16 +92,7 @@ def _lines(
     ended = pc.binary_join_element_wise(
         whole, pa.scalar("", pa.large_string()), pa.scalar("\n", pa.large_string())
     )
-    return bytes(_flat(ended))
-
-
-def _flat(values: pa.Array) -> memoryview:
-    """The bytes of all values, one after another."""
-    import numpy as np
-
-    _, ends, held = values.buffers()
-    offsets = np.frombuffer(ends, np.int64, len(values) + 1, values.offset * 8)
-    return memoryview(held)[int(offsets[0]) : int(offsets[-1])]
+    return rows.messages(b"d", ended)
 
 
 def _column(found: rows.Cells, kind: types.Type, copy: CopyOut, delimiter: str, null: str) -> pa.Array:

@@ -125,11 +125,12 @@ class Performing:
         return None
 
     def _asked(self, command: Tilth, text: str) -> Result:
-        if command.asks and catalog.concerns(text):
-            found = catalog.rewritten(text, self._facts())
-            if found is not None:
-                return self._of_catalog(*found)
-        return self._session.run(text)
+        found = self._catalog(text) if command.asks else None
+        return self._session.run(text) if found is None else self._of_catalog(*found)
+
+    def _catalog(self, text: str) -> tuple[str, frozenset[str]] | None:
+        """The query as one of the catalog, if it is that."""
+        return catalog.rewritten(text, self._facts()) if catalog.concerns(text) else None
 
     def _facts(self) -> catalog.Server:
         return catalog.Server(
@@ -141,8 +142,8 @@ class Performing:
 
         require(self._by, Right.READ, "The catalog")
         told: list[str] = []
-        tables = relations.inputs(self._session, wanted, self._facts(), told) if wanted else {}
-        reader = self._session.work.engine.stream(sql, tables, limits=self._session.limits)
+        tables = relations.inputs(self._session, wanted, self._facts(), told) if catalog.INNER in sql else {}
+        reader = self._session.work.engine.stream(sql, tables)
         return Result(reader, told=told)
 
     # --- what is told before it is done --------------------------------------------------------------------
@@ -160,7 +161,7 @@ class Performing:
         from tilth.runtime.asking.relations import Explorer
         from tilth.sql.queries import reads
 
-        if not command.asks or catalog.concerns(command.text):
+        if not command.asks or self._catalog(command.text) is not None:
             return {}
         try:
             used = reads.tables(command.text)

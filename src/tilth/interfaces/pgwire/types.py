@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tilth.sql.postgres.types import (
+    ARRAYS,
     BOOL,
     BPCHAR,
     BY_OID,
     BYTEA,
     CHAR,
     DATE,
+    ELEMENTS,
     FLOAT4,
     FLOAT8,
     INT2,
@@ -37,13 +39,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "BOOL", "BPCHAR", "BYTEA", "BY_OID", "CHAR", "DATE", "FLOAT4", "FLOAT8", "INT2", "INT4", "INT8", "INTERVAL", "JSON", "JSONB", "NAME",
+    "ARRAYS", "ELEMENTS", "BOOL", "BPCHAR", "BYTEA", "BY_OID", "CHAR", "DATE", "FLOAT4", "FLOAT8", "INT2", "INT4", "INT8", "INTERVAL", "JSON", "JSONB", "NAME",
     "NUMERIC", "OF", "OID", "TEXT", "TIME", "TIMESTAMP", "TIMESTAMPTZ", "UNKNOWN", "UUID", "VARCHAR", "Type", "type_of",
 ]  # fmt: skip
 
 
 def type_of(kind: pa.DataType) -> Type:
-    """The type that a column of this Arrow type is sent as; lists, structs and maps are JSON."""
+    """The type that a column of this Arrow type is sent as; lists of what is none are arrays, structs and maps JSON."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -51,6 +53,8 @@ def type_of(kind: pa.DataType) -> Type:
         return UUID if kind.extension_name == "arrow.uuid" else type_of(kind.storage_type)
     if t.is_dictionary(kind):
         return type_of(kind.value_type)
+    if t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind):
+        return JSON if t.is_nested(kind.value_type) else ARRAYS[type_of(kind.value_type).oid]
     if t.is_timestamp(kind):
         return TIMESTAMP if kind.tz is None else TIMESTAMPTZ
     for test, found in (

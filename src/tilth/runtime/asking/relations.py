@@ -225,9 +225,17 @@ def _types(_f: _Facts) -> Iterator[dict[str, Any]]:
     for t in types.BY_OID.values():
         yield {
             "oid": t.oid, "typname": t.name, "typnamespace": NAMESPACES["pg_catalog"], "typowner": OWNER, "typlen": t.size, "typbyval": t.size in (1, 2, 4, 8),
-            "typtype": "b", "typcategory": "U", "typisdefined": True, "typdelim": ",", "typinput": f"{t.name}in", "typoutput": f"{t.name}out",
-            "typreceive": f"{t.name}recv", "typsend": f"{t.name}send", "typalign": "i", "typstorage": "p", "typtypmod": -1,
+            "typtype": "b", "typcategory": "U", "typisdefined": True, "typdelim": ",", "typinput": _procedure(t, "in"), "typoutput": _procedure(t, "out"),
+            "typreceive": _procedure(t, "recv"), "typsend": _procedure(t, "send"), "typalign": "i", "typstorage": "p", "typtypmod": -1,
         }  # fmt: skip
+
+
+_APART = frozenset({"json", "jsonb", "date", "time", "timestamp", "timestamptz", "interval", "numeric", "uuid"})
+
+
+def _procedure(kind: types.Type, what: str) -> str:
+    """What the function is called that reads or writes a type: clients tell types by it."""
+    return f"{kind.name}{'_' if kind.name in _APART else ''}{what}"
 
 
 def _namespaces(f: _Facts) -> Iterator[dict[str, Any]]:

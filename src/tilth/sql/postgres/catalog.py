@@ -24,7 +24,7 @@ LOOKED_UP = ("names_of_types", "definitions", "names_of_relations")
 SCHEMAS = ("pg_catalog", "information_schema")
 FIRST_HIDDEN = 100_000
 """Relations with a smaller oid are found without their schema."""
-_LIST = re.compile(r"\{[^{}'\"]*\}")
+_LIST = re.compile(r"\{[^{}']*\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,9 @@ def _places(tree: exp.Query, server: Server) -> None:
 
     for node in reversed(list(tree.walk())):
         found: exp.Expr | None = None
-        if isinstance(node, exp.Dot) and _schema_of(node) in SCHEMAS:
+        if isinstance(node, exp.Column) and node.args.get("db") is not None:
+            node.set("db", None)  # pg_catalog.pg_class.oid: each table has its name as an alias
+        elif isinstance(node, exp.Dot) and _schema_of(node) in SCHEMAS:
             found = node.expression
         elif isinstance(node, exp.Collate):
             found = node.this
@@ -142,6 +144,8 @@ def _places(tree: exp.Query, server: Server) -> None:
             found = _operator(node)
         elif isinstance(node, exp.Cast):
             found = _cast(node)
+        elif isinstance(node, exp.Any) and (listed := _listed(node.this)) is not None:
+            node.set("this", listed)
         elif isinstance(node, exp.EQ | exp.NEQ) and _is_no_function(node):
             node.set("expression", exp.Literal.string("-"))
         elif isinstance(node, exp.Literal) and node.is_string and _LIST.fullmatch(node.name):
@@ -158,6 +162,16 @@ def _places(tree: exp.Query, server: Server) -> None:
     for node in list(tree.find_all(exp.Dot)):  # schemas whose function was replaced before
         if _schema_of(node) in SCHEMAS:
             node.replace(node.expression)
+
+
+def _listed(node: exp.Expr) -> exp.Expr | None:
+    """The text of an array, in brackets or not, as a list of texts."""
+    from sqlglot import exp
+
+    inside = node.unnest()
+    if not isinstance(inside, exp.Literal) or not inside.is_string:
+        return None
+    return exp.Paren(this=exp.Cast(this=inside.copy(), to=exp.DataType.build("VARCHAR[]", dialect="duckdb")))
 
 
 def _is_no_function(node: exp.EQ | exp.NEQ) -> bool:
@@ -322,6 +336,15 @@ def _first(args: list[exp.Expr], _server: Server) -> exp.Expr:
     return args[0].copy()
 
 
+def _renamed(name: str) -> Make:
+    def make(args: list[exp.Expr], _server: Server) -> exp.Expr:
+        from sqlglot import exp
+
+        return exp.Anonymous(this=name, expressions=[a.copy() for a in args])
+
+    return make
+
+
 def _subscripts(args: list[exp.Expr], _server: Server) -> exp.Expr:
     import sqlglot
 
@@ -345,7 +368,10 @@ FUNCTIONS: Mapping[str, Make] = {
     "pg_encoding_to_char": _text(lambda _s: "UTF8"),
     "current_setting": _setting,
     "quote_ident": _first,
+    **dict.fromkeys(("json_build_object", "jsonb_build_object"), _renamed("JSON_OBJECT")),
     "generate_subscripts": _subscripts,
+    "array_upper": lambda args, _s: _len(args[0]),
+    "array_lower": _sql("1"),
     **dict.fromkeys(
         (
             "pg_get_expr", "pg_get_ruledef", "pg_get_triggerdef", "pg_get_function_result", "pg_get_function_arguments", "pg_get_functiondef",
@@ -372,8 +398,16 @@ _BARE = frozenset(
     {"current_user", "session_user", "user", "current_catalog", "current_role", "current_schema"}
 )
 _HINTS = re.compile(
-    r"\b(?:pg_\w+|information_schema|regclass|regtype|" + "|".join(sorted(FUNCTIONS)) + r")\b", re.IGNORECASE
-)
+    r"\b(?:(?:pg_\w+|information_schema|reg(?:class|type|namespace)|" + "|".join(sorted(_BARE - {"user"})) + r")\b|(?:"
+    + "|".join(sorted(FUNCTIONS)) + r")\s*\()",
+    re.IGNORECASE,
+)  # fmt: skip
+
+
+def _len(value: exp.Expr) -> exp.Expr:
+    from sqlglot import exp
+
+    return exp.Anonymous(this="LEN", expressions=[value.copy()])
 
 
 def _number(value: int) -> exp.Expr:

@@ -32,11 +32,22 @@ TIMESTAMP, TIMESTAMPTZ, INTERVAL = (
 )
 NUMERIC, UUID, NAME, CHAR, JSONB = Type(1700, "numeric"), Type(2950, "uuid", 16), Type(19, "name", 64), Type(18, "char", 1), Type(3802, "jsonb")  # fmt: skip
 
+ARRAYS = {
+    BOOL.oid: Type(1000, "_bool"), BYTEA.oid: Type(1001, "_bytea"), INT2.oid: Type(1005, "_int2"), INT4.oid: Type(1007, "_int4"),
+    TEXT.oid: Type(1009, "_text"), INT8.oid: Type(1016, "_int8"), FLOAT4.oid: Type(1021, "_float4"), FLOAT8.oid: Type(1022, "_float8"),
+    DATE.oid: Type(1182, "_date"), TIME.oid: Type(1183, "_time"), TIMESTAMP.oid: Type(1115, "_timestamp"),
+    TIMESTAMPTZ.oid: Type(1185, "_timestamptz"), INTERVAL.oid: Type(1187, "_interval"), NUMERIC.oid: Type(1231, "_numeric"),
+    UUID.oid: Type(2951, "_uuid"), JSON.oid: Type(199, "_json"),
+}  # fmt: skip
+"""The type of lists of a type, by its OID."""
+ELEMENTS = {array.oid: oid for oid, array in ARRAYS.items()}
+"""The OID of the type that an array holds, by its own."""
+
 BY_OID = {
     t.oid: t
     for t in (
         BOOL, BYTEA, INT8, INT2, INT4, TEXT, OID, JSON, FLOAT4, FLOAT8, UNKNOWN, BPCHAR, VARCHAR, DATE, TIME, TIMESTAMP,
-        TIMESTAMPTZ, INTERVAL, NUMERIC, UUID, NAME, CHAR, JSONB,
+        TIMESTAMPTZ, INTERVAL, NUMERIC, UUID, NAME, CHAR, JSONB, *ARRAYS.values(),
     )
 }  # fmt: skip
 TITLES = {
