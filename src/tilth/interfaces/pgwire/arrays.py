@@ -33,9 +33,7 @@ def _written(element: bytes | None) -> bytes:
     return element
 
 
-def binaries(
-    counts: npt.NDArray[np.int64], elements: Iterator[bytes | None], oid: int
-) -> Iterator[bytes]:
+def binaries(counts: npt.NDArray[np.int64], elements: Iterator[bytes | None], oid: int) -> Iterator[bytes]:
     """The same in binary, of elements of the type `oid`."""
     for count in counts.tolist():
         inside = [next(elements) for _ in range(count)]

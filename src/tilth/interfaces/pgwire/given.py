@@ -20,6 +20,8 @@ _TRUE, _FALSE = (
     frozenset({"t", "true", "y", "yes", "on", "1"}),
     frozenset({"f", "false", "n", "no", "off", "0"}),
 )
+_DAY_ALONE = re.compile(r"^(\d{4}-\d\d-\d\d)[ T]?(?:\d\d:\d\d[\d:.]*)? ?(?:[+-]\d\d(?::?\d\d)?|Z)?$")
+"""JDBC sends a date with an offset, and PostgreSQL drops the time of one."""
 _OFFSET = re.compile(r"([+-]\d\d)(\d\d)?$")
 
 
@@ -164,7 +166,7 @@ _TEXT: Mapping[int, Callable[[str], Any]] = {
     types.FLOAT8.oid: _float,
     types.NUMERIC.oid: _decimal,
     types.BYTEA.oid: _bytes,
-    types.DATE.oid: lambda t: date.fromisoformat(t.strip()),
+    types.DATE.oid: lambda t: date.fromisoformat(_DAY_ALONE.sub(r"\1", t.strip())),
     types.TIME.oid: lambda t: time.fromisoformat(t.strip()),
     types.TIMESTAMP.oid: _plain_moment,
     types.TIMESTAMPTZ.oid: _zoned_moment,

@@ -27,10 +27,12 @@ from tilth.sql.language.parameters import bind
 from tilth.sql.postgres import catalog, parameters
 
 if TYPE_CHECKING:
+    from tilth.runtime.asking.prepared import PreparedPrediction
     from tilth.runtime.asking.session import Session
 
 ASKING = frozenset({"SELECT", "WITH", "FROM", "VALUES", "SHOW", "DESCRIBE", "SUMMARIZE", "EXPLAIN", "PLAN", "LOOK"})  # fmt: skip
 """First words of statements that change nothing."""
+MOST_PLANS = 200
 ENVIRONMENT = "tilth.environment"
 MOMENT = datetime(2000, 1, 1)  # noqa: DTZ001 - a value for a type, whichever
 
@@ -59,6 +61,7 @@ class Performing:
         self._limits = self._session.limits
         self._begun = environment
         self._working = False
+        self._plans: dict[str, PreparedPrediction] = {}
         self.facts: Mapping[str, Any] = {}
         """Of the last statement that acted."""
 
@@ -104,6 +107,10 @@ class Performing:
         """The rows of a statement; None of one that acts, which is done then. Its words are sent as notices."""
         timeout = self.settings.timeout
         self._session.limits = self._limits if timeout is None else replace(self._limits, seconds=timeout)
+        if (plan := self._plan(command)) is not None:
+            result = plan.run(values)
+            self.notices(result.told)
+            return Rows.of(Result(result.reader))
         placed = bind(command.text, values or None)
         try:
             result = self._asked(command, placed.text)
@@ -124,6 +131,24 @@ class Performing:
         self.facts = result.facts
         return None
 
+    def _plan(self, command: Tilth) -> PreparedPrediction | None:
+        """What a client prepared of one prediction, as things stand."""
+        plan = self._plans.get(command.text)
+        if plan is not None and not plan.holds():
+            del self._plans[command.text]
+            plan = self._prepare(command)
+        return plan
+
+    def _prepare(self, command: Tilth) -> PreparedPrediction | None:
+        from tilth.runtime.asking.prepared import prepared
+
+        found = prepared(self._session, command.text) if command.words[:1] == ("SELECT",) else None
+        if found is not None:
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            self._plans[command.text] = found
+        return found
+
     def _asked(self, command: Tilth, text: str) -> Result:
         found = self._catalog(text) if command.asks else None
         return self._session.run(text) if found is None else self._of_catalog(*found)
@@ -142,7 +167,7 @@ class Performing:
 
         require(self._by, Right.READ, "The catalog")
         told: list[str] = []
-        tables = relations.inputs(self._session, wanted, self._facts(), told) if catalog.INNER in sql else {}
+        tables = relations.inputs(self._session, wanted, self._facts(), told) if wanted else {}
         reader = self._session.work.engine.stream(sql, tables)
         return Result(reader, told=told)
 
@@ -150,10 +175,15 @@ class Performing:
 
     def types(self, command: Tilth, given: tuple[int, ...]) -> tuple[int, ...]:
         """The OIDs of a statement's parameters: those given, else what the statement says, else text."""
+        plan = self._plan(command) or self._prepare(command)
         count = max(parameters.count(command.text), len(given))
         known = list(given) + [0] * (count - len(given))
         if 0 in known:
-            found = parameters.inferred(command.text, self._columns(command))
+            found = (
+                parameters.inferred(command.text, self._columns(command))
+                if plan is None
+                else {n: types.OF[t] for n, t in plan.types().items()}
+            )
             known = [oid or found.get(n, types.TEXT).oid for n, oid in enumerate(known, 1)]
         return tuple(known)
 

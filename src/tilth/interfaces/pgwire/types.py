@@ -39,8 +39,35 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = [
-    "ARRAYS", "ELEMENTS", "BOOL", "BPCHAR", "BYTEA", "BY_OID", "CHAR", "DATE", "FLOAT4", "FLOAT8", "INT2", "INT4", "INT8", "INTERVAL", "JSON", "JSONB", "NAME",
-    "NUMERIC", "OF", "OID", "TEXT", "TIME", "TIMESTAMP", "TIMESTAMPTZ", "UNKNOWN", "UUID", "VARCHAR", "Type", "type_of",
+    "ARRAYS",
+    "BOOL",
+    "BPCHAR",
+    "BYTEA",
+    "BY_OID",
+    "CHAR",
+    "DATE",
+    "ELEMENTS",
+    "FLOAT4",
+    "FLOAT8",
+    "INT2",
+    "INT4",
+    "INT8",
+    "INTERVAL",
+    "JSON",
+    "JSONB",
+    "NAME",
+    "NUMERIC",
+    "OF",
+    "OID",
+    "TEXT",
+    "TIME",
+    "TIMESTAMP",
+    "TIMESTAMPTZ",
+    "UNKNOWN",
+    "UUID",
+    "VARCHAR",
+    "Type",
+    "type_of",
 ]  # fmt: skip
 
 

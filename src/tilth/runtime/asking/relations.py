@@ -147,20 +147,18 @@ class Explorer:
 
 
 def inputs(at: Prompt, wanted: frozenset[str], server: Server, told: list[str]) -> dict[str, pa.Table]:
-    """The relations of the catalog that a query reads, and what its functions look into, by their inner names."""
-    names = {inner(w) for w in wanted}
+    """The tables of the schema `INNER` that a query of the catalog reads."""
     explorer = Explorer(at)
-    found = explorer.relations(deep=bool(names & WITH_COLUMNS))
+    found = explorer.relations(deep=bool(wanted & WITH_COLUMNS))
     told.extend(f"not in this answer: {words}" for words in explorer.told)
     facts = _Facts(at, server, found)
     known = {inner(w): w for w in columns()}
-    out = {
-        f"{INNER}.{name}": _table(columns()[known[name]], _ROWS.get(name, _nothing)(facts))
-        for name in sorted({*names, "pg_description", "pg_shdescription", "pg_namespace"})
+    return {
+        f"{INNER}.{name}": _table({"oid": "i8", "name": "text"}, _LOOKED_UP[name](facts))
+        if name in LOOKED_UP
+        else _table(columns()[known[name]], _ROWS.get(name, _nothing)(facts))
+        for name in sorted(wanted)
     }
-    for name in LOOKED_UP:
-        out[f"{INNER}.{name}"] = _table({"oid": "i8", "name": "text"}, _LOOKED_UP[name](facts))
-    return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +217,8 @@ def _attributes(f: _Facts) -> Iterator[dict[str, Any]]:
                 "attcacheoff": -1, "atttypmod": -1, "attnotnull": c.name in r.key, "attidentity": "", "attgenerated": "", "attislocal": True,
                 "attstorage": "p", "attcompression": "", "attalign": "i", "attbyval": False,
             }  # fmt: skip
+        for number, name in enumerate(r.key, 1):
+            yield {"attrelid": r.index, "attname": name, "attnum": number, "attidentity": "", "attgenerated": "", "atttypmod": -1}  # fmt: skip
 
 
 def _types(_f: _Facts) -> Iterator[dict[str, Any]]:
@@ -230,7 +230,9 @@ def _types(_f: _Facts) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-_APART = frozenset({"json", "jsonb", "date", "time", "timestamp", "timestamptz", "interval", "numeric", "uuid"})
+_APART = frozenset(
+    {"json", "jsonb", "date", "time", "timestamp", "timestamptz", "interval", "numeric", "uuid"}
+)
 
 
 def _procedure(kind: types.Type, what: str) -> str:

@@ -44,7 +44,7 @@ def concerns(text: str) -> bool:
 
 
 def rewritten(sql: str, server: Server) -> tuple[str, frozenset[str]] | None:
-    """The query for the engine, and the relations of the catalog that it reads; None where it is no query of the catalog.
+    """The query for the engine, and the tables of `INNER` that it reads; None where it is no query of the catalog.
 
     UnsupportedError where it reads other tables too.
     """
@@ -68,7 +68,7 @@ def rewritten(sql: str, server: Server) -> tuple[str, frozenset[str]] | None:
             hint="Ask for each in a query of its own.",
         )
     _places(tree, server)
-    return tree.sql("duckdb"), frozenset(used)
+    return tree.sql("duckdb"), frozenset(t.name for t in tree.find_all(exp.Table) if t.db == INNER)
 
 
 def _tables(tree: exp.Query) -> tuple[set[str], list[str]]:
@@ -203,10 +203,12 @@ def _operator(node: exp.Operator) -> exp.Expr | None:
         "=": lambda: exp.EQ(this=node.this, expression=node.expression),
         "<>": lambda: exp.NEQ(this=node.this, expression=node.expression),
     }.get(sign)
-    return made() if made is not None else None
+    return None if made is None else made()  # type: ignore[no-untyped-call]
 
 
-_PROCEDURES = frozenset({"typinput", "typoutput", "typreceive", "typsend", "typmodin", "typmodout", "typanalyze"})
+_PROCEDURES = frozenset(
+    {"typinput", "typoutput", "typreceive", "typsend", "typmodin", "typmodout", "typanalyze"}
+)
 
 
 # --- types -------------------------------------------------------------------------------------------------
@@ -317,6 +319,20 @@ def _setting(args: list[exp.Expr], server: Server) -> exp.Expr:
     return exp.null() if value is None else exp.Literal.string(value)
 
 
+def _index(args: list[exp.Expr], server: Server) -> exp.Expr:
+    """An index's definition; with a place that is not 0, the column there."""
+    from sqlglot import exp
+
+    whole = _lookup("definitions")(args, server)
+    if len(args) < 2 or args[1].name == "0":
+        return whole
+    found = _one(f"SELECT min(attname) FROM {INNER}.pg_attribute AS looked WHERE looked.attrelid = place_0 AND looked.attnum = place_1")  # fmt: skip
+    for node in list(found.find_all(exp.Column)):
+        if node.name.startswith("place_"):
+            node.replace(args[int(node.name[-1])].copy())
+    return exp.If(this=exp.EQ(this=args[1].copy(), expression=exp.Literal.number(0)), true=whole, false=found)
+
+
 def _description(relation: str, by: Sequence[str]) -> Make:
     def make(args: list[exp.Expr], _server: Server) -> exp.Expr:
         from sqlglot import exp
@@ -345,6 +361,17 @@ def _renamed(name: str) -> Make:
     return make
 
 
+def _expanded(args: list[exp.Expr], _server: Server) -> exp.Expr:
+    """A row of each element x of an array, with its place n."""
+    import sqlglot
+
+    given = args[0].sql("duckdb")
+    return sqlglot.parse_one(
+        f"UNNEST(LIST_TRANSFORM({given}, LAMBDA tilth_x, tilth_n : {{'x': tilth_x, 'n': tilth_n}}))",
+        read="duckdb",
+    )
+
+
 def _subscripts(args: list[exp.Expr], _server: Server) -> exp.Expr:
     import sqlglot
 
@@ -361,7 +388,8 @@ FUNCTIONS: Mapping[str, Make] = {
     "pg_backend_pid": lambda _a, s: _number(s.process),
     **dict.fromkeys(("pg_table_is_visible", "pg_type_is_visible", "pg_function_is_visible", "pg_opclass_is_visible"), _visible),
     "format_type": _lookup("names_of_types"),
-    **dict.fromkeys(("pg_get_indexdef", "pg_get_constraintdef", "pg_get_viewdef"), _lookup("definitions")),
+    **dict.fromkeys(("pg_get_constraintdef", "pg_get_viewdef"), _lookup("definitions")),
+    "pg_get_indexdef": _index,
     "obj_description": _description("pg_description", ("objoid",)),
     "col_description": _description("pg_description", ("objoid", "objsubid")),
     "shobj_description": _description("pg_shdescription", ("objoid",)),
@@ -370,6 +398,7 @@ FUNCTIONS: Mapping[str, Make] = {
     "quote_ident": _first,
     **dict.fromkeys(("json_build_object", "jsonb_build_object"), _renamed("JSON_OBJECT")),
     "generate_subscripts": _subscripts,
+    "_pg_expandarray": _expanded,
     "array_upper": lambda args, _s: _len(args[0]),
     "array_lower": _sql("1"),
     **dict.fromkeys(
