@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tilth.app.disk import Disk
 from tilth.core.errors import TilthError
+from tilth.core.principals import Principal
 from tilth.interfaces.http import guard, metrics, watched
+from tilth.interfaces.http.asking import Asking
 from tilth.interfaces.http.connection import connection
 from tilth.interfaces.http.crowd import Crowd, descriptors
 from tilth.interfaces.http.door import Door
@@ -30,6 +32,8 @@ from tilth.interfaces.http.openapi import Served, document
 from tilth.interfaces.http.renewing import Renewal
 from tilth.interfaces.http.status import status
 from tilth.plan.rights import Right
+from tilth.ports.progress import Progress
+from tilth.runtime.asking.session import Session
 from tilth.runtime.serving.answering import Answering, Route
 from tilth.runtime.serving.holders import Holders
 from tilth.runtime.serving.node import Node
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
 
 IDLE = 75  # seconds an idle connection is kept
 HANDSHAKE = 10  # seconds for that of TLS
+ASKING = 32  # statements over HTTP that are performed or wait at once
 GRACE = 10  # seconds requests in flight have once a signal came
 COLLECT = 20_000  # objects between looks for garbage: requests leave no cycles
 SWITCH = 0.0005  # seconds until a thread that computes lets the answering one go on
@@ -56,6 +61,8 @@ class Beside(Protocol):
     async def stop(self) -> None: ...
 
 
+Sessions = Callable[[str | None, Principal, Progress], Session]
+"""Makes a session in an environment for whoever asks."""
 Postgres = Callable[[str, Holders], Beside]
 """Makes it, of the project's token and of who holds the others."""
 
@@ -70,13 +77,14 @@ def serve(
     disk: Callable[[], Disk],
     journal: Journal | None = None,
     postgres: Postgres | None = None,
+    sessions: Sessions | None = None,
 ) -> None:
     """Answer until SIGINT or SIGTERM; requests in flight are finished and the log is synced."""
     import uvloop
 
     sys.setswitchinterval(SWITCH)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(work, home, environment, place, ready, tell, disk, journal, postgres))
+        runner.run(_serve(work, home, environment, place, ready, tell, disk, journal, postgres, sessions))
 
 
 async def _serve(
@@ -89,13 +97,14 @@ async def _serve(
     disk: Callable[[], Disk],
     journal: Journal | None,
     postgres: Postgres | None,
+    sessions: Sessions | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     node = Node(work, environment, loop.call_soon_threadsafe, tell)
     holders = Holders(work, tell)
     answering = Answering(work.log, work.clock, loop.call_soon, tell)
     counts = metrics.Metrics()
-    reader = ThreadPoolExecutor(1, "tilth-status")
+    reader, pool = ThreadPoolExecutor(1, "tilth-status"), ThreadPoolExecutor(ASKING, "tilth-ask")
 
     shown = _Shown(loop, reader, work, node, counts, Library(work), watched.Measured(disk), tell)
     secret = guard.token(home)
@@ -108,6 +117,7 @@ async def _serve(
         shown,
         tell,
         root=work.root,
+        asking=None if sessions is None else Asking(sessions, pool),
     )
     most, waiting = descriptors()
     crowd = Crowd(most)
@@ -141,6 +151,7 @@ async def _serve(
             await loop.run_in_executor(None, node.stop)
             await loop.run_in_executor(None, holders.stop)
         reader.shutdown()
+        pool.shutdown(wait=False, cancel_futures=True)
         if journal is not None:
             journal.stop()
         work.log.flush()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from tilth.core.errors import InputError
 from tilth.interfaces.pgwire import rows, types
-from tilth.interfaces.pgwire.commands import CopyOut
+from tilth.interfaces.pgwire.commands import CopyOut, Tilth
 from tilth.interfaces.pgwire.said import copied
 
 if TYPE_CHECKING:
@@ -74,14 +74,32 @@ def _binary(batches: Iterable[pa.RecordBatch], kinds: Sequence[types.Type]) -> I
     yield copied(ENDS if begun else BEGINS + ENDS)
 
 
+def csv(
+    batches: Iterable[pa.RecordBatch], names: Sequence[str], kinds: Sequence[types.Type]
+) -> Iterator[bytes]:
+    """The same rows as a file of CSV with a header, in pieces."""
+    copy = CopyOut(Tilth("", 0, ()), "csv", header=True)
+    yield (",".join(_quoted(n, ",", copy.quote) for n in names) + "\n").encode()
+    for batch in batches:
+        if batch.num_rows and kinds:
+            yield rows.joined(_ended(batch, kinds, copy, ",", ""))
+
+
 def _lines(
     batch: pa.RecordBatch, kinds: Sequence[types.Type], copy: CopyOut, delimiter: str, null: str
 ) -> bytes:
+    if not kinds:
+        return copied(b"\n") * int(batch.num_rows)
+    return rows.messages(b"d", _ended(batch, kinds, copy, delimiter, null))
+
+
+def _ended(
+    batch: pa.RecordBatch, kinds: Sequence[types.Type], copy: CopyOut, delimiter: str, null: str
+) -> pa.LargeStringArray:
+    """The line of each row."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not kinds:
-        return copied(b"\n") * int(batch.num_rows)
     columns = [
         _column(rows.cells(c, k, rows.TEXT), k, copy, delimiter, null)
         for c, k in zip(batch.columns, kinds, strict=True)
@@ -89,10 +107,9 @@ def _lines(
     whole = pc.binary_join_element_wise(
         *columns, pa.scalar(delimiter, pa.large_string()), null_handling="replace", null_replacement=null
     )
-    ended = pc.binary_join_element_wise(
+    return pc.binary_join_element_wise(
         whole, pa.scalar("", pa.large_string()), pa.scalar("\n", pa.large_string())
     )
-    return rows.messages(b"d", ended)
 
 
 def _column(found: rows.Cells, kind: types.Type, copy: CopyOut, delimiter: str, null: str) -> pa.Array:

@@ -69,6 +69,11 @@ def rows(
     return out.tobytes()
 
 
+def joined(held: pa.LargeStringArray) -> bytes:
+    """All texts one after another."""
+    return _of_texts(held).data.tobytes()
+
+
 def messages(letter: bytes, held: pa.LargeStringArray) -> bytes:
     """A message for each text."""
     import numpy as np
