@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tilth.core.errors import Position, TilthError
+from collections.abc import Callable, Mapping
+
+from tilth.core.errors import Position, ResourceLimitError, TilthError, UnknownNameError
 from tilth.interfaces.pgwire.said import Report
 
 CANCELED, ABORTED, ACTIVE, NONE_ACTIVE = "57014", "25P02", "25001", "25P01"
@@ -28,12 +30,33 @@ def reported(error: BaseException, text: str = "", start: int = 0) -> Report:
     if isinstance(error, KeyboardInterrupt):
         return Report("ERROR", CANCELED, "canceling statement due to user request")
     if isinstance(error, TilthError):
+        state = _STATES.get(type(error), lambda e: e.sqlstate)(error)
         place = None if error.where is None or not text else offset(text[start:], error.where)
         detail = "\n".join(error.detail) or None
         return Report(
-            "ERROR", error.sqlstate, error.message, detail, error.hint, None if place is None else start + place + 1
+            "ERROR", state, error.message, detail, error.hint, None if place is None else start + place + 1
         )  # fmt: skip
     return Report("ERROR", CRASHED, f"tilth failed: {type(error).__name__}.", hint="Its log says more.")
+
+
+def _of_name(error: TilthError) -> str:
+    """Which kind of name it is that nobody knows: PostgreSQL tells a column from a table and a function."""
+    said = error.message
+    for words, state in (("column", "42703"), ("Function", "42883"), ("able", "42P01"), ("dataset", "42P01"), ("odel `", "42P01")):  # fmt: skip
+        if words in said:
+            return state
+    return error.sqlstate
+
+
+def _of_limit(error: TilthError) -> str:
+    """A statement that took too long was cancelled; one that took too much of something else had none left."""
+    return CANCELED if "seconds" in error.message else error.sqlstate
+
+
+_STATES: Mapping[type, Callable[[TilthError], str]] = {
+    UnknownNameError: _of_name,
+    ResourceLimitError: _of_limit,
+}
 
 
 def offset(text: str, where: Position) -> int | None:

@@ -305,6 +305,21 @@ def _lookup(table: str) -> Make:
     return lambda args, _server: _looked_up(table, args[0])
 
 
+def _found(table: str) -> Make:
+    """An oid by a name that may be none."""
+
+    def make(args: list[exp.Expr], _server: Server) -> exp.Expr:
+        from sqlglot import exp
+
+        found = _one(f"SELECT min(oid) FROM {INNER}.{table} AS looked WHERE looked.name = placeholder")
+        for place in list(found.find_all(exp.Column)):
+            if place.name == "placeholder":
+                place.replace(args[0].copy())
+        return found
+
+    return make
+
+
 def _visible(args: list[exp.Expr], _server: Server) -> exp.Expr:
     from sqlglot import exp
 
@@ -397,6 +412,8 @@ FUNCTIONS: Mapping[str, Make] = {
     "current_setting": _setting,
     "quote_ident": _first,
     **dict.fromkeys(("json_build_object", "jsonb_build_object"), _renamed("JSON_OBJECT")),
+    "to_regtype": _found("names_of_types"),
+    "to_regclass": _found("names_of_relations"),
     "generate_subscripts": _subscripts,
     "_pg_expandarray": _expanded,
     "array_upper": lambda args, _s: _len(args[0]),

@@ -49,12 +49,21 @@ def inferred(text: str, columns: Mapping[str, DataType]) -> dict[int, types.Type
     return out
 
 
-def _kind(node: exp.Expression, columns: Mapping[str, DataType]) -> types.Type | None:
+def _kind(node: exp.Expr, columns: Mapping[str, DataType]) -> types.Type | None:
     from sqlglot import exp
 
-    parent = node.parent
-    while isinstance(parent, exp.Paren | exp.Neg):
+    parent, listed = node.parent, False
+    while isinstance(parent, exp.Paren | exp.Neg | exp.Any):
+        listed = listed or isinstance(parent, exp.Any)
         node, parent = parent, parent.parent
+    found = _beside(node, parent, columns)
+    return types.ARRAYS.get((found or types.TEXT).oid) if listed else found
+
+
+def _beside(node: exp.Expr, parent: exp.Expr | None, columns: Mapping[str, DataType]) -> types.Type | None:
+    """The type that what stands around a parameter asks for."""
+    from sqlglot import exp
+
     if isinstance(parent, exp.Cast):
         return _cast(parent.to)
     if isinstance(parent, exp.Limit | exp.Offset):
@@ -67,7 +76,7 @@ def _kind(node: exp.Expression, columns: Mapping[str, DataType]) -> types.Type |
     return None
 
 
-def _of(node: exp.Expression, columns: Mapping[str, DataType]) -> types.Type | None:
+def _of(node: exp.Expr, columns: Mapping[str, DataType]) -> types.Type | None:
     """The type of what a parameter stands beside."""
     from sqlglot import exp
 
