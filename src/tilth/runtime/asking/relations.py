@@ -403,6 +403,10 @@ _ROWS: Mapping[str, Callable[[_Facts], Made]] = {
     "pg_tablespace": _one(oid=1663, spcname="pg_default", spcowner=OWNER), "pg_tables": _pg_tables, "pg_views": _pg_views,
     "pg_indexes": _pg_indexes, "is_tables": _is_tables, "is_columns": _is_columns, "is_schemata": _is_schemata, "is_views": _is_views,
     "is_table_constraints": _is_constraints, "is_key_column_usage": _is_keys, "is_constraint_column_usage": _is_keys,
+    "pg_foreign_server": lambda f: (
+        {"oid": f.namespace(name), "srvname": name, "srvowner": OWNER} for name in sorted({r.schema for r in f.relations if r.kind == "f"})
+    ),
+    "pg_foreign_table": lambda f: ({"ftrelid": r.oid, "ftserver": f.namespace(r.schema)} for r in f.relations if r.kind == "f"),
     "pg_opclass": _one(oid=OPCLASS, opcmethod=BTREE, opcname="ops", opcnamespace=11, opcdefault=True),
 }  # fmt: skip
 """What a relation of the catalog holds; those that do not stand here are empty."""

@@ -81,6 +81,9 @@ def _tables(tree: exp.Query) -> tuple[set[str], list[str]]:
     for table in tree.find_all(exp.Table):
         if not isinstance(table.this, exp.Identifier):
             table.set("db", None)  # a function that gives rows
+            if str(table.this.name).lower() == "pg_options_to_table":
+                empty = _one("SELECT NULL::VARCHAR AS option_name, NULL::VARCHAR AS option_value WHERE FALSE")
+                table.replace(exp.Subquery(this=empty.this, alias=exp.TableAlias(this=exp.to_identifier("options"))))  # fmt: skip
             continue
         schema, name = table.db.lower(), table.name.lower()
         if not schema and name in named:
@@ -132,6 +135,7 @@ def _places(tree: exp.Query, server: Server) -> None:
     """Every node that the engine does not know, as one that it does; the innermost first, so that nothing is lost."""
     from sqlglot import exp
 
+    _name_columns(tree)
     for node in reversed(list(tree.walk())):
         found: exp.Expr | None = None
         if isinstance(node, exp.Column) and node.args.get("db") is not None:
@@ -162,6 +166,16 @@ def _places(tree: exp.Query, server: Server) -> None:
     for node in list(tree.find_all(exp.Dot)):  # schemas whose function was replaced before
         if _schema_of(node) in SCHEMAS:
             node.replace(node.expression)
+
+
+def _name_columns(tree: exp.Query) -> None:
+    """A function without an alias gives a column of its own name, as with PostgreSQL."""
+    from sqlglot import exp
+
+    for item in list(tree.selects) if isinstance(tree, exp.Select) else ():
+        inside = item.expression if isinstance(item, exp.Dot) else item
+        if (name := _called(inside)) in FUNCTIONS:
+            item.replace(exp.alias_(item.copy(), "version" if name == "current_version" else name))
 
 
 def _listed(node: exp.Expr) -> exp.Expr | None:
@@ -395,7 +409,7 @@ def _subscripts(args: list[exp.Expr], _server: Server) -> exp.Expr:
 
 _NULL, _TRUE, _FALSE, _ZERO = _sql("CAST(NULL AS VARCHAR)"), _sql("TRUE"), _sql("FALSE"), _sql("0")
 FUNCTIONS: Mapping[str, Make] = {
-    "version": _text(lambda s: s.version),
+    **dict.fromkeys(("version", "current_version"), _text(lambda s: s.version)),
     **dict.fromkeys(("current_database", "current_catalog"), _text(lambda s: s.database)),
     **dict.fromkeys(("current_user", "session_user", "user", "current_role", "pg_get_userbyid", "getpgusername"), _text(lambda s: s.user)),
     "current_schema": _text(lambda _s: "public"),
@@ -410,7 +424,7 @@ FUNCTIONS: Mapping[str, Make] = {
     "shobj_description": _description("pg_shdescription", ("objoid",)),
     "pg_encoding_to_char": _text(lambda _s: "UTF8"),
     "current_setting": _setting,
-    "quote_ident": _first,
+    **dict.fromkeys(("quote_ident", "quote_literal"), _first),
     **dict.fromkeys(("json_build_object", "jsonb_build_object"), _renamed("JSON_OBJECT")),
     "to_regtype": _found("names_of_types"),
     "to_regclass": _found("names_of_relations"),
