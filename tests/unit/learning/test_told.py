@@ -280,3 +280,36 @@ def test_rows_that_are_there_twice_are_told_unless_it_may_be_chance(
     if told:
         assert "300 of 1,800 rows have the same inputs and `y` as another one" in found[0]["text"]
         assert "SELECT DISTINCT" in found[0]["option"]
+
+
+# --- classes that hardly are there -------------------------------------------------------------------------
+
+
+def test_a_class_of_the_newest_rows_alone_is_told(run: Run) -> None:
+    when = np.datetime64("2024-01-01T00", "us") + np.arange(ROWS) * np.timedelta64(3_600_000_000, "us")
+    y = np.where(X > 0, "yes", "no").astype(object)
+    y[-40:] = "maybe"
+    told, _, _ = run({"x": X, "t": when, "y": y}, event_time="t", exclude=("t",))
+    (said,) = [t for t in told if "none before" in str(t["text"])]
+    assert said["text"].startswith("'maybe' of `y` is in 40 of the newest 150 rows")
+    y[:40] = "maybe"
+    told, _, _ = run({"x": X, "t": when, "y": y}, event_time="t", exclude=("t",))
+    assert not [t for t in told if "none before" in str(t["text"])]
+
+
+def test_classes_of_a_row_or_two_are_told(run: Run) -> None:
+    y = np.where(X > 0, "yes", "no").astype(object)
+    y[:7] = [f"one{n}" for n in range(7)]
+    told, _, _ = run({"x": X, "y": y})
+    (said,) = [t for t in told if "fewer than 5" in str(t["text"])]
+    assert said["text"].startswith(
+        "7 of 9 classes of `y` have fewer than 5 rows each, such as 'one0', 'one1', 'one2' and 4 more"
+    )
+    assert "0 of 1,500" not in str(told), "a class without a judged row is not told as rare"
+
+
+@pytest.mark.parametrize(("event_time", "expected"), [(None, 1), ("t", 0)])
+def test_a_label_delay_without_a_time_is_told(run: Run, event_time: str | None, expected: int) -> None:
+    when = np.datetime64("2024-01-01T00", "us") + np.arange(ROWS) * np.timedelta64(3_600_000_000, "us")
+    told, _, _ = run({"x": X, "t": when, "y": Y}, event_time=event_time, label_delay=86_400.0)
+    assert len([t for t in told if "label_delay" in str(t["text"])]) == expected

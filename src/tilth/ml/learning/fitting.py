@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
+UNDATED = Remark(
+    "labels",
+    "`label_delay` delays no row: nothing says when a row's time was, so all labels count as they are.",
+    "Give the dataset an EVENT TIME, or leave label_delay out of OBJECTIVE.",
+)
 FIRST_LEAST = 0.12  # of the weight after the first fold: less is not worth the other folds
 SQUARED = ("rmse", "r2")  # metrics of which the loss is the squared error
 LEAST_WORTH = 0.93
@@ -275,6 +280,8 @@ class _Run:
         if self.spec.weight is not None:
             text = f"Members are fitted and chosen by rows that count as `{self.spec.weight}` says; metrics and the gate count each once."
             out.append(Remark("weight", text, "Leave out weight of OBJECTIVE if rows count alike."))
+        if self.spec.label_delay and self.spec.event_time is None:
+            out.append(UNDATED)
         if self.searched is not None:
             out.append(searching.remark(self.searched))
         if self.data.tall is not None:
