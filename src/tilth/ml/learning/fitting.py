@@ -19,7 +19,7 @@ from tilth.ml.learning.agreeing import agreement, crossed_rows
 from tilth.ml.learning.candidates import absent, candidates, unable
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.crossing import Candidate, Crossed, Fold, folds_of
-from tilth.ml.learning.curves import fit_curve_folds, shifted
+from tilth.ml.learning.curves import fit_curve_folds, lessened, shifted
 from tilth.ml.learning.lead import Lead
 from tilth.ml.learning.made import Honest, Made, Member, Remark, Tools, Tried
 from tilth.ml.learning.resuming import Resumed
@@ -331,9 +331,10 @@ class _Run:
         asked = Honest(rows, scores, self._linear(rows), data.part[rows])
         folds = [self._fold(number, chosen) for number in self._whole()]
         judged, twin, digest = asked, None, sha256(scores.tobytes()).hexdigest()
+        taught = self._taught()
         if data.split.window < data.split.rows:
             twin, digest = self._twin(parts, chosen)
-            judged = self._window(twin, curve)
+            judged = self._window(twin, lessened(curve, taught, data.split.window))
         told = self._told(members)
         agrees = agreement(
             crossed_rows(data.full, self.spec.seed), scorer.score, [*folds, *([twin.score] if twin else [])],
@@ -343,7 +344,7 @@ class _Run:
             members,
             self._tried(chosen),
             scorer,
-            curve,
+            lessened(curve, taught, data.taught),
             judged,
             asked,
             digest,
@@ -382,6 +383,11 @@ class _Run:
         for one in self.mixed[1:]:
             numbers &= set(one.ways)
         return sorted(numbers)
+
+    def _taught(self) -> int:
+        """How many rows those that answered for the others learned from, in the middle of their folds."""
+        sizes = sorted(int(self.mixed[0].folds[number].teach.sum()) for number in self.mixed[0].ways)
+        return sizes[len(sizes) // 2]
 
     def _fold(self, number: int, chosen: Array) -> Any:
         """The blend of the models of one fold, as a function of matrix rows."""
