@@ -14,6 +14,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.metrics import quantile_of
+from tilth.ml.judging.evidence import alike
 from tilth.ml.learning import blending, repeated, searching, tall, texts
 from tilth.ml.learning.agreeing import agreement, crossed_rows
 from tilth.ml.learning.candidates import absent, candidates, unable
@@ -268,6 +269,16 @@ class _Run:
             self._drop(made.pop(least)[0], why)
         return made
 
+    def _weighed(self, name: str) -> Remark:
+        """What the weight of rows goes into, and how many rows are left of those that judge."""
+        rows = self.data.judging
+        worth = 0.0 if self.data.weight is None else alike(self.data.weight[rows])
+        text = (
+            f"Fits, metrics, slices, costs and the gate count rows as `{name}` says: the {len(rows):,} that judge tell as much as "
+            f"{int(worth):,} that count the same. Importance, weak slices, calibration and intervals count each once."
+        )
+        return Remark("weight", text, "Leave out weight of OBJECTIVE if rows count alike.")
+
     def _over(self, fits: Sequence[Fitted]) -> tuple[float, float]:
         """By how many microseconds a row and bytes of files these are above what they may be; negative below it."""
         row = self.spec.max_row_time or ROW_US[self.spec.preset]
@@ -278,8 +289,7 @@ class _Run:
         slow, large = self._over([m.fitted for m in members])
         out, one = [*absent(self.spec), *unable(self.spec, self.task)], members[0].name
         if self.spec.weight is not None:
-            text = f"Members are fitted and chosen by rows that count as `{self.spec.weight}` says; metrics and the gate count each once."
-            out.append(Remark("weight", text, "Leave out weight of OBJECTIVE if rows count alike."))
+            out.append(self._weighed(self.spec.weight))
         if self.spec.label_delay and self.spec.event_time is None:
             out.append(UNDATED)
         if self.searched is not None:
