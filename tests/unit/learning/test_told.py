@@ -16,6 +16,7 @@ from tilth.ml.learning.training import train
 from tilth.ml.model.predictor import Predictor
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.registry import load
+from tilth.runtime.asking.reporting import effects
 
 ROWS = 1500
 RNG = np.random.default_rng(12)
@@ -313,3 +314,16 @@ def test_a_label_delay_without_a_time_is_told(run: Run, event_time: str | None, 
     when = np.datetime64("2024-01-01T00", "us") + np.arange(ROWS) * np.timedelta64(3_600_000_000, "us")
     told, _, _ = run({"x": X, "t": when, "y": Y}, event_time=event_time, label_delay=86_400.0)
     assert len([t for t in told if "label_delay" in str(t["text"])]) == expected
+
+
+def test_an_effect_of_names_is_not_drawn_and_one_of_a_category_is(run: Run) -> None:
+    place = [("a", "b", "c")[n % 3] for n in range(ROWS)]
+    seats = [("first", "second")[n % 2] + f" row seat {n % 700}" for n in range(ROWS)]
+    y = X + np.array([("a", "b", "c").index(p) for p in place]) + np.array([len(s.split()[0]) for s in seats])
+    columns = {"x": X, "place": place, "seat": seats, "y": y}
+    told, model, _ = run(columns)
+    names = ["x", "place", "seat"]
+    assert {i.name for i in model.signature.inputs} == set(names), told
+    drawn = {e["input"]: e for e in effects(model, pa.table(columns), names)}
+    assert set(drawn) == {"x", "place"}
+    assert (drawn["place"]["rows"], len(drawn["place"]["means"])) == ([500] * 3, 3)
