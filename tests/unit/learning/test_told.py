@@ -309,6 +309,30 @@ def test_classes_of_a_row_or_two_are_told(run: Run) -> None:
     assert "0 of 1,500" not in str(told), "a class without a judged row is not told as rare"
 
 
+GRADES = np.clip(np.round(X) + 3, 1, 5)
+GUESSED = {
+    # values, metric, words (none: nothing was guessed)
+    "few whole numbers": (
+        GRADES.astype(int),
+        None,
+        "`y` has 5 different whole numbers (1, 2, 3, 4, 5), which are learned as classes",
+    ),
+    "a metric of classes": (GRADES.astype(int), "accuracy", ""),
+    "a metric of numbers": (GRADES.astype(int), "rmse", ""),
+    "two whole numbers": ((X > 0).astype(int), None, ""),
+    "texts": (np.array([f"g{int(g)}" for g in GRADES]), None, ""),
+}
+
+
+@pytest.mark.parametrize(("y", "metric", "words"), GUESSED.values(), ids=GUESSED)
+def test_whole_numbers_that_are_taken_for_classes_are_told(
+    run: Run, y: np.ndarray, metric: str | None, words: str
+) -> None:
+    told, _, _ = run({"x": X, "y": y}, metric=metric)
+    found = [t["text"] for t in told if "whole numbers" in str(t["text"])]
+    assert [words in str(text) for text in found] == ([True] if words else [])
+
+
 @pytest.mark.parametrize(("event_time", "expected"), [(None, 1), ("t", 0)])
 def test_a_label_delay_without_a_time_is_told(run: Run, event_time: str | None, expected: int) -> None:
     when = np.datetime64("2024-01-01T00", "us") + np.arange(ROWS) * np.timedelta64(3_600_000_000, "us")

@@ -26,6 +26,7 @@ from tilth.ml.learning.made import Honest, Made, Member, Remark, Tools, Tried
 from tilth.ml.learning.resuming import Resumed
 from tilth.ml.learning.rows import Rows
 from tilth.ml.learning.starting import Start
+from tilth.ml.learning.target import taken_as
 from tilth.ml.learning.teaching import STUDENT, Taught
 from tilth.ml.learning.trials import Searched
 from tilth.ml.model.curve import Curve, threshold
@@ -292,6 +293,8 @@ class _Run:
             out.append(self._weighed(self.spec.weight))
         if self.spec.label_delay and self.spec.event_time is None:
             out.append(UNDATED)
+        if self.spec.metric is None:
+            out += taken_as(self.data.target)
         if self.searched is not None:
             out.append(searching.remark(self.searched))
         if self.data.tall is not None:

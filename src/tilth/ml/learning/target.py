@@ -14,6 +14,7 @@ from tilth.core.errors import TargetError
 from tilth.core.metrics import BY_KIND, POSITIVE, canonical, find, quantile_of
 from tilth.core.names import literal
 from tilth.core.schema import DataType
+from tilth.ml.learning.made import Remark
 from tilth.ml.model.preparing import ID_LIKE, NAMED
 from tilth.ml.model.wording import sampled, wording
 from tilth.ports.arrow import data_type
@@ -112,6 +113,21 @@ def _classify(name: str, kind: DataType, distinct: Any, metric: str | None) -> T
     if kind is DataType.DECIMAL:
         classes = tuple(float(c) for c in classes)
     return Target(name, kind, "binary" if count == 2 else "multiclass", classes)
+
+
+def taken_as(found: Target) -> tuple[Remark, ...]:
+    """What is guessed of a target where no metric says it: few whole numbers are classes, and have no order then."""
+    if found.kind != "multiclass" or found.type is not DataType.INTEGER:
+        return ()
+    shown = ", ".join(str(c) for c in found.classes)
+    words = f"`{found.name}` has {len(found.classes)} different whole numbers ({shown}), which are learned as classes, without an order."
+    return (
+        Remark(
+            "labels",
+            words,
+            "If it is an amount or a grade, say how errors are measured: OBJECTIVE (metric = 'rmse').",
+        ),
+    )
 
 
 def encode(values: Any, target: Target) -> npt.NDArray[np.float64]:
