@@ -13,8 +13,9 @@ from tilth.kinds.endpoint import ENDPOINT
 from tilth.kinds.model import MODEL
 from tilth.kinds.source import SOURCE
 from tilth.kinds.table import Table
+from tilth.kinds.view import VIEW
 
-KINDS = Table((SOURCE, DATASET, MODEL, ENDPOINT, CHANNEL))
+KINDS = Table((SOURCE, DATASET, MODEL, VIEW, ENDPOINT, CHANNEL))
 
 parse, parse_one, show, declares = KINDS.parse, KINDS.parse_one, KINDS.show, KINDS.declares
 compile, plan, alone = KINDS.compile, KINDS.plan, KINDS.alone  # noqa: A001 - the word of the field

@@ -165,6 +165,22 @@ class DeclareChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclareView:
+    """Answer queries over the view by its query from now on. Reads no data."""
+
+    kind: ClassVar[Kind] = Kind.VIEW
+    sign: ClassVar[str] = "+"
+    name: str
+    recipe: str
+    reason: str
+    estimate: Estimate = Estimate(0.0)
+
+    @property
+    def does(self) -> str:
+        return "declare"
+
+
+@dataclass(frozen=True, slots=True)
 class Redeclare:
     """Point at a declaration that says when or how, not what (RETRAIN WHEN, REFRESH ...): nothing is made anew."""
 

@@ -20,6 +20,7 @@ MAY = {
     "CREATE MODEL m PREDICT y FROM d": "owner",
     "CREATE ENDPOINT e FOR MODEL m": "owner",
     "CREATE CHANNEL c WITH (url = 'https://x/', key = SECRET 'env:K') NOTIFY ON (failed)": "owner",
+    "CREATE VIEW v AS SELECT 1": "owner",
     "DROP MODEL m": "owner",
     "APPLY": "owner",
     "PROMOTE ENVIRONMENT dev TO prod": "owner",

@@ -169,6 +169,7 @@ CHANNEL = st.builds(
     FLAG,
     FLAG,
 )
+VIEW = st.builds(s.CreateView, NAME, QUERY, FLAG, FLAG)
 NAMES = st.lists(NAME, max_size=3, unique_by=str.lower).map(tuple)
 LOG = st.sampled_from(list(a.Logged))
 ACTION = st.one_of(
@@ -199,7 +200,7 @@ ACTION = st.one_of(
 RENAMED = st.none() | st.builds(s.RenamedFrom, NAME)
 DECLARED = st.builds(
     lambda d, was: dataclasses.replace(d, renamed_from=was),
-    SOURCE | DATASET | MODEL | ENDPOINT | CHANNEL,
+    SOURCE | DATASET | MODEL | ENDPOINT | CHANNEL | VIEW,
     RENAMED,
 )
 STATEMENT = DECLARED | ACTION

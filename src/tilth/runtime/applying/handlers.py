@@ -18,6 +18,7 @@ from tilth.plan.actions import (
     CollectDataset,
     DeclareChannel,
     DeclareSource,
+    DeclareView,
     DeployEndpoint,
     DropResource,
     Redeclare,
@@ -253,6 +254,13 @@ def _channel(run: Run, action: Action) -> Result:
     return DONE, f"told when something{about} is {', '.join(declared.events)}", None
 
 
+def _view(run: Run, action: Action) -> Result:
+    assert isinstance(action, DeclareView)
+    _point(run, Kind.VIEW, action.name, action.recipe, None)
+    above = ", ".join(run.graph.get(action.name).depends)
+    return DONE, f"reads {above}" if above else "reads nothing", None
+
+
 def _redeclare(run: Run, action: Action) -> Result:
     assert isinstance(action, Redeclare)
     target = run.pointers[(action.kind, action.name)].target
@@ -281,6 +289,7 @@ HANDLERS: Mapping[type, Callable[[Run, Action], Result]] = {
     ShareVersion: _share_version,
     DeployEndpoint: _deploy,
     DeclareChannel: _channel,
+    DeclareView: _view,
     Redeclare: _redeclare,
     Rename: _rename,
     DropResource: _drop,

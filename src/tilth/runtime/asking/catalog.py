@@ -1,6 +1,6 @@
 """The schema `tilth`: all that the system knows, as tables that a query can read like those of any source.
 
-Most are the state's own tables. `sources`, `datasets`, `models`, `endpoints` and `channels` say what each environment points at now,
+Most are the state's own tables. `sources`, `datasets`, `models`, `views`, `endpoints` and `channels` say what each environment points at now,
 `checks` what is expected of the datasets, `quarantined_rows` holds the rows that were held back, `predictions` is the
 prediction log, and `engines` are those of models that are installed.
 """
@@ -320,6 +320,13 @@ def _channels(work: Workspace, environment: str) -> list[dict[str, Any]]:
     return out
 
 
+def _views(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    return [
+        {"environment": environment, "name": p.name, "definition": p.text}
+        for p in _pointed(work, environment, Kind.VIEW)
+    ]
+
+
 def _checks(work: Workspace, environment: str) -> list[dict[str, Any]]:
     out = []
     for p in _pointed(work, environment, Kind.DATASET):
@@ -389,6 +396,7 @@ DROPPED = "dropped"  # the kind of a notice of a column that a model does not us
 _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
     "sources": (dict.fromkeys(("environment", "name", "engine", "definition"), "text"), _sources),
     "channels": (dict.fromkeys(("environment", "name", "events", "model", "definition"), "text"), _channels),
+    "views": (dict.fromkeys(("environment", "name", "definition"), "text"), _views),
     "datasets": (
         {
             "environment": "text",

@@ -48,6 +48,9 @@ def _lineage(facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _model(facts)
     if facts["kind"] == "channel":
         yield f"Tells {', '.join(facts['events'])} of {facts['model'] or 'every model'}."
+    if facts["kind"] == "view":
+        reads = [*facts["reads"], *facts["made_from"]]
+        yield f"A query over {', '.join(reads) or 'nothing'}, answered when it is asked."
     if facts["kind"] == "endpoint":
         version = (
             f"version {facts['version']} answers, stage {facts['stage']}"

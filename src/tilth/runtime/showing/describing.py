@@ -355,10 +355,17 @@ def _channel(at: Place, one: Resource) -> dict[str, Any]:
     return {"events": list(declared.events), "model": declared.model}
 
 
+def _view(at: Place, one: Resource) -> dict[str, Any]:
+    """The tables of sources that are read in its place."""
+    del at
+    return {"reads": [f"{t.source}.{t.table}" for t in one.tables]}
+
+
 _OF: Mapping[Kind, Callable[[Place, Resource], dict[str, Any]]] = {
     Kind.SOURCE: _source,
     Kind.DATASET: _dataset,
     Kind.MODEL: _model,
     Kind.ENDPOINT: _endpoint,
     Kind.CHANNEL: _channel,
+    Kind.VIEW: _view,
 }

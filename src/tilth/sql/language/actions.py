@@ -41,7 +41,6 @@ LATER = {
     "POLICY": "policies",
     "ROLE": "roles",
     "JOB": "jobs",
-    "VIEW": "views",
     "TRIGGER": "triggers",
     "DATABASE": "MindsDB's databases (tilth calls them sources)",
     "PROJECT": "MindsDB's projects (tilth has environments)",
@@ -220,12 +219,14 @@ def explain(c: Cursor, where: Position) -> ExplainPredict:
     return ExplainPredict(name, values.option_list(c))
 
 
-_DESCRIBED = {k.keyword: k for k in (Kind.SOURCE, Kind.DATASET, Kind.MODEL, Kind.ENDPOINT, Kind.CHANNEL)}
+_DESCRIBED = {
+    k.keyword: k for k in (Kind.SOURCE, Kind.DATASET, Kind.MODEL, Kind.ENDPOINT, Kind.CHANNEL, Kind.VIEW)
+}
 _SHOWN = {word.upper(): word for word in SHOWN}
 
 
 def describe(c: Cursor) -> Describe:
-    """`[SOURCE | DATASET | MODEL | ENDPOINT] n`; a resource that is itself called model is written DESCRIBE model."""
+    """`[kind] n`; a resource that is itself called model is written DESCRIBE model."""
     kind = None
     if c.key in _DESCRIBED and not c.at_quoted and c.i + 1 < len(c.keys) and c.following != ";":
         kind = _DESCRIBED[c.text_token().upper()]
@@ -238,7 +239,7 @@ def describe(c: Cursor) -> Describe:
 
 
 def show(c: Cursor) -> Show:
-    """`sources | datasets | models | endpoints | tables | environments [LIKE 'x%']`."""
+    """`sources | datasets | models | endpoints | ... | tables | environments [LIKE 'x%']`."""
     what = clauses.choice(c, _SHOWN, "list", "SHOW")
     if c.at_end:
         return Show(what)

@@ -112,7 +112,7 @@ class Show:
     like: str | None = None
 
 
-SHOWN = ("sources", "datasets", "models", "endpoints", "channels", "tables", "environments")
+SHOWN = ("sources", "datasets", "models", "endpoints", "channels", "views", "tables", "environments")
 
 
 @dataclass(frozen=True, slots=True)
