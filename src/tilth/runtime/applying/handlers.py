@@ -17,7 +17,9 @@ from tilth.plan.actions import (
     Action,
     CollectDataset,
     DeclareChannel,
+    DeclareJob,
     DeclareSource,
+    DeclareTrigger,
     DeclareView,
     DeployEndpoint,
     DropResource,
@@ -261,6 +263,14 @@ def _view(run: Run, action: Action) -> Result:
     return DONE, f"reads {above}" if above else "reads nothing", None
 
 
+def _scheduled(run: Run, action: Action) -> Result:
+    """Point at the job or trigger; its schedule begins with the generation (`moving.scheduling`)."""
+    assert isinstance(action, DeclareJob | DeclareTrigger)
+    _point(run, action.kind, action.name, action.recipe, None)
+    here = "runs from now on" if run.gates else f"declared; it runs in `{run.act.work.serving}` alone"
+    return DONE, here, None
+
+
 def _redeclare(run: Run, action: Action) -> Result:
     assert isinstance(action, Redeclare)
     target = run.pointers[(action.kind, action.name)].target
@@ -290,6 +300,8 @@ HANDLERS: Mapping[type, Callable[[Run, Action], Result]] = {
     DeployEndpoint: _deploy,
     DeclareChannel: _channel,
     DeclareView: _view,
+    DeclareJob: _scheduled,
+    DeclareTrigger: _scheduled,
     Redeclare: _redeclare,
     Rename: _rename,
     DropResource: _drop,

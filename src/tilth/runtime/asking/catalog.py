@@ -1,6 +1,6 @@
 """The schema `tilth`: all that the system knows, as tables that a query can read like those of any source.
 
-Most are the state's own tables. `sources`, `datasets`, `models`, `views`, `endpoints` and `channels` say what each environment points at now,
+Most are the state's own tables. `sources`, `datasets`, `models`, `views`, `endpoints`, `channels`, `jobs` and `triggers` say what each environment points at now,
 `checks` what is expected of the datasets, `quarantined_rows` holds the rows that were held back, `predictions` is the
 prediction log, and `engines` are those of models that are installed.
 """
@@ -20,7 +20,7 @@ from tilth.ml.data.snapshots import file_rows, plain_schema
 from tilth.plan.snapshot import Pointer
 from tilth.ports.arrow import schema_of
 from tilth.ports.predictions import BATCH
-from tilth.runtime.asking import installed
+from tilth.runtime.asking import installed, scheduled
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import (
     declarations,
@@ -397,6 +397,8 @@ _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
     "sources": (dict.fromkeys(("environment", "name", "engine", "definition"), "text"), _sources),
     "channels": (dict.fromkeys(("environment", "name", "events", "model", "definition"), "text"), _channels),
     "views": (dict.fromkeys(("environment", "name", "definition"), "text"), _views),
+    "jobs": (scheduled.JOBS, scheduled.jobs),
+    "triggers": (scheduled.TRIGGERS, scheduled.triggers),
     "datasets": (
         {
             "environment": "text",

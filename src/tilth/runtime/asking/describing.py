@@ -145,7 +145,9 @@ def every_environment(at: Prompt) -> Iterator[dict[str, Any]]:
 
 
 _LISTS: Mapping[str, Callable[[Prompt, str, list[str]], Listed]] = {
-    **dict.fromkeys(("sources", "datasets", "models", "endpoints", "channels", "views"), _resources),
+    **dict.fromkeys(
+        ("sources", "datasets", "models", "endpoints", "channels", "views", "jobs", "triggers"), _resources
+    ),
     "tables": _tables,
     "environments": _environments,
 }
@@ -161,7 +163,7 @@ def summary(at: Prompt, statement: Summarize) -> Result:
     if found is None or found.kind not in (Kind.DATASET, Kind.VIEW):
         names = [r.name for k in (Kind.DATASET, Kind.VIEW) for r in graph.of_kind(k)]
         raise UnknownNameError(
-            f"There is no dataset or view `{statement.name}` in `{at.environment}`.",
+            f"There is no dataset `{statement.name}`, and no view in `{at.environment}`.",
             hint=did_you_mean(statement.name, names, "datasets")
             if names
             else "Run `tilth apply` to collect one.",

@@ -28,6 +28,7 @@ from tilth.runtime.record import (
     nodes,
     notices,
     refreshes,
+    schedules,
     snapshots,
     versions,
 )
@@ -361,6 +362,20 @@ def _view(at: Place, one: Resource) -> dict[str, Any]:
     return {"reads": [f"{t.source}.{t.table}" for t in one.tables]}
 
 
+def _scheduled(at: Place, one: Resource) -> dict[str, Any]:
+    """Where it runs, who declared it, and what became of its last run."""
+    found = schedules.get(at.work.state, at.environment, one.kind, one.remembered) if at.deployed else None
+    return {
+        "runs_in": at.work.serving,
+        "declared_by": None if found is None else found.declared_by,
+        "last_done": None if found is None or found.last_done is None else show_instant(found.last_done),
+        "last_run": None if found is None else found.last_run,
+        "failures": 0 if found is None else found.failures,
+        "error": None if found is None else found.error,
+        "said": None if found is None else found.said,
+    }
+
+
 _OF: Mapping[Kind, Callable[[Place, Resource], dict[str, Any]]] = {
     Kind.SOURCE: _source,
     Kind.DATASET: _dataset,
@@ -368,4 +383,6 @@ _OF: Mapping[Kind, Callable[[Place, Resource], dict[str, Any]]] = {
     Kind.ENDPOINT: _endpoint,
     Kind.CHANNEL: _channel,
     Kind.VIEW: _view,
+    Kind.JOB: _scheduled,
+    Kind.TRIGGER: _scheduled,
 }
