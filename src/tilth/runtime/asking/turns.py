@@ -3,7 +3,7 @@
 A turn is what is to be done: from where to where LAST goes, or which rows came, fixed once; then its statements one by one, each written
 down before and after. A run performs a turn; when it fails, or its process dies, the next run goes on with the same turn. So a statement
 that may be done twice (it has a KEY, or makes a table anew) has its effect once; one that may not (INSERT INTO without KEY) is done at most
-once: where nobody knows whether it was, the turn is ended and says so. The same job never runs twice at once: a lock that dies with its process.
+once: where nobody knows whether it was, it is passed over, and the run says so.
 """
 
 from __future__ import annotations
@@ -100,22 +100,22 @@ class Turning:
     def whole(self) -> Ran:
         """Take up the turn, or begin one, and do it."""
         try:
-            if (over := self._taken_up() or self._begun()) is not None:
+            self._taken_up()
+            if (over := self._begun()) is not None:
                 return over
         except Exception as error:
             return self._not_begun(known(error))
         return self._done()
 
-    def _taken_up(self) -> Ran | None:
-        """Go on with a turn of before; what it ended with, where it cannot go on."""
+    def _taken_up(self) -> None:
+        """Go on with a turn of before, if there is one."""
         turn = self.now.turn
         if turn is None:
-            return None
+            return
         if turn.under_way is not None and held.once(self.declared.statements[turn.under_way]):
-            return self._unsure(turn)
-        if turn.done == 0 and turn.under_way is None:  # nothing was done: what came since comes along
+            self._pass_over(turn.under_way, "its process ended")
+        elif turn.done == 0 and turn.under_way is None:  # nothing was done: what came since comes along
             self._drop(turn)
-        return None
 
     def _begun(self) -> Ran | None:
         """Begin a turn where there is none; why there is nothing to do, where that is so."""
@@ -208,7 +208,11 @@ class Turning:
             self._left("interrupted", under_way=self._turn.under_way)
             raise
         except Exception as error:
-            return self._failed(known(error), foreseen=isinstance(error, TilthError))
+            return self._again(self._turn, known(error))
+        if self._turn.unsure:
+            text = "; ".join(self._turn.unsure)
+            hint = "Give its INSERT INTO a KEY."
+            return self._over(FAILED, text, ProjectError(f"{self.resource.name}: {text}.", hint=hint))
         return self._over(DONE, "; ".join(self._turn.said), None)
 
     def _next(self, n: int) -> None:
@@ -216,7 +220,15 @@ class Turning:
         self.watch.ask()
         with self._change("statement") as change:
             self._put(change, turn=replace(self._turn, done=n, under_way=n))
-        said = self._perform(self.declared.statements[n])
+        statement = self.declared.statements[n]
+        try:
+            said = self._perform(statement)
+        except Exception as error:
+            if not held.once(statement) or not _leaves_open(error):
+                self.now = replace(self.now, turn=replace(self._turn, under_way=None))
+                raise
+            self._pass_over(n, known(error).message)
+            return
         turn = replace(self._turn, done=n + 1, under_way=None, said=(*self._turn.said, said))
         self.now = replace(self.now, turn=turn)
 
@@ -312,25 +324,15 @@ class Turning:
         self._forget_blobs(old, turn.delta, turn.seen)
         return Ran(status, f"{self.resource.name}: {text}", turn.run, error)
 
-    def _failed(self, error: TilthError, *, foreseen: bool) -> Ran:
-        """The run is over and the turn is not, unless nobody knows whether its statement was done: what fails after rows were
-        written is the state, or was not foreseen.
-        """
-        turn = self.now.turn
-        assert turn is not None
-        open_ = isinstance(error, UnsureError | StorageError) or not foreseen
-        if open_ and held.once(self.declared.statements[turn.done]):
-            return self._unsure(turn, error)
-        return self._again(turn, error, under_way=None)
-
-    def _again(self, turn: Turn, error: TilthError, under_way: int | None) -> Ran:
+    def _again(self, turn: Turn, error: TilthError) -> Ran:
+        """The run is over and the turn is not: it is tried again, later each time."""
         failures = self.now.failures + 1
         now = self.at.work.clock.now()
         every = getattr(self.declared, "every", None)
         with self._change("finish") as change:
             self._end(change, turn.run, FAILED, error.message)
             self._put(
-                change, turn=replace(turn, under_way=under_way), failures=failures, next_try=now + pause(failures, every),
+                change, turn=turn, failures=failures, next_try=now + pause(failures, every),
                 error=error.message[:WORDS],
             )  # fmt: skip
         return Ran(FAILED, f"{self.resource.name}: {error.message}", turn.run, error)
@@ -344,21 +346,15 @@ class Turning:
             self._put(change, turn=replace(turn, under_way=under_way), error=text)
         return Ran(FAILED, f"{self.resource.name}: {text}", turn.run)
 
-    def _unsure(self, turn: Turn, error: TilthError | None = None) -> Ran:
-        """Nobody knows whether the statement was done that must not be done twice: the turn ends."""
-        number = (turn.under_way or 0) + 1
-        why = "its process ended" if error is None else error.message
+    def _pass_over(self, n: int, why: str) -> None:
+        """Go on behind a statement that must not be done twice, and of which nobody knows whether it was done."""
         text = (
-            f"statement {number} was under way when {why}; it has no KEY, so it is not done again, and whether its rows are there"
-            " only the table tells"
+            f"statement {n + 1} was under way when {why}; it has no KEY, so it is not done again, and only its table tells"
+            " whether its rows are there"
         )
-        failure = error or ProjectError(
-            f"Job `{self.resource.name}`: {text}.", hint="Give its INSERT INTO a KEY."
-        )
-        self.now = replace(self.now, turn=replace(turn, done=number))
-        with self._change("start") as change:
-            self._abandoned(change, but=turn.run)
-        return self._over(FAILED, text, failure)
+        turn = replace(self._turn, done=n + 1, under_way=None, unsure=(*self._turn.unsure, text))
+        with self._change("pass over") as change:
+            self._put(change, turn=turn)
 
     def _not_begun(self, error: TilthError) -> Ran:
         """It could not begin: what it looks at is not there."""
@@ -379,9 +375,14 @@ class Turning:
     @contextmanager
     def _change(self, verb: str) -> Iterator[Change]:
         """A change of the state by the job, with its audit row."""
-        with self.at.act().change() as change:
-            change.audit(verb, self.resource.name, {"kind": self.resource.kind.value})
-            yield change
+        before = self.now
+        try:
+            with self.at.act().change() as change:
+                change.audit(verb, self.resource.name, {"kind": self.resource.kind.value})
+                yield change
+        except BaseException:
+            self.now = before
+            raise
 
     def _put(self, change: Change, **new: Any) -> None:
         self.now = replace(self.now, **new)
@@ -451,6 +452,11 @@ class _Watch:
         by = schedules.cancelled(self._state, self.run)
         if by is not None:
             raise CancelledError(by)
+
+
+def _leaves_open(error: Exception) -> bool:
+    """Whether rows may have been written all the same: what fails after that is the state, or was not foreseen."""
+    return isinstance(error, UnsureError | StorageError) or not isinstance(error, TilthError)
 
 
 def _literal(value: str, kind: str) -> str:

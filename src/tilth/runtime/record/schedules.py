@@ -36,7 +36,8 @@ class Turn:
     """What is to be done: the statements from `done` on. `under_way` is the one that was begun and is not known to have ended.
 
     `windows` are from where to where LAST goes, by mark; `delta` the blob with a trigger's rows, `seen` that of what it will
-    have seen, `rows` how many rows came.
+    have seen, `rows` how many rows came. `said` is
+    what was done, `unsure` what was passed over since nobody knows whether it was.
     """
 
     run: int
@@ -49,6 +50,7 @@ class Turn:
     seen: str | None = None
     rows: int = 0
     said: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,9 @@ def _turn(kept: str | None) -> Turn | None:
     said: dict[str, Any] = decoded_object(kept, "a turn")
     try:
         windows = {k: (low, high) for k, (low, high) in said["windows"].items()}
-        return Turn(**{**said, "windows": windows, "said": tuple(said["said"])})
+        return Turn(
+            **{**said, "windows": windows, "said": tuple(said["said"]), "unsure": tuple(said["unsure"])}
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise foreign("A turn of a job is none.") from error
 
