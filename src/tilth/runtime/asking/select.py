@@ -35,7 +35,7 @@ from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.acts import Select
 from tilth.sql.language.parameters import FRAMES
-from tilth.sql.language.statements import Kind
+from tilth.sql.language.statements import CreateView, Kind
 from tilth.sql.queries import reads
 from tilth.sql.queries.rewrite import (
     JoinPrediction,
@@ -46,6 +46,7 @@ from tilth.sql.queries.rewrite import (
     time_travel,
 )
 from tilth.sql.queries.shapes import PREDICTED, PREDICTION
+from tilth.sql.queries.views import inlined
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,10 +96,12 @@ def select(
     `frames` are tables of the schema `$`; `asked` is told what each model is asked, with what it carries along.
     """
     sql = statement.sql.rstrip().rstrip(";")
-    text, pins = time_travel(sql)
     stack = ExitStack()
     try:
-        uses = reads.tables(text, statement.position)
+        whole = inlined(sql, queries_of(graph))
+        place, sql = statement.position if whole == sql else None, whole
+        text, pins = time_travel(sql)
+        uses = reads.tables(text, place)
         names = [(u.schema or "").lower() for u in uses]
         _check_sources(uses, graph)
         opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
@@ -107,7 +110,7 @@ def select(
             opened[FRAMES] = Frames(frames)
         datasets = _datasets(work, environment, pins)
         reader = _Query(
-            work, models, opened, datasets, sql, text, statement.position, limits or Limits(),
+            work, models, opened, datasets, sql, text, place, limits or Limits(),
             told if told is not None else [], pinned(pins), asked,
         ).run()  # fmt: skip
         return closing(reader, stack.close)
@@ -117,6 +120,11 @@ def select(
     except BaseException:
         stack.close()
         raise
+
+
+def queries_of(graph: Graph) -> dict[str, str]:
+    """What the graph's views stand for, by name."""
+    return {r.name: r.as_(CreateView).query.sql for r in graph.of_kind(Kind.VIEW)}
 
 
 def _check_sources(uses: Iterable[reads.TableUse], graph: Graph) -> None:
