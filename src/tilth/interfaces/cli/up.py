@@ -96,16 +96,12 @@ def up(
     found = opened(project, clock)
     name = _serves(found, environment)
     here = place(Wanted(host, port, tls_cert, tls_key, unix_socket, behind_proxy))
-    if no_postgres and postgres_port is not None:
-        raise click.UsageError("Give --postgres-port or --no-postgres, not both.")
-    door = None if no_postgres else sql_door.place(here, postgres_port, port)
-    say = lines.teller(form)
+    door = sql_door.wanted(here, postgres_port, port, none=no_postgres)
+    say = lines.teller(form, here.told)
     journal = None if form is None else Journal(form, lines.write, lines.now)
     keeper = None if no_reconcile else Keeper(command(found, name, clock, form), say)
     try:
         url = f"{here.url}/#token={token(found.home)}"
-        for line in here.told:
-            say(line)
         if keeper is not None:
             keeper.start()
         with found.work().locks.hold(SERVED, shared=True):
@@ -124,9 +120,9 @@ def up(
     finally:
         if keeper is not None:
             keeper.stop()
-        if door is not None:
-            door.socket.close()
-        here.close()
+        for one in (door, here):
+            if one is not None:
+                one.close()
         found.close()
 
 

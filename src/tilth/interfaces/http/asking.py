@@ -20,6 +20,7 @@ from tilth.core.principals import Principal
 from tilth.interfaces.http.bodies import GoneError, Message, Receive, Send, WrongKindError, encode
 from tilth.interfaces.http.journal import BY
 from tilth.ports.progress import Progress
+from tilth.runtime.record import environments
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,6 +94,8 @@ class Asking:
         try:
             session = self.session(asked.environment, by, stop)
             stop.session = session
+            if asked.environment is not None:
+                environments.require(session.work.state, asked.environment)
             if asked.timeout is not None:
                 session.limits = replace(session.limits, seconds=asked.timeout)
             result = session.run(asked.sql, asked.parameters)
