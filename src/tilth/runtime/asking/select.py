@@ -27,6 +27,7 @@ from tilth.resources.graph import Graph
 from tilth.runtime import sources
 from tilth.runtime.asking import catalog
 from tilth.runtime.asking.frames import Frames
+from tilth.runtime.asking.heeding import heeding
 from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
 from tilth.runtime.asking.scoring import Asked, Through, fitting, honest, predicted, through
 from tilth.runtime.loading import version_of
@@ -95,7 +96,7 @@ def select(
     `told` gets what people should know of the answer once it is read: rows answered with gaps where training had none.
     `frames` are tables of the schema `$`; `asked` is told what each model is asked, with what it carries along.
     """
-    sql = statement.sql.rstrip().rstrip(";")
+    sql, limits = statement.sql.rstrip().rstrip(";"), limits or Limits()
     text, pins = time_travel(sql)
     stack = ExitStack()
     try:
@@ -106,14 +107,16 @@ def select(
         opened[catalog.NAME] = catalog.SystemTables(work)
         if frames:
             opened[FRAMES] = Frames(frames)
+        opened = {name: heeding(source, limits.turn) for name, source in opened.items()}
         datasets = _datasets(work, environment, pins)
         reader = _Query(
-            work, models, opened, datasets, sql, text, statement.position, limits or Limits(),
+            work, models, opened, datasets, sql, text, statement.position, limits,
             told if told is not None else [], pinned(pins), asked,
         ).run()  # fmt: skip
         return closing(reader, stack.close)
     except TilthError as error:
         stack.close()
+        limits.turn.check()  # whatever it looked like to who was reading
         raise error if statement.position is None else error.at(statement.position) from None
     except BaseException:
         stack.close()
