@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameError
+from tilth.core.scan import Literal
 from tilth.core.schema import DataType, Schema
 from tilth.ml.data import reading
 from tilth.ml.model.answerer import input_names, of_rows
@@ -241,6 +242,8 @@ class _Query:
             self.asked(model, pa.record_batch(list(arrays.values()), names=list(arrays)))
         types = {o.name: arrow_type(o.type) for o in model.outputs}
         arrays |= {o: pa.array([_cell(outputs[o], types[o])], types[o]) for o in split.wanted}
+        if split.plain is not None:
+            return _picked(arrays, split.plain)
         return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
 
     def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:
@@ -272,6 +275,21 @@ class _Query:
         uses = [u for u in reads.tables(outer) if u.name != PREDICTED]
         schemas = dict(self._schema(u) for u in uses)
         return reading.open_inputs(outer, schemas, self.sources, self.datasets, self.work.blobs, hold=True)
+
+
+def _picked(
+    arrays: Mapping[str, pa.Array], plain: Iterable[tuple[str, str | None, Literal]]
+) -> pa.RecordBatchReader:
+    """The one row of inputs, outputs and constants under their names, as the engine would give it."""
+    import pyarrow as pa
+
+    found = {
+        name: pa.array([value], pa.string() if isinstance(value, str) else pa.int32())
+        if column is None
+        else arrays[column]
+        for name, column, value in plain
+    }
+    return pa.table(found).to_reader()
 
 
 def _cell(value: Any, kind: pa.DataType) -> Any:

@@ -65,8 +65,11 @@ class Session(Prompt):
 
 def select(at: Prompt, statement: Select) -> Result:
     """Rows, as a stream."""
-    at.work.engine.warm()
     models = asking.models_of(at.work, at.environment, at.loaded)
+    if not any(
+        name in statement.sql.lower() for name in models.pointed
+    ):  # what models alone answer needs no engine
+        at.work.engine.warm()
     graph = at.deployed(at.environment)
     told: list[str] = []
 

@@ -149,7 +149,31 @@ class _Row:
         self._over_prediction()
         inputs = tuple((i, self.given[i]) for i in self.shape.inputs if i in self.given)
         wanted = tuple(o for o in self.shape.outputs if o in self.wanted)
-        return RowPrediction(self.name, version, inputs, wanted, self.root.sql(dialect="duckdb"))
+        plain = self._plain()
+        return RowPrediction(self.name, version, inputs, wanted, self.root.sql(dialect="duckdb"), plain)
+
+    def _plain(self) -> tuple[tuple[str, str | None, Literal], ...] | None:
+        """The columns where they are inputs, outputs and named constants, and nothing is done with them."""
+        from sqlglot import exp
+
+        said = {k for k, v in self.select.args.items() if v}
+        if self.root is not self.select or not said <= {"expressions", "from_"}:
+            return None
+        names = {**self.inputs, **self.outputs}
+        out: list[tuple[str, str | None, Literal]] = []
+        for item in self.select.expressions:
+            inner = item.this if isinstance(item, exp.Alias) else item
+            if isinstance(inner, exp.Column) and (found := names.get(parts_of(inner)[-1].lower())):
+                out.append((item.alias or found, found, None))
+            elif isinstance(item, exp.Alias) and isinstance(inner, exp.Literal):
+                value = literal(inner)
+                if not isinstance(value, str) and not (type(value) is int and abs(value) < 1 << 31):
+                    return None  # which type it has is for DuckDB to say
+                out.append((item.alias, None, value))
+            else:
+                return None
+        lowered = [name.lower() for name, _, _ in out]
+        return tuple(out) if len(set(lowered)) == len(lowered) else None
 
     def _take(self, part: exp.Expr) -> None:
         """An input given by `input = literal`; anything else is refused."""

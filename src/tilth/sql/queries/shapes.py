@@ -39,6 +39,8 @@ class RowPrediction:
     inputs: tuple[tuple[str, Literal], ...]  # in the model's order
     wanted: tuple[str, ...]  # outputs that `outer` reads
     outer: str
+    plain: tuple[tuple[str, str | None, Literal], ...] | None = None
+    """What `outer` gives where that takes no engine: names, each with the input or output that it is, or else a value."""
 
 
 @dataclass(frozen=True, slots=True)
