@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 import shop_project as c
-from tilth.sql.queries import predictions
+from tilth.runtime.asking import select
 
 QUERIES = [
     "SELECT d.id, m.late FROM deliveries d JOIN late m ORDER BY d.id LIMIT 10",
@@ -158,6 +158,6 @@ def test_what_a_model_alone_answers_is_what_the_engine_gives_of_it(
     monkeypatch.setattr(engine, "stream", lambda text, *a, **k: used.append(text) or stream(text, *a, **k))
     alone = project.sql(sql).arrow()
     assert (not used) is PLAIN[sql]
-    monkeypatch.setattr(predictions._Row, "_plain", lambda _self: None)
+    monkeypatch.setattr(select, "direct", lambda _outer: None)
     assert alone.equals(project.sql(sql).arrow())
     assert used

@@ -10,11 +10,14 @@ from __future__ import annotations
 from tilth.kinds.channel import CHANNEL
 from tilth.kinds.dataset import DATASET
 from tilth.kinds.endpoint import ENDPOINT
+from tilth.kinds.job import JOB
 from tilth.kinds.model import MODEL
 from tilth.kinds.source import SOURCE
 from tilth.kinds.table import Table
+from tilth.kinds.trigger import TRIGGER
+from tilth.kinds.view import VIEW
 
-KINDS = Table((SOURCE, DATASET, MODEL, ENDPOINT, CHANNEL))
+KINDS = Table((SOURCE, DATASET, MODEL, VIEW, ENDPOINT, CHANNEL, JOB, TRIGGER))
 
 parse, parse_one, show, declares = KINDS.parse, KINDS.parse_one, KINDS.show, KINDS.declares
 compile, plan, alone = KINDS.compile, KINDS.plan, KINDS.alone  # noqa: A001 - the word of the field

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from tilth.core.time import Instant, show_duration
 from tilth.kinds.needs import need, of_query
 from tilth.kinds.source import as_read
 from tilth.kinds.spec import KindSpec
+from tilth.kinds.view import query_over
 from tilth.plan.actions import CollectDataset, ShareSnapshot
 from tilth.plan.deciding import Deciding, Outcome, changed, estimate, pointed_at, redeclared
 from tilth.plan.snapshot import Current, Pointer, SnapshotFacts
@@ -210,8 +212,9 @@ def needs(d: CreateDataset, known: Known) -> Needs:
     """What its query reads, and the sources that its checks refer to."""
     reads = of_query(d, d.query, known)
     checked = [need(e.table[0], Kind.SOURCE, known, d, e.position) for e in d.expect if e.table is not None]
-    names = {*(t.source for t in reads.tables), *checked}
-    return replace(reads, sources=as_read(names, known, reads.tables))
+    names = {*(str(s[0]) for s in reads.sources), *checked}
+    direct = tuple(t for t in reads.tables if any(t.source == s[0] for s in reads.sources))
+    return replace(reads, sources=as_read(names, known, direct))
 
 
 def recipe(d: CreateDataset, _facts: Facts) -> dict[str, object]:
@@ -242,6 +245,12 @@ def renamed(d: CreateDataset, names: Names) -> CreateDataset:
         query=replace(d.query, sql=renaming.renamed(d.query.sql, names)),
         expect=tuple(_renamed(e, names) for e in d.expect),
     )
+
+
+def over(d: CreateDataset, queries: Mapping[str, str]) -> CreateDataset:
+    """The same declaration with the queries of views in the place of their names."""
+    found = query_over(d.query, queries)
+    return d if found is d.query else replace(d, query=found)
 
 
 def _renamed(e: Expectation, names: Names) -> Expectation:
@@ -306,6 +315,6 @@ def _is_there(resource: Resource, current: Current) -> bool:
 
 
 DATASET = KindSpec(
-    Kind.DATASET, CreateDataset, parse, show, Making(check, needs, recipe, renamed),
+    Kind.DATASET, CreateDataset, parse, show, Making(check, needs, recipe, renamed, over=over),
     Deciding(decide, (CollectDataset, ShareSnapshot), is_there=_is_there),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from tilth.core.errors import RightError
 from tilth.core.principals import Principal, Role
 from tilth.sql.language.acts import (
     ApplyStatement,
+    CancelRun,
     CreateTable,
     CreateToken,
     Describe,
@@ -27,6 +28,7 @@ from tilth.sql.language.acts import (
     RefreshDataset,
     RetrainModel,
     RollbackEnvironment,
+    RunJob,
     Select,
     Show,
     Summarize,
@@ -65,6 +67,8 @@ STATEMENTS: Mapping[type, Right] = {
     CreateTable: Right.OPERATE,
     InsertInto: Right.OPERATE,
     Drill: Right.OPERATE,
+    RunJob: Right.OPERATE,
+    CancelRun: Right.OPERATE,
     CreateToken: Right.GRANT,
     DropToken: Right.GRANT,
 }

@@ -113,6 +113,8 @@ def unverified(text: str, name: str) -> Unverified:
         )
     try:
         signature = base64.b64decode(said["signature"], validate=True)
+        if base64.b64encode(signature).decode() != said["signature"]:
+            raise ValueError("bits that stand for nothing")
         return Unverified(str(said["project"]), payload(said), signature, said)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SavedPlanError(f"{name} is a plan without its signature.", hint=_NO_PLAN) from error

@@ -42,6 +42,7 @@ def compile(  # noqa: A001 - the word of the field
         needs[name] = kinds[type(d)].needs(d, known)
     ordered = Graph.of(*(_resource(d, needs[name]) for name, d in known.items()))
     recipes: dict[str, str] = {}
+    queries: dict[str, str] = {}  # that stand for a name in others
     made = []
     for d in (r.declaration for r in ordered):
         own, making = needs[d.name], kinds[type(d)]
@@ -50,7 +51,11 @@ def compile(  # noqa: A001 - the word of the field
         said = {**making.recipe(then, facts), **_around(then, asked, recipes)}
         recipe = recipes[then.name] = fingerprint(said, making.number)
         earlier = (fingerprint({**said, **making.before(then, facts)}),) if making.before is not None else ()
-        made.append(_resource(d, own, recipe, shown(d, shows), earlier, then.name))
+        over = making.over(d, queries) if making.over is not None and queries else d
+        if making.stands_for is not None:
+            queries[d.name] = making.stands_for(over)
+        resource = _resource(d, own, recipe, shown(d, shows), earlier, then.name)
+        made.append(resource if over is d else replace(resource, made=over))
     return Graph(tuple(made))
 
 

@@ -25,6 +25,7 @@ class Resource:
     `depends` are names of other resources; `tables` the source tables that a dataset's (or model's own) query reads;
     `text` is the canonical printed form of the declaration. `earlier` are its recipes under older numbers: what was made
     by one of them is what it would be made to now. `origin` is the name that its history is kept under, where that is another.
+    `made` is what it is made by, where that is another declaration: with the queries of views in the place of their names.
     """
 
     kind: Kind
@@ -36,6 +37,7 @@ class Resource:
     tables: tuple[TableRef, ...] = ()
     earlier: tuple[str, ...] = ()
     origin: str = ""
+    made: Declaration | None = field(default=None, compare=False)
 
     @property
     def remembered(self) -> str:
@@ -48,7 +50,8 @@ class Resource:
         return (self.recipe, *self.earlier)
 
     def as_(self, cls: type[D]) -> D:
-        """The declaration, known to be of that class."""
-        if not isinstance(self.declaration, cls):
+        """What it is made by, known to be a declaration of that class."""
+        found = self.declaration if self.made is None else self.made
+        if not isinstance(found, cls):
             raise TypeError(f"{self.name} is a {self.kind}, not a {cls.__name__}")
-        return self.declaration
+        return found

@@ -47,3 +47,5 @@ class Making:
     renamed: Callable[[Any, Names], Any]  # the same declaration where resources have other names
     number: int = RECIPE
     before: Callable[[Any, Facts], Mapping[str, object]] | None = None  # what recipe 1 held otherwise
+    stands_for: Callable[[Any], str] | None = None  # the query that takes the place of its name in others
+    over: Callable[[Any, Mapping[str, str]], Any] | None = None  # the same, with those queries in it by name

@@ -36,6 +36,9 @@ CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');
 CREATE DATASET departures AS SELECT * FROM ops.flights;
 CREATE MODEL late PREDICT y FROM departures;
 CREATE ENDPOINT late_api FOR MODEL late;
+CREATE VIEW delays AS SELECT * FROM departures JOIN late;
+CREATE JOB hourly EVERY '1 hour' AS (INSERT INTO ops.delays KEY (id) SELECT * FROM delays; RETRAIN late);
+CREATE TRIGGER fresh ON ops.flights AS (INSERT INTO ops.news KEY (id) SELECT * FROM TABLE_DELTA);
 CREATE CHANNEL ops_hook WITH (url = SECRET 'env:HOOK', key = SECRET 'env:KEY') NOTIFY ON (failed);
 """
 ROWS = pytest.mark.parametrize("row", KINDS.rows, ids=lambda r: r.kind)
@@ -64,7 +67,9 @@ def test_a_row_is_whole(row: KindSpec) -> None:
     }
     for part in (row, row.making, row.deciding):
         missing = [
-            f.name for f in dataclasses.fields(part) if f.name != "before" and not getattr(part, f.name)
+            f.name
+            for f in dataclasses.fields(part)
+            if f.name not in ("before", "stands_for", "over") and not getattr(part, f.name)
         ]
         assert not missing
     assert all(a.kind is row.kind and a.sign and a.__doc__ for a in row.deciding.actions)  # type: ignore[attr-defined]
@@ -79,7 +84,9 @@ def test_no_two_rows_share_a_kind_a_statement_or_an_action() -> None:
 def test_a_kind_is_documented_and_has_fixtures(row: KindSpec) -> None:
     assert any(row.kind.keyword in h.replace("`", "").split() for h in HEADINGS)
     written = re.findall(
-        rf"^--->\n(CREATE (?:OR REPLACE )?{row.kind.keyword} .*?;)$", FIXTURES, re.MULTILINE | re.DOTALL
+        rf"^--->\n(CREATE (?:OR REPLACE )?{row.kind.keyword} .*?;)\n(?=\n=== |\Z)",
+        FIXTURES,
+        re.MULTILINE | re.DOTALL,
     )
     assert written
     for text in written:
@@ -237,7 +244,17 @@ def test_a_fifth_kind_goes_all_the_way() -> None:
 def test_a_fifth_kind_is_dropped_first_and_stands_alone() -> None:
     graph = compiled(FIVE, WITH_NOTE)
     gone = FIVE.plan((), settled(graph), NOW)
-    assert [a.name for a in gone.actions] == ["remark", "ops_hook", "late_api", "late", "departures", "ops"]
+    assert [a.name for a in gone.actions] == [
+        "remark",
+        "fresh",
+        "hourly",
+        "ops_hook",
+        "late_api",
+        "delays",
+        "late",
+        "departures",
+        "ops",
+    ]
     assert words(gone).splitlines()[0] == "- note remark: drop (no longer declared)"
     whole = FIVE.plan(graph, Current.empty(), NOW)
     assert [a.name for a in FIVE.alone(whole, "remark", graph, Current.empty()).actions] == [

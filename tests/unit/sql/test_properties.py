@@ -2,7 +2,7 @@
 
 import dataclasses
 import string
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from cases import pairs
 from hypothesis import given, settings
@@ -14,6 +14,7 @@ from tilth.kinds import KINDS, parse, parse_one, show
 from tilth.kinds.channel import EVENTS
 from tilth.kinds.model.grammar import SIGNALS
 from tilth.sql.language import acts as a
+from tilth.sql.language import scheduled as d
 from tilth.sql.language import statements as s
 from tilth.sql.language.normal import normal
 from tilth.sql.language.tokens import RESERVED, Cursor
@@ -169,6 +170,7 @@ CHANNEL = st.builds(
     FLAG,
     FLAG,
 )
+VIEW = st.builds(s.CreateView, NAME, QUERY, FLAG, FLAG)
 NAMES = st.lists(NAME, max_size=3, unique_by=str.lower).map(tuple)
 LOG = st.sampled_from(list(a.Logged))
 ACTION = st.one_of(
@@ -193,13 +195,40 @@ ACTION = st.one_of(
     st.builds(a.RefreshDataset, NAME),
     st.builds(a.RetrainModel, NAME, OPTIONS),
     st.builds(a.ExplainPredict, NAME, OPTIONS),
+    st.builds(a.RunJob, NAME),
+    st.builds(a.CancelRun, st.integers(0, 10**9)),
     st.builds(a.Drill, NAME, st.sampled_from(list(a.DrillKind))),
     QUERY.map(lambda q: a.Select(q.sql)),
 )
+DONE = st.lists(
+    st.one_of(
+        st.builds(a.CreateTable, NAME, NAME, QUERY, NAMES, LOG, FLAG, st.just(False)),
+        st.builds(a.InsertInto, NAME, NAME, QUERY, NAMES, NAMES, LOG),
+        st.builds(a.RefreshDataset, NAME),
+        st.builds(a.RetrainModel, NAME, OPTIONS),
+        QUERY.map(lambda q: a.Select(q.sql)),
+    ),
+    min_size=1,
+    max_size=3,
+).map(tuple)
+AT = st.none() | st.datetimes(timezones=st.just(UTC))
+JOB = st.builds(
+    d.CreateJob,
+    NAME,
+    DONE,
+    AT,
+    AT,
+    st.none() | SPAN,
+    st.none() | QUERY,
+    st.sampled_from(list(d.Missed)),
+    FLAG,
+    FLAG,
+)
+TRIGGER = st.builds(d.CreateTrigger, NAME, NAME, NAME, DONE, NAMES, NAMES, SPAN, FLAG, FLAG)
 RENAMED = st.none() | st.builds(s.RenamedFrom, NAME)
 DECLARED = st.builds(
-    lambda d, was: dataclasses.replace(d, renamed_from=was),
-    SOURCE | DATASET | MODEL | ENDPOINT | CHANNEL,
+    lambda x, was: dataclasses.replace(x, renamed_from=was),
+    SOURCE | DATASET | MODEL | ENDPOINT | CHANNEL | VIEW | JOB | TRIGGER,
     RENAMED,
 )
 STATEMENT = DECLARED | ACTION
@@ -231,7 +260,8 @@ def test_layout_and_comments_change_nothing(text: str, data: st.DataObject) -> N
     assert [t.text for t in Cursor(laid_out).tokens] == [t.text for t in tokens]
     before, after = parse_one(text), parse_one(laid_out)
     assert normal(show(before)) == normal(show(after))
-    if not isinstance(before, a.Select | a.CreateTable | a.InsertInto | s.CreateDataset | s.CreateModel):
+    queries = a.Select | a.CreateTable | a.InsertInto | s.CreateDataset | s.CreateModel | s.CreateView
+    if not isinstance(before, queries | d.CreateJob | d.CreateTrigger):
         assert before == after
 
 

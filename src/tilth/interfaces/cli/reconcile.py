@@ -16,6 +16,9 @@ from tilth.interfaces.cli.options import CLOCK, ENV, PROJECT, opened
 
 if TYPE_CHECKING:
     from tilth.app.project import Project
+    from tilth.core.time import Instant
+    from tilth.resources.kinds import Resource
+    from tilth.runtime.keeping.scheduling import Run
 
 
 @click.command(hidden=True)
@@ -44,11 +47,23 @@ def reconcile(project: str, environment: str | None, form: str | None, clock: st
         tell=say,
         replay=clock is not None,
         room=_room(found, say),
+        run=_running(found, name, stop),
     )
     say(f"reconciling {name}")
     reconciler.run(stop)
     found.close()
     say("stopped")
+
+
+def _running(project: Project, environment: str, stop: threading.Event) -> Run:
+    """Runs a job or trigger of the project."""
+    from tilth.runtime.asking import running
+
+    def run(resource: Resource, reason: str, due: Instant | None) -> running.Ran:
+        project.room()
+        return running.run(project.session(environment, _Stoppable(stop)), resource, running.Why(reason, due))
+
+    return run
 
 
 LOOK = 60.0  # seconds between looks at the disk

@@ -11,6 +11,6 @@ from tilth.sql.language.statements import CreateModel, Kind
 
 MODEL = KindSpec(
     Kind.MODEL, CreateModel, grammar.parse, grammar.show,
-    Making(rules.check, recipe.needs, recipe.recipe, recipe.renamed, recipe.NUMBER, recipe.before),
+    Making(rules.check, recipe.needs, recipe.recipe, recipe.renamed, recipe.NUMBER, recipe.before, over=recipe.over),
     Deciding(deciding.decide, (TrainModel, ShareVersion), deciding.silent),
 )  # fmt: skip

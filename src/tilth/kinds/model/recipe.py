@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
+from tilth.core.names import quoted
 from tilth.kinds.model.rules import GATING, PRESETS, RETRAINS, SEARCHES, USING_DEFAULTS
-from tilth.kinds.needs import need, of_query
+from tilth.kinds.needs import need, need_one, of_query
 from tilth.kinds.options import in_order
 from tilth.kinds.source import as_read
+from tilth.kinds.view import query_over
 from tilth.resources.facts import Facts
 from tilth.resources.making import Known, Names, Needs
 from tilth.sql.language.normal import normal
@@ -20,11 +23,28 @@ NUMBER = 2
 def needs(d: CreateModel, known: Known) -> Needs:
     """Its dataset, or what its own query reads."""
     if isinstance(d.source, DatasetRef):
-        return Needs((need(d.source.name, Kind.DATASET, known, d, d.source.position),))
+        name = need_one(d.source.name, (Kind.DATASET, Kind.VIEW), known, d, d.source.position)
+        if known[name].kind is Kind.VIEW:
+            return of_query(d, _all_of(d.source), known)
+        return Needs((name,))
     if isinstance(d.source, NativeQuery):
         name = need(d.source.source, Kind.SOURCE, known, d, d.source.position)
         return Needs(sources=as_read((name,), known))
     return of_query(d, d.source, known)
+
+
+def _all_of(source: DatasetRef) -> Query:
+    return Query(f"SELECT * FROM {quoted(source.name)}", source.position)
+
+
+def over(d: CreateModel, queries: Mapping[str, str]) -> CreateModel:
+    """The same declaration with the queries of views in the place of their names: FROM view is a query like another."""
+    if isinstance(d.source, DatasetRef):
+        return replace(d, source=query_over(_all_of(d.source), queries)) if d.source.name in queries else d
+    if isinstance(d.source, NativeQuery):
+        return d
+    found = query_over(d.source, queries)
+    return d if found is d.source else replace(d, source=found)
 
 
 def recipe(d: CreateModel, facts: Facts) -> dict[str, object]:

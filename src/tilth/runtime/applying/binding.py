@@ -12,7 +12,7 @@ from tilth.core.errors import LanguageError, Position, ProjectError, TilthError,
 from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.ml.data.reading import find_source
-from tilth.plan.actions import CollectDataset, DeployEndpoint, Plan, TrainModel
+from tilth.plan.actions import CollectDataset, DeclareView, DeployEndpoint, Plan, TrainModel
 from tilth.ports.engine import QueryEngine
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
@@ -22,11 +22,14 @@ from tilth.sql.language.statements import (
     CreateDataset,
     CreateEndpoint,
     CreateModel,
+    CreateView,
     DatasetRef,
+    Kind,
     Options,
     Query,
 )
 from tilth.sql.queries import reads
+from tilth.sql.queries.timetravel import time_travel
 from tilth.sql.queries.twins import settled
 
 
@@ -47,6 +50,8 @@ def check(
             _model(graph.get(action.name), sources, known, engine)
         elif isinstance(action, DeployEndpoint):
             _outcomes(graph.get(action.name), known)
+        elif isinstance(action, DeclareView):
+            _view(graph, graph.get(action.name), sources, known, engine)
     return known
 
 
@@ -73,6 +78,29 @@ def _dataset(
     for column in (*declared.key, *event, *(t.column for t in declared.tags)):
         _known(column, found, f"dataset `{declared.name}`", "its query returns", declared.position)
     return found
+
+
+def _view(
+    graph: Graph,
+    resource: Resource,
+    sources: Mapping[str, Source],
+    known: Mapping[str, Schema],
+    engine: QueryEngine,
+) -> None:
+    """What a view returns, where that can be told before its models are there; its tables in any case."""
+    query = resource.as_(CreateView).query
+    text, pins = time_travel(query.sql)
+    uses = reads.tables(text)
+    models = {r.name for r in graph.of_kind(Kind.MODEL)}
+    if pins or any(u.name.lower() in models if u.schema is None else u.schema == "tilth" for u in uses):
+        for table in resource.tables:
+            find_source(table.source, sources).describe(table.table)
+        return
+    try:
+        _described(query, sources, known, engine)
+    except TilthError as error:
+        where = resource.declaration.position
+        raise error.at(where) if where is not None else error from None
 
 
 def _described(

@@ -20,6 +20,7 @@ from tilth.plan.actions import (
     Action,
     CollectDataset,
     DeclareSource,
+    DeclareView,
     DropResource,
     Note,
     Plan,
@@ -200,7 +201,7 @@ def _source_names(graph: Graph, todo: Plan) -> set[str]:
     """The sources that the plan's actions read, directly or through a check."""
     names: set[str] = set()
     for action in todo.actions:
-        if isinstance(action, CollectDataset | TrainModel):
+        if isinstance(action, CollectDataset | DeclareView | TrainModel):
             names |= {n for n in graph.get(action.name).depends if graph.get(n).kind is Kind.SOURCE}
         if isinstance(action, DeclareSource):
             names.add(action.name)

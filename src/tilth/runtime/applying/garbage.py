@@ -23,6 +23,7 @@ from tilth.runtime.record import (
     messages,
     names,
     refreshes,
+    schedules,
     snapshots,
     versions,
 )
@@ -206,6 +207,7 @@ def _sweep(work: Workspace) -> tuple[int, int]:
         blob for one in snapshots.all_of(work.state) for part in one.manifest.parts for blob in part.blobs
     }
     blobs |= {q.blob for q in refreshes.quarantine(work.state)}
+    blobs |= schedules.blobs(work.state, environments.names(work.state))
     bundles = {v.digest for v in versions.all_of(work.state) if v.removed_at is None}
     files = freed = 0
     for digest, _ in tuple(work.blobs.digests()):

@@ -17,7 +17,10 @@ from tilth.plan.actions import (
     Action,
     CollectDataset,
     DeclareChannel,
+    DeclareJob,
     DeclareSource,
+    DeclareTrigger,
+    DeclareView,
     DeployEndpoint,
     DropResource,
     Redeclare,
@@ -253,6 +256,21 @@ def _channel(run: Run, action: Action) -> Result:
     return DONE, f"told when something{about} is {', '.join(declared.events)}", None
 
 
+def _view(run: Run, action: Action) -> Result:
+    assert isinstance(action, DeclareView)
+    _point(run, Kind.VIEW, action.name, action.recipe, None)
+    above = ", ".join(run.graph.get(action.name).depends)
+    return DONE, f"reads {above}" if above else "reads nothing", None
+
+
+def _scheduled(run: Run, action: Action) -> Result:
+    """Point at the job or trigger; its schedule begins with the generation (`moving.scheduling`)."""
+    assert isinstance(action, DeclareJob | DeclareTrigger)
+    _point(run, action.kind, action.name, action.recipe, None)
+    here = "runs from now on" if run.gates else f"declared; it runs in `{run.act.work.serving}` alone"
+    return DONE, here, None
+
+
 def _redeclare(run: Run, action: Action) -> Result:
     assert isinstance(action, Redeclare)
     target = run.pointers[(action.kind, action.name)].target
@@ -281,6 +299,9 @@ HANDLERS: Mapping[type, Callable[[Run, Action], Result]] = {
     ShareVersion: _share_version,
     DeployEndpoint: _deploy,
     DeclareChannel: _channel,
+    DeclareView: _view,
+    DeclareJob: _scheduled,
+    DeclareTrigger: _scheduled,
     Redeclare: _redeclare,
     Rename: _rename,
     DropResource: _drop,

@@ -25,7 +25,7 @@ from tilth.resources.rules import duration_of
 from tilth.runtime import writers
 from tilth.runtime.applying import changes, executor, handlers, notices
 from tilth.runtime.applying.executor import Applied
-from tilth.runtime.asking import tokens, writing
+from tilth.runtime.asking import running, tokens, writing
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.drills.drill import drill as rehearse
 from tilth.runtime.loading import version_of
@@ -36,6 +36,7 @@ from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
 from tilth.sql.language.acts import (
     ApplyStatement,
+    CancelRun,
     CreateTable,
     CreateToken,
     Drill,
@@ -47,6 +48,7 @@ from tilth.sql.language.acts import (
     RefreshDataset,
     RetrainModel,
     RollbackEnvironment,
+    RunJob,
 )
 from tilth.sql.language.statements import CreateModel, DatasetRef, Declaration, Drop, Kind, Options
 
@@ -371,6 +373,8 @@ ACTS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     CreateTable: writing.create,
     InsertInto: writing.insert,
     DropToken: tokens.drop,
+    RunJob: running.run_job,
+    CancelRun: running.cancel,
 }
 """One function for each statement that acts; those that declare are `create`."""
 OF_WHAT_IS_THERE = frozenset(
@@ -386,6 +390,8 @@ OF_WHAT_IS_THERE = frozenset(
         CreateTable,
         InsertInto,
         DropToken,
+        RunJob,
+        CancelRun,
     }
 )
 """Statements that do nothing in a project that was never applied, and so begin none."""

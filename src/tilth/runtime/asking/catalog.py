@@ -1,6 +1,6 @@
 """The schema `tilth`: all that the system knows, as tables that a query can read like those of any source.
 
-Most are the state's own tables. `sources`, `datasets`, `models`, `endpoints` and `channels` say what each environment points at now,
+Most are the state's own tables. `sources`, `datasets`, `models`, `views`, `endpoints`, `channels`, `jobs` and `triggers` say what each environment points at now,
 `checks` what is expected of the datasets, `quarantined_rows` holds the rows that were held back, `predictions` is the
 prediction log, and `engines` are those of models that are installed.
 """
@@ -20,7 +20,7 @@ from tilth.ml.data.snapshots import file_rows, plain_schema
 from tilth.plan.snapshot import Pointer
 from tilth.ports.arrow import schema_of
 from tilth.ports.predictions import BATCH
-from tilth.runtime.asking import installed
+from tilth.runtime.asking import installed, scheduled
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import (
     declarations,
@@ -320,6 +320,13 @@ def _channels(work: Workspace, environment: str) -> list[dict[str, Any]]:
     return out
 
 
+def _views(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    return [
+        {"environment": environment, "name": p.name, "definition": p.text}
+        for p in _pointed(work, environment, Kind.VIEW)
+    ]
+
+
 def _checks(work: Workspace, environment: str) -> list[dict[str, Any]]:
     out = []
     for p in _pointed(work, environment, Kind.DATASET):
@@ -389,6 +396,9 @@ DROPPED = "dropped"  # the kind of a notice of a column that a model does not us
 _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
     "sources": (dict.fromkeys(("environment", "name", "engine", "definition"), "text"), _sources),
     "channels": (dict.fromkeys(("environment", "name", "events", "model", "definition"), "text"), _channels),
+    "views": (dict.fromkeys(("environment", "name", "definition"), "text"), _views),
+    "jobs": (scheduled.JOBS, scheduled.jobs),
+    "triggers": (scheduled.TRIGGERS, scheduled.triggers),
     "datasets": (
         {
             "environment": "text",

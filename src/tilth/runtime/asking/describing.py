@@ -112,7 +112,11 @@ def _tables(at: Prompt, what: str, told: list[str]) -> Listed:
     """What a query can name after FROM, with its kind. A source that does not answer is told."""
     del what
     graph = at.deployed(at.environment)
-    rows = [{"name": r.name, "kind": k.value} for k in (Kind.DATASET, Kind.MODEL) for r in graph.of_kind(k)]
+    rows = [
+        {"name": r.name, "kind": k.value}
+        for k in (Kind.DATASET, Kind.MODEL, Kind.VIEW)
+        for r in graph.of_kind(k)
+    ]
     for source in graph.of_kind(Kind.SOURCE):
         try:
             with sources.opened(graph, at.work.root, [source.name]) as opened:
@@ -140,7 +144,9 @@ def every_environment(at: Prompt) -> Iterator[dict[str, Any]]:
 
 
 _LISTS: Mapping[str, Callable[[Prompt, str, list[str]], Listed]] = {
-    **dict.fromkeys(("sources", "datasets", "models", "endpoints", "channels"), _resources),
+    **dict.fromkeys(
+        ("sources", "datasets", "models", "endpoints", "channels", "views", "jobs", "triggers"), _resources
+    ),
     "tables": _tables,
     "environments": _environments,
 }
@@ -153,10 +159,10 @@ def summary(at: Prompt, statement: Summarize) -> Result:
     """A row a column, as DuckDB's SUMMARIZE gives them."""
     graph = at.deployed(at.environment)
     found = graph.find(statement.name)
-    if found is None or found.kind is not Kind.DATASET:
-        names = [r.name for r in graph.of_kind(Kind.DATASET)]
+    if found is None or found.kind not in (Kind.DATASET, Kind.VIEW):
+        names = [r.name for k in (Kind.DATASET, Kind.VIEW) for r in graph.of_kind(k)]
         raise UnknownNameError(
-            f"There is no dataset `{statement.name}` in `{at.environment}`.",
+            f"There is no dataset `{statement.name}`, and no view in `{at.environment}`.",
             hint=did_you_mean(statement.name, names, "datasets")
             if names
             else "Run `tilth apply` to collect one.",

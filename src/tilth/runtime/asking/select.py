@@ -7,19 +7,16 @@ with the number of rows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameError
-from tilth.core.scan import Literal
 from tilth.core.schema import DataType, Schema
 from tilth.ml.data import reading
 from tilth.ml.model.answerer import input_names, of_rows
-from tilth.ml.model.gaps import Gaps, notice
-from tilth.ports.arrow import arrow_type
+from tilth.ml.model.gaps import Gaps
 from tilth.ports.limits import Limits
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
@@ -30,7 +27,8 @@ from tilth.runtime.asking import catalog
 from tilth.runtime.asking.frames import Frames
 from tilth.runtime.asking.heeding import heeding
 from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
-from tilth.runtime.asking.scoring import Asked, Through, fitting, honest, predicted, through
+from tilth.runtime.asking.scoring import Asked, Through, honest, predicted, through
+from tilth.runtime.asking.single import answered, picked
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record import names as called
@@ -38,8 +36,9 @@ from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.acts import Select
 from tilth.sql.language.parameters import FRAMES
-from tilth.sql.language.statements import Kind
+from tilth.sql.language.statements import CreateView, Kind
 from tilth.sql.queries import reads
+from tilth.sql.queries.direct import direct
 from tilth.sql.queries.rewrite import (
     JoinPrediction,
     ModelShape,
@@ -49,6 +48,7 @@ from tilth.sql.queries.rewrite import (
     time_travel,
 )
 from tilth.sql.queries.shapes import PREDICTED, PREDICTION
+from tilth.sql.queries.views import inlined
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,10 +98,12 @@ def select(
     `frames` are tables of the schema `$`; `asked` is told what each model is asked, with what it carries along.
     """
     sql, limits = statement.sql.rstrip().rstrip(";"), limits or Limits()
-    text, pins = time_travel(sql)
     stack = ExitStack()
     try:
-        uses = reads.tables(text, statement.position)
+        whole = inlined(sql, queries_of(graph))
+        place, sql = statement.position if whole == sql else None, whole
+        text, pins = time_travel(sql)
+        uses = reads.tables(text, place)
         names = [(u.schema or "").lower() for u in uses]
         _check_sources(uses, graph)
         opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
@@ -111,7 +113,7 @@ def select(
         opened = {name: heeding(source, limits.turn) for name, source in opened.items()}
         datasets = _datasets(work, environment, pins)
         reader = _Query(
-            work, models, opened, datasets, sql, text, statement.position, limits,
+            work, models, opened, datasets, sql, text, place, limits,
             told if told is not None else [], pinned(pins), asked,
         ).run()  # fmt: skip
         return closing(reader, stack.close)
@@ -122,6 +124,11 @@ def select(
     except BaseException:
         stack.close()
         raise
+
+
+def queries_of(graph: Graph) -> dict[str, str]:
+    """What the graph's views stand for, by name."""
+    return {r.name: r.as_(CreateView).query.sql for r in graph.of_kind(Kind.VIEW)}
 
 
 def _check_sources(uses: Iterable[reads.TableUse], graph: Graph) -> None:
@@ -232,18 +239,12 @@ class _Query:
         import pyarrow as pa
 
         model = of_rows(self.models.get(split.model, split.version))
-        given = dict(split.inputs)
-        arrays = {i.name: fitting(i.name, given.get(i.name), i.type) for i in model.inputs}
-        row = model.taken(given)
-        outputs = model.choose(row, model.score_row(row), split.wanted)
-        far = (one.words for one in model.outside(row))
-        self.told.extend(f"{split.model}: {words}" for words in notice(model.gaps(row), far))
+        arrays = answered(model, split, dict(split.inputs), self.told)
         if self.asked is not None:
-            self.asked(model, pa.record_batch(list(arrays.values()), names=list(arrays)))
-        types = {o.name: arrow_type(o.type) for o in model.outputs}
-        arrays |= {o: pa.array([_cell(outputs[o], types[o])], types[o]) for o in split.wanted}
-        if split.plain is not None:
-            return _picked(arrays, split.plain)
+            inputs = {i.name: arrays[i.name] for i in model.inputs}
+            self.asked(model, pa.record_batch(list(inputs.values()), names=list(inputs)))
+        if (columns := direct(split.outer)) is not None:
+            return picked(columns, arrays).to_reader()
         return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
 
     def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:
@@ -275,30 +276,6 @@ class _Query:
         uses = [u for u in reads.tables(outer) if u.name != PREDICTED]
         schemas = dict(self._schema(u) for u in uses)
         return reading.open_inputs(outer, schemas, self.sources, self.datasets, self.work.blobs, hold=True)
-
-
-def _picked(
-    arrays: Mapping[str, pa.Array], plain: Iterable[tuple[str, str | None, Literal]]
-) -> pa.RecordBatchReader:
-    """The one row of inputs, outputs and constants under their names, as the engine would give it."""
-    import pyarrow as pa
-
-    found = {
-        name: pa.array([value], pa.string() if isinstance(value, str) else pa.int32())
-        if column is None
-        else arrays[column]
-        for name, column, value in plain
-    }
-    return pa.table(found).to_reader()
-
-
-def _cell(value: Any, kind: pa.DataType) -> Any:
-    """An output as Arrow takes it: probabilities as pairs, an explanation as a JSON text."""
-    import pyarrow as pa
-
-    if not isinstance(value, dict):
-        return value
-    return list(value.items()) if pa.types.is_map(kind) else json.dumps(value)
 
 
 def models_of(work: Workspace, environment: str, loaded: Loaded) -> Models:

@@ -152,7 +152,9 @@ def _written(
     columns = statement.columns if isinstance(statement, InsertInto) else ()
     number = _begun(at, statement)
     try:
-        rows = _plain(_query(at, graph, statement, told, batches), columns, at.work.engine)
+        rows = _stepped(
+            at, statement, _plain(_query(at, graph, statement, told, batches), columns, at.work.engine)
+        )
         done = source.write(Write(statement.table, mode, statement.key), rows)
     except BaseException as error:
         _failed(at, statement, number, error, batches)
@@ -171,6 +173,22 @@ def _written(
     ]
     told += [problem] if problem else []
     return _result(at, statement, number, done, used, told)
+
+
+def _stepped(
+    at: Prompt, statement: CreateTable | InsertInto, rows: pa.RecordBatchReader
+) -> pa.RecordBatchReader:
+    """The rows, of which each batch is a step that can be the last one: then nothing is written."""
+    import pyarrow as pa
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        count = 0
+        for batch in rows:
+            at.progress.step(f"write {statement.source}.{statement.table}", None, f"{count:,} rows")
+            count += batch.num_rows
+            yield batch
+
+    return pa.RecordBatchReader.from_batches(rows.schema, batches())
 
 
 def _query(

@@ -27,6 +27,8 @@ from tilth.runtime.applying.executor import Applied, Did
 from tilth.runtime.applying.handlers import DONE
 from tilth.runtime.keeping.backoff import Backoff
 from tilth.runtime.keeping.notifying import Notifier
+from tilth.runtime.keeping.pulse import IDLE, POLL, Pulse
+from tilth.runtime.keeping.scheduling import Run, Scheduler
 from tilth.runtime.keeping.scrubbing import Scrubber
 from tilth.runtime.record import environments, nodes, runs
 from tilth.runtime.record.current import current
@@ -35,9 +37,7 @@ from tilth.runtime.serving import rollouts
 from tilth.runtime.watching import watcher as watching
 from tilth.runtime.workspace import Workspace
 
-POLL = 0.05  # seconds between looks at the clock and at the state's counter
 FAST_POLL = 0.005  # of a replay, in which every day is waited for
-IDLE = 10.0  # seconds on the wall after which a step is made although nothing has moved
 BUSY = 0.5  # seconds before a lock that another holds is tried again
 HEARTBEAT = timedelta(hours=1)  # how old `reconciled_at` may become while there is nothing to do
 DAILY = timedelta(days=1)
@@ -51,7 +51,7 @@ class Reconciler:
     """One environment's. `graph_of` gives what was applied; `tell` gets one line for each thing done.
 
     With `replay` (a clock that somebody moves) every instant at which it comes to rest is written down. `room` raises
-    ResourceLimitError while nothing may be made.
+    ResourceLimitError while nothing may be made; `run` runs a job or trigger, without it none is.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Reconciler:
         *,
         replay: bool = False,
         room: Callable[[], None] = lambda: None,
+        run: Run | None = None,
     ) -> None:
         self._work, self._room = work, room
         self._environment = environment
@@ -80,11 +81,25 @@ class Reconciler:
         self._rested: Instant | None = None
         self._retired: Instant | None = None
         self._scrubber = Scrubber(work, self._act.by, self._complain)
-        self._pulse = _Pulse(work, replay=replay)
+        self._pulse = Pulse(work, replay=replay)
         self._notifier = Notifier(work, environment, self._tell)
+        self._scheduler = (
+            None if run is None else Scheduler(work, environment, graph_of, run, self._tell, replay=replay)
+        )
+        self._apart: threading.Thread | None = None  # where jobs run while this waits for a training
 
     def run(self, stop: threading.Event) -> None:
         """Make a step whenever something moved, until stopped. A failure is told and tried again later."""
+        if self._scheduler is not None and not self._replay:
+            self._apart = threading.Thread(
+                target=self._scheduler.loop, args=(stop,), name="tilth-jobs", daemon=True
+            )
+            self._apart.start()
+        self._loop(stop)
+        if self._apart is not None:
+            self._apart.join()
+
+    def _loop(self, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 if self._pulse.woken():
@@ -113,6 +128,8 @@ class Reconciler:
         graph = self._deployed()
         if graph is not None and self._has_room():
             did = self._settle(graph, now) or did
+        if self._scheduler is not None and self._apart is None:
+            did = self._scheduler.step(now) or did
         if did or self._rested is None:
             self._compact()
         self._retire(now)
@@ -301,37 +318,6 @@ class Reconciler:
         if written is None:
             return True
         return (always or self._replay) and written != now
-
-
-class _Pulse:
-    """Whether something moved since the last step: the state, the clock, or enough time on the wall."""
-
-    def __init__(self, work: Workspace, *, replay: bool) -> None:
-        self._work, self._replay = work, replay
-        self._counter = -1
-        self._now: Instant | None = None
-        self._wall = 0.0
-        self._until = 0.0
-
-    def woken(self) -> bool:
-        """Whether a step should be made now; counts as made."""
-        wall, now = time.monotonic(), self._work.clock.now()
-        counter = self._work.state.version_counter()
-        if counter == self._counter and wall < self._until and not self._jumped(now, wall):
-            return False
-        self._counter, self._now, self._wall = counter, now, wall
-        self._until = wall + IDLE
-        return True
-
-    def sleep_until(self, wall: float | None) -> None:
-        """Wake again at that time at the latest."""
-        if wall is not None:
-            self._until = min(self._until, wall)
-
-    def _jumped(self, now: Instant, wall: float) -> bool:
-        if self._now is None or self._replay:
-            return now != self._now
-        return (now - self._now).total_seconds() > wall - self._wall + 1.0
 
 
 def _key(action: Action) -> Hashable:

@@ -11,6 +11,7 @@ from tilth.core.principals import Principal
 from tilth.core.time import Instant, show_instant
 from tilth.plan.snapshot import Pointer
 from tilth.runtime.moving.deploying import Occasion, deploy
+from tilth.runtime.moving.scheduling import schedule
 from tilth.runtime.record import audit, environments
 from tilth.runtime.record.rows import Change, State
 
@@ -47,6 +48,7 @@ def insert(change: Change, move: Move, pointers: Iterable[Pointer]) -> int:
     before = environments.pointers_now(change, move.environment)
     occasion = Occasion(move.environment, move.reason, move.at, at_once=move.verb == "rollback")
     deployed = deploy(change, occasion, pointers, before)
+    schedule(change, move.environment, deployed, move.at)
     parent = move.expected or None
     made = environments.add_generation(change, move.environment, parent, move.reason, deployed, move.at)
     change.audit(

@@ -162,9 +162,10 @@ def forget_generation(change: Change, environment: str, number: int) -> None:
 
 
 def forget(change: Change, environment: str) -> None:
-    """Remove an environment with its generations; its revisions are `endpoints`'."""
+    """Remove an environment with its generations and schedules; its revisions are `endpoints`'."""
     for one in generations(change, environment):
         forget_generation(change, environment, one.number)
+    change.write("forget_schedules", environment=environment)
     change.write("forget_environment", name=environment)
 
 

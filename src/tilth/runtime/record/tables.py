@@ -27,7 +27,9 @@ _NAMING: Mapping[str, tuple[tuple[str, Kind], ...]] = {
     "writes": (("source", Kind.SOURCE),),
     "write_models": _MODEL,
 }
-"""Columns in which the first name of a resource is kept; `notices` says in `resource` of which kind it is."""
+"""Columns in which the first name of a resource is kept."""
+_KIND: Mapping[str, str] = {"notices": "resource", "schedules": "kind"}
+"""Tables whose `name` is that of a resource of any kind: the column that says of which."""
 
 
 def names(state: State) -> tuple[str, ...]:
@@ -48,7 +50,8 @@ def rows(state: State, table: str, serving: str = SERVING) -> list[dict[str, Any
     if not now.names:
         return made
     for row in made:
-        naming = (("name", Kind(row["resource"])),) if table == "notices" else _NAMING.get(table, ())
+        kind = _KIND.get(table)
+        naming = (("name", Kind(row[kind])),) if kind is not None else _NAMING.get(table, ())
         for column, kind in naming:
             row[column] = now.of(kind, row[column], row.get("environment", serving), serving)
     return made

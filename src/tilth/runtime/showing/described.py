@@ -48,6 +48,11 @@ def _lineage(facts: Mapping[str, Any]) -> Iterator[str]:
         yield from _model(facts)
     if facts["kind"] == "channel":
         yield f"Tells {', '.join(facts['events'])} of {facts['model'] or 'every model'}."
+    if facts["kind"] in ("job", "trigger"):
+        yield from _scheduled(facts)
+    if facts["kind"] == "view":
+        reads = [*facts["reads"], *facts["made_from"]]
+        yield f"A query over {', '.join(reads) or 'nothing'}, answered when it is asked."
     if facts["kind"] == "endpoint":
         version = (
             f"version {facts['version']} answers, stage {facts['stage']}"
@@ -55,6 +60,14 @@ def _lineage(facts: Mapping[str, Any]) -> Iterator[str]:
             else "no version yet"
         )
         yield f"POST {facts['path']}, model {facts['model']}: {version}."
+
+
+def _scheduled(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"It runs in {facts['runs_in']} alone, with the rights of {facts['declared_by'] or 'whoever declares it'}."
+    if facts["error"]:
+        yield f"It failed {facts['failures']} times in a row: {facts['error']}"
+    if facts["last_done"]:
+        yield f"Last done {facts['last_done'][:19]}: {facts['said']}"
 
 
 def _dataset(facts: Mapping[str, Any]) -> Iterator[str]:

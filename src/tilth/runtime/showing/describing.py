@@ -28,6 +28,7 @@ from tilth.runtime.record import (
     nodes,
     notices,
     refreshes,
+    schedules,
     snapshots,
     versions,
 )
@@ -355,10 +356,33 @@ def _channel(at: Place, one: Resource) -> dict[str, Any]:
     return {"events": list(declared.events), "model": declared.model}
 
 
+def _view(at: Place, one: Resource) -> dict[str, Any]:
+    """The tables of sources that are read in its place."""
+    del at
+    return {"reads": [f"{t.source}.{t.table}" for t in one.tables]}
+
+
+def _scheduled(at: Place, one: Resource) -> dict[str, Any]:
+    """Where it runs, who declared it, and what became of its last run."""
+    found = schedules.get(at.work.state, at.environment, one.kind, one.remembered) if at.deployed else None
+    return {
+        "runs_in": at.work.serving,
+        "declared_by": None if found is None else found.declared_by,
+        "last_done": None if found is None or found.last_done is None else show_instant(found.last_done),
+        "last_run": None if found is None else found.last_run,
+        "failures": 0 if found is None else found.failures,
+        "error": None if found is None else found.error,
+        "said": None if found is None else found.said,
+    }
+
+
 _OF: Mapping[Kind, Callable[[Place, Resource], dict[str, Any]]] = {
     Kind.SOURCE: _source,
     Kind.DATASET: _dataset,
     Kind.MODEL: _model,
     Kind.ENDPOINT: _endpoint,
     Kind.CHANNEL: _channel,
+    Kind.VIEW: _view,
+    Kind.JOB: _scheduled,
+    Kind.TRIGGER: _scheduled,
 }

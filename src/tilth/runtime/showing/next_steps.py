@@ -41,6 +41,10 @@ def _again(one: Mapping[str, Any], there: str) -> str:
         return f'tilth sql "REFRESH DATASET {one["name"]}"{there}   when the cause is mended'
     if one["action"] == "TrainModel" and one["deployed"]:
         return f'tilth sql "RETRAIN MODEL {one["name"]}"{there}   when the cause is mended'
+    if one["action"] == "RunJob" and one["deployed"]:
+        return f'tilth sql "RUN JOB {one["name"]}"{there}   when the cause is mended'
+    if one["action"] == "RunTrigger":
+        return f"tilth up{there}   looks again, later each time; mend the cause of `{one['name']}`"
     return f"tilth apply{there}   when the cause of `{one['name']}` is mended"
 
 

@@ -15,6 +15,7 @@ from tilth.sql.language import clauses, values
 from tilth.sql.language.acts import (
     SHOWN,
     ApplyStatement,
+    CancelRun,
     CreateToken,
     Describe,
     Drill,
@@ -28,6 +29,7 @@ from tilth.sql.language.acts import (
     RefreshDataset,
     RetrainModel,
     RollbackEnvironment,
+    RunJob,
     Show,
     Summarize,
 )
@@ -40,9 +42,6 @@ LATER = {
     "COMPUTE": "compute clusters",
     "POLICY": "policies",
     "ROLE": "roles",
-    "JOB": "jobs",
-    "VIEW": "views",
-    "TRIGGER": "triggers",
     "DATABASE": "MindsDB's databases (tilth calls them sources)",
     "PROJECT": "MindsDB's projects (tilth has environments)",
     "PREDICTOR": "MindsDB's predictors (tilth calls them models)",
@@ -59,6 +58,7 @@ LATER = {
 TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 HOME_TOKEN = "project"  # noqa: S105  # the name under which whoever holds the file's token stands in the audit
 LONGEST = timedelta(days=3650)
+LONGEST_ID = 18  # digits of the number of a run
 BESIDE = ("TOKEN",)  # what CREATE and DROP also take: no resources
 
 
@@ -220,12 +220,24 @@ def explain(c: Cursor, where: Position) -> ExplainPredict:
     return ExplainPredict(name, values.option_list(c))
 
 
-_DESCRIBED = {k.keyword: k for k in (Kind.SOURCE, Kind.DATASET, Kind.MODEL, Kind.ENDPOINT, Kind.CHANNEL)}
+_DESCRIBED = {
+    k.keyword: k
+    for k in (
+        Kind.SOURCE,
+        Kind.DATASET,
+        Kind.MODEL,
+        Kind.ENDPOINT,
+        Kind.CHANNEL,
+        Kind.VIEW,
+        Kind.JOB,
+        Kind.TRIGGER,
+    )
+}
 _SHOWN = {word.upper(): word for word in SHOWN}
 
 
 def describe(c: Cursor) -> Describe:
-    """`[SOURCE | DATASET | MODEL | ENDPOINT] n`; a resource that is itself called model is written DESCRIBE model."""
+    """`[kind] n`; a resource that is itself called model is written DESCRIBE model."""
     kind = None
     if c.key in _DESCRIBED and not c.at_quoted and c.i + 1 < len(c.keys) and c.following != ";":
         kind = _DESCRIBED[c.text_token().upper()]
@@ -238,7 +250,7 @@ def describe(c: Cursor) -> Describe:
 
 
 def show(c: Cursor) -> Show:
-    """`sources | datasets | models | endpoints | tables | environments [LIKE 'x%']`."""
+    """`sources | datasets | models | endpoints | ... | tables | environments [LIKE 'x%']`."""
     what = clauses.choice(c, _SHOWN, "list", "SHOW")
     if c.at_end:
         return Show(what)
@@ -254,6 +266,24 @@ def summarize(c: Cursor) -> Summarize:
             "Write SUMMARIZE departures; a query summarizes with aggregates of its own.",
         )
     return Summarize(c.name("a dataset's name", fold=True))
+
+
+def run(c: Cursor) -> RunJob:
+    """`JOB j`."""
+    c.expect("JOB", hint="Write RUN JOB <name>. SHOW JOBS lists the names.")
+    return RunJob(c.name("a job's name", fold=True))
+
+
+def cancel(c: Cursor) -> CancelRun:
+    """`RUN '12'`, or the number without quotes."""
+    c.expect("RUN", hint="Write CANCEL RUN '12'; the number is the `id` of tilth.runs.")
+    at, where = c.i, c.position()
+    said = c.text_token() if c.at_string or c.at_number else ""
+    if not said.isdecimal() or len(said) > LONGEST_ID:
+        c.fail(
+            "A run is told by its number.", "SELECT id, name FROM tilth.runs WHERE status = 'running'", at=at
+        )
+    return CancelRun(int(said), where)
 
 
 def drill(c: Cursor) -> Drill:

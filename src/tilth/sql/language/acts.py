@@ -112,7 +112,18 @@ class Show:
     like: str | None = None
 
 
-SHOWN = ("sources", "datasets", "models", "endpoints", "channels", "tables", "environments")
+SHOWN = (
+    "sources",
+    "datasets",
+    "models",
+    "endpoints",
+    "channels",
+    "views",
+    "jobs",
+    "triggers",
+    "tables",
+    "environments",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +180,21 @@ class Drill:
     drill: DrillKind
 
 
+@dataclass(frozen=True, slots=True)
+class RunJob:
+    """`RUN JOB j`: now, whenever it would be due."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRun:
+    """`CANCEL RUN '12'`: stop a run of a job or trigger; the number is that of `tilth.runs`."""
+
+    run: int
+    position: Position | None = field(default=None, compare=False)
+
+
 Action: TypeAlias = (
     PlanStatement
     | ApplyStatement
@@ -187,6 +213,8 @@ Action: TypeAlias = (
     | CreateTable
     | InsertInto
     | Drill
+    | RunJob
+    | CancelRun
 )
 
 

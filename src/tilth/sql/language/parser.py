@@ -32,6 +32,8 @@ _ACTIONS: dict[str, Callable[[Cursor], Statement]] = {
     "SHOW": actions.show,
     "SUMMARIZE": actions.summarize,
     "DRILL": actions.drill,
+    "RUN": actions.run,
+    "CANCEL": actions.cancel,
 }
 VERBS = ("CREATE", "DROP", "INSERT", "EXPLAIN", *_ACTIONS, "SELECT", "WITH", "FROM", "VALUES")
 _LATER = frozenset(

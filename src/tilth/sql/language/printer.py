@@ -13,6 +13,7 @@ from tilth.core.names import literal
 from tilth.sql.language import tables
 from tilth.sql.language.acts import (
     ApplyStatement,
+    CancelRun,
     CreateTable,
     CreateToken,
     Describe,
@@ -27,6 +28,7 @@ from tilth.sql.language.acts import (
     RefreshDataset,
     RetrainModel,
     RollbackEnvironment,
+    RunJob,
     Select,
     Statement,
     Summarize,
@@ -118,6 +120,14 @@ def _drill(s: Drill) -> str:
     return f"DRILL MODEL {name(s.model)} ({s.drill.value})"
 
 
+def _run(s: RunJob) -> str:
+    return f"RUN JOB {name(s.name)}"
+
+
+def _cancel(s: CancelRun) -> str:
+    return f"CANCEL RUN '{s.run}'"
+
+
 def _select(s: Select) -> str:
     return s.sql
 
@@ -141,5 +151,7 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     RetrainModel: _retrain,
     ExplainPredict: _explain,
     Drill: _drill,
+    RunJob: _run,
+    CancelRun: _cancel,
     Select: _select,
 }

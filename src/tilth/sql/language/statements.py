@@ -32,6 +32,9 @@ class Kind(str):
     MODEL: ClassVar[Kind]
     ENDPOINT: ClassVar[Kind]
     CHANNEL: ClassVar[Kind]
+    VIEW: ClassVar[Kind]
+    JOB: ClassVar[Kind]
+    TRIGGER: ClassVar[Kind]
 
     def __new__(cls, word: str) -> Kind:  # noqa: PYI034 - one value a word, not one a call
         return _KINDS.setdefault(word, super().__new__(cls, word))
@@ -51,6 +54,7 @@ _KINDS: dict[str, Kind] = {}
 Kind.SOURCE, Kind.DATASET, Kind.MODEL, Kind.ENDPOINT, Kind.CHANNEL = map(
     Kind, ("source", "dataset", "model", "endpoint", "channel")
 )
+Kind.VIEW, Kind.JOB, Kind.TRIGGER = map(Kind, ("view", "job", "trigger"))
 
 
 class OnFail(StrEnum):
@@ -365,6 +369,19 @@ class CreateChannel:
     options: Options
     events: tuple[str, ...]
     model: str | None = None
+    or_replace: bool = False
+    if_not_exists: bool = False
+    position: Position | None = field(default=None, compare=False)
+    renamed_from: RenamedFrom | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateView:
+    """A query with a name, answered whenever it is asked."""
+
+    kind: ClassVar[Kind] = Kind.VIEW
+    name: str
+    query: Query
     or_replace: bool = False
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable
+from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -292,6 +293,13 @@ class Cursor:
             self.fail(f"Expected {what} inside the parentheses.")
         self.i += 1
         return first, last
+
+    def within(self, first: int, last: int) -> Cursor:
+        """A cursor over the tokens from `first` to before `last`, whose places are those of the whole text."""
+        found = copy(self)
+        found.tokens, found.keys, found.i = self.tokens[:last], self.keys[:last], first
+        found.clauses, found.verbatim = [], []
+        return found
 
     def skip_to(self, marks: frozenset[str], *, opened: int | None = None) -> None:
         """Go on to one of these words or marks at this depth of brackets; without `opened` the end will do."""

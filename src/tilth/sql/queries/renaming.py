@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tilth.core.names import is_bare, quoted
 from tilth.sql.language.tokens import RESERVED
 from tilth.sql.language.trees import Named, named_tables, tree
+from tilth.sql.queries.timetravel import time_travel
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -25,7 +26,7 @@ def renamed(sql: str, names: Mapping[str, str]) -> str:
     """
     if not names:
         return sql
-    root, edits, plain = tree(sql), dict[int, tuple[int, str]](), set[tuple[str, ...]]()
+    root, edits, plain = tree(time_travel(sql)[0]), dict[int, tuple[int, str]](), set[tuple[str, ...]]()
     for table in named_tables(root):
         first = table.identifiers[0]
         if (new := names.get(first.name.lower())) is not None:

@@ -389,7 +389,7 @@ UPDATE runs SET status = :status, error = :error, seconds = :seconds, memory = :
 
 -- name: abandoned_runs
 UPDATE runs SET status = 'failed', error = 'the process that ran it ended', finished_at = :at
-WHERE status = 'running' AND environment = :environment;
+WHERE status = 'running' AND environment = :environment AND kind NOT IN ('job', 'trigger');
 
 -- name: run_gone
 UPDATE runs SET status = 'gone' WHERE id = :id;
@@ -563,13 +563,16 @@ SELECT count(*) AS messages FROM messages WHERE status = 'delivered' AND settled
 DELETE FROM messages WHERE status = 'delivered' AND settled_at < :before AND id < (SELECT max(id) FROM messages);
 
 -- name: tokens
-SELECT t.*, h.hash FROM tokens t JOIN token_hashes h ON h.token = t.id ORDER BY t.id;
+SELECT t.*, h.hash, v.verifier FROM tokens t JOIN token_hashes h ON h.token = t.id LEFT JOIN token_verifiers v ON v.token = t.id ORDER BY t.id;
 
 -- name: add_token
 INSERT INTO tokens (name, role, created_at, made_by, expires_at) VALUES (:name, :role, :at, :made_by, :expires_at) RETURNING id;
 
 -- name: add_token_hash
 INSERT INTO token_hashes (token, hash) VALUES (:token, :hash);
+
+-- name: add_token_verifier
+INSERT INTO token_verifiers (token, verifier) VALUES (:token, :verifier);
 
 -- name: drop_token
 UPDATE tokens SET dropped_at = :at WHERE name = :name AND dropped_at IS NULL;
@@ -649,3 +652,44 @@ SELECT * FROM trials WHERE model = coalesce((SELECT origin FROM names WHERE kind
 -- name: trials_made_into
 UPDATE trials SET version = :version
 WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND about IN (SELECT value FROM json_each(:about)) AND version IS NULL;
+
+-- name: schedules
+SELECT * FROM schedules WHERE environment = :environment ORDER BY kind, name;
+
+-- name: schedule
+SELECT * FROM schedules WHERE environment = :environment AND kind = :kind AND name = :name;
+
+-- name: begin_schedule
+INSERT INTO schedules (environment, kind, name, recipe, declared_by, role, since)
+VALUES (:environment, :kind, :name, :recipe, :by, :role, :at)
+ON CONFLICT (environment, kind, name) DO UPDATE SET recipe = excluded.recipe, declared_by = excluded.declared_by,
+    role = excluded.role, since = excluded.since, last_due = NULL, turn = NULL, failures = 0, next_try = NULL, error = NULL;
+
+-- name: forget_schedule
+DELETE FROM schedules WHERE environment = :environment AND kind = :kind AND name = :name;
+
+-- name: forget_schedules
+DELETE FROM schedules WHERE environment = :environment;
+
+-- name: set_schedule
+UPDATE schedules SET last_due = :last_due, marks = :marks, turn = :turn, failures = :failures, next_try = :next_try,
+    error = :error, said = :said, last_run = :last_run, last_done = :last_done
+WHERE environment = :environment AND kind = :kind AND name = :name AND recipe = :recipe;
+
+-- name: run
+SELECT * FROM runs WHERE id = :id;
+
+-- name: running_of
+SELECT id FROM runs WHERE environment = :environment AND kind = :kind AND name = :name AND status = 'running';
+
+-- name: thin_runs
+DELETE FROM runs WHERE environment = :environment AND kind = :kind AND name = :name AND status IN ('done', 'gone')
+    AND id < (SELECT min(id) FROM (SELECT id FROM runs WHERE environment = :environment AND kind = :kind AND name = :name
+              AND status IN ('done', 'gone') ORDER BY id DESC LIMIT :keep))
+    AND id NOT IN (SELECT run FROM cancels);
+
+-- name: add_cancel
+INSERT INTO cancels (run, actor, at) VALUES (:run, :actor, :at) ON CONFLICT (run) DO NOTHING;
+
+-- name: cancel
+SELECT actor FROM cancels WHERE run = :run;

@@ -1,0 +1,121 @@
+"""CREATE VIEW: a query with a name. Nothing is kept of it; whoever names it reads what its query gives then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tilth.core.errors import LanguageError, Position
+from tilth.core.time import Instant
+from tilth.kinds.needs import of_question
+from tilth.kinds.spec import KindSpec
+from tilth.plan.actions import DeclareView
+from tilth.plan.deciding import Deciding, Outcome, changed, redeclared
+from tilth.plan.snapshot import Current
+from tilth.resources.facts import Facts
+from tilth.resources.kinds import Resource
+from tilth.resources.making import Known, Making, Names, Needs
+from tilth.sql.language import clauses, writing
+from tilth.sql.language.normal import normal
+from tilth.sql.language.statements import CreateView, Kind, Query, RenamedFrom
+from tilth.sql.language.tokens import Cursor
+from tilth.sql.queries import renaming, views
+
+# --- grammar -----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _View:
+    query: Query | None = None
+    renamed_from: RenamedFrom | None = None
+
+
+def _as(c: Cursor, v: _View) -> None:
+    if c.key not in clauses.QUERY_WORDS:
+        c.fail(f"Expected a query after AS{c.instead()}.", "Write AS SELECT ... ; it runs to the semicolon.")
+    v.query = clauses.rest(c, c.i)
+
+
+def _from(c: Cursor, v: _View) -> None:
+    del v
+    at = c.i - 1
+    c.fail(
+        "A view is a query of DuckDB's SQL over tables of sources, and no query in a source's own language.",
+        "Leave FROM out, and name the source before each table: AS SELECT ... FROM ops.flights.",
+        at=at,
+    )
+
+
+_CLAUSES = {clauses.RENAMED: clauses.renamed, "AS": _as, "FROM": _from}
+
+
+def parse(c: Cursor, or_replace: bool, where: Position) -> CreateView:
+    """`[IF NOT EXISTS] name AS query`; the query runs to the semicolon, and may stand in parentheses."""
+    exists, name = clauses.head(c, "view")
+    v = _View()
+    clauses.read(c, _CLAUSES, v, "CREATE VIEW")
+    if v.query is None:
+        raise LanguageError(f"View `{name}` has no query.", hint="Add AS SELECT ...", where=where)
+    return CreateView(name, v.query, or_replace, exists, where, v.renamed_from)
+
+
+def show(s: CreateView) -> str:
+    """The declaration in its canonical form."""
+    return f"{writing.rows(writing.create(s), writing.renamed(s))}\nAS {s.query.sql}"
+
+
+# --- rules, needs and recipe -------------------------------------------------------------------------------
+
+
+def check(d: CreateView, _facts: Facts) -> None:
+    """What it names is checked where names are known."""
+
+
+def needs(d: CreateView, known: Known) -> Needs:
+    """All that its query reads: tables of sources, datasets, models and views."""
+    return of_question(d, d.query, known)
+
+
+def recipe(d: CreateView, _facts: Facts) -> dict[str, object]:
+    """Its query."""
+    return {"query": normal(d.query.sql)}
+
+
+def renamed(d: CreateView, names: Names) -> CreateView:
+    """The same declaration where resources have other names."""
+    query = replace(d.query, sql=renaming.renamed(d.query.sql, names))
+    return replace(d, name=names.get(d.name, d.name), query=query)
+
+
+def over(d: CreateView, queries: Mapping[str, str]) -> CreateView:
+    """The same declaration with the queries of views in the place of their names."""
+    found = query_over(d.query, queries)
+    return d if found is d.query else replace(d, query=found)
+
+
+def query_over(query: Query, queries: Mapping[str, str]) -> Query:
+    """The query with those of views in it, itself when it names none; what is edited has no place in a file any more."""
+    text = views.inlined(query.sql, queries)
+    return query if text == query.sql else Query(text)
+
+
+# --- planning ----------------------------------------------------------------------------------------------
+
+
+def decide(resource: Resource, current: Current, _now: Instant) -> Outcome:
+    """Declare it when it is new, says something else, or reads what was changed."""
+    pointer = current.pointer(Kind.VIEW, resource.name)
+    if pointer is not None and pointer.recipe == resource.recipe:
+        return redeclared(resource, pointer)
+    why = "new" if pointer is None else changed(resource, pointer)
+    return (DeclareView(resource.name, resource.recipe, why),), ()
+
+
+VIEW = KindSpec(
+    Kind.VIEW,
+    CreateView,
+    parse,
+    show,
+    Making(check, needs, recipe, renamed, stands_for=lambda d: d.query.sql, over=over),
+    Deciding(decide, (DeclareView,)),
+)
