@@ -120,10 +120,14 @@ def up(
     finally:
         if keeper is not None:
             keeper.stop()
-        for one in (door, here):
-            if one is not None:
-                one.close()
+        _close(door, here)
         found.close()
+
+
+def _close(*places: sql_door.Wanted | Place | None) -> None:
+    for one in places:
+        if one is not None:
+            one.close()
 
 
 def _serves(found: Project, environment: str | None) -> str:

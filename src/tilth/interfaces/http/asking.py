@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tilth.core.errors import InputError, TilthError, UnsupportedError
+from tilth.core.errors import CancelledError, InputError, TilthError, UnsupportedError
 from tilth.core.principals import Principal
 from tilth.interfaces.http.bodies import GoneError, Message, Receive, Send, WrongKindError, encode
 from tilth.interfaces.http.journal import BY
@@ -110,7 +110,7 @@ class Asking:
             finally:
                 if reader is not None:
                     reader.close()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, CancelledError):
             raise GoneError from None
         yield bytes(held)
 
@@ -126,8 +126,8 @@ class _Stop:
         """From any thread."""
         if not self._over:
             self._over = True
-            if (cancel := getattr(self.session, "cancel", None)) is not None:
-                cancel()
+            if self.session is not None:
+                self.session.cancel("the client")
 
     def check(self) -> None:
         if self._over:

@@ -129,9 +129,7 @@ async def _serve(
     _settle()
     if journal is not None:
         journal.start()
-    beside = None if postgres is None else postgres(secret, holders)
-    if beside is not None:
-        await beside.start()
+    beside = await _started(None if postgres is None else postgres(secret, holders))
     ready(node)
     watches = [loop.create_task(crowd.watch()), *_renewing(loop, place, lets_in, tell)]
     try:
@@ -149,6 +147,12 @@ async def _serve(
         if journal is not None:
             journal.stop()
         work.log.flush()
+
+
+async def _started(door: Beside | None) -> Beside | None:
+    if door is not None:
+        await door.start()
+    return door
 
 
 def _end_by_signals(server: uvicorn.Server) -> None:
