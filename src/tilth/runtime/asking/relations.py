@@ -83,11 +83,14 @@ class Explorer:
     at: Prompt
     told: list[str] = field(default_factory=list)
 
+    def deployed(self, *, deep: bool = False) -> list[Relation]:
+        """Datasets, models and views; without `deep` views have no columns."""
+        _, pointers = environments.pointers_of(self.at.work.state, self.at.environment)
+        return [m for p in pointers if (m := self._pointed(p, deep=deep)) is not None]
+
     def relations(self, *, deep: bool = True) -> list[Relation]:
         """All of them; without `deep` those of sources have no columns."""
-        _, pointers = environments.pointers_of(self.at.work.state, self.at.environment)
-        made = [m for p in pointers if (m := self._pointed(p, deep=deep)) is not None]
-        found = [*made, *self._of_sources(deep=deep), *self._of_system(deep=deep)]
+        found = [*self.deployed(deep=deep), *self._of_sources(deep=deep), *self._of_system(deep=deep)]
         return sorted(found, key=lambda r: (r.schema, r.name))
 
     def columns_of(self, names: Iterable[tuple[str | None, str]]) -> dict[str, DataType]:
