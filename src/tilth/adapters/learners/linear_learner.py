@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.learners.descent import descended
+from tilth.adapters.learners.slopes import Sloped, held, turns_of
 from tilth.adapters.learners.watching import Stages
 from tilth.adapters.scorers.linear_scorer import CLIP, LinearScorer, softmax
 from tilth.core.engines import Engine, Form, Option, Span
@@ -34,6 +35,8 @@ BOUND_ROWS = (
 MOST_LEVELS = 60
 VAST = 1e100  # numbers beyond it are scaled before they are squared
 MOST_PARAMETERS = 1_500  # beyond it lines do not turn
+MOST_BOUND = 600  # where some must rise or fall, which takes several times as long
+LEAST_RIDGE = 1e-6  # levels of a category are one too many without any
 HINGES = 7  # places where the line of a number may turn
 ROW_US, COLUMN_US, CLASSES_US = 15.0, 1.0, 3.0  # what one row costs, and each column of it, in microseconds
 KNOWN = ("ridge", "hinges")
@@ -48,7 +51,7 @@ class LinearLearner:
 
     engine = Engine(
         "linear", "numpy", learning=4, options=(Option("ridge", least=0), Option("hinges", Form.WHOLE, 0, 50, span=Span(0, 20))),
-        rank=1, weighs=True, spread=True, pandas=False,
+        rank=1, weighs=True, spread=True, monotone=True, pandas=False,
     )  # fmt: skip
 
     @staticmethod
@@ -94,16 +97,17 @@ class LinearLearner:
         weight = None if budget.weights is None else budget.weights.every(step)
         hinges = int(str(options.get("hinges", HINGES)))
         layout = [column_of(task, x, index, hinges) for index in range(x.shape[1])]
-        if sum(width_of(column) for column in layout) > MOST_PARAMETERS:
+        most = MOST_BOUND if any(task.monotone) else MOST_PARAMETERS
+        if sum(width_of(column) for column in layout) > most:
             layout = [column | {"edges": []} for column in layout]
         design = design_of(layout, x)
-        problem, means = _Problem(task, design, y, weight, budget.deadline), design.mean(axis=0)
-        ridges = (float(str(options["ridge"])),) if "ridge" in options else RIDGES
+        problem, means = _problem(task, layout, design, y, weight, budget.deadline), design.mean(axis=0)
+        ridges = (max(LEAST_RIDGE, float(str(options["ridge"]))),) if "ridge" in options else RIDGES
         way = Ridges(task, stops, budget.weights)
         for number, ridge in enumerate(ridges):
             report(f"ridge {ridge:g}", number / len(ridges))
             bias, weights = problem.solve(ridge)
-            way.add(ridge, payload_of(layout, bias, weights, means))
+            way.add(ridge, payload_of(layout, bias, weights, means, ways=task.monotone))
             if time.monotonic() > budget.deadline and number + 1 < len(ridges):
                 way.stopped = "time limit"
                 break
@@ -230,6 +234,21 @@ def design_of(layout: list[dict[str, Any]], x: Matrix) -> Matrix:
     return out
 
 
+def _problem(
+    task: Task,
+    layout: list[dict[str, Any]],
+    design: Matrix,
+    y: Matrix,
+    weight: Matrix | None,
+    deadline: float,
+) -> _Problem | Sloped:
+    """What is solved for each ridge; where lines must rise or fall, in terms of their slopes."""
+    if not any(task.monotone):
+        return _Problem(task, design, y, weight, deadline)
+    turns = turns_of(layout, [width_of(column) for column in layout], task.monotone)
+    return Sloped(task.kind, design, y, weight, turns, deadline, BOUND_ROWS)
+
+
 class _Problem:
     """The rows as a design with a column of ones, solved for one ridge after the other."""
 
@@ -296,10 +315,11 @@ def payload_of(
     weights: Matrix,
     means: Matrix,
     scores: Matrix | None = None,
+    ways: Sequence[int] = (),
 ) -> bytes:
     """The model as canonical JSON, as `linear_scorer` reads it; on average each column adds nothing, and the bias all.
 
-    `scores` are the means [texts, outputs] of what texts add, where there are any.
+    `scores` are the means [texts, outputs] of what texts add, where there are any; `ways` are the signs of slopes.
     """
     import numpy as np
 
@@ -317,10 +337,12 @@ def payload_of(
         filled = np.clip((column["fill"] - column["center"]) / column["scale"], -CLIP, CLIP)
         missing = mine[0] * filled - mean + (mine[1] if column["gaps"] else 0.0)
         missing = missing + np.maximum(filled - np.array(edges), 0.0) @ mine[first:]
-        columns.append({
+        line = {
             "center": column["center"], "scale": column["scale"], "weight": rounded(mine[0]),
             "missing": rounded(missing), "start": rounded(-mean), "edges": edges, "slopes": rounded(mine[first:]),
-        })  # fmt: skip
+        }  # fmt: skip
+        way = ways[len(columns)] if ways else 0
+        columns.append(held(line, way) if way else line)
     model: dict[str, object] = {"format": "tilth-linear-2", "columns": columns}
     if scores is not None:
         bias = bias + scores.sum(axis=0)
