@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.adapters.learners.descent import descended
 from tilth.adapters.learners.slopes import Sloped, held, turns_of
 from tilth.adapters.learners.watching import Stages
+from tilth.adapters.learners.wide import Wide
 from tilth.adapters.scorers.linear_scorer import CLIP, LinearScorer, softmax
 from tilth.core.engines import Engine, Form, Option, Span
 from tilth.core.errors import TrainingError
@@ -261,8 +262,14 @@ class _Problem:
         self._counts = None if weight is None else weight[:, None]
         every = 1 if task.kind == "regression" else -(-len(design) // BOUND_ROWS)
         some = self._full[::every]
-        self._gram = every * ((some if weight is None else some * weight[::every, None]).T @ some)
+        own = np.ones(len(some)) if weight is None else weight[::every]
         self._y = y
+        self._wide: Wide | None = None
+        self._gram: Matrix | None = None
+        if some.shape[1] > len(some):
+            self._wide = Wide(some, own * every)
+        else:
+            self._gram = every * ((some if weight is None else some * own[:, None]).T @ some)
         if task.kind != "regression":
             self._onehot = np.zeros((len(y), 2 if task.kind == "binary" else task.classes))
             self._onehot[np.arange(len(y)), y.astype(np.int64)] = 1.0
@@ -276,13 +283,15 @@ class _Problem:
         """Bias [outputs] and weights [parameters, outputs]; one output unless multiclass."""
         import numpy as np
 
-        penalty = np.full(len(self._gram), ridge)
+        penalty = np.full(self._full.shape[1], ridge)
         penalty[-1] = 1e-6
-        if self._kind == "regression":
-            weights = np.linalg.solve(
+        if self._kind == "regression" and self._wide is not None:
+            return self._wide.solve(self._y, ridge)
+        if self._kind == "regression" and self._gram is not None:
+            found: Any = np.linalg.solve(
                 self._gram + np.diag(penalty), self._full.T @ self._weighed(self._y[:, None])
             )
-            return weights[-1], weights[:-1]
+            return found[-1], found[:-1]
         weights = self._weights = self._lbfgs(self._weights, penalty)
         if self._kind == "binary":
             weights = (weights[:, 1] - weights[:, 0])[:, None]
@@ -305,7 +314,11 @@ class _Problem:
 
         classes = w.shape[1]
         bound = 0.25 if classes == 2 else 0.5 * (1 - 1 / classes)
-        inverse = np.linalg.inv(self._gram * bound + np.diag(penalty))
+        if self._gram is None:
+            assert self._wide is not None
+            inverse: Any = self._wide.inverse(bound, penalty)
+        else:
+            inverse = np.linalg.inv(self._gram * bound + np.diag(penalty))
         return descended(lambda at: self._value(at, penalty), w, inverse, self._deadline)
 
 
