@@ -322,7 +322,8 @@ class Turning:
             else:
                 self._put(change, turn=None, marks=marks, failures=0, next_try=None, error=text[:WORDS])
         self._forget_blobs(old, turn.delta, turn.seen)
-        return Ran(status, f"{self.resource.name}: {text}", turn.run, error)
+        how = "" if status == DONE else f"{status}: "
+        return Ran(status, f"{self.resource.name}: {how}{text}", turn.run, error)
 
     def _again(self, turn: Turn, error: TilthError) -> Ran:
         """The run is over and the turn is not: it is tried again, later each time."""
@@ -335,7 +336,7 @@ class Turning:
                 change, turn=turn, failures=failures, next_try=now + pause(failures, every),
                 error=error.message[:WORDS],
             )  # fmt: skip
-        return Ran(FAILED, f"{self.resource.name}: {error.message}", turn.run, error)
+        return Ran(FAILED, f"{self.resource.name}: failed: {error.message}", turn.run, error)
 
     def _left(self, text: str, under_way: int | None = None) -> Ran:
         """The run is over since its process is; the turn is as it is."""
@@ -368,7 +369,7 @@ class Turning:
                 change, turn=turn, failures=failures, next_try=now + pause(failures, every), error=error.message[:WORDS],
                 last_run=number,
             )  # fmt: skip
-        return Ran(FAILED, f"{self.resource.name}: {error.message}", number, error)
+        return Ran(FAILED, f"{self.resource.name}: failed: {error.message}", number, error)
 
     # --- what is written down ---
 
