@@ -69,6 +69,7 @@ class Up:
     token: str
     folder: Path
     log: Path
+    postgres: int = 0
     connection: http.client.HTTPConnection = field(init=False)
 
     def __post_init__(self) -> None:
@@ -123,7 +124,14 @@ def up(folder: Path, *options: str, files: int | None = None) -> Iterator[Up]:
             told = process.stdout.readline()
             assert told, log.read_text()
             facts = json.loads(told)
-            found = Up(process, facts["port"], facts["url"].partition("token=")[2], folder, log)
+            found = Up(
+                process,
+                facts["port"],
+                facts["url"].partition("token=")[2],
+                folder,
+                log,
+                facts.get("postgres", 0),
+            )
             with contextlib.closing(found.connection):
                 yield found
         finally:

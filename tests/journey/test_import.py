@@ -208,11 +208,13 @@ def test_a_model_of_another_tool_answers_here_as_it_did_there(
     assert project.model("returns").version == 1
 
 
-def test_the_command_says_what_came_of_it(
-    applied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_the_command_says_what_came_of_it_of_a_folder_named_from_here(
+    applied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(applied / "shop", tmp_path / "shop")
-    line = ["import", "returns", str(applied / "m"), "--project", str(tmp_path / "shop"), "--json"]
+    shutil.copytree(applied / "m", tmp_path / "m")
+    monkeypatch.chdir(tmp_path / "shop")
+    line = ["import", "returns", "../m", "--json"]
     assert run(line) == 8
     facts = json.loads(capsys.readouterr().out)
     assert (facts["model"], facts["version"], facts["status"]) == ("returns", 2, "held")

@@ -133,8 +133,9 @@ class Project:
         environment: str | None = None,
         progress: Progress | None = None,
         tell: Callable[[Did], None] | None = None,
+        by: Principal | None = None,
     ) -> Session:
-        """Performs statements in an environment; see `runtime.asking.session`."""
+        """Performs statements in an environment; see `runtime.asking.session`. `by` is whom a door has let in."""
         from tilth.ports.progress import Silent
         from tilth.runtime.asking.session import Session
 
@@ -142,7 +143,7 @@ class Project:
         return Session(
             self.looked(),
             name,
-            self.by,
+            by or self.by,
             self.graph,
             self.deployed,
             self._compiled,

@@ -1,5 +1,6 @@
 """What a target makes: the kind of task, the codes, and the refusals with their next step."""
 
+import re
 from decimal import Decimal
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from tilth.core.errors import TargetError
 from tilth.core.schema import DataType
-from tilth.ml.learning.target import Target, encode, inspect, known_rows, with_positive
+from tilth.ml.learning.target import Target, bounded, encode, inspect, known_rows, with_positive
 from tilth.ml.model.spec import TrainingSpec
 
 KINDS = {
@@ -118,3 +119,48 @@ def test_which_of_two_classes_is_the_positive_one(row: tuple) -> None:
     with pytest.raises(TargetError, match=expected) as caught:
         with_positive(found, spec)
     assert caught.value.hint
+
+
+N = np.arange(200) % 17
+APART = {
+    # values, words of the error (none: they stand)
+    "plain numbers": (N * 1.0, ""),
+    "years": (2000.0 + N, ""),
+    "seconds since 1970, a day apart": (1.7e9 + 86_400.0 * N, ""),
+    "near a million, a hundredth apart": (1e6 + 0.01 * N, "y - 1000000.08"),
+    "large whole numbers, units apart": (2.0**62 + N, "y - 4611686018427387904"),
+    "too small to square": (1e-305 * (1 + N), r"y \* 1e304"),
+    "small, and far enough apart": (1e-9 * (1 + N), ""),
+}
+
+
+@pytest.mark.parametrize(("values", "words"), APART.values(), ids=APART)
+def test_targets_that_32_bits_cannot_tell_apart_are_refused(values: np.ndarray, words: str) -> None:
+    found = Target("y", DataType.FLOAT, "regression")
+    if not words:
+        bounded(values, found, None)
+        return
+    with pytest.raises(TargetError, match="32 bits") as caught:
+        bounded(values, found, None)
+    assert re.search(words, caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("kind", "classes", "words"),
+    [
+        ("regression", (), "`y` is a number"),
+        ("multiclass", ("a", "b", "c"), "`y` is one of 3 classes"),
+        ("binary", ("no", "yes"), ""),
+    ],
+)
+def test_costs_are_of_two_classes(kind: str, classes: tuple, words: str) -> None:
+    spec, found = (
+        TrainingSpec("m", ("y",), cost_false_positive=2.0),
+        Target("y", DataType.STRING, kind, classes),
+    )
+    if not words:
+        assert with_positive(found, spec) == found
+        return
+    with pytest.raises(TargetError, match=words) as caught:
+        with_positive(found, spec)
+    assert "cost_false_positive" in caught.value.hint

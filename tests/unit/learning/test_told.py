@@ -16,6 +16,7 @@ from tilth.ml.learning.training import train
 from tilth.ml.model.predictor import Predictor
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.registry import load
+from tilth.runtime.asking.reporting import effects
 
 ROWS = 1500
 RNG = np.random.default_rng(12)
@@ -280,3 +281,73 @@ def test_rows_that_are_there_twice_are_told_unless_it_may_be_chance(
     if told:
         assert "300 of 1,800 rows have the same inputs and `y` as another one" in found[0]["text"]
         assert "SELECT DISTINCT" in found[0]["option"]
+
+
+# --- classes that hardly are there -------------------------------------------------------------------------
+
+
+def test_a_class_of_the_newest_rows_alone_is_told(run: Run) -> None:
+    when = np.datetime64("2024-01-01T00", "us") + np.arange(ROWS) * np.timedelta64(3_600_000_000, "us")
+    y = np.where(X > 0, "yes", "no").astype(object)
+    y[-40:] = "maybe"
+    told, _, _ = run({"x": X, "t": when, "y": y}, event_time="t", exclude=("t",))
+    (said,) = [t for t in told if "none before" in str(t["text"])]
+    assert said["text"].startswith("'maybe' of `y` is in 40 of the newest 150 rows")
+    y[:40] = "maybe"
+    told, _, _ = run({"x": X, "t": when, "y": y}, event_time="t", exclude=("t",))
+    assert not [t for t in told if "none before" in str(t["text"])]
+
+
+def test_classes_of_a_row_or_two_are_told(run: Run) -> None:
+    y = np.where(X > 0, "yes", "no").astype(object)
+    y[:7] = [f"one{n}" for n in range(7)]
+    told, _, _ = run({"x": X, "y": y})
+    (said,) = [t for t in told if "fewer than 5" in str(t["text"])]
+    assert said["text"].startswith(
+        "7 of 9 classes of `y` have fewer than 5 rows each, such as 'one0', 'one1', 'one2' and 4 more"
+    )
+    assert "0 of 1,500" not in str(told), "a class without a judged row is not told as rare"
+
+
+GRADES = np.clip(np.round(X) + 3, 1, 5)
+GUESSED = {
+    # values, metric, words (none: nothing was guessed)
+    "few whole numbers": (
+        GRADES.astype(int),
+        None,
+        "`y` has 5 different whole numbers (1, 2, 3, 4, 5), which are learned as classes",
+    ),
+    "a metric of classes": (GRADES.astype(int), "accuracy", ""),
+    "a metric of numbers": (GRADES.astype(int), "rmse", ""),
+    "two whole numbers": ((X > 0).astype(int), None, ""),
+    "texts": (np.array([f"g{int(g)}" for g in GRADES]), None, ""),
+}
+
+
+@pytest.mark.parametrize(("y", "metric", "words"), GUESSED.values(), ids=GUESSED)
+def test_whole_numbers_that_are_taken_for_classes_are_told(
+    run: Run, y: np.ndarray, metric: str | None, words: str
+) -> None:
+    told, _, _ = run({"x": X, "y": y}, metric=metric)
+    found = [t["text"] for t in told if "whole numbers" in str(t["text"])]
+    assert [words in str(text) for text in found] == ([True] if words else [])
+
+
+@pytest.mark.parametrize(("event_time", "expected"), [(None, 1), ("t", 0)])
+def test_a_label_delay_without_a_time_is_told(run: Run, event_time: str | None, expected: int) -> None:
+    when = np.datetime64("2024-01-01T00", "us") + np.arange(ROWS) * np.timedelta64(3_600_000_000, "us")
+    told, _, _ = run({"x": X, "t": when, "y": Y}, event_time=event_time, label_delay=86_400.0)
+    assert len([t for t in told if "label_delay" in str(t["text"])]) == expected
+
+
+def test_an_effect_of_names_is_not_drawn_and_one_of_a_category_is(run: Run) -> None:
+    place = [("a", "b", "c")[n % 3] for n in range(ROWS)]
+    seats = [("first", "second")[n % 2] + f" row seat {n % 700}" for n in range(ROWS)]
+    y = X + np.array([("a", "b", "c").index(p) for p in place]) + np.array([len(s.split()[0]) for s in seats])
+    columns = {"x": X, "place": place, "seat": seats, "y": y}
+    told, model, _ = run(columns)
+    names = ["x", "place", "seat"]
+    assert {i.name for i in model.signature.inputs} == set(names), told
+    drawn = {e["input"]: e for e in effects(model, pa.table(columns), names)}
+    assert set(drawn) == {"x", "place"}
+    assert (drawn["place"]["rows"], len(drawn["place"]["means"])) == ([500] * 3, 3)

@@ -8,7 +8,7 @@ import hmac
 
 import pytest
 
-from tilth.interfaces.pgwire.scram import Exchange, Refused, Verifier
+from tilth.runtime.scram import Exchange, Refused, Verifier
 
 TOKEN = b"tilth_0123abcd_secret"
 

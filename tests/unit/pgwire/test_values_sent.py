@@ -54,7 +54,13 @@ TEXTS: dict[str, tuple[pa.Array, list[str | None]]] = {
     "in a zone": (pa.array([datetime(2020, 1, 2, tzinfo=UTC)], pa.timestamp("us", "UTC")), ["2020-01-02 00:00:00+00"]),
     "bytes": (pa.array([b"\0\xff", b""]), ["\\x00ff", "\\x"]),
     "intervals": (pa.array([timedelta(days=1, seconds=5), timedelta(seconds=-1)]), ["1 day 00:00:05", "-1 days 23:59:59"]),
-    "lists": (pa.array([[1, 2], None, []]), ["[1, 2]", None, "[]"]),
+    "lists": (pa.array([[1, 2], None, [], [None]]), ["{1,2}", None, "{}", "{NULL}"]),
+    "lists of texts": (
+        pa.array([["a", "b c", "", "null", None, 'd"e\\', "f,g"]]),
+        ['{a,"b c","","null",NULL,"d\\"e\\\\","f,g"}'],
+    ),
+    "lists of moments": (pa.array([[datetime(2020, 1, 2)]], pa.list_(US)), ['{"2020-01-02 00:00:00"}']),
+    "lists of lists": (pa.array([[[1]]]), ["[[1]]"]),
     "structs": (pa.array([{"a": "x"}]), ['{"a": "x"}']),
     "nothing": (pa.array([None, None]), [None, None]),
 }  # fmt: skip

@@ -27,8 +27,23 @@ REFUSED = [
     ("max_bundle = '20'", "'20' does not fit `max_bundle`", "max_bundle = '20 MB'"),
     ("max_bundle = '0 MB'", "'0 MB' does not fit `max_bundle`", "max_bundle = '20 MB'"),
     ("engine = 'linear', preset = 'best'", "names the engine `linear`", "Leave out preset = 'best'"),
+    ("seed = 4294967296", "4294967296 does not fit `seed`", "at most 2147483647"),
+    ("seed = -1", "-1 does not fit `seed`", "seed = 7"),
+    ("threads = 1000000", "1000000 does not fit `threads`", "at most 256"),
+    ("threads = 0", "0 does not fit `threads`", "threads = 2"),
     ("max_bundel = '20 MB'", "`max_bundel` is not an option of USING", "max_bundle"),
     ("preset = 'best', catboost.dept = 3", "has no option `dept`", "depth"),
+]
+OBJECTIVES = [
+    # objective, words of the error (none: it stands)
+    ("metric = 'rmse', minimum = -1", "`rmse` is never below 0"),
+    ("metric = 'pinball_0.9', minimum = -0.1", "`pinball_0.9` is never below 0"),
+    ("metric = 'r2', minimum = 1.5", "`r2` is never above 1"),
+    ("metric = 'roc_auc', minimum = 70", "`roc_auc` is never above 1"),
+    ("metric = 'r2', minimum = -1", ""),
+    ("metric = 'rmse', minimum = 700", ""),
+    ("metric = 'positive_likelihood_ratio', minimum = 3", ""),
+    ("minimum = 70", ""),
 ]
 ANOTHER = [
     ("preset = 'fast'", False),
@@ -45,9 +60,19 @@ ALIKE = [
 ]
 
 
-def recipe(using: str = "") -> str:
-    clause = f"USING ({using})" if using else ""
+def recipe(using: str = "", objective: str = "") -> str:
+    clause = f"OBJECTIVE ({objective})" if objective else f"USING ({using})" if using else ""
     return compile(parse(f"{SOURCE} {clause}", "all.sql"), FACTS).get("m").recipe
+
+
+@pytest.mark.parametrize(("objective", "words"), OBJECTIVES, ids=[o[0] for o in OBJECTIVES])
+def test_a_minimum_that_no_model_reaches_is_refused(objective: str, words: str) -> None:
+    if not words:
+        assert recipe(objective=objective)
+        return
+    with pytest.raises(ProjectError, match=words) as error:
+        recipe(objective=objective)
+    assert error.value.hint
 
 
 @pytest.mark.parametrize(("using", "message", "hint"), REFUSED, ids=[r[0] for r in REFUSED])

@@ -369,13 +369,13 @@ def test_few_days_by_folds_are_blocks_of_neighbours_in_time() -> None:
     days = 86_400_000_000
     when = np.array([5, 1, 4, 0, 3, 2, 7, 6, 9, 8] * 2) * days // 20
     rows = holdout.Rows(pa.table({}), np.arange(20, dtype=np.uint64), when)
-    found = gate._blocks(rows, (), folds=True)
+    found = holdout.blocks_of(rows, (), folds=True)
     assert found is not None
     by_time = found[np.argsort(when, kind="stable")].tolist()
     assert by_time == sorted(by_time)
     assert len(set(by_time)) == 10
     apart = replace(rows, when=np.arange(20) * days)
-    assert gate._blocks(apart, (), folds=True).tolist() == list(range(20))  # type: ignore[union-attr]
+    assert holdout.blocks_of(apart, (), folds=True).tolist() == list(range(20))  # type: ignore[union-attr]
 
 
 LUCK = {
@@ -460,3 +460,27 @@ def test_a_row_without_an_answer_counts_as_the_worst_of_its_kind(scores: Any, tr
     found = answers.adverse(np.array(scores), CAN, np.array(truth))
     assert found[:3].tolist() == scores[:3]
     assert found[3:].tolist() == worst
+
+
+# --- rows that count as a column says ----------------------------------------------------------------------
+
+ASTRAY = np.arange(ROWS) % 3 != 0
+OPPOSITE = pa.array(np.where(ASTRAY, X < 0.5, TRUE))  # two of three rows tell the opposite
+
+
+@pytest.mark.parametrize(
+    ("weight", "status"),
+    [(None, "refused"), (np.where(ASTRAY, 0.001, 1.0), "promoted")],
+    ids=["all count the same", "those that tell the opposite count little"],
+)
+def test_the_gate_counts_rows_as_the_objective_says(weight: np.ndarray | None, status: str) -> None:
+    columns = {"y": OPPOSITE} | ({} if weight is None else {"w": pa.array(weight)})
+    asked = Asked(made(GOOD, 0), None, table=columns, spec={} if weight is None else {"weight": "w"})
+    said, _ = judged(asked)
+    assert said.status == status, said.reason
+    truth, scores = np.asarray(OPPOSITE), 1 / (1 + np.exp(-3.0 * X))
+    own = said.result.rows
+    expected = evaluate(
+        "roc_auc", truth[-own:].astype(float), scores[-own:], weight=None if weight is None else weight[-own:]
+    )
+    assert said.result.candidate_metric == pytest.approx(expected)

@@ -133,7 +133,15 @@ def _made(path: str, folder: str) -> Any:
         raise TrainingError(
             f"The module `{module}` has no `{name or 'make'}`.", hint="Write `estimator = 'module:function'`."
         ) from error
-    return found()
+    try:
+        return found()
+    except (MemoryError, KeyboardInterrupt, TrainingError):
+        raise
+    except Exception as error:
+        raise TrainingError(
+            f"The function `{path}` did not return an estimator: {type(error).__name__}: {error}",
+            hint="It is called with nothing, and must return an object with fit() and get_params(); try it in a Python shell.",
+        ) from error
 
 
 def _default(task: Task) -> Any:

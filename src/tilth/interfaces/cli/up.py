@@ -20,7 +20,7 @@ import click
 
 from tilth.app.project import Project
 from tilth.core.errors import StateChangedError
-from tilth.interfaces.cli import lines, show
+from tilth.interfaces.cli import lines, show, sql_door
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, there
 from tilth.runtime.showing.next_steps import after
 
@@ -47,6 +47,12 @@ LAST = 15.0  # seconds it has to end by itself
 @click.option(
     "--behind-proxy", is_flag=True, help="Only a proxy that has TLS reaches this: any Host is answered."
 )
+@click.option(
+    "--postgres-port",
+    type=click.IntRange(0, 65535),
+    help="Where PostgreSQL's clients connect (default: 5439, or a free one with --port 0).",
+)
+@click.option("--no-postgres", is_flag=True, help="Without a door for PostgreSQL's clients.")
 @click.option("--no-reconcile", is_flag=True, help="Serve only: nothing is refreshed or retrained.")
 @click.option(
     "--log",
@@ -65,6 +71,8 @@ def up(
     tls_key: str | None,
     unix_socket: str | None,
     behind_proxy: bool,
+    postgres_port: int | None,
+    no_postgres: bool,
     no_reconcile: bool,
     form: str | None,
     as_json: bool,
@@ -77,6 +85,7 @@ def up(
     Example: tilth up --project flights --port 8439
              tilth up --host 0.0.0.0 --tls-cert cert.pem --tls-key key.pem
              tilth up --unix-socket /run/tilth/tilth.sock --behind-proxy
+             psql "host=127.0.0.1 port=5439 user=tilth dbname=prod", with the token in .tilth/token as the password
     """
     from tilth.interfaces.http.guard import token
     from tilth.interfaces.http.journal import Journal
@@ -87,6 +96,9 @@ def up(
     found = opened(project, clock)
     name = _serves(found, environment)
     here = place(Wanted(host, port, tls_cert, tls_key, unix_socket, behind_proxy))
+    if no_postgres and postgres_port is not None:
+        raise click.UsageError("Give --postgres-port or --no-postgres, not both.")
+    door = None if no_postgres else sql_door.place(here, postgres_port, port)
     say = lines.teller(form)
     journal = None if form is None else Journal(form, lines.write, lines.now)
     keeper = None if no_reconcile else Keeper(command(found, name, clock, form), say)
@@ -102,14 +114,18 @@ def up(
                 found.home,
                 name,
                 here,
-                lambda node: _ready(node, here, url, as_json, there(found, name)),
+                lambda node: _ready(node, here, url, as_json, there(found, name), door),
                 say,
                 found.disk,
                 journal,
+                None if door is None else sql_door.opened(door, found, name, say),
+                lambda at, by, progress: found.session(at or name, progress, by=by),
             )
     finally:
         if keeper is not None:
             keeper.stop()
+        if door is not None:
+            door.socket.close()
         here.close()
         found.close()
 
@@ -133,13 +149,19 @@ def _serves(found: Project, environment: str | None) -> str:
     return name
 
 
-def _ready(node: Node, here: Place, url: str, as_json: bool, there: str) -> None:
+def _ready(
+    node: Node, here: Place, url: str, as_json: bool, there: str, door: sql_door.Wanted | None
+) -> None:
     """Say that it serves, and where."""
     if as_json:
         facts = {"url": url, "port": here.port, "pid": os.getpid()}
+        facts |= {} if door is None else {"postgres": door.port}
         print(json.dumps(facts if here.path is None else {**facts, "socket": here.path}), flush=True)
     else:
-        print("\n".join(words(node, url, here.path)), flush=True)
+        said = words(node, url, here.path)
+        if door is not None:
+            said.append(f"  {sql_door.words(door, node.environment)}")
+        print("\n".join(said), flush=True)
         table = node.table
         facts = {
             "environment": node.environment,

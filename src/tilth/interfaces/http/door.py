@@ -14,6 +14,7 @@ from tilth.core.errors import AuthError, InputError, TilthError, UnknownNameErro
 from tilth.core.names import did_you_mean
 from tilth.core.principals import Principal
 from tilth.interfaces.http import console, inference, metrics
+from tilth.interfaces.http.asking import PROBLEM, Asking, BrokenOffError, problem
 from tilth.interfaces.http.bodies import (
     BYTES,
     JSON,
@@ -75,7 +76,9 @@ class Door:
         tell: Callable[[str], None] = lambda _line: None,
         limit: int = LIMIT,
         root: str = "",
+        asking: Asking | None = None,
     ) -> None:
+        self._asking = asking
         self._node, self._answering, self._guard = node, answering, guard
         self._counts, self._shown, self._tell, self._limit = counts, shown, tell, limit
         self._once = Once()
@@ -89,6 +92,8 @@ class Door:
             return self._predict(scope, receive, send)
         if scope["path"].startswith("/v2"):
             return self._protocol(scope, receive, send)
+        if scope["path"] == "/sql" and self._asking is not None:
+            return self._sql(self._asking, scope, receive, send)
         return self._other(scope, send)
 
     # --- predictions ---------------------------------------------------------------------------------------
@@ -245,6 +250,24 @@ class Door:
             return Predicted(payload, reply.side.version, rows, more)
         more = (*more, (inference.HEAD, b"%d" % length))
         return Predicted(payload, reply.side.version, rows, more, BYTES)
+
+    # --- SQL -----------------------------------------------------------------------------------------------
+
+    async def _sql(self, asking: Asking, scope: Scope, receive: Receive, send: Send) -> None:
+        """Statements of who asks. An error before the first row is an answer; one after it breaks the connection off."""
+        try:
+            length = self._enter(scope, ANY)
+            _allow(scope, PATHS["/sql"])
+            body = await read(receive, length, self._limit)
+            await asking.answer(scope, body, receive, send)
+        except GoneError:
+            return
+        except BrokenOffError as error:
+            self._tell(f"/sql: an answer was broken off: {self._known(error.cause).message}")
+        except Exception as error:
+            known = self._known(error)
+            more = (*NO_STORE, *_challenge(known))
+            await answer(send, known.http_status, problem(known), PROBLEM, more)
 
     # --- the rest ------------------------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from tilth.runtime.showing.learned import Learned
 
 VERSION = "3.1.0"
 WIDEST = 1.7976931348623157e308
-JSON, BINARY = "application/json", "application/octet-stream"
+JSON, BINARY, PROBLEM = "application/json", "application/octet-stream", "application/problem+json"
 TYPES: Mapping[DataType, Schema] = {
     DataType.BOOLEAN: {"type": "boolean"},
     DataType.INTEGER: {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
@@ -86,7 +86,7 @@ def document(
             continue
         if "<endpoint>" not in path:
             paths[path] = {known.method.lower(): _operation(path, known, _plain(path))}
-            used |= {known.answer, _failure(path)}
+            used |= {known.answer, known.takes or "", _failure(path)}
             continue
         used |= {known.answer, known.takes or "", _failure(path)} if _spoken(path) else set()
         for one in served:
@@ -107,7 +107,7 @@ def document(
             "schemas": {**{name: component(name) for name in objects}, **schemas},
             "responses": {
                 f"{failure}.{n}": _response(n, failure)
-                for failure in ("Failure", "ProtocolFailure") if failure in used
+                for failure in ("Failure", "Problem", "ProtocolFailure") if failure in used
                 for n in STATUSES if n >= 400
             },
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
@@ -122,6 +122,8 @@ def _plain(path: str) -> str:
 
 def _failure(path: str) -> str:
     """The object that says why there is no answer."""
+    if path == "/sql":
+        return "Problem"
     return "ProtocolFailure" if _spoken(path) else "Failure"
 
 
@@ -149,6 +151,13 @@ def _operation(path: str, known: Path, name: str) -> dict[str, Any]:
     }
     if known.rights:
         out["security"] = [{"token": []}]
+    if known.takes is not None and known.takes in OBJECTS and "<" not in path:
+        text: Schema = {"schema": {"type": "string"}}
+        out["requestBody"] = {
+            "required": True,
+            "content": {JSON: {"schema": ref(known.takes)}, "application/sql": text},
+        }
+        out["responses"]["200"]["content"] |= {"text/csv": text, "application/vnd.apache.arrow.stream": text}
     return out
 
 
@@ -163,8 +172,9 @@ def _failures(known: Path, failure: str, answer: Schema | None) -> dict[str, Any
 def _response(status: int, failure: str) -> dict[str, Any]:
     """One way to end without an answer."""
     headers = {**_HEADERS, **_MORE.get(status, {})}
+    kind = PROBLEM if failure == "Problem" else JSON
     return {
-        "description": STATUSES[status][0], "headers": headers, "content": {JSON: {"schema": ref(failure)}}
+        "description": STATUSES[status][0], "headers": headers, "content": {kind: {"schema": ref(failure)}}
     }  # fmt: skip
 
 

@@ -29,6 +29,8 @@ STATUSES: Mapping[int, tuple[str, str]] = {
     422: ("the body, a row or a value does not fit, or an Idempotency-Key came with another body before; nothing was predicted or logged", "the error names the row and the input"),
     431: ("the headers are over 100, or over 32 KB in all", "send fewer"),
     500: ("the server failed at this request", "its log says why"),
+    501: ("the statement means something that tilth does not do", "the error says what to do"),
+    502: ("a source of the statement refused or went away", "see the source"),
     503: ("nothing is served yet, or as many connections as there may be are busy", "try again later"),
     507: ("the answer could not be logged, so it was not given", "make room on the server's disk"),
 }  # fmt: skip
@@ -88,6 +90,10 @@ PATHS: Mapping[str, Path] = {
     ),
     "/promises": Path(
         "GET", READ, "whether what is promised holds, each with the reason when it does not", "Promises", _STATE
+    ),
+    "/sql": Path(
+        "POST", ANY, "what statements answer: JSON, CSV or an Arrow stream, by `Accept`; each statement asks for its own right",
+        "Table", (*_STATE, 404, 413, 415, 422, 501, 502), "Statements",
     ),
     "/status": Path("GET", READ, "what `tilth status --json` says, and the server's figures", "Status", _STATE),
     "/v2": Path("GET", PREDICT, "the server, as the Open Inference Protocol has it", "Server", _HELD),

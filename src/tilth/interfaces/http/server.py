@@ -16,11 +16,13 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tilth.app.disk import Disk
 from tilth.core.errors import TilthError
+from tilth.core.principals import Principal
 from tilth.interfaces.http import guard, metrics, watched
+from tilth.interfaces.http.asking import Asking
 from tilth.interfaces.http.connection import connection
 from tilth.interfaces.http.crowd import Crowd, descriptors
 from tilth.interfaces.http.door import Door
@@ -30,6 +32,8 @@ from tilth.interfaces.http.openapi import Served, document
 from tilth.interfaces.http.renewing import Renewal
 from tilth.interfaces.http.status import status
 from tilth.plan.rights import Right
+from tilth.ports.progress import Progress
+from tilth.runtime.asking.session import Session
 from tilth.runtime.serving.answering import Answering, Route
 from tilth.runtime.serving.holders import Holders
 from tilth.runtime.serving.node import Node
@@ -42,11 +46,25 @@ if TYPE_CHECKING:
 
 IDLE = 75  # seconds an idle connection is kept
 HANDSHAKE = 10  # seconds for that of TLS
+ASKING = 32  # statements over HTTP that are performed or wait at once
 GRACE = 10  # seconds requests in flight have once a signal came
 COLLECT = 20_000  # objects between looks for garbage: requests leave no cycles
 SWITCH = 0.0005  # seconds until a thread that computes lets the answering one go on
 
 Tell = Callable[[str], None]
+
+
+class Beside(Protocol):
+    """Another door on the same event loop."""
+
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+
+
+Sessions = Callable[[str | None, Principal, Progress], Session]
+"""Makes a session in an environment for whoever asks."""
+Postgres = Callable[[str, Holders], Beside]
+"""Makes it, of the project's token and of who holds the others."""
 
 
 def serve(
@@ -58,13 +76,15 @@ def serve(
     tell: Tell,
     disk: Callable[[], Disk],
     journal: Journal | None = None,
+    postgres: Postgres | None = None,
+    sessions: Sessions | None = None,
 ) -> None:
     """Answer until SIGINT or SIGTERM; requests in flight are finished and the log is synced."""
     import uvloop
 
     sys.setswitchinterval(SWITCH)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(work, home, environment, place, ready, tell, disk, journal))
+        runner.run(_serve(work, home, environment, place, ready, tell, disk, journal, postgres, sessions))
 
 
 async def _serve(
@@ -76,16 +96,19 @@ async def _serve(
     tell: Tell,
     disk: Callable[[], Disk],
     journal: Journal | None,
+    postgres: Postgres | None,
+    sessions: Sessions | None,
 ) -> None:
     loop = asyncio.get_running_loop()
     node = Node(work, environment, loop.call_soon_threadsafe, tell)
     holders = Holders(work, tell)
     answering = Answering(work.log, work.clock, loop.call_soon, tell)
     counts = metrics.Metrics()
-    reader = ThreadPoolExecutor(1, "tilth-status")
+    reader, pool = ThreadPoolExecutor(1, "tilth-status"), ThreadPoolExecutor(ASKING, "tilth-ask")
 
     shown = _Shown(loop, reader, work, node, counts, Library(work), watched.Measured(disk), tell)
-    lets_in = guard.Guard(guard.token(home), others=holders.who, names=place.names)
+    secret = guard.token(home)
+    lets_in = guard.Guard(secret, others=holders.who, names=place.names)
     door = Door(
         node,
         answering,
@@ -94,6 +117,7 @@ async def _serve(
         shown,
         tell,
         root=work.root,
+        asking=None if sessions is None else Asking(sessions, pool),
     )
     most, waiting = descriptors()
     crowd = Crowd(most)
@@ -111,6 +135,9 @@ async def _serve(
     gc.set_threshold(COLLECT, 20, 50)
     if journal is not None:
         journal.start()
+    beside = None if postgres is None else postgres(secret, holders)
+    if beside is not None:
+        await beside.start()
     ready(node)
     watches = [loop.create_task(crowd.watch()), *_renewing(loop, place, lets_in, tell)]
     try:
@@ -118,10 +145,13 @@ async def _serve(
     finally:
         for watch in watches:
             watch.cancel()
+        if beside is not None:
+            await beside.stop()
         with contextlib.suppress(Exception):
             await loop.run_in_executor(None, node.stop)
             await loop.run_in_executor(None, holders.stop)
         reader.shutdown()
+        pool.shutdown(wait=False, cancel_futures=True)
         if journal is not None:
             journal.stop()
         work.log.flush()

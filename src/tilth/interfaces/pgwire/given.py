@@ -12,7 +12,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
-from tilth.interfaces.pgwire import types
+from tilth.interfaces.pgwire import arrays, types
 from tilth.interfaces.pgwire.said import BINARY, spread
 
 DAY, MOMENT = date(2000, 1, 1), datetime(2000, 1, 1)  # noqa: DTZ001 - PostgreSQL's time begins here, naive or in UTC
@@ -20,6 +20,8 @@ _TRUE, _FALSE = (
     frozenset({"t", "true", "y", "yes", "on", "1"}),
     frozenset({"f", "false", "n", "no", "off", "0"}),
 )
+_DAY_ALONE = re.compile(r"^(\d{4}-\d\d-\d\d)[ T]?(?:\d\d:\d\d[\d:.]*)? ?(?:[+-]\d\d(?::?\d\d)?|Z)?$")
+"""JDBC sends a date with an offset, and PostgreSQL drops the time of one."""
 _OFFSET = re.compile(r"([+-]\d\d)(\d\d)?$")
 
 
@@ -47,6 +49,8 @@ def value(data: bytes, form: int, oid: int) -> Any:
     """One value."""
     kind = types.BY_OID.get(oid, types.UNKNOWN)
     binary = form == BINARY
+    if (element := types.ELEMENTS.get(oid)) is not None:
+        return _list(data, element, binary=binary)
     if binary and kind.oid not in _BINARY and oid not in _WORDS:
         raise BadValue(f"is binary, and of the type {oid or 'that is not told'}; send it as text", "0A000")
     try:
@@ -56,6 +60,16 @@ def value(data: bytes, form: int, oid: int) -> Any:
     except (struct.error, ValueError, InvalidOperation, OverflowError) as error:
         shown = repr(data[:40]) if binary else repr(_text(data)[:40])
         raise BadValue(f"is {shown}, which is no {kind.name}") from error
+
+
+def _list(data: bytes, element: int, *, binary: bool) -> list[Any]:
+    """An array of one dimension."""
+    try:
+        if binary:
+            return arrays.read_binary(data, lambda d, oid: value(d, BINARY, oid))
+        return arrays.read_text(_text(data), lambda t: value(t.encode(), 0, element))
+    except (struct.error, ValueError) as error:
+        raise BadValue(f"is {data[:40]!r}, which is no array of one dimension") from error
 
 
 def _text(data: bytes) -> str:
@@ -152,7 +166,7 @@ _TEXT: Mapping[int, Callable[[str], Any]] = {
     types.FLOAT8.oid: _float,
     types.NUMERIC.oid: _decimal,
     types.BYTEA.oid: _bytes,
-    types.DATE.oid: lambda t: date.fromisoformat(t.strip()),
+    types.DATE.oid: lambda t: date.fromisoformat(_DAY_ALONE.sub(r"\1", t.strip())),
     types.TIME.oid: lambda t: time.fromisoformat(t.strip()),
     types.TIMESTAMP.oid: _plain_moment,
     types.TIMESTAMPTZ.oid: _zoned_moment,

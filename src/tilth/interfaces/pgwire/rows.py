@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from tilth.interfaces.pgwire import types
+from tilth.interfaces.pgwire import arrays, types
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,29 +38,54 @@ class Cells:
     data: Bytes
 
 
-def rows(batch: pa.RecordBatch, kinds: Sequence[types.Type], formats: Sequence[int]) -> bytes:
-    """The messages of a batch, one a row."""
+HEAD = 5  # bytes of a message before what it holds
+
+
+def rows(
+    batch: pa.RecordBatch, kinds: Sequence[types.Type], formats: Sequence[int], letter: bytes = b"D"
+) -> bytes:
+    """The messages of a batch, one a row; with the letter `d` they are those of a binary COPY."""
     import numpy as np
 
     count, wide = batch.num_rows, batch.num_columns
     if not count:
         return b""
     found = [cells(c, k, f) for c, k, f in zip(batch.columns, kinds, formats, strict=True)]
-    size = np.full(count, 7 + 4 * wide, dtype=np.int64)
+    size = np.full(count, HEAD + 2 + 4 * wide, dtype=np.int64)
     for one in found:
         size += np.maximum(one.lengths, 0)
     ends = np.cumsum(size)
     starts = ends - size
     out = np.empty(int(ends[-1]), dtype=np.uint8)
-    out[starts] = ord("D")
+    out[starts] = ord(letter)
     _put(out, starts + 1, size - 1, 4)
-    _put(out, starts + 5, np.full(count, wide), 2)
-    at = starts + 7
+    _put(out, starts + HEAD, np.full(count, wide), 2)
+    at = starts + HEAD + 2
     for one in found:
         _put(out, at, one.lengths, 4)
         at += 4
         _spread(out, at, one)
         at += np.maximum(one.lengths, 0)
+    return out.tobytes()
+
+
+def joined(held: pa.LargeStringArray) -> bytes:
+    """All texts one after another."""
+    return _of_texts(held).data.tobytes()
+
+
+def messages(letter: bytes, held: pa.LargeStringArray) -> bytes:
+    """A message for each text."""
+    import numpy as np
+
+    found = _of_texts(held)
+    size = found.lengths + HEAD
+    ends = np.cumsum(size)
+    out = np.empty(int(ends[-1]) if len(ends) else 0, dtype=np.uint8)
+    starts = ends - size
+    out[starts] = ord(letter)
+    _put(out, starts + 1, size - 1, 4)
+    _spread(out, starts + HEAD, found)
     return out.tobytes()
 
 
@@ -96,8 +121,29 @@ def cells(values: pa.Array, kind: types.Type, form: int) -> Cells:
         values = values.dictionary_decode()
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
+    if (element := types.ELEMENTS.get(kind.oid)) is not None:
+        return _array(values, element, form)
     made = (_BINARY if form == BINARY else _TEXT).get(kind.oid)
     return made(values) if made is not None else _of_texts(_plain_text(values))
+
+
+def _array(values: pa.Array, element: int, form: int) -> Cells:
+    """Lists: their elements as cells, put together list by list."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    held = cells(pc.list_flatten(values), types.BY_OID[element], form)
+    ends = np.cumsum(np.maximum(held.lengths, 0))
+    data = held.data.tobytes()
+    each = (
+        None if size < 0 else data[end - size : end]
+        for end, size in zip(ends.tolist(), held.lengths.tolist(), strict=True)
+    )
+    counts = pc.fill_null(pc.list_value_length(values), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    made = arrays.binaries(counts, each, element) if form == BINARY else arrays.texts(counts, each)
+    valid = values.is_valid().to_pylist()
+    return _of_texts(pa.array([m if there else None for m, there in zip(made, valid, strict=True)], pa.binary()))  # fmt: skip
 
 
 # --- text --------------------------------------------------------------------------------------------------

@@ -1,50 +1,78 @@
-"""PostgreSQL's types for what rows hold: OIDs, names and sizes (PostgreSQL 18, 8 and the catalog pg_type)."""
+"""The type of PostgreSQL that a column of an answer is sent as."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from tilth.sql.postgres.types import (
+    ARRAYS,
+    BOOL,
+    BPCHAR,
+    BY_OID,
+    BYTEA,
+    CHAR,
+    DATE,
+    ELEMENTS,
+    FLOAT4,
+    FLOAT8,
+    INT2,
+    INT4,
+    INT8,
+    INTERVAL,
+    JSON,
+    JSONB,
+    NAME,
+    NUMERIC,
+    OF,
+    OID,
+    TEXT,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    UNKNOWN,
+    UUID,
+    VARCHAR,
+    Type,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-
-@dataclass(frozen=True, slots=True)
-class Type:
-    """A type of PostgreSQL; `size` in bytes as binary, -1 where values differ in it."""
-
-    oid: int
-    name: str
-    size: int = -1
-
-
-BOOL, BYTEA, INT8, INT2, INT4 = Type(16, "bool", 1), Type(17, "bytea"), Type(20, "int8", 8), Type(21, "int2", 2), Type(23, "int4", 4)  # fmt: skip
-TEXT, OID, JSON = Type(25, "text"), Type(26, "oid", 4), Type(114, "json")
-FLOAT4, FLOAT8, UNKNOWN = Type(700, "float4", 4), Type(701, "float8", 8), Type(705, "unknown")
-BPCHAR, VARCHAR, DATE, TIME = (
-    Type(1042, "bpchar"),
-    Type(1043, "varchar"),
-    Type(1082, "date", 4),
-    Type(1083, "time", 8),
-)
-TIMESTAMP, TIMESTAMPTZ, INTERVAL = (
-    Type(1114, "timestamp", 8),
-    Type(1184, "timestamptz", 8),
-    Type(1186, "interval", 16),
-)
-NUMERIC, UUID, NAME, CHAR, JSONB = Type(1700, "numeric"), Type(2950, "uuid", 16), Type(19, "name", 64), Type(18, "char", 1), Type(3802, "jsonb")  # fmt: skip
-
-BY_OID = {
-    t.oid: t
-    for t in (
-        BOOL, BYTEA, INT8, INT2, INT4, TEXT, OID, JSON, FLOAT4, FLOAT8, UNKNOWN, BPCHAR, VARCHAR, DATE, TIME, TIMESTAMP,
-        TIMESTAMPTZ, INTERVAL, NUMERIC, UUID, NAME, CHAR, JSONB,
-    )
-}  # fmt: skip
+__all__ = [
+    "ARRAYS",
+    "BOOL",
+    "BPCHAR",
+    "BYTEA",
+    "BY_OID",
+    "CHAR",
+    "DATE",
+    "ELEMENTS",
+    "FLOAT4",
+    "FLOAT8",
+    "INT2",
+    "INT4",
+    "INT8",
+    "INTERVAL",
+    "JSON",
+    "JSONB",
+    "NAME",
+    "NUMERIC",
+    "OF",
+    "OID",
+    "TEXT",
+    "TIME",
+    "TIMESTAMP",
+    "TIMESTAMPTZ",
+    "UNKNOWN",
+    "UUID",
+    "VARCHAR",
+    "Type",
+    "type_of",
+]  # fmt: skip
 
 
 def type_of(kind: pa.DataType) -> Type:
-    """The type that a column of this Arrow type is sent as; lists, structs and maps are JSON."""
+    """The type that a column of this Arrow type is sent as; lists of what is none are arrays, structs and maps JSON."""
     import pyarrow as pa
     import pyarrow.types as t
 
@@ -52,6 +80,8 @@ def type_of(kind: pa.DataType) -> Type:
         return UUID if kind.extension_name == "arrow.uuid" else type_of(kind.storage_type)
     if t.is_dictionary(kind):
         return type_of(kind.value_type)
+    if t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind):
+        return JSON if t.is_nested(kind.value_type) else ARRAYS[type_of(kind.value_type).oid]
     if t.is_timestamp(kind):
         return TIMESTAMP if kind.tz is None else TIMESTAMPTZ
     for test, found in (

@@ -31,6 +31,9 @@ USING = (
     "engine", "estimator", "time_limit", "seed", "memory", "threads", "preset", "cpu_limit", "max_row_time", "max_bundle",
     "search", "budget", "trials", "retrain", "teacher",
 )  # fmt: skip
+BEYOND_ONE = ("positive_likelihood_ratio",)  # of which more is better, and no end is known
+MOST_SEED = 2**31 - 1  # the engines keep a seed in 32 bits
+MOST_THREADS = 256  # more than that many cannot be begun in a jailed worker
 PRESETS = ("fast", "best")
 SEARCHES = ("off", "on", "always")
 RETRAINS = ("full", "warm", "refit", "auto")
@@ -61,11 +64,34 @@ def _minimum(d: CreateModel) -> None:
     """scikit-learn turns errors round so that more is better; here they are errors, and `minimum` is the greatest of them."""
     for target in d.targets:
         metric, minimum = several.metric_of(d, target) or "", several.minimum_of(d, target)
-        if not (metric.startswith("neg_") and minimum is not None and minimum < 0):
+        if minimum is None or not metric:
+            continue
+        _reachable(d, metric, minimum)
+        if not (metric.startswith("neg_") and minimum < 0):
             continue
         raise ProjectError(
             f"`{metric}` is {canonical(metric)} here, of which less is better, and it is never below 0 as minimum = {minimum:g} says.",
             hint=f"Write the greatest that may be: metric = '{canonical(metric)}', minimum = {-minimum:g}.",
+            where=d.position,
+        )
+
+
+def _reachable(d: CreateModel, metric: str, minimum: float) -> None:
+    """Errors are at least 0, and all other metrics but one are at most 1."""
+    found = find(metric)
+    if found is None or metric.startswith("neg_"):
+        return
+    never = "above 1" if found.higher and minimum > 1 and found.name not in BEYOND_ONE else ""
+    never = "below 0" if not found.higher and minimum < 0 else never
+    if never:
+        better = (
+            "more of it is better"
+            if found.higher
+            else "less of it is better, and `minimum` is the most that may be"
+        )
+        raise ProjectError(
+            f"minimum = {minimum:g} can be reached by no model: `{metric}` is never {never}.",
+            hint=f"Write one that can: {better}.",
             where=d.position,
         )
 
@@ -370,8 +396,13 @@ def _is_slices(value: Value) -> bool:
     return isinstance(value, tuple) and bool(value) and all(isinstance(v, str) for v in value)
 
 
-def _is_whole(least: int) -> Callable[[Value], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _is_whole(least: int, most: int | None = None) -> Callable[[Value], bool]:
+    return lambda value: (
+        isinstance(value, int)
+        and not isinstance(value, bool)
+        and value >= least
+        and (most is None or value <= most)
+    )
 
 
 def _matches(pattern: re.Pattern[str]) -> Callable[[Value], bool]:
@@ -393,9 +424,9 @@ _VALUES: Mapping[str, tuple[Callable[[Value], bool], str]] = {
     "engine": (lambda v: isinstance(v, str), "engine = 'auto'"),
     "estimator": (_matches(_ESTIMATOR), "estimator = 'module:function'"),
     "time_limit": (_is_duration, "time_limit = '60 s'"),
-    "seed": (_is_whole(0), "seed = 7"),
+    "seed": (_is_whole(0, MOST_SEED), f"seed = 7, a whole number of at most {MOST_SEED}"),
     "memory": (_is_size, "memory = '4 GB'"),
-    "threads": (_is_whole(1), "threads = 2"),
+    "threads": (_is_whole(1, MOST_THREADS), f"threads = 2, a whole number of at most {MOST_THREADS}"),
     "preset": (lambda v: v in PRESETS, "preset = 'fast' or preset = 'best'"),
     "cpu_limit": (_is_some_time, "cpu_limit = '60 s'"),
     "max_row_time": (_is_some_time, "max_row_time = '1 ms'"),

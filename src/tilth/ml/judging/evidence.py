@@ -111,21 +111,45 @@ def numbered(rows: int, blocks: npt.NDArray[np.generic] | None) -> tuple[npt.NDA
     return block, count
 
 
+def alike(weight: Array) -> float:
+    """How many rows that all count the same are worth these (Kish 1965); 0 where none counts.
+
+    >>> import numpy as np
+    >>> alike(np.array([2.0, 2.0, 0.0])), alike(np.zeros(3))
+    (2.0, 0.0)
+    """
+    square = float((weight**2).sum())
+    return float(weight.sum()) ** 2 / square if square else 0.0
+
+
+def blocks_alike(block: npt.NDArray[np.intp], weight: Array) -> int:
+    """How many blocks that all count the same those of these rows are worth."""
+    import numpy as np
+
+    heaps = np.asarray(np.bincount(block, weights=weight), dtype=np.float64)
+    return int(alike(heaps) + 1e-9)
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
+    """Rows with their truth, the block of each, and what each counts (None: all the same)."""
+
     metric: str
     truth: Array
     block: npt.NDArray[np.intp]
     replicates: int
     seed: int
+    weight: Array | None = None
 
     def gain(self, ours: Array, theirs: Array) -> Gain:
         """By how much ours is better than theirs, and how sure that is."""
         import numpy as np
 
         sign = sign_of(self.metric)
-        gain = sign * (evaluate(self.metric, self.truth, ours) - evaluate(self.metric, self.truth, theirs))
+        own, other = (evaluate(self.metric, self.truth, one, weight=self.weight) for one in (ours, theirs))
+        gain = sign * (own - other)
         count = int(self.block.max()) + 1
+        freedom = self._freedom(count)
         drawn = np.random.default_rng(self.seed).multinomial(
             count, np.full(count, 1.0 / count), affordable(self.metric, ours, self.replicates)
         )
@@ -133,27 +157,36 @@ class Evidence:
         gains = self._replicate(ours)(weights) - self._replicate(theirs)(weights)
         gains = gains[np.isfinite(gains)]
         if len(gains) < len(drawn) / 2:
-            return Gain(gain, float("nan"), count - 1)
-        return Gain(gain, float(gains.std(ddof=1)) * (count / (count - 1)) ** 0.5, count - 1)
+            return Gain(gain, float("nan"), freedom)
+        return Gain(gain, float(gains.std(ddof=1)) * ((freedom + 1) / freedom) ** 0.5, freedom)
+
+    def _freedom(self, count: int) -> int:
+        """Blocks that count alike, less one: a few that outweigh the others tell no more than so few."""
+        if self.weight is None:
+            return count - 1
+        return max(1, blocks_alike(self.block, self.weight) - 1)
 
     def _replicate(self, output: Array) -> Replicator:
-        if self.metric == "roc_auc":
-            return _auc_replicator(self.truth, output, self.block)
+        import numpy as np
+
         if self.metric in MEASURES:
-            return replicator(self.metric, self.truth, output, self.block)
+            return replicator(self.metric, self.truth, output, self.block, self.weight)
+        own = np.ones(len(self.truth)) if self.weight is None else self.weight
+        if self.metric == "roc_auc":
+            return _auc_replicator(self.truth, output, self.block, own)
         rows, finish = _sums(self.metric, self.truth, output)
-        return _sum_replicator(rows, finish, self.block)
+        return _sum_replicator(own[:, None] * rows, finish, self.block)
 
 
-def _auc_replicator(truth: Array, score: Array, block: npt.NDArray[np.intp]) -> Replicator:
+def _auc_replicator(truth: Array, score: Array, block: npt.NDArray[np.intp], own: Array) -> Replicator:
     """AUC under block weights: a bilinear form of the pairs that each two blocks rank rightly, counted once."""
     import numpy as np
 
     positive = truth > 0.5
     count = int(block.max()) + 1
-    right = _pairs(score, positive, block, count)
-    ones = np.bincount(block[positive], minlength=count).astype(np.float64)
-    zeros = np.bincount(block[~positive], minlength=count).astype(np.float64)
+    right = _pairs(score, positive, block, own)
+    ones = np.bincount(block[positive], weights=own[positive], minlength=count)
+    zeros = np.bincount(block[~positive], weights=own[~positive], minlength=count)
 
     def run(weights: Array) -> Array:
         pairs = (weights @ ones) * (weights @ zeros)
@@ -164,19 +197,22 @@ def _auc_replicator(truth: Array, score: Array, block: npt.NDArray[np.intp]) -> 
     return run
 
 
-def _pairs(score: Array, positive: npt.NDArray[np.bool_], block: npt.NDArray[np.intp], count: int) -> Array:
-    """[blocks, blocks]: positives of one block that score above negatives of the other; a tie is half."""
+def _pairs(score: Array, positive: npt.NDArray[np.bool_], block: npt.NDArray[np.intp], own: Array) -> Array:
+    """[blocks, blocks]: positives of one block that score above negatives of the other; a tie is half, a pair its rows' product."""
     import numpy as np
 
+    count = int(block.max()) + 1
     out = np.zeros((count, count))
-    high, where = score[positive], block[positive]
+    high, where, worth = score[positive], block[positive], own[positive]
     order = np.argsort(high, kind="stable")  # sorted needles are found several times faster
-    high, where = high[order], where[order]
-    low, low_block = score[~positive], block[~positive]
+    high, where, worth = high[order], where[order], worth[order]
+    low, low_block, low_own = score[~positive], block[~positive], own[~positive]
     for other in range(count):
-        among = np.sort(low[low_block == other])
-        below = np.searchsorted(among, high, "left") + np.searchsorted(among, high, "right")
-        out[:, other] = np.bincount(where, weights=below / 2.0, minlength=count)
+        mine = low_block == other
+        rising = np.argsort(low[mine], kind="stable")
+        among, heap = low[mine][rising], np.concatenate([[0.0], np.cumsum(low_own[mine][rising])])
+        below = heap[np.searchsorted(among, high, "left")] + heap[np.searchsorted(among, high, "right")]
+        out[:, other] = np.bincount(where, weights=worth * below / 2.0, minlength=count)
     return out
 
 
@@ -240,5 +276,6 @@ def _f1_of_sums(sums: Array) -> Array:
     import numpy as np
 
     half = sums.shape[1] // 2
-    mean: Array = (2.0 * sums[:, :half] / np.maximum(sums[:, half:], 1.0)).mean(axis=1)
+    both = sums[:, half:]
+    mean: Array = np.divide(2.0 * sums[:, :half], both, out=np.zeros_like(both), where=both > 0).mean(axis=1)
     return mean

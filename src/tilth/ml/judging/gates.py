@@ -18,7 +18,7 @@ from tilth.core.errors import DataError, ProjectError
 from tilth.core.figures import figure
 from tilth.core.metrics import POSITIVE
 from tilth.core.names import did_you_mean
-from tilth.ml.judging.evidence import Evidence, Gain, numbered, sign_of
+from tilth.ml.judging.evidence import Evidence, Gain, alike, blocks_alike, numbered, sign_of
 from tilth.ml.judging.replicates import affordable
 from tilth.ml.model.metrics import evaluate, higher_is_better
 from tilth.sql.language.statements import PromoteRule
@@ -72,7 +72,7 @@ class Holdout:
     """Rows that neither model saw: their truth, the block (day) of each or none, and how many looks at mostly these came before.
 
     `folds`: each row is answered by a model of the others. `slices`: the value of each row, by column. `luck`: how much more,
-    as a share of the variance, two trainings differ than these rows tell.
+    as a share of the variance, two trainings differ than these rows tell. `weight`: what each row counts (None: all the same).
     """
 
     task: str
@@ -82,6 +82,17 @@ class Holdout:
     folds: bool = False
     slices: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     luck: float = 0.0
+    weight: Array | None = None
+
+    def worth(self, rows: npt.NDArray[np.bool_] | None = None) -> int:
+        """How many rows that all count the same these are worth, of all or of some."""
+        if self.weight is None:
+            return len(self.truth) if rows is None else int(rows.sum())
+        return int(alike(self.weight if rows is None else self.weight[rows]) + 1e-9)
+
+    def value(self, metric: str, output: Array) -> float:
+        """The metric on them."""
+        return evaluate(metric, self.truth, output, weight=self.weight)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +155,9 @@ def judge(
         raise ProjectError(
             f"There is no gate rule `{rule.kind}`.", hint=did_you_mean(rule.kind, RULES, "rules")
         )
-    block, count = numbered(len(holdout.truth), holdout.blocks)
+    block, count = _blocks(holdout)
     alpha = spent(rule.confidence, holdout.uses) / rule.targets
-    plain = Evidence(rule.metric, holdout.truth, block, replicates, seed)
+    plain = Evidence(rule.metric, holdout.truth, block, replicates, seed, holdout.weight)
     look = _Look(rule, holdout, count, alpha, plain)
     if broken := _unusable(candidate, len(holdout.truth)):
         return look.result(FAIL, broken)
@@ -179,14 +190,14 @@ class _Look:
 def _absolute(look: _Look, candidate: Array, baseline: Array | None, little: bool) -> GateResult:
     """Whether it is good enough whatever the champion: the floor, and a baseline that knows only the target."""
     rule, holdout = look.rule, look.holdout
-    score = evaluate(rule.metric, holdout.truth, candidate)
+    score = holdout.value(rule.metric, candidate)
     if rule.minimum is not None and (score - rule.minimum) * sign_of(rule.metric) < 0:
         bound = "minimum" if higher_is_better(rule.metric) else "maximum"
         words = f"{rule.metric} is {figure(score, 6)}; the {bound} is {figure(rule.minimum, 6)}."
         return look.result(FAIL, words, candidate_metric=score)
     if baseline is None:
         return look.result(PASS, candidate_metric=score)
-    base = evaluate(rule.metric, holdout.truth, baseline)
+    base = holdout.value(rule.metric, baseline)
     gain = look.evidence.gain(candidate, baseline)
     if not (gain.value if little else gain.within((1.0 - rule.confidence) / 2)[0]) > 0:
         words = f"{rule.metric} is {figure(score, 6)}, not {'' if little else 'surely '}better than the baseline's {figure(base, 6)}."
@@ -210,7 +221,7 @@ def _alone(look: _Look, absolute: GateResult) -> GateResult:
 
 def _compared(look: _Look, absolute: GateResult, candidate: Array, champion: Array) -> GateResult:
     """The two on the same rows: on the whole, then slice by slice."""
-    held = evaluate(look.rule.metric, look.holdout.truth, champion)
+    held = look.holdout.value(look.rule.metric, champion)
     seen = replace(absolute, champion_metric=held)
     if look.rule.kind != "manual" and _alike(candidate, champion):
         return replace(seen, reasons=(SAME,), delta=0.0, lower=0.0, upper=0.0)
@@ -304,11 +315,14 @@ def _within(look: _Look, rows: npt.NDArray[np.bool_], candidate: Array, champion
     """The gain in some of the rows; None where they are too few to tell."""
     holdout = look.holdout
     blocks = None if holdout.blocks is None else holdout.blocks[rows]
-    part = Holdout(holdout.task, holdout.truth[rows], blocks)
-    block, count = numbered(len(part.truth), blocks)
+    own = None if holdout.weight is None else holdout.weight[rows]
+    part = Holdout(holdout.task, holdout.truth[rows], blocks, weight=own)
+    block, count = _blocks(part)
     if _too_few(part, count, IN_A_SLICE if look.rule.metric in OF_CLASSES else replace(IN_A_SLICE, rarer=0)):
         return None
-    evidence = Evidence(look.rule.metric, part.truth, block, look.evidence.replicates, look.evidence.seed)
+    evidence = Evidence(
+        look.rule.metric, part.truth, block, look.evidence.replicates, look.evidence.seed, own
+    )
     try:
         gain = evidence.gain(candidate[rows], champion[rows]).with_luck(look.holdout.luck)
     except DataError:  # the metric is not defined here: of one class, say
@@ -345,27 +359,39 @@ def _unusable(output: Array, rows: int) -> str | None:
     return None
 
 
+def _blocks(holdout: Holdout) -> tuple[npt.NDArray[np.intp], int]:
+    """The block of each row, and how many there are, or how many that count the same they are worth."""
+    block, count = numbered(len(holdout.truth), holdout.blocks)
+    return block, count if holdout.weight is None else blocks_alike(block, holdout.weight)
+
+
 def _too_few(holdout: Holdout, blocks: int, least: Least) -> list[str]:
-    rows, rarer = len(holdout.truth), _rarer(holdout)
-    short = [f"The holdout has {rows} rows; {least.rows} are needed."] if rows < least.rows else []
+    rows, rarer = holdout.worth(), _rarer(holdout)
+    weighed = holdout.weight is not None
+    has = "is worth" if weighed else "has"
+    more = " that count the same" if weighed else ""
+    short = [f"The holdout {has} {rows} rows{more}; {least.rows} are needed."] if rows < least.rows else []
     if rarer is not None and rarer < least.rarer:
-        short.append(f"The rarer class has {rarer} rows in the holdout; {least.rarer} are needed.")
+        short.append(f"The rarer class {has} {rarer} rows{more} in the holdout; {least.rarer} are needed.")
     if blocks < least.blocks:
         short.append(
-            f"The holdout spans {blocks} blocks (days, or groups of ids); {least.blocks} are needed."
+            f"The holdout spans {blocks} blocks (days, or groups of ids){more}; {least.blocks} are needed."
         )
     return short
 
 
 def _rarer(holdout: Holdout) -> int | None:
-    """Rows of the rarer class; None where there are not two."""
+    """Rows of the rarer class, as `Holdout.worth` counts; None where there are not two."""
     if holdout.task != "binary":
         return None
-    ones = int((holdout.truth > 0.5).sum())
-    return min(ones, len(holdout.truth) - ones)
+    ones = holdout.truth > 0.5
+    return min(holdout.worth(ones), holdout.worth(~ones))
 
 
 def _holds(holdout: Holdout, blocks: int) -> str:
     rarer = _rarer(holdout)
     of_them = "" if rarer is None else f", {rarer} of the rarer class"
-    return f"{len(holdout.truth)} rows{of_them}, {blocks} blocks (days, or groups of ids)"
+    rows = f"{len(holdout.truth)} rows"
+    if holdout.weight is not None:
+        rows += f", worth {holdout.worth()} that count the same"
+    return f"{rows}{of_them}, {blocks} blocks (days, or groups of ids)"

@@ -120,6 +120,20 @@ def rows_of(manifest: Manifest, blobs: Blobs, spec: TrainingSpec, versions: Sequ
     )  # fmt: skip
 
 
+def blocks_of(rows: Rows, group: tuple[str, ...], folds: bool) -> npt.NDArray[np.int64] | None:
+    """The groups of GROUP KEY, days, or groups of ids; rows of few days that are judged by folds are blocks of neighbours."""
+    import numpy as np
+
+    if not len(rows.ids):
+        return None
+    if group:
+        return split.group_blocks(identity.row_ids(rows.table, group))
+    found = split.blocks(rows.ids, rows.when)
+    if folds and rows.when is not None and len(np.unique(found)) < split.FOLDS:
+        return np.argsort(np.argsort(rows.when, kind="stable")) * (2 * split.FOLDS) // len(rows.when)
+    return found
+
+
 def _parts(
     manifest: Manifest, blobs: Blobs, spec: TrainingSpec, after: str | None
 ) -> Iterator[tuple[pa.Table, Ids]]:
@@ -137,16 +151,16 @@ def _parts(
             at += batch.num_rows
 
 
-def labels(manifest: Manifest, blobs: Blobs, spec: TrainingSpec) -> pa.ChunkedArray:
-    """The target of all rows of a snapshot whose label is due: those that come quickly are of one kind."""
+def labels(manifest: Manifest, blobs: Blobs, spec: TrainingSpec) -> pa.Table:
+    """The target, and what rows count, of all rows of a snapshot whose label is due: those that come quickly are of one kind."""
     import pyarrow as pa
 
     event = [spec.event_time] if spec.event_time and spec.label_delay else []
-    table = snapshots.read(manifest, blobs, list(dict.fromkeys([spec.target, *event]))).read_all()
+    names = [spec.target, *event, *([spec.weight] if spec.weight else [])]
+    table = snapshots.read(manifest, blobs, list(dict.fromkeys(names))).read_all()
     when = split.micros(table, event[0]) if event else None
     due = split.mature(when, spec.label_delay, spec.now)
-    found = table.column(spec.target)
-    return found if due is None else found.filter(pa.array(due))
+    return table if due is None else table.filter(pa.array(due))
 
 
 def seen(rows: Rows, version: Tuned, manifest: Manifest, blobs: Blobs, spec: TrainingSpec) -> Mask:

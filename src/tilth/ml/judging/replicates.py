@@ -22,16 +22,16 @@ WORK = 20_000_000  # rows that are gone through in all
 
 
 def replicator(
-    metric: str, truth: Array, output: Array, block: npt.NDArray[np.intp]
+    metric: str, truth: Array, output: Array, block: npt.NDArray[np.intp], weight: Array | None = None
 ) -> Callable[[Array], Array]:
     """A function of weights of blocks [r, blocks] that gives the metric [r]; NaN where a resample does not define it."""
     import numpy as np
 
     measure = MEASURES[metric]
     if not isinstance(measure, Summed):
-        return in_parts(measure, truth, output, block)
+        return in_parts(measure, truth, output, block, weight)
     with np.errstate(all="ignore"):
-        sums = measure.table(truth, output, block, int(block.max()) + 1)
+        sums = measure.table(truth, output, block, int(block.max()) + 1, weight)
 
     def run(weights: Array) -> Array:
         with np.errstate(all="ignore"):

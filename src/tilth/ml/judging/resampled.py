@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from tilth.ml.judging.evidence import Gain, numbered
+from tilth.ml.judging.evidence import Gain, blocks_alike, numbered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,20 +24,25 @@ EACH_SIDE = (1.0 - CONFIDENCE) / 2.0
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The block number of each row, how many there are, and how often each comes in each resample: [replicates, blocks]."""
+    """The block number of each row, how many there are, how often each comes in each resample: [replicates, blocks], and
+    what each row counts (None: all the same).
+    """
 
     block: npt.NDArray[np.intp]
     count: int
     weights: Array
+    own: Array | None = None
 
     @classmethod
-    def of(cls, rows: int, blocks: npt.NDArray[np.generic] | None, seed: int = 0) -> Blocks:
+    def of(
+        cls, rows: int, blocks: npt.NDArray[np.generic] | None, seed: int = 0, own: Array | None = None
+    ) -> Blocks:
         """`blocks` is the day of each row; None takes rows at random together."""
         import numpy as np
 
         block, count = numbered(rows, blocks)
         drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1.0 / count), REPLICATES)
-        return cls(block, count, drawn.astype(np.float64))
+        return cls(block, count, drawn.astype(np.float64), own if own is not None and own.any() else None)
 
     def sums(self, rows: Array) -> Array:
         """[blocks, columns] of [rows, columns]."""
@@ -50,17 +55,23 @@ class Blocks:
         """`finish` of the means of the columns, [r, columns] to [r]: on all rows, and how it spreads over resamples."""
         import numpy as np
 
-        value = float(finish(rows.mean(axis=0)[None, :])[0])
+        if self.own is not None:
+            rows = rows * self.own[:, None]
+        whole = len(rows) if self.own is None else self.own.sum()
+        value = float(finish((rows.sum(axis=0) / whole)[None, :])[0])
         if self.count < 2:
             return Gain(value, float("nan"), 1)
-        sums, each = self.sums(rows), np.bincount(self.block, minlength=self.count).astype(np.float64)
+        sums, each = (
+            self.sums(rows),
+            np.bincount(self.block, weights=self.own, minlength=self.count).astype(np.float64),
+        )
         heap = np.stack([(self.weights * column).sum(axis=1) for column in sums.T], axis=1)
         found = finish(heap / (self.weights * each).sum(axis=1)[:, None])
         found = found[np.isfinite(found)]
         if len(found) < REPLICATES / 2:
             return Gain(value, float("nan"), self.count - 1)
-        spread = float(found.std(ddof=1)) * (self.count / (self.count - 1)) ** 0.5
-        return Gain(value, spread, self.count - 1)
+        freedom = self.count - 1 if self.own is None else max(1, blocks_alike(self.block, self.own) - 1)
+        return Gain(value, float(found.std(ddof=1)) * ((freedom + 1) / freedom) ** 0.5, freedom)
 
 
 def told(gain: Gain, digits: int = 6) -> dict[str, float | None]:

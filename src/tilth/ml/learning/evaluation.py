@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.metrics import quantile_of
 from tilth.core.names import literal
 from tilth.ml.judging.curves import wilson
+from tilth.ml.judging.evidence import alike
 from tilth.ml.judging.holdout import texts
 from tilth.ml.learning.importance import importance
 from tilth.ml.learning.judged import Judged
@@ -55,19 +56,21 @@ def judged(data: Rows, made: Made) -> Judged:
     rows = made.judged.rows
     table, x = data.table.take(pa.array(rows)), np.ascontiguousarray(data.x[rows])
     part = made.judged.part.astype(np.int64) if made.judged is made.asked else None
-    return Judged(data.y[rows], made.judged.scores, table, x, made.judged.linear, part)
+    return Judged(data.y[rows], made.judged.scores, table, x, made.judged.linear, part, data.weighs(rows))
 
 
 def metrics(
     spec: TrainingSpec, task: Task, data: Rows, made: Made, judged: Judged, tools: Tools
 ) -> Found:  # fmt: skip
     """Everything measured on the judged rows."""
-    y, limit = judged.y, made.curve.threshold
-    blind = dummy(task.kind, task.classes, data.y, len(y), task.metric)  # as the gate's: of all due rows
-    own = evaluate_all(task.kind, y, judged.scores, limit, task.metric)
-    baselines = {"dummy": evaluate_all(task.kind, y, blind, limit, task.metric)}
+    y, limit, worth = judged.y, made.curve.threshold, judged.weight
+    blind = dummy(
+        task.kind, task.classes, data.y, len(y), task.metric, data.weight
+    )  # as the gate's: of all due rows
+    own = evaluate_all(task.kind, y, judged.scores, limit, task.metric, worth)
+    baselines = {"dummy": evaluate_all(task.kind, y, blind, limit, task.metric, worth)}
     if judged.linear is not None:
-        baselines["linear"] = evaluate_all(task.kind, y, judged.linear, limit, task.metric)
+        baselines["linear"] = evaluate_all(task.kind, y, judged.linear, limit, task.metric, worth)
     out: dict[str, Any] = {
         "metric": task.metric,
         "higher_is_better": higher_is_better(task.metric),
@@ -82,7 +85,7 @@ def metrics(
         "split": data.split.plain(len(y)),
         "importance": importance(made.scorer, judged.x, data.preparation.owners()),
         "slices": {
-            name: by_slice(judged.table.column(name), y, judged.scores, task.metric, limit)
+            name: by_slice(judged.table.column(name), y, judged.scores, task.metric, limit, worth)
             for name in spec.slices
         },
     }
@@ -91,7 +94,7 @@ def metrics(
     if task.kind != "regression":
         out["rare"] = rare(y, judged.scores, limit, data.target.classes)
     if (share := quantile_of(task.metric)) is not None:
-        out["quantile"] = below(y, judged.scores, share)
+        out["quantile"] = below(y, judged.scores, share, worth)
     if made.interval is not None:
         out |= _covered(made.interval, judged, made.curve.floor)
     more, simpler = understood(spec, task, data, made, judged, out["importance"], tools)
@@ -115,10 +118,13 @@ def _covered(interval: Interval, judged: Judged, floor: float | None) -> dict[st
     return {"coverage": interval.covered, "width": float((high - low).mean())}
 
 
-def below(y: Array, scores: Array, share: float) -> dict[str, Any]:
+def below(y: Array, scores: Array, share: float, weight: Array | None = None) -> dict[str, Any]:
     """How many of the judged values are no greater than their answer, with its interval, where `share` of them should be."""
-    came = float((y <= scores).mean())
-    low, high = wilson(came, len(y))
+    import numpy as np
+
+    own = weight if weight is not None and weight.any() else None
+    came = float(np.average(y <= scores, weights=own))
+    low, high = wilson(came, len(y) if own is None else max(1, int(alike(own))))
     return {"wanted": share, "share": came, "low": low, "high": high, "rows": len(y)}
 
 
@@ -141,7 +147,7 @@ def rare(y: Array, scores: Array, threshold: float, classes: tuple[Any, ...]) ->
 
 
 def by_slice(
-    column: Any, y: Array, scores: Array, metric: str, threshold: float = 0.5
+    column: Any, y: Array, scores: Array, metric: str, threshold: float = 0.5, weight: Array | None = None
 ) -> list[dict[str, object]]:
     """The metric for each of the most frequent values of a column (at most 20, with at least 50 rows each)."""
     import numpy as np
@@ -153,6 +159,6 @@ def by_slice(
         if counts[index] < SLICE_ROWS:
             break
         rows = values == found[index]
-        value = measured(metric, y[rows], scores[rows], threshold)
+        value = measured(metric, y[rows], scores[rows], threshold, None if weight is None else weight[rows])
         out.append({"value": str(found[index]), "rows": int(counts[index]), metric: value})
     return out

@@ -14,17 +14,19 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.metrics import quantile_of
+from tilth.ml.judging.evidence import alike
 from tilth.ml.learning import blending, repeated, searching, tall, texts
 from tilth.ml.learning.agreeing import agreement, crossed_rows
 from tilth.ml.learning.candidates import absent, candidates, unable
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.crossing import Candidate, Crossed, Fold, folds_of
-from tilth.ml.learning.curves import fit_curve_folds, shifted
+from tilth.ml.learning.curves import fit_curve_folds, lessened, shifted
 from tilth.ml.learning.lead import Lead
 from tilth.ml.learning.made import Honest, Made, Member, Remark, Tools, Tried
 from tilth.ml.learning.resuming import Resumed
 from tilth.ml.learning.rows import Rows
 from tilth.ml.learning.starting import Start
+from tilth.ml.learning.target import taken_as
 from tilth.ml.learning.teaching import STUDENT, Taught
 from tilth.ml.learning.trials import Searched
 from tilth.ml.model.curve import Curve, threshold
@@ -38,6 +40,11 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
+UNDATED = Remark(
+    "labels",
+    "`label_delay` delays no row: nothing says when a row's time was, so all labels count as they are.",
+    "Give the dataset an EVENT TIME, or leave label_delay out of OBJECTIVE.",
+)
 FIRST_LEAST = 0.12  # of the weight after the first fold: less is not worth the other folds
 SQUARED = ("rmse", "r2")  # metrics of which the loss is the squared error
 LEAST_WORTH = 0.93
@@ -263,6 +270,16 @@ class _Run:
             self._drop(made.pop(least)[0], why)
         return made
 
+    def _weighed(self, name: str) -> Remark:
+        """What the weight of rows goes into, and how many rows are left of those that judge."""
+        rows = self.data.judging
+        worth = 0.0 if self.data.weight is None else alike(self.data.weight[rows])
+        text = (
+            f"Fits, metrics, slices, costs and the gate count rows as `{name}` says: the {len(rows):,} that judge tell as much as "
+            f"{int(worth):,} that count the same. Importance, weak slices, calibration and intervals count each once."
+        )
+        return Remark("weight", text, "Leave out weight of OBJECTIVE if rows count alike.")
+
     def _over(self, fits: Sequence[Fitted]) -> tuple[float, float]:
         """By how many microseconds a row and bytes of files these are above what they may be; negative below it."""
         row = self.spec.max_row_time or ROW_US[self.spec.preset]
@@ -273,8 +290,11 @@ class _Run:
         slow, large = self._over([m.fitted for m in members])
         out, one = [*absent(self.spec), *unable(self.spec, self.task)], members[0].name
         if self.spec.weight is not None:
-            text = f"Members are fitted and chosen by rows that count as `{self.spec.weight}` says; metrics and the gate count each once."
-            out.append(Remark("weight", text, "Leave out weight of OBJECTIVE if rows count alike."))
+            out.append(self._weighed(self.spec.weight))
+        if self.spec.label_delay and self.spec.event_time is None:
+            out.append(UNDATED)
+        if self.spec.metric is None:
+            out += taken_as(self.data.target)
         if self.searched is not None:
             out.append(searching.remark(self.searched))
         if self.data.tall is not None:
@@ -324,9 +344,10 @@ class _Run:
         asked = Honest(rows, scores, self._linear(rows), data.part[rows])
         folds = [self._fold(number, chosen) for number in self._whole()]
         judged, twin, digest = asked, None, sha256(scores.tobytes()).hexdigest()
+        taught = self._taught()
         if data.split.window < data.split.rows:
             twin, digest = self._twin(parts, chosen)
-            judged = self._window(twin, curve)
+            judged = self._window(twin, lessened(curve, taught, data.split.window))
         told = self._told(members)
         agrees = agreement(
             crossed_rows(data.full, self.spec.seed), scorer.score, [*folds, *([twin.score] if twin else [])],
@@ -336,7 +357,7 @@ class _Run:
             members,
             self._tried(chosen),
             scorer,
-            curve,
+            lessened(curve, taught, data.taught),
             judged,
             asked,
             digest,
@@ -375,6 +396,11 @@ class _Run:
         for one in self.mixed[1:]:
             numbers &= set(one.ways)
         return sorted(numbers)
+
+    def _taught(self) -> int:
+        """How many rows those that answered for the others learned from, in the middle of their folds."""
+        sizes = sorted(int(self.mixed[0].folds[number].teach.sum()) for number in self.mixed[0].ways)
+        return sizes[len(sizes) // 2]
 
     def _fold(self, number: int, chosen: Array) -> Any:
         """The blend of the models of one fold, as a function of matrix rows."""

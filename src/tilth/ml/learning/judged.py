@@ -26,3 +26,4 @@ class Judged:
     x: Array
     linear: Array | None = None
     part: npt.NDArray[np.int64] | None = None
+    weight: Array | None = None  # what each row counts

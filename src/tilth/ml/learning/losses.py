@@ -37,16 +37,23 @@ def loss_of(kind: str, y: Array, scores: Array, metric: str = "", weight: Array 
     return float(np.average(losses_of(kind, y, scores, metric), weights=own))
 
 
-def dummy(kind: str, classes: int, known: Array, rows: int, metric: str = "") -> Array:
+def dummy(
+    kind: str, classes: int, known: Array, rows: int, metric: str = "", weight: Array | None = None
+) -> Array:
     """What someone says who knows only the target: the mean (median or quantile for what that is best at), or the share of each class."""
     import numpy as np
 
+    own = weight if weight is not None and weight.any() else None
     if kind == "regression":
-        middle = np.median(known) if metric in TO_THE_MIDDLE else np.mean(known)
-        if (wanted := quantile_of(metric)) is not None:
+        wanted = quantile_of(metric) or (0.5 if metric in TO_THE_MIDDLE else None)
+        if wanted is None:
+            middle = np.average(known, weights=own)
+        elif own is None:
             middle = np.quantile(known, wanted)
+        else:
+            middle = np.quantile(known, wanted, weights=own, method="inverted_cdf")
         return np.full(rows, float(middle))
     if kind == "binary":
-        return np.full(rows, float(np.mean(known)))
-    share = np.bincount(known.astype(np.int64), minlength=classes) / len(known)
-    return np.repeat(share[None, :], rows, axis=0)
+        return np.full(rows, float(np.average(known, weights=own)))
+    heap = np.bincount(known.astype(np.int64), weights=own, minlength=classes)
+    return np.repeat((heap / heap.sum())[None, :], rows, axis=0)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DEALS = 3  # how often each input is dealt anew
 INPUTS = 20  # that are measured, the most important ones
-LEAST_WORK, MOST_WORK = 4_000, 100_000  # rows that are scored
+LEAST_WORK, MOST_WORK = 10_000, 100_000  # rows that are scored
 MOST_ROWS = 2_000
 NUMBERS = 8_000_000  # of a matrix that is scored
 

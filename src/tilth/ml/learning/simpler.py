@@ -18,7 +18,7 @@ from tilth.ml.judging.resampled import told
 from tilth.ml.learning.monotone import cut
 from tilth.ml.learning.taking import scorer_of
 from tilth.ml.model.metrics import decided, evaluate, measured
-from tilth.ports.learning import BASELINE, Budget, Fitted, Scorer, Task
+from tilth.ports.learning import BASELINE, Budget, Fitted, Scorer, Task, Weights
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tilth.ml.learning.rows import Rows
 
     Array = npt.NDArray[np.float64]
-    Fold = tuple[Array, Array, Array, Array, npt.NDArray[np.intp]]
+    Fold = tuple[Array, Array, Array, Array, Weights | None, npt.NDArray[np.intp]]
 
 TREES = "lightgbm"
 SMALL: Mapping[str, object] = {"rounds": 40, "num_leaves": 4, "learning_rate": 0.15}
@@ -82,6 +82,7 @@ def simpler(
         judged, y=judged.y[rows], scores=judged.scores[rows], x=judged.x[rows],
         part=None if judged.part is None else judged.part[rows],
         linear=None if judged.linear is None else judged.linear[rows],
+        weight=None if judged.weight is None else judged.weight[rows],
     )  # fmt: skip
     bench = _Bench(task, data, judged, tools, threshold, numbered(len(judged.y), blocks)[0])
     out: list[dict[str, Any]] = []
@@ -93,7 +94,7 @@ def simpler(
             scorers.append((asked.name, scorer, asked.places))
     plain = {
         "bytes": sum(m.fitted.size for m in made.members),
-        "metric": measured(task.metric, judged.y, judged.scores, threshold),
+        "metric": measured(task.metric, judged.y, judged.scores, threshold, judged.weight),
         "rows": len(rows),
         "models": out,
         "nearest": _nearest(out),
@@ -133,10 +134,10 @@ class _Bench:
 
     def _against(self, scores: Array) -> dict[str, Any]:
         """Its metric, and what is lost against the model; DataError where these rows do not define the metric."""
-        metric, y = self.task.metric, self.judged.y
+        metric, y, worth = self.task.metric, self.judged.y, self.judged.weight
         ours, theirs = (decided(metric, s, self.threshold) for s in (self.judged.scores, scores))
-        gain = Evidence(metric, y, self.block, REPLICATES, 0).gain(ours, theirs)
-        return {"metric": evaluate(metric, y, theirs), "loses": told(gain)}
+        gain = Evidence(metric, y, self.block, REPLICATES, 0, worth).gain(ours, theirs)
+        return {"metric": evaluate(metric, y, theirs, weight=worth), "loses": told(gain)}
 
 
 def _spaced(rows: int, most: int) -> npt.NDArray[np.intp]:
@@ -199,8 +200,8 @@ def _made(
     mine = _part_of(task, asked.places)
     learner = tools.learners(asked.engine)
     scores = np.empty_like(judged.scores)
-    for x, y, x_stop, y_stop, rows in _folds(data, judged, asked.places):
-        budget = Budget(tools.deadline, tools.threads, tools.seed)
+    for x, y, x_stop, y_stop, own, rows in _folds(data, judged, asked.places):
+        budget = Budget(tools.deadline, tools.threads, tools.seed, own)
         fitted = learner().fit(mine, x, y, x_stop, y_stop, budget, asked.options, lambda _w, _d: None)
         scorer = scorer_of(asked.engine, fitted, mine, tools.scorers, tools.threads, x_stop)
         if known is not None:
@@ -210,36 +211,37 @@ def _made(
 
 
 def _folds(data: Rows, judged: Judged, places: Sequence[int]) -> Iterator[Fold]:
-    """What is fitted on, what says when to stop, and which judged rows are then answered."""
+    """What is fitted on, what says when to stop, what these rows count, and which judged rows are then answered."""
     import numpy as np
 
     columns = list(places)
 
-    def some(x: Array, y: Array) -> tuple[Array, Array]:
-        rows = _spaced(len(x), min(MOST_ROWS, NUMBERS // max(1, len(columns))))
-        return np.ascontiguousarray(x[rows][:, columns]), y[rows]
+    def some(x: Array, y: Array, own: Array | None, mine: Any) -> tuple[Array, Array, Array | None]:
+        at = np.arange(len(x))[mine]
+        at = at[_spaced(len(at), min(MOST_ROWS, NUMBERS // max(1, len(columns))))]
+        return np.ascontiguousarray(x[at][:, columns]), y[at], None if own is None else own[at]
 
+    def fold(x: Array, y: Array, own: Array | None, fit: Any, stop: Any, asked: Any) -> Fold:
+        taught, until = some(x, y, own, fit), some(x, y, own, stop)
+        counts = None if taught[2] is None or until[2] is None else Weights(taught[2], (until[2],))
+        return *taught[:2], *until[:2], counts, asked
+
+    every = np.arange(len(judged.y))
     if judged.part is None:
         older = np.arange(data.split.window)
         stops = older % STOPS == STOPS - 1
-        x, y = data.x[: len(older)], data.y[: len(older)]
-        yield *some(x[~stops], y[~stops]), *some(x[stops], y[stops]), np.arange(len(judged.y))
+        yield fold(data.x, data.y, data.weight, older[~stops], older[stops], every)
         return
     parts = np.unique(judged.part)
     if len(parts) == 1:  # the time was up before others were asked: the rows of the others teach all the same
         others = np.flatnonzero(data.part[: data.split.window] != parts[0])
-        stop, fit = others[::STOPS], np.delete(others, np.s_[::STOPS])
-        yield *some(data.x[fit], data.y[fit]), *some(data.x[stop], data.y[stop]), np.arange(len(judged.y))
+        yield fold(data.x, data.y, data.weight, np.delete(others, np.s_[::STOPS]), others[::STOPS], every)
         return
     for part in parts:
         others = np.flatnonzero(judged.part != part)
         stop = others[::STOPS]
         fit = np.setdiff1d(others, stop)
-        yield (
-            *some(judged.x[fit], judged.y[fit]),
-            *some(judged.x[stop], judged.y[stop]),
-            np.flatnonzero(judged.part == part),
-        )
+        yield fold(judged.x, judged.y, judged.weight, fit, stop, np.flatnonzero(judged.part == part))
 
 
 def _part_of(task: Task, places: Sequence[int]) -> Task:

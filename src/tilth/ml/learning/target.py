@@ -14,6 +14,7 @@ from tilth.core.errors import TargetError
 from tilth.core.metrics import BY_KIND, POSITIVE, canonical, find, quantile_of
 from tilth.core.names import literal
 from tilth.core.schema import DataType
+from tilth.ml.learning.made import Remark
 from tilth.ml.model.preparing import ID_LIKE, NAMED
 from tilth.ml.model.wording import sampled, wording
 from tilth.ports.arrow import data_type
@@ -29,6 +30,7 @@ FEW_NUMBERS = 10
 LEAST_ROWS = 30
 DENSE = 2.0  # whole numbers that never repeat, in a range of so many a row, count rows
 LARGEST = 1e30  # of a target that is a number; engines keep it in 32 bits, and its square is summed over rows
+APART = 0.25  # of how much targets differ: a step between two numbers of 32 bits near them must be smaller
 NUMBERS = (DataType.INTEGER, DataType.FLOAT, DataType.DECIMAL)
 
 
@@ -111,6 +113,21 @@ def _classify(name: str, kind: DataType, distinct: Any, metric: str | None) -> T
     if kind is DataType.DECIMAL:
         classes = tuple(float(c) for c in classes)
     return Target(name, kind, "binary" if count == 2 else "multiclass", classes)
+
+
+def taken_as(found: Target) -> tuple[Remark, ...]:
+    """What is guessed of a target where no metric says it: few whole numbers are classes, and have no order then."""
+    if found.kind != "multiclass" or found.type is not DataType.INTEGER:
+        return ()
+    shown = ", ".join(str(c) for c in found.classes)
+    words = f"`{found.name}` has {len(found.classes)} different whole numbers ({shown}), which are learned as classes, without an order."
+    return (
+        Remark(
+            "labels",
+            words,
+            "If it is an amount or a grade, say how errors are measured: OBJECTIVE (metric = 'rmse').",
+        ),
+    )
 
 
 def encode(values: Any, target: Target) -> npt.NDArray[np.float64]:
@@ -202,6 +219,7 @@ def bounded(y: npt.NDArray[np.float64], found: Target, metric: str | None) -> No
             f"The target `{found.name}` is beyond {LARGEST:g} in {vast:,} of {len(y):,} rows: squares of its errors cannot be summed.",
             hint="Filter such rows, or predict it in a larger unit or as a logarithm: derive such a column in the dataset's query.",
         )
+    _told_apart(y, found)
     _in_reach(y, found, metric)
     zeros = int((y == 0).sum())
     if metric and canonical(metric) == "mape" and zeros:
@@ -209,6 +227,27 @@ def bounded(y: npt.NDArray[np.float64], found: Target, metric: str | None) -> No
             f"mape divides by the target, and `{found.name}` is 0 in {zeros:,} of {len(y):,} rows.",
             hint="Use OBJECTIVE (metric = 'mae'), or filter those rows in the dataset's query.",
         )
+
+
+def _told_apart(y: npt.NDArray[np.float64], found: Target) -> None:
+    """Return when numbers of 32 bits, in which engines keep targets, tell them apart; else TargetError."""
+    import numpy as np
+
+    largest, spread = float(np.abs(y).max()), float(y.std())
+    if float(np.spacing(np.float32(largest))) <= APART * spread:
+        return
+    middle = float(np.median(y))
+    small = largest < 1.0 and float(np.finfo(np.float32).tiny) > APART * spread
+    name = (
+        f"{found.name} * 1e{round(-np.log10(largest))}"
+        if small
+        else f"{found.name} - {int(middle) if middle.is_integer() else middle}"
+    )
+    raise TargetError(
+        f"The target `{found.name}` is about {middle:.6g}, and differs from row to row by only {spread:.2g} or so: engines keep "
+        "targets in 32 bits, where such values are the same.",
+        hint=f"Predict it in a {'smaller unit' if small else 'distance from a constant'}: {name} AS {found.name} in the dataset's query.",
+    )
 
 
 def _in_reach(y: npt.NDArray[np.float64], found: Target, name: str | None) -> None:
@@ -237,11 +276,17 @@ def with_positive(found: Target, spec: TrainingSpec) -> Target:
     """
     if spec.positive is not None:
         return _declared(found, spec.positive)
-    if found.kind != "binary" or tuple(map(_word, found.classes)) in OBVIOUS:
-        return found
     costs = [
         name for name in ("cost_false_negative", "cost_false_positive") if getattr(spec, name) is not None
     ]
+    if costs and found.kind != "binary":
+        what = "a number" if found.kind == "regression" else f"one of {len(found.classes):,} classes"
+        raise TargetError(
+            f"`{costs[0]}` is what a wrong answer to a target of two classes costs, and `{found.name}` is {what}.",
+            hint=f"Leave {' and '.join(costs)} out of OBJECTIVE, or derive a column with two values in the dataset's query.",
+        )
+    if found.kind != "binary" or tuple(map(_word, found.classes)) in OBVIOUS:
+        return found
     asked = [*costs, *([spec.metric] if spec.metric and canonical(spec.metric) in POSITIVE else [])]
     if not asked:
         return found

@@ -13,8 +13,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tilth.core.names import is_bare, quoted
+from tilth.core.names import is_bare, literal, quoted
 from tilth.ml.data.identity import row_ids
+from tilth.ml.judging.split import FOLDS
 from tilth.ml.model.columns import Column, plain_strings
 from tilth.ml.model.preparing import MOST_LEVELS
 
@@ -48,6 +49,8 @@ def told(names: Sequence[str], data: Rows, made: Made, metrics: dict[str, Any]) 
     """All of it, in an order that people read. `names` are the inputs as they were declared."""
     return [
         *labels(data.target),
+        *_unseen(data),
+        *_thin(data),
         *_dropped(data),
         *_texts(data),
         *_infinite(names, data.table),
@@ -108,9 +111,53 @@ def _spelled(label: str) -> str:
     return repr(float(text)) if _NUMBER.match(text) else text
 
 
+def _unseen(data: Rows) -> Iterator[Told]:
+    """Classes of the newest rows alone: what judges the model never saw one."""
+    import numpy as np
+
+    start = data.split.window
+    if data.target.kind != "multiclass" or start >= data.split.rows:
+        return
+    fresh = np.setdiff1d(data.y[start:], data.y[:start]).astype(np.int64)
+    if len(fresh):
+        rows = int(np.isin(data.y[start:], fresh).sum())
+        name = _sql(data.target.name)
+        yield _say(
+            "labels", data.target.name,
+            f"{_named(data.target, fresh)} of `{data.target.name}` {'is' if len(fresh) == 1 else 'are'} in {rows:,} of the newest "
+            f"{data.split.rows - start:,} rows and in none before: the model is judged by one that never saw "
+            f"{'it' if len(fresh) == 1 else 'them'}, and its metric tells of that.",
+            f"Wait until older rows have {'it' if len(fresh) == 1 else 'them'}, or filter such rows in the dataset's query by {name}.",
+        )  # fmt: skip
+
+
+def _thin(data: Rows) -> Iterator[Told]:
+    """Classes of so few rows that not every part of the rows can have one."""
+    import numpy as np
+
+    if data.target.kind != "multiclass":
+        return
+    counts = np.bincount(data.y.astype(np.int64), minlength=len(data.target.classes))
+    thin = np.flatnonzero(counts < FOLDS)
+    if len(thin):
+        yield _say(
+            "labels", data.target.name,
+            f"{len(thin):,} of {len(counts):,} classes of `{data.target.name}` {'has' if len(thin) == 1 else 'have'} fewer than {FOLDS} rows each, "
+            f"such as {_named(data.target, thin)}: there is little to learn of them, and less to judge by.",
+            "Group the rare ones in the dataset's query, or collect more rows of them.",
+        )  # fmt: skip
+
+
+def _named(target: Target, codes: Any) -> str:
+    """The first classes of these codes, as SQL writes them."""
+    some = [target.classes[int(code)] for code in codes[:3]]
+    shown = [literal(c) if isinstance(c, str) else str(c).lower() for c in some]
+    return " and ".join(shown) if len(codes) <= 3 else f"{', '.join(shown)} and {len(codes) - 3:,} more"
+
+
 def _rare(target: Target, found: dict[str, Any] | None) -> Iterator[Told]:
     """How many rows of a rare class the model finds, counted on the rows that judge it."""
-    if not found or found["share"] >= 2 * RARE / len(target.classes):
+    if not found or not found["rows"] or found["share"] >= 2 * RARE / len(target.classes):
         return
     lost = found["found"] < found["rows"] / 2 and target.kind == "binary"
     option = (

@@ -69,7 +69,8 @@ def understood(
     }
     if task.kind != "regression":
         out["calibration"] = calibration(y, judged.scores)
-    paid = money(spec, y, judged.scores, limit, Blocks.of(len(y), days)) if task.kind == "binary" else None
+    drawn = Blocks.of(len(y), days, own=judged.weight)
+    paid = money(spec, y, judged.scores, limit, drawn) if task.kind == "binary" else None
     return out | ({} if paid is None else {"money": paid}), found
 
 

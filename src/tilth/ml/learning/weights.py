@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError
 from tilth.ml.judging.gates import FEWEST
@@ -22,22 +22,10 @@ def of(spec: TrainingSpec, table: pa.Table, part: npt.NDArray[np.int8]) -> Array
     DataError for a column that is no number, has gaps, or counts too few rows.
     """
     import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
 
     if spec.weight is None:
         return None
-    name, column = spec.weight, table.column(spec.weight)
-    kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
-        raise _refused(name, f"is {kind}, and no number", f"CAST({name} AS DOUBLE)")
-    found = np.asarray(pc.fill_null(pc.cast(column, pa.float64()), np.nan), dtype=np.float64)
-    wrong = {"missing": np.isnan(found), "negative": found < 0, "infinite": np.isinf(found)}
-    for word, rows in wrong.items():
-        if rows.any():
-            raise _refused(
-                name, f"is {word} in {int(rows.sum()):,} rows", f"EXPECT ({name} >= 0 ON FAIL QUARANTINE)"
-            )
+    name, found = spec.weight, read(spec.weight, table.column(spec.weight))
     counted = found > 0
     older = counted[: len(part)]
     if counted.sum() < FEWEST.rows or (len(np.unique(part[older])) < 2 and (part >= 0).all()):
@@ -48,6 +36,34 @@ def of(spec: TrainingSpec, table: pa.Table, part: npt.NDArray[np.int8]) -> Array
         )
     share: Array = found / found.mean()
     return share
+
+
+def read(name: str, column: Any) -> Array:
+    """What each row counts, as the column says. DataError for one that is no number, has gaps, or says less than 0."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)):
+        raise _refused(name, f"is {kind}, and no number", f"CAST({name} AS DOUBLE)")
+    found = np.asarray(pc.fill_null(pc.cast(column, pa.float64()), np.nan), dtype=np.float64)
+    wrong = {"missing": np.isnan(found), "negative": found < 0, "infinite": np.isinf(found)}
+    for word, rows in wrong.items():
+        if rows.any():
+            raise _refused(
+                name, f"is {word} in {int(rows.sum()):,} rows", f"EXPECT ({name} >= 0 ON FAIL QUARANTINE)"
+            )
+    return found
+
+
+def counted(name: str | None, table: pa.Table, some: npt.NDArray[np.bool_] | None = None) -> Array | None:
+    """What the rows, or some of them, count, 1 on average; None where nothing says so."""
+    if name is None or not table.num_rows:
+        return None
+    every = read(name, table.column(name))
+    found = every if some is None else every[some]
+    return found / found.mean() if found.any() else found
 
 
 def mean(spec: TrainingSpec, table: pa.Table) -> float:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array: TypeAlias = "npt.NDArray[np.float64]"
     Blocks: TypeAlias = "npt.NDArray[np.intp]"
-    Table: TypeAlias = Callable[[Array, Array, Blocks, int], Array]
+    Table: TypeAlias = Callable[[Array, Array, Blocks, int, Array | None], Array]
     Finish: TypeAlias = Callable[[Array], Array]
 
 TOP = 2  # of top_k_accuracy, as scikit-learn's scorer
@@ -30,7 +30,7 @@ AT_ONCE = 4_000_000  # numbers of one array of weights
 
 @dataclass(frozen=True, slots=True)
 class Summed:
-    """`table(truth, output, block, count)` sums rows a block: [count, k]; `finish` makes values [r] of sums [r, k]."""
+    """`table(truth, output, block, count, weight)` sums rows a block: [count, k]; `finish` makes values [r] of sums [r, k]."""
 
     table: Table
     finish: Finish
@@ -47,29 +47,31 @@ class Weighed:
 Measure: TypeAlias = Summed | Weighed
 
 
-def value(measure: Measure, truth: Array, output: Array) -> float:
-    """The metric on these rows; NaN where they do not define it."""
+def value(measure: Measure, truth: Array, output: Array, weight: Array | None = None) -> float:
+    """The metric on these rows, which count as `weight` says; NaN where they do not define it."""
     import numpy as np
 
     with np.errstate(all="ignore"):
         if isinstance(measure, Summed):
-            whole = measure.table(truth, output, np.zeros(len(truth), dtype=np.intp), 1)
+            whole = measure.table(truth, output, np.zeros(len(truth), dtype=np.intp), 1, weight)
             return float(measure.finish(whole)[0])
-        return float(measure.values(truth, output, np.ones((1, len(truth))))[0])
+        own = np.ones(len(truth)) if weight is None else weight
+        return float(measure.values(truth, output, own[None, :])[0])
 
 
 def in_parts(
-    measure: Weighed, truth: Array, output: Array, block: Blocks
+    measure: Weighed, truth: Array, output: Array, block: Blocks, weight: Array | None = None
 ) -> Callable[[Array], Array]:  # fmt: skip
     """A function of weights of blocks [r, blocks], which goes through them in parts that fit into memory."""
     import numpy as np
 
     step = max(1, AT_ONCE // max(1, len(truth)))
+    own = np.ones(len(truth)) if weight is None else weight
 
     def run(weights: Array) -> Array:
         with np.errstate(all="ignore"):
             parts = [
-                measure.values(truth, output, weights[at : at + step][:, block])
+                measure.values(truth, output, weights[at : at + step][:, block] * own)
                 for at in range(0, len(weights), step)
             ]
         return np.concatenate(parts)
@@ -83,7 +85,7 @@ def in_parts(
 def _counted(classes: Callable[[Array, Array], Array]) -> Table:
     """Of each class the rows that are rightly called so, that are so, and that are called so: [count, 3 * classes]."""
 
-    def table(truth: Array, output: Array, block: Blocks, count: int) -> Array:
+    def table(truth: Array, output: Array, block: Blocks, count: int, weight: Array | None) -> Array:
         import numpy as np
 
         found = labels(output)
@@ -93,7 +95,8 @@ def _counted(classes: Callable[[Array, Array], Array]) -> Table:
         def of(values: Array, rows: npt.NDArray[np.bool_]) -> Array:
             place = np.searchsorted(known, values)
             place[(place == len(known)) | (known[np.minimum(place, len(known) - 1)] != values)] = len(known)
-            at = np.bincount(block[rows] * wide + place[rows], minlength=count * wide)
+            own = None if weight is None else weight[rows]
+            at = np.bincount(block[rows] * wide + place[rows], weights=own, minlength=count * wide)
             return at.reshape(count, wide)[:, :-1].astype(np.float64)
 
         every = np.ones(len(truth), dtype=np.bool_)
@@ -188,10 +191,11 @@ def _likelihood(sums: Array, *, positive: bool) -> Array:
 def _columns(make: Callable[[Array, Array], list[Array]]) -> Table:
     """Sums of 1 and of what is made of each row."""
 
-    def table(truth: Array, output: Array, block: Blocks, count: int) -> Array:
+    def table(truth: Array, output: Array, block: Blocks, count: int, weight: Array | None) -> Array:
         import numpy as np
 
-        rows = [np.ones(len(truth)), *make(truth, output)]
+        own = np.ones(len(truth)) if weight is None else weight
+        rows = [own, *(own * row for row in make(truth, output))]
         return np.stack([np.bincount(block, weights=row, minlength=count) for row in rows], axis=1)
 
     return table
@@ -200,12 +204,13 @@ def _columns(make: Callable[[Array, Array], list[Array]]) -> Table:
 def _against_shares(loss: Callable[[Array, Array], Array], unknowing: Finish) -> Summed:
     """1 minus the loss as a share of that of someone who says how frequent each class is."""
 
-    def table(truth: Array, output: Array, block: Blocks, count: int) -> Array:
+    def table(truth: Array, output: Array, block: Blocks, count: int, weight: Array | None) -> Array:
         import numpy as np
 
-        lost = _columns(lambda t, o: [loss(t, o)])(truth, output, block, count)
+        lost = _columns(lambda t, o: [loss(t, o)])(truth, output, block, count, weight)
+        own = np.ones(len(truth)) if weight is None else weight
         known = np.union1d(truth, truth)
-        counts = [np.bincount(block[truth == c], minlength=count).astype(np.float64) for c in known]
+        counts = [np.bincount(block[truth == c], weights=own[truth == c], minlength=count) for c in known]
         return np.concatenate([lost, np.stack(counts, axis=1)], axis=1)
 
     def finish(sums: Array) -> Array:

@@ -17,7 +17,7 @@ from tilth.ml.judging import answers, holdout, split
 from tilth.ml.judging.gates import INCONCLUSIVE, GateResult, Holdout, Rule, judge
 from tilth.ml.judging.holdout import Rows, Tuned
 from tilth.ml.judging.together import together
-from tilth.ml.learning import target
+from tilth.ml.learning import target, weights
 from tilth.ml.learning.losses import dummy
 from tilth.ml.model.joint import parts_of
 from tilth.ml.model.metrics import decided
@@ -83,10 +83,12 @@ class _Case:
     rows: Rows
     truth: Array
     known: Array  # the target of all rows, which is what a baseline knows
+    counts: Array | None  # what each of those counts; None: all the same
     fresh: Array
     held: Array | None
     remarks: tuple[str, ...]
     stop: str | None = None  # why the two cannot be compared at all
+    weight: Array | None = None  # what each row that judges counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,16 +323,19 @@ def _case(
         if theirs.why is not None:
             none = unseen & False
             return _Case(
-                rows.where(none), truth[none], truth, ours.scores[none], None, tuple(remarks), theirs.why
-            )
-    known = target.encode(holdout.labels(manifest, work.blobs, spec), _meant(fresh, classes))
+                rows.where(none), truth[none], truth, None, ours.scores[none], None, tuple(remarks), theirs.why
+            )  # fmt: skip
+    due = holdout.labels(manifest, work.blobs, spec)
+    known = target.encode(due.column(spec.target), _meant(fresh, classes))
+    labelled = ~np.isnan(known)
     fair = unseen if theirs is not None else unseen & ours.can
     if theirs is not None and (gaps := int((fair & ~ours.can).sum())):
         remarks.append(f"{gaps:,} rows that only version {fresh.number} cannot answer count against it.")
     scores = adverse(ours.scores[fair], ours.can[fair], truth[fair])
+    judging = rows.where(fair)
     return _Case(
-        rows.where(fair), truth[fair], known[~np.isnan(known)], scores, theirs.scores[fair] if theirs else None,
-        (*remarks, *_left_out(ours, theirs, rows, truth)), ours.why,
+        judging, truth[fair], known[labelled], weights.counted(spec.weight, due, labelled), scores, theirs.scores[fair] if theirs else None,
+        (*remarks, *_left_out(ours, theirs, rows, truth)), ours.why, weights.counted(spec.weight, judging.table),
     )  # fmt: skip
 
 
@@ -405,14 +410,14 @@ def _judged(rule: Rule, spec: TrainingSpec, fresh: _Version, case: _Case, uses: 
         c: holdout.texts(case.rows.table.column(c)) for c in spec.slices if c in case.rows.table.schema.names
     }
     kind = "multiclass" if case.fresh.ndim > 1 else signature.kind
-    blocks = _blocks(case.rows, spec.group, fresh.tuned.by == split.BY_FOLDS)
+    blocks = holdout.blocks_of(case.rows, spec.group, fresh.tuned.by == split.BY_FOLDS)
     asked = Holdout(
-        kind, truth, blocks, uses, fresh.tuned.by == split.BY_FOLDS, slices, _luck(fresh, len(truth))
-    )
+        kind, truth, blocks, uses, fresh.tuned.by == split.BY_FOLDS, slices, _luck(fresh, len(truth)), case.weight
+    )  # fmt: skip
     if case.stop is not None:
         return GateResult(INCONCLUSIVE, (case.stop,), len(truth), 0, uses)
     classes = case.fresh.shape[1] if case.fresh.ndim > 1 else len(signature.classes)
-    blind = dummy(kind, classes, case.known, len(truth), rule.metric) if len(truth) else truth
+    blind = dummy(kind, classes, case.known, len(truth), rule.metric, case.counts) if len(truth) else truth
     return judge(
         rule,
         asked,
@@ -434,20 +439,6 @@ def _luck(fresh: _Version, judged: int) -> float:
     if not fresh.tuned.all_teach:
         return 0.0
     return judged / max(1, fresh.row.rows - judged)
-
-
-def _blocks(rows: Rows, group: tuple[str, ...], folds: bool) -> npt.NDArray[np.int64] | None:
-    """The groups of GROUP KEY, days, or groups of ids; rows of few days that are judged by folds are blocks of neighbours."""
-    import numpy as np
-
-    if not len(rows.ids):
-        return None
-    if group:
-        return split.group_blocks(identity.row_ids(rows.table, group))
-    found = split.blocks(rows.ids, rows.when)
-    if folds and rows.when is not None and len(np.unique(found)) < split.FOLDS:
-        return np.argsort(np.argsort(rows.when, kind="stable")) * (2 * split.FOLDS) // len(rows.when)
-    return found
 
 
 def _by_hand(declared: CreateModel, fresh: _Version, case: _Case) -> list[str]:

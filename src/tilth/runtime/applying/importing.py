@@ -107,7 +107,7 @@ def brought(act: Act, resource: Resource, data: tuple[CreateDataset, Pointer], f
         "made_at": found.made_at, "scorers": folder.scorers,
     }  # fmt: skip
     job = Job("import", spec, task.inputs(manifest.parts, own), memory, SECONDS)
-    where = Path(folder.path) / (found.path if found.flavor == flavors.OURS else "")
+    where = Path(os.path.abspath(folder.path)) / (found.path if found.flavor == flavors.OURS else "")
     with snapshots.damage_told(manifest):
         output = work.jobs.run(job, act.progress, {own[name]: str(where / name) for name in own})
     reason = f"imported from {os.path.basename(os.path.abspath(folder.path))}, a {found.flavor} model"

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 INPUTS = 8  # whose effect is drawn, the most important ones
 GRID = 16  # values of a number
 LEVELS = 10  # of a category
+SHOWN = 0.2  # of the rows must have one of those; else it is a name or a text, of which they say little
 SAMPLED = 300  # rows whose input is changed to each value
 BARS = 24  # of how dense rows are below an effect
 VERSIONS = 20  # gates that are listed, the newest
@@ -138,6 +139,14 @@ def _effect(model: Predictor, rows: pa.Table, sample: pa.Table, name: str) -> di
     values = _grid(column)
     if len(values) < 2:
         return None
+    numbers = (
+        pa.types.is_integer(column.type)
+        or pa.types.is_floating(column.type)
+        or pa.types.is_decimal(column.type)
+    )
+    density = _density(column, values, numbers)
+    if not numbers and density and sum(density) < SHOWN * (len(column) - column.null_count):
+        return None  # of names and texts, whose frequent values are few of all
     at = sample.column_names.index(name)
     means = []
     for value in values:
@@ -145,18 +154,13 @@ def _effect(model: Predictor, rows: pa.Table, sample: pa.Table, name: str) -> di
         scores, can = model.answers(sample.set_column(at, name, filled))
         scores = scores[can]
         means.append(float(np.mean(scores if scores.ndim == 1 else scores[:, 0])) if len(scores) else None)
-    numbers = (
-        pa.types.is_integer(column.type)
-        or pa.types.is_floating(column.type)
-        or pa.types.is_decimal(column.type)
-    )
     shown = [float(v) for v in values] if numbers else [str(v) for v in values]
     return {
         "input": name,
         "values": shown,
         "means": means,
         "numeric": numbers,
-        "rows": _density(column, values, numbers),
+        "rows": density,
     }
 
 

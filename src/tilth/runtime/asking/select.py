@@ -7,7 +7,6 @@ with the number of rows.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,8 +16,7 @@ from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameEr
 from tilth.core.schema import DataType, Schema
 from tilth.ml.data import reading
 from tilth.ml.model.answerer import input_names, of_rows
-from tilth.ml.model.gaps import Gaps, notice
-from tilth.ports.arrow import arrow_type
+from tilth.ml.model.gaps import Gaps
 from tilth.ports.limits import Limits
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
@@ -28,7 +26,8 @@ from tilth.runtime import sources
 from tilth.runtime.asking import catalog
 from tilth.runtime.asking.frames import Frames
 from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
-from tilth.runtime.asking.scoring import Asked, Through, fitting, honest, predicted, through
+from tilth.runtime.asking.scoring import Asked, Through, honest, predicted, through
+from tilth.runtime.asking.single import answered
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record import names as called
@@ -236,16 +235,10 @@ class _Query:
         import pyarrow as pa
 
         model = of_rows(self.models.get(split.model, split.version))
-        given = dict(split.inputs)
-        arrays = {i.name: fitting(i.name, given.get(i.name), i.type) for i in model.inputs}
-        row = model.taken(given)
-        outputs = model.choose(row, model.score_row(row), split.wanted)
-        far = (one.words for one in model.outside(row))
-        self.told.extend(f"{split.model}: {words}" for words in notice(model.gaps(row), far))
+        arrays = answered(model, split, dict(split.inputs), self.told)
         if self.asked is not None:
-            self.asked(model, pa.record_batch(list(arrays.values()), names=list(arrays)))
-        types = {o.name: arrow_type(o.type) for o in model.outputs}
-        arrays |= {o: pa.array([_cell(outputs[o], types[o])], types[o]) for o in split.wanted}
+            inputs = {i.name: arrays[i.name] for i in model.inputs}
+            self.asked(model, pa.record_batch(list(inputs.values()), names=list(inputs)))
         return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
 
     def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:
@@ -277,15 +270,6 @@ class _Query:
         uses = [u for u in reads.tables(outer) if u.name != PREDICTED]
         schemas = dict(self._schema(u) for u in uses)
         return reading.open_inputs(outer, schemas, self.sources, self.datasets, self.work.blobs, hold=True)
-
-
-def _cell(value: Any, kind: pa.DataType) -> Any:
-    """An output as Arrow takes it: probabilities as pairs, an explanation as a JSON text."""
-    import pyarrow as pa
-
-    if not isinstance(value, dict):
-        return value
-    return list(value.items()) if pa.types.is_map(kind) else json.dumps(value)
 
 
 def models_of(work: Workspace, environment: str, loaded: Loaded) -> Models:

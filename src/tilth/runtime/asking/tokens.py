@@ -1,4 +1,4 @@
-"""CREATE TOKEN and DROP TOKEN: who is let in over HTTP. What a server makes of them is `serving.holders`."""
+"""CREATE TOKEN and DROP TOKEN: who is let in over HTTP and by the Postgres door. What a server makes of them is `serving.holders`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tilth.core.names import did_you_mean
 from tilth.core.time import show_instant
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.record import tokens
+from tilth.runtime.scram import Verifier
 from tilth.sql.language.acts import CreateToken, DropToken
 
 MOST = 1000  # that were not dropped
@@ -33,14 +34,15 @@ def create(at: Prompt, statement: CreateToken) -> Result:
                 f"There are {MOST:,} tokens already.",
                 hint="SELECT * FROM tilth.tokens; then DROP TOKEN 'name'.",
             )
-        tokens.add(change, statement.name, statement.role, tokens.hashed(made.encode()), now, expires)
+        kept, verifier = tokens.hashed(made.encode()), Verifier.of(made.encode()).text
+        tokens.add(change, statement.name, statement.role, kept, verifier, now, expires)
         until = None if expires is None else show_instant(expires)
         change.audit("create token", statement.name, {"role": statement.role.value, "expires_at": until})
     ends = "does not expire" if until is None else f"expires {until}"
     said = f"The token `{statement.name}` lets in as {statement.role}, and {ends}."
     return Result(
         None,
-        f"{said}\n  {made}\nIt is shown this once. Send it as `Authorization: Bearer <token>`.",
+        f"{said}\n  {made}\nIt is shown this once. Send it as `Authorization: Bearer <token>`, or as the password of {statement.name} in psql.",
         {"name": statement.name, "role": statement.role.value, "expires_at": until, "token": made},
     )
 

@@ -28,6 +28,7 @@ class Token:
     expires_at: Instant | None = None
     dropped_at: Instant | None = None
     used_on: str | None = None  # a day
+    verifier: str | None = None  # of SCRAM; None of one that was made before the Postgres door
 
     def expired(self, now: Instant) -> bool:
         return self.expires_at is not None and now >= self.expires_at
@@ -64,7 +65,9 @@ def there(reader: Reader) -> dict[str, Token]:
     return {t.name: t for t in all_of(reader) if t.dropped_at is None}
 
 
-def add(change: Change, name: str, role: Role, kept: str, at: Instant, expires: Instant | None) -> None:
+def add(
+    change: Change, name: str, role: Role, kept: str, verifier: str, at: Instant, expires: Instant | None
+) -> None:
     """Write a token down; `kept` is its hash."""
     until = None if expires is None else show_instant(expires)
     when = show_instant(at)
@@ -72,6 +75,7 @@ def add(change: Change, name: str, role: Role, kept: str, at: Instant, expires: 
         "add_token", name=name, role=role.value, at=when, made_by=change.by.text, expires_at=until
     )
     change.write("add_token_hash", token=number, hash=kept)
+    change.write("add_token_verifier", token=number, verifier=verifier)
 
 
 def drop(change: Change, name: str, at: Instant) -> None:
@@ -97,4 +101,5 @@ def _token(row: Row) -> Token:
         instant_or_none(row, "expires_at"),
         instant_or_none(row, "dropped_at"),
         text_or_none(row, "used_on"),
+        text_or_none(row, "verifier"),
     )

@@ -57,10 +57,31 @@ class Holders:
             )
         if one.expires_at is not None and now >= one.expires_at:
             raise AuthError(f"The token `{one.name}` expired on {_day(one.expires_at)}.", hint=_new(one.role))
-        day = _day(now)
+        self.used(one)
+        return principal
+
+    def named(self, name: str) -> tuple[Token, Principal] | None:
+        """The token of that name that lets in now; AuthError for one that ended, or that has no verifier."""
+        found = next(
+            ((t, p) for t, p in self._known.values() if t.name == name and t.dropped_at is None), None
+        )
+        if found is None:
+            return None
+        one, now = found[0], self._work.clock.now()
+        if one.expires_at is not None and now >= one.expires_at:
+            raise AuthError(f"The token `{name}` expired on {_day(one.expires_at)}.", hint=_new(one.role))
+        if one.verifier is None:
+            raise AuthError(
+                f"The token `{name}` was made before there was a Postgres door, and lets in over HTTP alone.",
+                hint=_new(one.role),
+            )
+        return found
+
+    def used(self, one: Token) -> None:
+        """It let somebody in now; that is written down once a day."""
+        day = _day(self._work.clock.now())
         if one.used_on != day:
             self._used[one.number] = day
-        return principal
 
     def start(self) -> None:
         """Read once, and go on looking in a thread until `stop`."""

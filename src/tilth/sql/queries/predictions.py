@@ -23,6 +23,7 @@ from tilth.sql.queries.shapes import (
     PREDICTION,
     Binding,
     JoinPrediction,
+    Marker,
     ModelShape,
     ModelUse,
     RowPrediction,
@@ -36,12 +37,16 @@ __all__ = ["Binding", "JoinPrediction", "ModelShape", "ModelUse", "RowPrediction
 
 
 def predictions(
-    sql: str, models: Mapping[str, ModelShape], schemas: Mapping[str, Schema] | None = None
+    sql: str,
+    models: Mapping[str, ModelShape],
+    schemas: Mapping[str, Schema] | None = None,
+    *,
+    marked: bool = False,
 ) -> RowPrediction | JoinPrediction | None:
     """The query split at its models; None when it has none.
 
     `schemas` holds the columns of the data's tables by `schema.table` or `table`: without them inputs of a table that
-    is alone are taken to be there, and `*` cannot be expanded. InputError for inputs that do not fit.
+    is alone are taken to be there, and `*` cannot be expanded. With `marked` an input of one row may be `$1`. InputError for inputs that do not fit.
     """
     text, pins = time_travel(sql)
     known = {k.lower(): (k, v) for k, v in models.items()}
@@ -65,7 +70,7 @@ def predictions(
             where=position_of(text, used[1].node.this),
         )
     (name, shape), version = of_model[id(used[0].node)]
-    return _Row(text, root, select, used[0], name, shape).split(version)
+    return _Row(text, root, select, used[0], name, shape, marked).split(version)
 
 
 def _check_offsets(root: exp.Expr) -> None:
@@ -130,13 +135,20 @@ class _Row:
     """One prediction being split off; lives only for one call."""
 
     def __init__(
-        self, text: str, root: exp.Expr, select: exp.Select, table: Named, name: str, shape: ModelShape
+        self,
+        text: str,
+        root: exp.Expr,
+        select: exp.Select,
+        table: Named,
+        name: str,
+        shape: ModelShape,
+        marked: bool = False,
     ) -> None:
         self.text, self.root, self.select, self.table = text, root, select, table
-        self.name, self.shape = name, shape
+        self.name, self.shape, self.marked = name, shape, marked
         self.inputs = {i.lower(): i for i in shape.inputs}
         self.outputs = {o.lower(): o for o in shape.outputs}
-        self.given: dict[str, Literal] = {}
+        self.given: dict[str, Literal | Marker] = {}
         self.wanted: set[str] = set()
 
     def split(self, version: int | None) -> RowPrediction:
@@ -166,7 +178,7 @@ class _Row:
         key = self._own(column)
         if key not in self.inputs:
             raise self._no_input(column, key)
-        found = literal(value) if value is not None else None
+        found: Literal | Marker = None if value is None else self._marker(value) or literal(value)
         if found is None and not isinstance(value, exp.Null | None):
             raise InputError(
                 f"Input `{self.inputs[key]}` of model `{self.name}` needs a plain value.",
@@ -181,6 +193,13 @@ class _Row:
                 where=position_of(self.text, column),
             )
         self.given[name] = found
+
+    def _marker(self, value: exp.Expr) -> Marker | None:
+        from sqlglot import exp
+
+        bare = value.unnest()
+        named = isinstance(bare, exp.Placeholder) and str(bare.this).isdigit()
+        return Marker(int(bare.this)) if self.marked and named else None
 
     def _no_input(self, column: exp.Expr, key: str) -> InputError:
         said = parts_of(column)[-1]

@@ -31,12 +31,21 @@ class ModelShape:
 
 
 @dataclass(frozen=True, slots=True)
+class Marker:
+    """The place of a value that is given later, `$number`."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class RowPrediction:
     """One prediction whose inputs the WHERE gives."""
 
     model: str
     version: int | None
-    inputs: tuple[tuple[str, Literal], ...]  # in the model's order
+    inputs: tuple[
+        tuple[str, Literal | Marker], ...
+    ]  # in the model's order; markers where they were asked for
     wanted: tuple[str, ...]  # outputs that `outer` reads
     outer: str
 

@@ -563,13 +563,16 @@ SELECT count(*) AS messages FROM messages WHERE status = 'delivered' AND settled
 DELETE FROM messages WHERE status = 'delivered' AND settled_at < :before AND id < (SELECT max(id) FROM messages);
 
 -- name: tokens
-SELECT t.*, h.hash FROM tokens t JOIN token_hashes h ON h.token = t.id ORDER BY t.id;
+SELECT t.*, h.hash, v.verifier FROM tokens t JOIN token_hashes h ON h.token = t.id LEFT JOIN token_verifiers v ON v.token = t.id ORDER BY t.id;
 
 -- name: add_token
 INSERT INTO tokens (name, role, created_at, made_by, expires_at) VALUES (:name, :role, :at, :made_by, :expires_at) RETURNING id;
 
 -- name: add_token_hash
 INSERT INTO token_hashes (token, hash) VALUES (:token, :hash);
+
+-- name: add_token_verifier
+INSERT INTO token_verifiers (token, verifier) VALUES (:token, :verifier);
 
 -- name: drop_token
 UPDATE tokens SET dropped_at = :at WHERE name = :name AND dropped_at IS NULL;

@@ -1,0 +1,1 @@
+"""What PostgreSQL's clients ask of its catalog, in words that the engine reads."""
