@@ -42,6 +42,7 @@ DONE, FAILED, NOTHING = "done", "failed", "nothing"
 ACTION = {Kind.JOB: "RunJob", Kind.TRIGGER: "RunTrigger"}
 PATIENCE = 600.0  # seconds that a statement waits for an apply under way
 AGAIN = 0.2  # seconds between two questions whether a run is to stop, or a lock is free
+LOST = "Look at what stands in its tables; rows that come from now on are seen."
 WORDS = 2_000  # characters of what a run says that are kept
 
 
@@ -100,22 +101,32 @@ class Turning:
     def whole(self) -> Ran:
         """Take up the turn, or begin one, and do it."""
         try:
-            self._taken_up()
-            if (over := self._begun()) is not None:
+            if (over := self._taken_up() or self._begun()) is not None:
                 return over
         except Exception as error:
             return self._not_begun(known(error))
         return self._done()
 
-    def _taken_up(self) -> None:
-        """Go on with a turn of before, if there is one."""
+    def _taken_up(self) -> Ran | None:
+        """Go on with a turn of before, if there is one; what it ended with, where it cannot go on."""
         turn = self.now.turn
         if turn is None:
-            return
+            return None
+        if (
+            turn.delta is not None
+            and turn.done + (turn.under_way is not None)
+            and not self._holds(turn.delta)
+        ):
+            text = "the rows that came are not kept any more, as after `tilth restore`; what it had not done with them is not done"
+            return self._over(FAILED, text, ProjectError(f"{self.resource.name}: {text}.", hint=LOST))
         if turn.under_way is not None and held.once(self.declared.statements[turn.under_way]):
             self._pass_over(turn.under_way, "its process ended")
         elif turn.done == 0 and turn.under_way is None:  # nothing was done: what came since comes along
             self._drop(turn)
+        return None
+
+    def _holds(self, digest: str) -> bool:
+        return self.at.work.blobs.intact(digest)
 
     def _begun(self) -> Ran | None:
         """Begin a turn where there is none; why there is nothing to do, where that is so."""
@@ -153,10 +164,11 @@ class Turning:
     def _windows(self) -> dict[str, Window]:
         """From where to where LAST goes in this run."""
         found = {m.key: m for q in queries_of(self.declared) for m in last.marks(q.sql)}
-        return {key: Window(self.now.marks.get(key), self._greatest(mark)) for key, mark in found.items()}
+        lows = {key: self.now.marks.get(key) for key in found}
+        return {key: Window(lows[key], self._greatest(mark, lows[key])) for key, mark in found.items()}
 
-    def _greatest(self, mark: last.Mark) -> str | None:
-        (row,) = self._read(last.greatest(mark)).to_pylist()
+    def _greatest(self, mark: last.Mark, low: str | None) -> str | None:
+        (row,) = self._read(last.greatest(mark, low)).to_pylist()
         value = row["value"]
         if value is None:
             return None
