@@ -14,7 +14,6 @@ import pytest
 
 import http_server
 from tilth.adapters.engines.duckdb_engine import DuckDBEngine
-from tilth.adapters.engines.duckdb_process import needs_one
 from tilth.core.errors import DataError, ResourceLimitError, SourceError, UnknownNameError
 from tilth.ports.limits import Limits
 
@@ -59,26 +58,6 @@ def test_what_runs_away_ends(engine: DuckDBEngine, sql: str) -> None:
     assert any(word in str(caught.value.hint) for word in ("--timeout", "statement_memory", "memory limit"))
     assert engine.stream("SELECT 1 AS one", {}, limits=SHORT).read_all().to_pylist() == [{"one": 1}]
     http_server.wait(lambda: threading.active_count() <= threads)  # nobody watches what is over
-
-
-@pytest.mark.parametrize(
-    ("sql", "own"),
-    [
-        ("SELECT count(*), avg(a) FROM t WHERE a IN (1, 2) GROUP BY b", False),
-        ("SELECT 'repeat(' || a FROM t -- repeat(1)", False),
-        ("SELECT * FROM range(10) JOIN generate_series(1, 2) g ON true", False),
-        ("WITH x AS (VALUES (1)) SELECT a::DECIMAL(9, 2), row_number() OVER (ORDER BY a) FROM x", False),
-        ("SELECT repeat(a, 3) FROM t", True),
-        ("SELECT a.repeat(3) FROM t", True),
-        ('SELECT "repeat"(a, 3) FROM t', True),
-        ("SELECT repeat /* */ (a, 3) FROM t", True),
-        ("SELECT range(a) FROM t", True),
-        ("SELECT [x FOR x IN l] FROM t", True),
-        ("SELECT $$'$$, repeat('x', 3), $$'$$", True),
-    ],
-)  # fmt: skip
-def test_what_may_work_long_on_one_row_has_a_process_of_its_own(sql: str, own: bool) -> None:
-    assert needs_one(sql) is own
 
 
 OWN = "SELECT upper(reverse(t.a)) AS a, length(repeat('x', t.n::INT)) AS n FROM t ORDER BY n"

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tilth.adapters.files.memory import MemoryBlobs
+from tilth.adapters.jails.clean import package_folders
 from tilth.adapters.jobs.inline import InlineJobs
-from tilth.adapters.jobs.local import LocalJobs, package_folders
+from tilth.adapters.jobs.local import LocalJobs
 from tilth.core.errors import DamagedError, TamperError, TargetError, UnknownNameError
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.jobs import Job, Jobs, Measured

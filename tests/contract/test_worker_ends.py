@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tilth.adapters.files.memory import MemoryBlobs
+from tilth.adapters.jails.folders import scratch_folder
+from tilth.adapters.jails.jail import MOST_BYTES
 from tilth.adapters.jobs import warden
-from tilth.adapters.jobs.folders import scratch_folder
-from tilth.adapters.jobs.jail import MOST_BYTES
 from tilth.adapters.jobs.local import LocalJobs
 from tilth.core.errors import ResourceLimitError, TilthError, TrainingError
 from tilth.ports.jobs import Job, Measured
@@ -47,7 +47,8 @@ def jobs_of(folder: Path, off: str = "nothing") -> LocalJobs:
         f"""#!{sys.executable}
 import sys
 sys.path.append({str(folder / "plugin")!r})
-from tilth.adapters.jobs import jail, process
+from tilth.adapters.jails import jail
+from tilth.adapters.jobs import process
 def off(*_): raise OSError(0, 'off for the test')
 {OFF[off]}
 sys.argv = sys.argv[-2:]

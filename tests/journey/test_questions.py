@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import shop_project as c
+from tilth.runtime.asking import select
 
 QUERIES = [
     "SELECT d.id, m.late FROM deliveries d JOIN late m ORDER BY d.id LIMIT 10",
@@ -121,3 +122,42 @@ def test_many_batches_are_answered_in_order_and_as_one_would_be(asked: tuple[Any
     assert all(wanted[r["id"]] == r["late_confidence"] for r in found.slice(150_000, 5_000).to_pylist())
     part = project.sql(sql + " LIMIT 10").arrow()  # who stops early is not waited for by threads that go on
     assert part.num_rows == 10
+
+
+ROW = (
+    "FROM late l WHERE carrier = 'slow' AND distance = 20.5 AND ordered_at = TIMESTAMP '2024-04-01 12:00:00'"
+)
+PLAIN = {
+    f"SELECT * {ROW}": True,
+    f"SELECT late, late_confidence AS c, distance {ROW}": True,
+    f"SELECT l.*, 7 AS n, 'x' AS s {ROW}": True,
+    f'SELECT DISTANCE, Ordered_At, l.carrier AS "K k", late_explain {ROW}': True,
+    f"SELECT late_probabilities {ROW}": True,
+    f"SELECT * EXCLUDE (carrier) {ROW}": True,
+    f"SELECT late, 1.5 AS x {ROW}": False,
+    f"SELECT late, 3000000000 AS x {ROW}": False,
+    f"SELECT late, 1 {ROW}": False,
+    f"SELECT upper(carrier) AS u, late {ROW}": False,
+    f"SELECT late {ROW} LIMIT 1": False,
+    f"SELECT DISTINCT late {ROW}": False,
+    f"SELECT late {ROW} ORDER BY late": False,
+    f"SELECT late {ROW} GROUP BY late": False,
+    f"SELECT count(*) AS n FROM (SELECT late {ROW})": False,
+    f"WITH a AS (SELECT late {ROW}) SELECT * FROM a": False,
+    f"SELECT late {ROW} UNION ALL SELECT true": False,
+}
+
+
+@pytest.mark.parametrize("sql", PLAIN)
+def test_what_a_model_alone_answers_is_what_the_engine_gives_of_it(
+    asked: tuple[Any, Any], sql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = asked
+    engine, used = project.work().engine, list[str]()
+    stream = engine.stream
+    monkeypatch.setattr(engine, "stream", lambda text, *a, **k: used.append(text) or stream(text, *a, **k))
+    alone = project.sql(sql).arrow()
+    assert (not used) is PLAIN[sql]
+    monkeypatch.setattr(select, "direct", lambda _outer: None)
+    assert alone.equals(project.sql(sql).arrow())
+    assert used

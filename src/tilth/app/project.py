@@ -51,6 +51,7 @@ class Project:
     def __init__(self, root: str, clock: Clock | None = None, *, home: str | None = None) -> None:
         """`home` is where its state is, when that is not (yet) the folder's `.tilth`."""
         from tilth.ports import registry
+        from tilth.ports.turns import Turns
         from tilth.runtime.project.loader import find_project
         from tilth.runtime.project.settings import settings
 
@@ -66,6 +67,7 @@ class Project:
         self._work: Workspace | None = None
         self._empty: tuple[weakref.finalize[..., Project], Workspace] | None = None  # see `looked`
         self._loaded: Loaded = {}
+        self._turns = Turns(self.settings.limits.queries or 2 * (os.cpu_count() or 1))
         self._keys_once = cache(lambda: self._part("keys", self.home))
         self._deployed: tuple[Facts, tuple[str, ...], Graph] | None = None  # the last one asked for
 
@@ -151,6 +153,7 @@ class Project:
             tell,
             self._loaded,
             limits=self._limits(),
+            turns=self._turns,
             room=self.room,
             begin=self.work,
         )
@@ -160,7 +163,7 @@ class Project:
         from tilth.ports.limits import Limits
 
         said = self.settings.limits
-        return Limits(said.statement_timeout.total_seconds(), said.statement_memory)
+        return Limits(said.statement_timeout.total_seconds(), said.statement_memory, said.statement_disk)
 
     def apply(
         self,

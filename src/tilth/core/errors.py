@@ -20,6 +20,8 @@
     ├── GateRefusedError         a candidate did not pass                            E-GATE
     ├── TrainingError            an engine could not make a model                    E-TRAIN
     ├── ResourceLimitError       memory or time ran out                              E-LIMIT
+    ├── CancelledError           somebody ended the statement                        E-CANCEL
+    ├── LostError                a process of ours ended before its answer did       E-LOST
     ├── AuthError                no token, or a wrong one                            E-AUTH
     │   └── RightError           whoever asks may not do this                        E-RIGHT
     ├── MissingExtraError        a package is needed that is not installed           E-EXTRA
@@ -202,6 +204,14 @@ class TrainingError(TilthError):
 
 class ResourceLimitError(TilthError):
     code, exit_status, http_status, sqlstate, retry = "E-LIMIT", 10, 503, "53000", True
+
+
+class CancelledError(TilthError):
+    code, exit_status, http_status, sqlstate = "E-CANCEL", 14, 499, "57014"
+
+
+class LostError(TilthError):
+    code, exit_status, http_status, sqlstate, retry = "E-LOST", 15, 503, "58000", True
 
 
 class AuthError(TilthError):

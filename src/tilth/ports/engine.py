@@ -30,10 +30,17 @@ class QueryEngine(Protocol):
     ) -> pa.RecordBatchReader:
         """The result as batches of up to 65,536 rows. Input names are table names (`a` or `schema.a`).
 
+        What a person wrote comes with limits, and without parameters: it runs where its end harms nothing else, is
+        checked before anything runs, and may be cancelled by its turn (CancelledError). LostError when what it ran in was ended.
+
         Raises LanguageError or UnknownNameError for SQL that does not bind (with DuckDB's candidates),
         DataError for values that do not convert, ResourceLimitError when memory or disk runs out,
         or the limits do.
         """
+        ...
+
+    def warm(self) -> None:
+        """Begin to make ready what queries with limits need, without waiting for it; nothing, where nothing is needed."""
         ...
 
     def describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:

@@ -1,23 +1,20 @@
-"""How long a statement may work and how much memory it may use; what exceeds them ends as ResourceLimitError."""
+"""How long a statement may work and how much memory and disk it may use; what exceeds them ends as ResourceLimitError."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
-
-def _nothing() -> None:
-    """Let it go on."""
+from tilth.ports.turns import Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`seconds` counts the time that the engine works, not the time that its rows wait to be taken.
+    """`seconds` counts the time that the engine works or waits to, not the time that its rows wait to be taken.
 
-    `give_up` is called when a statement goes on for long after it was told to stop; what runs a program of its own may
-    end it there.
+    `turn` is the statement: when it may begin, and whether it was cancelled.
     """
 
     seconds: float = 60.0
     memory: int = 2_000_000_000  # bytes
-    give_up: Callable[[], None] = field(default=_nothing, compare=False)
+    disk: int = 20_000_000_000  # bytes, for what does not fit into the memory
+    turn: Turn = field(default_factory=Turn, compare=False)

@@ -59,6 +59,14 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
+class Stoppable(Protocol):
+    """What a source also offers when what it reads can be ended from another thread."""
+
+    def stop(self) -> None:
+        """End what is being read: whoever reads it gets SourceError."""
+        ...
+
+
 class BrokenRows(Protocol):
     """What a source also offers when its rows can fail to be what their table says (files, SQLite)."""
 

@@ -56,6 +56,8 @@ def test_the_table_of_keys_and_the_values_that_carry_them_agree() -> None:
             frozenset({"dev"}),
         ),
         ("environments = {}", "writable", frozenset()),
+        ("[limits]\nqueries = 8", "limits.queries", 8),
+        ("[limits]\nstatement_disk = '1 GB'", "limits.statement_disk", 1 << 30),
         ("[limits]\nstatement_timeout = '5 min'", "limits.statement_timeout", timedelta(minutes=5)),
     ],
 )
@@ -85,6 +87,9 @@ WRONG = [
     ("[keep]\nlooks = '999999999999 days'", "`keep.looks`"),
     ("keep = 3", "`keep` is a table, not 3"),
     ("[[keep]]\nlooks = '1 day'", "`keep` is a table, not a list"),
+    ("[limits]\nqueries = 0", "`limits.queries`: 0 is no count"),
+    ("[limits]\nqueries = true", "`limits.queries`: True is no count"),
+    ("[limits]\nqueries = '4'", "`limits.queries`: '4' is no count"),
     ("[limits]\nstatement_memory = '2 bananas'", "`limits.statement_memory`: '2 bananas' is not a size"),
     ("[limits]\nstatement_memory = 2.5", "`limits.statement_memory`: 2.5 is not a size"),
     ("environments = 3", "`environments` holds a table for each environment"),

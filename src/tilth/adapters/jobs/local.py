@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import shutil
-import site
 import subprocess
 import sys
 import time
@@ -23,9 +22,10 @@ from collections.abc import Iterator, Mapping
 
 from tilth.adapters.files import durable
 from tilth.adapters.files.scratch import new_scratch
+from tilth.adapters.jails.clean import OPTIONS, environment
+from tilth.adapters.jails.folders import scratch_folder
 from tilth.adapters.jobs.ends import MARK
 from tilth.adapters.jobs.files import inputs_of, left_in
-from tilth.adapters.jobs.folders import scratch_folder
 from tilth.adapters.jobs.talk import Talk, Warden
 from tilth.ports.blobs import Blobs
 from tilth.ports.jobs import NOTHING, Job, Output
@@ -118,7 +118,7 @@ class LocalJobs:
         hear, say = os.pipe()
         try:
             process = subprocess.Popen(
-                [self._python, "-s", "-P", "-m", "tilth.adapters.jobs.process", str(say)],
+                [self._python, *OPTIONS, "-m", "tilth.adapters.jobs.process", str(say)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=(say,),
                 env=self._environment() | {MARK: mark}, cwd="/", start_new_session=True,
             )  # fmt: skip
@@ -130,46 +130,19 @@ class LocalJobs:
         return Warden(process, os.fdopen(hear, "rb", buffering=0), mark)
 
     def _environment(self) -> dict[str, str]:
-        """Nothing of ours but where libraries are; thread counts; OpenMP threads that sleep instead of spinning.
+        """Nothing of ours but where libraries are; a worker's home is its scratch folder; thread counts; OpenMP threads that sleep instead of spinning.
 
         Linear algebra has one: more spin while they wait for each other, and the last digits follow their number.
         """
         threads = str(self._threads)
-        kept = {k: v for k, v in os.environ.items() if k == "LD_LIBRARY_PATH"}
-        if packages := package_folders(self._folder):
-            kept["PYTHONPATH"] = os.pathsep.join(packages)
-        return kept | {
-            "PATH": "/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "TZ": "UTC",
-            "HOME": "/nonexistent",  # a worker has its scratch folder
+        return environment(self._folder) | {
             "PYTHONHASHSEED": "0",
-            "PYTHONDONTWRITEBYTECODE": "1",
             "OMP_WAIT_POLICY": "passive",
             "OMP_NUM_THREADS": threads,
             "OPENBLAS_NUM_THREADS": "1",
-            "MALLOC_ARENA_MAX": "2",
             "ARROW_DEFAULT_MEMORY_POOL": "system",
             "JOBLIB_MULTIPROCESSING": "0",
         }
-
-
-def package_folders(apart: str) -> list[str]:
-    """Where this process finds packages beside its installation: what PYTHONPATH names, and the user's own folder.
-
-    A worker looks there too, or a plugin that is found here would be missing there. Never the working folder, nor one
-    that `apart` lies in: what is around a project's outputs are its keys.
-    """
-    named = [] if sys.flags.ignore_environment else os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    if site.ENABLE_USER_SITE:
-        named.append(site.getusersitepackages())
-    real = [os.path.abspath(path) for path in named if path]
-    inside = os.path.realpath(apart) + os.sep
-    return [
-        path
-        for path in dict.fromkeys(real)
-        if os.path.exists(path) and not inside.startswith(os.path.realpath(path).rstrip(os.sep) + os.sep)
-    ]
 
 
 def _send(

@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from tilth.adapters.jobs.jail import enter
+from tilth.adapters.jails.jail import enter
 from tilth.adapters.jobs.warden import guard
 from tilth.core.errors import ResourceLimitError, TilthError, TrainingError
 from tilth.ports import registry

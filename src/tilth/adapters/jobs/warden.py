@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tilth.adapters.jobs.jail import MOST_BYTES, adopt_orphans, die_with_parent
+from tilth.adapters.jails.jail import MOST_BYTES, adopt_orphans, die_with_parent
 
 LOOK = 0.25  # seconds between looks at what the worker has written
 LATE = 30.0  # seconds after the starter's own deadline

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float64]
     Report = Callable[[str, float | None], None]
 
-JAIL = "tilth.adapters.jobs.jail"
+JAIL = "tilth.adapters.jails.jail"
 SHARE = 0.5  # of the time that is left is AutoGluon's; the rest is for its answers and for the trees
 WRITING = 0.1  # of the whole time is kept to write them
 AT_LEAST = 5.0  # seconds, without which it is not begun

@@ -2,7 +2,7 @@
 
 Each line names a folder with `train.arrow`, `stop.arrow` and `asked.arrow`; AutoGluon is fitted on the first, chooses by the second,
 and what it answers to the third is left as `answers.arrow`. What it writes lies in that folder and goes with it; no model
-leaves this process. After the first line it is jailed as every worker is (`adapters/jobs/jail`, which JAIL is the path of).
+leaves this process. After the first line it is jailed as every worker is (`adapters/jails/jail`, which JAIL is the path of).
 """
 
 from __future__ import annotations

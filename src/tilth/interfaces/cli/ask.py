@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 import warnings
@@ -16,7 +15,6 @@ from tilth.core.errors import (
     GateRefusedError,
     InputError,
     LanguageError,
-    ResourceLimitError,
     ServedDropError,
     UnknownNameError,
 )
@@ -137,7 +135,7 @@ def sql(
     line = show.Line()
     place = opened(project, clock)
     session = place.session(environment, line, show.did)
-    session.limits = replace(session.limits, give_up=_give_up, seconds=timeout or session.limits.seconds)
+    session.limits = replace(session.limits, seconds=timeout or session.limits.seconds)
     form = "json" if as_json else "csv" if as_csv else "vertical" if vertical else "table"
     if text is None and sys.stdin.isatty() and output is None:
         _prompt(session, line, form, limit, values)
@@ -148,13 +146,6 @@ def sql(
         return
     if _answer(session, line, given, form, limit, there(place, environment)):
         raise SystemExit(GateRefusedError.exit_status)
-
-
-def _give_up() -> None:
-    """The statement heeds no interrupt: it ends with this program, which holds nothing but it."""
-    sys.stderr.write(f"The statement ran out of time, and was ended.  [{ResourceLimitError.code}]\n")
-    sys.stderr.flush()
-    os._exit(ResourceLimitError.exit_status)
 
 
 def _read(file: str) -> str:

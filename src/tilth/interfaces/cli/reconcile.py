@@ -31,7 +31,7 @@ def reconcile(project: str, environment: str | None, form: str | None, clock: st
 
     Example: tilth reconcile --project flights
     """
-    from tilth.adapters.jobs.jail import die_with_parent
+    from tilth.adapters.jails.jail import die_with_parent
     from tilth.runtime.keeping.reconciler import Reconciler
 
     die_with_parent(os.getppid())

@@ -76,7 +76,6 @@ def listing(at: Prompt, statement: Show) -> Result:
             "SELECT name FROM named WHERE name ILIKE $like",
             {"named": _names(rows)},
             {"like": statement.like},
-            at.limits,
         )
         kept = set(wanted.read_all().column("name").to_pylist())
         rows = [r for r in rows if r["name"] in kept]

@@ -18,7 +18,7 @@ from tilth.ml.model.answerer import RowAnswerer, input_names, of_rows
 from tilth.plan.rights import allowed
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.asking.select import models_of
-from tilth.runtime.asking.single import answered
+from tilth.runtime.asking.single import answered, picked
 from tilth.runtime.record import environments
 from tilth.sql.language.acts import Select
 from tilth.sql.queries import reads
@@ -27,8 +27,6 @@ from tilth.sql.queries.predictions import predictions
 from tilth.sql.queries.shapes import Marker, ModelShape, RowPrediction
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from tilth.core.scan import Literal
 
 
@@ -55,14 +53,10 @@ class PreparedPrediction:
 
     def run(self, values: Sequence[Any]) -> Result:
         """The one row, for the values of `$1`, `$2` ...; InputError for those that the model does not take."""
-        import pyarrow as pa
-
         given = {n: _value(v, values) for n, v in self.split.inputs}
         told: list[str] = []
         arrays = answered(self.model, self.split, given, told)
-        made = [_array(t, arrays) for t in self.columns]
-        table = pa.table(made, names=[t.name for t in self.columns])
-        return Result(table.to_reader(), told=told)
+        return Result(picked(self.columns, arrays).to_reader(), told=told)
 
 
 def prepared(at: Prompt, text: str) -> PreparedPrediction | None:
@@ -89,16 +83,6 @@ def prepared(at: Prompt, text: str) -> PreparedPrediction | None:
     if columns is None:
         return None
     return PreparedPrediction(at, at.environment, generation, found, split, columns)
-
-
-def _array(taken: Taken, arrays: dict[str, pa.Array]) -> pa.Array:
-    import pyarrow as pa
-
-    if taken.column is None:
-        whole = isinstance(taken.value, int) and not isinstance(taken.value, bool)
-        return pa.array([taken.value], pa.int32() if whole else None)
-    lowered = taken.column.lower()
-    return next(a for n, a in arrays.items() if n.lower() == lowered)
 
 
 def _value(said: Literal | Marker, values: Sequence[Any]) -> Any:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.principals import Principal
 from tilth.ports.limits import Limits
 from tilth.ports.progress import Progress
+from tilth.ports.turns import Turn, Turns
 from tilth.resources.graph import Graph
 from tilth.runtime.act import Act
+from tilth.runtime.asking.heeding import HeedingProgress
 from tilth.runtime.asking.result import Result
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Declaration
@@ -43,7 +45,22 @@ class Prompt:
     begin: Callable[[], Workspace] | None = None  # the workspace to act in, where `work` is one to look at
     may_drop: tuple[str, ...] = ()  # what serves and APPLY may drop, since somebody said so
     frames: Mapping[str, Any] = field(default_factory=dict)  # of a Python program, by name: `FROM $name`
+    turns: Turns | None = None  # which statements of this process may be at work; None: all
 
     def act(self, environment: str | None = None) -> Act:
         """What is done from here."""
-        return Act(self.work, environment or self.environment, self.principal, self.progress)
+        progress = HeedingProgress(self.progress, self.limits.turn)
+        return Act(self.work, environment or self.environment, self.principal, progress)
+
+    def cancel(self, by: str = "") -> None:
+        """End the statement that is being performed, or whose rows are being read: it raises CancelledError there.
+
+        Called from any thread. One that is over is not harmed, nor is the next.
+        """
+        self.limits.turn.cancel(by)
+
+    def next_turn(self) -> Turn:
+        """Begin a statement; who waits for its turn hears so by the progress."""
+        turn = Turn(self.turns, self.progress.step)
+        self.limits = replace(self.limits, turn=turn)
+        return turn

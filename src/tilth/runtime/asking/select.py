@@ -25,9 +25,10 @@ from tilth.resources.graph import Graph
 from tilth.runtime import sources
 from tilth.runtime.asking import catalog
 from tilth.runtime.asking.frames import Frames
+from tilth.runtime.asking.heeding import heeding
 from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
 from tilth.runtime.asking.scoring import Asked, Through, honest, predicted, through
-from tilth.runtime.asking.single import answered
+from tilth.runtime.asking.single import answered, picked
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record import names as called
@@ -37,6 +38,7 @@ from tilth.sql.language.acts import Select
 from tilth.sql.language.parameters import FRAMES
 from tilth.sql.language.statements import CreateView, Kind
 from tilth.sql.queries import reads
+from tilth.sql.queries.direct import direct
 from tilth.sql.queries.rewrite import (
     JoinPrediction,
     ModelShape,
@@ -95,7 +97,7 @@ def select(
     `told` gets what people should know of the answer once it is read: rows answered with gaps where training had none.
     `frames` are tables of the schema `$`; `asked` is told what each model is asked, with what it carries along.
     """
-    sql = statement.sql.rstrip().rstrip(";")
+    sql, limits = statement.sql.rstrip().rstrip(";"), limits or Limits()
     stack = ExitStack()
     try:
         whole = inlined(sql, queries_of(graph))
@@ -108,14 +110,16 @@ def select(
         opened[catalog.NAME] = catalog.SystemTables(work)
         if frames:
             opened[FRAMES] = Frames(frames)
+        opened = {name: heeding(source, limits.turn) for name, source in opened.items()}
         datasets = _datasets(work, environment, pins)
         reader = _Query(
-            work, models, opened, datasets, sql, text, place, limits or Limits(),
+            work, models, opened, datasets, sql, text, place, limits,
             told if told is not None else [], pinned(pins), asked,
         ).run()  # fmt: skip
         return closing(reader, stack.close)
     except TilthError as error:
         stack.close()
+        limits.turn.check()  # whatever it looked like to who was reading
         raise error if statement.position is None else error.at(statement.position) from None
     except BaseException:
         stack.close()
@@ -239,6 +243,8 @@ class _Query:
         if self.asked is not None:
             inputs = {i.name: arrays[i.name] for i in model.inputs}
             self.asked(model, pa.record_batch(list(inputs.values()), names=list(inputs)))
+        if (columns := direct(split.outer)) is not None:
+            return picked(columns, arrays).to_reader()
         return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
 
     def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:

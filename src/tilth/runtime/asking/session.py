@@ -38,7 +38,16 @@ class Session(Prompt):
         return self.perform(statements[-1])
 
     def perform(self, statement: Statement) -> Result:
-        """Perform one statement; RightError when the principal may not."""
+        """Perform one statement; RightError when the principal may not, CancelledError when `cancel` was called meanwhile."""
+        turn = self.next_turn()
+        try:
+            return self._perform(statement)
+        except KeyboardInterrupt:
+            if turn.cancelled:
+                raise turn.error() from None
+            raise
+
+    def _perform(self, statement: Statement) -> Result:
         declaring = declares(statement)
         allowed(self.principal, statement, declares=declaring)
         if (ask := ASKS.get(type(statement))) is not None:
@@ -57,8 +66,18 @@ class Session(Prompt):
 def select(at: Prompt, statement: Select) -> Result:
     """Rows, as a stream."""
     models = asking.models_of(at.work, at.environment, at.loaded)
+    if not any(
+        name in statement.sql.lower() for name in models.pointed
+    ):  # what models alone answer needs no engine
+        at.work.engine.warm()
     graph = at.deployed(at.environment)
     told: list[str] = []
+
+    def tell(words: str) -> None:
+        told.append(words)
+        at.progress.step(words)
+
+    at.limits.turn.tell = tell
     reader = asking.select(at.work, graph, at.environment, models, statement, at.limits, told, at.frames)
     return Result(reader, told=told)
 

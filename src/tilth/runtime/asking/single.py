@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.ml.model.answerer import RowAnswerer
 from tilth.ml.model.gaps import notice
 from tilth.ports.arrow import arrow_type
 from tilth.runtime.asking.scoring import fitting
+from tilth.sql.queries.direct import Taken
 from tilth.sql.queries.shapes import RowPrediction
 
 if TYPE_CHECKING:
@@ -29,6 +30,24 @@ def answered(
     told.extend(f"{split.model}: {words}" for words in notice(model.gaps(row), far))
     types = {o.name: arrow_type(o.type) for o in model.outputs}
     return arrays | {o: pa.array([_cell(outputs[o], types[o])], types[o]) for o in split.wanted}
+
+
+def picked(columns: Sequence[Taken], arrays: Mapping[str, pa.Array]) -> pa.Table:
+    """The columns of the answer, as the engine would give them."""
+    import pyarrow as pa
+
+    known = {name.lower(): (name, array) for name, array in arrays.items()}
+    names, made = [], []
+    for one in columns:
+        if one.column is None:
+            whole = isinstance(one.value, int) and not isinstance(one.value, bool)
+            names.append(one.name)
+            made.append(pa.array([one.value], pa.int32() if whole else None))
+        else:
+            name, array = known[one.column.lower()]
+            names.append(one.name if one.renamed else name)
+            made.append(array)
+    return pa.table(made, names=names)
 
 
 def _cell(value: Any, kind: pa.DataType) -> Any:

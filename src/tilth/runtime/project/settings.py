@@ -42,6 +42,8 @@ class Limits:
     statement_timeout: timedelta
     statement_memory: int
     disk: int | None = None
+    statement_disk: int = 20 << 30
+    queries: int | None = None  # at once; None: twice as many as there are cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,12 @@ def _size(value: object) -> int:
     return parse_size(value)
 
 
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10_000:
+        raise LanguageError(f"{_shown(value)} is no count.", hint="Write a number from 1 to 10000.")
+    return value
+
+
 def _truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise LanguageError(f"{_shown(value)} is neither true nor false.", hint="Write true or false.")
@@ -119,6 +127,18 @@ KEYS = (
     Key("keep.messages", _duration, "90 days", "how long messages that a channel took stay"),
     Key("limits.statement_timeout", _duration, "60 s", "how long one statement may run"),
     Key("limits.statement_memory", _size, "2 GB", "how much memory one statement may use"),
+    Key(
+        "limits.statement_disk",
+        _size,
+        "20 GB",
+        "how much disk one statement may use for what does not fit into its memory",
+    ),
+    Key(
+        "limits.queries",
+        _count,
+        None,
+        "how many statements may be at work at once, the others wait; default: twice the cores",
+    ),
     Key("limits.disk", _size, None, "how much `.tilth` may hold; default: as much as there is room"),
 )
 OF_ENVIRONMENTS = (

@@ -22,6 +22,7 @@ class Taken:
     name: str
     column: str | None
     value: str | int | bool | None = None
+    renamed: bool = True  # else it is called as its table calls it, whatever the case of letters here
 
 
 def direct(outer: str) -> tuple[Taken, ...] | None:
@@ -43,7 +44,7 @@ def _taken(node: exp.Expr) -> Taken | None:
     inside = node.this if isinstance(node, exp.Alias) else node
     name = node.alias if isinstance(node, exp.Alias) else node.name
     if isinstance(inside, exp.Column) and not isinstance(inside.this, exp.Star):
-        return Taken(name, inside.name)
+        return Taken(name, inside.name, renamed=node is not inside)
     if not isinstance(node, exp.Alias):
         return None
     if isinstance(inside, exp.Boolean):

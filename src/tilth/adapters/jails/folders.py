@@ -1,4 +1,4 @@
-"""The scratch folders of workers: one is gone after its job, or with the next job when its owner was killed in it.
+"""Scratch folders of jailed processes: one is gone after its work, or with the next one when its owner was killed in it.
 
 A folder is known to be abandoned by its lock, which the kernel frees with the process that held it. Folders in which
 outputs are put are the ones of `files.scratch`.

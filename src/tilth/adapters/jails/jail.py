@@ -2,7 +2,7 @@
 
 rlimits, Landlock (files, TCP, signals) and a seccomp filter (no sockets, no new programs, no processes, no tracing), all by ctypes
 and never undone. What the kernel lacks is reported, not hidden: callers put `enter`'s answer where operators see it.
-Linux only. Who starts such a process is in `local`.
+Linux only. Who starts such a process is in `jobs.local` and `engines.nursery`.
 """
 
 from __future__ import annotations
@@ -48,14 +48,24 @@ ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 EPERM, ENOSYS = 1, 38
 
 
-def enter(read: Iterable[str], write: Iterable[str], memory: int, seconds: float) -> dict[str, str]:
+def enter(
+    read: Iterable[str],
+    write: Iterable[str],
+    memory: int,
+    seconds: float,
+    *,
+    system: Iterable[str] | None = None,
+    file: int = MOST_BYTES,
+) -> dict[str, str]:
     """Lock up the calling process for good; what holds, by mechanism: "on (...)" or "off: why".
 
     `memory` bytes of address space beyond what is in use now; `seconds` of CPU time for each thread's worth of work.
-    Files may be read below `read`, the Python installation and the system's libraries, and changed below `write`.
+    Files may be read below `read` and `system` (by default the Python installation and the system's libraries), and changed
+    below `write`, where one may hold `file` bytes.
     """
-    out = {"limits": _limits(memory, seconds)}
-    steps = {"landlock": lambda: _landlock((*system_paths(), *read), tuple(write)), "seccomp": _seccomp}
+    shared = system_paths() if system is None else tuple(system)
+    out = {"limits": _limits(memory, seconds, file)}
+    steps = {"landlock": lambda: _landlock((*shared, *read), tuple(write)), "seccomp": _seccomp}
     for name, step in steps.items():
         try:
             out[name] = step()
@@ -89,7 +99,7 @@ def system_paths() -> tuple[str, ...]:
     return (*sorted(own), *fixed)
 
 
-def _limits(memory: int, seconds: float) -> str:
+def _limits(memory: int, seconds: float, file_bytes: int) -> str:
     with open("/proc/self/statm", encoding="ascii") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
     space = used + SLACK + memory
@@ -99,7 +109,7 @@ def _limits(memory: int, seconds: float) -> str:
         (resource.RLIMIT_CPU, cpu),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, 1024),
-        (resource.RLIMIT_FSIZE, MOST_BYTES),
+        (resource.RLIMIT_FSIZE, file_bytes),
     ):
         _, hard = resource.getrlimit(what)
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)
