@@ -474,3 +474,22 @@ def test_what_cannot_be_declared_is_refused_and_changes_nothing(at: Callable[[st
     assert place.project.sql("SHOW TRIGGERS").rows() == []
     assert "has no KEY" in " ".join(n.text for n in place.project.plan("dev").notes)
     assert "with the rights of person:" in place.project.sql("DESCRIBE JOB j").text
+
+
+def test_a_query_that_never_ends_is_stopped_at_once(at: Callable[[str], Place]) -> None:
+    place = at(
+        f"CREATE JOB j EVERY '1 hour' AS (SELECT count(*) FROM range(1000000000000) a, range(1000) b; {ADD});"
+    )
+    place.put(1)
+    scheduler = Scheduler(
+        place.project.work(), "prod", lambda: place.project.deployed("prod"), place.run, place.told.append
+    )
+    scheduler.step(place.clock.now())
+    _until(lambda: place.runs() == ["running"])
+    began = time.monotonic()
+    place.project.sql(f"CANCEL RUN '{place.runs('id')[0]}'")
+    _until(lambda: place.runs() == ["cancelled"])
+    assert time.monotonic() - began < 20  # the limit of a statement is 60
+    assert place.rows("log") == []
+    (error,) = place.runs("error")
+    assert error.startswith("stopped by person:")

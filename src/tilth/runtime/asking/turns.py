@@ -14,19 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
-from tilth.core.errors import BusyError, ProjectError, StorageError, TilthError
+from tilth.core.errors import BusyError, CancelledError, ProjectError, StorageError, TilthError
 from tilth.core.principals import Principal, PrincipalKind
 from tilth.core.time import Instant, show_instant
 from tilth.kinds import statements as held
 from tilth.kinds.job import asked as queries_of
 from tilth.plan.calendar import pause
-from tilth.ports.progress import Progress
 from tilth.ports.source import UnsureError
 from tilth.resources.kinds import Resource
 from tilth.runtime import sources
 from tilth.runtime.applying.executor import MAKING
 from tilth.runtime.asking import deltas
 from tilth.runtime.asking.prompt import Prompt, Result
+from tilth.runtime.asking.stopping import AGAIN, StoppedByError, StoppedError, Watch
 from tilth.runtime.record import runs, schedules
 from tilth.runtime.record.rows import Change
 from tilth.runtime.record.runs import Begun, Ended
@@ -41,7 +41,6 @@ from tilth.sql.queries.last import Window
 DONE, FAILED, NOTHING = "done", "failed", "nothing"
 ACTION = {Kind.JOB: "RunJob", Kind.TRIGGER: "RunTrigger"}
 PATIENCE = 600.0  # seconds that a statement waits for an apply under way
-AGAIN = 0.2  # seconds between two questions whether a run is to stop, or a lock is free
 LOST = "Look at what stands in its tables; rows that come from now on are seen."
 WORDS = 2_000  # characters of what a run says that are kept
 
@@ -74,14 +73,6 @@ class Performs(Protocol):
     def perform(self, statement: Statement) -> Result: ...
 
 
-class StoppedError(KeyboardInterrupt):
-    """The process is to end; the turn stays as it is, and the next run goes on with it."""
-
-
-class CancelledError(KeyboardInterrupt):
-    """Somebody wants the run to stop."""
-
-
 class Turning:
     """One run under way."""
 
@@ -90,7 +81,7 @@ class Turning:
         self.declared: Any = resource.as_(CreateJob if resource.kind is Kind.JOB else CreateTrigger)
         self.began = time.monotonic()
         self.left: Turn | None = None  # a turn of before, that is begun anew
-        self.watch = _Watch(at.progress, at.work.state)
+        self.watch = Watch(at.progress, at.work.state)
         by = Principal(PrincipalKind.JOB, resource.name, found.role)
         self.at = replace(at, principal=by, progress=self.watch, tell=None, frames={})
         if self.at.begin is not None:
@@ -208,11 +199,11 @@ class Turning:
     def _done(self) -> Ran:
         """Perform what is left of the turn."""
         assert self.now.turn is not None
-        self.watch.run = self.now.turn.run
         try:
-            for n in range(self.now.turn.done, len(self.declared.statements)):
-                self._next(n)
-        except CancelledError as stop:
+            with self.watch.over(self.now.turn.run, self.at):
+                for n in range(self.now.turn.done, len(self.declared.statements)):
+                    self._next(n)
+        except StoppedByError as stop:
             return self._over(CANCELLED, f"stopped by {stop}", None)
         except StoppedError:
             return self._left("the process was stopped; the next one goes on with it")
@@ -235,6 +226,9 @@ class Turning:
         statement = self.declared.statements[n]
         try:
             said = self._perform(statement)
+        except CancelledError:
+            self.watch.ask()
+            raise
         except Exception as error:
             if not held.once(statement) or not _leaves_open(error):
                 self.now = replace(self.now, turn=replace(self._turn, under_way=None))
@@ -440,31 +434,6 @@ class Turning:
         state = self.at.work.state
         for digest in gone - schedules.blobs(state, environments.names(state)):
             self.at.work.blobs.delete(digest)
-
-
-class _Watch:
-    """Passes on how far it is, and learns that the run, or its process, is to stop."""
-
-    def __init__(self, progress: Progress, state: Any) -> None:
-        self._progress, self._state = progress, state
-        self._asked = 0.0
-        self.run: int | None = None
-
-    def step(self, what: str, done: float | None = None, note: str = "") -> None:
-        self.ask(what, done, note)
-
-    def ask(self, what: str = "", done: float | None = None, note: str = "") -> None:
-        """Raise when it is to stop."""
-        try:
-            self._progress.step(what, done, note)
-        except KeyboardInterrupt:
-            raise StoppedError from None
-        if self.run is None or time.monotonic() - self._asked < AGAIN:
-            return
-        self._asked = time.monotonic()
-        by = schedules.cancelled(self._state, self.run)
-        if by is not None:
-            raise CancelledError(by)
 
 
 def _leaves_open(error: Exception) -> bool:
