@@ -493,3 +493,19 @@ def test_a_query_that_never_ends_is_stopped_at_once(at: Callable[[str], Place]) 
     assert place.rows("log") == []
     (error,) = place.runs("error")
     assert error.startswith("stopped by person:")
+
+
+def test_a_channel_is_told_of_a_job_that_fails(
+    at: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK", "http://127.0.0.1:9/")
+    monkeypatch.setenv("KEY", "k")
+    place = at(
+        "CREATE JOB j EVERY '1 hour' AS (INSERT INTO res.nowhere SELECT 1 AS a);\n"
+        "CREATE CHANNEL c WITH (url = SECRET 'env:HOOK', key = SECRET 'env:KEY') NOTIFY ON (failed);"
+    )
+    place.step()
+    place.step(0.1)
+    found = place.project.sql("SELECT subject, event, body FROM tilth.messages").rows()
+    assert [(r["subject"], r["event"]) for r in found] == [("j", "failed")]
+    assert "nowhere" in found[0]["body"]
