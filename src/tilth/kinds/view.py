@@ -15,11 +15,12 @@ from tilth.plan.snapshot import Current
 from tilth.resources.facts import Facts
 from tilth.resources.kinds import Resource
 from tilth.resources.making import Known, Making, Names, Needs
-from tilth.sql.language import clauses, writing
+from tilth.sql.language import clauses, prefix, writing
 from tilth.sql.language.normal import normal
 from tilth.sql.language.statements import CreateView, Kind, Query, RenamedFrom
 from tilth.sql.language.tokens import Cursor
 from tilth.sql.queries import renaming, views
+from tilth.sql.queries.qualifying import qualified
 
 # --- grammar -----------------------------------------------------------------------------------------------
 
@@ -37,13 +38,13 @@ def _as(c: Cursor, v: _View) -> None:
 
 
 def _from(c: Cursor, v: _View) -> None:
-    del v
-    at = c.i - 1
-    c.fail(
-        "A view is a query of DuckDB's SQL over tables of sources, and no query in a source's own language.",
-        "Leave FROM out, and name the source before each table: AS SELECT ... FROM ops.flights.",
-        at=at,
-    )
+    """MindsDB's `FROM db [AS] (query)`: the query is read as DuckDB's SQL over the tables of that source."""
+    name = prefix.resource(c, "a source's name")
+    c.take("AS")
+    c.take("WITH")
+    first, last = c.balanced("a query")
+    found = clauses.query(c, first, last)
+    v.query = found if name == prefix.PROJECT else Query(qualified(found.sql, name))
 
 
 _CLAUSES = {clauses.RENAMED: clauses.renamed, "AS": _as, "FROM": _from}

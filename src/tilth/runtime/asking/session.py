@@ -17,7 +17,17 @@ from tilth.ml.model.answerer import of_rows
 from tilth.plan.rights import allowed
 from tilth.runtime.asking import select as asking
 from tilth.runtime.asking.prompt import Prompt, Result
-from tilth.sql.language.acts import Describe, ExplainPredict, LookAt, Select, Show, Statement, Summarize
+from tilth.sql.language.acts import (
+    Describe,
+    Evaluate,
+    ExplainPredict,
+    LookAt,
+    Noted,
+    Select,
+    Show,
+    Statement,
+    Summarize,
+)
 from tilth.sql.language.parameters import Parameters, bound
 
 
@@ -41,11 +51,13 @@ class Session(Prompt):
         """Perform one statement; RightError when the principal may not, CancelledError when `cancel` was called meanwhile."""
         turn = self.next_turn()
         try:
-            return self._perform(statement)
+            done = self._perform(statement)
         except KeyboardInterrupt:
             if turn.cancelled:
                 raise turn.error() from None
             raise
+        done.told.extend(getattr(statement, "told", ()))
+        return done
 
     def _perform(self, statement: Statement) -> Result:
         declaring = declares(statement)
@@ -119,6 +131,19 @@ def look(at: Prompt, statement: LookAt) -> Result:
     return looking.look(at, statement)
 
 
+def evaluate(at: Prompt, statement: Evaluate) -> Result:
+    """A metric of what a query returns."""
+    from tilth.runtime.asking import evaluating
+
+    return evaluating.evaluate(at, statement)
+
+
+def note(at: Prompt, statement: Noted) -> Result:
+    """What is to be said of a statement that does nothing here."""
+    del at
+    return Result(None, statement.text)
+
+
 def describe(at: Prompt, statement: Describe | Show | Summarize) -> Result:
     """What there is, and all that is known of one thing."""
     from tilth.runtime.asking import describing
@@ -136,6 +161,8 @@ ASKS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     Select: select,
     ExplainPredict: explain,
     LookAt: look,
+    Evaluate: evaluate,
+    Noted: note,
     Describe: describe,
     Show: describe,
     Summarize: describe,
