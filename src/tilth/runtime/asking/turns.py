@@ -48,10 +48,11 @@ WORDS = 2_000  # characters of what a run says that are kept
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What a run is for: a time of its calendar, or that somebody asked."""
+    """What a run is for: a time of its calendar, that somebody asked, or (neither) a turn that is not ended."""
 
     reason: str
     due: Instant | None = None
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +179,19 @@ class Turning:
         return {key: Window(lows[key], self._greatest(mark, lows[key])) for key, mark in found.items()}
 
     def _greatest(self, mark: last.Mark, low: str | None) -> str | None:
+        """The greatest value; what is from the future waits until its time has come, and what is no number is passed over."""
         (row,) = self._read(last.greatest(mark, low)).to_pylist()
-        value = row["value"]
-        if value is None:
-            return None
-        return _literal(str(value), str(row["type"]))
+        value, kind = row["value"], str(row["type"])
+        bound = None
+        if value is not None and kind in _TIMES:
+            now = f"{self.at.work.clock.now():%Y-%m-%d %H:%M:%S}"
+            bound = f"{mark.column} <= {_TIMES[kind]} '{now}'" if not value[:19] <= now else None
+        elif value is not None and kind in ("DOUBLE", "FLOAT") and value in ("nan", "inf"):
+            bound = f"isfinite({mark.column})"
+        if bound is not None:
+            (row,) = self._read(last.greatest(mark, low, bound)).to_pylist()
+            value = row["value"]
+        return None if value is None else _literal(str(value), kind)
 
     def _of_trigger(self) -> Turn | Ran:
         declared: CreateTrigger = self.declared
@@ -463,6 +472,9 @@ class Turning:
 def _leaves_open(error: Exception) -> bool:
     """Whether rows may have been written all the same: what fails after that is the state, or was not foreseen."""
     return isinstance(error, UnsureError | StorageError) or not isinstance(error, TilthError)
+
+
+_TIMES = {"DATE": "DATE", "TIMESTAMP": "TIMESTAMP", "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
 
 
 def _literal(value: str, kind: str) -> str:
