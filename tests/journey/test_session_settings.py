@@ -167,7 +167,10 @@ MASKED = {
     ),
     "WITH (api_key='hush', token = 'hush')": "WITH (api_key='***', token = '***')",
     "SELECT * FROM t WHERE name = 'secret'": "SELECT * FROM t WHERE name = 'secret'",
-    "x" * 3000: "x" * 1999 + "…",
+    "x" * 2_000_000: "x" * 1999 + "…",
+    "SELECT '" + "password" * 200_000: "SELECT '" + "password" * 248 + "passwor…",
+    "password = '" + "y" * 2_000_000: "password = '***'",
+    "://" * 700_000: "://" * 666 + ":…",
 }  # fmt: skip
 
 

@@ -37,16 +37,16 @@ LONGEST = 2_000  # characters of a statement that are kept
 LATER = 1.0  # seconds after which what is over is noted
 AT_ONCE = 500  # statements that are noted without waiting
 _log = logging.getLogger("tilth.statements")
-_URL = re.compile(r"(://[^\s:/@']*:)[^\s@']+@")
+_URL = re.compile(r"(://[^\s:/@']{0,200}:)[^\s@']{1,1000}@")
 _SECRET = re.compile(
-    r"""(["']?\w*(?:password|passwd|secret|token|api_?key|private_?key)\w*["']?\s*(?:=|:|\bIS\b)?\s*)'(?:[^']|'')*'""",
+    r"""(\w{0,40}?(?:password|passwd|secret|token|api_?key|private_?key)\w{0,40}["']?(?:\s{0,9}[=:]\s{0,9}|\s{1,9}))'(?:[^']|'')*(?:'|\Z)""",
     re.IGNORECASE,
 )
 
 
 def masked(text: str) -> str:
     """The text without passwords, and not longer than what is kept."""
-    found = _SECRET.sub(r"\1'***'", _URL.sub(r"\1***@", text))
+    found = _SECRET.sub(r"\1'***'", _URL.sub(r"\1***@", text[: 2 * LONGEST]))
     return found if len(found) <= LONGEST else found[: LONGEST - 1] + "…"
 
 
