@@ -36,6 +36,7 @@ BENCHES = {
     "writing": "Writing into sources",
     "serving": "Serving",
     "floods": "Serving under a flood",
+    "doors": "The Postgres door",
     "install": "Installing",
     "quality": "How good engines are",
     "luck": "Gates: luck and drift",

@@ -119,6 +119,20 @@ A refusal that comes before a request is one (400, 408, 414, 421, 431, 503 of a 
 """
 
 PROTOCOL = """
+## SQL
+
+`POST /sql` performs statements of [the language](language.md) and sends what the last one answers, as rows come: JSON, or by `Accept` CSV (`text/csv`) or an Arrow stream
+(`application/vnd.apache.arrow.stream`). The body is an object, or the text alone as `application/sql`.
+
+```console
+$ curl -s -H "Authorization: Bearer $(cat .tilth/token)" http://127.0.0.1:8439/sql -d '{"sql": "SELECT count(*) AS rows FROM deliveries WHERE carrier = $who", "parameters": {"who": "slow"}}'
+{"columns":[{"name":"rows","type":"int64"}],"rows":[[2058]],"row_count":1,"notices":[]}
+```
+
+The path lets in whoever may read or predict; each statement then asks for [its own right](reference.md#rights). An error before the first row is an answer with its status, as
+`application/problem+json` (RFC 9457). One after it breaks the connection off, before `row_count` and before the last chunk, so that a part of the rows never looks like all of them.
+When the client goes away the statement ends. PostgreSQL's clients ask the same by [a door of their own](postgres.md).
+
 ## The Open Inference Protocol
 
 Version 2, over REST, below `/v2`: an endpoint is a model, an input a tensor of shape `[n]` or `[n, 1]`, one element a row.

@@ -32,6 +32,7 @@ SMALL: dict[str, dict[str, object]] = {
         "ROWS": 4_000, "TURNS": 1, "SECONDS": 1, "WRK_TURNS": 1, "RATE": 200, "SWAPS": 1, "MIN_REQUESTS": 200,
     },
     "floods": {"HALF_OPEN": 300, "RATE": 200, "SECONDS": 1},
+    "doors": {"ROWS": 20_000, "TURNS": 1, "ASKED": 20, "IDLE": 5},
 }  # fmt: skip
 
 

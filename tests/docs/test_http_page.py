@@ -65,7 +65,7 @@ def test_python_prints_what_the_page_shows(server: Up, code: str, shown: str) ->
 
 
 def test_the_examples_are_there() -> None:
-    assert (len(CONSOLE), len(PYTHON)) == (5, 2)
+    assert (len(CONSOLE), len(PYTHON)) == (6, 2)
 
 
 def test_the_endpoint_of_the_page_is_the_one_that_is_asked() -> None:
@@ -81,7 +81,7 @@ def test_a_path_is_on_the_page(path: str) -> None:
 @pytest.mark.parametrize("name", OBJECTS)
 def test_an_object_is_on_the_page_and_named_by_what_gives_or_takes_it(name: str) -> None:
     assert f"\n### {name}\n" in PAGE
-    assert f"(#{name.lower()})" in PAGE or name in {"Failure", "ProtocolFailure"}
+    assert f"(#{name.lower()})" in PAGE or name in {"Failure", "Problem", "ProtocolFailure"}
 
 
 @pytest.mark.parametrize("status", [n for n in STATUSES if n != 200])

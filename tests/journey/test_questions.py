@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import shop_project as c
+from tilth.core.errors import TilthError
 from tilth.runtime.asking import select
 
 QUERIES = [
@@ -161,3 +162,39 @@ def test_what_a_model_alone_answers_is_what_the_engine_gives_of_it(
     monkeypatch.setattr(select, "direct", lambda _outer: None)
     assert alone.equals(project.sql(sql).arrow())
     assert used
+
+
+def test_a_list_of_values_is_a_row_for_each_combination(asked: tuple[Any, Any]) -> None:
+    project, _ = asked
+    text = "SELECT carrier, distance, late, late_probability FROM late WHERE ordered_at = TIMESTAMP '2024-04-30 20:00:00' AND {} AND {}"
+    found = project.sql(text.format("carrier IN ('slow', 'own', 'slow')", "distance IN (5, 50.5, 12)")).rows()
+    alone = [
+        project.sql(text.format(f"carrier = '{carrier}'", f"distance = {distance}")).rows()[0]
+        for carrier in ("slow", "own")
+        for distance in (5, 50.5, 12)
+    ]
+    assert found == alone
+    counted = project.sql(
+        "SELECT carrier, count(*) AS n FROM late WHERE ordered_at = TIMESTAMP '2024-04-30 20:00:00'"
+        " AND carrier IN ('own', 'fast') AND distance IN (1, 2, 3) GROUP BY ALL ORDER BY ALL"
+    ).rows()
+    assert counted == [{"carrier": "fast", "n": 3}, {"carrier": "own", "n": 3}]
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("carrier IN ('a', NULL)", "needs a plain value"),
+        ("carrier IN (SELECT carrier FROM deliveries)", "does not give an input"),
+        ("carrier NOT IN ('a')", "does not give an input"),
+        ("carrier IN ('a') AND carrier = 'b'", "given twice"),
+        ("distance IN (1, 'x')", "cannot be 'x'"),
+        (f"distance IN ({', '.join(map(str, range(400)))}) AND carrier IN ({', '.join(repr(str(n)) for n in range(400))})", "160,000 combinations"),
+    ],
+)  # fmt: skip
+def test_a_list_that_is_none_of_values_is_refused(condition: str, words: str, asked: tuple[Any, Any]) -> None:
+    project, _ = asked
+    with pytest.raises(TilthError, match=words):
+        project.sql(
+            f"SELECT late FROM late WHERE ordered_at = TIMESTAMP '2024-04-30 20:00:00' AND {condition}"
+        ).rows()

@@ -474,3 +474,38 @@ def test_what_cannot_be_declared_is_refused_and_changes_nothing(at: Callable[[st
     assert place.project.sql("SHOW TRIGGERS").rows() == []
     assert "has no KEY" in " ".join(n.text for n in place.project.plan("dev").notes)
     assert "with the rights of person:" in place.project.sql("DESCRIBE JOB j").text
+
+
+def test_a_query_that_never_ends_is_stopped_at_once(at: Callable[[str], Place]) -> None:
+    place = at(
+        f"CREATE JOB j EVERY '1 hour' AS (SELECT count(*) FROM range(1000000000000) a, range(1000) b; {ADD});"
+    )
+    place.put(1)
+    scheduler = Scheduler(
+        place.project.work(), "prod", lambda: place.project.deployed("prod"), place.run, place.told.append
+    )
+    scheduler.step(place.clock.now())
+    _until(lambda: place.runs() == ["running"])
+    began = time.monotonic()
+    place.project.sql(f"CANCEL RUN '{place.runs('id')[0]}'")
+    _until(lambda: place.runs() == ["cancelled"])
+    assert time.monotonic() - began < 20  # the limit of a statement is 60
+    assert place.rows("log") == []
+    (error,) = place.runs("error")
+    assert error.startswith("stopped by person:")
+
+
+def test_a_channel_is_told_of_a_job_that_fails(
+    at: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK", "http://127.0.0.1:9/")
+    monkeypatch.setenv("KEY", "k")
+    place = at(
+        "CREATE JOB j EVERY '1 hour' AS (INSERT INTO res.nowhere SELECT 1 AS a);\n"
+        "CREATE CHANNEL c WITH (url = SECRET 'env:HOOK', key = SECRET 'env:KEY') NOTIFY ON (failed);"
+    )
+    place.step()
+    place.step(0.1)
+    found = place.project.sql("SELECT subject, event, body FROM tilth.messages").rows()
+    assert [(r["subject"], r["event"]) for r in found] == [("j", "failed")]
+    assert "nowhere" in found[0]["body"]

@@ -151,3 +151,26 @@ def test_a_model_learns_from_a_view(project: Any) -> None:
     )
     found = project.sql("SELECT minutes FROM of_view WHERE distance = 40 AND carrier = 'fast'").rows()
     assert isinstance(found[0]["minutes"], float)
+
+
+def test_what_names_a_model_that_has_not_passed_waits_and_stops_nothing_else(applied: Path) -> None:
+    (applied / "more.sql").write_text(
+        "CREATE MODEL never PREDICT late FROM deliveries FEATURES (distance) OBJECTIVE (metric = 'roc_auc', minimum = 0.9999) USING (engine = 'linear');\n"
+        "CREATE VIEW of_never AS SELECT d.id, m.late AS said FROM deliveries d JOIN never m;\n"
+        "CREATE JOB hourly EVERY '1 hour' AS (SELECT * FROM of_never);\n"
+        "CREATE VIEW near AS SELECT * FROM deliveries WHERE distance < 5;\n"
+    )
+    project = shop_project.opened(applied)
+    done = {d.action.name: d for d in project.apply().did}
+    assert {n: d.status for n, d in done.items()} == {
+        "never": "refused",
+        "of_never": "held",
+        "hourly": "held",
+        "near": "done",
+    }
+    assert "waits for the model `never`" in done["of_never"].text
+    assert "waits for the model `never`" in done["hourly"].text
+    assert project.sql("SELECT count(*) > 0 AS some FROM near").rows() == [{"some": True}]
+    project.sql("PROMOTE MODEL never VERSION 1 BECAUSE 'a test'")
+    assert {d.action.name: d.status for d in project.apply().did} == {"of_never": "done", "hourly": "done"}
+    assert project.sql("SELECT count(*) > 0 AS some FROM of_never").rows() == [{"some": True}]

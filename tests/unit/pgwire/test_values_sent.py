@@ -41,7 +41,11 @@ TEXTS: dict[str, tuple[pa.Array, list[str | None]]] = {
         pa.array([1.0, 1.5, 1e20, 1e-7, -0.0, math.inf, -math.inf, math.nan, None]),
         ["1", "1.5", "1e+20", "1e-07", "-0", "Infinity", "-Infinity", "NaN", None],
     ),
-    "small floats": (pa.array([1.5, 0.1], pa.float32()), ["1.5", "0.1"]),
+    "small floats": (pa.array([1.5, 0.1, 1e6, 999999.0, 1e-5], pa.float32()), ["1.5", "0.1", "1e+06", "999999", "1e-05"]),
+    "floats with a power": (
+        pa.array([1e15, 1e14, 123456789012345.0, 1234567890123456.0, 1e-4, 6.42e-5, -1.5e-300, 1.7976931348623157e308]),
+        ["1e+15", "100000000000000", "123456789012345", "1.234567890123456e+15", "0.0001", "6.42e-05", "-1.5e-300", "1.7976931348623157e+308"],
+    ),
     "decimals": (pa.array([Decimal("1.50"), Decimal("-0.01")]), ["1.50", "-0.01"]),
     "texts": (pa.array(["", "é", None, "a\tb"]), ["", "é", None, "a\tb"]),
     "of a dictionary": (pa.array(["a", None, "a"]).dictionary_encode(), ["a", None, "a"]),
@@ -53,7 +57,7 @@ TEXTS: dict[str, tuple[pa.Array, list[str | None]]] = {
     ),
     "in a zone": (pa.array([datetime(2020, 1, 2, tzinfo=UTC)], pa.timestamp("us", "UTC")), ["2020-01-02 00:00:00+00"]),
     "bytes": (pa.array([b"\0\xff", b""]), ["\\x00ff", "\\x"]),
-    "intervals": (pa.array([timedelta(days=1, seconds=5), timedelta(seconds=-1)]), ["1 day 00:00:05", "-1 days 23:59:59"]),
+    "intervals": (pa.array([timedelta(days=1, seconds=5), timedelta(seconds=-1)]), ["1 day 00:00:05", "-1 days +23:59:59"]),
     "lists": (pa.array([[1, 2], None, [], [None]]), ["{1,2}", None, "{}", "{NULL}"]),
     "lists of texts": (
         pa.array([["a", "b c", "", "null", None, 'd"e\\', "f,g"]]),

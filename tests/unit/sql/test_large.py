@@ -140,3 +140,19 @@ def test_a_limit_goes_inside_when_it_counts_rows(limit: str, inside: bool) -> No
     split = predictions(f"SELECT m.late FROM d JOIN late m {limit}", SHAPES, SCHEMAS)
     assert ("LIMIT" in split.inner) is inside  # type: ignore[union-attr]
     assert "LIMIT" in split.outer  # type: ignore[union-attr]
+
+
+def test_a_model_of_many_inputs_is_joined_in_time_that_grows_with_them() -> None:
+    def taken(count: int) -> float:
+        names = tuple(f"c{n}" for n in range(count))
+        schemas = {"d": Schema(tuple(Field(n, DataType.FLOAT) for n in names))}
+        shapes = {"late": ModelShape(names, ("late",))}
+        times = []
+        for _ in range(3):
+            began = time.process_time()
+            predictions("SELECT m.late FROM d JOIN late m", shapes, schemas)
+            times.append(time.process_time() - began)
+        return min(times)
+
+    few, many = taken(1_000), taken(8_000)
+    assert many < 25 * few, "eight times as many inputs: eight times the time, and not 64 times"

@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.learners.descent import descended
+from tilth.adapters.learners.slopes import Sloped, held, turns_of
 from tilth.adapters.learners.watching import Stages
+from tilth.adapters.learners.wide import Wide
 from tilth.adapters.scorers.linear_scorer import CLIP, LinearScorer, softmax
 from tilth.core.engines import Engine, Form, Option, Span
 from tilth.core.errors import TrainingError
@@ -34,6 +36,8 @@ BOUND_ROWS = (
 MOST_LEVELS = 60
 VAST = 1e100  # numbers beyond it are scaled before they are squared
 MOST_PARAMETERS = 1_500  # beyond it lines do not turn
+MOST_BOUND = 600  # where some must rise or fall, which takes several times as long
+LEAST_RIDGE = 1e-6  # levels of a category are one too many without any
 HINGES = 7  # places where the line of a number may turn
 ROW_US, COLUMN_US, CLASSES_US = 15.0, 1.0, 3.0  # what one row costs, and each column of it, in microseconds
 KNOWN = ("ridge", "hinges")
@@ -48,7 +52,7 @@ class LinearLearner:
 
     engine = Engine(
         "linear", "numpy", learning=4, options=(Option("ridge", least=0), Option("hinges", Form.WHOLE, 0, 50, span=Span(0, 20))),
-        rank=1, weighs=True, spread=True, pandas=False,
+        rank=1, weighs=True, spread=True, monotone=True, pandas=False,
     )  # fmt: skip
 
     @staticmethod
@@ -94,16 +98,17 @@ class LinearLearner:
         weight = None if budget.weights is None else budget.weights.every(step)
         hinges = int(str(options.get("hinges", HINGES)))
         layout = [column_of(task, x, index, hinges) for index in range(x.shape[1])]
-        if sum(width_of(column) for column in layout) > MOST_PARAMETERS:
+        most = MOST_BOUND if any(task.monotone) else MOST_PARAMETERS
+        if sum(width_of(column) for column in layout) > most:
             layout = [column | {"edges": []} for column in layout]
         design = design_of(layout, x)
-        problem, means = _Problem(task, design, y, weight, budget.deadline), design.mean(axis=0)
-        ridges = (float(str(options["ridge"])),) if "ridge" in options else RIDGES
+        problem, means = _problem(task, layout, design, y, weight, budget.deadline), design.mean(axis=0)
+        ridges = (max(LEAST_RIDGE, float(str(options["ridge"]))),) if "ridge" in options else RIDGES
         way = Ridges(task, stops, budget.weights)
         for number, ridge in enumerate(ridges):
             report(f"ridge {ridge:g}", number / len(ridges))
             bias, weights = problem.solve(ridge)
-            way.add(ridge, payload_of(layout, bias, weights, means))
+            way.add(ridge, payload_of(layout, bias, weights, means, ways=task.monotone))
             if time.monotonic() > budget.deadline and number + 1 < len(ridges):
                 way.stopped = "time limit"
                 break
@@ -230,6 +235,21 @@ def design_of(layout: list[dict[str, Any]], x: Matrix) -> Matrix:
     return out
 
 
+def _problem(
+    task: Task,
+    layout: list[dict[str, Any]],
+    design: Matrix,
+    y: Matrix,
+    weight: Matrix | None,
+    deadline: float,
+) -> _Problem | Sloped:
+    """What is solved for each ridge; where lines must rise or fall, in terms of their slopes."""
+    if not any(task.monotone):
+        return _Problem(task, design, y, weight, deadline)
+    turns = turns_of(layout, [width_of(column) for column in layout], task.monotone)
+    return Sloped(task.kind, design, y, weight, turns, deadline, BOUND_ROWS)
+
+
 class _Problem:
     """The rows as a design with a column of ones, solved for one ridge after the other."""
 
@@ -242,8 +262,14 @@ class _Problem:
         self._counts = None if weight is None else weight[:, None]
         every = 1 if task.kind == "regression" else -(-len(design) // BOUND_ROWS)
         some = self._full[::every]
-        self._gram = every * ((some if weight is None else some * weight[::every, None]).T @ some)
+        own = np.ones(len(some)) if weight is None else weight[::every]
         self._y = y
+        self._wide: Wide | None = None
+        self._gram: Matrix | None = None
+        if some.shape[1] > len(some):
+            self._wide = Wide(some, own * every)
+        else:
+            self._gram = every * ((some if weight is None else some * own[:, None]).T @ some)
         if task.kind != "regression":
             self._onehot = np.zeros((len(y), 2 if task.kind == "binary" else task.classes))
             self._onehot[np.arange(len(y)), y.astype(np.int64)] = 1.0
@@ -257,13 +283,15 @@ class _Problem:
         """Bias [outputs] and weights [parameters, outputs]; one output unless multiclass."""
         import numpy as np
 
-        penalty = np.full(len(self._gram), ridge)
+        penalty = np.full(self._full.shape[1], ridge)
         penalty[-1] = 1e-6
-        if self._kind == "regression":
-            weights = np.linalg.solve(
+        if self._kind == "regression" and self._wide is not None:
+            return self._wide.solve(self._y, ridge)
+        if self._kind == "regression" and self._gram is not None:
+            found: Any = np.linalg.solve(
                 self._gram + np.diag(penalty), self._full.T @ self._weighed(self._y[:, None])
             )
-            return weights[-1], weights[:-1]
+            return found[-1], found[:-1]
         weights = self._weights = self._lbfgs(self._weights, penalty)
         if self._kind == "binary":
             weights = (weights[:, 1] - weights[:, 0])[:, None]
@@ -286,7 +314,11 @@ class _Problem:
 
         classes = w.shape[1]
         bound = 0.25 if classes == 2 else 0.5 * (1 - 1 / classes)
-        inverse = np.linalg.inv(self._gram * bound + np.diag(penalty))
+        if self._gram is None:
+            assert self._wide is not None
+            inverse: Any = self._wide.inverse(bound, penalty)
+        else:
+            inverse = np.linalg.inv(self._gram * bound + np.diag(penalty))
         return descended(lambda at: self._value(at, penalty), w, inverse, self._deadline)
 
 
@@ -296,10 +328,11 @@ def payload_of(
     weights: Matrix,
     means: Matrix,
     scores: Matrix | None = None,
+    ways: Sequence[int] = (),
 ) -> bytes:
     """The model as canonical JSON, as `linear_scorer` reads it; on average each column adds nothing, and the bias all.
 
-    `scores` are the means [texts, outputs] of what texts add, where there are any.
+    `scores` are the means [texts, outputs] of what texts add, where there are any; `ways` are the signs of slopes.
     """
     import numpy as np
 
@@ -317,10 +350,12 @@ def payload_of(
         filled = np.clip((column["fill"] - column["center"]) / column["scale"], -CLIP, CLIP)
         missing = mine[0] * filled - mean + (mine[1] if column["gaps"] else 0.0)
         missing = missing + np.maximum(filled - np.array(edges), 0.0) @ mine[first:]
-        columns.append({
+        line = {
             "center": column["center"], "scale": column["scale"], "weight": rounded(mine[0]),
             "missing": rounded(missing), "start": rounded(-mean), "edges": edges, "slopes": rounded(mine[first:]),
-        })  # fmt: skip
+        }  # fmt: skip
+        way = ways[len(columns)] if ways else 0
+        columns.append(held(line, way) if way else line)
     model: dict[str, object] = {"format": "tilth-linear-2", "columns": columns}
     if scores is not None:
         bias = bias + scores.sum(axis=0)

@@ -30,6 +30,7 @@ from tilth.sql.language.acts import Describe
 if TYPE_CHECKING:
     from tilth.interfaces.cli.parameters import Value
     from tilth.interfaces.cli.said import Said
+    from tilth.interfaces.cli.shell import Shell
     from tilth.runtime.asking.model import Model
     from tilth.runtime.asking.prompt import Result
     from tilth.runtime.asking.session import Session
@@ -159,17 +160,15 @@ def _read(file: str) -> str:
 
 
 def _prompt(session: Session, line: show.Line, form: str, limit: int, values: dict[str, Value]) -> None:
-    from tilth.interfaces.cli import typed
+    from tilth.interfaces.cli import shell, typed
 
-    def answer(text: str) -> None:
+    def perform(text: str) -> None:
         named = {n: v for n, v in values.items() if f"${n}" in text}
-        _answer(session, line, said.statements(text, named), form, limit)
+        with at.timed():
+            _answer(session, line, said.statements(text, named), at.form, limit, shell=at)
 
-    def names() -> list[str]:
-        graph = session.deployed(session.environment)
-        return [r.name for r in graph]
-
-    typed.prompt(answer, names)
+    at = shell.Shell(session, perform, form)
+    typed.prompt(perform, lambda: shell.named(session), at)
 
 
 def _write(
@@ -200,7 +199,13 @@ def _write(
 
 
 def _answer(
-    session: Session, line: show.Line, given: Sequence[Said], form: str, limit: int, there: str | None = None
+    session: Session,
+    line: show.Line,
+    given: Sequence[Said],
+    form: str,
+    limit: int,
+    there: str | None = None,
+    shell: Shell | None = None,
 ) -> bool:
     """Perform the statements and print what each answers; whether a candidate was refused. `there` is the option that names the
     environment: what to do next is told after the last one; not at a prompt, which has none.
@@ -211,7 +216,7 @@ def _answer(
             with one.placed():
                 done = _performed(session, one.statement)
                 steps = () if there is None or number < len(given) else _next(one.statement, done, there)
-                _print(done, line, form, limit, one.statement, steps)
+                _print(done, line, form, limit, one.statement, steps, shell)
         finally:
             line.close()
         refused = refused or done.refused
@@ -238,7 +243,13 @@ def _next(statement: Statement, done: Result, there: str) -> Sequence[str]:
 
 
 def _print(
-    done: Result, line: show.Line, form: str, limit: int, statement: Statement, steps: Sequence[str]
+    done: Result,
+    line: show.Line,
+    form: str,
+    limit: int,
+    statement: Statement,
+    steps: Sequence[str],
+    shell: Shell | None = None,
 ) -> None:
     if done.reader is None:
         show.facts(done.facts, show.untold(done.text), form == "json", steps)
@@ -253,7 +264,12 @@ def _print(
         return
     if done.text:
         click.echo(show.clean(done.text), err=form in ("json", "csv"))
-    show.rows(done.reader, form, limit)
+    if shell is not None and shell.output is not None:
+        suffix = files.checked(shell.output, force=True)
+        count = files.write(done.reader, shell.output, suffix, force=True)
+        click.echo(f"{shell.output} holds {count:,} row{'' if count == 1 else 's'}.", err=True)
+    else:
+        show.rows(done.reader, form, limit, click.echo if shell is None else shell.shows)
     for words in done.told:
         show.note(words)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 from tilth.interfaces.cli import show
@@ -14,9 +14,12 @@ TEXT, AS_JSON = "text", "json"
 FORMS = (AS_JSON, TEXT)
 
 
-def teller(form: str | None) -> Callable[[str], None]:
-    """What says a line: with the time on the wall, with date and time (text), or as JSON."""
-    return {AS_JSON: _as_json, TEXT: _dated}.get(form or "", _timed)
+def teller(form: str | None, first: Iterable[str] = ()) -> Callable[[str], None]:
+    """What says a line: with the time on the wall, with date and time (text), or as JSON. The `first` ones are said at once."""
+    say = {AS_JSON: _as_json, TEXT: _dated}.get(form or "", _timed)
+    for line in first:
+        say(line)
+    return say
 
 
 def now() -> str:

@@ -12,7 +12,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
@@ -157,17 +157,21 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
-def rows(reader: pa.RecordBatchReader, form: str, limit: int) -> None:
-    """A query's rows as a table (the first `limit`), as JSON, or as CSV, the last two as they come."""
+def rows(
+    reader: pa.RecordBatchReader, form: str, limit: int, shows: Callable[[str], None] = click.echo
+) -> None:
+    """A query's rows as a table (the first `limit`), as JSON, or as CSV, the last two as they come. `shows` prints a table."""
     if form == "json":
         json_rows(reader, sys.stdout)
     elif form == "csv":
         csv_rows(reader, sys.stdout)
     else:
-        _table_rows(reader, limit, vertical=form == "vertical")
+        _table_rows(reader, limit, shows, vertical=form == "vertical")
 
 
-def _table_rows(reader: pa.RecordBatchReader, limit: int, *, vertical: bool) -> None:
+def _table_rows(
+    reader: pa.RecordBatchReader, limit: int, shows: Callable[[str], None], *, vertical: bool
+) -> None:
     first: list[list[Any]] = []
     more = False
     for batch in reader:
@@ -177,7 +181,7 @@ def _table_rows(reader: pa.RecordBatchReader, limit: int, *, vertical: bool) -> 
             break
     reader.close()
     names = reader.schema.names
-    click.echo(_down(names, first[:limit]) if vertical else table(names, first[:limit], whole="--vertical"))
+    shows(_down(names, first[:limit]) if vertical else table(names, first[:limit], whole="--vertical"))
     if more:
         click.echo(f"(the first {limit} rows; --limit shows more, --json and --csv show all)", err=True)
     else:

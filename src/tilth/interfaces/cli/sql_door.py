@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import click
+
 from tilth.core.errors import BusyError
 
 if TYPE_CHECKING:
@@ -33,6 +35,16 @@ class Wanted:
     @property
     def port(self) -> int:
         return int(self.socket.getsockname()[1])
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+def wanted(http: Place, port: int | None, http_port: int, *, none: bool) -> Wanted | None:
+    """Where the door is to be; None where it is asked to be nowhere."""
+    if none and port is not None:
+        raise click.UsageError("Give --postgres-port or --no-postgres, not both.")
+    return None if none else place(http, port, http_port)
 
 
 def place(http: Place, port: int | None, http_port: int) -> Wanted | None:

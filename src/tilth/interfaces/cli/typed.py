@@ -14,17 +14,12 @@ import click
 
 from tilth.core.errors import TilthError
 from tilth.interfaces.cli import ctrl_c, show
+from tilth.interfaces.cli.shell import SHOWN, Shell, complete, unknown
 from tilth.runtime import unforeseen
 
 PROMPT, MORE = "tilth> ", "  ...> "
 HISTORY, MOST = "~/.tilth_history", 2000
 LEAVE = frozenset({"quit", "exit", "\\q", ".quit", ".exit"})
-WORDS = {
-    "\\d": "SHOW TABLES",
-    "\\dt": "SHOW TABLES",
-    ".tables": "SHOW TABLES",
-    ".models": "SHOW MODELS",
-}
 HELP = """\
 SELECT ...;                 rows: of datasets, models, tables of sources, and the schema tilth
 SHOW MODELS;                also SOURCES, DATASETS, ENDPOINTS, ENVIRONMENTS, TABLES
@@ -32,21 +27,53 @@ DESCRIBE late;              all that is known of it: inputs, metrics, columns, c
 SUMMARIZE departures;       each column at a glance
 PLAN;  APPLY;               what would change; change it
 REFRESH DATASET d;  RETRAIN MODEL m;  LOOK AT MODEL m;  ROLLBACK ENVIRONMENT prod;
-\\d or .tables               what can be asked        \\d NAME   the same as DESCRIBE NAME;
+\\d                          what can be asked        \\d NAME    the same as DESCRIBE NAME;
+\\dm \\dn \\dv \\de \\dj \\l    models, sources, views, endpoints, jobs, environments
+\\x  \\timing  \\pager        a line a column; how long it takes; the pager: each on or off
+\\o rows.csv                 rows go to a file (csv, json, jsonl, parquet, md); \\o alone prints again
+\\c dev                      ask another environment   \\i FILE    perform the statements of a file
 help                        this                     quit, exit or Ctrl-D   leave"""
 VERBS = [
     "SELECT",
     "FROM",
     "WHERE",
     "JOIN",
+    "ASOF",
+    "LEFT",
+    "ON",
+    "USING",
     "GROUP",
     "BY",
     "ORDER",
+    "HAVING",
     "LIMIT",
+    "OFFSET",
+    "WITH",
+    "AS",
+    "AND",
+    "OR",
+    "NOT",
+    "NULL",
+    "IN",
+    "IS",
+    "LIKE",
+    "BETWEEN",
+    "CASE",
+    "WHEN",
+    "THEN",
+    "ELSE",
+    "END",
+    "DISTINCT",
+    "UNION",
+    "ALL",
     "CREATE",
+    "REPLACE",
     "DROP",
+    "IF",
+    "EXISTS",
     "PLAN",
     "APPLY",
+    "FOR",
     "REFRESH",
     "DATASET",
     "RETRAIN",
@@ -54,6 +81,10 @@ VERBS = [
     "PROMOTE",
     "ENVIRONMENT",
     "ROLLBACK",
+    "TO",
+    "GENERATION",
+    "VERSION",
+    "BECAUSE",
     "EXPLAIN",
     "PREDICT",
     "DRILL",
@@ -62,14 +93,42 @@ VERBS = [
     "SUMMARIZE",
     "LOOK",
     "AT",
+    "INSERT",
+    "INTO",
+    "TABLE",
+    "VALUES",
+    "KEY",
     "SOURCE",
     "SOURCES",
+    "ENGINE",
     "DATASETS",
     "MODELS",
     "ENDPOINT",
     "ENDPOINTS",
     "TABLES",
     "ENVIRONMENTS",
+    "VIEW",
+    "VIEWS",
+    "JOB",
+    "JOBS",
+    "TRIGGER",
+    "TRIGGERS",
+    "CHANNEL",
+    "CHANNELS",
+    "TOKEN",
+    "EVERY",
+    "START",
+    "EXPECT",
+    "EVENT",
+    "TIME",
+    "FEATURES",
+    "OBJECTIVE",
+    "PROMOTE",
+    "OUTCOMES",
+    "RUN",
+    "CANCEL",
+    "SET",
+    "RESET",
 ]
 
 
@@ -78,11 +137,13 @@ def short(text: str) -> str | None:
     word, _, name = text.strip().rstrip(";").strip().partition(" ")
     if word.lower() in ("\\d", "\\d+") and name.strip():
         return f"DESCRIBE {name.strip()}"
-    return WORDS.get(word.lower()) if not name.strip() else None
+    return SHOWN.get(word.lower()) if not name.strip() else None
 
 
-def prompt(answer: Callable[[str], Any], names: Callable[[], Iterable[str]]) -> None:
-    """Ask until it is left; an error is shown and the prompt goes on."""
+def prompt(
+    answer: Callable[[str], Any], names: Callable[[], Iterable[str]], shell: Shell | None = None
+) -> None:
+    """Ask until it is left; an error is shown and the prompt goes on. `shell` has the words that begin with a backslash."""
     text = ""
     with _history(names):
         while True:
@@ -103,20 +164,23 @@ def prompt(answer: Callable[[str], Any], names: Callable[[], Iterable[str]]) -> 
                 if word in ("help", "?", "\\?", "\\h", ".help"):
                     click.echo(HELP)
                     continue
-                if (meant := short(line)) is not None:
-                    _answered(answer, meant)
-                    continue
                 if word.startswith(("\\", ".")):  # no statement begins so
-                    click.echo(
-                        f"`{show.clean(word.split()[0])}` is not known here: `help` lists what is.", err=True
-                    )
+                    _answered(lambda said: _backslash(said, answer, shell), line)
                     continue
             text += line + "\n"
             if not text.strip():
                 text = ""
-            elif text.rstrip().endswith(";"):
+            elif complete(text):
                 _answered(answer, text)
                 text = ""
+
+
+def _backslash(line: str, answer: Callable[[str], Any], shell: Shell | None) -> None:
+    """Do what a word stands for."""
+    if (meant := short(line)) is not None:
+        answer(meant)
+    elif shell is None or not shell.word(line):
+        click.echo(unknown(line.split(maxsplit=1)[0]), err=True)
 
 
 def _answered(answer: Callable[[str], Any], text: str) -> None:
@@ -148,7 +212,7 @@ def _history(names: Callable[[], Iterable[str]]) -> Any:
         readline.read_history_file(path)
     readline.set_history_length(MOST)
     readline.set_completer(Completer(names))
-    readline.set_completer_delims(" \t\n,;()=<>")
+    readline.set_completer_delims(" \t\n,;()=<>.")
     readline.parse_and_bind("tab: complete")
     try:
         yield

@@ -96,16 +96,12 @@ def up(
     found = opened(project, clock)
     name = _serves(found, environment)
     here = place(Wanted(host, port, tls_cert, tls_key, unix_socket, behind_proxy))
-    if no_postgres and postgres_port is not None:
-        raise click.UsageError("Give --postgres-port or --no-postgres, not both.")
-    door = None if no_postgres else sql_door.place(here, postgres_port, port)
-    say = lines.teller(form)
+    door = sql_door.wanted(here, postgres_port, port, none=no_postgres)
+    say = lines.teller(form, here.told)
     journal = None if form is None else Journal(form, lines.write, lines.now)
     keeper = None if no_reconcile else Keeper(command(found, name, clock, form), say)
     try:
         url = f"{here.url}/#token={token(found.home)}"
-        for line in here.told:
-            say(line)
         if keeper is not None:
             keeper.start()
         with found.work().locks.hold(SERVED, shared=True):
@@ -124,10 +120,14 @@ def up(
     finally:
         if keeper is not None:
             keeper.stop()
-        if door is not None:
-            door.socket.close()
-        here.close()
+        _close(door, here)
         found.close()
+
+
+def _close(*places: sql_door.Wanted | Place | None) -> None:
+    for one in places:
+        if one is not None:
+            one.close()
 
 
 def _serves(found: Project, environment: str | None) -> str:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tilth.core.errors import InputError, TilthError, UnsupportedError
+from tilth.core.errors import CancelledError, InputError, TilthError, UnsupportedError
 from tilth.core.principals import Principal
 from tilth.interfaces.http.bodies import GoneError, Message, Receive, Send, WrongKindError, encode
 from tilth.interfaces.http.journal import BY
 from tilth.ports.progress import Progress
+from tilth.runtime.record import environments
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,6 +94,8 @@ class Asking:
         try:
             session = self.session(asked.environment, by, stop)
             stop.session = session
+            if asked.environment is not None:
+                environments.require(session.work.state, asked.environment)
             if asked.timeout is not None:
                 session.limits = replace(session.limits, seconds=asked.timeout)
             result = session.run(asked.sql, asked.parameters)
@@ -107,7 +110,7 @@ class Asking:
             finally:
                 if reader is not None:
                     reader.close()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, CancelledError):
             raise GoneError from None
         yield bytes(held)
 
@@ -123,8 +126,8 @@ class _Stop:
         """From any thread."""
         if not self._over:
             self._over = True
-            if (cancel := getattr(self.session, "cancel", None)) is not None:
-                cancel()
+            if self.session is not None:
+                self.session.cancel("the client")
 
     def check(self) -> None:
         if self._over:

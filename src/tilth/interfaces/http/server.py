@@ -122,22 +122,14 @@ async def _serve(
     most, waiting = descriptors()
     crowd = Crowd(most)
     server = _server(Numbered(door, journal, proxied=place.proxied), crowd, waiting, context=place.context)
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # uvicorn takes them over, and raises them again at its end
-        signal.signal(number, lambda _number, _frame: setattr(server, "should_exit", True))
+    _end_by_signals(server)
     url = place.url if place.path is None else f"unix:{place.path}"
     await loop.run_in_executor(None, node.start, f"{environment}-{place.name}", url)
     await loop.run_in_executor(None, holders.start)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT, 20, 50)
+    _settle()
     if journal is not None:
         journal.start()
-    beside = None if postgres is None else postgres(secret, holders)
-    if beside is not None:
-        await beside.start()
+    beside = await _started(None if postgres is None else postgres(secret, holders))
     ready(node)
     watches = [loop.create_task(crowd.watch()), *_renewing(loop, place, lets_in, tell)]
     try:
@@ -155,6 +147,25 @@ async def _serve(
         if journal is not None:
             journal.stop()
         work.log.flush()
+
+
+async def _started(door: Beside | None) -> Beside | None:
+    if door is not None:
+        await door.start()
+    return door
+
+
+def _end_by_signals(server: uvicorn.Server) -> None:
+    """SIGINT and SIGTERM end it in order; uvicorn takes them over, and raises them again at its end."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: setattr(server, "should_exit", True))
+
+
+def _settle() -> None:
+    """What is there now stays: the garbage collector looks at it no more."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT, 20, 50)
 
 
 def _renewing(

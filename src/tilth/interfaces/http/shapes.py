@@ -74,7 +74,7 @@ OBJECTS: Mapping[str, tuple[Field, ...]] = {
     ),
     "Table": (
         Field("columns", array(ref("Column")), "in the order of the rows' values"),
-        Field("rows", array({"type": "array"}), "a list a row: numbers, texts, booleans, null; moments in ISO 8601, decimals as text"),
+        Field("rows", array(array({})), "a list a row: numbers, texts, booleans, null; moments in ISO 8601, decimals as text"),
         Field("row_count", WHOLE, "how many there are; it stands at the end, so that a part is none"),
         Field("notices", array(TEXT), "what to know of them"),
         Field("text", TEXT, "what a statement that acts says", always=False),

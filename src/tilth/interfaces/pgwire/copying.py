@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BEGINS = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 ENDS = struct.pack("!h", -1)
-TEXTUAL = frozenset({types.TEXT.oid, types.JSON.oid, types.BYTEA.oid, types.UNKNOWN.oid})
+TEXTUAL = frozenset({types.TEXT.oid, types.JSON.oid, types.BYTEA.oid, types.UNKNOWN.oid, *types.ELEMENTS})
 """Types whose texts may hold what a line is made of."""
 _ESCAPES = (
     ("\\", "\\\\"),

@@ -30,8 +30,8 @@ def reported(error: BaseException, text: str = "", start: int = 0) -> Report:
     if isinstance(error, KeyboardInterrupt):
         return Report("ERROR", CANCELED, "canceling statement due to user request")
     if isinstance(error, TilthError):
-        of = _STATES.get(type(error))
-        state = error.sqlstate if of is None else of(error)
+        told = _STATES.get(type(error))
+        state = error.sqlstate if told is None else told(error)
         place = None if error.where is None or not text else offset(text[start:], error.where)
         detail = "\n".join(error.detail) or None
         return Report(

@@ -80,8 +80,7 @@ class Performing:
         """From any thread."""
         if self._working:
             self._told.cancelled = True
-            if (stop := getattr(self._session, "cancel", None)) is not None:
-                stop()
+            self._session.cancel("the client")
 
     def check(self) -> None:
         self._told.check()
@@ -168,7 +167,8 @@ class Performing:
         require(self._by, Right.READ, "The catalog")
         told: list[str] = []
         tables = relations.inputs(self._session, wanted, self._facts(), told) if wanted else {}
-        reader = self._session.work.engine.stream(sql, tables)
+        self._session.next_turn()
+        reader = self._session.work.engine.stream(sql, tables, limits=self._session.limits)
         return Result(reader, told=told)
 
     # --- what is told before it is done --------------------------------------------------------------------

@@ -199,11 +199,34 @@ def _text_floats(values: pa.Array) -> Cells:
     if pa.types.is_float16(values.type):
         values = pc.cast(values, pa.float32())
     texts = pc.cast(values, pa.string())
-    texts = pc.replace_substring_regex(pc.replace_substring_regex(texts, r"\.0$", ""), r"e-(\d)$", r"e-0\1")
+    texts = pc.replace_substring_regex(texts, r"\.0$", "")
+    size, most = pc.abs(values), LARGEST[values.type.bit_width]
+    far = pc.and_(pc.or_(pc.less(size, 1e-4), pc.greater_equal(size, most)), pc.not_equal(size, 0))
+    odd = pc.and_(pc.or_(far, pc.match_substring(texts, "e")), pc.is_finite(values))
+    odd = pc.fill_null(odd, False)
+    if pc.any(odd).as_py():
+        texts = pc.replace_with_mask(texts, odd, _mapped(pc.filter(texts, odd), lambda t: _digits(t, most)))
     if not pc.all(pc.is_finite(values)).as_py():
         for name, word in INFINITE.items():
             texts = pc.if_else(pc.equal(texts, name), word, texts)
     return _of_texts(texts)
+
+
+LARGEST = {32: 1e6, 64: 1e15}
+"""From where on PostgreSQL writes numbers of so many bits with a power of ten; it does so below 0.0001 too."""
+
+
+def _digits(text: str, most: float) -> str:
+    """The same number as PostgreSQL writes it: with a power of ten, of at least two figures, where it is small or large.
+
+    >>> [_digits(t, 1e15) for t in ("0.0000642", "1e+14", "-1e-7", "1000000000000000")]
+    ['6.42e-05', '100000000000000', '-1e-07', '1e+15']
+    """
+    number = Decimal(text).normalize()
+    if 1e-4 <= abs(number) < most:
+        return f"{number:f}"
+    mantissa, _, power = f"{number:e}".partition("e")
+    return f"{mantissa}e{power[0]}{power[1:].zfill(2)}"
 
 
 def _text_moments(zone: str) -> Callable[[pa.Array], Cells]:
@@ -253,17 +276,18 @@ def interval_text(months: int, days: int, micros: int) -> str:
     ('1 year 2 mons 3 days 01:00:00', '-00:00:01.5', '00:00:00')
     """
     years, rest = divmod(abs(months), MONTHS)
-    sign = -1 if months < 0 else 1
-    words = [
-        f"{sign * n} {name}{'' if sign * n == 1 else 's'}"
-        for n, name in ((years, "year"), (rest, "mon"))
-        if n
-    ]
-    words += [f"{days} day{'' if days == 1 else 's'}"] if days else []
+    sign, before = -1 if months < 0 else 1, False
+    words = list[str]()
+    for n, name in ((sign * years, "year"), (sign * rest, "mon"), (days, "day")):
+        if n:
+            plus = "+" if before and n > 0 else ""  # after one below zero the sign is told
+            words.append(f"{plus}{n} {name}{'' if n == 1 else 's'}")
+            before = n < 0
     if micros or not words:
         seconds, part = divmod(abs(micros), 1_000_000)
         clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-        words.append(f"{'-' if micros < 0 else ''}{clock}{f'.{part:06}'.rstrip('0') if part else ''}")
+        mark = "-" if micros < 0 else "+" if before else ""
+        words.append(f"{mark}{clock}{f'.{part:06}'.rstrip('0') if part else ''}")
     return " ".join(words)
 
 

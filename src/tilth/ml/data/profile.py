@@ -65,7 +65,8 @@ class Profile:
 
     def and_(self, other: Profile) -> Profile:
         """With the columns of another one that it has not."""
-        more = tuple(c for c in other.columns if self.find(c.column) is None)
+        own = frozenset(c.column for c in self.columns)
+        more = tuple(c for c in other.columns if c.column not in own)
         return Profile(max(self.rows, other.rows), (*self.columns, *more))
 
     def plain(self) -> dict[str, Any]:

@@ -390,8 +390,8 @@ def _rarer(holdout: Holdout) -> int | None:
 
 def _holds(holdout: Holdout, blocks: int) -> str:
     rarer = _rarer(holdout)
-    of_them = "" if rarer is None else f", {rarer} of the rarer class"
-    rows = f"{len(holdout.truth)} rows"
+    of_them = "" if rarer is None else f", {rarer:,} of the rarer class"
+    rows = f"{len(holdout.truth):,} rows"
     if holdout.weight is not None:
-        rows += f", worth {holdout.worth()} that count the same"
+        rows += f", worth {holdout.worth():,} that count the same"
     return f"{rows}{of_them}, {blocks} blocks (days, or groups of ids)"

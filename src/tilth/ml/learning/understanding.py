@@ -48,7 +48,8 @@ def understood(
     y, limit = judged.y, made.curve.threshold
     owners = data.preparation.owners()
     ranked = sorted(importance, key=lambda n: (-importance[n], n))
-    known = [n for n in dict.fromkeys([*ranked, *spec.slices]) if n in judged.table.column_names]
+    there = frozenset(judged.table.column_names)  # a list that is made anew each time it is asked for
+    known = [n for n in dict.fromkeys([*ranked, *spec.slices]) if n in there]
     found = simpler(task, data, made, judged, importance, days, tools, limit)
     out = {
         "permuted": {

@@ -310,7 +310,8 @@ class Predictor:
     def _explanations(self, scores: Array, x: Array, table: Table) -> list[dict[str, Any]]:
         if not len(x):
             return []
-        names = [n for n in self.signature.names if n in table.schema.names]
+        there = frozenset(table.schema.names)
+        names = [n for n in self.signature.names if n in there]
         given = table.select(names).to_pylist()
         rows = _rows(scores)
         if self._spread is not None:

@@ -175,7 +175,8 @@ def drifts(watched: Watched, answers: Answers, engine: QueryEngine) -> tuple[Col
     if not len(answers):
         return ()
     scores = _said(watched, answers)
-    table = answers.inputs.select([c for c in watched.columns if c in answers.inputs.column_names])
+    there = frozenset(answers.inputs.column_names)
+    table = answers.inputs.select([c for c in watched.columns if c in there])
     found = drift(watched.profile, table.append_column(watched.score, scores), engine)
     return unusual(found, watched.usual)
 

@@ -256,8 +256,20 @@ def _channel(run: Run, action: Action) -> Result:
     return DONE, f"told when something{about} is {', '.join(declared.events)}", None
 
 
+def _missing(run: Run, action: Action) -> str | None:
+    """What it names and is not there: a model whose first version has not passed its gate, and what waits for that."""
+    for name in run.graph.get(action.name).depends:
+        need = run.graph.get(name)
+        if (need.kind, name) not in run.pointers:
+            what = "a version that passes its gate" if need.kind is Kind.MODEL else "what it needs itself"
+            return f"waits for the {need.kind} `{name}`, which waits for {what}"
+    return None
+
+
 def _view(run: Run, action: Action) -> Result:
     assert isinstance(action, DeclareView)
+    if (missing := _missing(run, action)) is not None:
+        return HELD, missing, None
     _point(run, Kind.VIEW, action.name, action.recipe, None)
     above = ", ".join(run.graph.get(action.name).depends)
     return DONE, f"reads {above}" if above else "reads nothing", None
@@ -266,6 +278,8 @@ def _view(run: Run, action: Action) -> Result:
 def _scheduled(run: Run, action: Action) -> Result:
     """Point at the job or trigger; its schedule begins with the generation (`moving.scheduling`)."""
     assert isinstance(action, DeclareJob | DeclareTrigger)
+    if (missing := _missing(run, action)) is not None:
+        return HELD, missing, None
     _point(run, action.kind, action.name, action.recipe, None)
     here = "runs from now on" if run.gates else f"declared; it runs in `{run.act.work.serving}` alone"
     return DONE, here, None

@@ -151,15 +151,26 @@ def _mask(fresh: Any) -> pa.Array:
 def told(batch: pa.RecordBatch, watched: Sequence[str]) -> Ids:
     """64 bits for each row, of these columns; a gap is no value."""
     import numpy as np
+    import pyarrow as pa
 
     total = np.zeros(batch.num_rows, np.uint64)
     for name in watched:
         column = batch.column(name)
-        bits = row_ids(batch.select([name]), [name]).copy()
+        flat = pa.record_batch({name: _flat(column)})
+        bits = row_ids(flat, [name]).copy()
         gaps = np.asarray(column.is_null(), dtype=bool)
         bits[gaps] = np.uint64(NULL)
         total = mixed(total ^ bits)
     return total
+
+
+def _flat(column: pa.Array) -> pa.Array:
+    """A list, struct or map as the text that stands for it."""
+    import pyarrow as pa
+
+    if not pa.types.is_nested(column.type):
+        return column
+    return pa.array([None if v is None else repr(v) for v in column.to_pylist()], pa.string())
 
 
 class _Known:

@@ -230,7 +230,8 @@ class Model:
     def _told(self, given: Iterable[str]) -> None:
         """Say which name that is no input looks like one that is not given."""
         names = list(given)
-        lacking = [i.name for i in self._answerer.inputs if i.name not in names]
+        there = frozenset(names)
+        lacking = [i.name for i in self._answerer.inputs if i.name not in there]
         known = {i.name for i in (*self._answerer.inputs, *self._answerer.carried)}
         for name in names if lacking else ():
             if name not in known and (near := nearest(str(name), lacking)) is not None:

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from tilth.core.errors import TilthError
+from tilth.core.names import quoted
 from tilth.core.schema import DataType
 from tilth.plan.snapshot import Pointer
+from tilth.ports.arrow import data_type
 from tilth.runtime import sources
 from tilth.runtime.asking import catalog
 from tilth.runtime.asking.prompt import Prompt
-from tilth.runtime.asking.select import models_of
+from tilth.runtime.asking.select import models_of, select
 from tilth.runtime.record import declarations, environments
 from tilth.runtime.record.snapshots import manifest_of
+from tilth.sql.language.acts import Select
 from tilth.sql.language.statements import CreateDataset, CreateModel, Kind
 from tilth.sql.postgres import types
 from tilth.sql.postgres.catalog import FIRST_HIDDEN, INNER, LOOKED_UP, Server, inner
@@ -80,11 +83,14 @@ class Explorer:
     at: Prompt
     told: list[str] = field(default_factory=list)
 
+    def deployed(self, *, deep: bool = False) -> list[Relation]:
+        """Datasets, models and views; without `deep` views have no columns."""
+        _, pointers = environments.pointers_of(self.at.work.state, self.at.environment)
+        return [m for p in pointers if (m := self._pointed(p, deep=deep)) is not None]
+
     def relations(self, *, deep: bool = True) -> list[Relation]:
         """All of them; without `deep` those of sources have no columns."""
-        _, pointers = environments.pointers_of(self.at.work.state, self.at.environment)
-        made = [m for p in pointers if (m := self._pointed(p)) is not None]
-        found = [*made, *self._of_sources(deep=deep), *self._of_system(deep=deep)]
+        found = [*self.deployed(deep=deep), *self._of_sources(deep=deep), *self._of_system(deep=deep)]
         return sorted(found, key=lambda r: (r.schema, r.name))
 
     def columns_of(self, names: Iterable[tuple[str | None, str]]) -> dict[str, DataType]:
@@ -99,7 +105,7 @@ class Explorer:
                     out[name] = c.type if out.setdefault(name, c.type) is c.type else None
         return {n: t for n, t in out.items() if t is not None}
 
-    def _pointed(self, pointer: Pointer) -> Relation | None:
+    def _pointed(self, pointer: Pointer, *, deep: bool) -> Relation | None:
         if pointer.target is None and pointer.kind in {Kind.DATASET, Kind.MODEL}:
             return None
         if pointer.kind is Kind.DATASET:
@@ -111,7 +117,24 @@ class Explorer:
             return Relation(PUBLIC, pointer.name, "r", fields, tuple(key), pointer.text, manifest.rows)
         if pointer.kind is Kind.MODEL:
             return self._model(pointer)
+        if pointer.kind is Kind.VIEW:
+            return Relation(
+                PUBLIC, pointer.name, "v", self._of_view(pointer.name) if deep else (), (), pointer.text
+            )
         return None
+
+    def _of_view(self, name: str) -> tuple[Col, ...]:
+        """The columns of a view: it is asked for no rows."""
+        models = models_of(self.at.work, self.at.environment, self.at.loaded)
+        graph, text = self.at.deployed(self.at.environment), f"SELECT * FROM {quoted(name)} LIMIT 0"
+        try:
+            reader = select(self.at.work, graph, self.at.environment, models, Select(text), self.at.limits)
+        except TilthError as error:
+            self.told.append(f"{name}: {error.message}")
+            return ()
+        found = tuple(Col(f.name, data_type(f.type)) for f in reader.schema)
+        reader.close()
+        return found
 
     def _model(self, pointer: Pointer) -> Relation | None:
         models = models_of(self.at.work, self.at.environment, self.at.loaded)

@@ -139,7 +139,8 @@ def _with_carried(inputs: pa.RecordBatch, batch: pa.RecordBatch, use: ModelUse) 
     """The inputs, and beside them what the model takes along for the log."""
     import pyarrow as pa
 
-    more = [b for b in use.carried if b.input not in inputs.schema.names and b.column is not None]
+    there = frozenset(inputs.schema.names)
+    more = [b for b in use.carried if b.input not in there and b.column is not None]
     columns = [*inputs.columns, *(batch.column(b.column) for b in more)]
     return pa.RecordBatch.from_arrays(columns, names=[*inputs.schema.names, *(b.input for b in more)])
 

@@ -28,7 +28,7 @@ from tilth.runtime.asking.frames import Frames
 from tilth.runtime.asking.heeding import heeding
 from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
 from tilth.runtime.asking.scoring import Asked, Through, honest, predicted, through
-from tilth.runtime.asking.single import answered, picked
+from tilth.runtime.asking.single import answered, combined, picked
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record import names as called
@@ -239,11 +239,16 @@ class _Query:
         import pyarrow as pa
 
         model = of_rows(self.models.get(split.model, split.version))
-        arrays = answered(model, split, dict(split.inputs), self.told)
+        arrays = (
+            combined(model, split, self.told)
+            if split.several
+            else answered(model, split, dict(split.inputs), self.told)
+        )
         if self.asked is not None:
             inputs = {i.name: arrays[i.name] for i in model.inputs}
             self.asked(model, pa.record_batch(list(inputs.values()), names=list(inputs)))
-        if (columns := direct(split.outer)) is not None:
+        columns = None if split.several else direct(split.outer)
+        if columns is not None:
             return picked(columns, arrays).to_reader()
         return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
 

@@ -14,19 +14,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
-from tilth.core.errors import BusyError, ProjectError, StorageError, TilthError
+from tilth.core.errors import BusyError, CancelledError, ProjectError, StorageError, TilthError
 from tilth.core.principals import Principal, PrincipalKind
 from tilth.core.time import Instant, show_instant
 from tilth.kinds import statements as held
 from tilth.kinds.job import asked as queries_of
 from tilth.plan.calendar import pause
-from tilth.ports.progress import Progress
 from tilth.ports.source import UnsureError
 from tilth.resources.kinds import Resource
 from tilth.runtime import sources
 from tilth.runtime.applying.executor import MAKING
 from tilth.runtime.asking import deltas
 from tilth.runtime.asking.prompt import Prompt, Result
+from tilth.runtime.asking.stopping import AGAIN, StoppedByError, StoppedError, Watch
 from tilth.runtime.record import runs, schedules
 from tilth.runtime.record.rows import Change
 from tilth.runtime.record.runs import Begun, Ended
@@ -41,7 +41,7 @@ from tilth.sql.queries.last import Window
 DONE, FAILED, NOTHING = "done", "failed", "nothing"
 ACTION = {Kind.JOB: "RunJob", Kind.TRIGGER: "RunTrigger"}
 PATIENCE = 600.0  # seconds that a statement waits for an apply under way
-AGAIN = 0.2  # seconds between two questions whether a run is to stop, or a lock is free
+LOST = "Look at what stands in its tables; rows that come from now on are seen."
 WORDS = 2_000  # characters of what a run says that are kept
 
 
@@ -73,14 +73,6 @@ class Performs(Protocol):
     def perform(self, statement: Statement) -> Result: ...
 
 
-class StoppedError(KeyboardInterrupt):
-    """The process is to end; the turn stays as it is, and the next run goes on with it."""
-
-
-class CancelledError(KeyboardInterrupt):
-    """Somebody wants the run to stop."""
-
-
 class Turning:
     """One run under way."""
 
@@ -89,7 +81,7 @@ class Turning:
         self.declared: Any = resource.as_(CreateJob if resource.kind is Kind.JOB else CreateTrigger)
         self.began = time.monotonic()
         self.left: Turn | None = None  # a turn of before, that is begun anew
-        self.watch = _Watch(at.progress, at.work.state)
+        self.watch = Watch(at.progress, at.work.state)
         by = Principal(PrincipalKind.JOB, resource.name, found.role)
         self.at = replace(at, principal=by, progress=self.watch, tell=None, frames={})
         if self.at.begin is not None:
@@ -100,22 +92,32 @@ class Turning:
     def whole(self) -> Ran:
         """Take up the turn, or begin one, and do it."""
         try:
-            self._taken_up()
-            if (over := self._begun()) is not None:
+            if (over := self._taken_up() or self._begun()) is not None:
                 return over
         except Exception as error:
             return self._not_begun(known(error))
         return self._done()
 
-    def _taken_up(self) -> None:
-        """Go on with a turn of before, if there is one."""
+    def _taken_up(self) -> Ran | None:
+        """Go on with a turn of before, if there is one; what it ended with, where it cannot go on."""
         turn = self.now.turn
         if turn is None:
-            return
+            return None
+        if (
+            turn.delta is not None
+            and turn.done + (turn.under_way is not None)
+            and not self._holds(turn.delta)
+        ):
+            text = "the rows that came are not kept any more, as after `tilth restore`; what it had not done with them is not done"
+            return self._over(FAILED, text, ProjectError(f"{self.resource.name}: {text}.", hint=LOST))
         if turn.under_way is not None and held.once(self.declared.statements[turn.under_way]):
             self._pass_over(turn.under_way, "its process ended")
         elif turn.done == 0 and turn.under_way is None:  # nothing was done: what came since comes along
             self._drop(turn)
+        return None
+
+    def _holds(self, digest: str) -> bool:
+        return self.at.work.blobs.intact(digest)
 
     def _begun(self) -> Ran | None:
         """Begin a turn where there is none; why there is nothing to do, where that is so."""
@@ -153,10 +155,11 @@ class Turning:
     def _windows(self) -> dict[str, Window]:
         """From where to where LAST goes in this run."""
         found = {m.key: m for q in queries_of(self.declared) for m in last.marks(q.sql)}
-        return {key: Window(self.now.marks.get(key), self._greatest(mark)) for key, mark in found.items()}
+        lows = {key: self.now.marks.get(key) for key in found}
+        return {key: Window(lows[key], self._greatest(mark, lows[key])) for key, mark in found.items()}
 
-    def _greatest(self, mark: last.Mark) -> str | None:
-        (row,) = self._read(last.greatest(mark)).to_pylist()
+    def _greatest(self, mark: last.Mark, low: str | None) -> str | None:
+        (row,) = self._read(last.greatest(mark, low)).to_pylist()
         value = row["value"]
         if value is None:
             return None
@@ -196,11 +199,11 @@ class Turning:
     def _done(self) -> Ran:
         """Perform what is left of the turn."""
         assert self.now.turn is not None
-        self.watch.run = self.now.turn.run
         try:
-            for n in range(self.now.turn.done, len(self.declared.statements)):
-                self._next(n)
-        except CancelledError as stop:
+            with self.watch.over(self.now.turn.run, self.at):
+                for n in range(self.now.turn.done, len(self.declared.statements)):
+                    self._next(n)
+        except StoppedByError as stop:
             return self._over(CANCELLED, f"stopped by {stop}", None)
         except StoppedError:
             return self._left("the process was stopped; the next one goes on with it")
@@ -223,6 +226,9 @@ class Turning:
         statement = self.declared.statements[n]
         try:
             said = self._perform(statement)
+        except CancelledError:
+            self.watch.ask()
+            raise
         except Exception as error:
             if not held.once(statement) or not _leaves_open(error):
                 self.now = replace(self.now, turn=replace(self._turn, under_way=None))
@@ -322,7 +328,8 @@ class Turning:
             else:
                 self._put(change, turn=None, marks=marks, failures=0, next_try=None, error=text[:WORDS])
         self._forget_blobs(old, turn.delta, turn.seen)
-        return Ran(status, f"{self.resource.name}: {text}", turn.run, error)
+        how = "" if status == DONE else f"{status}: "
+        return Ran(status, f"{self.resource.name}: {how}{text}", turn.run, error)
 
     def _again(self, turn: Turn, error: TilthError) -> Ran:
         """The run is over and the turn is not: it is tried again, later each time."""
@@ -335,7 +342,7 @@ class Turning:
                 change, turn=turn, failures=failures, next_try=now + pause(failures, every),
                 error=error.message[:WORDS],
             )  # fmt: skip
-        return Ran(FAILED, f"{self.resource.name}: {error.message}", turn.run, error)
+        return Ran(FAILED, f"{self.resource.name}: failed: {error.message}", turn.run, error)
 
     def _left(self, text: str, under_way: int | None = None) -> Ran:
         """The run is over since its process is; the turn is as it is."""
@@ -368,7 +375,7 @@ class Turning:
                 change, turn=turn, failures=failures, next_try=now + pause(failures, every), error=error.message[:WORDS],
                 last_run=number,
             )  # fmt: skip
-        return Ran(FAILED, f"{self.resource.name}: {error.message}", number, error)
+        return Ran(FAILED, f"{self.resource.name}: failed: {error.message}", number, error)
 
     # --- what is written down ---
 
@@ -427,31 +434,6 @@ class Turning:
         state = self.at.work.state
         for digest in gone - schedules.blobs(state, environments.names(state)):
             self.at.work.blobs.delete(digest)
-
-
-class _Watch:
-    """Passes on how far it is, and learns that the run, or its process, is to stop."""
-
-    def __init__(self, progress: Progress, state: Any) -> None:
-        self._progress, self._state = progress, state
-        self._asked = 0.0
-        self.run: int | None = None
-
-    def step(self, what: str, done: float | None = None, note: str = "") -> None:
-        self.ask(what, done, note)
-
-    def ask(self, what: str = "", done: float | None = None, note: str = "") -> None:
-        """Raise when it is to stop."""
-        try:
-            self._progress.step(what, done, note)
-        except KeyboardInterrupt:
-            raise StoppedError from None
-        if self.run is None or time.monotonic() - self._asked < AGAIN:
-            return
-        self._asked = time.monotonic()
-        by = schedules.cancelled(self._state, self.run)
-        if by is not None:
-            raise CancelledError(by)
 
 
 def _leaves_open(error: Exception) -> bool:

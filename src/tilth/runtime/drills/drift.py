@@ -173,7 +173,8 @@ class _Mixes:
 
 
 def _columns(watched: Watched, rows: pa.Table) -> pa.Table:
-    return rows.select([n for n in watched.types if n in rows.column_names])
+    there = frozenset(rows.column_names)
+    return rows.select([n for n in watched.types if n in there])
 
 
 def _fires(subject: Subject, mix: _Mixes) -> tuple[tuple[int, str] | None, list[str]]:

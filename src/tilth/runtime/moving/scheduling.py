@@ -22,4 +22,4 @@ def schedule(change: Change, environment: str, pointers: Iterable[Pointer], at: 
         if there.get((kind, name)) != recipe:
             schedules.begin(change, environment, kind, name, recipe, at)
     for kind, name in there.keys() - wanted.keys():
-        schedules.forget(change, environment, kind, name)
+        schedules.forget(change, environment, kind, name, at)

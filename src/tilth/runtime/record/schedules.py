@@ -94,8 +94,9 @@ def begin(change: Change, environment: str, kind: Kind, name: str, recipe: str, 
     )  # fmt: skip
 
 
-def forget(change: Change, environment: str, kind: Kind, name: str) -> None:
-    """It is not declared any more."""
+def forget(change: Change, environment: str, kind: Kind, name: str, at: Instant) -> None:
+    """It is not declared any more, and a run of it is over, whatever became of its process."""
+    change.write("undeclared_runs", environment=environment, kind=kind.value, name=name, at=show_instant(at))
     change.write("forget_schedule", environment=environment, kind=kind.value, name=name)
 
 

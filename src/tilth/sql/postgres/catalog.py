@@ -116,7 +116,7 @@ def _calls_server(tree: exp.Query) -> bool:
     from sqlglot import exp
 
     return any(_called(n) in FUNCTIONS for n in tree.find_all(exp.Func, exp.Column)) or any(
-        isinstance(n.to, exp.ObjectIdentifier) for n in tree.find_all(exp.Cast)
+        _type_name(n.to) in _OBJECTS for n in tree.find_all(exp.Cast)
     )
 
 
@@ -179,13 +179,14 @@ def _name_columns(tree: exp.Query) -> None:
 
 
 def _listed(node: exp.Expr) -> exp.Expr | None:
-    """The text of an array, in brackets or not, as a list of texts."""
+    """The text of an array, in braces or brackets, as a list: of whole numbers, or of texts."""
     from sqlglot import exp
 
     inside = node.unnest()
     if not isinstance(inside, exp.Literal) or not inside.is_string:
         return None
-    return exp.Paren(this=exp.Cast(this=inside.copy(), to=exp.DataType.build("VARCHAR[]", dialect="duckdb")))
+    kind = "BIGINT[]" if re.fullmatch(r"[{\[][\d, -]*[}\]]", inside.name) else "VARCHAR[]"
+    return exp.Paren(this=exp.Cast(this=inside.copy(), to=exp.DataType.build(kind, dialect="duckdb")))
 
 
 def _is_no_function(node: exp.EQ | exp.NEQ) -> bool:

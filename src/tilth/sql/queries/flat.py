@@ -6,6 +6,7 @@ inputs concern the rows is decided in `joins`; see `shapes` for how the columns 
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import UnknownNameError, UnsupportedError
@@ -26,6 +27,7 @@ class Flat:
         self.of, self.data, self.models = scope.of, scope.data, scope.models
         self.resolve, self.own_columns = scope.resolve, scope.own_columns
         self.flat: dict[tuple[str, str], str] = {}
+        self._taken: set[str] = set()  # its names in lower case
         self.items: list[exp.Expr] = []  # of the inner SELECT
 
     # --- its columns ---
@@ -34,9 +36,10 @@ class Flat:
         """The flat name of what is called so at its owner, the same each time."""
         key = (owner.lower(), name.lower())
         if key not in self.flat:
-            base, taken = f"{owner}__{name}", {f.lower() for f in self.flat.values()}
-            tries = (base, *(f"{base}_{n}" for n in range(2, len(taken) + 3)))
-            self.flat[key] = next(t for t in tries if t.lower() not in taken)
+            base = f"{owner}__{name}"
+            tries = itertools.chain((base,), (f"{base}_{n}" for n in itertools.count(2)))
+            self.flat[key] = next(t for t in tries if t.lower() not in self._taken)
+            self._taken.add(self.flat[key].lower())
         return self.flat[key]
 
     def data_column(self, ref: Ref) -> str:

@@ -76,9 +76,11 @@ def since(sql: str, windows: Mapping[str, Window]) -> str:
     return sql
 
 
-def greatest(mark: Mark) -> str:
-    """The query for the greatest value that a mark's column has now, as the text that SQL reads back, and its type."""
-    return f"SELECT CAST(max({mark.column}) AS VARCHAR) AS value, typeof(max({mark.column})) AS type FROM {mark.table}"
+def greatest(mark: Mark, low: str | None) -> str:
+    """The query for the greatest value beyond `low` that a mark's column has now, as the text that SQL reads back, and its type."""
+    where = "" if low is None else f" WHERE {mark.column} > {low}"
+    newest = f"max({mark.column})"
+    return f"SELECT CAST({newest} AS VARCHAR) AS value, typeof({newest}) AS type FROM {mark.table}{where}"
 
 
 def _uses(sql: str, at: Position | None = None) -> tuple[_Use, ...]:

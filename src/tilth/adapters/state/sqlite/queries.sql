@@ -389,7 +389,7 @@ UPDATE runs SET status = :status, error = :error, seconds = :seconds, memory = :
 
 -- name: abandoned_runs
 UPDATE runs SET status = 'failed', error = 'the process that ran it ended', finished_at = :at
-WHERE status = 'running' AND environment = :environment AND kind NOT IN ('job', 'trigger');
+WHERE status = 'running' AND environment = :environment AND action NOT IN ('RunJob', 'RunTrigger');
 
 -- name: run_gone
 UPDATE runs SET status = 'gone' WHERE id = :id;
@@ -671,6 +671,11 @@ DELETE FROM schedules WHERE environment = :environment AND kind = :kind AND name
 -- name: forget_schedules
 DELETE FROM schedules WHERE environment = :environment;
 
+-- name: undeclared_runs
+UPDATE runs SET status = 'failed', error = 'it is no longer declared', finished_at = :at
+WHERE status = 'running' AND environment = :environment AND kind = :kind AND action IN ('RunJob', 'RunTrigger')
+    AND coalesce((SELECT origin FROM names n WHERE n.kind = runs.kind AND n.name = runs.name), name) = :name;
+
 -- name: set_schedule
 UPDATE schedules SET last_due = :last_due, marks = :marks, turn = :turn, failures = :failures, next_try = :next_try,
     error = :error, said = :said, last_run = :last_run, last_done = :last_done
@@ -680,12 +685,13 @@ WHERE environment = :environment AND kind = :kind AND name = :name AND recipe = 
 SELECT * FROM runs WHERE id = :id;
 
 -- name: running_of
-SELECT id FROM runs WHERE environment = :environment AND kind = :kind AND name = :name AND status = 'running';
+SELECT id FROM runs WHERE environment = :environment AND kind = :kind AND name = :name AND status = 'running'
+    AND action IN ('RunJob', 'RunTrigger');
 
 -- name: thin_runs
-DELETE FROM runs WHERE environment = :environment AND kind = :kind AND name = :name AND status IN ('done', 'gone')
-    AND id < (SELECT min(id) FROM (SELECT id FROM runs WHERE environment = :environment AND kind = :kind AND name = :name
-              AND status IN ('done', 'gone') ORDER BY id DESC LIMIT :keep))
+DELETE FROM runs WHERE environment = :environment AND kind = :kind AND name = :name AND action IN ('RunJob', 'RunTrigger')
+    AND status IN ('done', 'gone') AND id < (SELECT min(id) FROM (SELECT id FROM runs WHERE environment = :environment AND kind = :kind AND name = :name
+              AND action IN ('RunJob', 'RunTrigger') AND status IN ('done', 'gone') ORDER BY id DESC LIMIT :keep))
     AND id NOT IN (SELECT run FROM cancels);
 
 -- name: add_cancel
