@@ -67,6 +67,11 @@ STATEMENTS = {
     "SHOW JOBS": 0,
     "CREATE TABLE ops.x AS SELECT 1 AS a": 2,
     "INSERT INTO ops.t SELECT 1 AS a": 2,
+    "SET statement_timeout = '3 s'": 0,
+    "RESET ALL": 0,
+    "SHOW ALL": 0,
+    "USE nowhere": 2,
+    "CANCEL STATEMENT '3f2a'": 2,
     "SELEC": 2,
 }
 

@@ -1,20 +1,25 @@
-"""One row of a model: its inputs and outputs as arrays of one value."""
+"""Rows of a model whose inputs a query gives: its inputs and outputs as arrays, of one value or one for each combination."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
-from tilth.ml.model.answerer import RowAnswerer
-from tilth.ml.model.gaps import notice
+from tilth.core.errors import InputError
+from tilth.ml.model.answerer import Answerer, RowAnswerer
+from tilth.ml.model.gaps import Gaps, notice
 from tilth.ports.arrow import arrow_type
 from tilth.runtime.asking.scoring import fitting
 from tilth.sql.queries.direct import Taken
-from tilth.sql.queries.shapes import RowPrediction
+from tilth.sql.queries.shapes import RowPrediction, Several
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+MOST = 100_000  # combinations of inputs that one query asks
 
 
 def answered(
@@ -30,6 +35,30 @@ def answered(
     told.extend(f"{split.model}: {words}" for words in notice(model.gaps(row), far))
     types = {o.name: arrow_type(o.type) for o in model.outputs}
     return arrays | {o: pa.array([_cell(outputs[o], types[o])], types[o]) for o in split.wanted}
+
+
+def combined(model: Answerer, split: RowPrediction, told: list[str], most: int = MOST) -> dict[str, pa.Array]:
+    """The same of all combinations of the values that IN lists, the last input's changing fastest; InputError for too many."""
+    import pyarrow as pa
+
+    lists = [v.values if isinstance(v, Several) else (v,) for _, v in split.inputs]
+    count = prod(map(len, lists))
+    if count > most:
+        raise InputError(
+            f"These are {count:,} combinations of inputs of model `{split.model}`, and one query asks at most {most:,}.",
+            hint="Join a table of the rows instead: FROM <dataset> d JOIN the model.",
+        )
+    rows = list(product(*lists))
+    given = {name: [row[n] for row in rows] for n, (name, _) in enumerate(split.inputs)}
+    arrays = {
+        i.name: pa.concat_arrays([fitting(i.name, v, i.type) for v in given.get(i.name, [None] * count)])
+        for i in model.inputs
+    }
+    seen = Gaps(split.model, model.strict)
+    asked = pa.record_batch([arrays[n] for n in given], names=list(given))
+    answers = model.predict(asked, split.wanted, seen)
+    told.extend(seen.words())
+    return arrays | dict(zip(answers.schema.names, answers.columns, strict=True))
 
 
 def picked(columns: Sequence[Taken], arrays: Mapping[str, pa.Array]) -> pa.Table:
