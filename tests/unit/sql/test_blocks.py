@@ -46,9 +46,7 @@ def test_a_query_of_with_is_seen_by_what_stands_after_it() -> None:
 
 def test_what_is_within_another_goes_with_it() -> None:
     found = parts("SELECT * FROM (SELECT * FROM (SELECT x FROM d JOIN late m) i JOIN slow m) o")
-    assert [b.sql for b in found.blocks] == [
-        "SELECT * FROM (SELECT x FROM d, late AS m) AS i, slow AS m"
-    ]
+    assert [b.sql for b in found.blocks] == ["SELECT * FROM (SELECT x FROM d, late AS m) AS i, slow AS m"]
     assert parts(found.blocks[0].sql).blocks[0].sql == "SELECT x FROM d, late AS m"
 
 
