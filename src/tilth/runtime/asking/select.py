@@ -28,7 +28,7 @@ from tilth.runtime.asking.frames import Frames
 from tilth.runtime.asking.heeding import heeding
 from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
 from tilth.runtime.asking.scoring import Asked, Through, honest, predicted, through
-from tilth.runtime.asking.single import answered, combined, picked
+from tilth.runtime.asking.single import answered, combined, picked, taken
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record import names as called
@@ -261,8 +261,10 @@ class _Query:
             uses = [(u, self.models.get(u.name, u.version, threads)) for u in split.models]
             return through(uses, seen, self.asked)
 
-        others = self._others(split.outer)
         failed: list[TilthError] = []
+        if (columns := direct(split.outer)) is not None:
+            return closing(taken(predicted(rows, chain, failed), columns), lambda: self._tell(seen))
+        others = self._others(split.outer)
         inputs = {**others.inputs, PREDICTED: predicted(rows, chain, failed)}
         try:
             answer = self.work.engine.stream(split.outer, inputs, limits=self.limits)
@@ -272,9 +274,12 @@ class _Query:
 
         def close() -> None:
             others.close()
-            self.told.extend(words for gaps in seen.values() for words in gaps.words())
+            self._tell(seen)
 
         return closing(honest(answer, failed), close)
+
+    def _tell(self, seen: Mapping[str, Gaps]) -> None:
+        self.told.extend(words for gaps in seen.values() for words in gaps.words())
 
     def _others(self, outer: str) -> reading.Reading:
         """The tables that the rest of the query names besides the predicted rows: in a subquery, say."""
