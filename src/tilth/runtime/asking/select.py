@@ -37,7 +37,7 @@ from tilth.runtime.workspace import Workspace
 from tilth.sql.language.acts import Select
 from tilth.sql.language.parameters import FRAMES
 from tilth.sql.language.statements import CreateView, Kind
-from tilth.sql.queries import reads
+from tilth.sql.queries import reach, reads
 from tilth.sql.queries.direct import direct
 from tilth.sql.queries.rewrite import (
     JoinPrediction,
@@ -103,6 +103,7 @@ def select(
         whole = inlined(sql, queries_of(graph))
         place, sql = statement.position if whole == sql else None, whole
         text, pins = time_travel(sql)
+        reach.check(text, place)
         uses = reads.tables(text, place)
         names = [(u.schema or "").lower() for u in uses]
         _check_sources(uses, graph)
