@@ -226,3 +226,34 @@ def test_a_list_that_is_none_of_values_is_refused(condition: str, words: str, as
         project.sql(
             f"SELECT late FROM late WHERE ordered_at = TIMESTAMP '2024-04-30 20:00:00' AND {condition}"
         ).rows()
+
+
+MANY = {
+    "SELECT d.id, m.* FROM deliveries d JOIN late m": 1,
+    "SELECT d.ID, m.late AS p, 'x' AS k, 7 AS n, true AS t FROM deliveries d JOIN late m": 1,
+    "SELECT d.* EXCLUDE (late), m.late_confidence, m.late_probabilities FROM deliveries d JOIN late m WHERE d.id % 7 = 0": 1,
+    "SELECT d.id, m.late, n.minutes AS said FROM deliveries d JOIN late m JOIN duration n": 1,
+    "SELECT d.id::HUGEINT AS h, m.late FROM deliveries d JOIN late m": 2,
+    "SELECT d.id, m.late FROM deliveries d JOIN late m WHERE d.id < 0": 1,
+    "SELECT d.id, m.late FROM deliveries d JOIN late m WHERE m.late": 2,
+    "SELECT d.id, m.late FROM deliveries d JOIN late m ORDER BY d.id": 2,
+    "SELECT count(*) AS n FROM deliveries d JOIN late m": 2,
+    "SELECT d.late, m.late FROM deliveries d JOIN late m": 2,
+}
+
+
+@pytest.mark.parametrize("sql", MANY)
+def test_columns_that_are_only_picked_are_those_that_the_engine_gives(
+    asked: tuple[Any, Any], sql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = asked
+    engine, used = project.work().engine, list[str]()
+    stream = engine.stream
+    monkeypatch.setattr(engine, "stream", lambda text, *a, **k: used.append(text) or stream(text, *a, **k))
+    picked = project.sql(sql).arrow()
+    assert len(used) == MANY[sql]
+    monkeypatch.setattr(select, "direct", lambda _outer: None)
+    whole = project.sql(sql).arrow()
+    assert len(used) == MANY[sql] + 2
+    assert picked.schema.equals(whole.schema)
+    assert picked.combine_chunks().equals(whole.combine_chunks())

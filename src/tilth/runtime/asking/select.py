@@ -28,7 +28,7 @@ from tilth.runtime.asking.frames import Frames
 from tilth.runtime.asking.heeding import heeding
 from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
 from tilth.runtime.asking.scoring import Asked, Through, honest, predicted, through
-from tilth.runtime.asking.single import answered, combined, picked
+from tilth.runtime.asking.single import answered, combined, picked, taken
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record import names as called
@@ -37,7 +37,7 @@ from tilth.runtime.workspace import Workspace
 from tilth.sql.language.acts import Select
 from tilth.sql.language.parameters import FRAMES
 from tilth.sql.language.statements import CreateView, Kind
-from tilth.sql.queries import reads
+from tilth.sql.queries import reach, reads
 from tilth.sql.queries.blocks import Blocks, blocks
 from tilth.sql.queries.direct import direct
 from tilth.sql.queries.rewrite import (
@@ -110,6 +110,7 @@ def select(
                 lambda one: select(work, graph, environment, models, Select(one), limits, told, frames, asked),
             )  # fmt: skip
         text, pins = time_travel(sql)
+        reach.check(text, place)
         uses = reads.tables(text, place)
         names = [(u.schema or "").lower() for u in uses]
         _check_sources(uses, graph)
@@ -289,8 +290,10 @@ class _Query:
             uses = [(u, self.models.get(u.name, u.version, threads)) for u in split.models]
             return through(uses, seen, self.asked)
 
-        others = self._others(split.outer)
         failed: list[TilthError] = []
+        if (columns := direct(split.outer)) is not None:
+            return closing(taken(predicted(rows, chain, failed), columns), lambda: self._tell(seen))
+        others = self._others(split.outer)
         inputs = {**others.inputs, PREDICTED: predicted(rows, chain, failed)}
         try:
             answer = self.work.engine.stream(split.outer, inputs, limits=self.limits)
@@ -300,9 +303,12 @@ class _Query:
 
         def close() -> None:
             others.close()
-            self.told.extend(words for gaps in seen.values() for words in gaps.words())
+            self._tell(seen)
 
         return closing(honest(answer, failed), close)
+
+    def _tell(self, seen: Mapping[str, Gaps]) -> None:
+        self.told.extend(words for gaps in seen.values() for words in gaps.words())
 
     def _others(self, outer: str) -> reading.Reading:
         """The tables that the rest of the query names besides the predicted rows: in a subquery, say."""

@@ -62,21 +62,38 @@ def combined(model: Answerer, split: RowPrediction, told: list[str], most: int =
 
 
 def picked(columns: Sequence[Taken], arrays: Mapping[str, pa.Array]) -> pa.Table:
-    """The columns of the answer, as the engine would give them."""
+    """The columns of an answer of one row, as the engine would give them."""
     import pyarrow as pa
 
-    known = {name.lower(): (name, array) for name, array in arrays.items()}
-    names, made = [], []
+    row = pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
+    return pa.Table.from_batches([_picked(columns, row)])
+
+
+def taken(rows: pa.RecordBatchReader, columns: Sequence[Taken]) -> pa.RecordBatchReader:
+    """The same of many rows."""
+    import pyarrow as pa
+
+    empty = pa.RecordBatch.from_arrays([pa.array([], f.type) for f in rows.schema], schema=rows.schema)
+    schema = _picked(columns, empty).schema
+    return pa.RecordBatchReader.from_batches(schema, (_picked(columns, batch) for batch in rows))
+
+
+def _picked(columns: Sequence[Taken], rows: pa.RecordBatch) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    known = {name.lower(): place for place, name in enumerate(rows.schema.names)}
+    fields, made = [], []
     for one in columns:
         if one.column is None:
             whole = isinstance(one.value, int) and not isinstance(one.value, bool)
-            names.append(one.name)
-            made.append(pa.array([one.value], pa.int32() if whole else None))
+            array = pa.repeat(pa.scalar(one.value, pa.int32() if whole else None), rows.num_rows)
+            fields.append(pa.field(one.name, array.type))
         else:
-            name, array = known[one.column.lower()]
-            names.append(one.name if one.renamed else name)
-            made.append(array)
-    return pa.table(made, names=names)
+            place = known[one.column.lower()]
+            array, field = rows.column(place), rows.schema.field(place)
+            fields.append(field.with_name(one.name) if one.renamed else field)
+        made.append(array)
+    return pa.RecordBatch.from_arrays(made, schema=pa.schema(fields))
 
 
 def _cell(value: Any, kind: pa.DataType) -> Any:
