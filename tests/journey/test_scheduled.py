@@ -458,6 +458,45 @@ def test_a_trigger_that_fails_does_not_lose_its_rows_and_takes_along_what_came(
     assert place.job("g", "triggers")["failures"] == 0
 
 
+def test_a_trigger_whose_memory_is_lost_begins_anew_and_says_so(at: Callable[[str], Place]) -> None:
+    place = at(
+        "CREATE TRIGGER g ON ops.t AS (INSERT INTO res.log SELECT id, v FROM TABLE_DELTA; INSERT INTO res.no SELECT id FROM TABLE_DELTA);"
+    )
+    blobs = place.project.work().blobs
+    place.put(1)
+    place.step()
+    for digest, _ in tuple(blobs.digests()):
+        blobs.delete(digest)
+    place.put(2)
+    place.step(0.1)
+    assert (place.rows("log"), "what was seen before is lost" in place.told[-1]) == ([], True)
+    place.put(3)
+    place.step(0.1)
+    assert (place.rows("log"), place.runs(name="g")) == ([3], ["failed"])
+    for digest, _ in tuple(blobs.digests()):
+        blobs.delete(digest)
+    place.step(0.1)
+    assert "not kept any more" in place.runs("error", "g")[-1]
+    with closing(sqlite3.connect(place.folder / "res.db")) as db, db:
+        db.execute("CREATE TABLE no (id INTEGER)")
+    place.step(0.1)
+    place.put(4)
+    place.step(0.1)
+    assert (place.rows("log"), place.rows("no")) == ([3, 4], [4])
+
+
+def test_rows_of_a_trigger_are_read_as_often_as_its_statements_like(at: Callable[[str], Place]) -> None:
+    place = at(
+        "CREATE TRIGGER g ON ops.t AS (INSERT INTO res.log SELECT a.id, b.v FROM TABLE_DELTA a JOIN TABLE_DELTA b USING (id);"
+        " SELECT * FROM table_delta WHERE id IN (SELECT max(id) FROM Table_Delta));"
+    )
+    place.step()
+    place.put(*range(5000))
+    place.step(0.1)
+    assert place.rows("log") == list(range(5000))
+    assert place.job("g", "triggers")["said"] == "res.log: 5,000 rows written; 1 row"
+
+
 def test_a_table_with_other_columns_is_looked_at_anew_and_what_no_trigger_needs_is_gone(
     at: Callable[[str], Place],
 ) -> None:

@@ -287,7 +287,7 @@ class Turning:
     def _performed(self, statement: Statement) -> Result:
         turn = self.now.turn
         assert turn is not None
-        frames = {} if turn.delta is None else {DELTA: deltas.rows(self.at.work.blobs, turn.delta, turn.rows)}
+        frames = {} if turn.delta is None else {DELTA: deltas.rows(self.at.work.blobs, turn.delta)}
         self.at.frames = frames
         return self._asked(statement)
 
