@@ -365,6 +365,27 @@ def test_a_job_that_fails_is_told_rests_and_goes_on_where_it_was(at: Callable[[s
     assert (place.rows("log"), place.rows("other")) == ([1, 2, 3], [1, 2, 3])
 
 
+def test_a_job_that_cannot_be_considered_stops_no_other(
+    at: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = at(f"CREATE JOB a AS (SELECT 1);\nCREATE JOB j AS ({ADD});")
+    place.put(1)
+    consider = Scheduler._consider
+
+    def considered(self: Any, resource: Any, *rest: Any) -> bool:
+        if resource.name == "a":
+            raise OverflowError("an odd one")
+        return consider(self, resource, *rest)
+
+    monkeypatch.setattr(Scheduler, "_consider", considered)
+    place.step()
+    place.step(0.1)
+    assert (place.rows("log"), place.told.count("a: cannot run for now: OverflowError: an odd one")) == (
+        [1],
+        1,
+    )
+
+
 def test_a_job_whose_source_is_gone_does_not_lose_its_time(at: Callable[[str], Place]) -> None:
     place = at(f"CREATE JOB j AS ({ADD});")
     place.put(1)
@@ -546,6 +567,14 @@ REFUSED = {
     "CREATE JOB x AS (INSERT INTO nowhere.t SELECT 1)": "There is no source `nowhere`",
     "CREATE JOB x AS (REFRESH DATASET nothing)": "There is no dataset `nothing`",
     "CREATE JOB x IF (SELECT LAST) AS (SELECT 1)": "LAST is compared with a column",
+    "CREATE JOB x EVERY '9999 days' AS (SELECT 1)": "3,650 are the most",
+    "CREATE JOB x START '0001-01-01' EVERY '1 second' AS (SELECT 1)": "beyond the years 1900 to 9000",
+    "CREATE JOB x END '9999-12-31' AS (SELECT 1)": "END of job `x` lies beyond",
+    "CREATE JOB x AS (SELECT * FROM read_csv('/etc/passwd'))": "read_csv",
+    "CREATE JOB x IF (SELECT * FROM '/etc/passwd') AS (SELECT 1)": "passwd",
+    "CREATE VIEW x AS SELECT * FROM read_text('/etc/passwd')": "read_text",
+    "CREATE TRIGGER x ON ops.nothing AS (SELECT 1)": "There is no table `nothing`",
+    "CREATE TRIGGER x ON ops.t COLUMNS (w) AS (SELECT 1)": "There is no column `w`, which trigger `x` needs",
     "CREATE TRIGGER x ON ops.t EVERY '10 ms' AS (SELECT 1)": "once a second is the most",
     "CREATE TRIGGER x ON nowhere.t AS (SELECT 1)": "There is no source `nowhere`",
     "CREATE TRIGGER x ON res.log AS (INSERT INTO res.Log SELECT * FROM TABLE_DELTA)": "again and again",
