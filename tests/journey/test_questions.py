@@ -53,6 +53,34 @@ QUERIES = [
     ),
     "SELECT d.id, m.late FROM ops.deliveries d JOIN late m ORDER BY d.id LIMIT 2",
     "SELECT count(*) n FROM deliveries d JOIN late m WHERE d.id < 0",
+    (
+        "SELECT d.id, m.late FROM deliveries d JOIN late m WHERE d.id < 3 UNION ALL"
+        " SELECT d.id, m.late FROM deliveries d JOIN late m WHERE d.id > 5996 ORDER BY 1"
+    ),
+    (
+        "WITH p AS (SELECT d.id, d.carrier, m.late FROM deliveries d JOIN late m), q AS (SELECT d.id, m.late_confidence c FROM deliveries d JOIN late m"
+        " WHERE d.id < 40) SELECT p.id, p.late, q.c::DECIMAL(9, 6) c FROM p JOIN q USING (id) ORDER BY 1"
+    ),
+    (
+        "SELECT t.id, t.first, m.late FROM (SELECT d.id, d.carrier, d.distance, d.ordered_at, m.late AS first FROM deliveries d JOIN late m) t"
+        " JOIN (SELECT d.id, m.late FROM deliveries d JOIN late m) m USING (id) ORDER BY t.id LIMIT 5"
+    ),
+    (
+        "SELECT count(*) n FROM deliveries WHERE id IN (SELECT d.id FROM deliveries d JOIN late m WHERE m.late)"
+        " AND id NOT IN (SELECT d.id FROM deliveries d JOIN late m WHERE m.late_confidence > 0.9)"
+    ),
+    (
+        "WITH p AS (SELECT d.id, m.late FROM deliveries d JOIN late m) SELECT a.id, b.late FROM p a JOIN p b USING (id)"
+        " WHERE a.id < 5 UNION SELECT d.id, m.late FROM deliveries d JOIN late m WHERE d.id = 77 ORDER BY 1"
+    ),
+    (
+        "SELECT carrier, (SELECT max(m.late_confidence) FROM deliveries d JOIN late m)::DECIMAL(9, 6) a,"
+        " (SELECT count(*) FROM deliveries d JOIN late m WHERE m.late) b FROM deliveries GROUP BY carrier ORDER BY 1"
+    ),
+    (
+        "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3), p AS (SELECT d.id, m.late FROM deliveries d JOIN late m)"
+        " SELECT i, (SELECT count(*) FROM p WHERE late AND id < i * 10) k, (SELECT count(*) FROM deliveries d JOIN late m WHERE m.late) a FROM n ORDER BY i"
+    ),
 ]
 
 

@@ -159,6 +159,40 @@ def test_a_reconciler_that_begins_anew_repeats_nothing(at: Callable[[str], Place
     assert (place.rows("log"), place.rows("copy")) == ([], [1])
 
 
+ODD = {
+    "future": (
+        "at TIMESTAMP",
+        ["2026-01-01 00:00:00", "2999-12-31 00:00:00"],
+        ["2026-01-01 01:30:00"],
+        [1, 3],
+    ),
+    "no number": ("at REAL", [1.5, 9e999], [2.5], [1, 3]),
+    "texts": ("at TEXT", ["it's a", "b"], ["zz'"], [1, 2, 3]),
+    "negative": ("at REAL", [-5.25, -1e-7], [0.1], [1, 2, 3]),
+    "gaps": ("at REAL", [None, 1.0], [2.0], [2, 3]),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_last_goes_by_values_of_any_type_and_waits_for_those_of_the_future(
+    at: Callable[[str], Place], name: str
+) -> None:
+    column, first, then, expected = ODD[name]
+    place = at("")
+    with closing(sqlite3.connect(place.folder / "ops.db")) as db, db:
+        db.execute(f"CREATE TABLE odd (id INTEGER, {column})")
+        db.executemany("INSERT INTO odd VALUES (?, ?)", list(enumerate(first, 1)))
+    place.project.sql(
+        "CREATE JOB j EVERY '1 hour' AS (INSERT INTO res.log SELECT id, 0 AS v FROM ops.odd o WHERE o.at > LAST)"
+    )
+    place.step(1)
+    with closing(sqlite3.connect(place.folder / "ops.db")) as db, db:
+        db.executemany("INSERT INTO odd VALUES (?, ?)", list(enumerate(then, 3)))
+    place.step(1)
+    place.step(1)
+    assert (place.rows("log"), set(place.runs())) == (expected, {"done"})
+
+
 # --- where, and as whom ----------------------------------------------------------------------------------------
 
 
@@ -445,6 +479,23 @@ def test_a_table_with_other_columns_is_looked_at_anew_and_what_no_trigger_needs_
     place.project.sql("DROP TRIGGER g")
     place.project.gc()
     assert list(place.project.work().blobs.digests()) == []
+
+
+def test_templates_stand_for_when_runs_began(at: Callable[[str], Place]) -> None:
+    place = at(
+        "CREATE JOB j EVERY '1 hour' IF (SELECT '{{START_DATE}}' WHERE '{{START_DATETIME}}' <> '2026-01-01 01:00:00') AS ("
+        "CREATE TABLE res.`at_{{START_DATETIME}}` AS"
+        " SELECT 1 AS id, '{{PREVIOUS_START_DATETIME}}'::TIMESTAMP AS before, TIMESTAMP '{{START_DATETIME}}' AS now, '{{ START_DATE }}' AS day);"
+    )
+    for _ in range(3):
+        place.step(1)
+    found = place.project.sql(
+        'SELECT CAST(before AS VARCHAR) AS b, CAST(now AS VARCHAR) AS n, day FROM res."at_2026-01-01 03:00:00"'
+    ).rows()
+    assert found == [{"b": "2026-01-01 02:00:00", "n": "2026-01-01 03:00:00", "day": "2026-01-01"}]
+    assert place.runs() == ["done", "done"]
+    with pytest.raises(ProjectError, match=r"`\{\{START_DAY\}\}` stands for nothing"):
+        place.project.sql("CREATE JOB x AS (SELECT '{{START_DAY}}')")
 
 
 REFUSED = {

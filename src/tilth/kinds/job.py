@@ -173,6 +173,7 @@ def check(d: CreateJob, _facts: Facts) -> None:
         )
     if d.every is not None:
         statements.check_repeated(d, d.statements)
+    statements.check_templates(d, d.statements, () if d.condition is None else (d.condition,))
     for query in asked(d):
         last.marks(query.sql, query.position)
         if last.names(query.sql, DELTA):

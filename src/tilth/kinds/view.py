@@ -27,6 +27,7 @@ from tilth.sql.queries import renaming, views
 @dataclass(slots=True)
 class _View:
     query: Query | None = None
+    source: str | None = None  # of which tables without one are
     renamed_from: RenamedFrom | None = None
 
 
@@ -37,26 +38,24 @@ def _as(c: Cursor, v: _View) -> None:
 
 
 def _from(c: Cursor, v: _View) -> None:
-    del v
-    at = c.i - 1
-    c.fail(
-        "A view is a query of DuckDB's SQL over tables of sources, and no query in a source's own language.",
-        "Leave FROM out, and name the source before each table: AS SELECT ... FROM ops.flights.",
-        at=at,
-    )
+    v.source = c.name("a source's name", fold=True)
 
 
 _CLAUSES = {clauses.RENAMED: clauses.renamed, "AS": _as, "FROM": _from}
 
 
 def parse(c: Cursor, or_replace: bool, where: Position) -> CreateView:
-    """`[IF NOT EXISTS] name AS query`; the query runs to the semicolon, and may stand in parentheses."""
+    """`[IF NOT EXISTS] name [FROM source] AS query`; the query runs to the semicolon, and may stand in parentheses.
+
+    FROM is MindsDB's: tables that name no source are of that one.
+    """
     exists, name = clauses.head(c, "view")
     v = _View()
     clauses.read(c, _CLAUSES, v, "CREATE VIEW")
     if v.query is None:
         raise LanguageError(f"View `{name}` has no query.", hint="Add AS SELECT ...", where=where)
-    return CreateView(name, v.query, or_replace, exists, where, v.renamed_from)
+    query = v.query if v.source is None else Query(views.of_source(v.query.sql, v.source), v.query.position)
+    return CreateView(name, query, or_replace, exists, where, v.renamed_from)
 
 
 def show(s: CreateView) -> str:

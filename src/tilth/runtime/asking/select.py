@@ -7,7 +7,7 @@ with the number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -38,6 +38,7 @@ from tilth.sql.language.acts import Select
 from tilth.sql.language.parameters import FRAMES
 from tilth.sql.language.statements import CreateView, Kind
 from tilth.sql.queries import reach, reads
+from tilth.sql.queries.blocks import Blocks, blocks
 from tilth.sql.queries.direct import direct
 from tilth.sql.queries.rewrite import (
     JoinPrediction,
@@ -102,6 +103,12 @@ def select(
     try:
         whole = inlined(sql, queries_of(graph))
         place, sql = statement.position if whole == sql else None, whole
+        if (parts := blocks(sql, _served(models, graph))) is not None:
+            place, sql = None, parts.outer
+            frames = _asked_apart(
+                parts, frames or {}, stack,
+                lambda one: select(work, graph, environment, models, Select(one), limits, told, frames, asked),
+            )  # fmt: skip
         text, pins = time_travel(sql)
         reach.check(text, place)
         uses = reads.tables(text, place)
@@ -125,6 +132,27 @@ def select(
     except BaseException:
         stack.close()
         raise
+
+
+def _served(models: Models, graph: Graph) -> set[str]:
+    """Names that are models in a query: those that serve, and those that are deployed and may be held to a version."""
+    return {*models.pointed, *(r.name for r in graph.of_kind(Kind.MODEL))}
+
+
+def _asked_apart(
+    parts: Blocks, frames: Mapping[str, Any], stack: ExitStack, ask: Callable[[str], pa.RecordBatchReader]
+) -> dict[str, Any]:
+    """The frames with the rows of each SELECT that is asked by itself; what is read more than once is kept whole."""
+    out = dict(frames)
+    for one in parts.blocks:
+        try:
+            reader = ask(one.sql)
+        except TilthError as error:
+            error.where = None  # a place in a text that nobody wrote
+            raise
+        stack.callback(reader.close)
+        out[one.frame] = reader.read_all() if one.again else reader
+    return out
 
 
 def queries_of(graph: Graph) -> dict[str, str]:
