@@ -560,3 +560,25 @@ def test_a_channel_is_told_of_a_job_that_fails(
     found = place.project.sql("SELECT subject, event, body FROM tilth.messages").rows()
     assert [(r["subject"], r["event"]) for r in found] == [("j", "failed")]
     assert "nowhere" in found[0]["body"]
+
+
+def test_the_status_tells_of_jobs_and_triggers(at: Callable[[str], Place]) -> None:
+    place = at(
+        f"CREATE JOB j EVERY '1 hour' AS ({ADD});\nCREATE JOB bad AS (INSERT INTO res.no SELECT 1 AS a);\n"
+        "CREATE TRIGGER g ON ops.t AS (INSERT INTO res.copy KEY (id) SELECT * FROM TABLE_DELTA);"
+    )
+    place.put(1)
+    place.step()
+    found = {r["name"]: r for r in place.project.status()["jobs"]}
+    assert {(r["kind"], n) for n, r in found.items()} == {("job", "j"), ("job", "bad"), ("trigger", "g")}
+    assert (found["j"]["next_due"][:19], found["j"]["said"]) == (
+        "2026-01-01T01:00:00",
+        "res.log: 1 row written",
+    )
+    assert (found["bad"]["failures"], "`no`" in found["bad"]["said"], found["bad"]["last_done"]) == (
+        1,
+        True,
+        None,
+    )
+    (other,) = [r for r in place.project.status("prod")["failures"] if r["name"] == "bad"]
+    assert other["action"] == "RunJob"

@@ -297,7 +297,12 @@ class Turning:
         assert turn is not None
         if query is None:
             return statement
-        statement = held.filled(statement, self._times(turn.start, turn.previous))
+        statement = held.filled(
+            statement,
+            self._times(
+                turn.start or show_instant(self.now.since), turn.previous or show_instant(self.now.since)
+            ),
+        )
         query = held.query_of(statement)
         assert query is not None
         sql = last.since(query.sql, {k: Window(*w) for k, w in turn.windows.items()})
