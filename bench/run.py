@@ -33,6 +33,7 @@ BENCHES = {
     "tall": "Tall tables",
     "intervals": "Intervals",
     "batch": "Batch prediction by SQL",
+    "querying": "Queries in processes of their own",
     "writing": "Writing into sources",
     "serving": "Serving",
     "floods": "Serving under a flood",

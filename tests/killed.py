@@ -44,7 +44,7 @@ def main(folder: str, name: str, when: str, number: int) -> int:
         return done
 
     SqliteState.change, SqliteSource.write = changed, written  # type: ignore[method-assign, assignment]
-    ran = running.run(session, graph.get(name), running.Why("asked for"))
+    ran = running.run(session, graph.get(name), running.Why("asked for", asked=True))
     print(ran.status, ran.text)
     return 0
 

@@ -104,6 +104,7 @@ def test_a_query_that_dies_harms_no_other(engine: DuckDBEngine, by: signal.Signa
 
 def test_a_zygote_that_dies_is_started_again(engine: DuckDBEngine) -> None:
     rows(engine, "SELECT 1")
+    http_server.wait(lambda: not children())
     first = NURSERY.pid
     with asked(napping(engine)) as failed:
         child = one_child()

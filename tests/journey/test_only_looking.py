@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "describe": (["t"], 0),
     "report": (["model", "m"], 2),
     "export": (["m", "--format", "onnx"], 2),
+    "adopt": (["m"], 2),
     "import": (["m", "nowhere"], 2),
     "predict": (["m", "a=1"], 2),
     "watch": ([], 0),
@@ -70,6 +71,11 @@ STATEMENTS = {
     "EVALUATE mae FROM (SELECT 1 AS actual, 2 AS prediction)": 0,
     "CREATE TABLE ops.x AS SELECT 1 AS a": 2,
     "INSERT INTO ops.t SELECT 1 AS a": 2,
+    "SET statement_timeout = '3 s'": 0,
+    "RESET ALL": 0,
+    "SHOW ALL": 0,
+    "USE nowhere": 2,
+    "CANCEL STATEMENT '3f2a'": 2,
     "SELEC": 2,
 }
 

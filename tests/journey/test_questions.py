@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 import shop_project as c
+from tilth.core.errors import TilthError
 from tilth.runtime.asking import select
 
 QUERIES = [
@@ -52,6 +53,34 @@ QUERIES = [
     ),
     "SELECT d.id, m.late FROM ops.deliveries d JOIN late m ORDER BY d.id LIMIT 2",
     "SELECT count(*) n FROM deliveries d JOIN late m WHERE d.id < 0",
+    (
+        "SELECT d.id, m.late FROM deliveries d JOIN late m WHERE d.id < 3 UNION ALL"
+        " SELECT d.id, m.late FROM deliveries d JOIN late m WHERE d.id > 5996 ORDER BY 1"
+    ),
+    (
+        "WITH p AS (SELECT d.id, d.carrier, m.late FROM deliveries d JOIN late m), q AS (SELECT d.id, m.late_confidence c FROM deliveries d JOIN late m"
+        " WHERE d.id < 40) SELECT p.id, p.late, q.c::DECIMAL(9, 6) c FROM p JOIN q USING (id) ORDER BY 1"
+    ),
+    (
+        "SELECT t.id, t.first, m.late FROM (SELECT d.id, d.carrier, d.distance, d.ordered_at, m.late AS first FROM deliveries d JOIN late m) t"
+        " JOIN (SELECT d.id, m.late FROM deliveries d JOIN late m) m USING (id) ORDER BY t.id LIMIT 5"
+    ),
+    (
+        "SELECT count(*) n FROM deliveries WHERE id IN (SELECT d.id FROM deliveries d JOIN late m WHERE m.late)"
+        " AND id NOT IN (SELECT d.id FROM deliveries d JOIN late m WHERE m.late_confidence > 0.9)"
+    ),
+    (
+        "WITH p AS (SELECT d.id, m.late FROM deliveries d JOIN late m) SELECT a.id, b.late FROM p a JOIN p b USING (id)"
+        " WHERE a.id < 5 UNION SELECT d.id, m.late FROM deliveries d JOIN late m WHERE d.id = 77 ORDER BY 1"
+    ),
+    (
+        "SELECT carrier, (SELECT max(m.late_confidence) FROM deliveries d JOIN late m)::DECIMAL(9, 6) a,"
+        " (SELECT count(*) FROM deliveries d JOIN late m WHERE m.late) b FROM deliveries GROUP BY carrier ORDER BY 1"
+    ),
+    (
+        "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM n WHERE i < 3), p AS (SELECT d.id, m.late FROM deliveries d JOIN late m)"
+        " SELECT i, (SELECT count(*) FROM p WHERE late AND id < i * 10) k, (SELECT count(*) FROM deliveries d JOIN late m WHERE m.late) a FROM n ORDER BY i"
+    ),
 ]
 
 
@@ -161,3 +190,70 @@ def test_what_a_model_alone_answers_is_what_the_engine_gives_of_it(
     monkeypatch.setattr(select, "direct", lambda _outer: None)
     assert alone.equals(project.sql(sql).arrow())
     assert used
+
+
+def test_a_list_of_values_is_a_row_for_each_combination(asked: tuple[Any, Any]) -> None:
+    project, _ = asked
+    text = "SELECT carrier, distance, late, late_probability FROM late WHERE ordered_at = TIMESTAMP '2024-04-30 20:00:00' AND {} AND {}"
+    found = project.sql(text.format("carrier IN ('slow', 'own', 'slow')", "distance IN (5, 50.5, 12)")).rows()
+    alone = [
+        project.sql(text.format(f"carrier = '{carrier}'", f"distance = {distance}")).rows()[0]
+        for carrier in ("slow", "own")
+        for distance in (5, 50.5, 12)
+    ]
+    assert found == alone
+    counted = project.sql(
+        "SELECT carrier, count(*) AS n FROM late WHERE ordered_at = TIMESTAMP '2024-04-30 20:00:00'"
+        " AND carrier IN ('own', 'fast') AND distance IN (1, 2, 3) GROUP BY ALL ORDER BY ALL"
+    ).rows()
+    assert counted == [{"carrier": "fast", "n": 3}, {"carrier": "own", "n": 3}]
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("carrier IN ('a', NULL)", "needs a plain value"),
+        ("carrier IN (SELECT carrier FROM deliveries)", "does not give an input"),
+        ("carrier NOT IN ('a')", "does not give an input"),
+        ("carrier IN ('a') AND carrier = 'b'", "given twice"),
+        ("distance IN (1, 'x')", "cannot be 'x'"),
+        (f"distance IN ({', '.join(map(str, range(400)))}) AND carrier IN ({', '.join(repr(str(n)) for n in range(400))})", "160,000 combinations"),
+    ],
+)  # fmt: skip
+def test_a_list_that_is_none_of_values_is_refused(condition: str, words: str, asked: tuple[Any, Any]) -> None:
+    project, _ = asked
+    with pytest.raises(TilthError, match=words):
+        project.sql(
+            f"SELECT late FROM late WHERE ordered_at = TIMESTAMP '2024-04-30 20:00:00' AND {condition}"
+        ).rows()
+
+
+MANY = {
+    "SELECT d.id, m.* FROM deliveries d JOIN late m": 1,
+    "SELECT d.ID, m.late AS p, 'x' AS k, 7 AS n, true AS t FROM deliveries d JOIN late m": 1,
+    "SELECT d.* EXCLUDE (late), m.late_confidence, m.late_probabilities FROM deliveries d JOIN late m WHERE d.id % 7 = 0": 1,
+    "SELECT d.id, m.late, n.minutes AS said FROM deliveries d JOIN late m JOIN duration n": 1,
+    "SELECT d.id::HUGEINT AS h, m.late FROM deliveries d JOIN late m": 2,
+    "SELECT d.id, m.late FROM deliveries d JOIN late m WHERE d.id < 0": 1,
+    "SELECT d.id, m.late FROM deliveries d JOIN late m WHERE m.late": 2,
+    "SELECT d.id, m.late FROM deliveries d JOIN late m ORDER BY d.id": 2,
+    "SELECT count(*) AS n FROM deliveries d JOIN late m": 2,
+    "SELECT d.late, m.late FROM deliveries d JOIN late m": 2,
+}
+
+
+@pytest.mark.parametrize("sql", MANY)
+def test_columns_that_are_only_picked_are_those_that_the_engine_gives(
+    asked: tuple[Any, Any], sql: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, _ = asked
+    engine, used = project.work().engine, list[str]()
+    stream = engine.stream
+    monkeypatch.setattr(engine, "stream", lambda text, *a, **k: used.append(text) or stream(text, *a, **k))
+    picked = project.sql(sql).arrow()
+    assert len(used) == MANY[sql]
+    monkeypatch.setattr(select, "direct", lambda _outer: None)
+    whole = project.sql(sql).arrow()
+    assert len(used) == MANY[sql] + 2
+    assert picked.schema.equals(whole.schema)
+    assert picked.combine_chunks().equals(whole.combine_chunks())

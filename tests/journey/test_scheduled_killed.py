@@ -73,7 +73,9 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(project: Any, name: str) -> running.Ran:
-    return running.run(project.session("prod"), project.deployed("prod").get(name), running.Why("by hand"))
+    return running.run(
+        project.session("prod"), project.deployed("prod").get(name), running.Why("by hand", asked=True)
+    )
 
 
 @pytest.mark.parametrize(("when", "number"), KILLS)

@@ -15,6 +15,7 @@ CREATE VIEW far_fast AS (SELECT id, distance, carrier FROM far WHERE carrier = '
 CREATE VIEW raw AS SELECT id, distance -- of the source
 FROM ops.deliveries;
 CREATE VIEW guessed AS SELECT d.id, d.carrier, m.late AS said, m.late_probability AS p FROM deliveries d JOIN late m;
+CREATE VIEW short FROM ops AS (SELECT id FROM deliveries WHERE distance < 5);
 CREATE VIEW known AS SELECT name, environment FROM tilth.models;
 CREATE VIEW held AS SELECT late FROM late FOR VERSION 1 WHERE carrier = 'fast' AND distance = 12 AND fragile = false AND weekday = 2;
 CREATE DATASET far_rows KEY (id) AS SELECT f.* FROM far f;
@@ -34,6 +35,7 @@ def project(applied_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Any
 
 
 SAME = {
+    "SELECT count(*) AS n FROM short": "SELECT count(*) AS n FROM ops.deliveries WHERE distance < 5",
     "SELECT count(*) AS n FROM far": "SELECT count(*) AS n FROM deliveries WHERE distance > 30",
     "SELECT far.id FROM Far ORDER BY far.id LIMIT 3": "SELECT id FROM deliveries WHERE distance > 30 ORDER BY id LIMIT 3",
     "SELECT a.id FROM far_fast a JOIN far_fast b USING (id) ORDER BY ALL LIMIT 4": (
@@ -84,7 +86,8 @@ REFUSED = {
     "CREATE VIEW x AS SELECT nope FROM ops.deliveries": "nope",
     "CREATE VIEW x AS SELECT * FROM ops.nothing": "nothing",
     "CREATE VIEW x AS SELECT * FROM nowhere": "There is no dataset `nowhere`",
-    "CREATE VIEW x FROM ops AS (SELECT 1)": "Leave FROM out",
+    "CREATE VIEW x FROM ops AS (SELECT * FROM nothing)": "nothing",
+    "CREATE VIEW x FROM nowhere AS (SELECT * FROM t)": "There is no source `nowhere`",
     "DROP VIEW far": "is used by",
     "CREATE ENDPOINT e FOR MODEL late OUTCOMES FROM far (id, late)": "is a view, not a dataset",
 }

@@ -136,12 +136,13 @@ class Project:
         progress: Progress | None = None,
         tell: Callable[[Did], None] | None = None,
         by: Principal | None = None,
+        door: str = "python",
     ) -> Session:
-        """Performs statements in an environment; see `runtime.asking.session`. `by` is whom a door has let in."""
+        """Performs statements in an environment; see `runtime.asking.session`. `by` is whom the `door` has let in."""
         from tilth.ports.progress import Silent
         from tilth.runtime.asking.session import Session
 
-        name = environment or self.settings.environment
+        name, applied = environment or self.settings.environment, self._work is not None or self.applied
         return Session(
             self.looked(),
             name,
@@ -156,6 +157,7 @@ class Project:
             turns=self._turns,
             room=self.room,
             begin=self.work,
+            door=door if applied else "",  # what is not there holds no log
         )
 
     def _limits(self) -> Limits:
@@ -444,6 +446,9 @@ class Project:
     def close(self) -> None:
         """Let go of the state; what is asked later opens it again."""
         if self._state is not None:
+            from tilth.runtime.asking import statements
+
+            statements.write(self._state)
             self._state.close()
             self._state = None
         if self._work is not None and (close := getattr(self._work.jobs, "close", None)) is not None:

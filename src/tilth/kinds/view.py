@@ -19,8 +19,8 @@ from tilth.sql.language import clauses, prefix, writing
 from tilth.sql.language.normal import normal
 from tilth.sql.language.statements import CreateView, Kind, Query, RenamedFrom
 from tilth.sql.language.tokens import Cursor
-from tilth.sql.queries import renaming, views
-from tilth.sql.queries.qualifying import qualified
+from tilth.sql.queries import reach, renaming, views
+from tilth.sql.queries.timetravel import time_travel
 
 # --- grammar -----------------------------------------------------------------------------------------------
 
@@ -28,6 +28,7 @@ from tilth.sql.queries.qualifying import qualified
 @dataclass(slots=True)
 class _View:
     query: Query | None = None
+    source: str | None = None  # of which tables without one are
     renamed_from: RenamedFrom | None = None
 
 
@@ -38,26 +39,27 @@ def _as(c: Cursor, v: _View) -> None:
 
 
 def _from(c: Cursor, v: _View) -> None:
-    """MindsDB's `FROM db [AS] (query)`: the query is read as DuckDB's SQL over the tables of that source."""
     name = prefix.resource(c, "a source's name")
-    c.take("AS")
-    c.take("WITH")
-    first, last = c.balanced("a query")
-    found = clauses.query(c, first, last)
-    v.query = found if name == prefix.PROJECT else Query(qualified(found.sql, name))
+    v.source = None if name == prefix.PROJECT else name
+    if c.at("("):
+        v.query = clauses.rest(c, c.i)
 
 
 _CLAUSES = {clauses.RENAMED: clauses.renamed, "AS": _as, "FROM": _from}
 
 
 def parse(c: Cursor, or_replace: bool, where: Position) -> CreateView:
-    """`[IF NOT EXISTS] name AS query`; the query runs to the semicolon, and may stand in parentheses."""
+    """`[IF NOT EXISTS] name [FROM source] AS query`; the query runs to the semicolon, and may stand in parentheses.
+
+    FROM is MindsDB's: tables that name no source are of that one.
+    """
     exists, name = clauses.head(c, "view")
     v = _View()
     clauses.read(c, _CLAUSES, v, "CREATE VIEW")
     if v.query is None:
         raise LanguageError(f"View `{name}` has no query.", hint="Add AS SELECT ...", where=where)
-    return CreateView(name, v.query, or_replace, exists, where, v.renamed_from)
+    query = v.query if v.source is None else Query(views.of_source(v.query.sql, v.source), v.query.position)
+    return CreateView(name, query, or_replace, exists, where, v.renamed_from)
 
 
 def show(s: CreateView) -> str:
@@ -69,7 +71,8 @@ def show(s: CreateView) -> str:
 
 
 def check(d: CreateView, _facts: Facts) -> None:
-    """What it names is checked where names are known."""
+    """Raise for a query that reads more than tables; what it names is checked where names are known."""
+    reach.check(time_travel(d.query.sql)[0], d.query.position)
 
 
 def needs(d: CreateView, known: Known) -> Needs:

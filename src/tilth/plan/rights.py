@@ -14,6 +14,7 @@ from tilth.core.principals import Principal, Role
 from tilth.sql.language.acts import (
     ApplyStatement,
     CancelRun,
+    CancelStatement,
     CreateTable,
     CreateToken,
     Describe,
@@ -28,12 +29,16 @@ from tilth.sql.language.acts import (
     PromoteEnvironment,
     PromoteModel,
     RefreshDataset,
+    ResetSetting,
     RetrainModel,
     RollbackEnvironment,
     RunJob,
     Select,
+    SetSetting,
     Show,
+    ShowSetting,
     Summarize,
+    UseEnvironment,
 )
 from tilth.sql.language.statements import Drop
 
@@ -73,6 +78,11 @@ STATEMENTS: Mapping[type, Right] = {
     Drill: Right.OPERATE,
     RunJob: Right.OPERATE,
     CancelRun: Right.OPERATE,
+    CancelStatement: Right.READ,
+    SetSetting: Right.READ,
+    ResetSetting: Right.READ,
+    UseEnvironment: Right.READ,
+    ShowSetting: Right.READ,
     CreateToken: Right.GRANT,
     DropToken: Right.GRANT,
 }

@@ -5,7 +5,7 @@ The texts of the queries are `.sql` beside the adapter, so that an operator can 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias
 
@@ -66,6 +66,13 @@ class State(Protocol):
         """A serialised transaction; on an exception nothing of it remains.
 
         Its end is signed. Where the key is lost it is refused, unless it is `keyless`: what a server notes of itself.
+        """
+        ...
+
+    def note(self, query: str, rows: Sequence[Mapping[str, Cell]]) -> None:
+        """Run a named write for each row, all in one transaction that the audit chain does not hear of.
+
+        For what is only looked at, never decided by: nothing that a change writes may be written so.
         """
         ...
 

@@ -31,7 +31,7 @@ from tilth.sql.language.statements import Promote, PromoteRule
 
 SRC = Path(tilth.__file__).parent
 OWN = {"audit", "audit_tail", "audit_hash", "add_audit"}  # of the adapter
-NAMED = re.compile(r'(?:\.(?:read|write|insert)\(|_detail\(reader,)\s*"(\w+)"')
+NAMED = re.compile(r'(?:\.(?:read|write|insert|note)\(|_detail\(reader,)\s*"(\w+)"')
 
 
 def test_only_the_record_names_queries_and_it_names_all_of_them() -> None:

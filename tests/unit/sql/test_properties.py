@@ -220,6 +220,11 @@ ACTION = st.one_of(
     st.builds(a.ExplainPredict, NAME, OPTIONS),
     st.builds(a.RunJob, NAME),
     st.builds(a.CancelRun, st.integers(0, 10**9)),
+    st.builds(a.CancelStatement, st.from_regex(r"[0-9a-f]{4,12}", fullmatch=True)),
+    st.builds(a.SetSetting, st.sampled_from(["statement_timeout", "tilth.environment", "order"]), TEXT),
+    st.builds(a.ResetSetting, st.none() | st.sampled_from(["statement_timeout", "tilth.environment"])),
+    st.builds(a.UseEnvironment, NAME),
+    st.builds(a.ShowSetting, st.sampled_from(["all", "statement_timeout", "tilth.environment"])),
     st.builds(a.Drill, NAME, st.sampled_from(list(a.DrillKind))),
     QUERY.map(lambda q: a.Select(q.sql)),
 )

@@ -138,7 +138,7 @@ REFUSED = [
     ("SELECT arr_late FROM late WHERE orgin = 'JFK'", "Did you mean `origin`?"),
     ("SELECT arr_late FROM late WHERE distance > 5", "does not give an input of model `late`"),
     ("SELECT arr_late FROM late WHERE distance = 5 OR distance = 6", "does not give an input"),
-    ("SELECT arr_late FROM late WHERE distance IN (5, 6)", "join them: FROM <dataset> d JOIN late m"),
+    ("SELECT arr_late FROM late WHERE distance NOT IN (5, 6)", "join them: FROM <dataset> d JOIN late m"),
     ("SELECT arr_late FROM late WHERE distance = 5 AND distance = 6", "given twice, with different values"),
     (
         "SELECT arr_late FROM late WHERE distance = 5 AND distance = TRUE",

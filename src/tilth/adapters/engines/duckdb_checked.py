@@ -13,34 +13,11 @@ from typing import Any
 
 from tilth.core.errors import LanguageError, TilthError, UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean
+from tilth.core.reach import AROUND, HINT, TABLES, no_call, no_table
 
 NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 RELATIONS = frozenset(
     {"BASE_TABLE", "SUBQUERY", "JOIN", "TABLE_FUNCTION", "EXPRESSION_LIST", "EMPTY", "PIVOT", "SHOW_REF"}
-)
-TABLES = frozenset(
-    {
-        "range",
-        "generate_series",
-        "unnest",
-        "json_each",
-        "json_tree",
-        "regexp_split_to_table",
-        "generate_subscripts",
-    }
-)
-"""Functions that make tables out of their arguments alone."""
-AROUND = frozenset(
-    """
-    getenv getvariable current_setting nextval currval setval write_log json_serialize_plan json_execute_serialized_sql
-    current_query current_query_id current_connection_id current_transaction_id txid_current add_parquet_key
-    parse_duckdb_log_message duckdb_logs_parsed duckdb_profiling_settings inet_server_addr inet_server_port
-    inet_client_addr inet_client_port stats vector_type
-    """.split()  # noqa: SIM905 - a list of quoted words reads worse
-)
-"""Functions of values that ask or change what lies around the query."""
-HINT = (
-    "A query reads datasets, models, tables of sources and `tilth.*`; declare a file or a server as a SOURCE."
 )
 
 
@@ -97,7 +74,7 @@ class _Walk:
             elif kind == "TABLE_FUNCTION":
                 _making(node)
             if isinstance(node.get("function_name"), str) and node["function_name"].lower() in AROUND:
-                raise UnsupportedError(f"A query may not call {node['function_name']}.", hint=HINT)
+                raise UnsupportedError(no_call(node["function_name"]), hint=HINT)
 
     def _table(self, node: Mapping[str, Any], made: set[str]) -> None:
         path = [str(p).lower() for p in node["qualified_name"]["path"]]
@@ -141,4 +118,4 @@ def _shown(node: Mapping[str, Any]) -> None:
 def _making(node: Mapping[str, Any]) -> None:
     name = node["function"]["function_name"]
     if name.lower() not in TABLES:
-        raise UnsupportedError(f"A query may not read from {name}(...).", hint=HINT)
+        raise UnsupportedError(no_table(name), hint=HINT)

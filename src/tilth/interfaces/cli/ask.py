@@ -135,7 +135,7 @@ def sql(
     text = statement if file is None else _read(file)
     line = show.Line()
     place = opened(project, clock)
-    session = place.session(environment, line, show.did)
+    session = place.session(environment, line, show.did, door="cli")
     session.limits = replace(session.limits, seconds=timeout or session.limits.seconds)
     form = "json" if as_json else "csv" if as_csv else "vertical" if vertical else "table"
     if text is None and sys.stdin.isatty() and output is None:

@@ -61,7 +61,8 @@ def _running(project: Project, environment: str, stop: threading.Event) -> Run:
 
     def run(resource: Resource, reason: str, due: Instant | None) -> running.Ran:
         project.room()
-        return running.run(project.session(environment, _Stoppable(stop)), resource, running.Why(reason, due))
+        session = project.session(environment, _Stoppable(stop), door=resource.kind.value)
+        return running.run(session, resource, running.Why(reason, due))
 
     return run
 

@@ -89,7 +89,7 @@ def opened(door: Wanted, project: Project, environment: str, tell: Callable[[str
         from tilth.runtime.record import environments
 
         known = Server(
-            session=lambda at, by, told: project.session(at, told, by=by),
+            session=lambda at, by, told: project.session(at, told, by=by, door="postgres"),
             environments=lambda: environments.names(project.looked().state),
             environment=environment,
             version=f"PostgreSQL {VERSION} (tilth)",

@@ -115,7 +115,7 @@ def up(
                 found.disk,
                 journal,
                 None if door is None else sql_door.opened(door, found, name, say),
-                lambda at, by, progress: found.session(at or name, progress, by=by),
+                lambda at, by, progress: found.session(at or name, progress, by=by, door="http"),
             )
     finally:
         if keeper is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from tilth.core.errors import TilthError
+from tilth.core.names import literal
 from tilth.core.principals import Principal
 from tilth.interfaces.pgwire import said, types
 from tilth.interfaces.pgwire.commands import Declare, Fetch, SetTo, ShowSetting, Tilth
@@ -23,7 +24,7 @@ from tilth.interfaces.pgwire.settings import LEVELS, Settings
 from tilth.interfaces.pgwire.told import Told
 from tilth.plan.rights import Right, require
 from tilth.runtime.asking.prompt import Result
-from tilth.sql.language.parameters import bind
+from tilth.sql.language.parameters import apart, bind
 from tilth.sql.postgres import catalog, parameters
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ ASKING = frozenset({"SELECT", "WITH", "FROM", "VALUES", "SHOW", "DESCRIBE", "SUM
 """First words of statements that change nothing."""
 MOST_PLANS = 200
 ENVIRONMENT = "tilth.environment"
+OWN = frozenset({ENVIRONMENT, "statement_timeout", "statement_memory", "statement_disk"})
+"""Settings that a session of tilth obeys."""
 MOMENT = datetime(2000, 1, 1)  # noqa: DTZ001 - a value for a type, whichever
 
 
@@ -58,7 +61,8 @@ class Performing:
         self.settings = settings
         self._told = Told(self.notice)
         self._session = server.session(environment, by, self._told)
-        self._limits = self._session.limits
+        if (timeout := settings.now["statement_timeout"]) not in {"", "0"}:
+            self._session.run(f"SET statement_timeout = {literal(timeout)}")
         self._begun = environment
         self._working = False
         self._plans: dict[str, PreparedPrediction] = {}
@@ -104,8 +108,6 @@ class Performing:
 
     def perform(self, command: Tilth, values: tuple[Any, ...]) -> Rows | None:
         """The rows of a statement; None of one that acts, which is done then. Its words are sent as notices."""
-        timeout = self.settings.timeout
-        self._session.limits = self._limits if timeout is None else replace(self._limits, seconds=timeout)
         if (plan := self._plan(command)) is not None:
             result = plan.run(values)
             self.notices(result.told)
@@ -141,7 +143,8 @@ class Performing:
     def _prepare(self, command: Tilth) -> PreparedPrediction | None:
         from tilth.runtime.asking.prepared import prepared
 
-        found = prepared(self._session, command.text) if command.words[:1] == ("SELECT",) else None
+        text = apart(command.text)
+        found = prepared(self._session, text) if command.words[:1] == ("SELECT",) else None
         if found is not None:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
@@ -177,6 +180,7 @@ class Performing:
         """The OIDs of a statement's parameters: those given, else what the statement says, else text."""
         plan = self._plan(command) or self._prepare(command)
         count = max(parameters.count(command.text), len(given))
+        command = replace(command, text=apart(command.text))
         known = list(given) + [0] * (count - len(given))
         if 0 in known:
             found = (
@@ -220,22 +224,19 @@ class Performing:
 
     def set(self, command: SetTo) -> bytes:
         """What the client is to be told of a setting that changed."""
-        if command.name == ENVIRONMENT:
-            self._move(command.value or self._begun)
-            return b""
+        if command.name in OWN:
+            name = command.name
+            self._session.run(
+                f"RESET {name}" if command.value is None else f"SET {name} = {literal(command.value)}"
+            )
+            if name == ENVIRONMENT:
+                return b""
         changed = self.settings.set(command.name, command.value, local=command.local)
         return b"" if changed is None else said.parameters(self.settings.told([changed]))
 
-    def _move(self, environment: str) -> None:
-        from tilth.runtime.record import environments
-
-        if environment != self._server.environment:
-            environments.require(self._session.work.state, environment)
-        self._session.environment = environment
-
     def reset(self) -> bytes:
         self.settings.reset()
-        self._session.environment = self._begun
+        self._session.run("RESET ALL")
         return said.parameters(self.settings.told())
 
     def ended(self) -> bytes:
@@ -273,7 +274,7 @@ def tag_of(command: Tilth, facts: Mapping[str, Any], taken: int | None = None) -
     words = [w for w in command.words if w not in {"OR", "REPLACE"}]
     if words[:2] == ["CREATE", "TABLE"]:
         return f"SELECT {rows}"
-    return " ".join(words[: 1 if words[0] in {"APPLY", "DRILL"} else 2])
+    return " ".join(words[: 1 if words[0] in {"APPLY", "DRILL", "USE"} else 2])
 
 
 def _lines(name: str, text: str) -> Result:

@@ -38,11 +38,11 @@ FREE = {
     "application_name": "", "extra_float_digits": "1", "search_path": '"$user", public', "default_transaction_read_only": "off",
     "transaction_read_only": "off", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0", "client_min_messages": "notice",
     "row_security": "on", "session_replication_role": "origin", "synchronous_commit": "on", "work_mem": "4MB", "jit": "off",
-    "enable_seqscan": "on", "max_parallel_workers_per_gather": "0", "lc_messages": "C", "lc_monetary": "C", "lc_numeric": "C", "lc_time": "C",
+    "enable_seqscan": "on", "max_parallel_workers_per_gather": "0", "lc_messages": "C", "statement_memory": "", "statement_disk": "", "lc_monetary": "C", "lc_numeric": "C", "lc_time": "C",
     "default_table_access_method": "heap", "xmloption": "content", "statement_timeout": "0", "idle_session_timeout": "0", "datestyle_order": "",
     "tcp_keepalives_idle": "0", "plan_cache_mode": "auto", "default_tablespace": "", "check_function_bodies": "on",
 }  # fmt: skip
-"""What is kept as it is set. Only `statement_timeout` and `client_min_messages` change what tilth does."""
+"""What is kept as it is set. `statement_timeout`, `_memory` and `_disk` are the session's too; of the rest `client_min_messages` alone changes anything."""
 UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0, "us": 1e-6}
 LEVELS = ("debug", "log", "info", "notice", "warning", "error", "fatal", "panic")
 

@@ -43,7 +43,7 @@ class TrainingSpec:
     time_limit: float = 60.0
     cpu_limit: float | None = None  # seconds of all threads together
     max_row_time: float | None = None  # microseconds of counted work; None: the preset's
-    max_bundle: int | None = None  # bytes of all members; None: 10 MB
+    max_bundle: int | None = None  # bytes of all members; None: 9.6 MB
     seed: int = 7
     threads: int = 2
     options: tuple[tuple[str, Any], ...] = ()

@@ -8,6 +8,7 @@ prediction log, and `engines` are those of models that are installed.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from tilth.ml.data.snapshots import file_rows, plain_schema
 from tilth.plan.snapshot import Pointer
 from tilth.ports.arrow import schema_of
 from tilth.ports.predictions import BATCH
-from tilth.runtime.asking import installed, scheduled
+from tilth.runtime.asking import installed, statements
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import (
     declarations,
@@ -36,6 +37,7 @@ from tilth.runtime.record import (
 from tilth.runtime.record.rows import instant
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
+from tilth.runtime.showing import scheduled
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CreateChannel, CreateDataset, CreateSource, Kind
@@ -104,6 +106,8 @@ class SystemTables:
             )
         columns = {c: _kind(c, t) for c, t in tables.columns(self._work.state, name).items()}
         rows = tables.rows(self._work.state, name, self._work.serving)
+        if name == "statements":
+            rows += [{"number": None, **asdict(s)} for s in statements.running(self._work.state)]
         if name == "notices":
             rows += [_undelivered(r) for r in self._rows("messages") if r["status"] == messages.DEAD]
         return _named(_table(columns, rows))

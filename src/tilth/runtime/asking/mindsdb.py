@@ -22,9 +22,10 @@ from tilth.ports.arrow import schema_of
 from tilth.ports.learning import engines, version_of
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
-from tilth.runtime.asking import catalog, scheduled
+from tilth.runtime.asking import catalog
 from tilth.runtime.record import declarations, environments, names, tables, versions
 from tilth.runtime.record.versions import Version
+from tilth.runtime.showing import scheduled
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language import printer
 from tilth.sql.language.prefix import PROJECT, TABLES

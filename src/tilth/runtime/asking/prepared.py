@@ -24,7 +24,7 @@ from tilth.sql.language.acts import Select
 from tilth.sql.queries import reads
 from tilth.sql.queries.direct import Taken, direct
 from tilth.sql.queries.predictions import predictions
-from tilth.sql.queries.shapes import Marker, ModelShape, RowPrediction
+from tilth.sql.queries.shapes import Marker, ModelShape, RowPrediction, Several
 
 if TYPE_CHECKING:
     from tilth.core.scan import Literal
@@ -77,7 +77,7 @@ def prepared(at: Prompt, text: str) -> PreparedPrediction | None:
         split = predictions(text, {name: ModelShape(input_names(found), outputs)}, marked=True)
     except TilthError:
         return None
-    if not isinstance(split, RowPrediction) or split.version is not None:
+    if not isinstance(split, RowPrediction) or split.version is not None or split.several:
         return None
     columns = direct(split.outer)
     if columns is None:
@@ -85,7 +85,7 @@ def prepared(at: Prompt, text: str) -> PreparedPrediction | None:
     return PreparedPrediction(at, at.environment, generation, found, split, columns)
 
 
-def _value(said: Literal | Marker, values: Sequence[Any]) -> Any:
+def _value(said: Literal | Marker | Several, values: Sequence[Any]) -> Any:
     """The value of an input, as its literal in a text would be."""
     if not isinstance(said, Marker):
         return said

@@ -28,7 +28,7 @@ def run_job(at: Prompt, statement: RunJob) -> Result:
             hint=did_you_mean(statement.name, names, "jobs") if names else "CREATE JOB makes one.",
         )
     at.room()
-    ran = run(at, found, Why(f"asked for by RUN JOB ({at.principal.text})"))
+    ran = run(at, found, Why(f"asked for by RUN JOB ({at.principal.text})", asked=True))
     if ran.error is not None:
         raise ran.error
     return Result(None, ran.text, {"job": found.name, "run": ran.run, "status": ran.status})
@@ -78,5 +78,7 @@ def run(at: Prompt, resource: Resource, why: Why) -> Ran:
             and found.last_due is not None
             and found.last_due >= why.due
         ):
-            return Ran(NOTHING, f"`{resource.name}` was run meanwhile.")
+            return Ran(NOTHING, f"`{resource.name}` was run meanwhile.", quiet=True)
+        if resource.kind is Kind.JOB and found.turn is None and why.due is None and not why.asked:
+            return Ran(NOTHING, f"`{resource.name}` has nothing left to do.", quiet=True)
         return Turning(at, resource, found, why).whole()

@@ -7,7 +7,7 @@ with the number of rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -28,7 +28,7 @@ from tilth.runtime.asking.frames import Frames
 from tilth.runtime.asking.heeding import heeding
 from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
 from tilth.runtime.asking.scoring import Asked, Through, honest, predicted, through
-from tilth.runtime.asking.single import answered, picked
+from tilth.runtime.asking.single import answered, combined, picked, taken
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record import names as called
@@ -37,7 +37,8 @@ from tilth.runtime.workspace import Workspace
 from tilth.sql.language.acts import Select
 from tilth.sql.language.parameters import FRAMES
 from tilth.sql.language.statements import CreateView, Kind
-from tilth.sql.queries import reads
+from tilth.sql.queries import reach, reads
+from tilth.sql.queries.blocks import Blocks, blocks
 from tilth.sql.queries.direct import direct
 from tilth.sql.queries.rewrite import (
     JoinPrediction,
@@ -102,7 +103,14 @@ def select(
     try:
         whole = inlined(sql, {**_unnamed(graph), **queries_of(graph)})
         place, sql = statement.position if whole == sql else None, whole
+        if (parts := blocks(sql, _served(models, graph))) is not None:
+            place, sql = None, parts.outer
+            frames = _asked_apart(
+                parts, frames or {}, stack,
+                lambda one: select(work, graph, environment, models, Select(one), limits, told, frames, asked),
+            )  # fmt: skip
         text, pins = time_travel(sql)
+        reach.check(text, place)
         uses = reads.tables(text, place)
         names = [(u.schema or "").lower() for u in uses]
         _check_sources(uses, graph)
@@ -126,6 +134,27 @@ def select(
     except BaseException:
         stack.close()
         raise
+
+
+def _served(models: Models, graph: Graph) -> set[str]:
+    """Names that are models in a query: those that serve, and those that are deployed and may be held to a version."""
+    return {*models.pointed, *(r.name for r in graph.of_kind(Kind.MODEL))}
+
+
+def _asked_apart(
+    parts: Blocks, frames: Mapping[str, Any], stack: ExitStack, ask: Callable[[str], pa.RecordBatchReader]
+) -> dict[str, Any]:
+    """The frames with the rows of each SELECT that is asked by itself; what is read more than once is kept whole."""
+    out = dict(frames)
+    for one in parts.blocks:
+        try:
+            reader = ask(one.sql)
+        except TilthError as error:
+            error.where = None  # a place in a text that nobody wrote
+            raise
+        stack.callback(reader.close)
+        out[one.frame] = reader.read_all() if one.again else reader
+    return out
 
 
 def queries_of(graph: Graph) -> dict[str, str]:
@@ -246,11 +275,16 @@ class _Query:
         import pyarrow as pa
 
         model = of_rows(self.models.get(split.model, split.version))
-        arrays = answered(model, split, dict(split.inputs), self.told)
+        arrays = (
+            combined(model, split, self.told)
+            if split.several
+            else answered(model, split, dict(split.inputs), self.told)
+        )
         if self.asked is not None:
             inputs = {i.name: arrays[i.name] for i in model.inputs}
             self.asked(model, pa.record_batch(list(inputs.values()), names=list(inputs)))
-        if (columns := direct(split.outer)) is not None:
+        columns = None if split.several else direct(split.outer)
+        if columns is not None:
             return picked(columns, arrays).to_reader()
         return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
 
@@ -263,8 +297,10 @@ class _Query:
             uses = [(u, self.models.get(u.name, u.version, threads)) for u in split.models]
             return through(uses, seen, self.asked)
 
-        others = self._others(split.outer)
         failed: list[TilthError] = []
+        if (columns := direct(split.outer)) is not None:
+            return closing(taken(predicted(rows, chain, failed), columns), lambda: self._tell(seen))
+        others = self._others(split.outer)
         inputs = {**others.inputs, PREDICTED: predicted(rows, chain, failed)}
         try:
             answer = self.work.engine.stream(split.outer, inputs, limits=self.limits)
@@ -274,9 +310,12 @@ class _Query:
 
         def close() -> None:
             others.close()
-            self.told.extend(words for gaps in seen.values() for words in gaps.words())
+            self._tell(seen)
 
         return closing(honest(answer, failed), close)
+
+    def _tell(self, seen: Mapping[str, Gaps]) -> None:
+        self.told.extend(words for gaps in seen.values() for words in gaps.words())
 
     def _others(self, outer: str) -> reading.Reading:
         """The tables that the rest of the query names besides the predicted rows: in a subquery, say."""

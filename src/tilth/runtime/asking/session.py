@@ -12,21 +12,27 @@ from typing import Any
 
 from tilth.core.errors import LanguageError
 from tilth.core.figures import figure
-from tilth.kinds import declares, parse
+from tilth.kinds import declares, parse, show
 from tilth.ml.model.answerer import of_rows
 from tilth.plan.rights import allowed
 from tilth.runtime.asking import select as asking
+from tilth.runtime.asking import statements
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.sql.language.acts import (
+    CancelStatement,
     Describe,
     Evaluate,
     ExplainPredict,
     LookAt,
     Noted,
+    ResetSetting,
     Select,
+    SetSetting,
     Show,
+    ShowSetting,
     Statement,
     Summarize,
+    UseEnvironment,
 )
 from tilth.sql.language.parameters import Parameters, bound
 
@@ -38,32 +44,38 @@ class Session(Prompt):
 
     def run(self, text: str, parameters: Parameters | None = None) -> Result:
         """Perform every statement of the text in order, with values for `$x` or `?`; the last one's result."""
-        statements = parse(bound(text, parameters, self.frames))
-        if not statements:
+        found = parse(bound(text, parameters, self.frames))
+        if not found:
             raise LanguageError(
                 "There is no statement in this text.", hint="Write one, such as SELECT ... or PLAN."
             )
-        for statement in statements[:-1]:
+        for statement in found[:-1]:
             self.perform(statement)  # its rows are not read; what they hold open goes with them
-        return self.perform(statements[-1])
+        return self.perform(found[-1])
 
     def perform(self, statement: Statement) -> Result:
         """Perform one statement; RightError when the principal may not, CancelledError when `cancel` was called meanwhile."""
         turn = self.next_turn()
+        noted = statements.begun(self, lambda: show(statement).rstrip(";")) if self.door else None
         try:
             done = self._perform(statement)
-        except KeyboardInterrupt:
-            if turn.cancelled:
-                raise turn.error() from None
+        except BaseException as error:
+            told = turn.error() if turn.cancelled and isinstance(error, KeyboardInterrupt) else error
+            if noted is not None:
+                noted.end(error=told)
+            if told is not error:
+                raise told from None
             raise
         done.told.extend(getattr(statement, "told", ()))
-        return done
+        return done if noted is None else statements.followed(noted, done)
 
     def _perform(self, statement: Statement) -> Result:
         declaring = declares(statement)
         allowed(self.principal, statement, declares=declaring)
         if (ask := ASKS.get(type(statement))) is not None:
             return ask(self, statement)
+        if (own := OWN.get(type(statement))) is not None:
+            return own(self, statement)
         from tilth.runtime.asking import acting
 
         if self.begin is not None and type(statement) not in acting.OF_WHAT_IS_THERE:
@@ -157,6 +169,13 @@ def describe(at: Prompt, statement: Describe | Show | Summarize) -> Result:
     )
 
 
+def of_session(at: Prompt, statement: SetSetting | ResetSetting | UseEnvironment | ShowSetting) -> Result:
+    """A setting of the session, shown or changed."""
+    from tilth.runtime.asking import settings
+
+    return settings.PERFORM[type(statement)](at, statement)
+
+
 ASKS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     Select: select,
     ExplainPredict: explain,
@@ -166,5 +185,13 @@ ASKS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     Describe: describe,
     Show: describe,
     Summarize: describe,
+    ShowSetting: of_session,
 }
 """One function for each statement that asks."""
+OWN: Mapping[type, Callable[[Prompt, Any], Result]] = {
+    SetSetting: of_session,
+    ResetSetting: of_session,
+    UseEnvironment: of_session,
+    CancelStatement: statements.cancel,
+}
+"""One for each that acts on sessions and on nothing else."""

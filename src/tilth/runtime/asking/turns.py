@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from tilth.core.errors import BusyError, CancelledError, ProjectError, StorageError, TilthError
 from tilth.core.principals import Principal, PrincipalKind
-from tilth.core.time import Instant, show_instant
+from tilth.core.time import Instant, parse_instant, show_instant
 from tilth.kinds import statements as held
 from tilth.kinds.job import asked as queries_of
 from tilth.plan.calendar import pause
@@ -41,16 +41,18 @@ from tilth.sql.queries.last import Window
 DONE, FAILED, NOTHING = "done", "failed", "nothing"
 ACTION = {Kind.JOB: "RunJob", Kind.TRIGGER: "RunTrigger"}
 PATIENCE = 600.0  # seconds that a statement waits for an apply under way
+STARTED = "started"  # the mark of when the last turn that was done began
 LOST = "Look at what stands in its tables; rows that come from now on are seen."
 WORDS = 2_000  # characters of what a run says that are kept
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """What a run is for: a time of its calendar, or that somebody asked."""
+    """What a run is for: a time of its calendar, that somebody asked, or (neither) a turn that is not ended."""
 
     reason: str
     due: Instant | None = None
+    asked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +138,15 @@ class Turning:
                 came = f"{found.rows:,} rows came or changed; " if found.rows else ""
                 number = self._row(change, came + self.why.reason)
                 last_due = self.why.due or self.now.last_due
-                self._put(change, turn=replace(found, run=number), last_due=last_due, last_run=number)
+                start, previous = self._instants()
+                turn = replace(found, run=number, start=start, previous=previous)
+                self._put(change, turn=turn, last_due=last_due, last_run=number)
         return None
 
     def _of_job(self) -> Turn | Ran:
         windows = self._windows()
         condition: Query | None = self.declared.condition
-        if condition is not None and not self._read(last.since(condition.sql, windows)).num_rows:
+        if condition is not None and not self._holds_true(condition, windows):
             with self._change("condition") as change:
                 self._put(
                     change, last_due=self.why.due or self.now.last_due, failures=0, next_try=None, error=None
@@ -152,6 +156,22 @@ class Turning:
         due = None if self.why.due is None else show_instant(self.why.due)
         return Turn(0, due, self.why.reason, windows=kept)
 
+    def _holds_true(self, condition: Query, windows: dict[str, Window]) -> bool:
+        """Whether the query of IF gives a row."""
+        sql = held.fill(condition.sql, self._times(*self._instants()))
+        return bool(self._read(last.since(sql, windows)).num_rows)
+
+    def _instants(self) -> tuple[str, str]:
+        """When a turn that is begun now began, and the last one that was done."""
+        return show_instant(self.at.work.clock.now()), self.now.marks.get(
+            STARTED, show_instant(self.now.since)
+        )
+
+    def _times(self, start: str, previous: str) -> dict[str, str]:
+        """What the templates stand for."""
+        now, before = (f"{parse_instant(t):%Y-%m-%d %H:%M:%S}" for t in (start, previous))
+        return dict(zip(held.TEMPLATES, (before, now, now[:10]), strict=True))
+
     def _windows(self) -> dict[str, Window]:
         """From where to where LAST goes in this run."""
         found = {m.key: m for q in queries_of(self.declared) for m in last.marks(q.sql)}
@@ -159,11 +179,19 @@ class Turning:
         return {key: Window(lows[key], self._greatest(mark, lows[key])) for key, mark in found.items()}
 
     def _greatest(self, mark: last.Mark, low: str | None) -> str | None:
+        """The greatest value; what is from the future waits until its time has come, and what is no number is passed over."""
         (row,) = self._read(last.greatest(mark, low)).to_pylist()
-        value = row["value"]
-        if value is None:
-            return None
-        return _literal(str(value), str(row["type"]))
+        value, kind = row["value"], str(row["type"])
+        bound = None
+        if value is not None and kind in _TIMES:
+            now = f"{self.at.work.clock.now():%Y-%m-%d %H:%M:%S}"
+            bound = f"{mark.column} <= {_TIMES[kind]} '{now}'" if not value[:19] <= now else None
+        elif value is not None and kind in ("DOUBLE", "FLOAT") and value in ("nan", "inf"):
+            bound = f"isfinite({mark.column})"
+        if bound is not None:
+            (row,) = self._read(last.greatest(mark, low, bound)).to_pylist()
+            value = row["value"]
+        return None if value is None else _literal(str(value), kind)
 
     def _of_trigger(self) -> Turn | Ran:
         declared: CreateTrigger = self.declared
@@ -259,7 +287,7 @@ class Turning:
     def _performed(self, statement: Statement) -> Result:
         turn = self.now.turn
         assert turn is not None
-        frames = {} if turn.delta is None else {DELTA: deltas.rows(self.at.work.blobs, turn.delta, turn.rows)}
+        frames = {} if turn.delta is None else {DELTA: deltas.rows(self.at.work.blobs, turn.delta)}
         self.at.frames = frames
         return self._asked(statement)
 
@@ -269,6 +297,14 @@ class Turning:
         assert turn is not None
         if query is None:
             return statement
+        statement = held.filled(
+            statement,
+            self._times(
+                turn.start or show_instant(self.now.since), turn.previous or show_instant(self.now.since)
+            ),
+        )
+        query = held.query_of(statement)
+        assert query is not None
         sql = last.since(query.sql, {k: Window(*w) for k, w in turn.windows.items()})
         if turn.delta is not None:
             sql = last.given(sql, DELTA)
@@ -307,6 +343,8 @@ class Turning:
             marks |= {k: high for k, (_, high) in turn.windows.items() if high is not None}
             marks |= {} if turn.seen is None else {"seen": turn.seen}
             marks.pop("token", None)
+        if status == DONE:
+            marks[STARTED] = turn.start
         if done and status != DONE:
             text += "; rows that were written without a KEY are not written again"
         old = self.now.marks.get("seen")
@@ -439,6 +477,9 @@ class Turning:
 def _leaves_open(error: Exception) -> bool:
     """Whether rows may have been written all the same: what fails after that is the state, or was not foreseen."""
     return isinstance(error, UnsureError | StorageError) or not isinstance(error, TilthError)
+
+
+_TIMES = {"DATE": "DATE", "TIMESTAMP": "TIMESTAMP", "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
 
 
 def _literal(value: str, kind: str) -> str:

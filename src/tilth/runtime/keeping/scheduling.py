@@ -32,7 +32,7 @@ MOST = 4  # runs at once
 SHARE = 10  # times as long as a look took, before the trigger looks again
 MOST_ROUNDS = 20  # of what is due, in one step of a replay
 ENDING = 20.0  # seconds that runs under way have to stop
-NAMED = 3  # times that were missed that are told one by one
+BUSY, AWAY = 1.0, 60.0  # seconds that is left alone what another runs, and what cannot be run
 
 
 class Ran(Protocol):
@@ -51,11 +51,11 @@ Run = Callable[[Resource, str, Instant | None], Ran]
 
 @dataclass(frozen=True, slots=True)
 class _Ended:
-    """A run that is over: what is told of it, whether the thing was free, and how long it took."""
+    """A run that is over: what is told of it, and how long it took."""
 
     key: tuple[Kind, str]
     told: str | None
-    free: bool
+    alone: float  # seconds that it is left alone, whatever is due
     seconds: float
 
 
@@ -131,7 +131,11 @@ class Scheduler:
         for resource in (*graph.of_kind(Kind.JOB), *graph.of_kind(Kind.TRIGGER)):
             one = standing.get((resource.kind, resource.remembered))
             if one is not None and one.recipe == resource.recipe and self._free(resource):
-                did = self._consider(resource, one, now) or did
+                try:
+                    did = self._consider(resource, one, now) or did
+                except Exception as error:  # of one: it stops no other
+                    self._busy[_key(resource)] = time.monotonic() + AWAY
+                    self._tell(f"{resource.name}: cannot run for now: {_words(error)}")
         return did
 
     def _free(self, resource: Resource) -> bool:
@@ -246,24 +250,24 @@ class Scheduler:
     def _through(self, resource: Resource, reason: str, at: Instant | None) -> None:
         began = time.monotonic()
         told: str | None
-        free = True
+        alone = 0.0
         try:
             ran = self._run(resource, reason, at)
             told = None if ran.quiet else ran.text
         except BusyError:
-            told, free = None, False
+            told, alone = None, BUSY
         except (Exception, KeyboardInterrupt) as error:
-            told, free = f"{resource.name}: {_words(error)}", False
-        self._back.put(_Ended(_key(resource), told, free, time.monotonic() - began))
+            told, alone = f"{resource.name}: cannot run for now: {_words(error)}", AWAY
+        self._back.put(_Ended(_key(resource), told, alone, time.monotonic() - began))
 
     def _collect(self) -> None:
         """Take back what is over, and tell it."""
         for one in self._drained():
             self._under_way.pop(one.key, None)
             wall = time.monotonic()
-            if not one.free:
-                self._busy[one.key] = wall + 1.0
-                self._wake(wall + 1.0)
+            if one.alone:
+                self._busy[one.key] = wall + one.alone
+                self._wake(wall + one.alone)
             if one.key in self._looked:
                 at, _ = self._looked[one.key]
                 self._looked[one.key] = at, wall + SHARE * one.seconds

@@ -33,6 +33,7 @@ class Keep:
     refused: timedelta
     looks: timedelta
     messages: timedelta
+    statements: timedelta = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,12 @@ KEYS = (
     Key("keep.refused", _duration, "90 days", "how long the bundles of refused candidates stay"),
     Key("keep.looks", _duration, "400 days", "how long figures of drift and quality stay"),
     Key("keep.messages", _duration, "90 days", "how long messages that a channel took stay"),
+    Key(
+        "keep.statements",
+        _duration,
+        "30 days",
+        "how long the log of statements stays; the newest 100,000 at most",
+    ),
     Key("limits.statement_timeout", _duration, "60 s", "how long one statement may run"),
     Key("limits.statement_memory", _size, "2 GB", "how much memory one statement may use"),
     Key(

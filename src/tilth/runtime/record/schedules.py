@@ -36,7 +36,8 @@ class Turn:
     """What is to be done: the statements from `done` on. `under_way` is the one that was begun and is not known to have ended.
 
     `windows` are from where to where LAST goes, by mark; `delta` the blob with a trigger's rows, `seen` that of what it will
-    have seen, `rows` how many rows came. `said` is
+    have seen, `rows` how many rows came; `start` and `previous` are when
+    this turn began, and the last one that was done. `said` is
     what was done, `unsure` what was passed over since nobody knows whether it was.
     """
 
@@ -49,6 +50,8 @@ class Turn:
     delta: str | None = None
     seen: str | None = None
     rows: int = 0
+    start: str = ""
+    previous: str = ""
     said: tuple[str, ...] = ()
     unsure: tuple[str, ...] = ()
 
@@ -200,9 +203,8 @@ def _turn(kept: str | None) -> Turn | None:
     said: dict[str, Any] = decoded_object(kept, "a turn")
     try:
         windows = {k: (low, high) for k, (low, high) in said["windows"].items()}
-        return Turn(
-            **{**said, "windows": windows, "said": tuple(said["said"]), "unsure": tuple(said["unsure"])}
-        )
+        lists = {name: tuple(said.get(name, ())) for name in ("said", "unsure")}
+        return Turn(**{**said, "windows": windows, **lists})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise foreign("A turn of a job is none.") from error
 

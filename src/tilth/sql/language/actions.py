@@ -13,9 +13,7 @@ from tilth.core.errors import Position, UnsupportedError
 from tilth.core.principals import Role
 from tilth.sql.language import clauses, prefix, values
 from tilth.sql.language.acts import (
-    SHOWN,
     ApplyStatement,
-    CancelRun,
     CreateToken,
     Describe,
     Drill,
@@ -30,7 +28,6 @@ from tilth.sql.language.acts import (
     RetrainModel,
     RollbackEnvironment,
     RunJob,
-    Show,
     Summarize,
 )
 from tilth.sql.language.mindsdb import learning
@@ -50,7 +47,6 @@ LATER = {
 TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 HOME_TOKEN = "project"  # noqa: S105  # the name under which whoever holds the file's token stands in the audit
 LONGEST = timedelta(days=3650)
-LONGEST_ID = 18  # digits of the number of a run
 BESIDE = ("TOKEN",)  # what CREATE and DROP also take: no resources
 
 
@@ -228,7 +224,6 @@ _DESCRIBED = {
         Kind.TRIGGER,
     )
 }
-_SHOWN = {word.upper(): word for word in SHOWN}
 
 
 def describe(c: Cursor) -> Describe:
@@ -242,15 +237,6 @@ def describe(c: Cursor) -> Describe:
             "Write DESCRIBE late, or DESCRIBE MODEL late. SHOW MODELS lists the names.",
         )
     return Describe(kind, c.name(f"the {kind or 'resource'}'s name", fold=True, reserved=kind is not None))
-
-
-def show(c: Cursor) -> Show:
-    """`sources | datasets | models | endpoints | ... | tables | environments [LIKE 'x%']`."""
-    what = clauses.choice(c, _SHOWN, "list", "SHOW")
-    if c.at_end:
-        return Show(what)
-    c.expect("LIKE", hint=f"Write SHOW {what.upper()} LIKE 'la%'.")
-    return Show(what, c.string("a pattern"))
 
 
 def summarize(c: Cursor) -> Summarize:
@@ -267,18 +253,6 @@ def run(c: Cursor) -> RunJob:
     """`JOB j`."""
     c.expect("JOB", hint="Write RUN JOB <name>. SHOW JOBS lists the names.")
     return RunJob(c.name("a job's name", fold=True))
-
-
-def cancel(c: Cursor) -> CancelRun:
-    """`RUN '12'`, or the number without quotes."""
-    c.expect("RUN", hint="Write CANCEL RUN '12'; the number is the `id` of tilth.runs.")
-    at, where = c.i, c.position()
-    said = c.text_token() if c.at_string or c.at_number else ""
-    if not said.isdecimal() or len(said) > LONGEST_ID:
-        c.fail(
-            "A run is told by its number.", "SELECT id, name FROM tilth.runs WHERE status = 'running'", at=at
-        )
-    return CancelRun(int(said), where)
 
 
 def drill(c: Cursor) -> Drill:

@@ -224,6 +224,43 @@ class CancelRun:
     position: Position | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class CancelStatement:
+    """`CANCEL STATEMENT 'id'`: end a statement of another session; ids are those of `tilth.statements`."""
+
+    statement: str
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SetSetting:
+    """`SET statement_timeout = '30 s'`: of this session, until it ends."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResetSetting:
+    """`RESET statement_timeout`, or RESET ALL (None): as the session began."""
+
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UseEnvironment:
+    """`USE dev`: the environment of the session's next statements."""
+
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShowSetting:
+    """`SHOW statement_timeout`, or SHOW ALL (name `all`)."""
+
+    name: str
+
+
 Action: TypeAlias = (
     PlanStatement
     | ApplyStatement
@@ -246,6 +283,11 @@ Action: TypeAlias = (
     | Drill
     | RunJob
     | CancelRun
+    | CancelStatement
+    | SetSetting
+    | ResetSetting
+    | UseEnvironment
+    | ShowSetting
 )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tilth.core.errors import LanguageError, Position, TilthError, UnsupportedError
-from tilth.sql.language import actions, clauses, tables
+from tilth.sql.language import actions, clauses, sessions, tables
 from tilth.sql.language.acts import Select, Statement
 from tilth.sql.language.mindsdb import forms
 from tilth.sql.language.statements import Declaration
@@ -30,11 +30,14 @@ _ACTIONS: dict[str, Callable[[Cursor], Statement]] = {
     "RETRAIN": actions.retrain,
     "LOOK": actions.look,
     "DESCRIBE": actions.describe,
-    "SHOW": actions.show,
+    "SHOW": sessions.show,
+    "SET": sessions.set_to,
+    "RESET": sessions.reset,
+    "USE": sessions.use,
     "SUMMARIZE": actions.summarize,
     "DRILL": actions.drill,
     "RUN": actions.run,
-    "CANCEL": actions.cancel,
+    "CANCEL": sessions.cancel,
 }
 VERBS = ("CREATE", "DROP", "INSERT", "EXPLAIN", *_ACTIONS, "SELECT", "WITH", "FROM", "VALUES")
 _LATER = frozenset(
@@ -42,8 +45,6 @@ _LATER = frozenset(
         "ALTER",
         "GRANT",
         "REVOKE",
-        "USE",
-        "SET",
         "UPDATE",
         "DELETE",
         "BEGIN",

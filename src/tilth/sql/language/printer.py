@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from tilth.core.names import literal
+from tilth.core.names import is_bare, literal, quoted
 from tilth.sql.language import tables
 from tilth.sql.language.acts import (
     ApplyStatement,
     CancelRun,
+    CancelStatement,
     CreateTable,
     CreateToken,
     Describe,
@@ -28,12 +29,16 @@ from tilth.sql.language.acts import (
     PromoteEnvironment,
     PromoteModel,
     RefreshDataset,
+    ResetSetting,
     RetrainModel,
     RollbackEnvironment,
     RunJob,
     Select,
+    SetSetting,
+    ShowSetting,
     Statement,
     Summarize,
+    UseEnvironment,
 )
 from tilth.sql.language.acts import Show as ShowStatement
 from tilth.sql.language.statements import CheckKind, Drop, Expectation, Options
@@ -134,6 +139,31 @@ def _refresh_dataset(s: RefreshDataset) -> str:
     return f"REFRESH DATASET {name(s.name)}"
 
 
+def _cancel_statement(s: CancelStatement) -> str:
+    return f"CANCEL STATEMENT {literal(s.statement)}"
+
+
+def _set(s: SetSetting) -> str:
+    return f"SET {_setting(s.name)} = {literal(s.value)}"
+
+
+def _reset(s: ResetSetting) -> str:
+    return f"RESET {'ALL' if s.name is None else _setting(s.name)}"
+
+
+def _use(s: UseEnvironment) -> str:
+    return f"USE {name(s.environment)}"
+
+
+def _show_setting(s: ShowSetting) -> str:
+    return f"SHOW {'ALL' if s.name == 'all' else _setting(s.name)}"
+
+
+def _setting(said: str) -> str:
+    """The name of a setting, part by part."""
+    return ".".join(part if is_bare(part) else quoted(part) for part in said.split("."))
+
+
 def _drill(s: Drill) -> str:
     return f"DRILL MODEL {name(s.model)} ({s.drill.value})"
 
@@ -173,5 +203,10 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     Drill: _drill,
     RunJob: _run,
     CancelRun: _cancel,
+    CancelStatement: _cancel_statement,
+    SetSetting: _set,
+    ResetSetting: _reset,
+    UseEnvironment: _use,
+    ShowSetting: _show_setting,
     Select: _select,
 }

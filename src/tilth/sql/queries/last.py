@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import LanguageError, Position
+from tilth.core.names import quoted
 from tilth.sql.language.parameters import FRAMES
 from tilth.sql.language.trees import (
     Named,
@@ -32,7 +33,7 @@ HOW = "Write WHERE column > LAST: the rows whose column is greater than in all r
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A column of a table whose newest values a query asks for, both as they are written; `key` is the same however they are."""
+    """A column of a table whose newest values a query asks for, both as SQL; `key` is the same however they are written."""
 
     key: str
     table: str
@@ -76,9 +77,13 @@ def since(sql: str, windows: Mapping[str, Window]) -> str:
     return sql
 
 
-def greatest(mark: Mark, low: str | None) -> str:
-    """The query for the greatest value beyond `low` that a mark's column has now, as the text that SQL reads back, and its type."""
-    where = "" if low is None else f" WHERE {mark.column} > {low}"
+def greatest(mark: Mark, low: str | None, bound: str | None = None) -> str:
+    """The query for the greatest value beyond `low` that a mark's column has now, as the text that SQL reads back, and its type;
+    of rows for which `bound` is true.
+    """
+    beyond = None if low is None else f"{mark.column} > {low}"
+    conditions = " AND ".join(c for c in (beyond, bound) if c is not None)
+    where = f" WHERE {conditions}" if conditions else ""
     newest = f"max({mark.column})"
     return f"SELECT CAST({newest} AS VARCHAR) AS value, typeof({newest}) AS type FROM {mark.table}{where}"
 
@@ -141,9 +146,7 @@ def _mark(text: str, column: exp.Expr, tables: Mapping[int, Named], where: Posit
     table = tables[id(of[0].node)]
     span = span_of(*table.identifiers)
     assert span is not None
-    own = span_of(column.this)
-    assert own is not None
-    return Mark(f"{table.key}.{name}".lower(), text[span[0] : span[1]], text[own[0] : own[1]])
+    return Mark(f"{table.key}.{name}".lower(), text[span[0] : span[1]], quoted(name))
 
 
 def given(sql: str, name: str) -> str:

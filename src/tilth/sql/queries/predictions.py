@@ -27,6 +27,7 @@ from tilth.sql.queries.shapes import (
     ModelShape,
     ModelUse,
     RowPrediction,
+    Several,
 )
 from tilth.sql.queries.timetravel import Pin, ends_of, time_travel
 
@@ -148,7 +149,7 @@ class _Row:
         self.name, self.shape, self.marked = name, shape, marked
         self.inputs = {i.lower(): i for i in shape.inputs}
         self.outputs = {o.lower(): o for o in shape.outputs}
-        self.given: dict[str, Literal | Marker] = {}
+        self.given: dict[str, Literal | Marker | Several] = {}
         self.wanted: set[str] = set()
 
     def split(self, version: int | None) -> RowPrediction:
@@ -164,21 +165,21 @@ class _Row:
         return RowPrediction(self.name, version, inputs, wanted, self.root.sql(dialect="duckdb"))
 
     def _take(self, part: exp.Expr) -> None:
-        """An input given by `input = literal`; anything else is refused."""
+        """An input given by `input = literal` or `input IN (literals)`; anything else is refused."""
         from sqlglot import exp
 
         column, value = _equality(part)
         if column is None:
             raise InputError(
                 f"`{part.sql(dialect='duckdb')}` does not give an input of model `{self.name}`.",
-                hint="Write input = value, joined by AND. To predict for many rows, join them: FROM <dataset> d JOIN "
+                hint="Write input = value or input IN (values), joined by AND. To predict for many rows, join them: FROM <dataset> d JOIN "
                 f"{self.name} m. To filter what comes out, put this SELECT in parentheses and filter around it.",
                 where=position_of(self.text, part),
             )
         key = self._own(column)
         if key not in self.inputs:
             raise self._no_input(column, key)
-        found: Literal | Marker = None if value is None else self._marker(value) or literal(value)
+        found: Literal | Marker | Several = None if value is None else self._value(value)
         if found is None and not isinstance(value, exp.Null | None):
             raise InputError(
                 f"Input `{self.inputs[key]}` of model `{self.name}` needs a plain value.",
@@ -193,6 +194,16 @@ class _Row:
                 where=position_of(self.text, column),
             )
         self.given[name] = found
+
+    def _value(self, value: exp.Expr) -> Literal | Marker | Several:
+        """What is given: a literal, the place of one, or those of a list without the same twice; None for anything else."""
+        from sqlglot import exp
+
+        if isinstance(value, exp.Tuple):
+            found = [literal(v) for v in value.expressions]
+            plain = found and all(v is not None for v in found)
+            return Several(tuple(dict.fromkeys(found))) if plain else None
+        return self._marker(value) or literal(value)
 
     def _marker(self, value: exp.Expr) -> Marker | None:
         from sqlglot import exp
@@ -276,7 +287,7 @@ class _Row:
 
 
 def _equality(part: exp.Expr) -> tuple[exp.Expr | None, exp.Expr | None]:
-    """`(column, value)` of `column = value`, `value = column` or `column IS NULL` (value None); else nothing."""
+    """`(column, value)` of `column = value`, `value = column`, `column IN (...)` (a tuple) or `column IS NULL` (value None); else nothing."""
     from sqlglot import exp
 
     if isinstance(part, exp.EQ):
@@ -290,6 +301,8 @@ def _equality(part: exp.Expr) -> tuple[exp.Expr | None, exp.Expr | None]:
         and isinstance(part.this, exp.Column)
     ):
         return part.this, None
+    if isinstance(part, exp.In) and isinstance(part.this, exp.Column) and part.expressions:
+        return part.this, exp.Tuple(expressions=[e.copy() for e in part.expressions])
     return None, None
 
 

@@ -45,9 +45,9 @@ def filters(
         return ()
     out: list[Predicate] = []
     for part in conjuncts(where.this):
-        for column, op, value in _comparisons(part):
+        for column, op, value in comparisons(part):
             field = _field(column, found, of, schema, known, select)
-            if field is not None and (made := _converted(field, op, value)) is not None:
+            if field is not None and (made := converted(field, op, value)) is not None:
                 out.append(made)
     return tuple(dict.fromkeys(out))
 
@@ -78,7 +78,7 @@ def _field(
     return field
 
 
-def _comparisons(part: exp.Expr) -> list[tuple[exp.Expr, str, object]]:
+def comparisons(part: exp.Expr) -> list[tuple[exp.Expr, str, object]]:
     """`(column, op, value)` of a condition on one column and literals; empty for any other."""
     from sqlglot import exp
 
@@ -203,7 +203,7 @@ def has_offset(node: exp.Expr) -> bool:
         return False
 
 
-def _converted(field: Field, op: str, value: object) -> Predicate | None:
+def converted(field: Field, op: str, value: object) -> Predicate | None:
     """The filter with its value in the column's type; None when source and DuckDB might disagree."""
     if value is None:
         return Predicate(field.name, op)

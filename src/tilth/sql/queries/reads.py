@@ -26,6 +26,7 @@ from tilth.sql.language.trees import (
     shifted,
     tree,
 )
+from tilth.sql.queries.derived import through
 from tilth.sql.queries.outputs import is_plain
 from tilth.sql.queries.pushdown import filters
 
@@ -104,6 +105,7 @@ def _scans(sql: str, schemas: tuple[tuple[str, Schema], ...], at: Position | Non
         pushed: tuple[Predicate, ...] = ()
         if len(group) == 1 and (select := _reader(first.node)) is not None:
             pushed = filters(select, first.node, schema, by_node)
+            pushed = tuple(dict.fromkeys((*pushed, *through(select, first.node, schema, by_node))))
         out.append(TableScan(first.schema, Scan(first.name, columns, pushed)))
     return tuple(out)
 

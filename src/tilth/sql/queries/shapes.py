@@ -38,16 +38,28 @@ class Marker:
 
 
 @dataclass(frozen=True, slots=True)
+class Several:
+    """The values of an input that IN lists: a row for each, and for each combination of several such inputs."""
+
+    values: tuple[Literal, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RowPrediction:
-    """One prediction whose inputs the WHERE gives."""
+    """Predictions whose inputs the WHERE gives: one, or with IN a row for each combination."""
 
     model: str
     version: int | None
     inputs: tuple[
-        tuple[str, Literal | Marker], ...
+        tuple[str, Literal | Marker | Several], ...
     ]  # in the model's order; markers where they were asked for
     wanted: tuple[str, ...]  # outputs that `outer` reads
     outer: str
+
+    @property
+    def several(self) -> bool:
+        """Whether it may be more rows than one."""
+        return any(isinstance(value, Several) for _, value in self.inputs)
 
 
 @dataclass(frozen=True, slots=True)

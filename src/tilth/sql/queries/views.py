@@ -43,6 +43,19 @@ def inlined(sql: str, queries: Mapping[str, str]) -> str:
     return out
 
 
+def of_source(sql: str, source: str) -> str:
+    """The query with the source before each table that names none.
+
+    >>> of_source("SELECT f.a FROM flights f, wx.days WHERE a IN (SELECT b FROM planes)", "ops")
+    'SELECT f.a FROM ops.flights f, wx.days WHERE a IN (SELECT b FROM ops.planes)'
+    """
+    name = source if is_bare(source) else quoted(source)
+    for table in sorted(named_tables(tree(time_travel(sql)[0])), key=_start, reverse=True):
+        if table.schema is None:
+            sql = f"{sql[: _start(table)]}{name}.{sql[_start(table) :]}"
+    return sql
+
+
 def _start(table: Named) -> int:
     return min(int(i.meta["start"]) for i in table.identifiers)
 

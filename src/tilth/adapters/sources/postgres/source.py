@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 from tilth.adapters.sources import table_options, writing
 from tilth.adapters.sources.native import reading
 from tilth.adapters.sources.postgres.types import TYPES, Column, Place
+from tilth.adapters.sources.reads import Reads
 from tilth.adapters.sources.table_options import Tables
 from tilth.core.errors import ProjectError, SourceError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
@@ -42,6 +43,7 @@ class PostgresSource:
         self._password = password
         self._told = tables or Tables()
         self._gone: dict[tuple[str, str], Counter[str]] = {}  # what became NULL, by table and column
+        self._reads = Reads()
 
     @classmethod
     def from_options(cls, options: Mapping[str, object], root: str) -> PostgresSource:
@@ -93,7 +95,9 @@ class PostgresSource:
         except BaseException:
             connection.close()
             raise
-        return self._exact(_stream(connection, sql, told=_unread(wanted, scan.table)), wanted, scan.table)
+        return self._exact(
+            self._stream(connection, sql, told=_unread(wanted, scan.table)), wanted, scan.table
+        )
 
     def _select(self, scan: Scan, columns: Sequence[Column]) -> tuple[list[Column], str]:
         """The columns wanted, and the query that reads them."""
@@ -116,11 +120,11 @@ class PostgresSource:
             connection.close()
             raise
         if all(c.sent("c") == "c" for c in columns):
-            return self._exact(_stream(connection, asked, told=_unread(columns, None)), columns, None)
+            return self._exact(self._stream(connection, asked, told=_unread(columns, None)), columns, None)
         inner = [quoted(f"c{i}") for i in range(len(columns))]
         listed = ", ".join(f"{c.sent(i)} AS {quoted(c.name)}" for c, i in zip(columns, inner, strict=True))
         query = f"SELECT {listed} FROM (\n{asked}\n) AS q({', '.join(inner)})"
-        return self._exact(_stream(connection, query, told=_unread(columns, None)), columns, None)
+        return self._exact(self._stream(connection, query, told=_unread(columns, None)), columns, None)
 
     def notices(self, table: str) -> tuple[Notice, ...]:
         """What became NULL in the scans of the table so far."""
@@ -198,7 +202,7 @@ class PostgresSource:
             " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = b.num"
             f" WHERE n.nspname = {literal(self._schema)} AND c.relname = {literal(table)} ORDER BY a.attnum"
         )
-        reader = self._arrow(sql) if connection is None else _stream(connection, sql, keep=True)
+        reader = self._arrow(sql) if connection is None else self._stream(connection, sql, keep=True)
         rows = reader.read_all().to_pylist()
         if not rows:
             names = self.tables()
@@ -228,7 +232,38 @@ class PostgresSource:
             raise _unreachable(str(error), self._url) from None
 
     def _arrow(self, sql: str) -> pa.RecordBatchReader:
-        return _stream(self._session(), sql)
+        return self._stream(self._session(), sql)
+
+    def _stream(
+        self, connection: Any, sql: str, *, keep: bool = False, told: Told | None = None
+    ) -> pa.RecordBatchReader:
+        """The result; the connection ends with its last batch, or with an error, unless it is to be kept."""
+        cursor = connection.cursor()
+        self._reads.begin(cursor)
+
+        def close() -> None:
+            self._reads.end(cursor)
+            cursor.close()
+            if not keep:
+                connection.close()
+
+        try:
+            cursor.execute(sql)
+            reader = cursor.fetch_record_batch()
+        except Exception as error:
+            close()
+            raise _refused(error) from None
+
+        def end() -> None:
+            self._reads.end(cursor)
+            reader.close()
+            close()
+
+        return closing(reader, end, told or _refused)
+
+    def stop(self) -> None:
+        """End what is being read, from another thread."""
+        self._reads.stop()
 
     def _session(self) -> Any:
         """A connection that only reads, with times in UTC and texts as PostgreSQL writes them by default."""
@@ -251,31 +286,6 @@ class PostgresSource:
             connection.close()
             raise _refused(error) from None
         return connection
-
-
-def _stream(
-    connection: Any, sql: str, *, keep: bool = False, told: Told | None = None
-) -> pa.RecordBatchReader:
-    """The result; the connection ends with its last batch, or with an error, unless it is to be kept."""
-    cursor = connection.cursor()
-
-    def close() -> None:
-        cursor.close()
-        if not keep:
-            connection.close()
-
-    try:
-        cursor.execute(sql)
-        reader = cursor.fetch_record_batch()
-    except Exception as error:
-        close()
-        raise _refused(error) from None
-
-    def end() -> None:
-        reader.close()
-        close()
-
-    return closing(reader, end, told or _refused)
 
 
 def _schema(columns: Sequence[Column]) -> Schema:

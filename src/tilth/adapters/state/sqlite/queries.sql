@@ -699,3 +699,11 @@ INSERT INTO cancels (run, actor, at) VALUES (:run, :actor, :at) ON CONFLICT (run
 
 -- name: cancel
 SELECT actor FROM cancels WHERE run = :run;
+
+-- name: add_statement
+INSERT INTO statements (id, began_at, principal, door, environment, status, text, seconds, rows, code)
+VALUES (:id, :began_at, :principal, :door, :environment, :status, :text, :seconds, :rows, :code);
+
+-- name: forget_statements
+DELETE FROM statements
+WHERE began_at < :before OR number <= (SELECT coalesce(max(number), 0) FROM statements) - :most;

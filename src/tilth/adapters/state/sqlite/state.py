@@ -12,7 +12,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import cache
 from importlib import resources
@@ -223,6 +223,19 @@ class SqliteState:
                 raise
             if self._head is not None:
                 self._head.advance(end)
+
+    def note(self, query: str, rows: Sequence[Mapping[str, Cell]]) -> None:
+        with self._write_lock, _storage(self._path):
+            db = self._db()
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                for row in rows:
+                    _run(db, query, row)
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
 
     def verify_head(self) -> int:
         with _storage(self._path):

@@ -1,0 +1,37 @@
+"""What was asked and done: the table `statements`. Noted beside the audit chain, since nothing is decided by it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from tilth.core.time import Instant, show_instant
+from tilth.runtime.record.rows import State
+
+MOST = 100_000  # statements that are kept, the newest
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """One statement that is over."""
+
+    id: str
+    began_at: str
+    principal: str
+    door: str
+    environment: str
+    status: str  # done | failed | cancelled
+    text: str
+    seconds: float
+    rows: int | None
+    code: str | None
+
+
+def note(state: State, statements: Sequence[Noted]) -> None:
+    """Note them."""
+    state.note("add_statement", [asdict(s) for s in statements])
+
+
+def forget(state: State, before: Instant, most: int = MOST) -> None:
+    """Forget those that began before, and all but the newest."""
+    state.note("forget_statements", [{"before": show_instant(before), "most": most}])

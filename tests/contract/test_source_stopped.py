@@ -1,0 +1,58 @@
+"""A source that is being read can be stopped from another thread, wherever its server is with it."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tilth.adapters.sources.postgres.source import PostgresSource
+from tilth.core.errors import CancelledError, SourceError
+from tilth.core.scan import Scan
+from tilth.ports.turns import Turn
+from tilth.runtime.asking.heeding import heeding
+
+
+def stopped(work: Callable[[], object], stop: Callable[[], object]) -> BaseException:
+    """How the work ends that is stopped a moment after it began."""
+    failed: list[BaseException] = []
+
+    def works() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=works)
+    thread.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert time.monotonic() - began < 5
+    return failed[0]
+
+
+@pytest.fixture
+def slow(postgres_schema: str, postgres_run: Any, postgres_url: str) -> PostgresSource:
+    """A source with a table that takes three minutes to read."""
+    nap = "SELECT i, pg_sleep(60)::text AS nap FROM generate_series(1, 3) AS g(i)"
+    postgres_run(f"CREATE VIEW {postgres_schema}.slow AS {nap}")
+    return PostgresSource(postgres_url, postgres_schema)
+
+
+def test_what_is_read_ends_when_it_is_stopped(slow: PostgresSource) -> None:
+    error = stopped(lambda: slow.scan(Scan("slow")).read_all(), slow.stop)
+    assert isinstance(error, SourceError)
+    assert slow.tables() == ("slow",)
+    slow.stop()  # nothing is read
+
+
+def test_a_statement_that_is_cancelled_stops_its_source(slow: PostgresSource) -> None:
+    turn = Turn()
+    error = stopped(lambda: heeding(slow, turn).scan(Scan("slow")).read_all(), turn.cancel)
+    assert isinstance(error, SourceError | CancelledError)
+    with pytest.raises(CancelledError):
+        heeding(slow, turn).scan(Scan("slow"))
