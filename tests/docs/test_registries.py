@@ -36,6 +36,7 @@ WORDS = {
     "Drop": "DROP",
     "DropToken": "DROP TOKEN",
     "ExplainPredict": "EXPLAIN PREDICT",
+    "ExplainQuery": "EXPLAIN SELECT",
     "Describe": "DESCRIBE",
     "LookAt": "LOOK AT",
     "PlanStatement": "PLAN",

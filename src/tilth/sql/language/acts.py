@@ -72,6 +72,13 @@ class ExplainPredict:
 
 
 @dataclass(frozen=True, slots=True)
+class ExplainQuery:
+    """`EXPLAIN SELECT ...`: what goes where, and nothing of it is run."""
+
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
 class LookAt:
     """`LOOK AT MODEL late` or `LOOK AT ENDPOINT late_api`: drift and quality now."""
 
@@ -241,6 +248,7 @@ Action: TypeAlias = (
     | RefreshDataset
     | RetrainModel
     | ExplainPredict
+    | ExplainQuery
     | LookAt
     | CreateToken
     | DropToken

@@ -21,6 +21,7 @@ from tilth.sql.language.acts import (
     Drill,
     DropToken,
     ExplainPredict,
+    ExplainQuery,
     InsertInto,
     LookAt,
     PlanStatement,
@@ -117,6 +118,10 @@ def _explain(s: ExplainPredict) -> str:
     return f"EXPLAIN PREDICT {name(s.model)} ({options(s.inputs)})"
 
 
+def _explain_query(s: ExplainQuery) -> str:
+    return f"EXPLAIN {s.query.sql}"
+
+
 def _refresh_dataset(s: RefreshDataset) -> str:
     return f"REFRESH DATASET {name(s.name)}"
 
@@ -180,6 +185,7 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     RefreshDataset: _refresh_dataset,
     RetrainModel: _retrain,
     ExplainPredict: _explain,
+    ExplainQuery: _explain_query,
     Drill: _drill,
     RunJob: _run,
     CancelRun: _cancel,
