@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "describe": (["t"], 0),
     "report": (["model", "m"], 2),
     "export": (["m", "--format", "onnx"], 2),
+    "adopt": (["m"], 2),
     "import": (["m", "nowhere"], 2),
     "predict": (["m", "a=1"], 2),
     "watch": ([], 0),

@@ -365,6 +365,27 @@ def test_a_job_that_fails_is_told_rests_and_goes_on_where_it_was(at: Callable[[s
     assert (place.rows("log"), place.rows("other")) == ([1, 2, 3], [1, 2, 3])
 
 
+def test_a_job_that_cannot_be_considered_stops_no_other(
+    at: Callable[[str], Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = at(f"CREATE JOB a AS (SELECT 1);\nCREATE JOB j AS ({ADD});")
+    place.put(1)
+    consider = Scheduler._consider
+
+    def considered(self: Any, resource: Any, *rest: Any) -> bool:
+        if resource.name == "a":
+            raise OverflowError("an odd one")
+        return consider(self, resource, *rest)
+
+    monkeypatch.setattr(Scheduler, "_consider", considered)
+    place.step()
+    place.step(0.1)
+    assert (place.rows("log"), place.told.count("a: cannot run for now: OverflowError: an odd one")) == (
+        [1],
+        1,
+    )
+
+
 def test_a_job_whose_source_is_gone_does_not_lose_its_time(at: Callable[[str], Place]) -> None:
     place = at(f"CREATE JOB j AS ({ADD});")
     place.put(1)
@@ -458,6 +479,45 @@ def test_a_trigger_that_fails_does_not_lose_its_rows_and_takes_along_what_came(
     assert place.job("g", "triggers")["failures"] == 0
 
 
+def test_a_trigger_whose_memory_is_lost_begins_anew_and_says_so(at: Callable[[str], Place]) -> None:
+    place = at(
+        "CREATE TRIGGER g ON ops.t AS (INSERT INTO res.log SELECT id, v FROM TABLE_DELTA; INSERT INTO res.no SELECT id FROM TABLE_DELTA);"
+    )
+    blobs = place.project.work().blobs
+    place.put(1)
+    place.step()
+    for digest, _ in tuple(blobs.digests()):
+        blobs.delete(digest)
+    place.put(2)
+    place.step(0.1)
+    assert (place.rows("log"), "what was seen before is lost" in place.told[-1]) == ([], True)
+    place.put(3)
+    place.step(0.1)
+    assert (place.rows("log"), place.runs(name="g")) == ([3], ["failed"])
+    for digest, _ in tuple(blobs.digests()):
+        blobs.delete(digest)
+    place.step(0.1)
+    assert "not kept any more" in place.runs("error", "g")[-1]
+    with closing(sqlite3.connect(place.folder / "res.db")) as db, db:
+        db.execute("CREATE TABLE no (id INTEGER)")
+    place.step(0.1)
+    place.put(4)
+    place.step(0.1)
+    assert (place.rows("log"), place.rows("no")) == ([3, 4], [4])
+
+
+def test_rows_of_a_trigger_are_read_as_often_as_its_statements_like(at: Callable[[str], Place]) -> None:
+    place = at(
+        "CREATE TRIGGER g ON ops.t AS (INSERT INTO res.log SELECT a.id, b.v FROM TABLE_DELTA a JOIN TABLE_DELTA b USING (id);"
+        " SELECT * FROM table_delta WHERE id IN (SELECT max(id) FROM Table_Delta));"
+    )
+    place.step()
+    place.put(*range(5000))
+    place.step(0.1)
+    assert place.rows("log") == list(range(5000))
+    assert place.job("g", "triggers")["said"] == "res.log: 5,000 rows written; 1 row"
+
+
 def test_a_table_with_other_columns_is_looked_at_anew_and_what_no_trigger_needs_is_gone(
     at: Callable[[str], Place],
 ) -> None:
@@ -507,6 +567,14 @@ REFUSED = {
     "CREATE JOB x AS (INSERT INTO nowhere.t SELECT 1)": "There is no source `nowhere`",
     "CREATE JOB x AS (REFRESH DATASET nothing)": "There is no dataset `nothing`",
     "CREATE JOB x IF (SELECT LAST) AS (SELECT 1)": "LAST is compared with a column",
+    "CREATE JOB x EVERY '9999 days' AS (SELECT 1)": "3,650 are the most",
+    "CREATE JOB x START '0001-01-01' EVERY '1 second' AS (SELECT 1)": "beyond the years 1900 to 9000",
+    "CREATE JOB x END '9999-12-31' AS (SELECT 1)": "END of job `x` lies beyond",
+    "CREATE JOB x AS (SELECT * FROM read_csv('/etc/passwd'))": "read_csv",
+    "CREATE JOB x IF (SELECT * FROM '/etc/passwd') AS (SELECT 1)": "passwd",
+    "CREATE VIEW x AS SELECT * FROM read_text('/etc/passwd')": "read_text",
+    "CREATE TRIGGER x ON ops.nothing AS (SELECT 1)": "There is no table `nothing`",
+    "CREATE TRIGGER x ON ops.t COLUMNS (w) AS (SELECT 1)": "There is no column `w`, which trigger `x` needs",
     "CREATE TRIGGER x ON ops.t EVERY '10 ms' AS (SELECT 1)": "once a second is the most",
     "CREATE TRIGGER x ON nowhere.t AS (SELECT 1)": "There is no source `nowhere`",
     "CREATE TRIGGER x ON res.log AS (INSERT INTO res.Log SELECT * FROM TABLE_DELTA)": "again and again",
@@ -560,3 +628,25 @@ def test_a_channel_is_told_of_a_job_that_fails(
     found = place.project.sql("SELECT subject, event, body FROM tilth.messages").rows()
     assert [(r["subject"], r["event"]) for r in found] == [("j", "failed")]
     assert "nowhere" in found[0]["body"]
+
+
+def test_the_status_tells_of_jobs_and_triggers(at: Callable[[str], Place]) -> None:
+    place = at(
+        f"CREATE JOB j EVERY '1 hour' AS ({ADD});\nCREATE JOB bad AS (INSERT INTO res.no SELECT 1 AS a);\n"
+        "CREATE TRIGGER g ON ops.t AS (INSERT INTO res.copy KEY (id) SELECT * FROM TABLE_DELTA);"
+    )
+    place.put(1)
+    place.step()
+    found = {r["name"]: r for r in place.project.status()["jobs"]}
+    assert {(r["kind"], n) for n, r in found.items()} == {("job", "j"), ("job", "bad"), ("trigger", "g")}
+    assert (found["j"]["next_due"][:19], found["j"]["said"]) == (
+        "2026-01-01T01:00:00",
+        "res.log: 1 row written",
+    )
+    assert (found["bad"]["failures"], "`no`" in found["bad"]["said"], found["bad"]["last_done"]) == (
+        1,
+        True,
+        None,
+    )
+    (other,) = [r for r in place.project.status("prod")["failures"] if r["name"] == "bad"]
+    assert other["action"] == "RunJob"

@@ -23,7 +23,11 @@ from tilth.sql.language.normal import normal
 from tilth.sql.language.scheduled import DELTA, SOON, CreateJob, Missed
 from tilth.sql.language.statements import Kind, Query, RenamedFrom
 from tilth.sql.language.tokens import Cursor
-from tilth.sql.queries import last, renaming
+from tilth.sql.queries import last, reach, renaming
+from tilth.sql.queries.timetravel import time_travel
+
+LONGEST = timedelta(days=3650)
+EARLIEST, LATEST = 1900, 9000  # years that a calendar counts with
 
 # --- grammar -----------------------------------------------------------------------------------------------
 
@@ -167,6 +171,19 @@ def check(d: CreateJob, _facts: Facts) -> None:
             hint="Write EVERY '1 second', or more.",
             where=d.position,
         )
+    if d.every is not None and d.every > LONGEST:
+        raise ProjectError(
+            f"Job `{d.name}` would run every {d.every.days:,} days, and {LONGEST.days:,} are the most.",
+            hint="Leave EVERY out for a job that runs once.",
+            where=d.position,
+        )
+    for word, at in (("START", d.start), ("END", d.end)):
+        if at is not None and not EARLIEST <= at.year < LATEST:
+            raise ProjectError(
+                f"{word} of job `{d.name}` lies beyond the years {EARLIEST} to {LATEST}.",
+                hint=f"Leave {word} out, or write a time that comes.",
+                where=d.position,
+            )
     if d.start is not None and d.end is not None and d.end < d.start:
         raise ProjectError(
             f"Job `{d.name}` ends before it starts.", hint="Write END after START.", where=d.position
@@ -175,6 +192,7 @@ def check(d: CreateJob, _facts: Facts) -> None:
         statements.check_repeated(d, d.statements)
     statements.check_templates(d, d.statements, () if d.condition is None else (d.condition,))
     for query in asked(d):
+        reach.check(time_travel(query.sql)[0], query.position)
         last.marks(query.sql, query.position)
         if last.names(query.sql, DELTA):
             raise ProjectError(

@@ -8,7 +8,7 @@ from datetime import timedelta
 from tilth.core.errors import LanguageError, Position, ProjectError
 from tilth.core.time import Instant, show_duration
 from tilth.kinds import statements
-from tilth.kinds.job import elsewhere, every
+from tilth.kinds.job import LONGEST, elsewhere, every
 from tilth.kinds.needs import need
 from tilth.kinds.spec import KindSpec
 from tilth.plan.actions import DeclareTrigger
@@ -22,7 +22,8 @@ from tilth.sql.language.acts import CreateTable, InsertInto, Statement
 from tilth.sql.language.scheduled import DELTA, POLL, SOON, CreateTrigger
 from tilth.sql.language.statements import Kind, RenamedFrom
 from tilth.sql.language.tokens import Cursor
-from tilth.sql.queries import last
+from tilth.sql.queries import last, reach
+from tilth.sql.queries.timetravel import time_travel
 
 # --- grammar -----------------------------------------------------------------------------------------------
 
@@ -123,6 +124,12 @@ def check(d: CreateTrigger, _facts: Facts) -> None:
             hint="Write EVERY '1 second', or more.",
             where=d.position,
         )
+    if d.every > LONGEST:
+        raise ProjectError(
+            f"Trigger `{d.name}` would look every {d.every.days:,} days, and {LONGEST.days:,} are the most.",
+            hint="Write how often it is to look.",
+            where=d.position,
+        )
     low = [k.lower() for k in (*d.columns, *d.key)]
     if twice := next((n for n in low if low.count(n) > 1), None):
         raise ProjectError(
@@ -143,6 +150,7 @@ def check(d: CreateTrigger, _facts: Facts) -> None:
                 where=s.position or d.position,
             )
     for query in statements.queries(d.statements):
+        reach.check(time_travel(query.sql)[0], query.position)
         if last.marks(query.sql, query.position):
             raise ProjectError(
                 "A trigger has no LAST: its new rows are the table TABLE_DELTA.",

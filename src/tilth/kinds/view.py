@@ -19,7 +19,8 @@ from tilth.sql.language import clauses, writing
 from tilth.sql.language.normal import normal
 from tilth.sql.language.statements import CreateView, Kind, Query, RenamedFrom
 from tilth.sql.language.tokens import Cursor
-from tilth.sql.queries import renaming, views
+from tilth.sql.queries import reach, renaming, views
+from tilth.sql.queries.timetravel import time_travel
 
 # --- grammar -----------------------------------------------------------------------------------------------
 
@@ -67,7 +68,8 @@ def show(s: CreateView) -> str:
 
 
 def check(d: CreateView, _facts: Facts) -> None:
-    """What it names is checked where names are known."""
+    """Raise for a query that reads more than tables; what it names is checked where names are known."""
+    reach.check(time_travel(d.query.sql)[0], d.query.position)
 
 
 def needs(d: CreateView, known: Known) -> Needs:

@@ -109,6 +109,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "report": {"name": "late"},
     "predict": {"model": "late"},
     "export": {"model": "late"},
+    "adopt": {"adopted": ["late"], "file": "adopted.sql"},
     "import": {"model": "late", "version": 2, "status": "held"},
     "install": {"engine": "autogluon"},
     "environments": {"environments": [], "serving": "prod"},

@@ -65,6 +65,8 @@ TEXTS: dict[str, tuple[pa.Array, list[str | None]]] = {
     ),
     "lists of moments": (pa.array([[datetime(2020, 1, 2)]], pa.list_(US)), ['{"2020-01-02 00:00:00"}']),
     "lists of lists": (pa.array([[[1]]]), ["[[1]]"]),
+    "endless days": (pa.array([2**31 - 1, -(2**31) + 1, 0, None], pa.int32()).cast(pa.date32()), ["infinity", "-infinity", "1970-01-01", None]),
+    "endless moments": (pa.array([2**63 - 1, -(2**63) + 1, 0]).cast(US), ["infinity", "-infinity", "1970-01-01 00:00:00"]),
     "structs": (pa.array([{"a": "x"}]), ['{"a": "x"}']),
     "nothing": (pa.array([None, None]), [None, None]),
 }  # fmt: skip
@@ -196,3 +198,19 @@ def test_a_parameter_that_is_none_of_its_type(
 def test_any_bytes_are_a_value_or_refused(data: bytes, form: int, oid: int) -> None:
     with contextlib.suppress(BadValue):
         value(data, form, oid)
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (pa.array([2**31 - 1, -(2**31) + 1], pa.int32()).cast(pa.date32()), [struct.pack("!i", 2**31 - 1), struct.pack("!i", -(2**31))]),
+        (pa.array([2**63 - 1, -(2**63) + 1]).cast(US), [struct.pack("!q", 2**63 - 1), struct.pack("!q", -(2**63))]),
+    ],
+)  # fmt: skip
+def test_what_is_endless_is_so_in_binary(array: pa.Array, expected: list[bytes]) -> None:
+    assert sent(array, rows.BINARY) == expected
+
+
+@pytest.mark.parametrize("number", [2**100, -(10**40), Decimal("1e-30"), Decimal("12345678901234567890123456789012345678.5")])  # fmt: skip
+def test_long_numbers_are_read_whole(number: Any) -> None:
+    assert value(rows.numeric(Decimal(number)), 1, types.NUMERIC.oid) == number

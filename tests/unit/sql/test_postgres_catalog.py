@@ -5,6 +5,7 @@ import pytest
 
 from tilth.core.errors import LanguageError, UnsupportedError
 from tilth.core.schema import DataType
+from tilth.sql.language.parameters import apart, bound
 from tilth.sql.postgres import types
 from tilth.sql.postgres.catalog import FUNCTIONS, INNER, LOOKED_UP, Server, concerns, inner, rewritten
 from tilth.sql.postgres.parameters import count, inferred
@@ -130,6 +131,16 @@ def test_a_statement_tells_the_types_of_its_parameters(text: str) -> None:
 @pytest.mark.parametrize(("text", "expected"), [("SELECT 1", 0), ("SELECT $2, $1, $2", 2), ("SELECT '$3'", 0)])  # fmt: skip
 def test_parameters_are_counted(text: str, expected: int) -> None:
     assert count(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "spaced"),
+    [("SELECT $1,$2 FROM d WHERE a IN($3,$4)", "SELECT $1 ,$2  FROM d WHERE a IN($3 ,$4 )"), ("SELECT '$1,$2',$1", "SELECT '$1,$2',$1 "), ("SELECT 1", "SELECT 1")],
+)  # fmt: skip
+def test_parameters_may_stand_side_by_side(text: str, spaced: str) -> None:
+    assert apart(text) == spaced
+    assert bound("SELECT $1,$2,$1,$2", [1, "$3,$4"]) == "SELECT 1,'$3,$4',1,'$3,$4'"
+    assert bound("SELECT $$ $1,$2 $$, $1,$2", [1, 2]) == "SELECT $$ $1,$2 $$, 1,2"
 
 
 @pytest.mark.parametrize("text", ["SELECT $name", "SELECT $0", "SELECT $99999999"])

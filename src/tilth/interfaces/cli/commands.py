@@ -42,6 +42,7 @@ LATER = {
     "report": "tilth.interfaces.cli.report",
     "install": "tilth.interfaces.cli.install",
     "export": "tilth.interfaces.cli.export",
+    "adopt": "tilth.interfaces.cli.adopt",
     "import": "tilth.interfaces.cli.bring",
     "plan": "tilth.interfaces.cli.planning",
     "apply": "tilth.interfaces.cli.planning",

@@ -125,6 +125,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "datasets": ("name", "rows", "newest", "refreshed_at", "last_refresh", "checks_failed", "quarantined"),
     "models": ("name", "version", "engine", "metric", "value", "trained_at", "drift", "quality", "last_gate"),
     "endpoints": ("name", "model", "version", "stage", "previous", "counts"),
+    "jobs": ("kind", "name", "next_due", "last_done", "failures", "said"),
     "servers": ("url", "pid", "generation", "seen_at"),
     "failures": ("at", "action", "name", "error"),
     "held": ("at", "name", "status", "error"),

@@ -125,6 +125,7 @@ OBJECTS: Mapping[str, tuple[Field, ...]] = {
         Field("servers", array(OBJECT), "processes that serve it"),
         Field("failures", array(OBJECT), "what failed the last time it was tried"),
         Field("held", array(OBJECT), "what was made and is held back, with why"),
+        Field("jobs", array(OBJECT), "jobs and triggers: when they run next, were last done, and what they did or why they failed"),
         Field("undelivered", array(OBJECT), "messages that a channel never took"),
         Field("damage", array(OBJECT), "content that is missing or changed"),
         Field("generations", array(OBJECT), "the last ones"),

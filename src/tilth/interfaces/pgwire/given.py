@@ -16,6 +16,7 @@ from tilth.interfaces.pgwire import arrays, types
 from tilth.interfaces.pgwire.said import BINARY, spread
 
 DAY, MOMENT = date(2000, 1, 1), datetime(2000, 1, 1)  # noqa: DTZ001 - PostgreSQL's time begins here, naive or in UTC
+MOST_DIGITS = 20_000
 _TRUE, _FALSE = (
     frozenset({"t", "true", "y", "yes", "on", "1"}),
     frozenset({"f", "false", "n", "no", "off", "0"}),
@@ -135,8 +136,13 @@ def _numeric(data: bytes) -> Decimal | float:
     whole = 0
     for digit in digits:
         whole = whole * 10_000 + digit
-    found = Decimal(whole).scaleb(4 * (weight - count + 1)) if count else Decimal(0)
-    return (-found if sign else found).quantize(Decimal(1).scaleb(-scale)) if scale <= 28 else found
+    places = 4 * (weight - count + 1) + scale  # exact, whatever the precision of the context is
+    if not -MOST_DIGITS < places < MOST_DIGITS:
+        raise ValueError("digits")
+    whole, lost = (whole * 10**places, 0) if places >= 0 else divmod(whole, 10**-places)
+    if lost:
+        raise ValueError("digits")
+    return Decimal((int(bool(sign)), tuple(map(int, str(whole))), -scale))
 
 
 def _interval(data: bytes) -> timedelta:

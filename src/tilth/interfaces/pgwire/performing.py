@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from tilth.interfaces.pgwire.settings import LEVELS, Settings
 from tilth.interfaces.pgwire.told import Told
 from tilth.plan.rights import Right, require
 from tilth.runtime.asking.prompt import Result
-from tilth.sql.language.parameters import bind
+from tilth.sql.language.parameters import apart, bind
 from tilth.sql.postgres import catalog, parameters
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ class Performing:
     def _prepare(self, command: Tilth) -> PreparedPrediction | None:
         from tilth.runtime.asking.prepared import prepared
 
-        found = prepared(self._session, command.text) if command.words[:1] == ("SELECT",) else None
+        text = apart(command.text)
+        found = prepared(self._session, text) if command.words[:1] == ("SELECT",) else None
         if found is not None:
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
@@ -179,6 +180,7 @@ class Performing:
         """The OIDs of a statement's parameters: those given, else what the statement says, else text."""
         plan = self._plan(command) or self._prepare(command)
         count = max(parameters.count(command.text), len(given))
+        command = replace(command, text=apart(command.text))
         known = list(given) + [0] * (count - len(given))
         if 0 in known:
             found = (
@@ -272,7 +274,7 @@ def tag_of(command: Tilth, facts: Mapping[str, Any], taken: int | None = None) -
     words = [w for w in command.words if w not in {"OR", "REPLACE"}]
     if words[:2] == ["CREATE", "TABLE"]:
         return f"SELECT {rows}"
-    return " ".join(words[: 1 if words[0] in {"APPLY", "DRILL"} else 2])
+    return " ".join(words[: 1 if words[0] in {"APPLY", "DRILL", "USE"} else 2])
 
 
 def _lines(name: str, text: str) -> Result:

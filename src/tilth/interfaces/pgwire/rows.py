@@ -175,7 +175,22 @@ def _plain_text(values: pa.Array) -> pa.Array:
 
     if pa.types.is_nested(values.type):
         return _mapped(values, lambda v: json.dumps(v, default=str))
+    if pa.types.is_date(values.type):
+        return _endless(pc.cast(values, pa.date32()), pa.int32(), 2**31 - 1)
     return pc.cast(values, pa.string())
+
+
+def _endless(values: pa.Array, whole: pa.DataType, most: int) -> pa.Array:
+    """Days or moments as texts; the greatest and the least are infinity."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    numbers = pc.cast(values, whole)
+    texts = pc.cast(values, pa.string())
+    for number, word in ((most, "infinity"), (-most, "-infinity")):
+        if pc.any(pc.equal(numbers, number)).as_py():
+            texts = pc.if_else(pc.equal(numbers, number), word, texts)
+    return texts
 
 
 def _mapped(values: pa.Array, write: Callable[[Any], str | bytes], binary: bool = False) -> pa.Array:
@@ -236,7 +251,12 @@ def _text_moments(zone: str) -> Callable[[pa.Array], Cells]:
 
         plain = pc.cast(pc.cast(values, pa.timestamp("us", values.type.tz), safe=False), pa.timestamp("us"))
         texts = _without_zeros(pc.cast(plain, pa.string()))
-        return _of_texts(pc.binary_join_element_wise(texts, zone, "") if zone else texts)
+        texts = pc.binary_join_element_wise(texts, zone, "") if zone else texts
+        numbers = pc.cast(plain, pa.int64())
+        for number, word in ((2**63 - 1, "infinity"), (-(2**63) + 1, "-infinity")):
+            if pc.any(pc.equal(numbers, number)).as_py():
+                texts = pc.if_else(pc.equal(numbers, number), word, texts)
+        return _of_texts(texts)
 
     return write
 
@@ -336,7 +356,14 @@ def _binary_dates(values: pa.Array) -> Cells:
     import pyarrow.compute as pc
 
     days = pc.cast(pc.cast(values, pa.date32()), pa.int32())
-    return _of_numbers(pc.subtract(days, pa.scalar(DAYS, pa.int32())), "i4")
+    moved = pc.subtract(days, pa.scalar(DAYS, pa.int32()))
+    for number, sent in (
+        (2**31 - 1, 2**31 - 1),
+        (-(2**31) + 1, -(2**31)),
+    ):  # infinity, and what is before all
+        if pc.any(pc.equal(days, number)).as_py():
+            moved = pc.if_else(pc.equal(days, number), pa.scalar(sent, pa.int32()), moved)
+    return _of_numbers(moved, "i4")
 
 
 def _binary_times(values: pa.Array) -> Cells:
@@ -351,7 +378,11 @@ def _binary_moments(values: pa.Array) -> Cells:
     import pyarrow.compute as pc
 
     micros = pc.cast(pc.cast(values, pa.timestamp("us", values.type.tz), safe=False), pa.int64())
-    return _of_numbers(pc.subtract(micros, pa.scalar(MICROS, pa.int64())), "i8")
+    moved = pc.subtract(micros, pa.scalar(MICROS, pa.int64()))
+    for number, sent in ((2**63 - 1, 2**63 - 1), (-(2**63) + 1, -(2**63))):
+        if pc.any(pc.equal(micros, number)).as_py():
+            moved = pc.if_else(pc.equal(micros, number), pa.scalar(sent, pa.int64()), moved)
+    return _of_numbers(moved, "i8")
 
 
 def _binary_decimals(values: pa.Array) -> Cells:

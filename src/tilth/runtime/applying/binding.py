@@ -12,12 +12,13 @@ from tilth.core.errors import LanguageError, Position, ProjectError, TilthError,
 from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.ml.data.reading import find_source
-from tilth.plan.actions import CollectDataset, DeclareView, DeployEndpoint, Plan, TrainModel
+from tilth.plan.actions import CollectDataset, DeclareTrigger, DeclareView, DeployEndpoint, Plan, TrainModel
 from tilth.ports.engine import QueryEngine
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
+from tilth.sql.language.scheduled import CreateTrigger
 from tilth.sql.language.statements import (
     CreateDataset,
     CreateEndpoint,
@@ -52,6 +53,8 @@ def check(
             _outcomes(graph.get(action.name), known)
         elif isinstance(action, DeclareView):
             _view(graph, graph.get(action.name), sources, known, engine)
+        elif isinstance(action, DeclareTrigger):
+            _trigger(graph.get(action.name).as_(CreateTrigger), sources)
     return known
 
 
@@ -78,6 +81,17 @@ def _dataset(
     for column in (*declared.key, *event, *(t.column for t in declared.tags)):
         _known(column, found, f"dataset `{declared.name}`", "its query returns", declared.position)
     return found
+
+
+def _trigger(declared: CreateTrigger, sources: Mapping[str, Source]) -> None:
+    """The table that it looks at is there, with the columns that it names."""
+    try:
+        found = find_source(declared.source, sources).describe(declared.table)
+    except TilthError as error:
+        raise error.at(declared.position) if declared.position is not None else error from None
+    who, where = f"trigger `{declared.name}`", f"`{declared.source}.{declared.table}` has"
+    for column in (*declared.key, *declared.columns):
+        _known(column, found, who, where, declared.position)
 
 
 def _view(

@@ -20,6 +20,7 @@ from tilth.plan.actions import (
     Action,
     CollectDataset,
     DeclareSource,
+    DeclareTrigger,
     DeclareView,
     DropResource,
     Note,
@@ -43,6 +44,7 @@ from tilth.runtime.record.current import current
 from tilth.runtime.record.runs import Begun, Ended
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.unforeseen import known
+from tilth.sql.language.scheduled import CreateTrigger
 from tilth.sql.language.statements import (
     Kind,
 )
@@ -205,6 +207,8 @@ def _source_names(graph: Graph, todo: Plan) -> set[str]:
             names |= {n for n in graph.get(action.name).depends if graph.get(n).kind is Kind.SOURCE}
         if isinstance(action, DeclareSource):
             names.add(action.name)
+        if isinstance(action, DeclareTrigger):
+            names.add(graph.get(action.name).as_(CreateTrigger).source)
     return names
 
 

@@ -21,7 +21,7 @@ from tilth.ml.data.snapshots import file_rows, plain_schema
 from tilth.plan.snapshot import Pointer
 from tilth.ports.arrow import schema_of
 from tilth.ports.predictions import BATCH
-from tilth.runtime.asking import installed, scheduled, statements
+from tilth.runtime.asking import installed, statements
 from tilth.runtime.loading import version_of
 from tilth.runtime.record import (
     declarations,
@@ -37,6 +37,7 @@ from tilth.runtime.record import (
 from tilth.runtime.record.rows import instant
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
+from tilth.runtime.showing import scheduled
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CreateChannel, CreateDataset, CreateSource, Kind

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 SAW = b"tilth.saw"
 NULL = 0x9E6D62D06F6A9A9B  # what tells a gap from any value
-IN_MEMORY = 200_000  # rows that a statement has as a table, which it may read twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def look(source: Source, declared: CreateTrigger, blobs: Blobs, seen: str | None
     before, anew = _before(blobs, seen, watched)
     folder = blobs.scratch()
     try:
-        path = os.path.join(folder, "delta.parquet")
+        path = os.path.join(folder, "delta.arrow")
         ids, rows = _walk(source, declared.table, watched, None if anew else before, path)
         if not anew and not rows and len(ids) == len(before):
             return None
@@ -116,13 +115,13 @@ def _walk(
 ) -> tuple[Ids, int]:
     """The ids of all rows, sorted; those rows that are not among `before` (None: nothing counts) go into a file, and are counted."""
     import numpy as np
-    import pyarrow.parquet as pq
+    import pyarrow as pa
 
     known = None if before is None else _Known(before)
     every, rows = [np.empty(0, np.uint64)], 0
     reader = source.scan(Scan(table, None, ()))
     schema = snapshots.plain_schema(reader.schema)
-    with pq.ParquetWriter(path, schema, compression="zstd", compression_level=1) as file:
+    with pa.OSFile(path, "wb") as sink, pa.ipc.new_file(sink, schema) as file:
         for batch in _plain(reader, schema):
             ids = told(batch, watched)
             every.append(ids)
@@ -198,14 +197,8 @@ class _Known:
         return out
 
 
-def rows(blobs: Blobs, delta: str, count: int) -> Any:
-    """A trigger's rows for one statement: a table, or a reader when there are many."""
-    import pyarrow.parquet as pq
-
-    path = blobs.verified(delta)
-    if count <= IN_MEMORY:
-        return pq.read_table(path)
+def rows(blobs: Blobs, delta: str) -> pa.Table:
+    """A trigger's rows for its statements, which may read them as often as they like: mapped from the disk, not held."""
     import pyarrow as pa
 
-    file = pq.ParquetFile(path)
-    return pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches())
+    return pa.ipc.open_file(pa.memory_map(blobs.verified(delta))).read_all()

@@ -287,7 +287,7 @@ class Turning:
     def _performed(self, statement: Statement) -> Result:
         turn = self.now.turn
         assert turn is not None
-        frames = {} if turn.delta is None else {DELTA: deltas.rows(self.at.work.blobs, turn.delta, turn.rows)}
+        frames = {} if turn.delta is None else {DELTA: deltas.rows(self.at.work.blobs, turn.delta)}
         self.at.frames = frames
         return self._asked(statement)
 
@@ -297,7 +297,12 @@ class Turning:
         assert turn is not None
         if query is None:
             return statement
-        statement = held.filled(statement, self._times(turn.start, turn.previous))
+        statement = held.filled(
+            statement,
+            self._times(
+                turn.start or show_instant(self.now.since), turn.previous or show_instant(self.now.since)
+            ),
+        )
         query = held.query_of(statement)
         assert query is not None
         sql = last.since(query.sql, {k: Window(*w) for k, w in turn.windows.items()})

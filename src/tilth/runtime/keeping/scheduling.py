@@ -131,7 +131,11 @@ class Scheduler:
         for resource in (*graph.of_kind(Kind.JOB), *graph.of_kind(Kind.TRIGGER)):
             one = standing.get((resource.kind, resource.remembered))
             if one is not None and one.recipe == resource.recipe and self._free(resource):
-                did = self._consider(resource, one, now) or did
+                try:
+                    did = self._consider(resource, one, now) or did
+                except Exception as error:  # of one: it stops no other
+                    self._busy[_key(resource)] = time.monotonic() + AWAY
+                    self._tell(f"{resource.name}: cannot run for now: {_words(error)}")
         return did
 
     def _free(self, resource: Resource) -> bool:

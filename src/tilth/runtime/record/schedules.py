@@ -203,9 +203,8 @@ def _turn(kept: str | None) -> Turn | None:
     said: dict[str, Any] = decoded_object(kept, "a turn")
     try:
         windows = {k: (low, high) for k, (low, high) in said["windows"].items()}
-        return Turn(
-            **{**said, "windows": windows, "said": tuple(said["said"]), "unsure": tuple(said["unsure"])}
-        )
+        lists = {name: tuple(said.get(name, ())) for name in ("said", "unsure")}
+        return Turn(**{**said, "windows": windows, **lists})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise foreign("A turn of a job is none.") from error
 

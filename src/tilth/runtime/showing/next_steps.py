@@ -185,6 +185,10 @@ def _exported(facts: Facts, there: str) -> Iterator[str]:
     yield f"tilth describe {_word(facts['model'])}{there}   what it takes and gives, by name"
 
 
+def _adopted(facts: Facts, there: str) -> Iterator[str]:
+    yield f"tilth plan{there}   with what {_word(facts['file'])} declares now"
+
+
 def _imported(facts: Facts, there: str) -> Iterator[str]:
     name, number = _word(facts["model"]), facts["version"]
     if facts["status"] == "held":
@@ -283,6 +287,7 @@ AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "report": _reported,
     "predict": _predicted,
     "export": _exported,
+    "adopt": _adopted,
     "import": _imported,
     "install": _installed,
     "environments": _environments,

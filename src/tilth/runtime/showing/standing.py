@@ -33,6 +33,7 @@ from tilth.runtime.record.nodes import Node
 from tilth.runtime.record.refreshes import Checks
 from tilth.runtime.record.rows import Reader
 from tilth.runtime.record.versions import Version
+from tilth.runtime.showing import scheduled
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
 
@@ -44,6 +45,7 @@ NEVER: Mapping[str, Any] = {
     "datasets": [],
     "models": [],
     "endpoints": [],
+    "jobs": [],
     "servers": [],
     "failures": [],
     "held": [],
@@ -54,6 +56,7 @@ NEVER: Mapping[str, Any] = {
 
 def standing(work: Workspace, environment: str) -> dict[str, Any]:
     """The environment's generation and what stands in it, as of one moment; times as the state keeps them."""
+    jobs = scheduled.listed(work, environment)
     with work.state.reading() as reader:
         number, pointers = environments.checked(reader, environment)
         known = environments.generation(reader, environment, number)
@@ -70,6 +73,7 @@ def standing(work: Workspace, environment: str) -> dict[str, Any]:
             "datasets": _datasets(reader, environment, of[Kind.DATASET]),
             "models": _models(reader, environment, of[Kind.MODEL]),
             "endpoints": _endpoints(reader, environment, of[Kind.ENDPOINT]),
+            "jobs": jobs,
             "servers": [_node(n, number) for n in nodes.of(reader, environment)],
             **unsettled,
             "undelivered": [

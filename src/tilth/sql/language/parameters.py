@@ -99,6 +99,16 @@ def bind(text: str, parameters: Parameters | None = None, frames: Iterable[str] 
     return Bound("".join((*out, text[at:])), text, tuple(edits))
 
 
+def apart(text: str) -> str:
+    """The text with a space behind each `$1`: what reads it next takes `$1,$2` for something else."""
+    out, at = list[str](), 0
+    for _, end, name in _places(tokens_of(text), marked=False) if "$" in text else ():
+        if name is not None and name.isdigit():
+            out += [text[at:end], " "]
+            at = end
+    return "".join((*out, text[at:]))
+
+
 def named(text: str, file: str | None = None) -> tuple[tuple[str, Position], ...]:
     """The names after `$` in a text, each where it stands first."""
     found: dict[str, Position] = {}

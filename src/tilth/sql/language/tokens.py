@@ -88,12 +88,26 @@ def tokens_of(text: str, file: str | None = None) -> list[Token]:
     if not text.isascii():
         _check_text(text, file)
     try:
-        found: list[Token] = _tokenizer()("duckdb").tokenize(text)
+        found: list[Token] = _tokenizer()("duckdb").tokenize(_told_apart(text))
     except TokenError as problem:
         raise _token_error(text, file) from problem
     if len(found) > MOST_TOKENS:
         raise _too_much(f"{len(found):,} words, values and marks", f"{MOST_TOKENS:,}", file)
     return found
+
+
+_PLACE = re.compile(r"\$(?=\d)")
+
+
+def _told_apart(text: str) -> str:
+    """The text with the mark of `$1` written otherwise: sqlglot takes `$1,$2` for the beginning of a text between dollars."""
+    if _PLACE.search(text) is None:
+        return text
+    out = list(text)
+    for match in _QUOTED.finditer(text):
+        if match[0] == "$" and _PLACE.match(text, match.start()) is not None:
+            out[match.start()] = "@"
+    return "".join(out)
 
 
 def _check_text(text: str, file: str | None) -> None:

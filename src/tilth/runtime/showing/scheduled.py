@@ -1,11 +1,12 @@
-"""The tables `tilth.jobs` and `tilth.triggers`: what is declared, who did, when it runs next, and what became of it."""
+"""Jobs and triggers as `tilth.jobs`, `tilth.triggers` and `status` show them: who declared them, when they run next, what became of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from tilth.core.time import Instant, naive, show_duration
+from tilth.core.time import Instant, naive, show_duration, show_instant
 from tilth.plan.calendar import Calendar, after
 from tilth.plan.snapshot import Pointer
 from tilth.runtime.record import declarations, environments, names, schedules
@@ -55,6 +56,23 @@ def triggers(work: Workspace, environment: str) -> list[dict[str, Any]]:
         }  # fmt: skip
         out.append({**said, **_facts(work, environment, pointer, one)})
     return out
+
+
+def listed(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    """Both for `status`: when each runs next and was last done, and what it did, or why it failed; times as the state keeps them."""
+    rows = [{"kind": Kind.JOB.value, **r} for r in jobs(work, environment)]
+    rows += [{"kind": Kind.TRIGGER.value, **r} for r in triggers(work, environment)]
+    return [
+        {
+            "kind": r["kind"], "name": r["name"], "next_due": _shown(r.get("next_try") or r.get("next_due")), "last_done": _shown(r.get("last_done")),
+            "failures": r.get("failures", 0), "said": r.get("error") or r.get("said"),
+        }
+        for r in rows
+    ]  # fmt: skip
+
+
+def _shown(at: datetime | None) -> str | None:
+    return None if at is None else show_instant(at.replace(tzinfo=UTC))
 
 
 def _standing(work: Workspace, environment: str, kind: Kind) -> list[tuple[Pointer, Schedule | None]]:
