@@ -85,6 +85,7 @@ class Turning:
         self.left: Turn | None = None  # a turn of before, that is begun anew
         self.watch = Watch(at.progress, at.work.state)
         by = Principal(PrincipalKind.JOB, resource.name, found.role)
+        self.asker = at
         self.at = replace(at, principal=by, progress=self.watch, tell=None, frames={})
         if self.at.begin is not None:
             self.at.work = self.at.begin()
@@ -228,7 +229,7 @@ class Turning:
         """Perform what is left of the turn."""
         assert self.now.turn is not None
         try:
-            with self.watch.over(self.now.turn.run, self.at):
+            with self.watch.over(self.now.turn.run, self.at), self.asker.limits.turn.ending(self.at.cancel):
                 for n in range(self.now.turn.done, len(self.declared.statements)):
                     self._next(n)
         except StoppedByError as stop:
@@ -256,7 +257,7 @@ class Turning:
             said = self._perform(statement)
         except CancelledError:
             self.watch.ask()
-            raise
+            raise StoppedByError(self.asker.principal.text) from None  # by the session that runs it
         except Exception as error:
             if not held.once(statement) or not _leaves_open(error):
                 self.now = replace(self.now, turn=replace(self._turn, under_way=None))
