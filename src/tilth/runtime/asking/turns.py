@@ -237,7 +237,9 @@ class Turning:
         except StoppedError:
             return self._left("the process was stopped; the next one goes on with it")
         except KeyboardInterrupt:  # anywhere: the statement may have been done
-            self._left("interrupted", under_way=self._turn.under_way)
+            if (at := self._turn.under_way) is not None:
+                self.now = replace(self.now, turn=replace(self._turn, done=at + 1))
+            self._over(CANCELLED, "interrupted", None)
             raise
         except Exception as error:
             return self._again(self._turn, known(error))
@@ -347,7 +349,7 @@ class Turning:
         if status == DONE:
             marks[STARTED] = turn.start
         if done and status != DONE:
-            text += "; rows that were written without a KEY are not written again"
+            text += "; what was, or may have been, written without a KEY is not written again"
         old = self.now.marks.get("seen")
         now = self.at.work.clock.now()
         with self._change("finish") as change:
@@ -383,13 +385,13 @@ class Turning:
             )  # fmt: skip
         return Ran(FAILED, f"{self.resource.name}: failed: {error.message}", turn.run, error)
 
-    def _left(self, text: str, under_way: int | None = None) -> Ran:
+    def _left(self, text: str) -> Ran:
         """The run is over since its process is; the turn is as it is."""
         turn = self.now.turn
         assert turn is not None
         with self._change("finish") as change:
             self._end(change, turn.run, FAILED, text)
-            self._put(change, turn=replace(turn, under_way=under_way), error=text)
+            self._put(change, turn=replace(turn, under_way=None), error=text)
         return Ran(FAILED, f"{self.resource.name}: {text}", turn.run)
 
     def _pass_over(self, n: int, why: str) -> None:
