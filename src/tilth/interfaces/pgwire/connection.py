@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ LAST = 5.0  # seconds that a goodbye may take
 MINOR = 0
 ANY = frozenset({OWNER_NAME, "postgres", ""})
 """Names of a database that mean the environment that is served: what clients ask for by default."""
-MOST_ASKED = 10_000  # messages that wait
+MOST_ASKED, MOST_BYTES = 10_000, 64 << 20  # messages that wait, and what they hold
 
 
 class _Gone(Exception):
@@ -259,7 +259,7 @@ class Connection:
 
     async def _watched(self) -> None:
         """While a statement is performed, what the client sends is read; one that is gone cancels it."""
-        while len(self._waiting) < MOST_ASKED:
+        while len(self._waiting) < MOST_ASKED and self._frames.size + _held(self._waiting) < MOST_BYTES:
             data = await self._reader.read(READ)
             if not data:
                 self._cancel()
@@ -297,6 +297,11 @@ def _answers(talk: Conversation, messages: list[frames.Packet]) -> Iterator[byte
                 held.clear()
     if held:
         yield bytes(held)
+
+
+def _held(waiting: Iterable[frames.Packet]) -> int:
+    """Bytes of messages that wait."""
+    return sum(len(p.body) for p in waiting if isinstance(p, frames.Message))
 
 
 def _next(pieces: Iterator[bytes]) -> bytes | None:

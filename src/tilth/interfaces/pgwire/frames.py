@@ -75,6 +75,11 @@ class Frames:
         """Whether no byte waits: what comes next was not sent before TLS was agreed upon (CVE-2021-23222)."""
         return not self._held
 
+    @property
+    def size(self) -> int:
+        """Bytes of a packet that is not whole yet."""
+        return len(self._held)
+
     def feed(self, data: bytes) -> None:
         self._held += data
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PORT = 5439
 MOST = 500  # connections
-THREADS = 32  # statements that are performed or wait at once
+THREADS = 128  # statements that are performed or wait at once
 GRACE = 10.0  # seconds that statements have to end
 LIMIT = 1 << 16  # bytes of a connection that are read ahead
 HIGH = 1 << 20  # bytes that are written ahead

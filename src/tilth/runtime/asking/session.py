@@ -21,8 +21,10 @@ from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.sql.language.acts import (
     CancelStatement,
     Describe,
+    Evaluate,
     ExplainPredict,
     LookAt,
+    Noted,
     ResetSetting,
     Select,
     SetSetting,
@@ -64,6 +66,7 @@ class Session(Prompt):
             if told is not error:
                 raise told from None
             raise
+        done.told.extend(getattr(statement, "told", ()))
         return done if noted is None else statements.followed(noted, done)
 
     def _perform(self, statement: Statement) -> Result:
@@ -140,6 +143,19 @@ def look(at: Prompt, statement: LookAt) -> Result:
     return looking.look(at, statement)
 
 
+def evaluate(at: Prompt, statement: Evaluate) -> Result:
+    """A metric of what a query returns."""
+    from tilth.runtime.asking import evaluating
+
+    return evaluating.evaluate(at, statement)
+
+
+def note(at: Prompt, statement: Noted) -> Result:
+    """What is to be said of a statement that does nothing here."""
+    del at
+    return Result(None, statement.text)
+
+
 def describe(at: Prompt, statement: Describe | Show | Summarize) -> Result:
     """What there is, and all that is known of one thing."""
     from tilth.runtime.asking import describing
@@ -164,6 +180,8 @@ ASKS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     Select: select,
     ExplainPredict: explain,
     LookAt: look,
+    Evaluate: evaluate,
+    Noted: note,
     Describe: describe,
     Show: describe,
     Summarize: describe,

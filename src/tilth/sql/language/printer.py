@@ -20,9 +20,11 @@ from tilth.sql.language.acts import (
     Describe,
     Drill,
     DropToken,
+    Evaluate,
     ExplainPredict,
     InsertInto,
     LookAt,
+    Noted,
     PlanStatement,
     PromoteEnvironment,
     PromoteModel,
@@ -39,8 +41,8 @@ from tilth.sql.language.acts import (
     UseEnvironment,
 )
 from tilth.sql.language.acts import Show as ShowStatement
-from tilth.sql.language.statements import CheckKind, Drop, Expectation
-from tilth.sql.language.writing import column, columns, name, options, span
+from tilth.sql.language.statements import CheckKind, Drop, Expectation, Options
+from tilth.sql.language.writing import column, columns, name, options, rows_from, span
 
 Show: TypeAlias = Callable[[Any], str]
 """A CREATE statement of one kind without its `;`."""
@@ -76,7 +78,20 @@ def _rollback(s: RollbackEnvironment) -> str:
 
 
 def _retrain(s: RetrainModel) -> str:
-    return f"RETRAIN MODEL {name(s.name)}" + (f" USING ({options(s.using)})" if s.using else "")
+    said = (*((("active", s.active),) if s.active is not None else ()), *s.using.items)
+    return (
+        f"RETRAIN MODEL {name(s.name)}"
+        + ("" if s.source is None else f" {rows_from(s.source)}")
+        + (f" USING ({options(Options(said))})" if said else "")
+    )
+
+
+def _evaluate(s: Evaluate) -> str:
+    return f"EVALUATE {name(s.metric)} FROM ({s.query.sql})"
+
+
+def _noted(s: Noted) -> str:
+    return s.written
 
 
 def _promote_environment(s: PromoteEnvironment) -> str:
@@ -102,11 +117,14 @@ def _drop_token(s: DropToken) -> str:
 
 
 def _describe(s: Describe) -> str:
-    return f"DESCRIBE {'' if s.kind is None else s.kind.keyword + ' '}{name(s.name)}"
+    version = "" if s.version is None else f".{s.version}"
+    part = "" if s.part is None else f".{s.part}"
+    return f"DESCRIBE {'' if s.kind is None else s.kind.keyword + ' '}{name(s.name)}{version}{part}"
 
 
 def _list(s: ShowStatement) -> str:
-    return f"SHOW {s.what.upper()}" + ("" if s.like is None else f" LIKE {literal(s.like)}")
+    of = "" if s.source is None else f" FROM {name(s.source)}"
+    return f"SHOW {s.what.upper()}{of}" + ("" if s.like is None else f" LIKE {literal(s.like)}")
 
 
 def _summarize(s: Summarize) -> str:
@@ -179,6 +197,8 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     RollbackEnvironment: _rollback,
     RefreshDataset: _refresh_dataset,
     RetrainModel: _retrain,
+    Evaluate: _evaluate,
+    Noted: _noted,
     ExplainPredict: _explain,
     Drill: _drill,
     RunJob: _run,
