@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import tilth
-from tilth.core.errors import TilthError
+from tilth.core.errors import RightError, TilthError
+from tilth.core.principals import Role, token
 
 HOME = {
     "sqft": 823, "location": "good", "number_of_rooms": 2, "number_of_bathrooms": 1, "days_on_market": 10, "neighborhood": "b",
@@ -209,6 +210,55 @@ def test_what_cannot_be_is_one_sentence(project: Any, text: str) -> None:
         project.sql(text).rows()
 
 
+NATIVE = {
+    "SELECT * FROM example_db (SELECT location, count(*) AS n FROM home_rentals GROUP BY location ORDER BY 1)": 3,
+    "SELECT t.sqft, m.rental_price FROM example_db (SELECT * FROM home_rentals WHERE sqft < 400 LIMIT 2) AS t JOIN mindsdb.home_rentals_model m": 2,
+    "SELECT a.x, b.y FROM example_db (SELECT 1 AS x) a, example_db (SELECT 2 AS y UNION SELECT 3) AS b": 2,
+    "WITH c AS (SELECT * FROM example_db (SELECT printf('%d', 5) AS x)) SELECT x FROM c": 1,
+    "SELECT 'FROM example_db (SELECT 1)' AS text": 1,
+}
+
+
+@pytest.mark.parametrize("text", NATIVE)
+def test_a_source_answers_a_query_of_its_own_within_another(project: Any, text: str) -> None:
+    assert len(rows(project, text)) == NATIVE[text]
+
+
+def test_who_may_only_read_asks_no_source_in_its_own_language(project: Any) -> None:
+    reader = project.session(by=token("r", Role.READER))
+    assert reader.run("SELECT count(*) AS n FROM example_db.home_rentals").rows()
+    for text in (
+        "SELECT * FROM example_db (SELECT 1 AS a)",
+        "EVALUATE mae FROM (SELECT * FROM example_db (SELECT 1 AS actual, 2 AS prediction))",
+    ):
+        with pytest.raises(RightError, match="own language"):
+            reader.run(text)
+
+
+def test_rows_that_are_there_are_changed_and_none_is_added(tmp_path: Path) -> None:
+    (tmp_path / "tilth.toml").touch()
+    project = tilth.open(str(tmp_path))
+    project.sql("CREATE DATABASE out ENGINE = 'sqlite', PARAMETERS = {'db_file': 'out.db', 'writable': true}")
+    project.sql(
+        "CREATE TABLE out.t (SELECT 1 AS id, 'a' AS b, 1.5 AS c UNION ALL SELECT 2, 'b', 2.5 UNION ALL SELECT 2, 'c', 3.5)"
+    )
+    given = "FROM (SELECT {} AS id, 'new' AS z UNION ALL SELECT 9, 'none') AS df WHERE t.id = df.id"
+    project.sql(f"UPDATE out.t SET b = df.z {given.format(1)}")
+    assert [tuple(r.values()) for r in rows(project, "SELECT id, b, c FROM out.t ORDER BY c")] == [
+        (1, "new", 1.5),
+        (2, "b", 2.5),
+        (2, "c", 3.5),
+    ]
+    for wrong in (
+        f"UPDATE out.t SET b = df.z {given.format(2)}",
+        f"UPDATE out.t SET nope = df.z {given.format(1)}",
+        f"UPDATE out.u SET b = df.z {given.format(1)}",
+    ):
+        with pytest.raises(TilthError):
+            project.sql(wrong)
+    assert len(rows(project, "SELECT * FROM out.t WHERE b = 'new'")) == 1
+
+
 def test_a_version_is_chosen_and_chosen_back(project: Any) -> None:
     for text, wanted in (
         ("SET active = mindsdb.home_rentals_model.1", 1),
@@ -297,6 +347,7 @@ def test_a_model_reads_files_by_a_query_of_its_own(tmp_path: Path) -> None:
         "CREATE MODEL mindsdb.m FROM files (SELECT a, b, y FROM t WHERE a < 40) PREDICT y USING engine = 'linear'"
     )
     assert rows(project, "SELECT rows FROM tilth.models") == [{"rows": 160}]
+    assert len(rows(project, "SELECT x.a FROM files (SELECT a FROM t WHERE a = 0 LIMIT 3) AS x")) == 3
     assert rows(project, "SELECT y FROM mindsdb.m WHERE a = 30 AND b = 20")[0]["y"] == pytest.approx(
         55, abs=5
     )

@@ -9,6 +9,7 @@ from tilth.core.errors import DataError, UnknownNameError
 from tilth.core.figures import figure
 from tilth.core.metrics import METRICS, Metric, find
 from tilth.core.names import did_you_mean
+from tilth.runtime.asking import natively
 from tilth.runtime.asking import select as asking
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.sql.language.acts import Evaluate, Select
@@ -30,6 +31,7 @@ def evaluate(at: Prompt, statement: Evaluate) -> Result:
     told: list[str] = []
     query = Select(statement.query.sql, statement.query.position)
     graph = at.deployed(at.environment)
+    natively.check(at, query.sql, graph)
     rows = asking.select(at.work, graph, at.environment, models, query, at.limits, told, at.frames)
     truth, said = _columns(rows, statement)
     kept = _both(truth, said)

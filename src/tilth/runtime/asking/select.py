@@ -23,7 +23,7 @@ from tilth.ports.source import Source
 from tilth.ports.streams import closing
 from tilth.resources.graph import Graph
 from tilth.runtime import sources
-from tilth.runtime.asking import catalog, explaining, mindsdb
+from tilth.runtime.asking import catalog, explaining, mindsdb, natively
 from tilth.runtime.asking.frames import Frames
 from tilth.runtime.asking.heeding import heeding
 from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
@@ -104,7 +104,8 @@ def select(
     sql, limits, given = statement.sql.rstrip().rstrip(";"), limits or Limits(), frames or {}
     stack = ExitStack()
     try:
-        whole = inlined(sql, {**_unnamed(graph), **queries_of(graph)})
+        own, given = natively.read(sql, graph, work.root, limits.turn, given, None if explained else stack)
+        whole = inlined(own, {**_unnamed(graph), **queries_of(graph)})
         place, sql = statement.position if whole == sql else None, whole
         if (parts := blocks(sql, _served(models, graph))) is not None:
 

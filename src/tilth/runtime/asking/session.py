@@ -15,8 +15,8 @@ from tilth.core.figures import figure
 from tilth.kinds import declares, parse, show
 from tilth.ml.model.answerer import of_rows
 from tilth.plan.rights import allowed
+from tilth.runtime.asking import natively, statements
 from tilth.runtime.asking import select as asking
-from tilth.runtime.asking import statements
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.sql.language.acts import (
     CancelStatement,
@@ -96,6 +96,7 @@ def select(at: Prompt, statement: Select) -> Result:
     ):  # what models alone answer needs no engine
         at.work.engine.warm()
     graph = at.deployed(at.environment)
+    natively.check(at, statement.sql, graph)
     told: list[str] = []
 
     def tell(words: str) -> None:

@@ -45,7 +45,6 @@ _LATER = frozenset(
         "ALTER",
         "GRANT",
         "REVOKE",
-        "UPDATE",
         "DELETE",
         "BEGIN",
         "COMMIT",

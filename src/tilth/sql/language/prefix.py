@@ -51,6 +51,13 @@ def resource(c: Cursor, what: str, *, reserved: bool = True) -> str:
     return name
 
 
+def resource_of_table(c: Cursor) -> str:
+    """Take the source of `source.table`, with the dot."""
+    name = c.name("a source's name", fold=True)
+    c.expect(".", hint=f"Write source.table: `{name}` names no source.")
+    return name
+
+
 def plain(c: Cursor, first: int, last: int) -> str:
     """The text from token `first` to before `last` with blanks for `mindsdb.` before names, so that places stay."""
     text, begin = c.slice(first, last), c.tokens[first].start

@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from tilth.core.errors import LanguageError, Position, UnsupportedError
 from tilth.sql.language import clauses, prefix, values
-from tilth.sql.language.acts import Evaluate, Noted, PromoteModel, RetrainModel, Statement
-from tilth.sql.language.mindsdb import databases, lists
+from tilth.sql.language.acts import Evaluate, InsertInto, Noted, PromoteModel, RetrainModel, Statement
+from tilth.sql.language.mindsdb import databases, lists, updates
 from tilth.sql.language.mindsdb.absent import ABSENT, absent
 from tilth.sql.language.statements import Declaration, Drop, Kind, Options
 from tilth.sql.language.tokens import Cursor
@@ -128,14 +128,17 @@ def _set(c: Cursor, kinds: Mapping[str, Parse]) -> PromoteModel | None:
     return PromoteModel(name, values.whole(c, "the version", 1), ACTIVE)
 
 
-def _update(c: Cursor, kinds: Mapping[str, Parse]) -> PromoteModel | None:
-    """`UPDATE [mindsdb.]models[_versions] SET active = 1 WHERE name = 'n' AND version = v`."""
+def _update(c: Cursor, kinds: Mapping[str, Parse]) -> PromoteModel | InsertInto:
+    """`UPDATE [mindsdb.]models[_versions] SET active = 1 WHERE name = 'n' AND version = v`, or a table of a source."""
     del kinds
+    where = c.position()
     c.i += 1
+    start = c.i
     if c.at("MINDSDB", "."):
         c.i += 2
     if c.key not in ("MODELS", "MODELS_VERSIONS", "PREDICTORS") or c.following != "SET":
-        return None
+        c.i = start
+        return updates.update(c, where)
     c.i += 2
     said: dict[str, object] = {"active": None, "name": None, "version": None, "project": None}
     _equal(c, said, ("active",))
