@@ -36,6 +36,8 @@ WORDS = {
     "Drop": "DROP",
     "DropToken": "DROP TOKEN",
     "ExplainPredict": "EXPLAIN PREDICT",
+    "Evaluate": "EVALUATE",
+    "Noted": "USE mindsdb",
     "ExplainQuery": "EXPLAIN SELECT",
     "Describe": "DESCRIBE",
     "LookAt": "LOOK AT",

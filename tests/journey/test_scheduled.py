@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tilth.app.project import Project
-from tilth.core.errors import BusyError, ProjectError, TilthError
+from tilth.core.errors import BusyError, CancelledError, ProjectError, TilthError
 from tilth.core.principals import token
 from tilth.ports.clock import ManualClock
 from tilth.runtime.asking import running
@@ -593,6 +593,29 @@ def test_what_cannot_be_declared_is_refused_and_changes_nothing(at: Callable[[st
     assert place.project.sql("SHOW TRIGGERS").rows() == []
     assert "has no KEY" in " ".join(n.text for n in place.project.plan("dev").notes)
     assert "with the rights of person:" in place.project.sql("DESCRIBE JOB j").text
+
+
+def test_a_job_that_is_run_by_hand_ends_with_the_statement_that_runs_it(at: Callable[[str], Place]) -> None:
+    place = at(
+        "CREATE JOB j START '2030-01-01' AS (SELECT count(*) FROM range(1000000000000) a, range(1000) b; INSERT INTO res.log SELECT 1, 1);"
+    )
+    session, ended = place.project.session("prod"), threading.Event()
+
+    def run() -> None:
+        with pytest.raises(CancelledError, match="j: cancelled: stopped by person:"):
+            session.run("RUN JOB j")
+        ended.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    _until(lambda: place.runs() == ["running"])
+    time.sleep(0.5)
+    session.cancel("somebody")
+    assert ended.wait(20)
+    thread.join()
+    assert (place.runs(), place.rows("log")) == (["cancelled"], [])
+    place.step(24)
+    assert place.runs() == ["cancelled"]
 
 
 def test_a_query_that_never_ends_is_stopped_at_once(at: Callable[[str], Place]) -> None:

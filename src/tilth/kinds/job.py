@@ -20,6 +20,7 @@ from tilth.resources.making import Known, Making, Names, Needs
 from tilth.sql.language import clauses, values, writing
 from tilth.sql.language.acts import Statement
 from tilth.sql.language.normal import normal
+from tilth.sql.language.prefix import TEMPLATES
 from tilth.sql.language.scheduled import DELTA, SOON, CreateJob, Missed
 from tilth.sql.language.statements import Kind, Query, RenamedFrom
 from tilth.sql.language.tokens import Cursor
@@ -101,7 +102,7 @@ def _if(c: Cursor, j: _Job) -> None:
             "Write IF (SELECT ...): it runs when there is a row.",
             at=first,
         )
-    j.condition = Query(c.slice(first, end), c.position(first))
+    j.condition = clauses.query(c, first, end)
 
 
 def _missed(c: Cursor, j: _Job) -> None:
@@ -127,8 +128,10 @@ _CLAUSES = {
 def parse(c: Cursor, or_replace: bool, where: Position) -> CreateJob:
     """`[IF NOT EXISTS] name` with its clauses in any order; the statements stand in parentheses."""
     exists, name = clauses.head(c, "job")
-    j = _Job()
+    j, first = _Job(), c.i
     clauses.read(c, _CLAUSES, j, "CREATE JOB")
+    said = c.text[c.tokens[first - 1].start : c.tokens[c.i - 1].end]
+    told = tuple(f"{{{{{k}}}}} is read as {v}" for k, v in TEMPLATES.items() if f"{{{{{k}}}}}" in said)
     if not j.done:
         raise LanguageError(f"Job `{name}` does nothing.", hint="Add AS (statement; statement).", where=where)
     return CreateJob(
@@ -143,6 +146,7 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateJob:
         exists,
         where,
         j.renamed_from,
+        (*told, *(t for s in j.done for t in getattr(s, "told", ()))),
     )
 
 

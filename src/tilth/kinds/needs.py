@@ -13,11 +13,12 @@ from tilth.core.names import did_you_mean
 from tilth.kinds.source import as_read
 from tilth.resources.kinds import TableRef
 from tilth.resources.making import Known, Needs
+from tilth.sql.language.prefix import PROJECT
 from tilth.sql.language.statements import CreateView, Declaration, Kind, Query
 from tilth.sql.queries.reads import TableUse, tables
 from tilth.sql.queries.timetravel import time_travel
 
-SYSTEM = "tilth"
+SYSTEM = ("tilth", PROJECT)
 QUESTIONS = (Kind.VIEW, Kind.JOB, Kind.TRIGGER)  # kinds whose queries are answered when they are asked
 
 
@@ -72,7 +73,7 @@ def _table(d: Declaration, use: TableUse, known: Known, *, asked: bool) -> Table
     """The table of a source; None for one of the schema tilth, where that may be asked."""
     assert use.schema is not None
     schema = use.schema.lower()
-    if asked and schema == SYSTEM:
+    if asked and schema in SYSTEM:
         return None
     return TableRef(need(schema, Kind.SOURCE, known, d, use.position), use.name)
 
@@ -88,7 +89,7 @@ def _behind(
         raise _no_rows(d, view, f"holds `{pins[0].name}` to what it was")
     for use in tables(text, declared.query.position):
         if use.schema is not None:
-            if use.schema.lower() == SYSTEM and not asked:
+            if use.schema.lower() in SYSTEM and not asked:
                 raise _no_rows(d, view, f"reads `{use.schema}.{use.name}`")
             if (table := _table(declared, use, known, asked=asked)) is not None:
                 found.tables.add(table)
@@ -131,8 +132,8 @@ def need_one(
     hint = did_you_mean(name, names, f"{kind}s")
     if found is None:
         message = f"There is no {kind} `{name}`, which `{user.name}` needs."
-        if name == SYSTEM and kind is Kind.SOURCE:
-            hint = "Tables of the schema tilth can be asked, but not be made into data. " + hint
+        if name in SYSTEM and kind is Kind.SOURCE:
+            hint = f"Tables of the schema {name} can be asked, but not be made into data. " + hint
     else:
         message = f"`{name}` is a {found.kind}, not a {kind}, which `{user.name}` needs."
         if found.kind is Kind.SOURCE and Kind.DATASET in kinds:

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from tilth.core.errors import Position, ProjectError
+from tilth.core.errors import Position, ProjectError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.kinds.needs import need, of_question
 from tilth.plan.actions import Note
 from tilth.resources.kinds import Resource
 from tilth.resources.making import Known, Names, Needs
-from tilth.sql.language import printer
+from tilth.sql.language import prefix, printer
 from tilth.sql.language.acts import (
     CreateTable,
     InsertInto,
@@ -24,8 +24,8 @@ from tilth.sql.language.acts import (
     Statement,
 )
 from tilth.sql.language.normal import normal
-from tilth.sql.language.parser import Parse, each
-from tilth.sql.language.statements import Declaration, Kind, Query
+from tilth.sql.language.parser import Parse, Stands, each
+from tilth.sql.language.statements import Declaration, Kind, NativeQuery, Query
 from tilth.sql.language.tokens import Cursor
 from tilth.sql.queries import renaming
 
@@ -42,7 +42,9 @@ def read(c: Cursor, what: str) -> tuple[Statement, ...]:
     first, last = c.balanced("statements")
     c.slice(first, last)
     inner, out = c.within(first, last), []
+    _check_names(c, first, last)
     for one in each(inner, _nothing(what)):
+        _check_templates(c, one)
         if not isinstance(one.statement, MAY):
             c.fail(
                 f"A {what} does not do this.",
@@ -53,6 +55,30 @@ def read(c: Cursor, what: str) -> tuple[Statement, ...]:
     if not out:
         c.fail("There is no statement in these parentheses.", f"Write {_LISTED}.", at=first)
     return tuple(out)
+
+
+def _check_names(c: Cursor, first: int, last: int) -> None:
+    """Raise where `{{...}}` stands in a name: what each run makes has one name here."""
+    for i in range(first, last - 1):
+        if c.keys[i] == c.keys[i + 1] == "{":
+            raise UnsupportedError(
+                "A name with `{{...}}` would be another one at each run.",
+                hint="Write CREATE OR REPLACE TABLE, or INSERT INTO one table with the time as a column: localtimestamp AS at.",
+                where=c.position(i, i + 2),
+            )
+
+
+def _check_templates(c: Cursor, one: Stands) -> None:
+    """Raise where `{{...}}` is left in a statement: in a query that a source answers itself, say, or one that nobody knows."""
+    s = one.statement
+    source = s.source if isinstance(s, RetrainModel) else None
+    queries = [q.sql for q in (query_of(s), source) if q is not None]
+    if any("{{" in sql for sql in queries):
+        raise UnsupportedError(
+            f"`{{{{...}}}}` is not known here, or stands in a query that its source answers: {', '.join(prefix.TEMPLATES)} are read in queries over source.table.",
+            hint="Write the time as SQL of the source, such as now() - interval '1 day', or leave the query out: RETRAIN reads the model's own rows anew.",
+            where=c.position(one.first),
+        )
 
 
 def _nothing(what: str) -> Mapping[str, Parse]:
@@ -125,6 +151,10 @@ def needs(
             names.add(need(s.name, Kind.DATASET, known, d))
         elif isinstance(s, RetrainModel):
             names.add(need(s.name, Kind.MODEL, known, d))
+            if isinstance(s.source, NativeQuery):
+                names.add(need(s.source.source, Kind.SOURCE, known, d, s.source.position))
+            elif s.source is not None:
+                names.update(of_question(d, s.source, known, given).depends)
         elif isinstance(s, LookAt):
             names.add(need(s.name, s.kind, known, d))
     return Needs(others=tuple(sorted(names)))
@@ -142,7 +172,16 @@ def _renamed(s: Statement, names: Names) -> Statement:
         query = replace(s.query, sql=renaming.renamed(s.query.sql, names))
         return replace(s, source=names.get(s.source, s.source), query=query)
     assert isinstance(s, RefreshDataset | RetrainModel | LookAt)
-    return replace(s, name=names.get(s.name, s.name))
+    found = replace(s, name=names.get(s.name, s.name))
+    if isinstance(found, RetrainModel) and found.source is not None:
+        sql, of = found.source.sql, found.source
+        own = (
+            replace(of, source=names.get(of.source, of.source))
+            if isinstance(of, NativeQuery)
+            else replace(of, sql=renaming.renamed(sql, names))
+        )
+        return replace(found, source=own)
+    return found
 
 
 def check_repeated(d: Declaration, statements: Sequence[Statement]) -> None:

@@ -15,7 +15,7 @@ from tilth.plan.snapshot import Current
 from tilth.resources.facts import Facts
 from tilth.resources.kinds import Resource
 from tilth.resources.making import Known, Making, Names, Needs
-from tilth.sql.language import clauses, writing
+from tilth.sql.language import clauses, prefix, writing
 from tilth.sql.language.normal import normal
 from tilth.sql.language.statements import CreateView, Kind, Query, RenamedFrom
 from tilth.sql.language.tokens import Cursor
@@ -39,7 +39,10 @@ def _as(c: Cursor, v: _View) -> None:
 
 
 def _from(c: Cursor, v: _View) -> None:
-    v.source = c.name("a source's name", fold=True)
+    name = prefix.resource(c, "a source's name")
+    v.source = None if name == prefix.PROJECT else name
+    if c.at("("):
+        v.query = clauses.rest(c, c.i)
 
 
 _CLAUSES = {clauses.RENAMED: clauses.renamed, "AS": _as, "FROM": _from}

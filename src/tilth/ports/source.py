@@ -33,7 +33,7 @@ class Source(Protocol):
     """Reads tables as Arrow. Made by `from_options(options, root)`; errors are SourceError without secrets or rows.
 
     A class whose attribute `local` is True reads what lies on this machine and asks no server, so a plan asks it what it
-    guesses.
+    guesses. One whose attribute `speaks` is False has no language of its own: a native query is DuckDB's, over its tables.
     """
 
     def tables(self) -> tuple[str, ...]:

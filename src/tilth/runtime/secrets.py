@@ -1,10 +1,14 @@
-"""Secrets that declarations refer to: looked up when they are needed, and kept nowhere."""
+"""Secrets that declarations refer to: looked up when they are needed, and kept nowhere but where somebody wrote them.
+
+One that is typed at a prompt, as MindsDB's CREATE DATABASE has it, is written into a file below `.tilth`, which the declaration refers to.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 
-from tilth.core.errors import Position, SourceError
+from tilth.core.errors import Position, SourceError, StorageError
 from tilth.sql.language.statements import Options, Secret, Value
 
 
@@ -21,6 +25,42 @@ def _resolved(value: Value, whose: str, root: str, where: Position | None) -> ob
     if isinstance(value, tuple):
         return tuple(_resolved(v, whose, root, where) for v in value)
     return value
+
+
+FOLDER = os.path.join(".tilth", "secrets")
+_MOST = 10_000  # files of one name
+
+
+def keep(root: str, name: str, secret: str) -> str:
+    """Write the secret into a new file that this user alone can read; the reference to it. StorageError when it cannot be written."""
+    folder = os.path.join(root, FOLDER)
+    try:
+        os.makedirs(folder, 0o700, exist_ok=True)
+        for number in range(1, _MOST):
+            found = name if number == 1 else f"{name}.{number}"
+            with contextlib.suppress(FileExistsError):
+                handle = os.open(
+                    os.path.join(folder, found), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600
+                )
+                with open(handle, "w", encoding="utf-8") as file:
+                    file.write(secret)
+                    file.flush()
+                    os.fsync(file.fileno())
+                return f"file:{FOLDER}/{found}"
+    except OSError as error:
+        raise StorageError(
+            f"The secret cannot be kept in {folder} ({error.strerror}).",
+            hint="Make the folder writable by this user, or keep the secret in the environment and write SECRET 'env:NAME'.",
+        ) from error
+    raise StorageError(
+        f"There are {_MOST:,} secrets of that name in {folder}.", hint="Remove those that nothing refers to."
+    )
+
+
+def forget(root: str, reference: str) -> None:
+    """Remove a file that `keep` made and that nothing refers to."""
+    with contextlib.suppress(OSError):
+        os.remove(os.path.join(root, reference.removeprefix("file:")))
 
 
 def _secret(reference: str, whose: str, root: str, where: Position | None) -> str:

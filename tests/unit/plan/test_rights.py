@@ -44,6 +44,8 @@ MAY = {
     "ROLLBACK ENVIRONMENT prod": "owner",
     "REFRESH DATASET d": "owner",
     "RETRAIN MODEL m": "owner",
+    "EVALUATE mae FROM (SELECT 1 AS actual, 2 AS prediction)": "owner reader",
+    "USE mindsdb": "owner reader",
     "DRILL MODEL m (drift)": "owner",
     "CREATE TABLE s.t AS SELECT 1": "owner",
     "INSERT INTO s.t SELECT 1": "owner",

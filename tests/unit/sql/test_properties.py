@@ -16,6 +16,8 @@ from tilth.kinds.model.grammar import SIGNALS
 from tilth.sql.language import acts as a
 from tilth.sql.language import scheduled as d
 from tilth.sql.language import statements as s
+from tilth.sql.language.mindsdb import learning
+from tilth.sql.language.mindsdb.lists import PARTS
 from tilth.sql.language.normal import normal
 from tilth.sql.language.tokens import RESERVED, Cursor
 
@@ -49,6 +51,10 @@ def options(
 
 VALUE = st.recursive(SCALAR, lambda v: st.lists(v, max_size=3).map(tuple) | options(TEXT, v), max_leaves=5)
 OPTIONS = options(KEY, VALUE)
+THEIRS = {"engine", "active", *learning.KNOWN, *learning.SECONDS, *learning.LEFT_OUT}
+USING = OPTIONS.filter(
+    lambda o: not any(k.partition(".")[0] in THEIRS for k, _ in o.items)
+)  # others are read as ours
 QUERY = st.sampled_from(
     [
         "SELECT 1",
@@ -126,7 +132,7 @@ MODEL = st.builds(
     | st.builds(s.NativeQuery, NAME, st.just("SELECT TOP 5 [a] FROM t")),
     FEATURES,
     OPTIONS,
-    OPTIONS,
+    USING,
     st.lists(CONDITION, max_size=3, unique_by=lambda o: (o.signal, o.op[0])).map(tuple),
     PROMOTE,
     FEW,
@@ -184,7 +190,17 @@ ACTION = st.one_of(
         st.none() | st.sampled_from([s.Kind.SOURCE, s.Kind.DATASET, s.Kind.MODEL, s.Kind.ENDPOINT]),
         NAME,
     ),
+    st.builds(
+        a.Describe,
+        st.none() | st.just(s.Kind.MODEL),
+        NAME,
+        st.integers(0, 999),
+        st.none() | st.sampled_from(PARTS),
+    ),
     st.builds(a.Show, st.sampled_from(a.SHOWN), st.none() | TEXT),
+    st.builds(a.Show, st.just("tables"), st.none() | TEXT, NAME.filter(lambda n: n != "mindsdb")),
+    st.builds(a.Evaluate, BARE, QUERY),
+    st.just(a.Noted("USE mindsdb", "")),
     st.builds(a.Summarize, NAME),
     st.builds(a.LookAt, st.sampled_from([s.Kind.MODEL, s.Kind.ENDPOINT]), NAME),
     st.builds(a.CreateTable, NAME, NAME, QUERY, NAMES, LOG, FLAG, st.just(False)),
@@ -193,7 +209,14 @@ ACTION = st.one_of(
     st.builds(a.DropToken, TOKEN, FLAG),
     st.builds(a.RollbackEnvironment, NAME, st.none() | st.integers(0, 10**9)),
     st.builds(a.RefreshDataset, NAME),
-    st.builds(a.RetrainModel, NAME, OPTIONS),
+    st.builds(a.RetrainModel, NAME, USING),
+    st.builds(
+        a.RetrainModel,
+        NAME,
+        USING,
+        st.none() | QUERY | st.builds(s.NativeQuery, NAME, st.just("SELECT 1")),
+        st.none() | FLAG,
+    ),
     st.builds(a.ExplainPredict, NAME, OPTIONS),
     st.builds(a.RunJob, NAME),
     st.builds(a.CancelRun, st.integers(0, 10**9)),
@@ -211,7 +234,7 @@ DONE = st.lists(
         st.builds(a.CreateTable, NAME, NAME, QUERY, NAMES, LOG, FLAG, st.just(False)),
         st.builds(a.InsertInto, NAME, NAME, QUERY, NAMES, NAMES, LOG),
         st.builds(a.RefreshDataset, NAME),
-        st.builds(a.RetrainModel, NAME, OPTIONS),
+        st.builds(a.RetrainModel, NAME, USING),
         QUERY.map(lambda q: a.Select(q.sql)),
     ),
     min_size=1,
@@ -266,7 +289,16 @@ def test_layout_and_comments_change_nothing(text: str, data: st.DataObject) -> N
     assert [t.text for t in Cursor(laid_out).tokens] == [t.text for t in tokens]
     before, after = parse_one(text), parse_one(laid_out)
     assert normal(show(before)) == normal(show(after))
-    queries = a.Select | a.CreateTable | a.InsertInto | s.CreateDataset | s.CreateModel | s.CreateView
+    queries = (
+        a.Select
+        | a.Evaluate
+        | a.RetrainModel
+        | a.CreateTable
+        | a.InsertInto
+        | s.CreateDataset
+        | s.CreateModel
+        | s.CreateView
+    )
     if not isinstance(before, queries | a.ExplainQuery | d.CreateJob | d.CreateTrigger):
         assert before == after
 

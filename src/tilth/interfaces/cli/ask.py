@@ -257,7 +257,7 @@ def _print(
             show.note(words)
         return
     line.close()
-    if isinstance(statement, Describe) and form == "table":
+    if isinstance(statement, Describe) and form == "table" and "kind" in done.facts:
         from tilth.interfaces.cli import describe
 
         click.echo(show.clean(describe.words(done.facts)))

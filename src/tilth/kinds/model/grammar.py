@@ -5,13 +5,14 @@ Read after the word MODEL, and written in canonical form. Which options OBJECTIV
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
 
 from tilth.core.errors import LanguageError, Position
 from tilth.core.names import literal
-from tilth.sql.language import clauses, values, writing
+from tilth.kinds.model import rules
+from tilth.sql.language import clauses, prefix, values, writing
+from tilth.sql.language.mindsdb import learning
 from tilth.sql.language.statements import (
     AcceptLeak,
     Condition,
@@ -51,6 +52,8 @@ class _Model:
     horizon: int | None = None
     renamed_from: RenamedFrom | None = None
     group_key: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 def _predict(c: Cursor, m: _Model) -> None:
@@ -78,17 +81,15 @@ def _positive(c: Cursor) -> Scalar:
 
 def _from(c: Cursor, m: _Model) -> None:
     where = c.position()
-    if c.at("("):
-        first, last = c.balanced("a query")
-        m.source = Query(c.slice(first, last), c.position(first))
-        return
-    name = c.name("a dataset's name", fold=True)
-    c.take("WITH")
-    if c.at("("):
-        first, last = c.balanced("the source's query")
-        m.source = NativeQuery(name, c.slice(first, last), c.position(first))
-        return
-    m.source = DatasetRef(name, where)
+    start = c.i
+    if not c.at("("):
+        name = prefix.resource(c, "a dataset's name")
+        c.take("WITH")
+        if not c.at("("):
+            m.source = DatasetRef(name, where)
+            return
+        c.i = start
+    m.source = clauses.rows_from(c)
 
 
 def _features(c: Cursor, m: _Model) -> None:
@@ -107,7 +108,9 @@ def _objective(c: Cursor, m: _Model) -> None:
 
 
 def _using(c: Cursor, m: _Model) -> None:
-    m.using = values.using(c)
+    where = c.position()
+    found = learning.meant(values.using(c), rules.USING, where)
+    m.using, m.left_out, m.told = found.using, found.left_out, found.told
 
 
 def _retrain(c: Cursor, m: _Model) -> None:
@@ -237,22 +240,22 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateModel:
             hint="Add FROM <dataset> or FROM (SELECT ...).",
             where=where,
         )
+    if m.left_out:
+        m.features = replace(m.features, exclude=(*m.features.exclude, *m.left_out))
     return CreateModel(
         name, m.targets, m.source, m.features, m.objective, m.using, m.retrain, m.promote,
         m.order_by, m.group_by, m.window, m.horizon, m.accept, or_replace, exists, where, m.renamed_from,
-        m.group_key,
+        m.group_key, m.told,
     )  # fmt: skip
 
 
 # --- written ---
 
 
-def _show_from(source: DatasetRef | NativeQuery | Any) -> str:
-    if isinstance(source, DatasetRef):
-        return f"FROM {writing.name(source.name)}"
-    if isinstance(source, NativeQuery):
-        return f"FROM {writing.name(source.source)} ({source.sql})"
-    return f"FROM ({source.sql})"
+def _show_from(source: DatasetRef | Query | NativeQuery) -> str:
+    return (
+        f"FROM {writing.name(source.name)}" if isinstance(source, DatasetRef) else writing.rows_from(source)
+    )
 
 
 def _show_features(f: Features) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from tilth.core.errors import LanguageError, Position, ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
+from tilth.kinds.needs import SYSTEM
 from tilth.ml.data.reading import find_source
 from tilth.plan.actions import CollectDataset, DeclareTrigger, DeclareView, DeployEndpoint, Plan, TrainModel
 from tilth.ports.engine import QueryEngine
@@ -106,7 +107,7 @@ def _view(
     text, pins = time_travel(query.sql)
     uses = reads.tables(text)
     models = {r.name for r in graph.of_kind(Kind.MODEL)}
-    if pins or any(u.name.lower() in models if u.schema is None else u.schema == "tilth" for u in uses):
+    if pins or any(u.name.lower() in models if u.schema is None else u.schema in SYSTEM for u in uses):
         for table in resource.tables:
             find_source(table.source, sources).describe(table.table)
         return

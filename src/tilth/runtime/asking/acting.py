@@ -22,7 +22,7 @@ from tilth.ports.learning import learning_of
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of
-from tilth.runtime import writers
+from tilth.runtime import secrets, writers
 from tilth.runtime.applying import changes, executor, handlers, notices
 from tilth.runtime.applying.executor import Applied
 from tilth.runtime.asking import running, tokens, writing
@@ -31,7 +31,7 @@ from tilth.runtime.drills.drill import drill as rehearse
 from tilth.runtime.loading import version_of
 from tilth.runtime.moving import promotion, publishing
 from tilth.runtime.moving.approval import Wish, approve
-from tilth.runtime.record import environments, versions
+from tilth.runtime.record import declarations, environments, versions
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
 from tilth.sql.language.acts import (
@@ -50,7 +50,18 @@ from tilth.sql.language.acts import (
     RollbackEnvironment,
     RunJob,
 )
-from tilth.sql.language.statements import CreateModel, DatasetRef, Declaration, Drop, Kind, Options
+from tilth.sql.language.statements import (
+    CreateModel,
+    CreateSource,
+    DatasetRef,
+    Declaration,
+    Drop,
+    Kind,
+    Options,
+    Promote,
+    PromoteRule,
+    Secret,
+)
 
 
 def plan(at: Prompt, statement: PlanStatement) -> Result:
@@ -87,17 +98,31 @@ def promote(at: Prompt, statement: PromoteEnvironment) -> Result:
 def promote_model(at: Prompt, statement: PromoteModel) -> Result:
     """Have a person take a version; of what the files declare, or of what is deployed when those declare it otherwise."""
     wish = Wish(statement.name, statement.version, statement.because)
-    number = approve(at.act(), _graph_of(at, wish), wish)
+    graph, again = _graph_of(at, wish)
+    number = approve(at.act(), graph, wish)
     made = environments.generation(at.work.state, at.environment, number)
     assert made is not None
-    return _moved(at.environment, number, made.reason)
+    done = _moved(at.environment, number, made.reason)
+    if again:
+        done.told.append(f"`{wish.model}` is declared again as it was when version {wish.version} was made")
+    return done
 
 
-def _graph_of(at: Prompt, wish: Wish) -> Graph:
-    """The graph that declares the model as its version was made: the deployed one, else that of the files."""
+def _graph_of(at: Prompt, wish: Wish) -> tuple[Graph, bool]:
+    """The graph that declares the model as its version was made: the deployed one, one with a declaration that was deployed once (true), or that of the files."""
     deployed = at.deployed(at.environment)
     version = versions.get(at.work.state, wish.model, wish.version)
     found = deployed.find(wish.model)
+    if found is not None and version is not None and version.recipe not in found.recipes:
+        text = environments.definition_of(at.work.state, Kind.MODEL, wish.model, version.recipe)
+        was = None if text is None else declarations.declared(text)
+        if isinstance(was, CreateModel):
+            others = [r.declaration for r in deployed if r.name != wish.model]
+            return at.compiled([*others, replace(was, name=wish.model)]), True
+    return _graph_there(at, deployed, found, version), False
+
+
+def _graph_there(at: Prompt, deployed: Graph, found: Resource | None, version: Version | None) -> Graph:
     if found is not None and version is not None and version.recipe in found.recipes:
         return deployed
     try:
@@ -136,13 +161,32 @@ def retrain(at: Prompt, statement: RetrainModel) -> Result:
     """
     pointer = pointer_of(at, Kind.MODEL, statement.name)
     graph = at.deployed(at.environment)
-    if statement.using:
-        graph = at.compiled([_with_using(r.declaration, statement) for r in graph])
+    declared = replace(graph.get(statement.name).as_(CreateModel), told=())
+    wanted = _as_asked(declared, statement)
+    if wanted != declared:
+        graph = at.compiled([wanted if r.name == statement.name else r.declaration for r in graph])
     champion = int(pointer.target) if pointer.target else None
     recipe = graph.get(statement.name).recipe
     if (same := _same(at, graph.get(statement.name), champion)) is not None:
         return _unchanged(at, same, champion)
-    return only(at, TrainModel(statement.name, recipe, "asked for by RETRAIN", champion), graph)
+    done = only(at, TrainModel(statement.name, recipe, "asked for by RETRAIN", champion), graph)
+    if statement.active and done.refused:
+        done = _taken(at, graph, statement, done)
+    if statement.source is not None:
+        done.told.append(
+            f"this version was not taken, and `{statement.name}` still learns from its own rows; USING active = 1 takes it all the same"
+            if done.refused
+            else f"`{statement.name}` learns from these rows from now on; files that declare it still say what they said"
+        )
+    return done
+
+
+def _taken(at: Prompt, graph: Graph, statement: RetrainModel, done: Result) -> Result:
+    """What `active = 1` asks for: that the new version serves, whatever its gate said."""
+    newest = versions.made(at.work.state, statement.name)[-1].number
+    approve(at.act(), graph, Wish(statement.name, newest, "USING active = 1"))
+    done.told.append(f"version {newest} serves whatever its gate said, as active = 1 asks for")
+    return replace(done, refused=False)
 
 
 def _same(at: Prompt, resource: Resource, champion: int | None) -> Version | None:
@@ -229,7 +273,28 @@ def pointer_of(at: Prompt, kind: Kind, name: str) -> Pointer:
 
 
 def create(at: Prompt, statement: Declaration) -> Result:
-    """Declare a resource: added to what is deployed at that moment."""
+    """Declare a resource: added to what is deployed at that moment. A password that MindsDB's CREATE DATABASE writes out is kept in a file."""
+    if not isinstance(statement, CreateSource) or not statement.open:
+        return _create(at, statement)
+    kept = {
+        key: secrets.keep(at.work.root, f"{statement.name}.{key}", str(statement.options.get(key)))
+        for key in statement.open
+    }
+    items = tuple((k, Secret(kept[k]) if k in kept else v) for k, v in statement.options.items)
+    try:
+        done = _create(at, replace(statement, options=Options(items), open=()))
+    except BaseException:
+        for reference in kept.values():
+            secrets.forget(at.work.root, reference)
+        raise
+    done.told.extend(
+        f"the {key} of `{statement.name}` is kept in a file that this user alone can read, and declared as SECRET '{reference}'"
+        for key, reference in kept.items()
+    )
+    return done
+
+
+def _create(at: Prompt, statement: Declaration) -> Result:
     at.room()
     there = False
 
@@ -346,12 +411,15 @@ def _without(graph: Graph, name: str) -> list[Declaration]:
     return [r.declaration for r in graph if r.name != name]
 
 
-def _with_using(declared: Declaration, statement: RetrainModel) -> Declaration:
-    """The declaration, and if it is the model's, with these options in place of its own."""
-    if not isinstance(declared, CreateModel) or declared.name != statement.name:
-        return declared
+def _as_asked(declared: CreateModel, statement: RetrainModel) -> CreateModel:
+    """The model with these options, these rows, and this way to be taken, in place of its own."""
     new = dict(declared.using.items) | dict(statement.using.items)
-    return replace(declared, using=Options(tuple(new.items())))
+    return replace(
+        declared,
+        using=Options(tuple(new.items())),
+        source=declared.source if statement.source is None else statement.source,
+        promote=Promote(PromoteRule.MANUAL) if statement.active is False else declared.promote,
+    )
 
 
 def _moved(environment: str, number: int, how: str) -> Result:

@@ -360,12 +360,12 @@ def _columns(work: Workspace, environment: str) -> list[dict[str, Any]]:
     for p in _pointed(work, environment, Kind.MODEL):
         if p.target is not None:
             said = {"environment": environment, "resource": "model", "name": p.name, "version": int(p.target)}
-            learned = _learned(current[p.name]) if p.name in current else []
+            learned = learned_of(current[p.name]) if p.name in current else []
             out += [{**said, **one} for one in learned or _of_before(work, p.name, p.target)]
     return out
 
 
-def _learned(version: Version) -> list[dict[str, Any]]:
+def learned_of(version: Version) -> list[dict[str, Any]]:
     """What training made of each column; nothing where it did not say so yet. Of several targets what one of them uses is used."""
     parts = [one.facts for one in version.parts]
     weights, known = versions.importance_of(parts), dict[str, Mapping[str, Any]]()

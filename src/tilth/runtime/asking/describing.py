@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tilth.core.errors import TilthError, UnknownNameError
-from tilth.core.names import did_you_mean, quoted
+from tilth.core.names import did_you_mean, literal, quoted
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime import sources
-from tilth.runtime.asking import catalog
+from tilth.runtime.asking import catalog, mindsdb
 from tilth.runtime.asking import select as asking
+from tilth.runtime.asking.missing import no_model
 from tilth.runtime.asking.prompt import Prompt, Result
-from tilth.runtime.record import environments
+from tilth.runtime.record import environments, versions
 from tilth.runtime.showing import described
 from tilth.runtime.showing.describing import Place, describe
 from tilth.sql.language.acts import Describe, Select, Show, Summarize
+from tilth.sql.language.prefix import TABLES
 from tilth.sql.language.statements import Kind
 
 _SUMMARIZED = "summarized"
@@ -35,12 +37,42 @@ def description(at: Prompt, statement: Describe) -> Result:
             f"neither in `{at.environment}` nor in the files.",
             hint=did_you_mean(statement.name, dict.fromkeys(names), kinds),
         )
+    if statement.version is not None or statement.part is not None:
+        return _of_version(at, one, statement)
     differs = found is not None and declared is not None and found.text != declared.text
     graph = files if found is None else deployed
     place = Place(at.work, at.environment, graph, deployed=found is not None)
     facts = describe(place, one, differs=differs)
     lines = described.head(facts)
     return Result(_rows(described.flat(facts), ("part", "name", "type", "says")), "\n".join(lines), facts)
+
+
+def _of_version(at: Prompt, one: Resource, statement: Describe) -> Result:
+    """One version of a model, or a part of what is told of it, in MindsDB's columns; of the one that serves, where none is named."""
+    if one.kind is not Kind.MODEL:
+        raise UnknownNameError(
+            f"`{one.name}` is a {one.kind}, and versions and parts are told of models.",
+            hint=f"DESCRIBE {one.name}",
+        )
+    models = asking.models_of(at.work, at.environment, at.loaded)
+    version = models.pointed.get(one.name) if statement.version is None else statement.version
+    if version is None:
+        raise no_model(at.work.state, one.name, models.pointed)
+    versions.require(at.work.state, one.name, version)
+    table, left = (
+        ("features", " EXCLUDE (name, version)") if statement.part == "features" else ("models_versions", "")
+    )
+    query = Select(
+        f"SELECT *{left} FROM {mindsdb.NAME}.{table} WHERE name = {literal(one.name)} AND version = {version}"
+    )
+    told: list[str] = []
+    graph = at.deployed(at.environment)
+    rows = asking.select(at.work, graph, at.environment, models, query, at.limits, told)
+    if statement.part not in (None, "features", "info"):
+        told.append(
+            f"of `{statement.part}` this is what there is; SELECT * FROM tilth.trainings and tilth.versions hold more"
+        )
+    return Result(rows, told=told)
 
 
 def _find(graph: Graph, name: str) -> Resource | None:
@@ -70,7 +102,11 @@ def _rows(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> Any:
 def listing(at: Prompt, statement: Show) -> Result:
     """The names of a kind, deployed and declared; or what a query can name."""
     told: list[str] = []
-    columns, rows = _LISTS[statement.what](at, statement.what, told)
+    columns, rows = (
+        _LISTS[statement.what](at, statement.what, told)
+        if statement.source is None
+        else _of_source(at, statement.source)
+    )
     if statement.like is not None:
         wanted = at.work.engine.stream(
             "SELECT name FROM named WHERE name ILIKE $like",
@@ -128,6 +164,30 @@ def _tables(at: Prompt, what: str, told: list[str]) -> Listed:
     system = catalog.SystemTables(at.work).tables()
     rows += [{"name": f"{catalog.NAME}.{t}", "kind": "table of tilth"} for t in system]
     return ("name", "kind"), rows
+
+
+def _of_source(at: Prompt, name: str) -> Listed:
+    """The tables of one source, under the names that they have there."""
+    graph = at.deployed(at.environment)
+    if name == catalog.NAME:
+        return ("name", "kind"), [
+            {"name": t, "kind": "table of tilth"} for t in catalog.SystemTables(at.work).tables()
+        ]
+    if name == mindsdb.NAME:
+        made = [
+            {"name": r.name, "kind": k.value}
+            for k in (Kind.DATASET, Kind.MODEL, Kind.VIEW)
+            for r in graph.of_kind(k)
+        ]
+        return ("name", "kind"), [*made, *({"name": t, "kind": f"table of {name}"} for t in TABLES)]
+    found = graph.find(name)
+    if found is None or found.kind is not Kind.SOURCE:
+        names = [r.name for r in graph.of_kind(Kind.SOURCE)]
+        raise UnknownNameError(
+            f"There is no source `{name}` in `{at.environment}`.", hint=did_you_mean(name, names, "sources")
+        )
+    with sources.opened(graph, at.work.root, [name]) as opened:
+        return ("name", "kind"), [{"name": t, "kind": "table"} for t in opened[name].tables()]
 
 
 def _environments(at: Prompt, what: str, told: list[str]) -> Listed:

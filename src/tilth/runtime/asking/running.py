@@ -5,7 +5,7 @@ The same job never runs twice at once: a lock that dies with its process.
 
 from __future__ import annotations
 
-from tilth.core.errors import ProjectError, UnknownNameError
+from tilth.core.errors import CancelledError, ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.resources.kinds import Resource
 from tilth.runtime.asking.prompt import Prompt, Result
@@ -31,6 +31,8 @@ def run_job(at: Prompt, statement: RunJob) -> Result:
     ran = run(at, found, Why(f"asked for by RUN JOB ({at.principal.text})", asked=True))
     if ran.error is not None:
         raise ran.error
+    if ran.status == schedules.CANCELLED:
+        raise CancelledError(f"{ran.text}.", hint="RUN JOB runs it again; its times come as ever.")
     return Result(None, ran.text, {"job": found.name, "run": ran.run, "status": ran.status})
 
 

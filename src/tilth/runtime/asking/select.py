@@ -23,7 +23,7 @@ from tilth.ports.source import Source
 from tilth.ports.streams import closing
 from tilth.resources.graph import Graph
 from tilth.runtime import sources
-from tilth.runtime.asking import catalog, explaining
+from tilth.runtime.asking import catalog, explaining, mindsdb
 from tilth.runtime.asking.frames import Frames
 from tilth.runtime.asking.heeding import heeding
 from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
@@ -104,7 +104,7 @@ def select(
     sql, limits, given = statement.sql.rstrip().rstrip(";"), limits or Limits(), frames or {}
     stack = ExitStack()
     try:
-        whole = inlined(sql, queries_of(graph))
+        whole = inlined(sql, {**_unnamed(graph), **queries_of(graph)})
         place, sql = statement.position if whole == sql else None, whole
         if (parts := blocks(sql, _served(models, graph))) is not None:
 
@@ -126,6 +126,8 @@ def select(
         _check_sources(uses, graph)
         opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
         opened[catalog.NAME] = catalog.SystemTables(work)
+        if graph.find(mindsdb.NAME) is None:
+            opened[mindsdb.NAME] = mindsdb.MindsDBTables(work, environment, graph)
         if given:
             opened[FRAMES] = Frames(given)
         opened = {name: heeding(source, limits.turn) for name, source in opened.items()}
@@ -170,11 +172,16 @@ def queries_of(graph: Graph) -> dict[str, str]:
     return {r.name: r.as_(CreateView).query.sql for r in graph.of_kind(Kind.VIEW)}
 
 
+def _unnamed(graph: Graph) -> dict[str, str]:
+    """MindsDB's tables that are asked without a schema, as queries, where nothing else is called so."""
+    return {n: f"SELECT * FROM {mindsdb.NAME}.{n}" for n in mindsdb.UNNAMED if graph.find(n) is None}
+
+
 def _check_sources(uses: Iterable[reads.TableUse], graph: Graph) -> None:
     """Every source that the query names is deployed; UnknownNameError with those that are, where it is named."""
     known = (catalog.NAME, *(r.name for r in graph.of_kind(Kind.SOURCE)))
     for use in uses:
-        if use.schema is not None and use.schema.lower() not in (*known, FRAMES):
+        if use.schema is not None and use.schema.lower() not in (*known, FRAMES, mindsdb.NAME):
             missing = no_source(use.schema, known)
             raise missing.at(use.position) if use.position else missing
 

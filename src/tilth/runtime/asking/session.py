@@ -21,9 +21,11 @@ from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.sql.language.acts import (
     CancelStatement,
     Describe,
+    Evaluate,
     ExplainPredict,
     ExplainQuery,
     LookAt,
+    Noted,
     ResetSetting,
     Select,
     SetSetting,
@@ -65,6 +67,7 @@ class Session(Prompt):
             if told is not error:
                 raise told from None
             raise
+        done.told.extend(getattr(statement, "told", ()))
         return done if noted is None else statements.followed(noted, done)
 
     def _perform(self, statement: Statement) -> Result:
@@ -153,6 +156,19 @@ def look(at: Prompt, statement: LookAt) -> Result:
     return looking.look(at, statement)
 
 
+def evaluate(at: Prompt, statement: Evaluate) -> Result:
+    """A metric of what a query returns."""
+    from tilth.runtime.asking import evaluating
+
+    return evaluating.evaluate(at, statement)
+
+
+def note(at: Prompt, statement: Noted) -> Result:
+    """What is to be said of a statement that does nothing here."""
+    del at
+    return Result(None, statement.text)
+
+
 def describe(at: Prompt, statement: Describe | Show | Summarize) -> Result:
     """What there is, and all that is known of one thing."""
     from tilth.runtime.asking import describing
@@ -178,6 +194,8 @@ ASKS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     ExplainPredict: explain,
     ExplainQuery: explain_query,
     LookAt: look,
+    Evaluate: evaluate,
+    Noted: note,
     Describe: describe,
     Show: describe,
     Summarize: describe,

@@ -85,6 +85,7 @@ class Turning:
         self.left: Turn | None = None  # a turn of before, that is begun anew
         self.watch = Watch(at.progress, at.work.state)
         by = Principal(PrincipalKind.JOB, resource.name, found.role)
+        self.asker = at
         self.at = replace(at, principal=by, progress=self.watch, tell=None, frames={})
         if self.at.begin is not None:
             self.at.work = self.at.begin()
@@ -228,7 +229,7 @@ class Turning:
         """Perform what is left of the turn."""
         assert self.now.turn is not None
         try:
-            with self.watch.over(self.now.turn.run, self.at):
+            with self.watch.over(self.now.turn.run, self.at), self.asker.limits.turn.ending(self.at.cancel):
                 for n in range(self.now.turn.done, len(self.declared.statements)):
                     self._next(n)
         except StoppedByError as stop:
@@ -236,7 +237,9 @@ class Turning:
         except StoppedError:
             return self._left("the process was stopped; the next one goes on with it")
         except KeyboardInterrupt:  # anywhere: the statement may have been done
-            self._left("interrupted", under_way=self._turn.under_way)
+            if (at := self._turn.under_way) is not None:
+                self.now = replace(self.now, turn=replace(self._turn, done=at + 1))
+            self._over(CANCELLED, "interrupted", None)
             raise
         except Exception as error:
             return self._again(self._turn, known(error))
@@ -256,7 +259,7 @@ class Turning:
             said = self._perform(statement)
         except CancelledError:
             self.watch.ask()
-            raise
+            raise StoppedByError(self.asker.principal.text) from None  # by the session that runs it
         except Exception as error:
             if not held.once(statement) or not _leaves_open(error):
                 self.now = replace(self.now, turn=replace(self._turn, under_way=None))
@@ -346,7 +349,7 @@ class Turning:
         if status == DONE:
             marks[STARTED] = turn.start
         if done and status != DONE:
-            text += "; rows that were written without a KEY are not written again"
+            text += "; what was, or may have been, written without a KEY is not written again"
         old = self.now.marks.get("seen")
         now = self.at.work.clock.now()
         with self._change("finish") as change:
@@ -382,13 +385,13 @@ class Turning:
             )  # fmt: skip
         return Ran(FAILED, f"{self.resource.name}: failed: {error.message}", turn.run, error)
 
-    def _left(self, text: str, under_way: int | None = None) -> Ran:
+    def _left(self, text: str) -> Ran:
         """The run is over since its process is; the turn is as it is."""
         turn = self.now.turn
         assert turn is not None
         with self._change("finish") as change:
             self._end(change, turn.run, FAILED, text)
-            self._put(change, turn=replace(turn, under_way=under_way), error=text)
+            self._put(change, turn=replace(turn, under_way=None), error=text)
         return Ran(FAILED, f"{self.resource.name}: {text}", turn.run)
 
     def _pass_over(self, n: int, why: str) -> None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from tilth.core.errors import Position, UnsupportedError
 from tilth.core.principals import Role
-from tilth.sql.language import clauses, values
+from tilth.sql.language import clauses, prefix, values
 from tilth.sql.language.acts import (
     ApplyStatement,
     CreateToken,
@@ -31,6 +31,7 @@ from tilth.sql.language.acts import (
     RunJob,
     Summarize,
 )
+from tilth.sql.language.mindsdb import learning
 from tilth.sql.language.statements import Drop, Kind, Options
 from tilth.sql.language.tokens import Cursor
 
@@ -40,16 +41,7 @@ LATER = {
     "COMPUTE": "compute clusters",
     "POLICY": "policies",
     "ROLE": "roles",
-    "DATABASE": "MindsDB's databases (tilth calls them sources)",
-    "PROJECT": "MindsDB's projects (tilth has environments)",
-    "PREDICTOR": "MindsDB's predictors (tilth calls them models)",
-    "ML_ENGINE": "ML engines by statement (USING engine = '...' picks one)",
-    "ANOMALY": "anomaly detection models",
     "TABLE": "tables in sources",
-    "KNOWLEDGE_BASE": "knowledge bases",
-    "AGENT": "agents",
-    "CHATBOT": "chatbots",
-    "SKILL": "skills",
 }
 
 
@@ -81,7 +73,7 @@ def drop(c: Cursor, where: Position, kinds: Iterable[str]) -> Drop | DropToken:
         kind_fails(c, "DROP", (*kinds, *BESIDE))
     kind = Kind(c.text_token().lower())
     exists = c.take("IF", "EXISTS")
-    return Drop(kind, c.name(f"the {kind}'s name", fold=True), exists, where)
+    return Drop(kind, prefix.resource(c, f"the {kind}'s name"), exists, where)
 
 
 def create_token(c: Cursor, where: Position, *, or_replace: bool) -> CreateToken:
@@ -193,15 +185,18 @@ def refresh(c: Cursor) -> RefreshDataset:
 
 def _model_name(c: Cursor) -> str:
     """`[MODEL] name`; a model that is itself called model is written MODEL model."""
-    if c.at("MODEL") and c.i + 1 < len(c.keys) and c.following not in (";", "(", "USING"):
+    if c.at("MODEL") and c.i + 1 < len(c.keys) and c.following not in (";", "(", "USING", ".", "FROM"):
         c.i += 1
-    return c.name("a model's name", fold=True)
+    return prefix.resource(c, "a model's name")
 
 
 def retrain(c: Cursor) -> RetrainModel:
-    """`[MODEL] m [USING k = v, ...]`."""
+    """`[MODEL] m [FROM db (query)] [USING k = v, ...]`."""
     name = _model_name(c)
-    return RetrainModel(name, values.using(c) if c.take("USING") else Options())
+    source = clauses.rows_from(c) if c.take("FROM") else None
+    active, using = clauses.active(c, values.using(c) if c.take("USING") else Options())
+    found = learning.meant(using, (), c.position(c.i - 1))
+    return RetrainModel(name, found.using, source, active, found.told)
 
 
 def explain(c: Cursor, where: Position) -> ExplainPredict | ExplainQuery:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from tilth.core.errors import Position
 from tilth.core.principals import Role
-from tilth.sql.language.statements import Declaration, Drop, Kind, Options, Query
+from tilth.sql.language.statements import Declaration, Drop, Kind, NativeQuery, Options, Query
 
 _NONE = Options()
 
@@ -59,8 +59,34 @@ class RefreshDataset:
 
 @dataclass(frozen=True, slots=True)
 class RetrainModel:
+    """`RETRAIN MODEL late FROM ops (SELECT ...) USING (active = TRUE)`: with `source` it learns from those rows from now on.
+
+    `active` true: what comes of it serves whatever its gate says; false: it waits for a person. `told` is what to know of the
+    way that it was written.
+    """
+
     name: str
     using: Options = _NONE
+    source: Query | NativeQuery | None = None
+    active: bool | None = None
+    told: tuple[str, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """`EVALUATE accuracy FROM (SELECT y AS actual, m.y AS prediction ...)`: a metric of two columns of a query."""
+
+    metric: str
+    query: Query
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A statement of MindsDB's for which there is nothing to do here: as it is written, and what is told."""
+
+    written: str
+    text: str = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +131,21 @@ class DropToken:
 
 @dataclass(frozen=True, slots=True)
 class Describe:
-    """`DESCRIBE [kind] name`: all that is known of one resource."""
+    """`DESCRIBE [kind] name`: all that is known of one resource; of a model also one version, and one part (`features`)."""
 
     kind: Kind | None
     name: str
+    version: int | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Show:
-    """`SHOW models LIKE 'la%'`: the names there are; `what` is a word of SHOWN."""
+    """`SHOW models LIKE 'la%'`: the names there are; `what` is a word of SHOWN. `source`: of tables, those of one source."""
 
     what: str
     like: str | None = None
+    source: str | None = None
 
 
 SHOWN = (
@@ -247,6 +276,8 @@ Action: TypeAlias = (
     | RollbackEnvironment
     | RefreshDataset
     | RetrainModel
+    | Evaluate
+    | Noted
     | ExplainPredict
     | ExplainQuery
     | LookAt

@@ -7,7 +7,8 @@ from typing import Protocol, TypeVar
 
 from tilth.core.errors import LanguageError
 from tilth.core.names import nearest
-from tilth.sql.language.statements import Query, RenamedFrom
+from tilth.sql.language import prefix
+from tilth.sql.language.statements import NativeQuery, Options, Query, RenamedFrom
 from tilth.sql.language.tokens import Cursor
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ QUERY_WORDS = frozenset({"SELECT", "WITH", "FROM", "VALUES", "("})
 def head(c: Cursor, what: str) -> tuple[bool, str]:
     """`[IF NOT EXISTS] name` of a resource: whether it may exist already, and its name."""
     exists = c.take("IF", "NOT", "EXISTS")
-    return exists, c.name(f"the {what}'s name", fold=True)
+    return exists, prefix.resource(c, f"the {what}'s name")
 
 
 class Renames(Protocol):
@@ -83,8 +84,41 @@ def choice(c: Cursor, known: Mapping[str, T], what: str, where: str) -> T:
     )
 
 
+def rows_from(c: Cursor) -> Query | NativeQuery:
+    """`(query)`, or `db [WITH] (query) [AS x]` with a query in the source's own language; after FROM. The project's own is `mindsdb`."""
+    name = None if c.at("(") else prefix.resource(c, "a source's name")
+    c.take("WITH")
+    first, last = c.balanced("a query")
+    found: Query | NativeQuery = query(c, first, last)
+    if name not in (None, prefix.PROJECT):
+        assert name is not None
+        found = NativeQuery(name, c.slice(first, last), c.position(first))
+    if c.take("AS"):
+        c.name("a name of the rows", reserved=False)
+    return found
+
+
+def active(c: Cursor, using: Options) -> tuple[bool | None, Options]:
+    """What MindsDB's `active` among the options says, and the options without it."""
+    if "active" not in using:
+        return None, using
+    said = using.get("active")
+    if said not in (0, 1):
+        c.fail(
+            "`active` is 1 or 0.",
+            "Write USING active = 1 to have it serve whatever its gate says.",
+            at=c.i - 1,
+        )
+    return bool(said), Options(tuple((k, v) for k, v in using.items if k != "active"))
+
+
 def rest(c: Cursor, start: int) -> Query:
     """The query from token `start` to the end of the statement, verbatim."""
     c.i = start
     c.skip_to(frozenset({";"}))
-    return Query(c.slice(start, c.i), c.position(start))
+    return query(c, start, c.i)
+
+
+def query(c: Cursor, first: int, last: int) -> Query:
+    """The query from token `first` to before `last`, verbatim but for `mindsdb.` before names."""
+    return Query(prefix.plain(c, first, last), c.position(first))

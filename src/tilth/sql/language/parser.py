@@ -14,6 +14,7 @@ from typing import TypeAlias
 from tilth.core.errors import LanguageError, Position, TilthError, UnsupportedError
 from tilth.sql.language import actions, clauses, sessions, tables
 from tilth.sql.language.acts import Select, Statement
+from tilth.sql.language.mindsdb import forms
 from tilth.sql.language.statements import Declaration
 from tilth.sql.language.tokens import Cursor
 
@@ -46,8 +47,6 @@ _LATER = frozenset(
         "REVOKE",
         "UPDATE",
         "DELETE",
-        "EVALUATE",
-        "FINETUNE",
         "BEGIN",
         "COMMIT",
         "MERGE",
@@ -155,6 +154,8 @@ def _statement(c: Cursor, kinds: Mapping[str, Parse]) -> Statement:
         query = clauses.rest(c, start)
         return Select(query.sql, query.position)
     where = c.position()
+    if (theirs := forms.read(c, kinds)) is not None:
+        return theirs
     if verb == "CREATE":
         return _create(c, kinds)
     if verb in _ACTIONS:

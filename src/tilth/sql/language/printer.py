@@ -20,10 +20,12 @@ from tilth.sql.language.acts import (
     Describe,
     Drill,
     DropToken,
+    Evaluate,
     ExplainPredict,
     ExplainQuery,
     InsertInto,
     LookAt,
+    Noted,
     PlanStatement,
     PromoteEnvironment,
     PromoteModel,
@@ -40,8 +42,8 @@ from tilth.sql.language.acts import (
     UseEnvironment,
 )
 from tilth.sql.language.acts import Show as ShowStatement
-from tilth.sql.language.statements import CheckKind, Drop, Expectation
-from tilth.sql.language.writing import column, columns, name, options, span
+from tilth.sql.language.statements import CheckKind, Drop, Expectation, Options
+from tilth.sql.language.writing import column, columns, name, options, rows_from, span
 
 Show: TypeAlias = Callable[[Any], str]
 """A CREATE statement of one kind without its `;`."""
@@ -77,7 +79,20 @@ def _rollback(s: RollbackEnvironment) -> str:
 
 
 def _retrain(s: RetrainModel) -> str:
-    return f"RETRAIN MODEL {name(s.name)}" + (f" USING ({options(s.using)})" if s.using else "")
+    said = (*((("active", s.active),) if s.active is not None else ()), *s.using.items)
+    return (
+        f"RETRAIN MODEL {name(s.name)}"
+        + ("" if s.source is None else f" {rows_from(s.source)}")
+        + (f" USING ({options(Options(said))})" if said else "")
+    )
+
+
+def _evaluate(s: Evaluate) -> str:
+    return f"EVALUATE {name(s.metric)} FROM ({s.query.sql})"
+
+
+def _noted(s: Noted) -> str:
+    return s.written
 
 
 def _promote_environment(s: PromoteEnvironment) -> str:
@@ -103,11 +118,14 @@ def _drop_token(s: DropToken) -> str:
 
 
 def _describe(s: Describe) -> str:
-    return f"DESCRIBE {'' if s.kind is None else s.kind.keyword + ' '}{name(s.name)}"
+    version = "" if s.version is None else f".{s.version}"
+    part = "" if s.part is None else f".{s.part}"
+    return f"DESCRIBE {'' if s.kind is None else s.kind.keyword + ' '}{name(s.name)}{version}{part}"
 
 
 def _list(s: ShowStatement) -> str:
-    return f"SHOW {s.what.upper()}" + ("" if s.like is None else f" LIKE {literal(s.like)}")
+    of = "" if s.source is None else f" FROM {name(s.source)}"
+    return f"SHOW {s.what.upper()}{of}" + ("" if s.like is None else f" LIKE {literal(s.like)}")
 
 
 def _summarize(s: Summarize) -> str:
@@ -184,6 +202,8 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     RollbackEnvironment: _rollback,
     RefreshDataset: _refresh_dataset,
     RetrainModel: _retrain,
+    Evaluate: _evaluate,
+    Noted: _noted,
     ExplainPredict: _explain,
     ExplainQuery: _explain_query,
     Drill: _drill,

@@ -43,6 +43,7 @@ class CreateJob:
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
     renamed_from: RenamedFrom | None = None
+    told: tuple[str, ...] = field(default=(), compare=False)  # what to know of the way that it was written
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,6 +171,10 @@ class CreateSource:
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
     renamed_from: RenamedFrom | None = None
+    told: tuple[str, ...] = field(default=(), compare=False)  # what to know of the way that it was written
+    open: tuple[str, ...] = field(
+        default=(), compare=False
+    )  # options whose values a prompt puts into secret files
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +299,7 @@ class CreateModel:
     position: Position | None = field(default=None, compare=False)
     renamed_from: RenamedFrom | None = None
     group_key: tuple[str, ...] = ()  # rows alike in these stay together when rows are parted
+    told: tuple[str, ...] = field(default=(), compare=False)  # what to know of the way that it was written
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,12 @@ _QUOTED = re.compile(
     r"|\$\$.*?\$\$|[^'\"`\-/$]+|.",
     re.DOTALL,
 )
+_SECRET_KEY = re.compile(r"passw|pwd|secret|token|api_?key|access_?key", re.IGNORECASE)
+_PASSWORD = re.compile(
+    r"""((?:passw|pwd|secret|token|api_?key|access_?key)\w{0,40}["'`]?\s{0,9}[:=]\s{0,9}|passw\w{0,20}["'`]?\s{1,9})(["'])((?:(?!\2).)*)(\2|$)""",
+    re.IGNORECASE,
+)
+_USERINFO = re.compile(r"(://[^/@\s:]*:)([^/@\s]+)@")
 _CLOSERS = {
     "'": ("string", "'"),
     '"': ("quoted name", '"'),
@@ -151,7 +157,19 @@ def place(text: str, start: int, end: int, file: str | None = None) -> Position:
     begin = text.rfind("\n", 0, start) + 1
     stop = text.find("\n", start)
     row = text[begin : len(text) if stop < 0 else stop].rstrip("\r")
-    return Position(text.count("\n", 0, start) + 1, start - begin + 1, max(1, end - start), file, row)
+    return Position(
+        text.count("\n", 0, start) + 1, start - begin + 1, max(1, end - start), file, without_secrets(row)
+    )
+
+
+def without_secrets(row: str) -> str:
+    """The line of a text with stars for passwords that stand open in it, as long as it was.
+
+    >>> without_secrets('{"user": "ada", "password": "x1"}')
+    '{"user": "ada", "password": "**"}'
+    """
+    out = _PASSWORD.sub(lambda m: f"{m[1]}{m[2]}{'*' * len(m[3])}{m[4]}", row)
+    return _USERINFO.sub(lambda m: f"{m[1]}{'*' * len(m[2])}@", out)
 
 
 class Cursor:
@@ -356,7 +374,7 @@ class Cursor:
         line = bisect_right(self._lines, start)
         begin = self._lines[line - 1]
         stop = self._lines[line] - 1 if line < len(self._lines) else len(self.text)
-        row = self.text[begin:stop].rstrip("\r")
+        row = without_secrets(self.text[begin:stop].rstrip("\r"))
         return Position(line, start - begin + 1, max(1, min(end, stop) - start), self.file, row)
 
     def instead(self) -> str:
@@ -364,6 +382,12 @@ class Cursor:
         if self.ended:
             return ", but the text ends"
         token = self.tokens[self.i]
+        if (
+            self.at_string
+            and self.i
+            and _SECRET_KEY.search(self.text[self.tokens[max(0, self.i - 2)].start : token.start])
+        ):
+            return ", found a string"
         return f", found `{self.text[token.start : token.end + 1].splitlines()[0][:40]}`"
 
     def problem(self, message: str, hint: str | None = None, at: int | None = None) -> LanguageError:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from tilth.core.errors import LanguageError
 from tilth.core.names import is_bare, literal, quoted
 from tilth.core.time import parse_duration, show_duration
-from tilth.sql.language.statements import Declaration, Options, Secret, Value
+from tilth.sql.language.statements import Declaration, NativeQuery, Options, Query, Secret, Value
 from tilth.sql.language.tokens import RESERVED
 
 _AFTER_WORDS = RESERVED | {
@@ -66,6 +66,15 @@ def column(said: str) -> str:
     """A column's name: quoted where it would not be read back."""
     plain = is_bare(said) and "$" not in said and said.upper() not in RESERVED
     return said if plain else quoted(said)
+
+
+def rows_from(source: Query | NativeQuery) -> str:
+    """`FROM (query)`, or with the source whose language it is in."""
+    return (
+        f"FROM {name(source.source)} ({source.sql})"
+        if isinstance(source, NativeQuery)
+        else f"FROM ({source.sql})"
+    )
 
 
 def columns(names: tuple[str, ...]) -> str:

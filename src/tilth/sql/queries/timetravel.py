@@ -21,7 +21,7 @@ class Pin:
 
 
 def time_travel(sql: str) -> tuple[str, tuple[Pin, ...]]:
-    """The query without its pins (blanked, so that places stay), and the pins.
+    """The query without its pins (blanked, so that places stay), and the pins. `late.3` is MindsDB's way of `late FOR VERSION 3`.
 
     >>> time_travel("SELECT * FROM late FOR VERSION 3")[1]
     (Pin(name='late', version=3, snapshot=None, end=18),)
@@ -30,6 +30,8 @@ def time_travel(sql: str) -> tuple[str, tuple[Pin, ...]]:
     found: list[tuple[int, Pin, int]] = []
     for i, key in enumerate(c.keys[:-1]):
         following = c.keys[i + 1]
+        if key == "." and (number := _numbered(c, i)) is not None:
+            found.append((i, number, i + 2))
         if key != "FOR" or following not in ("VERSION", "SNAPSHOT") or not i:
             continue
         found.append((i, _pin(c, i), i + 3))
@@ -53,6 +55,15 @@ def ends_of(table: Named) -> tuple[int, ...]:
     return tuple(int(p.meta["end"]) + 1 for p in parts if "end" in p.meta)
 
 
+def _numbered(c: Cursor, i: int) -> Pin | None:
+    """The pin of `name.3`, whose dot is token `i`."""
+    number, before = c.tokens[i + 1], c.tokens[i - 1] if i else None
+    close = before is not None and before.end + 1 == c.tokens[i].start and number.start == c.tokens[i].end + 1
+    if before is None or not close or c.keys[i + 1] or not c.text[number.start : number.end + 1].isdecimal():
+        return None
+    return Pin("", version=int(number.text[:18]), end=before.end + 1)
+
+
 def _pin(c: Cursor, i: int) -> Pin:
     word = c.keys[i + 1]
     c.i = i + 2
@@ -67,6 +78,12 @@ def _pin(c: Cursor, i: int) -> Pin:
 def _named(c: Cursor, i: int, pin: Pin, by_end: dict[int, Named]) -> Pin:
     table = by_end.get(pin.end)
     if table is None:
+        if c.keys[i] == ".":
+            raise LanguageError(
+                "A number behind a dot is a version, and this stands after no model's name.",
+                hint="Write FROM late.3, or FROM late FOR VERSION 3.",
+                where=c.position(i - 1, i + 2),
+            )
         word = c.keys[i + 1]
         raise LanguageError(
             f"FOR {word} does not stand after a table.",

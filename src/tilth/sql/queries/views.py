@@ -22,6 +22,8 @@ def inlined(sql: str, queries: Mapping[str, str]) -> str:
     >>> inlined("SELECT v.a FROM v JOIN V AS w", {"v": "SELECT a FROM ops.t"})
     'SELECT v.a FROM (SELECT a FROM ops.t) AS v JOIN (SELECT a FROM ops.t) AS w'
     """
+    if not queries:
+        return sql
     text, pins = time_travel(sql)
     used = [t for t in named_tables(tree(text)) if t.schema is None and t.name.lower() in queries]
     if not used:

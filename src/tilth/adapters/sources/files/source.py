@@ -64,6 +64,7 @@ class FilesSource:
     """`within` is the folder that no link may lead out of; by default the one that holds the files."""
 
     local = True
+    speaks = False
 
     def __init__(
         self,

@@ -1,0 +1,80 @@
+"""`mindsdb.` before a name: MindsDB's project of that name is this project, so the prefix says nothing here.
+
+It may stand before the name of any resource, in declarations and in queries. Names are not kept apart by projects; another
+project is another folder. Of the schema `mindsdb` only the tables are left that MindsDB has there (see `TABLES`).
+What MindsDB's jobs put into a query by `{{...}}` is read here too.
+"""
+
+from __future__ import annotations
+
+from tilth.core.errors import UnsupportedError
+from tilth.sql.language.tokens import Cursor
+
+PROJECT = "mindsdb"
+CATALOG = "information_schema"
+TABLES = (
+    "databases",
+    "features",
+    "handlers",
+    "jobs",
+    "ml_engines",
+    "models",
+    "models_versions",
+    "predictors",
+    "projects",
+    "triggers",
+    "views",
+)
+"""Tables of the schema `mindsdb`, which say what there is with the columns that MindsDB says it with."""
+TEMPLATES = {
+    "PREVIOUS_START_DATETIME": "LAST",
+    "START_DATETIME": "localtimestamp",
+    "START_DATE": "current_date",
+}
+"""What MindsDB's jobs write in double braces, and what stands for it."""
+OF_CATALOG = frozenset({"databases", "handlers", "ml_engines", "models", "models_versions", "predictors"})
+"""Those that MindsDB also has in `information_schema`, where no other server has them."""
+
+
+def resource(c: Cursor, what: str, *, reserved: bool = True) -> str:
+    """Take `[mindsdb.]name`; UnsupportedError where another project is named."""
+    if c.at("MINDSDB", "."):
+        c.i += 2
+    at = c.i
+    name = c.name(what, fold=True, reserved=reserved)
+    if c.at(".") and at + 2 < len(c.tokens):
+        raise UnsupportedError(
+            f"`{name}.{c.tokens[at + 2].text}` names a project, and names are not kept apart by projects here.",
+            hint=f"Write {c.tokens[at + 2].text}, or {PROJECT}.{c.tokens[at + 2].text}; another project is another folder.",
+            where=c.position(at),
+        )
+    return name
+
+
+def plain(c: Cursor, first: int, last: int) -> str:
+    """The text from token `first` to before `last` with blanks for `mindsdb.` before names, so that places stay."""
+    text, begin = c.slice(first, last), c.tokens[first].start
+    if PROJECT not in text.lower() and CATALOG not in text.lower() and "{{" not in text:
+        return text
+    out = text
+    for token in c.tokens[first:last]:
+        meant = TEMPLATES.get(token.text.strip("{} ").upper()) if token.text.startswith("{{") else None
+        if meant is not None:
+            start, end = token.start - begin, token.end + 1 - begin
+            out = f"{out[:start]}{meant:<{end - start}}{out[end:]}"
+    for i in range(first, last - 2):
+        if c.keys[i + 1] != "." or (i > first and c.keys[i - 1] == "."):
+            continue
+        said, name = c.tokens[i].text.lower(), c.tokens[i + 2].text.lower()
+        start, end = c.tokens[i].start - begin, c.tokens[i + 1].end + 1 - begin
+        if said == PROJECT and name not in TABLES and _names(c, i):
+            out = f"{out[:start]}{' ' * (end - start)}{out[end:]}"
+        elif said == CATALOG and name in OF_CATALOG and _names(c, i):
+            out = f"{out[:start]}{f'{PROJECT}.':>{end - start}}{out[end:]}"
+    return out.rstrip()
+
+
+def _names(c: Cursor, i: int) -> bool:
+    """Whether the token is a name, and no string."""
+    token = c.tokens[i]
+    return bool(c.keys[i]) or c.text[token.start] in '"`'
