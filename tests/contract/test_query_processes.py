@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +31,7 @@ from tilth.core.errors import (
     UnknownNameError,
     UnsupportedError,
 )
+from tilth.core.reach import AROUND as LOOKING_AROUND
 from tilth.ports.limits import Limits
 from tilth.ports.turns import Turn, Turns
 
@@ -459,3 +461,69 @@ def test_an_input_that_fails_in_the_middle_is_no_shorter_answer(engine: DuckDBEn
     reader = pa.RecordBatchReader.from_batches(TABLE.schema, broken())
     with pytest.raises(SourceError, match="went away"):
         engine.stream("SELECT count(*) FROM t", {"t": reader}, limits=Limits()).read_all()
+
+
+# --- all at once ---
+
+
+def test_cancels_and_kills_at_any_moment_leave_nothing_and_make_no_answer_wrong(
+    engine: DuckDBEngine, tmp_path: Path
+) -> None:
+    rows(engine, "SELECT 1")
+    http_server.wait(lambda: not children())
+    before, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    turns, table, over = Turns(4), pa.table({"a": list(range(20_000))}), threading.Event()
+    wanted = {
+        "SELECT count(*)::INT AS n FROM t a JOIN t b USING (a)": [{"n": 20_000}],
+        "SELECT sum(range)::BIGINT AS n FROM range(30000000)": [{"n": 449_999_985_000_000}],
+        "SELECT count(*)::INT AS n FROM (SELECT DISTINCT hash(a) FROM s)": [{"n": 20_000}],
+        "SELECT 1 AS n FROM (SELECT sleep_ms(700))": [{"n": 1}],
+    }  # fmt: skip
+
+    def ask(number: int) -> str:
+        sql, turn = list(wanted)[number % 4], Turn(turns)
+        timer = threading.Timer(Random(number).random(), turn.cancel)
+        timer.start()
+        try:
+            given = {"t": table} if " t " in sql else {"s": table.to_reader(500)} if " s)" in sql else {}
+            assert (
+                engine.stream(sql, given, limits=Limits(30, turn=turn)).read_all().to_pylist() == wanted[sql]
+            )
+        except (CancelledError, LostError) as error:
+            return type(error).__name__
+        finally:
+            timer.cancel()
+        return "answered"
+
+    def kill() -> None:
+        random = Random(7)
+        while not over.wait(0.3):
+            found = children()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(random.choice([*found, *found, NURSERY.pid or found[0]]), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with ThreadPoolExecutor(8) as pool:
+        ended = list(pool.map(ask, range(80)))
+    over.set()
+    killer.join()
+    assert "answered" in ended
+    assert "CancelledError" in ended
+    assert rows(engine, "SELECT 1 AS a", Limits(turn=Turn(turns))) == [{"a": 1}]
+    http_server.wait(lambda: not children() and threading.active_count() <= threads)
+    http_server.wait(lambda: len(os.listdir("/proc/self/fd")) <= before)
+    assert os.listdir(tmp_path / "temp") == []
+
+
+def test_functions_that_look_around_are_those_that_are_known() -> None:
+    """Whatever of DuckDB's values is volatile was looked at; one that is new is decided before it is let in."""
+    import duckdb
+
+    with duckdb.connect() as beside:
+        volatile = beside.sql(
+            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'scalar'"
+            " AND (stability = 'VOLATILE' OR has_side_effects)"
+        ).fetchall()
+    harmless = {"random", "setseed", "sleep_ms", "error", "uuid", "uuidv4", "uuidv7", "gen_random_uuid"}
+    assert {name for (name,) in volatile} - LOOKING_AROUND == harmless

@@ -38,6 +38,7 @@ WORDS = {
     "ExplainPredict": "EXPLAIN PREDICT",
     "Evaluate": "EVALUATE",
     "Noted": "USE mindsdb",
+    "ExplainQuery": "EXPLAIN SELECT",
     "Describe": "DESCRIBE",
     "LookAt": "LOOK AT",
     "PlanStatement": "PLAN",

@@ -115,7 +115,7 @@ ASKED = {
     "SELECT name, type, import_success FROM mindsdb.handlers WHERE name IN ('sqlite', 'linear') ORDER BY name": [
         ("linear", "ml", True), ("sqlite", "data", True),
     ],
-    "SELECT name, query FROM mindsdb.views": [("big", "SELECT * FROM example_db.home_rentals WHERE sqft > 900")],
+    "SELECT name, query FROM mindsdb.views": [("big", "(SELECT * FROM example_db.home_rentals WHERE sqft > 900)")],
     "SELECT count(*) AS n FROM mindsdb.jobs": [(0,)],
     "SELECT count(*) AS n FROM mindsdb.triggers": [(0,)],
     "SELECT min(sqft) > 900 AS big FROM mindsdb.big": [(True,)],

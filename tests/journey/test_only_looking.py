@@ -74,6 +74,7 @@ STATEMENTS = {
     "SET statement_timeout = '3 s'": 0,
     "RESET ALL": 0,
     "SHOW ALL": 0,
+    "EXPLAIN SELECT 1": 0,
     "USE nowhere": 2,
     "CANCEL STATEMENT '3f2a'": 2,
     "SELEC": 2,

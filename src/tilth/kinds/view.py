@@ -39,13 +39,10 @@ def _as(c: Cursor, v: _View) -> None:
 
 
 def _from(c: Cursor, v: _View) -> None:
-    """MindsDB's `FROM db [AS] (query)`."""
-    found = prefix.resource(c, "a source's name")
-    v.source = None if found == prefix.PROJECT else found
-    if c.key == "(" or (c.key in ("AS", "WITH") and c.following == "("):
-        c.take("AS")
-        c.take("WITH")
-        v.query = clauses.query(c, *c.balanced("a query"))
+    name = prefix.resource(c, "a source's name")
+    v.source = None if name == prefix.PROJECT else name
+    if c.at("("):
+        v.query = clauses.rest(c, c.i)
 
 
 _CLAUSES = {clauses.RENAMED: clauses.renamed, "AS": _as, "FROM": _from}

@@ -55,8 +55,9 @@ class Turns:
 
     def _late(self, seconds: float) -> ResourceLimitError:
         return ResourceLimitError(
-            f"The statement waited for {seconds:g} seconds, and {self.most} others were at work all that time.",
-            hint="Ask again later, end one with CANCEL STATEMENT, or raise `queries` under [limits] in tilth.toml.",
+            f"The statement waited for {seconds:g} seconds, and {self.most} others were at work, or not read to their end, all that time.",
+            hint="Ask again later, read or drop answers that are begun, end one with CANCEL STATEMENT, or raise `queries` under"
+            " [limits] in tilth.toml.",
         )
 
 

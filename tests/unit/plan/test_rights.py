@@ -30,6 +30,7 @@ MAY = {
     "RESET ALL": "owner reader",
     "USE dev": "owner reader",
     "SHOW ALL": "owner reader",
+    "EXPLAIN SELECT 1": "owner reader",
     "DROP MODEL m": "owner",
     "APPLY": "owner",
     "PROMOTE ENVIRONMENT dev TO prod": "owner",

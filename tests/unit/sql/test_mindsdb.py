@@ -14,8 +14,8 @@ from tilth.sql.language import acts as a
 from tilth.sql.language import statements as s
 from tilth.sql.language.mindsdb import learning
 from tilth.sql.language.tokens import Cursor, without_secrets
-from tilth.sql.queries.qualifying import qualified
 from tilth.sql.queries.timetravel import time_travel
+from tilth.sql.queries.views import of_source
 
 CASES = pairs("mindsdb.txt")
 
@@ -175,4 +175,4 @@ QUALIFIED = {
 
 @pytest.mark.parametrize("text", QUALIFIED)
 def test_a_query_within_a_source_is_one_from_outside(text: str) -> None:
-    assert qualified(text, "db") == QUALIFIED[text]
+    assert of_source(text, "db") == QUALIFIED[text]

@@ -220,6 +220,7 @@ ACTION = st.one_of(
     st.builds(a.ExplainPredict, NAME, OPTIONS),
     st.builds(a.RunJob, NAME),
     st.builds(a.CancelRun, st.integers(0, 10**9)),
+    st.builds(a.ExplainQuery, QUERY),
     st.builds(a.CancelStatement, st.from_regex(r"[0-9a-f]{4,12}", fullmatch=True)),
     st.builds(a.SetSetting, st.sampled_from(["statement_timeout", "tilth.environment", "order"]), TEXT),
     st.builds(a.ResetSetting, st.none() | st.sampled_from(["statement_timeout", "tilth.environment"])),
@@ -298,7 +299,7 @@ def test_layout_and_comments_change_nothing(text: str, data: st.DataObject) -> N
         | s.CreateModel
         | s.CreateView
     )
-    if not isinstance(before, queries | d.CreateJob | d.CreateTrigger):
+    if not isinstance(before, queries | a.ExplainQuery | d.CreateJob | d.CreateTrigger):
         assert before == after
 
 

@@ -28,7 +28,7 @@ from tilth.runtime.record.rows import Change
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateDataset, Kind, NativeQuery, Query
-from tilth.sql.queries.qualifying import qualified
+from tilth.sql.queries import views
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,7 +94,7 @@ def native(query: NativeQuery, sources: Mapping[str, Source]) -> tuple[dict[str,
     """A native query as a source with one table, and the query that reads it; over the source's tables where it has no language."""
     source = find_source(query.source, sources)
     if not getattr(source, "speaks", True):
-        return dict(sources), Query(qualified(query.sql, query.source))
+        return dict(sources), Query(views.of_source(query.sql, query.source))
     rows = _NativeRows(source, query)
     return {"native": rows}, Query("SELECT * FROM native.rows", query.position)
 

@@ -23,7 +23,7 @@ from tilth.ports.source import Source
 from tilth.ports.streams import closing
 from tilth.resources.graph import Graph
 from tilth.runtime import sources
-from tilth.runtime.asking import catalog, mindsdb
+from tilth.runtime.asking import catalog, explaining, mindsdb
 from tilth.runtime.asking.frames import Frames
 from tilth.runtime.asking.heeding import heeding
 from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
@@ -92,23 +92,33 @@ def select(
     told: list[str] | None = None,
     frames: Mapping[str, Any] | None = None,
     asked: Asked | None = None,
+    *,
+    explained: bool = False,
 ) -> pa.RecordBatchReader:
     """The result of the query; errors are placed in the statement. What it holds open ends with its last batch.
 
     `told` gets what people should know of the answer once it is read: rows answered with gaps where training had none.
-    `frames` are tables of the schema `$`; `asked` is told what each model is asked, with what it carries along.
+    `frames` are tables of the schema `$`; `asked` is told what each model is asked, with what it carries along. `explained`: the
+    steps of it instead (`explaining`), of which none is taken.
     """
-    sql, limits = statement.sql.rstrip().rstrip(";"), limits or Limits()
+    sql, limits, given = statement.sql.rstrip().rstrip(";"), limits or Limits(), frames or {}
     stack = ExitStack()
     try:
         whole = inlined(sql, {**_unnamed(graph), **queries_of(graph)})
         place, sql = statement.position if whole == sql else None, whole
         if (parts := blocks(sql, _served(models, graph))) is not None:
+
+            def ask(one: str) -> pa.RecordBatchReader:
+                part = Select(one)
+                return select(
+                    work, graph, environment, models, part, limits, told, frames, asked, explained=explained
+                )
+
+            if explained:
+                stack.close()
+                return explaining.together((ask(one.sql) for one in parts.blocks), parts.outer).to_reader()
             place, sql = None, parts.outer
-            frames = _asked_apart(
-                parts, frames or {}, stack,
-                lambda one: select(work, graph, environment, models, Select(one), limits, told, frames, asked),
-            )  # fmt: skip
+            given = _asked_apart(parts, given, stack, ask)
         text, pins = time_travel(sql)
         reach.check(text, place)
         uses = reads.tables(text, place)
@@ -118,15 +128,15 @@ def select(
         opened[catalog.NAME] = catalog.SystemTables(work)
         if graph.find(mindsdb.NAME) is None:
             opened[mindsdb.NAME] = mindsdb.MindsDBTables(work, environment, graph)
-        if frames:
-            opened[FRAMES] = Frames(frames)
+        if given:
+            opened[FRAMES] = Frames(given)
         opened = {name: heeding(source, limits.turn) for name, source in opened.items()}
         datasets = _datasets(work, environment, pins)
-        reader = _Query(
+        query = _Query(
             work, models, opened, datasets, sql, text, place, limits,
             told if told is not None else [], pinned(pins), asked,
-        ).run()  # fmt: skip
-        return closing(reader, stack.close)
+        )  # fmt: skip
+        return closing(query.explained() if explained else query.run(), stack.close)
     except TilthError as error:
         stack.close()
         limits.turn.check()  # whatever it looked like to who was reading
@@ -221,6 +231,19 @@ class _Query:
     asked: Asked | None = None
 
     def run(self) -> pa.RecordBatchReader:
+        split, _ = self._split()
+        if split is None:
+            return self._rows(self.text)
+        return self._one(split) if isinstance(split, RowPrediction) else self._many(split)
+
+    def explained(self) -> pa.RecordBatchReader:
+        """What would be done."""
+        split, schemas = self._split()
+        found = explaining.steps(split, self.text, schemas, self.datasets, self.models.pointed)
+        return explaining.table(list(found)).to_reader()
+
+    def _split(self) -> tuple[explaining.Split, dict[str, Schema]]:
+        """The query split at its models, and the schemas of its tables."""
         uses = reads.tables(self.text, self.at)
         named = {u.name.lower() for u in uses if u.schema is None}
         unserved = (n for n in self.pinned if is_made(self.work.state, n))
@@ -232,12 +255,7 @@ class _Query:
             if u.schema is not None or u.name.lower() not in shapes
             for name, schema in [self._schema(u)]
         }
-        split = predictions(self.sql, shapes, schemas)
-        if split is None:
-            return self._rows(self.text)
-        if isinstance(split, RowPrediction):
-            return self._one(split)
-        return self._many(split)
+        return predictions(self.sql, shapes, schemas), schemas
 
     def _known(self, uses: tuple[reads.TableUse, ...], shapes: Mapping[str, ModelShape]) -> None:
         for use in uses:

@@ -23,6 +23,7 @@ from tilth.sql.language.acts import (
     Describe,
     Evaluate,
     ExplainPredict,
+    ExplainQuery,
     LookAt,
     Noted,
     ResetSetting,
@@ -136,6 +137,18 @@ def _added(found: Mapping[str, Any]) -> str:
     return f"{shown}; from a base of {figure(found['base'])} contributions add up to {figure(found['total'])}, the {found['of']}"
 
 
+def explain_query(at: Prompt, statement: ExplainQuery) -> Result:
+    """What a query would do, and where: a row a step."""
+    models = asking.models_of(at.work, at.environment, at.loaded)
+    query = Select(statement.query.sql, statement.query.position)
+    graph = at.deployed(at.environment)
+    return Result(
+        asking.select(
+            at.work, graph, at.environment, models, query, at.limits, frames=at.frames, explained=True
+        )
+    )
+
+
 def look(at: Prompt, statement: LookAt) -> Result:
     """What the answers of a served model say now."""
     from tilth.runtime.asking import looking
@@ -179,6 +192,7 @@ def of_session(at: Prompt, statement: SetSetting | ResetSetting | UseEnvironment
 ASKS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     Select: select,
     ExplainPredict: explain,
+    ExplainQuery: explain_query,
     LookAt: look,
     Evaluate: evaluate,
     Noted: note,

@@ -20,6 +20,7 @@ from tilth.sql.language.acts import (
     DrillKind,
     DropToken,
     ExplainPredict,
+    ExplainQuery,
     LookAt,
     PlanStatement,
     PromoteEnvironment,
@@ -198,15 +199,15 @@ def retrain(c: Cursor) -> RetrainModel:
     return RetrainModel(name, found.using, source, active, found.told)
 
 
-def explain(c: Cursor, where: Position) -> ExplainPredict:
-    """`PREDICT m (k = v, ...)`."""
-    if c.key in ("SELECT", "ANALYZE", "WITH", "FROM"):
+def explain(c: Cursor, where: Position) -> ExplainPredict | ExplainQuery:
+    """`PREDICT m (k = v, ...)`, or a query."""
+    if c.key == "ANALYZE":
         raise UnsupportedError(
-            "EXPLAIN of a query is not in this version.",
-            hint="EXPLAIN PREDICT <model> (input = value, ...) explains a prediction.",
-            where=where,
-        )
-    c.expect("PREDICT", hint="Write EXPLAIN PREDICT late (origin = 'JFK').")
+            "EXPLAIN ANALYZE is not in this version: EXPLAIN runs nothing.", hint="Write EXPLAIN SELECT ...", where=where
+        )  # fmt: skip
+    if c.key in clauses.QUERY_WORDS:
+        return ExplainQuery(clauses.rest(c, c.i))
+    c.expect("PREDICT", hint="Write EXPLAIN SELECT ..., or EXPLAIN PREDICT late (origin = 'JFK').")
     name = c.name("a model's name", fold=True)
     return ExplainPredict(name, values.option_list(c))
 

@@ -98,6 +98,13 @@ class ExplainPredict:
 
 
 @dataclass(frozen=True, slots=True)
+class ExplainQuery:
+    """`EXPLAIN SELECT ...`: what goes where, and nothing of it is run."""
+
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
 class LookAt:
     """`LOOK AT MODEL late` or `LOOK AT ENDPOINT late_api`: drift and quality now."""
 
@@ -272,6 +279,7 @@ Action: TypeAlias = (
     | Evaluate
     | Noted
     | ExplainPredict
+    | ExplainQuery
     | LookAt
     | CreateToken
     | DropToken

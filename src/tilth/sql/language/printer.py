@@ -22,6 +22,7 @@ from tilth.sql.language.acts import (
     DropToken,
     Evaluate,
     ExplainPredict,
+    ExplainQuery,
     InsertInto,
     LookAt,
     Noted,
@@ -135,6 +136,10 @@ def _explain(s: ExplainPredict) -> str:
     return f"EXPLAIN PREDICT {name(s.model)} ({options(s.inputs)})"
 
 
+def _explain_query(s: ExplainQuery) -> str:
+    return f"EXPLAIN {s.query.sql}"
+
+
 def _refresh_dataset(s: RefreshDataset) -> str:
     return f"REFRESH DATASET {name(s.name)}"
 
@@ -200,6 +205,7 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     Evaluate: _evaluate,
     Noted: _noted,
     ExplainPredict: _explain,
+    ExplainQuery: _explain_query,
     Drill: _drill,
     RunJob: _run,
     CancelRun: _cancel,
