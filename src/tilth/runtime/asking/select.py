@@ -125,11 +125,7 @@ def select(
         names = [(u.schema or "").lower() for u in uses]
         _check_sources(uses, graph)
         opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
-        opened[catalog.NAME] = catalog.SystemTables(work)
-        if graph.find(mindsdb.NAME) is None:
-            opened[mindsdb.NAME] = mindsdb.MindsDBTables(work, environment, graph)
-        if given:
-            opened[FRAMES] = Frames(given)
+        opened |= _ours(work, environment, graph, given)
         opened = {name: heeding(source, limits.turn) for name, source in opened.items()}
         datasets = _datasets(work, environment, pins)
         query = _Query(
@@ -144,6 +140,14 @@ def select(
     except BaseException:
         stack.close()
         raise
+
+
+def _ours(work: Workspace, environment: str, graph: Graph, frames: Mapping[str, Any]) -> dict[str, Source]:
+    """What a query reads beside sources: the system's tables, MindsDB's, and frames."""
+    out: dict[str, Source] = {catalog.NAME: catalog.SystemTables(work)}
+    if graph.find(mindsdb.NAME) is None:
+        out[mindsdb.NAME] = mindsdb.MindsDBTables(work, environment, graph)
+    return out | ({FRAMES: Frames(frames)} if frames else {})
 
 
 def _served(models: Models, graph: Graph) -> set[str]:
