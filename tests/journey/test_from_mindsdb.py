@@ -1,5 +1,6 @@
 """MindsDB's statements on a project of one SQLite database: what is asked, listed, retrained, chosen and evaluated."""
 
+import json
 import os
 import random
 import sqlite3
@@ -83,6 +84,21 @@ def test_a_prediction_is_the_same_with_the_prefix_and_whatever_the_order(project
     (first, *others) = [rows(project, t)[0]["rental_price"] for t in texts]
     assert 2500 < first < 4500
     assert others == [first] * 3
+
+
+def test_an_answer_has_the_parts_that_mindsdb_gives_it(project: Any) -> None:
+    text = "SELECT rental_price AS y, rental_price_lower AS low, rental_price_min, rental_price_max, rental_price_anomaly, rental_price_explain AS why"
+    found = rows(project, f"{text} FROM mindsdb.home_rentals_model WHERE {asked(HOME)}")[0]
+    why = json.loads(found["why"])
+    assert found["low"] == found["rental_price_min"] == why["confidence_lower_bound"] < found["y"]
+    assert found["rental_price_max"] == why["confidence_upper_bound"]
+    assert (why["predicted_value"], why["anomaly"], why["truth"]) == (found["y"], None, None)
+    assert found["rental_price_anomaly"] is None
+    joined = rows(
+        project,
+        "SELECT t.rental_price, m.rental_price_original AS theirs FROM example_db.home_rentals t JOIN mindsdb.home_rentals_model m LIMIT 3",
+    )
+    assert [r["rental_price"] for r in joined] == [r["theirs"] for r in joined]
 
 
 def test_many_predictions_may_name_a_version(project: Any) -> None:
@@ -228,7 +244,7 @@ def test_other_rows_and_active_are_what_they_say(tmp_path: Path) -> None:
     assert any("from now on" in t for t in taken.told)
     assert "sqft < 500" in rows(project, "SELECT select_data_query AS q FROM mindsdb.models")[0]["q"]
     tuned = project.sql("FINETUNE mindsdb.m FROM db (SELECT * FROM home_rentals)")
-    assert any("warm" in t for t in tuned.told)
+    assert any("from these rows alone" in t for t in tuned.told)
     assert active() == [5]
     back = project.sql("SET active = mindsdb.m.1")
     assert any("as it was" in t for t in back.told)

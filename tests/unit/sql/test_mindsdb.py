@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tilth.core.errors import TilthError
+from tilth.core.schema import DataType, Field, Schema
 from tilth.kinds import parse, parse_one, show
 from tilth.sql.language import acts as a
 from tilth.sql.language import statements as s
 from tilth.sql.language.mindsdb import learning
 from tilth.sql.language.tokens import Cursor, without_secrets
+from tilth.sql.language.trees import tree
+from tilth.sql.queries.rewrite import JoinPrediction, ModelShape, RowPrediction, predictions
 from tilth.sql.queries.timetravel import time_travel
 from tilth.sql.queries.views import of_source
 
@@ -176,3 +179,43 @@ QUALIFIED = {
 @pytest.mark.parametrize("text", QUALIFIED)
 def test_a_query_within_a_source_is_one_from_outside(text: str) -> None:
     assert of_source(text, "db") == QUALIFIED[text]
+
+
+SHAPE = ModelShape(("a", "b"), ("y", "y_confidence", "y_lower", "y_upper", "y_explain"))
+CLASSES = ModelShape(("a", "b"), ("y", "y_confidence", "y_probability"))
+ROW = "FROM m WHERE a = 1 AND b = 2"
+THEIRS = {
+    f"SELECT y_min, Y_max {ROW}": (SHAPE, ["y_min", "Y_max"], {"y_lower", "y_upper"}),
+    f"SELECT m.y_min + 1 AS low {ROW}": (SHAPE, ["low"], {"y_lower"}),
+    f"SELECT y, y_anomaly, y_original {ROW}": (SHAPE, ["y", "y_anomaly", "y_original"], {"y"}),
+    f"SELECT y_min {ROW}": (CLASSES, ["y_min"], set()),
+    f"SELECT * {ROW}": (SHAPE, [*SHAPE.outputs, *SHAPE.inputs], set(SHAPE.outputs)),
+}
+
+
+@pytest.mark.parametrize("text", THEIRS)
+def test_outputs_have_the_names_that_mindsdb_has_for_them(text: str) -> None:
+    shape, columns, wanted = THEIRS[text]
+    split = predictions(text, {"m": shape})
+    assert isinstance(split, RowPrediction)
+    assert [e.alias_or_name for e in tree(split.outer).expressions] == columns
+    assert set(split.wanted) == wanted
+
+
+def test_the_original_is_the_column_of_the_rows() -> None:
+    schema = {
+        "d": Schema((Field("a", DataType.FLOAT), Field("b", DataType.FLOAT), Field("y", DataType.FLOAT)))
+    }
+    split = predictions("SELECT m.y_original, m.y_max, d.y FROM d JOIN m", {"m": SHAPE}, schema)
+    assert isinstance(split, JoinPrediction)
+    original, most, own = tree(split.outer).expressions
+    assert (original.alias, original.this.name) == ("y_original", own.this.name)
+    assert most.alias == "y_max"
+    assert [o for o, _ in split.models[0].outputs] == ["y_upper"]
+
+
+def test_a_column_that_is_called_so_stays_what_it_is() -> None:
+    shape = ModelShape(("a", "y_min"), SHAPE.outputs)
+    split = predictions("SELECT y_min, y FROM m WHERE a = 1 AND y_min = 3", {"m": shape})
+    assert isinstance(split, RowPrediction)
+    assert set(split.wanted) == {"y"}

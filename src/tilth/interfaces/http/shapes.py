@@ -162,6 +162,7 @@ OBJECTS: Mapping[str, tuple[Field, ...]] = {
     ),
     "Explanation": (
         Field("value", {}, "the answer; its other outputs stand beside it without the target's name (`confidence`, `probability`, ...)"),
+        Field("predicted_value", {}, "the answer again, as MindsDB calls it; `confidence_lower_bound`, `confidence_upper_bound`, `anomaly` and `truth` (both null) are beside it"),
         Field("contributions", array(ref("Contribution")), "the ten that count most, the strongest first; empty with a `note` where the model cannot tell"),
         Field("others", NUMBER, "what all inputs that are not listed added", always=False),
         Field("base", NUMBER, "the answer before any input: with `contributions` and `others` it makes `total`", always=False),

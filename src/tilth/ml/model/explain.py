@@ -8,7 +8,7 @@ come to that is in `contributions`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.names import literal
@@ -71,7 +71,7 @@ class Explainer:
         for found, score, answer, row in zip(told, scores, answers, given, strict=True):
             named = {self._short(name): _plain(value) for name, value in answer.items()}
             named |= NONE if found is None else self._named(found, score, row)
-            out.append(named | self._stamp)
+            out.append(named | _theirs(named) | self._stamp)
         return out
 
     def _short(self, name: str) -> str:
@@ -116,6 +116,15 @@ def usual_row(kept: Any, preparation: Preparation) -> Array | None:
             f"the usual row has {len(found)} numbers, the matrix {len(preparation.features)} columns"
         )
     return found
+
+
+THEIRS = ("predicted_value", "confidence_lower_bound", "confidence_upper_bound", "anomaly", "truth")
+"""What MindsDB calls parts of an explanation; nothing here says what is odd, or true."""
+
+
+def _theirs(named: Mapping[str, Any]) -> dict[str, Any]:
+    found = (named.get("value"), named.get("lower"), named.get("upper"), None, None)
+    return dict(zip(THEIRS, found, strict=True))
 
 
 def _plain(value: Any) -> Any:

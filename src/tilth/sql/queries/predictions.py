@@ -16,6 +16,7 @@ from tilth.core.scan import Literal
 from tilth.core.schema import Schema
 from tilth.sql.language.tokens import place
 from tilth.sql.language.trees import Named, conjuncts, named_tables, parts_of, position_of, relations, tree
+from tilth.sql.queries import theirs
 from tilth.sql.queries.elements import elements
 from tilth.sql.queries.joins import split_join
 from tilth.sql.queries.pushdown import has_offset, literal
@@ -60,6 +61,7 @@ def predictions(
     _check_offsets(root)
     select = _select_of(used, text)
     elements(root, used, {o.lower() for t in used for o in known[t.key][1].maps})
+    theirs.renamed(select, [(t, known[t.key][1]) for t in used])
     of_model = {id(t.node): (known[t.key], _version(t, pins)) for t in used}
     data = [r for r in relations(select) if id(r.node) not in of_model]
     if data:

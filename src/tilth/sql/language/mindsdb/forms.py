@@ -185,10 +185,12 @@ def _finetune(c: Cursor, kinds: Mapping[str, Parse]) -> RetrainModel:
     if c.at("MINDSDB", "."):
         c.i += 2
     name = c.name("a model's name", fold=True)
-    told = ["FINETUNE is RETRAIN with retrain = 'warm': it goes on from the version that serves"]
+    told = [
+        "FINETUNE is RETRAIN with retrain = 'warm': a version that was made by the same statement is gone on from, else all is fitted anew, from these rows alone"
+    ]
     if c.take("."):
         version = values.whole(c, "the version", 1)
-        told.append(f"version {version} is named, and what serves is gone on from whichever is named")
+        told.append(f"version {version} is named, and none but the one that serves is gone on from")
     c.expect("FROM", hint=f"Write FINETUNE {name} FROM ops (SELECT ...).")
     source = clauses.rows_from(c)
     using = values.using(c) if c.take("USING") else Options()
