@@ -539,7 +539,7 @@ def test_it_listens_on_the_loopback_address_only(server: Up) -> None:
             fields = line.split()
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in inode:
                 listening.append(fields[1].partition(":")[0])
-    assert listening == ["0100007F"]
+    assert listening == ["0100007F"] * 2, "HTTP, and PostgreSQL's clients"
 
 
 def test_a_request_that_cannot_be_logged_fails(tmp_path: Path, server: Up) -> None:

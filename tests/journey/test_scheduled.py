@@ -541,23 +541,6 @@ def test_a_table_with_other_columns_is_looked_at_anew_and_what_no_trigger_needs_
     assert list(place.project.work().blobs.digests()) == []
 
 
-def test_templates_stand_for_when_runs_began(at: Callable[[str], Place]) -> None:
-    place = at(
-        "CREATE JOB j EVERY '1 hour' IF (SELECT '{{START_DATE}}' WHERE '{{START_DATETIME}}' <> '2026-01-01 01:00:00') AS ("
-        "CREATE TABLE res.`at_{{START_DATETIME}}` AS"
-        " SELECT 1 AS id, '{{PREVIOUS_START_DATETIME}}'::TIMESTAMP AS before, TIMESTAMP '{{START_DATETIME}}' AS now, '{{ START_DATE }}' AS day);"
-    )
-    for _ in range(3):
-        place.step(1)
-    found = place.project.sql(
-        'SELECT CAST(before AS VARCHAR) AS b, CAST(now AS VARCHAR) AS n, day FROM res."at_2026-01-01 03:00:00"'
-    ).rows()
-    assert found == [{"b": "2026-01-01 02:00:00", "n": "2026-01-01 03:00:00", "day": "2026-01-01"}]
-    assert place.runs() == ["done", "done"]
-    with pytest.raises(ProjectError, match=r"`\{\{START_DAY\}\}` stands for nothing"):
-        place.project.sql("CREATE JOB x AS (SELECT '{{START_DAY}}')")
-
-
 REFUSED = {
     "CREATE JOB x EVERY '0.5 s' AS (SELECT 1)": "once a second is the most",
     "CREATE JOB x START '2026-02-01' END '2026-01-01' AS (SELECT 1)": "ends before it starts",

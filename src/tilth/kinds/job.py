@@ -194,7 +194,6 @@ def check(d: CreateJob, _facts: Facts) -> None:
         )
     if d.every is not None:
         statements.check_repeated(d, d.statements)
-    statements.check_templates(d, d.statements, () if d.condition is None else (d.condition,))
     for query in asked(d):
         reach.check(time_travel(query.sql)[0], query.position)
         last.marks(query.sql, query.position)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from tilth.core.errors import Position, ProjectError, UnsupportedError
-from tilth.core.names import did_you_mean
 from tilth.kinds.needs import need, of_question
 from tilth.plan.actions import Note
 from tilth.resources.kinds import Resource
@@ -31,9 +29,6 @@ from tilth.sql.queries import renaming
 
 MAY = (CreateTable, InsertInto, LookAt, RefreshDataset, RetrainModel, Select)
 _LISTED = "CREATE TABLE, INSERT INTO, REFRESH DATASET, RETRAIN, LOOK AT and SELECT"
-TEMPLATES = ("PREVIOUS_START_DATETIME", "START_DATETIME", "START_DATE")
-"""What `{{...}}` in a name or a text of a job's statements may stand for: when the last run that was done began, and this one."""
-_TEMPLATE = re.compile(r"\{\{\s*([A-Z_]+)\s*\}\}")
 _WORDS = ("SOURCE", "DATASET", "MODEL", "VIEW", "ENDPOINT", "CHANNEL", "JOB", "TRIGGER")
 
 
@@ -187,44 +182,12 @@ def _renamed(s: Statement, names: Names) -> Statement:
 def check_repeated(d: Declaration, statements: Sequence[Statement]) -> None:
     """ProjectError for a table that would be made by every run, which all but the first would find there."""
     for s in statements:
-        if isinstance(s, CreateTable) and not (s.or_replace or s.if_not_exists or _TEMPLATE.search(s.table)):
+        if isinstance(s, CreateTable) and not (s.or_replace or s.if_not_exists):
             raise ProjectError(
                 f"The {d.kind} `{d.name}` makes the table `{s.source}.{s.table}` again and again, and it is there after the first time.",
                 hint="Write CREATE OR REPLACE TABLE, or INSERT INTO it with a KEY.",
                 where=s.position or d.position,
             )
-
-
-def check_templates(d: Declaration, statements: Sequence[Statement], more: Sequence[Query] = ()) -> None:
-    """ProjectError for `{{WORD}}` that stands for nothing."""
-    texts = [q.sql for q in (*queries(statements), *more)]
-    texts += [s.table for s in statements if isinstance(s, CreateTable | InsertInto)]
-    for word in (w for text in texts for w in _TEMPLATE.findall(text)):
-        if word not in TEMPLATES:
-            raise ProjectError(
-                f"`{{{{{word}}}}}` stands for nothing.",
-                hint=did_you_mean(word, TEMPLATES, "templates"),
-                where=d.position,
-            )
-
-
-def filled(statement: Statement, values: Mapping[str, str]) -> Statement:
-    """The statement with what its templates stand for."""
-    if isinstance(statement, Select):
-        return replace(statement, sql=fill(statement.sql, values))
-    if isinstance(statement, CreateTable | InsertInto):
-        query = replace(statement.query, sql=fill(statement.query.sql, values))
-        return replace(statement, table=fill(statement.table, values), query=query)
-    return statement
-
-
-def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with what its templates stand for.
-
-    >>> fill("SELECT * FROM t WHERE day = '{{START_DATE}}'", {"START_DATE": "2026-01-01"})
-    "SELECT * FROM t WHERE day = '2026-01-01'"
-    """
-    return _TEMPLATE.sub(lambda found: values.get(found[1], found[0]), text)
 
 
 def once(s: Statement) -> bool:

@@ -138,7 +138,6 @@ def check(d: CreateTrigger, _facts: Facts) -> None:
             where=d.position,
         )
     statements.check_repeated(d, d.statements)
-    statements.check_templates(d, d.statements)
     for s in d.statements:
         if isinstance(s, CreateTable | InsertInto) and (s.source, s.table.lower()) == (
             d.source,

@@ -123,10 +123,7 @@ def select(
         text, pins = time_travel(sql)
         reach.check(text, place)
         uses = reads.tables(text, place)
-        names = [(u.schema or "").lower() for u in uses]
-        _check_sources(uses, graph)
-        opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
-        opened |= _ours(work, environment, graph, given)
+        opened = _opened(stack, uses, work, graph, environment, given)
         opened = {name: heeding(source, limits.turn) for name, source in opened.items()}
         datasets = _datasets(work, environment, pins)
         query = _Query(
@@ -143,12 +140,19 @@ def select(
         raise
 
 
-def _ours(work: Workspace, environment: str, graph: Graph, frames: Mapping[str, Any]) -> dict[str, Source]:
-    """What a query reads beside sources: the system's tables, MindsDB's, and frames."""
-    out: dict[str, Source] = {catalog.NAME: catalog.SystemTables(work)}
+def _opened(
+    stack: ExitStack, uses: Iterable[reads.TableUse], work: Workspace, graph: Graph, environment: str, given: Mapping[str, Any]
+) -> dict[str, Source]:  # fmt: skip
+    """The sources that the query names, and those that are always there."""
+    names = [(u.schema or "").lower() for u in uses]
+    _check_sources(uses, graph)
+    opened: dict[str, Source] = dict(stack.enter_context(sources.opened(graph, work.root, names)))
+    opened[catalog.NAME] = catalog.SystemTables(work)
     if graph.find(mindsdb.NAME) is None:
-        out[mindsdb.NAME] = mindsdb.MindsDBTables(work, environment, graph)
-    return out | ({FRAMES: Frames(frames)} if frames else {})
+        opened[mindsdb.NAME] = mindsdb.MindsDBTables(work, environment, graph)
+    if given:
+        opened[FRAMES] = Frames(given)
+    return opened
 
 
 def _served(models: Models, graph: Graph) -> set[str]:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from tilth.core.errors import BusyError, CancelledError, ProjectError, StorageError, TilthError
 from tilth.core.principals import Principal, PrincipalKind
-from tilth.core.time import Instant, parse_instant, show_instant
+from tilth.core.time import Instant, show_instant
 from tilth.kinds import statements as held
 from tilth.kinds.job import asked as queries_of
 from tilth.plan.calendar import pause
@@ -41,7 +41,6 @@ from tilth.sql.queries.last import Window
 DONE, FAILED, NOTHING = "done", "failed", "nothing"
 ACTION = {Kind.JOB: "RunJob", Kind.TRIGGER: "RunTrigger"}
 PATIENCE = 600.0  # seconds that a statement waits for an apply under way
-STARTED = "started"  # the mark of when the last turn that was done began
 LOST = "Look at what stands in its tables; rows that come from now on are seen."
 WORDS = 2_000  # characters of what a run says that are kept
 
@@ -139,15 +138,13 @@ class Turning:
                 came = f"{found.rows:,} rows came or changed; " if found.rows else ""
                 number = self._row(change, came + self.why.reason)
                 last_due = self.why.due or self.now.last_due
-                start, previous = self._instants()
-                turn = replace(found, run=number, start=start, previous=previous)
-                self._put(change, turn=turn, last_due=last_due, last_run=number)
+                self._put(change, turn=replace(found, run=number), last_due=last_due, last_run=number)
         return None
 
     def _of_job(self) -> Turn | Ran:
         windows = self._windows()
         condition: Query | None = self.declared.condition
-        if condition is not None and not self._holds_true(condition, windows):
+        if condition is not None and not self._read(last.since(condition.sql, windows)).num_rows:
             with self._change("condition") as change:
                 self._put(
                     change, last_due=self.why.due or self.now.last_due, failures=0, next_try=None, error=None
@@ -156,22 +153,6 @@ class Turning:
         kept = {k: (w.low, w.high) for k, w in windows.items()}
         due = None if self.why.due is None else show_instant(self.why.due)
         return Turn(0, due, self.why.reason, windows=kept)
-
-    def _holds_true(self, condition: Query, windows: dict[str, Window]) -> bool:
-        """Whether the query of IF gives a row."""
-        sql = held.fill(condition.sql, self._times(*self._instants()))
-        return bool(self._read(last.since(sql, windows)).num_rows)
-
-    def _instants(self) -> tuple[str, str]:
-        """When a turn that is begun now began, and the last one that was done."""
-        return show_instant(self.at.work.clock.now()), self.now.marks.get(
-            STARTED, show_instant(self.now.since)
-        )
-
-    def _times(self, start: str, previous: str) -> dict[str, str]:
-        """What the templates stand for."""
-        now, before = (f"{parse_instant(t):%Y-%m-%d %H:%M:%S}" for t in (start, previous))
-        return dict(zip(held.TEMPLATES, (before, now, now[:10]), strict=True))
 
     def _windows(self) -> dict[str, Window]:
         """From where to where LAST goes in this run."""
@@ -300,14 +281,6 @@ class Turning:
         assert turn is not None
         if query is None:
             return statement
-        statement = held.filled(
-            statement,
-            self._times(
-                turn.start or show_instant(self.now.since), turn.previous or show_instant(self.now.since)
-            ),
-        )
-        query = held.query_of(statement)
-        assert query is not None
         sql = last.since(query.sql, {k: Window(*w) for k, w in turn.windows.items()})
         if turn.delta is not None:
             sql = last.given(sql, DELTA)
@@ -346,8 +319,6 @@ class Turning:
             marks |= {k: high for k, (_, high) in turn.windows.items() if high is not None}
             marks |= {} if turn.seen is None else {"seen": turn.seen}
             marks.pop("token", None)
-        if status == DONE:
-            marks[STARTED] = turn.start
         if done and status != DONE:
             text += "; what was, or may have been, written without a KEY is not written again"
         old = self.now.marks.get("seen")

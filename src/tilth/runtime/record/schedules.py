@@ -36,8 +36,7 @@ class Turn:
     """What is to be done: the statements from `done` on. `under_way` is the one that was begun and is not known to have ended.
 
     `windows` are from where to where LAST goes, by mark; `delta` the blob with a trigger's rows, `seen` that of what it will
-    have seen, `rows` how many rows came; `start` and `previous` are when
-    this turn began, and the last one that was done. `said` is
+    have seen, `rows` how many rows came. `said` is
     what was done, `unsure` what was passed over since nobody knows whether it was.
     """
 
@@ -50,8 +49,6 @@ class Turn:
     delta: str | None = None
     seen: str | None = None
     rows: int = 0
-    start: str = ""
-    previous: str = ""
     said: tuple[str, ...] = ()
     unsure: tuple[str, ...] = ()
 
