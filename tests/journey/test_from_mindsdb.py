@@ -333,6 +333,23 @@ def test_a_typed_password_is_kept_in_a_file_and_none_in_the_projects(tmp_path: P
     assert "geheim" not in str(caught.value)
 
 
+def test_what_a_file_says_in_mindsdbs_words_is_planned_with_what_differs(tmp_path: Path) -> None:
+    (tmp_path / "all.sql").write_text(
+        "CREATE DATABASE db ENGINE = 'sqlite', PARAMETERS = {'db_file': 'demo.db', 'timeout': 3};\n"
+        "CREATE PREDICTOR mindsdb.m FROM db (SELECT * FROM home_rentals) PREDICT rental_price USING engine = 'lightwood', time_aim = 9;\n"
+    )
+    homes(tmp_path / "demo.db")
+    project = tilth.open(str(tmp_path))
+    words = project.sql("PLAN").text
+    assert "PARAMETERS timeout has no counterpart" in words
+    assert "engine = 'lightwood' is MindsDB's" in words
+    project.sql("APPLY")
+    assert "lightwood" not in project.sql("PLAN").text
+    (tmp_path / "more.sql").write_text("EVALUATE mae FROM (SELECT 1 AS actual, 1 AS prediction);")
+    with pytest.raises(TilthError, match="only declare"):
+        project.sql("PLAN")
+
+
 def test_a_model_reads_files_by_a_query_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "tilth.toml").touch()
     (tmp_path / "data").mkdir()

@@ -47,6 +47,7 @@ def plan(
         did, said = kinds[resource.kind].decide(resource, current, now)
         actions += did
         notes += said
+        notes += [Note(resource.name, text) for text in getattr(resource.declaration, "told", ()) if did]
     for kind in kinds.values():
         notes += kind.notes(wanted)
     kept = {(r.kind, r.name) for r in wanted}

@@ -311,7 +311,8 @@ def _create(at: Prompt, statement: Declaration) -> Result:
                 where=statement.position,
             )
         others = (d for n, d in present.items() if n != statement.name)
-        return at.compiled([*_as_renamed(others, statement), statement])
+        plainly = replace(statement, told=()) if getattr(statement, "told", ()) else statement  # type: ignore[type-var]
+        return at.compiled([*_as_renamed(others, statement), plainly])
 
     done = _changed(at, statement.name, graph_of)
     if there:
