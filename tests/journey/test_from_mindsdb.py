@@ -14,6 +14,9 @@ import pytest
 import tilth
 from tilth.core.errors import RightError, TilthError
 from tilth.core.principals import Role, token
+from tilth.kinds import parse_one, show
+from tilth.runtime import secrets as kept
+from tilth.runtime.asking.statements import masked
 
 HOME = {
     "sqft": 823, "location": "good", "number_of_rooms": 2, "number_of_bathrooms": 1, "days_on_market": 10, "neighborhood": "b",
@@ -316,8 +319,6 @@ def test_a_typed_password_is_kept_in_a_file_and_none_in_the_projects(tmp_path: P
             "CREATE DATABASE d ENGINE = 'postgres', PARAMETERS = {'host': '127.0.0.1', 'port': '1', 'database': 'd', 'password': 'geheim'}"
         )
     assert list(secrets.iterdir()) == []
-    from tilth.runtime import secrets as kept
-
     first, second = (
         kept.keep(str(tmp_path), "d.password", "geheim"),
         kept.keep(str(tmp_path), "d.password", "neu"),
@@ -327,6 +328,11 @@ def test_a_typed_password_is_kept_in_a_file_and_none_in_the_projects(tmp_path: P
         ("geheim", 0o600),
         ("neu", 0o600),
     ]
+    project.sql("CREATE DATABASE lite ENGINE = 'sqlite', PARAMETERS = {'db_file': 'x.db', 'writable': true}")
+    again = "CREATE DATABASE IF NOT EXISTS lite ENGINE = 'postgres', PARAMETERS = {'host': 'h', 'database': 'd', 'password': 'geheim'}"
+    assert project.sql(again).text.endswith("is there already.")
+    assert len(list(secrets.iterdir())) == 2
+    assert "geheim" not in masked(show(parse_one(again)))
     (tmp_path / "all.sql").write_text(text.format("postgres"))
     with pytest.raises(TilthError, match="holds a secret") as caught:
         project.apply()

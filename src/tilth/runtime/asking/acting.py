@@ -274,7 +274,8 @@ def pointer_of(at: Prompt, kind: Kind, name: str) -> Pointer:
 
 def create(at: Prompt, statement: Declaration) -> Result:
     """Declare a resource: added to what is deployed at that moment. A password that MindsDB's CREATE DATABASE writes out is kept in a file."""
-    if not isinstance(statement, CreateSource) or not statement.open:
+    there = statement.if_not_exists and at.deployed(at.environment).find(statement.name) is not None
+    if not isinstance(statement, CreateSource) or not statement.open or there:
         return _create(at, statement)
     kept = {
         key: secrets.keep(at.work.root, f"{statement.name}.{key}", str(statement.options.get(key)))

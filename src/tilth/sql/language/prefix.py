@@ -63,22 +63,27 @@ def plain(c: Cursor, first: int, last: int) -> str:
     text, begin = c.slice(first, last), c.tokens[first].start
     if PROJECT not in text.lower() and CATALOG not in text.lower() and "{{" not in text:
         return text
-    out = text
-    for token in c.tokens[first:last]:
-        meant = TEMPLATES.get(token.text.strip("{} ").upper()) if token.text.startswith("{{") else None
-        if meant is not None:
-            start, end = token.start - begin, token.end + 1 - begin
-            out = f"{out[:start]}{meant:<{end - start}}{out[end:]}"
-    for i in range(first, last - 2):
-        if c.keys[i + 1] != "." or (i > first and c.keys[i - 1] == "."):
-            continue
-        said, name = c.tokens[i].text.lower(), c.tokens[i + 2].text.lower()
-        start, end = c.tokens[i].start - begin, c.tokens[i + 1].end + 1 - begin
-        if said == PROJECT and name not in TABLES and _names(c, i):
-            out = f"{out[:start]}{' ' * (end - start)}{out[end:]}"
-        elif said == CATALOG and name in OF_CATALOG and _names(c, i):
-            out = f"{out[:start]}{f'{PROJECT}.':>{end - start}}{out[end:]}"
-    return out.rstrip()
+    edits: list[tuple[int, int, str]] = []
+    for i in range(first, last):
+        token = c.tokens[i]
+        if token.text.startswith("{{") and (meant := TEMPLATES.get(token.text.strip("{} ").upper())):
+            edits.append((token.start, token.end + 1, f"{meant:<{token.end + 1 - token.start}}"))
+        elif i < last - 2 and c.keys[i + 1] == "." and not (i > first and c.keys[i - 1] == "."):
+            said, name, end = token.text.lower(), c.tokens[i + 2].text.lower(), c.tokens[i + 1].end + 1
+            if said == PROJECT and name not in TABLES and _names(c, i):
+                edits.append((token.start, end, " " * (end - token.start)))
+            elif said == CATALOG and name in OF_CATALOG and _names(c, i):
+                edits.append((token.start, end, f"{f'{PROJECT}.':>{end - token.start}}"))
+    return _edited(text, begin, edits).rstrip()
+
+
+def _edited(text: str, begin: int, edits: list[tuple[int, int, str]]) -> str:
+    """The text, whose first character is number `begin`, with what stands between two of them put anew."""
+    parts, at = [], 0
+    for start, end, meant in edits:
+        parts += [text[at : start - begin], meant]
+        at = end - begin
+    return "".join([*parts, text[at:]])
 
 
 def _names(c: Cursor, i: int) -> bool:

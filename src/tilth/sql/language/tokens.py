@@ -40,6 +40,7 @@ _QUOTED = re.compile(
     r"|\$\$.*?\$\$|[^'\"`\-/$]+|.",
     re.DOTALL,
 )
+_SECRET_WORDS = ("passw", "pwd", "secret", "token", "api", "access")
 _SECRET_KEY = re.compile(r"passw|pwd|secret|token|api_?key|access_?key", re.IGNORECASE)
 _PASSWORD = re.compile(
     r"""((?:passw|pwd|secret|token|api_?key|access_?key)\w{0,40}["'`]?\s{0,9}[:=]\s{0,9}|passw\w{0,20}["'`]?\s{1,9})(["'])((?:(?!\2).)*)(\2|$)""",
@@ -168,6 +169,9 @@ def without_secrets(row: str) -> str:
     >>> without_secrets('{"user": "ada", "password": "x1"}')
     '{"user": "ada", "password": "**"}'
     """
+    low = row.lower()
+    if "://" not in row and not any(word in low for word in _SECRET_WORDS):
+        return row  # a long line is looked at again and again
     out = _PASSWORD.sub(lambda m: f"{m[1]}{m[2]}{'*' * len(m[3])}{m[4]}", row)
     return _USERINFO.sub(lambda m: f"{m[1]}{'*' * len(m[2])}@", out)
 
@@ -178,7 +182,7 @@ class Cursor:
     `clauses` are the words that began a clause, `verbatim` what was taken as it stands, as ranges of tokens: `layout` goes by them.
     """
 
-    __slots__ = ("_lines", "clauses", "file", "i", "keys", "text", "tokens", "verbatim")
+    __slots__ = ("_lines", "_rows", "clauses", "file", "i", "keys", "text", "tokens", "verbatim")
 
     def __init__(self, text: str, file: str | None = None) -> None:
         self.text = text
@@ -189,6 +193,7 @@ class Cursor:
         self.clauses: list[tuple[int, int]] = []
         self.verbatim: list[tuple[int, int]] = []
         self._lines: list[int] | None = None
+        self._rows: dict[int, str] = {}  # lines as they are shown
         self._check_depth()
 
     def _check_depth(self) -> None:
@@ -374,7 +379,9 @@ class Cursor:
         line = bisect_right(self._lines, start)
         begin = self._lines[line - 1]
         stop = self._lines[line] - 1 if line < len(self._lines) else len(self.text)
-        row = without_secrets(self.text[begin:stop].rstrip("\r"))
+        if line not in self._rows:
+            self._rows[line] = without_secrets(self.text[begin:stop].rstrip("\r"))
+        row = self._rows[line]
         return Position(line, start - begin + 1, max(1, min(end, stop) - start), self.file, row)
 
     def instead(self) -> str:

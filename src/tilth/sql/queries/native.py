@@ -29,7 +29,8 @@ def natives(sql: str, sources: Collection[str]) -> tuple[Native, ...]:
     >>> natives("SELECT * FROM ops (SELECT 1) AS t", {"ops"})[0].sql
     'SELECT 1'
     """
-    if "(" not in sql or not any(s in sql.lower() for s in sources):
+    low = sql.lower()
+    if "(" not in sql or not any(s in low for s in sources):
         return ()
     c, found = Cursor(sql), list[Native]()
     i = 1
@@ -46,10 +47,11 @@ def natives(sql: str, sources: Collection[str]) -> tuple[Native, ...]:
 
 
 def without(sql: str, found: tuple[Native, ...], queries: dict[str, str]) -> str:
-    """The text with a table of frames for each, as long as what stood there; for those in `queries`, by frame, that query in parentheses."""
-    for one in reversed(found):
+    """The text with a table of frames for each; for those in `queries`, by frame, that query in parentheses."""
+    parts, at = [], 0
+    for one in found:
         told = sql[one.start : one.end]
         meant = f'"{FRAMES}".{one.frame}' if one.frame not in queries else f"({queries[one.frame]})"
-        lines = "\n" * max(0, told.count("\n") - meant.count("\n"))
-        sql = f"{sql[: one.start]}{meant}{lines}{sql[one.end :]}"
-    return sql
+        parts += [sql[at : one.start], meant, "\n" * max(0, told.count("\n") - meant.count("\n"))]
+        at = one.end
+    return "".join([*parts, sql[at:]])
