@@ -41,6 +41,8 @@ READ: dict[str, list[c.Command]] = {
     "ROLLBACK ENVIRONMENT prod": [query("ROLLBACK ENVIRONMENT prod", 0, "ROLLBACK", "ENVIRONMENT", "PROD")],
     "SAVEPOINT A": [c.Transaction(c.SAVEPOINT, "a")],
     "RELEASE SAVEPOINT a": [c.Transaction(c.RELEASE, "a")],
+    "SET active = m.3": [query("SET active = m.3", 0, "SET", "ACTIVE", "M")],
+    "SET model_active m.3": [query("SET model_active m.3", 0, "SET", "MODEL_ACTIVE", "M")],
     "SET extra_float_digits = 3": [c.SetTo("extra_float_digits", "3")],
     "SET LOCAL search_path TO a, b": [c.SetTo("search_path", "a, b", local=True)],
     "SET TIME ZONE 'UTC'": [c.SetTo("timezone", "UTC")],

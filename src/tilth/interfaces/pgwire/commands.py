@@ -227,6 +227,8 @@ def _set(at: _At, keys: list[str]) -> Command | None:
     if keys[1:2] in (["SESSION"], ["LOCAL"]):
         i, local = 2, keys[1] == "LOCAL"
     rest = keys[i:]
+    if rest[:1] in (["ACTIVE"], ["MODEL_ACTIVE"]):
+        return None  # MindsDB's choice of a version
     if rest[:2] == ["TIME", "ZONE"]:
         return SetTo("timezone", _value(at, i + 2), local)
     if rest[:1] == ["TRANSACTION"] or rest[:3] == ["CHARACTERISTICS", "AS", "TRANSACTION"]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tilth.runtime.asking.prepared import PreparedPrediction
     from tilth.runtime.asking.session import Session
 
-ASKING = frozenset({"SELECT", "WITH", "FROM", "VALUES", "SHOW", "DESCRIBE", "SUMMARIZE", "EXPLAIN", "PLAN", "LOOK"})  # fmt: skip
+ASKING = frozenset({"SELECT", "WITH", "FROM", "VALUES", "SHOW", "DESCRIBE", "SUMMARIZE", "EXPLAIN", "EVALUATE", "PLAN", "LOOK"})  # fmt: skip
 """First words of statements that change nothing."""
 MOST_PLANS = 200
 ENVIRONMENT = "tilth.environment"

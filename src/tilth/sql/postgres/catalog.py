@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import LanguageError, UnsupportedError
+from tilth.sql.language.prefix import OF_CATALOG
 from tilth.sql.postgres.relations import columns
 
 if TYPE_CHECKING:
@@ -89,6 +90,9 @@ def _tables(tree: exp.Query) -> tuple[set[str], list[str]]:
         if not schema and name in named:
             continue
         whole = f"{schema or 'pg_catalog'}.{name}"
+        if schema == "information_schema" and name in OF_CATALOG:
+            others.append(whole)  # MindsDB's
+            continue
         if whole not in known:
             if schema in SCHEMAS or (not schema and name.startswith("pg_")):
                 raise UnsupportedError(
