@@ -85,6 +85,8 @@ PRINTED = {
     "SELECT id, carrier FROM deliveries WHERE id = 7": ["7 | "],
     "SELECT late FROM late WHERE ordered_at = TIMESTAMP '2024-04-30 20:00:00' AND carrier = 'slow' AND distance = 50.5": ["late \n------\n t"],
     "SELECT d.id, m.late FROM deliveries d JOIN late m WHERE d.id = 3": ["3 | "],
+    'SELECT x.id FROM "public"."deliveries" x JOIN public.late m WHERE x.id = 4': ["id \n----\n  4"],
+    "SELECT 'public.x' AS text": ["public.x"],
     "SHOW MODELS": ["late     | t        | deliveries", "duration | t "],
     "SHOW server_version": ["15.0"],
     "PLAN": ["plan"],
@@ -265,7 +267,7 @@ def test_jdbc_asks_and_explores(server: http_server.Up, tmp_path: Path) -> None:
         servers.missing("PostgreSQL's JDBC driver is not installed (libpostgresql-jdbc-java)")
     subprocess.run([program("javac"), "-d", str(tmp_path), str(JDBC)], check=True, timeout=120)
     done = subprocess.run(
-        [program("java"), "-cp", f"{tmp_path}:{JAR}", "Ask", str(server.postgres), server.token],
+        [program("java"), "-Duser.timezone=America/New_York", "-cp", f"{tmp_path}:{JAR}", "Ask", str(server.postgres), server.token],
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

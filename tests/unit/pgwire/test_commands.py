@@ -128,7 +128,7 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 def test_what_a_client_is_told_at_the_start_is_there() -> None:
-    assert set(Settings.of("tilth", {}).told()) == set(REPORTED)
+    assert set(Settings.of("tilth", {}).values()) == set(REPORTED)
 
 
 @pytest.mark.parametrize("name", sorted(ONLY))
@@ -146,6 +146,17 @@ def test_what_nobody_sets_stays(name: str) -> None:
     with pytest.raises(TilthError, match="cannot be changed"):
         found.set(name, "other")
     assert found.get(name) == FIXED[name]
+
+
+def test_what_a_client_comes_with_and_is_not_done_is_told() -> None:
+    found = Settings.of(
+        "tilth", {"TimeZone": "Europe/Berlin", "geqo": "off", "DateStyle": "ISO", "application_name": "a"}
+    )
+    assert (found.get("timezone"), found.get("application_name")) == ("UTC", "a")
+    assert len(found.told) == 2
+    assert "TimeZone" in found.told[0]
+    with pytest.raises(UnsupportedError, match="client_encoding"):
+        Settings.of("tilth", {"client_encoding": "LATIN1"})
 
 
 def test_a_setting_of_a_transaction_goes_back() -> None:

@@ -55,6 +55,8 @@ QUERIES = {
     "SELECT col_description(1, 2), obj_description(1, 'pg_class'), shobj_description(1, 'x')": [(None, None, None)],
     "SELECT pg_get_indexdef(1, 0, true), pg_get_indexdef(1, 2, true), pg_get_expr('x', 1)": [(None, None, None)],
     "SELECT E'a\\nb' FROM information_schema.tables": [],
+    "SELECT string_agg(word, ',') FROM pg_catalog.pg_get_keywords() WHERE word <> ALL ('{a,b}'::text[])": [(None,)],
+    "SELECT pg_catalog.pg_stat_get_numscans(oid) FROM pg_class": [],
     "SELECT nspname::text, oid::int8, oid::regnamespace FROM pg_namespace": [],
 }  # fmt: skip
 

@@ -151,8 +151,9 @@ class Connection:
         self._talk = Conversation(performing, self._say, self._shared.tell)
         self._writer.write(
             (said.negotiated(MINOR, startup.options) if startup.minor > MINOR or startup.options else b"")
-            + said.parameters(settings.told())
+            + said.parameters(settings.values())
             + said.cancelled_by(self._number, key)
+            + b"".join(said.reported(Report("WARNING", "01000", words)) for words in settings.told)
             + said.ready(b"I")
         )
         return self._talk

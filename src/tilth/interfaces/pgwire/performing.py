@@ -26,6 +26,7 @@ from tilth.plan.rights import Right, require
 from tilth.runtime.asking.prompt import Result
 from tilth.sql.language.parameters import apart, bind
 from tilth.sql.postgres import catalog, parameters
+from tilth.sql.postgres.names import PUBLIC, unqualified
 
 if TYPE_CHECKING:
     from tilth.runtime.asking.prepared import PreparedPrediction
@@ -108,6 +109,7 @@ class Performing:
 
     def perform(self, command: Tilth, values: tuple[Any, ...]) -> Rows | None:
         """The rows of a statement; None of one that acts, which is done then. Its words are sent as notices."""
+        command = self._alone(command)
         if (plan := self._plan(command)) is not None:
             result = plan.run(values)
             self.notices(result.told)
@@ -131,6 +133,14 @@ class Performing:
         self.notices(result.told)
         self.facts = result.facts
         return None
+
+    def _alone(self, command: Tilth) -> Tilth:
+        """The statement with names as the language has them: without `public.`, unless a source is called so."""
+        text = command.text
+        if PUBLIC not in text.lower() or self._catalog(text) is not None:
+            return command
+        graph = self._session.deployed(self._session.environment)
+        return command if graph.find(PUBLIC) is not None else replace(command, text=unqualified(text))
 
     def _plan(self, command: Tilth) -> PreparedPrediction | None:
         """What a client prepared of one prediction, as things stand."""
@@ -178,6 +188,7 @@ class Performing:
 
     def types(self, command: Tilth, given: tuple[int, ...]) -> tuple[int, ...]:
         """The OIDs of a statement's parameters: those given, else what the statement says, else text."""
+        command = self._alone(command)
         plan = self._plan(command) or self._prepare(command)
         count = max(parameters.count(command.text), len(given))
         command = replace(command, text=apart(command.text))
@@ -232,18 +243,18 @@ class Performing:
             if name == ENVIRONMENT:
                 return b""
         changed = self.settings.set(command.name, command.value, local=command.local)
-        return b"" if changed is None else said.parameters(self.settings.told([changed]))
+        return b"" if changed is None else said.parameters(self.settings.values([changed]))
 
     def reset(self) -> bytes:
         self.settings.reset()
         self._session.run("RESET ALL")
-        return said.parameters(self.settings.told())
+        return said.parameters(self.settings.values())
 
     def ended(self) -> bytes:
         """A transaction is over."""
-        before = self.settings.told()
+        before = self.settings.values()
         self.settings.ended()
-        after = self.settings.told()
+        after = self.settings.values()
         return said.parameters({n: v for n, v in after.items() if before[n] != v})
 
     def shown(self, command: ShowSetting) -> Rows:

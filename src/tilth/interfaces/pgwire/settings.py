@@ -58,14 +58,22 @@ class Settings:
     start: dict[str, str]
     now: dict[str, str] = field(default_factory=dict)
     local: dict[str, str] = field(default_factory=dict)  # what they were before SET LOCAL
+    told: list[str] = field(default_factory=list)  # what of the start was not done
 
     @classmethod
     def of(cls, user: str, asked: Mapping[str, str]) -> Settings:
-        """Those of a new connection; what a client asks for at its start and nobody knows is refused."""
+        """Those of a new connection. What a client asks for at its start and is not done is told (JDBC sends its machine's time zone);
+        another encoding is refused.
+        """
         start = {**FIXED, **{n: v[0] for n, v in ONLY.items()}, **FREE, "session_authorization": user}
         found = cls(start, dict(start))
         for name, value in asked.items():
-            found.set(name, value)
+            try:
+                found.set(name, value)
+            except TilthError as error:
+                if name.lower() == "client_encoding":
+                    raise
+                found.told.append(error.message)
         found.start = dict(found.now)
         return found
 
@@ -95,7 +103,7 @@ class Settings:
     def reset(self) -> None:
         self.now, self.local = dict(self.start), {}
 
-    def told(self, names: Iterable[str] = REPORTED) -> dict[str, str]:
+    def values(self, names: Iterable[str] = REPORTED) -> dict[str, str]:
         return {n: self.now[n] for n in names}
 
     @property

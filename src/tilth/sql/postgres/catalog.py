@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 INNER = "tilth_pg"
 """The schema that the engine has the catalog's tables in, each by its name with its schema: `pg_catalog.pg_class` is `pg_class`."""
+EMPTY: Mapping[str, tuple[str, ...]] = {
+    "pg_options_to_table": ("option_name", "option_value"),
+    "pg_get_keywords": ("word", "catcode", "catdesc"),
+}
+"""Functions that give rows, of which there are none here, with the columns of those."""
 LOOKED_UP = ("names_of_types", "definitions", "names_of_relations")
 """Tables of (oid, name) beside the catalog's own, which its functions look into."""
 SCHEMAS = ("pg_catalog", "information_schema")
@@ -82,9 +87,11 @@ def _tables(tree: exp.Query) -> tuple[set[str], list[str]]:
     for table in tree.find_all(exp.Table):
         if not isinstance(table.this, exp.Identifier):
             table.set("db", None)  # a function that gives rows
-            if str(table.this.name).lower() == "pg_options_to_table":
-                empty = _one("SELECT NULL::VARCHAR AS option_name, NULL::VARCHAR AS option_value WHERE FALSE")
-                table.replace(exp.Subquery(this=empty.this, alias=exp.TableAlias(this=exp.to_identifier("options"))))  # fmt: skip
+            if (given := EMPTY.get(str(table.this.name).lower())) is not None:
+                used.add(str(table.this.name).lower())
+                listed = ", ".join(f"NULL::VARCHAR AS {n}" for n in given)
+                alias = exp.TableAlias(this=exp.to_identifier(table.alias or "nothing"))
+                table.replace(exp.Subquery(this=_one(f"SELECT {listed} WHERE FALSE").this, alias=alias))
             continue
         schema, name = table.db.lower(), table.name.lower()
         if not schema and name in named:
@@ -124,6 +131,11 @@ def _calls_server(tree: exp.Query) -> bool:
     )
 
 
+def _made(name: str) -> Make | None:
+    """What is made of a function; what counts uses has counted none."""
+    return _ZERO if name.startswith("pg_stat_get_") else FUNCTIONS.get(name)
+
+
 def _called(node: exp.Expr) -> str:
     """The function that is called, in lower case; of words like CURRENT_USER, too."""
     from sqlglot import exp
@@ -160,7 +172,7 @@ def _places(tree: exp.Query, server: Server) -> None:
             found = exp.Literal.string(f"[{node.name[1:-1]}]")
         elif isinstance(node, exp.Array) and len(node.expressions) == 1 and isinstance(node.expressions[0], exp.Query):  # fmt: skip
             continue
-        elif (make := FUNCTIONS.get(_called(node))) is not None:
+        elif (make := _made(_called(node))) is not None:
             found = make(_arguments(node), server)
         if found is None or found is node:
             continue
