@@ -110,7 +110,7 @@ def _objective(c: Cursor, m: _Model) -> None:
 def _using(c: Cursor, m: _Model) -> None:
     where = c.position()
     found = learning.meant(values.using(c), rules.USING, where)
-    m.using, m.left_out, m.told = found.using, found.left_out, found.told
+    m.using, m.left_out, m.told = found.using, found.left_out, (*m.told, *found.told)
 
 
 def _retrain(c: Cursor, m: _Model) -> None:
@@ -179,7 +179,13 @@ def _accept(c: Cursor, m: _Model) -> None:
 
 
 def _order_by(c: Cursor, m: _Model) -> None:
-    m.order_by = _columns(c)
+    out: list[str] = []
+    while not out or c.take(","):
+        out.append(c.name("a column"))
+        if c.take("DESC"):
+            m.told += (f"ORDER BY {out[-1]} is the order of time, which DESC does not turn round",)
+        c.take("ASC")
+    m.order_by = tuple(out)
 
 
 def _group_by(c: Cursor, m: _Model) -> None:

@@ -79,6 +79,7 @@ class Evaluate:
     metric: str
     query: Query
     position: Position | None = field(default=None, compare=False)
+    told: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,13 +36,25 @@ OF_CATALOG = frozenset({"databases", "handlers", "ml_engines", "models", "models
 """Those that MindsDB also has in `information_schema`, where no other server has them."""
 
 
+def passed(c: Cursor) -> bool:
+    """Pass over `mindsdb.`, in quotes or without; whether it stood there."""
+    here = c.following == "." and c.at_name and c.word.lower() == PROJECT
+    c.i += 2 if here else 0
+    return here
+
+
 def resource(c: Cursor, what: str, *, reserved: bool = True) -> str:
     """Take `[mindsdb.]name`; UnsupportedError where another project is named."""
-    if c.at("MINDSDB", "."):
-        c.i += 2
+    passed(c)
     at = c.i
     name = c.name(what, fold=True, reserved=reserved)
     if c.at(".") and at + 2 < len(c.tokens):
+        if not c.keys[at + 2] and c.tokens[at + 2].text.isdecimal():
+            raise UnsupportedError(
+                f"`{name}.{c.tokens[at + 2].text}` is a version, and this is about the whole of `{name}`.",
+                hint=f"SET active = {name}.{c.tokens[at + 2].text} chooses it; versions that nothing points at go with `tilth gc`.",
+                where=c.position(at),
+            )
         raise UnsupportedError(
             f"`{name}.{c.tokens[at + 2].text}` names a project, and names are not kept apart by projects here.",
             hint=f"Write {c.tokens[at + 2].text}, or {PROJECT}.{c.tokens[at + 2].text}; another project is another folder.",

@@ -120,8 +120,7 @@ def _set(c: Cursor, kinds: Mapping[str, Parse]) -> PromoteModel | None:
         return None
     c.i += 1
     c.take("=")
-    if c.at("MINDSDB", "."):
-        c.i += 2
+    prefix.passed(c)
     name = c.name("a model's name", fold=True)
     if not (c.take(".") and c.at_number and c.word.isdecimal()):
         c.fail(f"Expected the version behind the model's name here{c.instead()}.", _CHOOSE)
@@ -134,8 +133,7 @@ def _update(c: Cursor, kinds: Mapping[str, Parse]) -> PromoteModel | InsertInto:
     where = c.position()
     c.i += 1
     start = c.i
-    if c.at("MINDSDB", "."):
-        c.i += 2
+    prefix.passed(c)
     if c.key not in ("MODELS", "MODELS_VERSIONS", "PREDICTORS") or c.following != "SET":
         c.i = start
         return updates.update(c, where)
@@ -176,7 +174,12 @@ def _evaluate(c: Cursor, kinds: Mapping[str, Parse]) -> Evaluate:
     c.expect("FROM", hint=f"Write EVALUATE {metric} FROM (SELECT y AS actual, m.y AS prediction FROM ...).")
     first, last = c.balanced("a query with the columns actual and prediction")
     query = clauses.query(c, first, last)
-    return Evaluate(metric, query, where)
+    told = (
+        [f"USING {k} has no counterpart here, and was passed over" for k, _ in values.using(c).items]
+        if c.take("USING")
+        else []
+    )
+    return Evaluate(metric, query, where, tuple(told))
 
 
 def _finetune(c: Cursor, kinds: Mapping[str, Parse]) -> RetrainModel:
@@ -185,8 +188,7 @@ def _finetune(c: Cursor, kinds: Mapping[str, Parse]) -> RetrainModel:
     c.i += 1
     if c.at("MODEL") and c.following not in (".", "FROM", "USING"):
         c.i += 1
-    if c.at("MINDSDB", "."):
-        c.i += 2
+    prefix.passed(c)
     name = c.name("a model's name", fold=True)
     told = [
         "FINETUNE is RETRAIN with retrain = 'warm': a version that was made by the same statement is gone on from, else all is fitted anew, from these rows alone"

@@ -91,7 +91,7 @@ def describe(c: Cursor) -> Describe | Noted | None:
     kind = None
     if c.key in _KINDS and c.i + 1 < len(c.tokens) and c.following not in (";", "."):
         kind = _KINDS[c.text_token().upper()]
-    prefixed = c.at("MINDSDB", ".")
+    prefixed = c.following == "." and c.at_name and c.word.lower() == prefix.PROJECT
     if not (c.at_name and c.following == ".") and not (
         kind and c.keys[start] not in ("MODEL", "JOB", "VIEW", "TRIGGER")
     ):
