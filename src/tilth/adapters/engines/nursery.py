@@ -56,7 +56,7 @@ class Child:
 
     def fate(self) -> dict[str, Any]:
         """How the process ended (`status` as of `subprocess`, `memory` in bytes); empty while it has not, or nobody knows."""
-        ready, _, _ = select.select([self._ended], [], [], PATIENCE)
+        ready = heard(self._ended, PATIENCE)
         data = os.read(self._ended, 4096) if ready else b""
         return dict(json.loads(data)) if data else {}
 
@@ -66,12 +66,19 @@ class Child:
         with self._lock:
             handle, self._handle = self._handle, None
         if handle is not None:
-            select.select([handle], [], [], PATIENCE)
+            heard(handle, PATIENCE)
             os.close(handle)
         self.end.close()
         if self._ended >= 0:
             os.close(self._ended)
             self._ended = -1
+
+
+def heard(handle: int, seconds: float) -> bool:
+    """Whether something came, or ended, within the seconds; of any number of descriptors, which `select` is not."""
+    waiting = select.poll()
+    waiting.register(handle, select.POLLIN)
+    return bool(waiting.poll(seconds * 1000))
 
 
 class Nursery:

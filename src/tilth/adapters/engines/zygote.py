@@ -80,15 +80,17 @@ class _Zygote:
 
     def served(self) -> bool:
         """Do what there is to do; False when all is over."""
-        asked: list[Any] = [self._control, self._parent, self._woken]
-        ready, _, _ = select.select(asked, [], [], IDLE)
+        waiting = select.poll()
+        for one in (self._control.fileno(), self._parent, self._woken):
+            waiting.register(one, select.POLLIN)
+        ready = {handle for handle, _ in waiting.poll(IDLE * 1000)}
         if self._woken in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._woken, 4096)
             self._reap()
         if self._parent in ready:
             return False
-        if self._control in ready:
+        if self._control.fileno() in ready:
             return self._asked()
         return bool(ready or self._ends)
 

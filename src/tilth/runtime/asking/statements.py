@@ -92,10 +92,11 @@ _running: dict[str, Running] = {}
 
 
 class Log:
-    """What is over and not yet noted, of one state."""
+    """What is over and not yet noted, of one state, which it keeps alive only while something is to be noted."""
 
     def __init__(self, state: State, now: Callable[[], Instant], keep: Callable[[Instant], Instant]) -> None:
-        self._state, self._now, self._keep = state, now, keep
+        self._of, self._now, self._keep = weakref.ref(state), now, keep
+        self._held: State | None = None
         self._waiting: list[Noted] = []
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._later: threading.Thread | None = None
@@ -104,6 +105,7 @@ class Log:
 
     def add(self, one: Noted) -> None:
         with self._lock:
+            self._held = self._held or self._of()
             self._waiting.append(one)
             if len(self._waiting) >= AT_ONCE:
                 self._wake.set()
@@ -117,23 +119,25 @@ class Log:
     def _written_later(self) -> None:
         self._wake.wait(LATER)
         with self._lock:
-            self._later = None
+            self._later, state = None, self._held
         self.write()
-        with contextlib.suppress(TilthError):
-            self._state.close()  # this thread's connection
+        if state is not None:
+            with contextlib.suppress(TilthError):
+                state.close()  # this thread's connection
 
     def write(self) -> None:
         """Note all that waits; where that cannot be, it is told in the log of the process, and lost."""
         with self._writing:
             with self._lock:
                 waiting, self._waiting = self._waiting, []
-            if not waiting:
+                state, self._held = self._held, None
+            if not waiting or state is None:
                 return
             try:
-                record.note(self._state, waiting)
+                record.note(state, waiting)
                 if time.monotonic() - self._forgot > 3600 or not self._forgot:
                     self._forgot = time.monotonic()
-                    record.forget(self._state, self._keep(self._now()))
+                    record.forget(state, self._keep(self._now()))
             except TilthError as error:
                 _log.warning("%d statements are not in tilth.statements: %s", len(waiting), error.message)
 
@@ -147,7 +151,8 @@ def begun(at: Prompt, text: Callable[[], str]) -> Running:
     with _lock:
         log = _logs.get(work.state)
         if log is None:
-            log = _logs[work.state] = Log(work.state, work.clock.now, lambda now: now - work.keep.statements)
+            kept = work.keep.statements
+            log = _logs[work.state] = Log(work.state, work.clock.now, lambda now: now - kept)
     one = Running(
         uuid.uuid4().hex[:12], at.principal, at.door, at.environment, masked(text()), work.clock.now(), at.limits.turn, log
     )  # fmt: skip
