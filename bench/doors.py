@@ -56,8 +56,11 @@ def run() -> list[Result]:
         folder = Path(place)
         made(folder)
         filled(url, folder)
-        with up(folder) as door:
-            return [*through(door, url), *asked(door), idle(door)]
+        try:
+            with up(folder) as door:
+                return [*through(door, url), *asked(door), idle(door)]
+        finally:
+            emptied(url)
 
 
 def made(folder: Path) -> None:
@@ -106,6 +109,14 @@ def filled(url: str, folder: Path) -> None:
         connection.commit()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE tilth_bench_door")
+
+
+def emptied(url: str) -> None:
+    """Take away what was made in PostgreSQL."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS tilth_bench_door")
 
 
 @contextlib.contextmanager

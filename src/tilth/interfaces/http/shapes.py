@@ -70,7 +70,7 @@ OBJECTS: Mapping[str, tuple[Field, ...]] = {
         Field("sql", TEXT, "one or more statements; the last one's answer is sent"),
         Field("parameters", {"type": ["object", "array", "null"]}, "values for `$x` or `?`", always=False),
         Field("environment", WORDS, "where; by default the one that is served", always=False),
-        Field("timeout", {"type": ["number", "null"]}, "seconds that a SELECT may work", always=False),
+        Field("timeout", {"type": ["number", "null"], "minimum": 0.001, "maximum": 86_400}, "seconds that a SELECT may work", always=False),
     ),
     "Table": (
         Field("columns", array(ref("Column")), "in the order of the rows' values"),
