@@ -72,7 +72,8 @@ def test_a_plan_is_done_as_it_stands_and_once(project: Path) -> None:
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert [(a["action"], a["name"]) for a in told["actions"]] == [("CollectDataset", "u")]
-    assert tilth.open(str(project)).sql("SELECT count(*) AS n FROM u").rows() == [{"n": 3}]
+    with tilth.open(str(project)) as opened:
+        assert opened.sql("SELECT count(*) AS n FROM u").rows() == [{"n": 3}]
     before = kept(project)
     again = run(project, "apply", "plan.json")
     assert (again.returncode, again.stdout) == (13, "")
