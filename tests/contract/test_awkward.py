@@ -85,7 +85,8 @@ def test_nanoseconds_of_spans_are_told(tmp_path: Path) -> None:
 
 
 def test_periods_of_pandas_are_told(tmp_path: Path) -> None:
-    field = pa.field("x", pa.int64(), metadata={"ARROW:extension:name": "pandas.period"})
+    noted = {"ARROW:extension:name": "pandas.period", "ARROW:extension:metadata": '{"freq": "D"}'}
+    field = pa.field("x", pa.int64(), metadata=noted)  # as they are read whether pandas is imported or not
     pq.write_table(pa.table([[648]], schema=pa.schema([field])), tmp_path / "t.parquet")
     rows, said = _read(tmp_path)
     assert rows == {"x": [648]}
