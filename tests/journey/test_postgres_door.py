@@ -182,7 +182,7 @@ def test_ctrl_c_cancels_the_statement(server: http_server.Up) -> None:
     time.sleep(3)
     child.send_signal(2)
     out, told = child.communicate(timeout=60)
-    assert "canceling statement" in told or "cancel" in told.lower(), told
+    assert "ERROR:  The statement was cancelled" in told, told  # psql's own words say only that it asked
     assert asked(server, "SELECT 9 AS lives").stdout.count("lives") == 1, out
 
 

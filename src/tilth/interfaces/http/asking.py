@@ -99,7 +99,6 @@ class Asking:
             if asked.timeout is not None:
                 session.limits = replace(session.limits, seconds=asked.timeout)
             result = session.run(asked.sql, asked.parameters)
-            reader = None if result.reader is None else result.reader
             try:
                 for piece in WRITTEN[form](result):
                     stop.check()
@@ -108,8 +107,8 @@ class Asking:
                         yield bytes(held)
                         held.clear()
             finally:
-                if reader is not None:
-                    reader.close()
+                if result.reader is not None:
+                    result.reader.close()
         except (KeyboardInterrupt, CancelledError):
             raise GoneError from None
         yield bytes(held)

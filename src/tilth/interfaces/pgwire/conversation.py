@@ -7,7 +7,6 @@ protocol: which messages follow which, what an error ends, and what a transactio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from tilth.interfaces.pgwire import asked, given, said
@@ -42,12 +41,6 @@ from tilth.interfaces.pgwire.settings import NAMES
 
 IDLE, OPEN, FAILED = b"I", b"T", b"E"
 MOST_KEPT = 1000  # statements or portals of one connection
-
-
-@dataclass(slots=True)
-class _Savepoint:
-    name: str
-    failed: bool = False
 
 
 class Conversation:

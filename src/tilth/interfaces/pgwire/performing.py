@@ -17,7 +17,7 @@ from tilth.core.errors import TilthError
 from tilth.core.names import literal
 from tilth.core.principals import Principal
 from tilth.interfaces.pgwire import said, types
-from tilth.interfaces.pgwire.commands import Declare, Fetch, SetTo, ShowSetting, Tilth
+from tilth.interfaces.pgwire.commands import Fetch, SetTo, ShowSetting, Tilth
 from tilth.interfaces.pgwire.portals import Portal, Prepared, Rows
 from tilth.interfaces.pgwire.said import Report
 from tilth.interfaces.pgwire.settings import LEVELS, Settings
@@ -223,7 +223,7 @@ class Performing:
         if isinstance(command, Fetch) and not command.silent and command.name in portals:
             rows = portals[command.name].rows
             return None if rows is None else rows.columns
-        if not isinstance(command, Tilth) or isinstance(command, Declare) or self.acts(command):
+        if not isinstance(command, Tilth) or self.acts(command):
             return None
         found = self.perform(command, tuple(_STANDS.get(oid) for oid in prepared.oids))
         if found is None:

@@ -39,7 +39,7 @@ FREE = {
     "transaction_read_only": "off", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0", "client_min_messages": "notice",
     "row_security": "on", "session_replication_role": "origin", "synchronous_commit": "on", "work_mem": "4MB", "jit": "off",
     "enable_seqscan": "on", "max_parallel_workers_per_gather": "0", "lc_messages": "C", "statement_memory": "", "statement_disk": "", "lc_monetary": "C", "lc_numeric": "C", "lc_time": "C",
-    "default_table_access_method": "heap", "xmloption": "content", "statement_timeout": "0", "idle_session_timeout": "0", "datestyle_order": "",
+    "default_table_access_method": "heap", "xmloption": "content", "statement_timeout": "0", "idle_session_timeout": "0",
     "tcp_keepalives_idle": "0", "plan_cache_mode": "auto", "default_tablespace": "", "check_function_bodies": "on",
 }  # fmt: skip
 """What is kept as it is set. `statement_timeout`, `_memory` and `_disk` are the session's too; of the rest `client_min_messages` alone changes anything."""
@@ -105,11 +105,6 @@ class Settings:
 
     def values(self, names: Iterable[str] = REPORTED) -> dict[str, str]:
         return {n: self.now[n] for n in names}
-
-    @property
-    def timeout(self) -> float | None:
-        """Seconds a statement may work; None where it was not set."""
-        return seconds(self.now["statement_timeout"]) or None
 
     @property
     def least(self) -> int:

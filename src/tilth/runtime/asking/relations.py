@@ -36,8 +36,8 @@ NAMESPACES = {"pg_catalog": 11, PUBLIC: 2200, "information_schema": 13_000, SYST
 OWNER, HEAP, BTREE, DATABASE = 10, 2, 403, 16_000
 FIRST, ROOM = 20_000, 60_000
 OPCLASS = 10_000
-WITH_COLUMNS = frozenset({"pg_attribute", "pg_index", "pg_constraint", "pg_description", "is_columns", "is_key_column_usage", "is_table_constraints", "pg_class", "pg_indexes", "is_constraint_column_usage"})  # fmt: skip
-"""Relations that say something of columns."""
+WITH_COLUMNS = frozenset({"pg_attribute", "is_columns"})
+"""Relations for which sources and views are asked for their columns; datasets and models have theirs at hand."""
 
 
 @dataclass(frozen=True, slots=True)
