@@ -20,7 +20,7 @@ SMALL: dict[str, dict[str, object]] = {
     "learning": {"ROWS": 4_000, "TURNS": 1},
     "tall": {"ROWS": 20_000, "PIECE": 10_000, "SECONDS": 20},
     "intervals": {"ROWS": 1_500, "SEEDS": (0,)},
-    "batch": {"TURNS": 1, "FLIGHTS": False},
+    "batch": {"TURNS": 1, "FLIGHTS": False, "LONG": 300_000},
     "querying": {"TURNS": 3, "ROWS": 70_000, "COLUMNS": 2},
     "quality": {
         "DATA": None, "SEEDS": (0,), "TASKS": ("diabetes",), "REFERENCE": "lightgbm defaults",

@@ -19,7 +19,7 @@ from tilth.ports.engine import SQL_TYPE, Relation
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH = 65_536
+BATCH = 32_768
 _count = itertools.count()
 _UNTOLD = frozenset({"HUGEINT", "UHUGEINT", "BIGNUM", "BIT", "TIME WITH TIME ZONE"})  # by their Arrow types
 

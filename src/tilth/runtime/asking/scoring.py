@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Asked: TypeAlias = "Callable[[Answerer, pa.RecordBatch], None]"
 Through: TypeAlias = "Callable[[pa.RecordBatch], pa.RecordBatch]"
 MOST_CORES = 8
-AT_ONCE = 32_768  # rows that a core scores at a time
+AT_ONCE = 16_384  # rows that a core scores at a time
 
 
 def through(

@@ -12,11 +12,11 @@ from tilth.ports.streams import closing
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BATCH = 65_536
+BATCH = 32_768
 
 
-def connected(paths: Sequence[str]) -> Any:
-    """A connection that may read these files."""
+def connected(paths: Sequence[str], settings: Sequence[str] = ()) -> Any:
+    """A connection that may read these files, with more settings."""
     import duckdb
 
     connection: Any = duckdb.connect(":memory:")
@@ -28,6 +28,7 @@ def connected(paths: Sequence[str]) -> Any:
         "python_enable_replacements = false",
         "TimeZone = 'UTC'",
         "threads = 2",
+        *settings,
         "lock_configuration = true",
     ):
         connection.execute(f"SET {setting}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,27 @@ _BIG = {"UBIGINT", "HUGEINT", "UHUGEINT"}
 _WHOLE = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"}
 
 
+LEAST_MB = 64  # of memory
+GROUPS = 4  # of the largest row group beside it: two threads, each with what it unpacks
+
+
+def _bounded(paths: Sequence[str]) -> tuple[str, ...]:
+    """Settings that keep DuckDB from reading ahead: without them it holds the whole of several row groups, which it does not need.
+
+    A file that cannot be read bounds nothing: reading it says so.
+    """
+    import pyarrow.parquet as pq
+
+    largest = 0
+    for path in paths:
+        with contextlib.suppress(*duck.failures()):
+            found = pq.read_metadata(path)
+            groups = range(found.num_row_groups)
+            largest = max([largest, *(found.row_group(i).total_byte_size for i in groups)])
+    limit = LEAST_MB + GROUPS * largest // 1_000_000
+    return ("disable_parquet_prefetching = true", f"memory_limit = '{limit} MB'")
+
+
 class ParquetTable:
     """The files of one table; `columns` are (name, DuckDB type)."""
 
@@ -30,7 +52,7 @@ class ParquetTable:
             )
         self.table = table
         self.notices: list[Notice] = []
-        self.connection = duck.connected(paths)
+        self.connection = duck.connected(paths, _bounded(paths))
         self._origin = f"read_parquet({duck.listed(paths)}, union_by_name = true)"
         try:
             self._describe(paths, shown)
