@@ -78,13 +78,12 @@ class Session(Prompt):
         if (own := OWN.get(type(statement))) is not None:
             return own(self, statement)
         from tilth.runtime.asking import acting
+        from tilth.runtime.asking.declaring import create
 
         if self.begin is not None and type(statement) not in acting.OF_WHAT_IS_THERE:
             self.work = self.begin()
         return (
-            acting.create(self, statement)
-            if declares(statement)
-            else acting.ACTS[type(statement)](self, statement)
+            create(self, statement) if declares(statement) else acting.ACTS[type(statement)](self, statement)
         )
 
 
