@@ -143,6 +143,9 @@ CORRELATED = [
     "SELECT x.id FROM (SELECT d.id, (SELECT m.late FROM {0}) AS p FROM deliveries d) x WHERE x.p ORDER BY 1 LIMIT 4",
     "SELECT d.id, e.id AS next FROM deliveries d JOIN deliveries e ON e.id = d.id + 1 WHERE (SELECT m.late FROM {0}) ORDER BY 1 LIMIT 4",
     "SELECT d.id FROM ops.deliveries d WHERE (SELECT m.late FROM {0}) ORDER BY 1 LIMIT 4",
+    "SELECT (SELECT m.late FROM {0}) = d.late AS hit, count(*) n FROM deliveries d GROUP BY hit ORDER BY 1",
+    "SELECT (SELECT m.late FROM {0}) AS p, d.carrier, count(*) n FROM deliveries d GROUP BY 1, 2 ORDER BY ALL",
+    "SELECT (SELECT m.late FROM {0}) AS p, d.carrier, count(*) n FROM deliveries d GROUP BY ALL ORDER BY ALL",
     "SELECT d.id, row_number() OVER (ORDER BY (SELECT m.late_confidence FROM {0}), d.id) r FROM deliveries d WHERE d.id < 30 ORDER BY 1",
 ]  # fmt: skip
 

@@ -347,7 +347,7 @@ class _One:
                 return
             assert at.parent is not None
             at = at.parent
-        if at.arg_key in _GROUPED:
+        if at.arg_key in _GROUPED and not _is_key(around, at):
             self._no("stands in a query of groups, outside of an aggregate")
 
     # --- LATERAL ---
@@ -402,6 +402,21 @@ class _One:
             else:
                 out.append((item.alias_or_name or item.sql(dialect="duckdb"), self._over(item.unalias())))
         return out
+
+
+def _is_key(around: exp.Select, item: exp.Expr) -> bool:
+    """Whether rows are grouped by an item of the SELECT: by its name, its place, or ALL."""
+    from sqlglot import exp
+
+    group = around.args.get("group")
+    if group is None or item.arg_key != "expressions":
+        return False
+    place = str(next(i for i, e in enumerate(around.expressions, 1) if e is item))
+    keys = [k for k in group.expressions if isinstance(k, exp.Column | exp.Literal)]
+    named = {k.name.lower() for k in keys if isinstance(k, exp.Column) and len(parts_of(k)) == 1}
+    return bool(group.args.get("all")) or item.alias.lower() in named or any(
+        isinstance(k, exp.Literal) and str(k.this) == place for k in keys
+    )  # fmt: skip
 
 
 def _called(around: exp.Select, place: exp.Expr) -> None:
