@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from test_postgres_door import asked
 
@@ -127,6 +128,13 @@ def test_a_declaration_names_a_model_instead(project: Project, text: str) -> Non
     with pytest.raises(TilthError) as error:
         project.sql(text.format(OF_DATASET))
     assert "adopt" in (error.value.hint or "")
+
+
+def test_a_table_of_the_program_gives_rows_to_predict_and_none_to_learn_from(project: Project) -> None:
+    frame = pa.table({"distance": [50.5], "carrier": ["slow"]})
+    assert project.sql(f"SELECT p.late FROM $t t JOIN {OF_DATASET} p", t=frame).rows() == [{"late": True}]
+    with pytest.raises(TilthError, match="does not learn from a table of the program"):
+        project.sql("SELECT p.carrier FROM $t t JOIN PREDICT (carrier FROM $t) p", t=frame)
 
 
 def test_who_may_only_read_is_answered_by_what_was_made(project: Project) -> None:

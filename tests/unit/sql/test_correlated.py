@@ -47,6 +47,12 @@ def test_an_input_that_is_named_as_a_value_is_what_it_was_given() -> None:
     assert '(t.a) AS "a"' in said("SELECT p.a FROM t, LATERAL (SELECT m.a FROM m WHERE m.a = t.a) p")
 
 
+def test_a_value_without_a_name_is_called_as_it_is_written() -> None:
+    found = said("SELECT (SELECT m.y FROM m WHERE m.a = t.a), 1 + (SELECT z FROM k WHERE c = t.c) FROM t")
+    assert 'AS "(SELECT m.y FROM m WHERE m.a = t.a)"' in found
+    assert 'AS "1 + (SELECT z FROM k WHERE c = t.c)"' in found
+
+
 def test_a_version_goes_along() -> None:
     assert '"m" FOR VERSION 3 AS "tilth_asked_0"' in said(
         "SELECT (SELECT m.y FROM m FOR VERSION 3 WHERE m.a = t.a) AS p FROM t"

@@ -8,6 +8,7 @@ name is made of that; a dataset that is deployed is used as it is. `resolved` re
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Collection
 from contextlib import contextmanager
@@ -150,6 +151,8 @@ def _plainly(name: str) -> Iterator[None]:
     try:
         yield
     except TilthError as error:
+        if error.hint:
+            error.hint = re.sub(rf"(, )?{name}({ROWS})?(?=[,.])", "", error.hint)  # of names that there are
         for made in (f"`{name}{ROWS}`", f"`{name}`"):
             for before in ("model ", "Model ", "dataset ", "Dataset ", ""):
                 error.message = error.message.replace(before + made, "PREDICT")

@@ -16,8 +16,11 @@ from tilth.plan.rights import Right, may, require
 from tilth.runtime.asking.prompt import Prompt
 from tilth.runtime.asking.select import Models
 from tilth.sql.language.acts import Select
+from tilth.sql.language.parameters import FRAMES
+from tilth.sql.language.statements import Query
 from tilth.sql.language.tokens import Cursor
 from tilth.sql.language.trees import shifted
+from tilth.sql.queries import reads
 from tilth.sql.queries.firsts import First as Place
 from tilth.sql.queries.firsts import firsts, maybe, without
 
@@ -88,6 +91,13 @@ def _read(at: Prompt, c: Cursor, one: Place, graph: Graph) -> First:
 
     where = c.position(one.first - 2, one.last + 1)
     said = making.named(read(c.within(one.first, one.last), making.PREFIX, where))
+    asked = said.source.sql if isinstance(said.source, Query) else ""
+    if f'"{FRAMES}".' in asked and any(u.schema == FRAMES for u in reads.tables(asked)):
+        raise UnsupportedError(
+            "PREDICT does not learn from a table of the program that asks: what was learned could not be found again.",
+            hint="Write it into a source, CREATE TABLE source.t AS SELECT * FROM $frame, and learn from that.",
+            where=where,
+        )
     return making.resolved(said, graph, at.compiled, at.environment)
 
 

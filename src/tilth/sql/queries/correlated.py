@@ -426,7 +426,10 @@ def _called(around: exp.Select, place: exp.Expr) -> None:
     items = []
     for item in around.expressions:
         named = isinstance(item, exp.Alias | exp.Column) or all(n is not place for n in item.walk())
-        items.append(item if named else exp.alias_(item, item.sql(dialect="duckdb"), quoted=True, copy=False))
+        said = exp.to_identifier(item.sql(dialect="duckdb"), quoted=True)
+        items.append(
+            item if named else exp.Alias(this=item, alias=said)
+        )  # alias_ would name the subquery within
     around.set("expressions", items)
 
 
