@@ -21,6 +21,7 @@ TESTS = {str(p.relative_to(ROOT)): p.read_text("utf-8") for p in (ROOT / "tests"
 FIXTURES = (ROOT / "tests" / "fixtures" / "language" / "canonical.txt").read_text("utf-8")
 
 WORDS = {
+    "Alter": "ALTER",
     "ApplyStatement": "APPLY",
     "CreateTable": "CREATE TABLE",
     "InsertInto": "INSERT INTO",

@@ -114,6 +114,76 @@ def test_a_join_with_a_model_is_a_join_with_its_predictions(asked: tuple[Any, An
     assert [tuple(r.values()) for r in found.to_pylist()] == wanted.fetchall()
 
 
+ASKED = "late m WHERE m.carrier = d.carrier AND m.distance = d.distance AND m.ordered_at = d.ordered_at"
+CORRELATED = [
+    "SELECT d.id, (SELECT m.late FROM {0}) p FROM deliveries d ORDER BY d.id LIMIT 5",
+    "SELECT d.*, (SELECT m.late FROM {0}) p FROM deliveries d ORDER BY d.id LIMIT 5",
+    "SELECT *, (SELECT m.late FROM {0}) p FROM deliveries d ORDER BY d.id LIMIT 5",
+    "SELECT id, (SELECT late FROM {0}) p, late FROM deliveries d ORDER BY id DESC LIMIT 5",
+    "SELECT d.id, (SELECT m.late_confidence * 2 + d.distance FROM {0} AND m.late) p FROM deliveries d ORDER BY d.id LIMIT 20",
+    "SELECT d.id FROM deliveries d WHERE (SELECT m.late FROM {0}) ORDER BY d.id LIMIT 9",
+    "SELECT d.id FROM deliveries d WHERE d.id < 500 AND (SELECT m.late_confidence FROM {0}) > 0.95 ORDER BY d.id",
+    "SELECT d.id FROM deliveries d WHERE d.id < 90 ORDER BY (SELECT m.late_confidence FROM {0}) DESC, d.id LIMIT 9",
+    "SELECT count(*) n FROM deliveries d WHERE EXISTS (SELECT 1 FROM {0} AND m.late)",
+    "SELECT count(*) n FROM deliveries d WHERE NOT EXISTS (SELECT * FROM {0} AND m.late AND m.late_confidence > 0.9)",
+    "SELECT count(*) n FROM deliveries d WHERE EXISTS (SELECT 1 FROM {0})",
+    "SELECT count(*) n FROM deliveries d WHERE d.late IN (SELECT m.late FROM {0})",
+    "SELECT count(*) n FROM deliveries d WHERE d.late NOT IN (SELECT m.late FROM {0} AND m.late_confidence > 0.9)",
+    "SELECT sum((SELECT CAST(m.late AS INT) FROM {0})) s, d.carrier FROM deliveries d GROUP BY d.carrier ORDER BY 2",
+    "SELECT DISTINCT (SELECT m.late FROM {0}) p FROM deliveries d ORDER BY 1",
+    "SELECT d.id, (SELECT m.late FROM {0}) p, (SELECT m.late_confidence FROM {0} AND d.id > 2) c FROM deliveries d ORDER BY d.id LIMIT 5",
+    "SELECT d.id, p.late, p.c FROM deliveries d, LATERAL (SELECT m.late, m.late_confidence AS c FROM {0}) p ORDER BY d.id LIMIT 5",
+    "SELECT d.id, p.* FROM deliveries d JOIN LATERAL (SELECT m.late, m.late_confidence AS c FROM {0}) p ON TRUE ORDER BY d.id LIMIT 5",
+    "SELECT p.*, d.id FROM deliveries d, LATERAL (SELECT m.late AS x, m.late_confidence FROM {0} AND m.late) AS p(a, b) WHERE b > 0.7 ORDER BY a, id LIMIT 5",
+    "SELECT d.id, c FROM deliveries d LEFT JOIN LATERAL (SELECT m.late_confidence AS c FROM {0} AND m.late) p ON TRUE ORDER BY c NULLS FIRST, d.id LIMIT 30",
+    "SELECT d.carrier, avg(p.c)::DECIMAL(9, 6) c FROM deliveries d, (SELECT m.late_confidence AS c FROM {0}) p WHERE p.c < 0.9 GROUP BY ALL ORDER BY 1",
+    "SELECT d.id, CASE WHEN (SELECT m.late FROM {0} LIMIT 1) THEN 'y' ELSE 'n' END w FROM deliveries d ORDER BY d.id LIMIT 7",
+    "WITH d AS (SELECT * FROM deliveries WHERE distance > 50) SELECT count(*) n FROM d WHERE (SELECT m.late FROM {0})",
+    "SELECT d.id FROM deliveries d WHERE d.id < 40 AND (SELECT m.late FROM {0}) UNION ALL SELECT d.id FROM deliveries d WHERE d.id > 5980 AND EXISTS (SELECT 1 FROM {0} AND NOT m.late) ORDER BY 1",
+    "SELECT x.id FROM (SELECT d.id, (SELECT m.late FROM {0}) AS p FROM deliveries d) x WHERE x.p ORDER BY 1 LIMIT 4",
+    "SELECT d.id, e.id AS next FROM deliveries d JOIN deliveries e ON e.id = d.id + 1 WHERE (SELECT m.late FROM {0}) ORDER BY 1 LIMIT 4",
+    "SELECT d.id FROM ops.deliveries d WHERE (SELECT m.late FROM {0}) ORDER BY 1 LIMIT 4",
+    "SELECT (SELECT m.late FROM {0}) = d.late AS hit, count(*) n FROM deliveries d GROUP BY hit ORDER BY 1",
+    "SELECT (SELECT m.late FROM {0}) AS p, d.carrier, count(*) n FROM deliveries d GROUP BY 1, 2 ORDER BY ALL",
+    "SELECT (SELECT m.late FROM {0}) AS p, d.carrier, count(*) n FROM deliveries d GROUP BY ALL ORDER BY ALL",
+    "SELECT d.id, row_number() OVER (ORDER BY (SELECT m.late_confidence FROM {0}), d.id) r FROM deliveries d WHERE d.id < 30 ORDER BY 1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", CORRELATED)
+def test_a_select_over_a_model_for_each_row_is_one_over_its_predictions(
+    asked: tuple[Any, Any], sql: str
+) -> None:
+    project, beside = asked
+    wanted = beside.execute(sql.format("predicted m WHERE m.row = d.id"))
+    names = [d[0] for d in wanted.description]
+    found = project.sql(sql.format(ASKED)).arrow()
+    assert found.schema.names == names
+    rows = wanted.fetchall()
+    assert rows
+    assert [tuple(r.values()) for r in found.to_pylist()] == rows
+
+
+REFUSED = {
+    "SELECT (SELECT max(m.late) FROM {0}) FROM deliveries d": "has more in it than inputs",
+    "SELECT (SELECT m.late, m.late_confidence FROM {0}) FROM deliveries d": "gives more than one column",
+    "SELECT d.carrier, (SELECT m.late FROM {0}) FROM deliveries d GROUP BY d.carrier": "stands in a query of groups",
+    "SELECT (SELECT m.late FROM late m WHERE m.carrier = d.carrier AND m.distance = 3) FROM deliveries d": "is not given `ordered_at`",
+    "SELECT (SELECT m.late FROM late m WHERE m.carrier = d.carrier AND m.distance > 3 AND m.ordered_at = d.ordered_at) FROM deliveries d": "does not give an input",
+    "SELECT (SELECT max(m.late_confidence) FROM deliveries e JOIN late m WHERE e.carrier = d.carrier) FROM deliveries d": "has rows of its own",
+    "SELECT * FROM deliveries d JOIN deliveries e USING (id) WHERE (SELECT m.late FROM {0})": "USING merges",
+    "SELECT d.id FROM deliveries d WHERE d.late = ANY (SELECT m.late FROM {0})": "stands where one value does not",
+}
+
+
+@pytest.mark.parametrize("sql", REFUSED)
+def test_what_is_no_join_says_so_and_how_it_is_written(asked: tuple[Any, Any], sql: str) -> None:
+    with pytest.raises(TilthError) as error:
+        asked[0].sql(sql.format(ASKED)).arrow()
+    assert REFUSED[sql] in error.value.message
+    assert error.value.hint
+
+
 def test_one_row_and_many_rows_agree(asked: tuple[Any, Any]) -> None:
     project, _ = asked
     many = project.sql(

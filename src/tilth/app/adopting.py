@@ -1,7 +1,8 @@
-"""What was declared at a prompt, written into the project's files: `tilth adopt`.
+"""What was declared at a prompt, or asked by PREDICT, written into the project's files: `tilth adopt`.
 
 A resource that is deployed and not in the files would be dropped by the next APPLY; adopted, it is declared like the rest. What it
-needs and the files lack is adopted with it. The file is written whole or not at all, and read again before it stays.
+needs and the files lack is adopted with it. A model that was asked by PREDICT gets the name that it is adopted by, and takes along what
+was trained by RENAMED FROM. The file is written whole or not at all, and read again before it stays.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tilth.app import adopting_firsts
 from tilth.core.errors import InputError, ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.resources.graph import Graph
@@ -32,13 +34,23 @@ class Adopted:
 
 
 def adopt(
-    project: Project, names: Sequence[str] = (), file: str = FILE, environment: str | None = None
+    project: Project,
+    names: Sequence[str] = (),
+    file: str = FILE,
+    environment: str | None = None,
+    *,
+    asked: str | None = None,
 ) -> Adopted:
     """Write declarations of deployed resources, by default of all that the files lack, to the end of a file of the project.
 
-    UnknownNameError for what is not deployed; ProjectError for what the files declare otherwise.
+    A name that is not deployed is given to what was asked by PREDICT: to the one that there is, or to `asked`, by its name in
+    `tilth.versions`. UnknownNameError where there is none; ProjectError for what the files declare otherwise.
     """
     deployed, declared = project.deployed(environment), _declared(project)
+    if asked is not None or (len(names) == 1 and names[0].lower() not in {r.name for r in deployed}):
+        first = adopting_firsts.chosen(project, names, asked, environment or project.settings.environment)
+        if first is not None:
+            return _first(project, first, deployed, declared, file)
     wanted = list(names) or [r.name for r in deployed if r.name not in declared]
     chosen: list[Resource] = []
     already: list[str] = []
@@ -51,9 +63,22 @@ def adopt(
                 already.append(_same(one, found))
     if chosen:
         ordered = [r for r in deployed if r in chosen]
-        _write(project, os.path.join(project.root, _place(project, file)), ordered)
+        _write(project, os.path.join(project.root, _place(project, file)), [r.text for r in ordered])
         chosen = ordered
     return Adopted(tuple(r.name for r in chosen), file, tuple(already))
+
+
+def _first(
+    project: Project, found: adopting_firsts.Chosen, deployed: Graph, declared: Graph, file: str
+) -> Adopted:
+    """Write what was asked by PREDICT, with what it needs and the files lack."""
+    known = {r.name for r in deployed} | {r.name for r in declared}
+    made = adopting_firsts.declarations(found, deployed, known)
+    needs = [r for r in deployed if r.name in made.needs and declared.find(r.name) is None]
+    _write(
+        project, os.path.join(project.root, _place(project, file)), [*(r.text for r in needs), *made.texts]
+    )
+    return Adopted((*(r.name for r in needs), *made.names), file)
 
 
 def _declared(project: Project) -> Graph:
@@ -98,14 +123,14 @@ def _place(project: Project, file: str) -> str:
     return path
 
 
-def _write(project: Project, path: str, chosen: Sequence[Resource]) -> None:
+def _write(project: Project, path: str, texts: Sequence[str]) -> None:
     """Add them to the file, and take that back where the project's files do not fit together then."""
     from tilth.adapters.files import durable
     from tilth.ports import places
     from tilth.runtime.project.loader import LIMIT
 
     before = places.read_text(path, project.root, LIMIT) if os.path.exists(path) else None
-    added = "\n\n".join(f"{r.text.rstrip().rstrip(';')};" for r in chosen)
+    added = "\n\n".join(f"{text.rstrip().rstrip(';')};" for text in texts)
     text = f"{before.rstrip()}\n\n{added}\n" if before and before.strip() else f"{added}\n"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)

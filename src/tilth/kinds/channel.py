@@ -40,6 +40,11 @@ def _with(c: Cursor, s: _Channel) -> None:
 
 
 def _notify(c: Cursor, s: _Channel) -> None:
+    s.events = events(c)
+
+
+def events(c: Cursor) -> tuple[str, ...]:
+    """`(event, ...)`, in the order of `EVENTS`."""
     c.expect("(", hint=f"Write NOTIFY ON ({', '.join(EVENTS)}).")
     found = [_event(c)]
     while c.take(","):
@@ -49,7 +54,7 @@ def _notify(c: Cursor, s: _Channel) -> None:
             c.fail(f"`{event}` is given twice.", "Keep one of them.", at=at)
         found.append(event)
     c.expect(")")
-    s.events = tuple(e for e in EVENTS if e in found)
+    return tuple(e for e in EVENTS if e in found)
 
 
 def _event(c: Cursor) -> str:

@@ -78,18 +78,19 @@ def _rollout(c: Cursor, e: _Endpoint) -> None:
             c.fail(f"`{key}` is given twice.", "Keep one of them.", at=at)
         seen.add(key)
         c.expect("=", hint=f"Write {key} = value.")
-        found = _rollout_option(c, key, found)
+        found = rollout_option(c, key, found)
         if not c.take(","):
             break
     c.expect(")")
     e.rollout = found
 
 
-def _rollout_option(c: Cursor, key: str, found: Rollout) -> Rollout:
+def rollout_option(c: Cursor, key: str, found: Rollout) -> Rollout:
+    """The rollout with the value of one of its options, which is read."""
     if key == "max_error_rate":
-        return replace(found, max_error_rate=_fraction(c, "'0.1%'"))
+        return replace(found, max_error_rate=fraction(c, "'0.1%'"))
     if key == "max_disagreement":
-        return replace(found, max_disagreement=_fraction(c, "'5%'"))
+        return replace(found, max_disagreement=fraction(c, "'5%'"))
     if key == "max_p99":
         return replace(found, max_p99=values.duration(c))
     if key == "deadline":
@@ -115,7 +116,8 @@ def _requests(text: str) -> int | None:
     return int(count) if known and count.isascii() and count.isdigit() else None
 
 
-def _fraction(c: Cursor, example: str) -> float:
+def fraction(c: Cursor, example: str) -> float:
+    """A share from 0 to 1."""
     at = c.i
     found = values.share(c, example)
     if not 0 <= found <= 1:
@@ -155,7 +157,7 @@ def _watch(c: Cursor, e: _Endpoint) -> None:
         seen.add(key)
         c.expect("=", hint=f"Write {key} = value.")
         if key == "log":
-            e.watch = replace(e.watch, log=_fraction(c, "'10%'"))
+            e.watch = replace(e.watch, log=fraction(c, "'10%'"))
         elif key == "every":
             e.watch = replace(e.watch, every=values.duration(c))
         else:

@@ -59,7 +59,8 @@ def _statements(c: Cursor, j: _Job) -> None:
     j.done = statements.read(c, "job")
 
 
-def _instant(c: Cursor, word: str) -> Instant | None:
+def instant(c: Cursor, word: str) -> Instant | None:
+    """An instant as a string; None for NOW."""
     at = c.i
     if c.take("NOW"):
         return None
@@ -71,12 +72,12 @@ def _instant(c: Cursor, word: str) -> Instant | None:
 
 
 def _start(c: Cursor, j: _Job) -> None:
-    j.start = _instant(c, "START")
+    j.start = instant(c, "START")
 
 
 def _end(c: Cursor, j: _Job) -> None:
     at = c.i
-    j.end = _instant(c, "END")
+    j.end = instant(c, "END")
     if j.end is None:
         c.fail("A job does not end now.", "DROP JOB ends it, or its CREATE is deleted.", at=at)
 

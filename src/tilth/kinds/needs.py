@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tilth.core.errors import Position, ProjectError, UnknownNameError
+from tilth.core.errors import Position, ProjectError, UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.kinds.source import as_read
 from tilth.resources.kinds import TableRef
 from tilth.resources.making import Known, Needs
 from tilth.sql.language.prefix import PROJECT
 from tilth.sql.language.statements import CreateView, Declaration, Kind, Query
+from tilth.sql.language.tokens import Cursor
+from tilth.sql.queries.firsts import firsts, maybe
 from tilth.sql.queries.reads import TableUse, tables
 from tilth.sql.queries.timetravel import time_travel
 
@@ -49,6 +51,12 @@ def _needs(
     d: Declaration, query: Query, known: Known, *, asked: bool, given: frozenset[str] = frozenset()
 ) -> Needs:
     found = _Reads()
+    if maybe(query.sql) and firsts(Cursor(query.sql)):
+        raise UnsupportedError(
+            "PREDICT (...) is asked by SELECT, and does not stand in what is declared, or in another.",
+            hint="Declare the model too: CREATE MODEL, or ask it once and write `tilth adopt NAME`; then name it here.",
+            where=query.position or d.position,
+        )
     text = time_travel(query.sql)[0] if asked else query.sql
     for use in tables(text, query.position):
         if use.schema is None and use.name.lower() in given:

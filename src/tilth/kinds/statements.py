@@ -26,6 +26,7 @@ from tilth.sql.language.parser import Parse, Stands, each
 from tilth.sql.language.statements import Declaration, Kind, NativeQuery, Query
 from tilth.sql.language.tokens import Cursor
 from tilth.sql.queries import renaming
+from tilth.sql.queries.again import repeatable
 
 MAY = (CreateTable, InsertInto, LookAt, RefreshDataset, RetrainModel, Select)
 _LISTED = "CREATE TABLE, INSERT INTO, REFRESH DATASET, RETRAIN, LOOK AT and SELECT"
@@ -191,14 +192,33 @@ def check_repeated(d: Declaration, statements: Sequence[Statement]) -> None:
 
 
 def once(s: Statement) -> bool:
-    """Whether the statement must not be done twice: there is nothing that tells its rows from those that are there."""
-    return isinstance(s, InsertInto) and not s.key
+    """Whether the statement must not be done twice: nothing tells its rows from those that are there, or it makes them of those."""
+    if not isinstance(s, InsertInto):
+        return False
+    return not s.key or not repeatable(s.query.sql, (s.source, s.table), s.key)
 
 
 def notes(resource: Resource, statements: Sequence[Statement]) -> tuple[Note, ...]:
     """What to know of statements that are not repeated."""
-    places = [f"{s.source}.{s.table}" for s in statements if isinstance(s, InsertInto) and once(s)]
-    if not places:
-        return ()
-    text = f"INSERT INTO {', '.join(places)} has no KEY: its rows are written at most once, and not again where a crash leaves open whether they were"
-    return (Note(resource.name, text),)
+    found = [s for s in statements if isinstance(s, InsertInto) and once(s)]
+    said = "its rows are written at most once, and not again where a crash leaves open whether they were"
+    parts = (
+        ([s for s in found if not s.key], "has no KEY"),
+        ([s for s in found if s.key], "makes its rows of those that it changes"),
+    )
+    return tuple(
+        Note(resource.name, f"{_verb(each)} {', '.join(f'{s.source}.{s.table}' for s in each)} {why}: {said}")
+        for each, why in parts
+        if each
+    )
+
+
+def _verb(each: Sequence[InsertInto]) -> str:
+    return "UPDATE or INSERT INTO" if each[0].key else "INSERT INTO"
+
+
+def why_once(s: Statement) -> str:
+    """Why a statement is not done again."""
+    return (
+        "has no KEY" if isinstance(s, InsertInto) and not s.key else "makes its rows of those that it changes"
+    )

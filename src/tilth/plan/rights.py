@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from tilth.core.errors import RightError
 from tilth.core.principals import Principal, Role
 from tilth.sql.language.acts import (
+    Alter,
     ApplyStatement,
     CancelRun,
     CancelStatement,
@@ -68,6 +69,7 @@ STATEMENTS: Mapping[type, Right] = {
     Summarize: Right.READ,
     ExplainPredict: Right.PREDICT,
     ExplainQuery: Right.READ,
+    Alter: Right.DECLARE,
     Drop: Right.DECLARE,
     ApplyStatement: Right.DECLARE,
     PromoteEnvironment: Right.OPERATE,

@@ -32,6 +32,7 @@ MAY = {
     "SHOW ALL": "owner reader",
     "EXPLAIN SELECT 1": "owner reader",
     "DROP MODEL m": "owner",
+    "ALTER MODEL m SET (seed = 8)": "owner",
     "APPLY": "owner",
     "PROMOTE ENVIRONMENT dev TO prod": "owner",
     "PROMOTE MODEL m VERSION 2": "owner",

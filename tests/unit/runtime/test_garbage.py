@@ -83,6 +83,19 @@ def test_a_version_that_nothing_points_at_stays_by_its_status_and_age(
     assert (found.status, found.removed_at is None) == (status, bundle)
 
 
+@pytest.mark.parametrize(("age", "stays"), [(0, True), (89, True), (91, False)])
+def test_what_was_asked_by_predict_goes_with_its_rows_when_it_is_old(
+    work: Workspace, age: int, stays: bool
+) -> None:
+    asked = version(4, "candidate", NOW - age * DAY, reason=versions.REASON + "PREDICT (y FROM d)")
+    remember(work, manifest(4), asked)
+    for _ in range(2):
+        garbage.collect(work, 9, BY)
+    assert ("bundle4" in dict(work.bundles.digests())) is stays
+    assert (manifest(4).id in snapshots.ids(work.state)) is stays
+    assert (versions.unjudged(work.state, "m", {"1:m"}, manifest(4).id) is not None) is stays
+
+
 def test_what_another_environment_points_at_stays(work: Workspace) -> None:
     published(work, *pointed(1, 1), environment="dev")
     garbage.collect(work, 1, BY)

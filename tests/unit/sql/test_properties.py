@@ -291,6 +291,7 @@ def test_layout_and_comments_change_nothing(text: str, data: st.DataObject) -> N
     assert normal(show(before)) == normal(show(after))
     queries = (
         a.Select
+        | a.Alter
         | a.Evaluate
         | a.RetrainModel
         | a.CreateTable

@@ -98,7 +98,7 @@ def apply(
     Example: tilth apply --env dev
              tilth apply plan.json
     """
-    from tilth.runtime.asking.acting import applied_facts
+    from tilth.runtime.asking.declaring import applied_facts
 
     line, place = show.Line(), opened(project, clock)
     act = _acting(place, file, environment, line, all_or_nothing=all_or_nothing)

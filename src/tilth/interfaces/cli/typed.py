@@ -68,6 +68,7 @@ VERBS = [
     "ALL",
     "CREATE",
     "REPLACE",
+    "ALTER",
     "DROP",
     "IF",
     "EXISTS",

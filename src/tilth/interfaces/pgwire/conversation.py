@@ -146,7 +146,7 @@ class Conversation:
                 f"{shown} cannot run inside a transaction block: it is done at once, and ROLLBACK could not undo it.",
                 "Send it without BEGIN: autocommit=True in psycopg, isolation_level='AUTOCOMMIT' in SQLAlchemy.",
             )
-        return self._do.perform(command, values)
+        return self._do.perform(command, values, in_transaction=self._status == OPEN)
 
     def _rows(self, found: Rows, formats: tuple[int, ...], most: int | None = None) -> Iterator[bytes]:
         """At most so many rows, and what is to be known of them once they are all read."""

@@ -107,8 +107,11 @@ class Performing:
     def acts(self, command: Tilth) -> bool:
         return not command.asks and command.words[0] not in ASKING
 
-    def perform(self, command: Tilth, values: tuple[Any, ...]) -> Rows | None:
+    def perform(
+        self, command: Tilth, values: tuple[Any, ...], *, in_transaction: bool = False
+    ) -> Rows | None:
         """The rows of a statement; None of one that acts, which is done then. Its words are sent as notices."""
+        self._session.in_transaction = in_transaction
         command = self._alone(command)
         if (plan := self._plan(command)) is not None:
             result = plan.run(values)

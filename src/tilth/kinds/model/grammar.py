@@ -255,6 +255,60 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateModel:
     )  # fmt: skip
 
 
+# --- declared where it is asked ---
+
+
+def _first_from(c: Cursor, m: _Model) -> None:
+    """`FROM d`, `FROM (query)`, or `FROM source.table`, which is all of it."""
+    start = c.i
+    if not c.at("(") and not prefix.passed(c) and c.following == ".":
+        source, table = prefix.resource_of_table(c), c.name("a table", reserved=False)
+        m.source = Query(f"SELECT * FROM {writing.name(source)}.{writing.column(table)}")
+        return
+    c.i = start
+    _from(c, m)
+    if isinstance(m.source, NativeQuery):
+        c.fail(
+            "PREDICT does not learn from a query that a source answers itself.",
+            f"Write it over its tables: FROM (SELECT ... FROM {m.source.source}.<table>); or CREATE MODEL.",
+            at=start,
+        )
+
+
+_FIRST = {
+    "FROM": _first_from,
+    "FEATURES": _features,
+    "OBJECTIVE": _objective,
+    "USING": _using,
+    "GROUP KEY": _group_key,
+    "ACCEPT LEAK": _accept,
+}
+
+
+def first(c: Cursor, name: str, where: Position) -> CreateModel:
+    """What stands in the parentheses of `FROM PREDICT (y FROM d USING (...))`, as the declaration of a model of that name."""
+    m = _Model()
+    _predict(c, m)
+    clauses.read(c, _FIRST, m, "PREDICT (...)")
+    if m.source is None:
+        raise LanguageError(
+            f"PREDICT ({m.targets[0].column}) does not say what it learns from.",
+            hint="Write PREDICT (y FROM dataset), PREDICT (y FROM source.table) or PREDICT (y FROM (SELECT ...)).",
+            where=where,
+        )
+    if m.left_out:
+        m.features = replace(m.features, exclude=(*m.features.exclude, *m.left_out))
+    return CreateModel(
+        name, m.targets, m.source, m.features, m.objective, m.using, accept=m.accept, position=where, group_key=m.group_key, told=m.told,
+    )  # fmt: skip
+
+
+def show_first(s: CreateModel) -> str:
+    """The same as it is written there."""
+    said = show(s).split("\n", 1)[1].strip()
+    return f"PREDICT ({said.removeprefix('PREDICT ')})"
+
+
 # --- written ---
 
 

@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from tilth.core.errors import CheckFailedError, DamagedError, DataError, ProjectError
-from tilth.core.names import quoted
+from tilth.core.names import literal, quoted
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import Instant
@@ -31,6 +31,7 @@ from tilth.ml.data import checks as checking
 from tilth.ml.data import merge as merging
 from tilth.ml.data import quarantine, reading, snapshots, windows
 from tilth.ml.data import rows as kept
+from tilth.ml.data.apart import Apart
 from tilth.ml.data.checks import Checks, RowCounts
 from tilth.ml.data.rows import Rows
 from tilth.ml.data.snapshots import Written
@@ -42,6 +43,7 @@ from tilth.ports.snapshots import CheckResult, Manifest, Part, QuarantineFile
 from tilth.ports.source import Notice, Source
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CheckKind, CreateDataset, OnFail
+from tilth.sql.queries import harmless
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,6 +76,8 @@ class _Run:
     sources: Mapping[str, Source]
     datasets: Mapping[str, Manifest]
     engine: QueryEngine
+    asked: QueryEngine  # for the dataset's query
+    vetting: QueryEngine  # for its checks
     blobs: Blobs
     parent: Manifest | None
     now: Instant
@@ -101,7 +105,10 @@ def collect(
 ) -> Collected:
     """Collect, vet and publish; CheckFailedError carries `.results` when an ON FAIL STOP does not hold."""
     folder = blobs.scratch()
-    run = _Run(spec, recipe, sources, datasets, engine, blobs, parent, now, progress, folder)
+    asked = engine if harmless.query(spec.query.sql) else Apart(engine)
+    plain = all(harmless.expression(e.expression) for e in spec.expect if e.expression)
+    vetting = engine if plain else Apart(engine)
+    run = _Run(spec, recipe, sources, datasets, engine, asked, vetting, blobs, parent, now, progress, folder)
     try:
         run.damaged = _damaged(parent, blobs) if parent else ()
         run.start = windows.start(spec, recipe, parent, now, engine, blobs) if not run.damaged else None
@@ -130,7 +137,7 @@ def _vetted(run: _Run, schemas: Mapping[str, Schema]) -> _Vetted:
         _not_empty(run, raw.rows)
     run.progress.step(f"vet {run.spec.name}", None, f"{raw.rows:,} rows")
     _open_references(run, checks)
-    counts = checking.count_rows(checks, raw.relation, run.engine, run.references)
+    counts = checking.count_rows(checks, raw.relation, run.vetting, run.references)
     good, repeated = _publishable(run, raw, checks, counts)
     return _Vetted(raw, checks, counts, good, repeated)
 
@@ -178,16 +185,15 @@ def _collected(run: _Run) -> Collected:
 
 def _read(run: _Run, schemas: Mapping[str, Schema]) -> tuple[Rows, Checks]:
     """The query's rows, kept, and the checks that apply to their schema."""
-    body, parameters, since = run.spec.query.sql.rstrip().rstrip(";"), None, None
+    body, since = run.spec.query.sql.rstrip().rstrip(";"), None
     if run.low is not None and run.low != windows.FIRST and run.spec.event_time:
         since = reading.Since(run.spec.event_time, run.low)
-        parameters = {"tilth_low": run.low}
     inputs = reading.open_inputs(run.spec.query.sql, schemas, run.sources, run.datasets, run.blobs, since)
     run.holds.append(inputs)
     sql = body
-    if parameters:
-        sql = f"SELECT * FROM (\n{body}\n) WHERE {quoted(cast('str', run.spec.event_time))} >= $tilth_low"
-    reader = run.engine.stream(sql, inputs.inputs, parameters)
+    if since is not None:
+        sql = f"SELECT * FROM (\n{body}\n) WHERE {quoted(since.column)} >= TIMESTAMP {literal(str(since.start))}"
+    reader = run.asked.stream(sql, inputs.inputs)
     schema = _schema(run, reader.schema)
     known = run.parent.schema if run.low is not None and run.parent else None
     checks = _checks(run, schema_of(schema), known)
@@ -275,7 +281,13 @@ def _publishable(run: _Run, raw: Rows, checks: Checks, counts: RowCounts) -> tup
     if not counts.bad and not repeats and raw.ordered:
         return raw, 0
     good = kept.ordered(
-        raw, checks, run.engine, run.references, run.folder, drop=counts.bad > 0, repeats=repeats
+        raw,
+        checks,
+        run.vetting if counts.bad else run.engine,
+        run.references,
+        run.folder,
+        drop=counts.bad > 0,
+        repeats=repeats,
     )
     return good, raw.rows - counts.bad - good.rows
 
@@ -319,7 +331,7 @@ def _results(
     files = [p.path if isinstance(p, Written) else run.blobs.path(p.blob) for p in parts]
     total = sum(p.rows for p in parts)
     published = snapshots.opened(files, total) if files else snapshots.empty(checks.schema)
-    found |= checking.set_results(checks, published, run.engine, run.now, total)
+    found |= checking.set_results(checks, published, run.vetting, run.now, total)
     return (*first, *checking.needed_results(checks, counts), *(found[i] for i in sorted(found)))
 
 
@@ -350,7 +362,9 @@ def _quarantined(run: _Run, raw: Rows, checks: Checks, counts: RowCounts) -> Qua
     if not counts.bad and broken.num_rows == 0:
         return None
     inputs = {checking.ROWS: raw.relation, **run.references}
-    return quarantine.write(checks, inputs if counts.bad else None, broken, run.engine, run.blobs, run.folder)
+    return quarantine.write(
+        checks, inputs if counts.bad else None, broken, run.vetting, run.blobs, run.folder
+    )
 
 
 # --- publishing --------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 Kept is what the newest generations of every environment point at, what an endpoint serves or falls back to, versions that
 still wait for their gate, and the rows that all of these were fitted on: the gate must know which they were. What is
-there for people to look at goes when `[keep]` of tilth.toml says so, here and once a day by the reconciler. Rows of
+there for people to look at, or was asked by PREDICT, goes when `[keep]` of tilth.toml says so, here and once a day by the reconciler. Rows of
 `versions`, `gates`, `looks`, `refreshes` and `audit` stay: they are evidence. Nothing is removed while an apply is under way.
 """
 
@@ -28,7 +28,7 @@ from tilth.runtime.record import (
     versions,
 )
 from tilth.runtime.record.rows import Change, Reader
-from tilth.runtime.record.versions import Version
+from tilth.runtime.record.versions import REASON, Version
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateEndpoint, CreateModel, Kind
 
@@ -140,13 +140,13 @@ def _served_for(work: Workspace) -> timedelta:
 
 
 def _old_refusals(work: Workspace, before: str) -> list[Version]:
-    """Candidates that did not win, are needed by nothing, and were made before that instant."""
+    """Candidates that did not win or were asked by PREDICT, are needed by nothing, and were made before that instant."""
     needed = _needed(work.state)
     return [
         v
         for v in versions.all_of(work.state)
         if v.removed_at is None
-        and v.status in versions.LOST
+        and (v.status in versions.LOST or v.reason.startswith(REASON))
         and show_instant(v.created_at) < before
         and (v.origin, v.version) not in needed
     ]
@@ -176,7 +176,7 @@ def _forget_snapshots(change: Change) -> int:
     needed |= {
         v.snapshot
         for v in versions.all_of(change)
-        if v.status == versions.CANDIDATE or (v.origin, v.version) in served
+        if (v.status == versions.CANDIDATE and v.removed_at is None) or (v.origin, v.version) in served
     }
     old = [snapshot for snapshot in snapshots.ids(change) if snapshot not in needed]
     for snapshot in old:

@@ -1,11 +1,11 @@
-"""What statements do: plan, apply, move, refresh, retrain, rehearse, and declare at a prompt.
+"""What statements do: plan, apply, move, refresh, retrain, rehearse, and declare at a prompt (`declaring`).
 
 Imported when the first of them is performed: a question needs none of it. What is asked is in `session`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,6 @@ from typing import Any
 from tilth.core.errors import ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.time import parse_instant
-from tilth.kinds import KINDS
 from tilth.plan.actions import CollectDataset, Plan, TrainModel
 from tilth.plan.explain import facts, words
 from tilth.plan.snapshot import Pointer
@@ -22,10 +21,10 @@ from tilth.ports.learning import learning_of
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of
-from tilth.runtime import secrets, writers
-from tilth.runtime.applying import changes, executor, handlers, notices
-from tilth.runtime.applying.executor import Applied
-from tilth.runtime.asking import running, tokens, writing
+from tilth.runtime import writers
+from tilth.runtime.applying import changes, executor, notices
+from tilth.runtime.asking import declaring, running, tokens, writing
+from tilth.runtime.asking.declaring import applied
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.drills.drill import drill as rehearse
 from tilth.runtime.loading import version_of
@@ -35,6 +34,7 @@ from tilth.runtime.record import declarations, environments, versions
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
 from tilth.sql.language.acts import (
+    Alter,
     ApplyStatement,
     CancelRun,
     CreateTable,
@@ -52,15 +52,12 @@ from tilth.sql.language.acts import (
 )
 from tilth.sql.language.statements import (
     CreateModel,
-    CreateSource,
     DatasetRef,
-    Declaration,
     Drop,
     Kind,
     Options,
     Promote,
     PromoteRule,
-    Secret,
 )
 
 
@@ -77,7 +74,7 @@ def apply(at: Prompt, statement: ApplyStatement) -> Result:
     """Make the environment as the files declare it; what succeeds is published, and the first error raised at the end."""
     at.room()
     name = statement.environment or at.environment
-    return _applied(
+    return applied(
         executor.apply(at.act(name), at.declared(), go_on=True, allow_drop=at.may_drop, tell=at.tell).whole()
     )
 
@@ -254,7 +251,7 @@ def only(at: Prompt, action: CollectDataset | TrainModel, graph: Graph) -> Resul
     number, _ = environments.pointers_of(at.work.state, at.environment)
     todo = Plan(at.environment, number, (action,))
     bind = isinstance(action, TrainModel)  # a refresh fails by itself, so that it is written down
-    return _applied(executor.apply(at.act(), graph, plan=todo, bind=bind, tell=at.tell))
+    return applied(executor.apply(at.act(), graph, plan=todo, bind=bind, tell=at.tell))
 
 
 def pointer_of(at: Prompt, kind: Kind, name: str) -> Pointer:
@@ -267,150 +264,6 @@ def pointer_of(at: Prompt, kind: Kind, name: str) -> Pointer:
             hint=did_you_mean(name, known, f"{kind.value}s"),
         )
     return known[name]
-
-
-# --- declaring at a prompt -----------------------------------------------------------------------------------
-
-
-def create(at: Prompt, statement: Declaration) -> Result:
-    """Declare a resource: added to what is deployed at that moment. A password that MindsDB's CREATE DATABASE writes out is kept in a file."""
-    there = statement.if_not_exists and at.deployed(at.environment).find(statement.name) is not None
-    if not isinstance(statement, CreateSource) or not statement.open or there:
-        return _create(at, statement)
-    kept = {
-        key: secrets.keep(at.work.root, f"{statement.name}.{key}", str(statement.options.get(key)))
-        for key in statement.open
-    }
-    items = tuple((k, Secret(kept[k]) if k in kept else v) for k, v in statement.options.items)
-    try:
-        done = _create(at, replace(statement, options=Options(items), open=()))
-    except BaseException:
-        for reference in kept.values():
-            secrets.forget(at.work.root, reference)
-        raise
-    done.told.extend(
-        f"the {key} of `{statement.name}` is kept in a file that this user alone can read, and declared as SECRET '{reference}'"
-        for key, reference in kept.items()
-    )
-    return done
-
-
-def _create(at: Prompt, statement: Declaration) -> Result:
-    at.room()
-    there = False
-
-    def graph_of() -> Graph | None:
-        nonlocal there
-        present = {r.name: r.declaration for r in at.deployed(at.environment)}
-        there = statement.name in present and statement.if_not_exists
-        if there:
-            return None
-        if statement.name in present and not statement.or_replace:
-            raise ProjectError(
-                f"`{statement.name}` is there already.",
-                hint="Write CREATE OR REPLACE, or CREATE ... IF NOT EXISTS.",
-                where=statement.position,
-            )
-        others = (d for n, d in present.items() if n != statement.name)
-        plainly = replace(statement, told=()) if getattr(statement, "told", ()) else statement  # type: ignore[type-var]
-        return at.compiled([*_as_renamed(others, statement), plainly])
-
-    done = _changed(at, statement.name, graph_of)
-    if there:
-        return Result(None, f"`{statement.name}` is there already.", {"name": statement.name})
-    return done
-
-
-def _as_renamed(others: Iterable[Declaration], statement: Declaration) -> list[Declaration]:
-    """What else is deployed; where the statement renames something, without that, and with its new name in all the others."""
-    said = statement.renamed_from
-    if said is None:
-        return list(others)
-    names = {said.name: statement.name}
-    return [KINDS.renamed(d, names) for d in others if (d.kind, d.name) != (statement.kind, said.name)]
-
-
-def drop(at: Prompt, statement: Drop) -> Result:
-    """Take a resource away from what is deployed at that moment."""
-    there = True
-
-    def graph_of() -> Graph | None:
-        nonlocal there
-        graph = at.deployed(at.environment)
-        found = graph.find(statement.name)
-        there = found is not None and found.kind is statement.kind
-        if not there and statement.if_exists:
-            return None
-        if not there:
-            names = [r.name for r in graph.of_kind(statement.kind)]
-            raise UnknownNameError(
-                f"There is no {statement.kind.value} `{statement.name}`.",
-                hint=did_you_mean(statement.name, names, f"{statement.kind.value}s"),
-                where=statement.position,
-            )
-        return at.compiled(_without(graph, statement.name))
-
-    done = _changed(at, statement.name, graph_of)
-    return done if there else Result(None, f"There is no {statement.kind.value} `{statement.name}`.", {})
-
-
-def _changed(at: Prompt, name: str, graph_of: Callable[[], Graph | None]) -> Result:
-    change = executor.Change(name, graph_of)
-    return _applied(executor.apply(at.act(), change, tell=at.tell))
-
-
-def _applied(done: Applied) -> Result:
-    return Result(None, applied_words(done), applied_facts(done), refused=bool(done.refusals))
-
-
-def applied_words(done: Applied) -> str:
-    """A finished apply for people: one line an action, then where the environment stands."""
-    sign = {
-        handlers.DONE: "ok",
-        handlers.REFUSED: "refused",
-        handlers.HELD: "held",
-        handlers.FAILED: "failed",
-    }
-    rows = []
-    for d in done.did:
-        rows.append(f"{sign[d.status]:>7}  {d.action.name}: {d.text}  ({d.seconds:.1f} s)")
-        rows += [f"   note  {told}" for told in d.notices]
-    rows += [f"         {n.name}: {n.text}" for n in (*done.plan.notes, *done.stays)]
-    if not done.did:
-        rows.append("Nothing to do.")
-    rows.append(f"{done.plan.environment} is at generation {done.generation}.")
-    return "\n".join(rows)
-
-
-def applied_facts(done: Applied) -> dict[str, Any]:
-    """The same for programs."""
-    return {
-        "environment": done.plan.environment,
-        "generation": done.generation,
-        "actions": [
-            {
-                "action": type(d.action).__name__,
-                "name": d.action.name,
-                "reason": d.action.reason,
-                "status": d.status,
-                "text": d.text,
-                "target": d.target,
-                "seconds": round(d.seconds, 3),
-                "notices": list(d.notices),
-            }
-            for d in done.did
-        ],
-        "notes": [{"name": n.name, "text": n.text} for n in done.plan.notes],
-        "stays": [{"name": s.name, "text": s.text} for s in done.stays],
-    }
-
-
-def _without(graph: Graph, name: str) -> list[Declaration]:
-    """The declarations without that of a resource that no other is made from."""
-    users = [r.name for r in graph.downstream(name)]
-    if users:
-        raise ProjectError(f"`{name}` is used by {', '.join(users)}.", hint=f"Drop {users[-1]} first.")
-    return [r.declaration for r in graph if r.name != name]
 
 
 def _as_asked(declared: CreateModel, statement: RetrainModel) -> CreateModel:
@@ -438,7 +291,8 @@ ACTS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     RefreshDataset: refresh,
     RetrainModel: retrain,
     Drill: drill,
-    Drop: drop,
+    Drop: declaring.drop,
+    Alter: declaring.alter,
     CreateToken: tokens.create,
     CreateTable: writing.create,
     InsertInto: writing.insert,
@@ -457,6 +311,7 @@ OF_WHAT_IS_THERE = frozenset(
         RetrainModel,
         Drill,
         Drop,
+        Alter,
         CreateTable,
         InsertInto,
         DropToken,

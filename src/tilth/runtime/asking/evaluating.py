@@ -9,7 +9,7 @@ from tilth.core.errors import DataError, UnknownNameError
 from tilth.core.figures import figure
 from tilth.core.metrics import METRICS, Metric, find
 from tilth.core.names import did_you_mean
-from tilth.runtime.asking import natively
+from tilth.runtime.asking import first, natively
 from tilth.runtime.asking import select as asking
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.sql.language.acts import Evaluate, Select
@@ -32,7 +32,8 @@ def evaluate(at: Prompt, statement: Evaluate) -> Result:
     query = Select(statement.query.sql, statement.query.position)
     graph = at.deployed(at.environment)
     natively.check(at, query.sql, graph)
-    rows = asking.select(at.work, graph, at.environment, models, query, at.limits, told, at.frames)
+    one = first.standing(at, query, graph, models, told)
+    rows = asking.select(at.work, graph, at.environment, one.models, one.query, at.limits, told, at.frames)
     truth, said = _columns(rows, statement)
     kept = _both(truth, said)
     if len(kept[0]) < len(truth):

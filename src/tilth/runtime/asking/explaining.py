@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Split: TypeAlias = JoinPrediction | RowPrediction | None
-ENGINE, HERE = "query process", "this process"
+ENGINE, HERE, WORKER = "query process", "this process", "training process"
 _OPS = {"is_null": "IS NULL", "is_not_null": "IS NOT NULL"}
 
 
@@ -133,3 +133,12 @@ def together(parts: Iterable[pa.RecordBatchReader], outer: str) -> pa.Table:
         for row in part.read_all().to_pylist()
     ]
     return table([*found, Step(ENGINE, outer)])
+
+
+def after(made: Iterable[str], rest: pa.RecordBatchReader) -> pa.Table:
+    """The steps of a query behind those that make what it asks."""
+    found = [
+        Step(row["runs_in"], row["what"], row["columns"], row["filter"], row["rows"])
+        for row in rest.read_all().to_pylist()
+    ]
+    return table([*(Step(WORKER, one) for one in made), *found])

@@ -46,6 +46,7 @@ class Prompt:
     may_drop: tuple[str, ...] = ()  # what serves and APPLY may drop, since somebody said so
     frames: Mapping[str, Any] = field(default_factory=dict)  # of a Python program, by name: `FROM $name`
     turns: Turns | None = None  # which statements of this process may be at work; None: all
+    in_transaction: bool = False  # nothing may be made that a ROLLBACK could not undo
     door: str = ""  # from where it is asked, for the log of statements; empty: nothing is logged
     first: tuple[str, Limits] | None = None  # the environment and limits before the first SET
     client: dict[str, str] = field(

@@ -37,7 +37,7 @@ from tilth.runtime.workspace import Workspace
 from tilth.sql.language.acts import Select
 from tilth.sql.language.parameters import FRAMES
 from tilth.sql.language.statements import CreateView, Kind
-from tilth.sql.queries import reach, reads
+from tilth.sql.queries import correlated, reach, reads
 from tilth.sql.queries.blocks import Blocks, blocks
 from tilth.sql.queries.direct import direct
 from tilth.sql.queries.rewrite import (
@@ -81,6 +81,15 @@ class Models:
             self.loaded[key] = version_of(self.work, name, version, threads)
         return self.loaded[key]
 
+    def asked(self, name: str) -> correlated.Asked | None:
+        """What a SELECT over the version that serves has to give it; None where none serves."""
+        if name not in self.pointed:
+            return None
+        found = self.get(name)
+        required = tuple(i.name for i in found.inputs if i.required)
+        optional = tuple(i.name for i in found.inputs if not i.required)
+        return correlated.Asked(required, optional, tuple(found.usual))
+
 
 def select(
     work: Workspace,
@@ -106,6 +115,7 @@ def select(
     try:
         own, given = natively.read(sql, graph, work.root, limits.turn, given, None if explained else stack)
         whole = inlined(own, {**_unnamed(graph), **queries_of(graph)})
+        whole = correlated.joined(whole, _served(models, graph), models.asked)
         place, sql = statement.position if whole == sql else None, whole
         if (parts := blocks(sql, _served(models, graph))) is not None:
 

@@ -15,7 +15,7 @@ from tilth.core.figures import figure
 from tilth.kinds import declares, parse, show
 from tilth.ml.model.answerer import of_rows
 from tilth.plan.rights import allowed
-from tilth.runtime.asking import natively, statements
+from tilth.runtime.asking import explaining, first, natively, statements
 from tilth.runtime.asking import select as asking
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.sql.language.acts import (
@@ -78,13 +78,12 @@ class Session(Prompt):
         if (own := OWN.get(type(statement))) is not None:
             return own(self, statement)
         from tilth.runtime.asking import acting
+        from tilth.runtime.asking.declaring import create
 
         if self.begin is not None and type(statement) not in acting.OF_WHAT_IS_THERE:
             self.work = self.begin()
         return (
-            acting.create(self, statement)
-            if declares(statement)
-            else acting.ACTS[type(statement)](self, statement)
+            create(self, statement) if declares(statement) else acting.ACTS[type(statement)](self, statement)
         )
 
 
@@ -104,7 +103,8 @@ def select(at: Prompt, statement: Select) -> Result:
         at.progress.step(words)
 
     at.limits.turn.tell = tell
-    reader = asking.select(at.work, graph, at.environment, models, statement, at.limits, told, at.frames)
+    one = first.standing(at, statement, graph, models, told)
+    reader = asking.select(at.work, graph, at.environment, one.models, one.query, at.limits, told, at.frames)
     return Result(reader, told=told)
 
 
@@ -143,11 +143,15 @@ def explain_query(at: Prompt, statement: ExplainQuery) -> Result:
     models = asking.models_of(at.work, at.environment, at.loaded)
     query = Select(statement.query.sql, statement.query.position)
     graph = at.deployed(at.environment)
-    return Result(
-        asking.select(
-            at.work, graph, at.environment, models, query, at.limits, frames=at.frames, explained=True
+    one, steps = first.would(at, query, graph, models)
+    if one is None:
+        return Result(
+            explaining.table([explaining.Step(explaining.WORKER, step) for step in steps]).to_reader()
         )
+    found = asking.select(
+        at.work, graph, at.environment, one.models, one.query, at.limits, frames=at.frames, explained=True
     )
+    return Result(found if not steps else explaining.after(steps, found).to_reader())
 
 
 def look(at: Prompt, statement: LookAt) -> Result:

@@ -2,8 +2,8 @@
 
 A turn is what is to be done: from where to where LAST goes, or which rows came, fixed once; then its statements one by one, each written
 down before and after. A run performs a turn; when it fails, or its process dies, the next run goes on with the same turn. So a statement
-that may be done twice (it has a KEY, or makes a table anew) has its effect once; one that may not (INSERT INTO without KEY) is done at most
-once: where nobody knows whether it was, it is passed over, and the run says so.
+that may be done twice (it has a KEY, or makes a table anew) has its effect once; one that may not (INSERT INTO without KEY, an UPDATE that
+counts on from what is there) is done at most once: where nobody knows whether it was, it is passed over, and the run says so.
 """
 
 from __future__ import annotations
@@ -320,7 +320,7 @@ class Turning:
             marks |= {} if turn.seen is None else {"seen": turn.seen}
             marks.pop("token", None)
         if done and status != DONE:
-            text += "; what was, or may have been, written without a KEY is not written again"
+            text += "; what was, or may have been, written by a statement that must not be done twice is not written again"
         old = self.now.marks.get("seen")
         now = self.at.work.clock.now()
         with self._change("finish") as change:
@@ -368,8 +368,8 @@ class Turning:
     def _pass_over(self, n: int, why: str) -> None:
         """Go on behind a statement that must not be done twice, and of which nobody knows whether it was done."""
         text = (
-            f"statement {n + 1} was under way when {why}; it has no KEY, so it is not done again, and only its table tells"
-            " whether its rows are there"
+            f"statement {n + 1} was under way when {why}; it {held.why_once(self.declared.statements[n])}, so it is not done"
+            " again, and only its table tells whether its rows are there"
         )
         turn = replace(self._turn, done=n + 1, under_way=None, unsure=(*self._turn.unsure, text))
         with self._change("pass over") as change:

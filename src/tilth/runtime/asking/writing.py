@@ -18,6 +18,7 @@ from tilth.ports.engine import SQL_TYPE
 from tilth.ports.source import JSON, Mode, UnsureError, Writable, Write, Written
 from tilth.resources.graph import Graph
 from tilth.runtime import sources, unforeseen
+from tilth.runtime.asking import first
 from tilth.runtime.asking import select as asking
 from tilth.runtime.asking.batches import Batches
 from tilth.runtime.asking.prompt import Prompt, Result
@@ -196,8 +197,9 @@ def _query(
 ) -> pa.RecordBatchReader:
     models = asking.models_of(at.work, at.environment, at.loaded)
     asked = Select(statement.query.sql, statement.query.position)
+    one = first.standing(at, asked, graph, models, told)
     return asking.select(
-        at.work, graph, at.environment, models, asked, at.limits, told, at.frames, batches.take
+        at.work, graph, at.environment, one.models, one.query, at.limits, told, at.frames, batches.take
     )
 
 

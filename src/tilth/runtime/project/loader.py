@@ -15,7 +15,7 @@ from tilth.core.errors import LanguageError, Position, ProjectError, StorageErro
 from tilth.kinds import declares, parse
 from tilth.ports import places
 from tilth.runtime.project.settings import FILE
-from tilth.sql.language.acts import CreateToken, DropToken, Statement
+from tilth.sql.language.acts import Alter, CreateToken, DropToken, Statement
 from tilth.sql.language.statements import Declaration
 
 LIMIT = 16 << 20  # bytes of one file
@@ -25,7 +25,8 @@ _TOKENS = (
     "A token is made when it is said and shown once; a file would hold no secret, and would say it again at each apply."
     ' Say it at a prompt: tilth sql "CREATE TOKEN ..."'
 )
-_NOT_HERE: Mapping[type, str] = {CreateToken: _TOKENS, DropToken: _TOKENS}
+_TEXT = "Files say what is: change the text there, and `tilth plan` says what that changes. At a prompt ALTER changes what is deployed."
+_NOT_HERE: Mapping[type, str] = {CreateToken: _TOKENS, DropToken: _TOKENS, Alter: _TEXT}
 _BESIDE = frozenset({"tests", "estimators"})  # folders that hold no declarations
 
 

@@ -14,6 +14,8 @@ from tilth.core.time import Instant, show_instant
 from tilth.runtime.record.rows import Change, Reader, Row, text, text_or_none
 
 DATASET, MODEL = "dataset", "model"
+SCORE = "score"
+"""The kind of a notice that says how good a version is: told where it is asked by PREDICT, and nowhere as something to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ def current(reader: Reader, environment: str) -> Mapping[tuple[str, str], tuple[
     """What stands of all that the environment points at, by resource and name."""
     found: defaultdict[tuple[str, str], tuple[Told, ...]] = defaultdict(tuple)
     for r in reader.read("current_notices", environment=environment):
+        if text(r, "kind") == SCORE:
+            continue
         found[text(r, "resource"), text(r, "name")] += (_told(r),)
     return found
 
@@ -66,7 +70,7 @@ def put(change: Change, resource: str, name: str, made: str, told: Iterable[Told
 
 def lines(told: Sequence[Told]) -> tuple[str, ...]:
     """Each as a line for people."""
-    return tuple(t.words for t in told)
+    return tuple(t.words for t in told if t.kind != SCORE)
 
 
 def _told(row: Row) -> Told:

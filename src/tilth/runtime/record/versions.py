@@ -25,6 +25,8 @@ from tilth.runtime.record.rows import (
 
 CANDIDATE, PROMOTED, REFUSED, HELD = "candidate", "promoted", "refused", "held"
 LOST = frozenset({REFUSED, HELD})
+REASON = "asked for by SELECT: "
+"""How the `reason` of a version that was asked by PREDICT begins; what follows is its text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,22 @@ class LookAt:
 
 
 @dataclass(frozen=True, slots=True)
+class Alter:
+    """`ALTER MODEL late SET (time_limit = '2 minutes')`: what is declared, with these options in place of its own; NULL takes one away.
+
+    Of a view it is the query. `theirs`: the options are what MindsDB calls PARAMETERS.
+    """
+
+    kind: Kind
+    name: str
+    options: Options = _NONE
+    query: Query | None = None
+    if_exists: bool = False
+    theirs: bool = False
+    position: Position | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class CreateToken:
     """`CREATE TOKEN 'ci' FOR reader EXPIRES '90 days'`: lets somebody in over HTTP. No resource: it is made when it is said."""
 
@@ -282,6 +298,7 @@ Action: TypeAlias = (
     | ExplainPredict
     | ExplainQuery
     | LookAt
+    | Alter
     | CreateToken
     | DropToken
     | Describe

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tilth.core.errors import LanguageError, Position, TilthError, UnsupportedError
-from tilth.sql.language import actions, clauses, sessions, tables
+from tilth.sql.language import actions, altering, clauses, sessions, tables
 from tilth.sql.language.acts import Select, Statement
 from tilth.sql.language.mindsdb import forms
 from tilth.sql.language.statements import Declaration
@@ -39,10 +39,9 @@ _ACTIONS: dict[str, Callable[[Cursor], Statement]] = {
     "RUN": actions.run,
     "CANCEL": sessions.cancel,
 }
-VERBS = ("CREATE", "DROP", "INSERT", "EXPLAIN", *_ACTIONS, "SELECT", "WITH", "FROM", "VALUES")
+VERBS = ("CREATE", "ALTER", "DROP", "INSERT", "EXPLAIN", *_ACTIONS, "SELECT", "WITH", "FROM", "VALUES")
 _LATER = frozenset(
     [
-        "ALTER",
         "GRANT",
         "REVOKE",
         "DELETE",
@@ -163,6 +162,9 @@ def _statement(c: Cursor, kinds: Mapping[str, Parse]) -> Statement:
     if verb == "DROP":
         c.i += 1
         return actions.drop(c, where, kinds)
+    if verb == "ALTER":
+        c.i += 1
+        return altering.alter(c, where, kinds)
     if verb == "INSERT":
         c.i += 1
         c.expect("INTO", hint="Write INSERT INTO ops.scores SELECT ...")

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from tilth.core.names import is_bare, literal, quoted
-from tilth.sql.language import tables
+from tilth.sql.language import altering, tables
 from tilth.sql.language.acts import (
+    Alter,
     ApplyStatement,
     CancelRun,
     CancelStatement,
@@ -186,6 +187,7 @@ def _select(s: Select) -> str:
 
 
 _SHOW: dict[type, Callable[[Any], str]] = {
+    Alter: altering.show,
     Drop: _drop,
     PlanStatement: _plan,
     ApplyStatement: _plan,

@@ -33,13 +33,19 @@ def set_to(c: Cursor) -> SetSetting | ResetSetting:
         c.fail(f"Expected = or TO here{c.instead()}.", SETTING)
     if c.take("DEFAULT"):
         return ResetSetting(name)
-    if c.at_end:
-        c.fail(f"Expected the value of {name} here.", SETTING)
+    _check_value(c, name)
     minus = "-" if c.take("-") else ""
+    _check_value(c, name)
     value = c.text_token()
     while c.take(","):
+        _check_value(c, name)
         value += ", " + c.text_token()
     return SetSetting(name, minus + value)
+
+
+def _check_value(c: Cursor, name: str) -> None:
+    if c.at_end:
+        c.fail(f"Expected the value of {name} here.", SETTING)
 
 
 def reset(c: Cursor) -> ResetSetting:

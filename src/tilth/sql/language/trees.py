@@ -7,6 +7,7 @@ query that passes here can still be refused by the engine.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -121,6 +122,7 @@ def tree(sql: str) -> exp.Expr:
         raise LanguageError("This query is nested too deeply.", hint="Split it with WITH.") from None
 
 
+_FIRST = re.compile(r"\bpredict\s*\(\s*[\w\"`]+", re.IGNORECASE)
 _FRAMES = 5_000  # sqlglot takes up to 35 calls for a bracket within another, of which the cursor allows 100
 
 
@@ -150,9 +152,10 @@ def _unreadable(sql: str, problem: Any) -> LanguageError:
     )
     what = f"`{word}` was not expected here" if word else "it ends too early"
     quote = f' If it is a column, write "{word}" in double quotes.' if word.upper() in _KEYWORDS else ""
-    return LanguageError(
-        f"The query cannot be read: {what}.", hint=f"{guess}Queries are DuckDB SQL.{quote}", where=where
-    )
+    hint = f"{guess}Queries are DuckDB SQL.{quote}"
+    if _FIRST.search(sql):
+        hint = "PREDICT (...) stands in FROM or JOIN of a SELECT that is asked; what is declared names a model, which CREATE MODEL or `tilth adopt NAME` declares."
+    return LanguageError(f"The query cannot be read: {what}.", hint=hint, where=where)
 
 
 def _offset(text: str, line: int) -> int:

@@ -50,15 +50,15 @@ def blocks(sql: str, models: Collection[str]) -> Blocks | None:
     selects = _selects(used)
     if selects is None or len(selects) < 2:
         return None
-    marks = _mark(named_tables(root), pins)
+    marks = mark(named_tables(root), pins)
     taken = [s for s in selects if s is not root and not any(_within(s, o) for o in selects if o not in (s, root))]  # fmt: skip
     found = []
     for number, select in enumerate(taken):
         frame = NAME.format(number)
-        found.append(Block(frame, _unmarked(_whole(select), marks), _again(select)))
+        found.append(Block(frame, unmarked(_whole(select), marks), _again(select)))
     for block, select in zip(found, taken, strict=True):
         select.replace(_frame(block.frame))
-    return Blocks(_unmarked(root.sql(dialect="duckdb"), marks), tuple(found))
+    return Blocks(unmarked(root.sql(dialect="duckdb"), marks), tuple(found))
 
 
 def _selects(used: list[Named]) -> list[exp.Expr] | None:
@@ -140,7 +140,7 @@ def _again(select: exp.Expr) -> bool:
     return False
 
 
-def _mark(tables: Iterator[Named], pins: tuple[Pin, ...]) -> dict[str, str]:
+def mark(tables: Iterator[Named], pins: tuple[Pin, ...]) -> dict[str, str]:
     """Give each table that is held to a version or snapshot a name of its own; what it stands for, by that name."""
     from sqlglot import exp
 
@@ -162,7 +162,8 @@ def _mark(tables: Iterator[Named], pins: tuple[Pin, ...]) -> dict[str, str]:
     return marks
 
 
-def _unmarked(sql: str, marks: dict[str, str]) -> str:
+def unmarked(sql: str, marks: dict[str, str]) -> str:
+    """The text with what `mark` named in the place of those names."""
     for mark in sorted(marks, key=len, reverse=True):
         sql = sql.replace(mark, marks[mark])
     return sql

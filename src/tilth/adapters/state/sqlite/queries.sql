@@ -234,7 +234,7 @@ SELECT version, status, removed_at FROM versions WHERE model = coalesce((SELECT 
 
 -- name: candidates
 SELECT :model AS model, model AS origin, * FROM versions
-WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND status = 'candidate' AND snapshot = :snapshot ORDER BY version;
+WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND status = 'candidate' AND snapshot = :snapshot AND removed_at IS NULL ORDER BY version;
 
 -- name: versions_of_snapshot
 SELECT :model AS model, model AS origin, * FROM versions
@@ -407,7 +407,7 @@ SELECT * FROM runs WHERE environment = :environment ORDER BY id DESC LIMIT :limi
 SELECT coalesce((SELECT c.name FROM names a CROSS JOIN called c ON c.kind = a.kind AND c.name = a.name
                  WHERE a.kind = r.kind AND a.origin = coalesce(n.origin, r.name) AND c.environment = r.environment LIMIT 1), n.origin, r.name) AS name, coalesce(n.origin, r.name) AS origin, r.*
 FROM runs r LEFT JOIN names n ON n.kind = r.kind AND n.name = r.name
-WHERE r.environment = :environment AND r.status IN ('failed', 'refused', 'held') AND r.action <> 'Drill' AND NOT EXISTS (
+WHERE r.environment = :environment AND r.status IN ('failed', 'refused', 'held') AND r.action NOT IN ('Drill', 'Predict') AND NOT EXISTS (
     SELECT 1 FROM runs AS later LEFT JOIN names o ON o.kind = later.kind AND o.name = later.name
     WHERE later.kind = r.kind AND coalesce(o.origin, later.name) = coalesce(n.origin, r.name) AND later.id > r.id
       AND later.environment = r.environment AND later.status <> 'running' AND later.action NOT IN ('Drill', 'Rename')

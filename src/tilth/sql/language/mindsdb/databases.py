@@ -6,13 +6,14 @@ A password that is written out stays in the statement; a prompt makes a secret f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NoReturn
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit, urlunsplit
 
 from tilth.core.errors import LanguageError, Position, UnsupportedError
 from tilth.sql.language import prefix, values
-from tilth.sql.language.acts import Noted
-from tilth.sql.language.statements import CreateSource, Options, Secret, Value
+from tilth.sql.language.acts import Alter, Noted
+from tilth.sql.language.statements import CreateSource, Kind, Options, Secret, Value
 from tilth.sql.language.tokens import Cursor
 
 _SERVERS = {
@@ -57,6 +58,41 @@ def create(c: Cursor, or_replace: bool, where: Position) -> CreateSource | Noted
     found, options, told = _meant(engine, given, where)
     hidden = tuple(k for k, v in options.items if k == "password" and isinstance(v, str))
     return CreateSource(name, found, options, or_replace, exists, where, told=told, open=hidden)
+
+
+def alter(c: Cursor, exists: bool, where: Position) -> Alter:
+    """`n [WITH] PARAMETERS [=] {json}`, after ALTER DATABASE."""
+    name = prefix.resource(c, "the database's name")
+    c.take("WITH")
+    c.expect("PARAMETERS", hint=f'Write ALTER DATABASE {name} PARAMETERS = {{"host": "..."}}.')
+    c.take("=")
+    return Alter(Kind.SOURCE, name, _json(c), if_exists=exists, theirs=True, position=where)
+
+
+def changed(declared: CreateSource, given: Options, where: Position) -> CreateSource:
+    """The source with those of PARAMETERS in place of its own: what its url says is what MindsDB names apart."""
+    own: dict[str, Value] = dict(declared.options.items)
+    url = own.pop("url", None)
+    if declared.engine in _SERVERS and isinstance(url, str) and not {"url", "connection_string"} & {k.lower() for k, _ in given.items}:  # fmt: skip
+        own |= _apart(url)
+    elif url is not None:
+        own["url"] = url
+    low = {k.lower(): v for k, v in given.items}
+    _, options, told = _meant(declared.engine, Options(tuple({**own, **low}.items())), where)
+    return replace(declared, options=options, told=told)
+
+
+def _apart(url: str) -> dict[str, Value]:
+    """What a server's url says, by MindsDB's names."""
+    parts = urlsplit(url)
+    found: dict[str, Value] = {"host": parts.hostname or "", "database": unquote(parts.path.lstrip("/"))}
+    if parts.username:
+        found["user"] = unquote(parts.username)
+    if parts.port:
+        found["port"] = parts.port
+    if ssl := dict(parse_qsl(parts.query)).get("sslmode"):
+        found["sslmode"] = ssl
+    return found
 
 
 def _json(c: Cursor) -> Options:

@@ -70,6 +70,19 @@ def _engine(c: Cursor, start: int) -> Noted:
     )
 
 
+def _alter(c: Cursor, kinds: Mapping[str, Parse]) -> Statement | None:
+    """`ALTER DATABASE n PARAMETERS = {...}`."""
+    del kinds
+    where = c.position()
+    c.i += 1
+    if c.key in ABSENT:
+        raise absent(c, "ALTER", c.key)
+    if not c.take("DATABASE"):
+        return None
+    exists = c.take("IF", "EXISTS")
+    return databases.alter(c, exists, where)
+
+
 def _drop(c: Cursor, kinds: Mapping[str, Parse]) -> Statement | None:
     del kinds
     start = c.i
@@ -218,6 +231,7 @@ def _describe(c: Cursor, kinds: Mapping[str, Parse]) -> Statement | None:
 
 _READ: Mapping[str, Callable[[Cursor, Mapping[str, Parse]], Statement | None]] = {
     "CREATE": _create,
+    "ALTER": _alter,
     "DROP": _drop,
     "USE": _use,
     "SET": _set,
