@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+import servers
 from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.adapters.files.blobs import FileBlobs
+from tilth.adapters.sources.mysql.source import MySqlSource
 from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import DataError
@@ -81,6 +84,31 @@ def test_postgres(
         return
     same(through_a_query(source, tmp_path), row["becomes"])
     same(kept(source.native("SELECT a FROM t")), row["becomes"])
+
+
+@pytest.fixture(scope="module")
+def mysql_url() -> Iterator[str]:
+    with servers.mysql_database("tilth_types") as url:
+        yield url
+
+
+@pytest.mark.parametrize("row", rows_of("mysql"))
+def test_mysql(row: Any, tmp_path: Path, mysql_url: str) -> None:
+    servers.mysql(
+        mysql_url,
+        "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+02:00'",
+        "DROP TABLE IF EXISTS t",
+        f"CREATE TABLE t (a {row['type']}) CHARACTER SET utf8mb4",
+        f"INSERT INTO t VALUES ({row['given']})",
+    )
+    tables = {"t": {"types": {"a": row["option"]}}} if row["option"] else {}
+    source = MySqlSource.from_options({"url": mysql_url, "tables": tables}, "")
+    if isinstance(row["becomes"], str):
+        refused(row["becomes"], lambda: through_a_query(source, tmp_path))
+        return
+    same(through_a_query(source, tmp_path), row["becomes"])
+    if not row["option"]:
+        same(kept(source.native("SELECT a FROM t")), row["becomes"])
 
 
 @pytest.mark.parametrize("row", rows_of("sqlite"))
