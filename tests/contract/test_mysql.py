@@ -52,7 +52,7 @@ def put(url: str, rows: pa.Table, mode: Mode = Mode.INSERT, *key: str) -> Any:
 
 
 def kept(url: str) -> list[tuple[Any, ...]]:
-    return servers.mysql(url, "SET time_zone = '+00:00'", "SELECT * FROM t ORDER BY 1, 2")
+    return servers.mysql(url, "SET time_zone = '+00:00'", "SELECT * FROM t ORDER BY 1")
 
 
 # --- urls and options --------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 WAIT = 10  # seconds, for whoever holds the table
 BESIDE = "tilth_new_"  # how a table is called while it is being made
 GONE = "tilth_old_"  # how one is called while another takes its place
+ALIAS = "tilth_there"  # a locked table may be read under each of its names once
 KEYED = 255  # characters, or bytes, of a text that is part of a KEY
 _TYPES = {
     DataType.BOOLEAN: "TINYINT(1)",
@@ -177,20 +178,17 @@ class Writer:
         count = self._loaded(held, rows, [c.name for c in columns])
         self._run("COMMIT", f"ANALYZE TABLE {held}")
         writing.check_key(self._count, held, key)
-        also = (
-            f", {name} AS t WRITE" if table != "t" else ""
-        )  # both ways in which the statements below name it
-        self._run(f"LOCK TABLES {name} WRITE{also}")
+        self._run(f"LOCK TABLES {name} WRITE, {name} AS {ALIAS} WRITE")
         match = {k: f"r.{quoted(k)}" for k in key}
-        pairs, changed = map(self._count, writing.there_sql(name, held, match))
+        pairs, changed = map(self._count, writing.there_sql(name, held, match, ALIAS))
         if pairs > changed:
             raise writing.ambiguous(table, ", ".join(key))
         others = [c.name for c in columns if c.name not in match]
         if others and changed:
-            on = " AND ".join(f"t.{quoted(k)} = {value}" for k, value in match.items())
-            sets = ", ".join(f"t.{quoted(c)} = r.{quoted(c)}" for c in others)
-            self._run(f"UPDATE {name} AS t JOIN {held} AS r ON {on} SET {sets}")
-        self._run(writing.add_sql(name, held, match, {c.name: f"r.{quoted(c.name)}" for c in columns}))
+            on = " AND ".join(f"{ALIAS}.{quoted(k)} = {value}" for k, value in match.items())
+            sets = ", ".join(f"{ALIAS}.{quoted(c)} = r.{quoted(c)}" for c in others)
+            self._run(f"UPDATE {name} AS {ALIAS} JOIN {held} AS r ON {on} SET {sets}")
+        self._run(writing.add_sql(name, held, match, {c.name: f"r.{quoted(c.name)}" for c in columns}, ALIAS))
         return count, changed
 
     # --- speaking ------------------------------------------------------------------------------------------
