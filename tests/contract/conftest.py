@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import servers
+from tilth.adapters.sources.duckdb.source import DuckDBSource
 from tilth.adapters.sources.files.source import FilesSource
 from tilth.adapters.sources.mysql.source import MySqlSource
 from tilth.adapters.sources.postgres.source import PostgresSource
@@ -136,7 +137,23 @@ def mysql_url() -> Any:
         yield url
 
 
-MAKERS = {"files": files, "sqlite": sqlite}
+def duckdb(folder: Path) -> Any:
+    import duckdb as library
+
+    def ask(*statements: str) -> None:
+        with library.connect(folder / "ops.duckdb") as db:
+            db.register("given", ROWS)
+            for statement in statements:
+                db.execute(statement)
+
+    ask(
+        "CREATE TABLE visits AS SELECT * FROM given", "CREATE VIEW other AS SELECT * FROM visits WHERE id = 1"
+    )
+    source = DuckDBSource.from_options({"path": "ops.duckdb"}, str(folder))
+    return source, lambda: ask("DELETE FROM visits WHERE id = 4")
+
+
+MAKERS = {"duckdb": duckdb, "files": files, "sqlite": sqlite}
 
 
 @pytest.fixture(params=[*sorted(MAKERS), "postgres", "mysql"])

@@ -19,6 +19,7 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 import servers
+from tilth.adapters.sources.duckdb.source import DuckDBSource
 from tilth.adapters.sources.files.source import FilesSource
 from tilth.adapters.sources.mysql.source import MySqlSource
 from tilth.adapters.sources.postgres.source import PostgresSource
@@ -81,6 +82,10 @@ def postgres(folder: Path) -> Any:
     return PostgresSource.from_options({"url": servers.postgres_url(), "schema": SPACE, "writable": True}, "")
 
 
+def duckdb(folder: Path) -> Any:
+    return DuckDBSource.from_options({"path": "out.duckdb", "writable": True}, str(folder))
+
+
 def mysql(folder: Path) -> Any:
     del folder
     servers.mysql(servers.mysql_url(), f"DROP DATABASE IF EXISTS {SPACE}", f"CREATE DATABASE {SPACE}")
@@ -91,7 +96,7 @@ def mysql_url() -> str:
     return servers.mysql_url().replace("/test?", f"/{SPACE}?")
 
 
-@pytest.fixture(params=[parquet, csv, jsonl, sqlite, postgres, mysql], ids=lambda f: f.__name__)
+@pytest.fixture(params=[parquet, csv, jsonl, sqlite, duckdb, postgres, mysql], ids=lambda f: f.__name__)
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     yield request.param(tmp_path)
     if request.param is postgres:
@@ -303,6 +308,7 @@ def test_all_types_become_what_the_source_has_for_them(source: Any) -> None:
     [
         (FilesSource, {"path": "x"}),
         (SqliteSource, {"path": "x.db"}),
+        (DuckDBSource, {"path": "x.duckdb"}),
         (PostgresSource, {"url": "postgresql://h/d"}),
         (MySqlSource, {"url": "mysql://h/d"}),
     ],
