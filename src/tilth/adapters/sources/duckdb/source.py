@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.sources import writing
+from tilth.adapters.sources.duckdb.refusing import BEYOND, refused
 from tilth.adapters.sources.predicates import condition
 from tilth.core.errors import (
     BusyError,
@@ -43,7 +44,6 @@ MEMORY, THREADS, SECONDS = 2_000_000_000, 2, 86_400
 MOST = 10**38 - 1  # the greatest number of 38 digits
 _TYPES = {"HUGEINT": DataType.DECIMAL}
 _UNREAD = frozenset({"UHUGEINT", "BIGNUM", "BIT", "TIME WITH TIME ZONE"})
-_BEYOND = "tilth_beyond:"  # before the name of a column, in an error that the query makes
 
 
 class DuckDBSource:
@@ -196,7 +196,7 @@ class DuckDBSource:
         def whole() -> Any:
             yield from reader
             if (said := _said(process)) is not None:
-                raise _refused(said)
+                raise refused(said)
 
         rows = pa.RecordBatchReader.from_batches(reader.schema, whole())
         return closing(rows, close, lambda error: _told(process, error))
@@ -224,7 +224,7 @@ def _sent(column: str, kind: str, table: str) -> str:
         )
     if kind != "HUGEINT":
         return name
-    beyond = f"CAST(error({literal(_BEYOND + column)}) AS DECIMAL(38, 0))"
+    beyond = f"CAST(error({literal(BEYOND + column)}) AS DECIMAL(38, 0))"
     return f"CASE WHEN {name} NOT BETWEEN -{MOST} AND {MOST} THEN {beyond} ELSE CAST({name} AS DECIMAL(38, 0)) END"
 
 
@@ -268,58 +268,9 @@ def _told(process: subprocess.Popen[bytes], error: Exception) -> TilthError:
     if isinstance(error, TilthError):
         return error
     if (said := _said(process)) is not None:
-        return _refused(said)
+        return refused(said)
     status = process.wait()
     return SourceError(
         f"The process that read the DuckDB file was ended{f' by signal {-status}' if status < 0 else ''}; nothing else was harmed.",
         hint="Try again. If it happens again the file is damaged: open it with DuckDB's own client, and EXPORT DATABASE.",
-    )
-
-
-def _refused(said: Mapping[str, str]) -> TilthError:
-    """What is told of DuckDB's own error, without what a row holds."""
-    text, kind = str(said.get("said")), str(said.get("kind"))
-    low = text.lower()
-    if _BEYOND in text:
-        name = text.partition(_BEYOND)[2].partition("\n")[0]
-        return DataError(
-            f"Column `{name}` of the DuckDB file is of type HUGEINT and holds a number of more than 38 digits.",
-            hint=f"Make a view in the file: SELECT CAST({quoted(name)} AS VARCHAR) AS {quoted(name)}.",
-        )
-    if kind == "ResourceInUseException" or (
-        "lock" in low and ("conflicting" in low or "could not set" in low)
-    ):
-        return BusyError(
-            "Another process has the DuckDB file open for writing.",
-            hint="Try again when it has closed it: DuckDB lets one process write, or many read.",
-        )
-    if "not a valid duckdb" in low or "magic bytes" in low or "sqlite" in low:
-        return SourceError("The file is not a DuckDB database.", hint="Correct the source's path.")
-    if "version number" in low or "storage version" in low or "newer" in low:
-        return SourceError(
-            "The DuckDB file is of another storage version than this DuckDB reads.",
-            hint="pip install --upgrade duckdb; or write it anew with the version that made it: EXPORT DATABASE.",
-        )
-    if "encrypt" in low:
-        return SourceError(
-            "The DuckDB file is encrypted, which is not read.", hint="Write it anew without a key."
-        )
-    if kind == "PermissionException" or "disabled by configuration" in low or "cannot access" in low:
-        return SourceError(
-            "A view of the DuckDB file reads what lies outside of it, which it may not.",
-            hint="Make a table of it there: CREATE TABLE ... AS SELECT * FROM the_view.",
-        )
-    if kind in {"CatalogException", "BinderException"}:
-        return UnknownNameError(
-            f"DuckDB says: {text.partition(chr(10))[0][:200]}",
-            hint="Correct the view in the file, or the query.",
-        )
-    if kind in {"ConversionException", "InvalidInputException", "OutOfRangeException"}:
-        return DataError(
-            f"DuckDB could not make a value that a view or predicate asks for ({kind}).",
-            hint="CAST the column where the view is made.",
-        )
-    return SourceError(
-        f"DuckDB could not read the file ({kind}).",
-        hint="Open it with DuckDB's own client to see why; a damaged file is restored from a copy.",
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.sources import writing
 from tilth.adapters.sources.duckdb.child import CATALOG, settle
+from tilth.adapters.sources.duckdb.refusing import refused
 from tilth.core.errors import BusyError, DataError, ProjectError, SourceError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
 from tilth.core.schema import DataType, Field, Schema
@@ -205,8 +206,6 @@ def _told(error: Exception) -> TilthError:
     """What is told of an error of DuckDB's while rows were written; never a value."""
     if isinstance(error, TilthError):
         return error
-    from tilth.adapters.sources.duckdb.source import _refused
-
     kind, low = type(error).__name__, str(error).lower()
     if kind in {"ConstraintException", "ConversionException", "OutOfRangeException"}:
         why = "a column may not be NULL" if "not null" in low else "a constraint, or a type, of the table"
@@ -224,4 +223,4 @@ def _told(error: Exception) -> TilthError:
             "The DuckDB file cannot be written to.",
             hint="Give this user the right to write the file and its folder.",
         )
-    return _refused({"kind": kind, "said": str(error)})
+    return refused({"kind": kind, "said": str(error)})
