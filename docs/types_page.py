@@ -55,15 +55,28 @@ SOURCES = """
 The names of types are those of `tilth.columns` in capitals, or DuckDB's where a table of files is meant.
 """
 
+MYSQL = """
+Dates that are none become NULL, which a notice counts. A `TINYINT(1)` is MySQL's BOOLEAN. Texts are compared byte by byte, whatever the column's collation. `-0.0` is
+written as `0.0`, NaN as NULL, which is counted; an infinity is refused.
+"""
+DUCKDB = """
+### DuckDB files
+
+A column of a DuckDB file becomes what [the same type of a query's result](#what-a-query-returns) becomes, but for these: a `HUGEINT` is a DECIMAL of 38 digits, and
+refused beyond them; `UHUGEINT`, `BIGNUM`, `BIT` and `TIMETZ` are refused by name, when they are read.
+"""
+
 
 def page() -> str:
     """The whole page."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from fixtures.types import checks, csv, duckdb, inputs, json, parquet, postgres, sqlite
+    from fixtures.types import checks, csv, duckdb, inputs, json, mysql, parquet, postgres, sqlite
 
     parts = [HEAD, _checks(checks), INPUTS, _inputs(inputs), SOURCES]
     parts.append(_typed("PostgreSQL", postgres))
+    parts += [_typed("MySQL and MariaDB", mysql), MYSQL]
     parts.append(_typed("SQLite", sqlite))
+    parts.append(DUCKDB)
     parts.append(_typed("What a query returns", duckdb))
     parts.append(_cells("CSV", csv, "the cells of a column"))
     parts.append(_cells("JSON Lines", json, "the values of a key"))

@@ -15,9 +15,12 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -31,6 +34,9 @@ def missing(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+GIVEN_MYSQL = os.environ.get("TILTH_TEST_MYSQL", "mysql://root@127.0.0.1:3306/test?connect_timeout=3")
 
 
 @cache
@@ -109,3 +115,122 @@ def _end(server: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError):
         server.send_signal(signal.SIGQUIT)
         server.wait(20)
+
+
+# --- MySQL and MariaDB -------------------------------------------------------------------------------------
+
+
+@cache
+def mysql_url() -> str:
+    """The URL of a server that answers, with rights to make databases: the given one, else our own."""
+    return GIVEN_MYSQL if _mysql_answers(GIVEN_MYSQL) else private_mysql().url
+
+
+def mysql(url: str, *statements: str) -> list[tuple[Any, ...]]:
+    """Run statements; the rows of the last."""
+    import pymysql
+
+    parts = urlsplit(url)
+    link = pymysql.connect(
+        host=parts.hostname, port=parts.port or 3306, user=parts.username, password=parts.password or "",
+        database=parts.path.strip("/"), autocommit=True, connect_timeout=3,
+    )  # fmt: skip
+    try:
+        with link.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return list(cursor.fetchall())
+    finally:
+        link.close()
+
+
+@contextlib.contextmanager
+def mysql_database(prefix: str) -> Iterator[str]:
+    """The URL of a database of our own, dropped afterwards."""
+    url, name = mysql_url(), f"{prefix}_{secrets.token_hex(5)}"
+    mysql(url, f"CREATE DATABASE {name} CHARACTER SET utf8mb4")
+    try:
+        yield url.replace(urlsplit(url).path, f"/{name}")
+    finally:
+        mysql(url, f"DROP DATABASE IF EXISTS {name}")
+
+
+def _mysql_answers(url: str) -> bool:
+    try:
+        mysql(url, "SELECT 1")
+    except Exception:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class MySql:
+    """A server of our own: it asks for a password, and may be killed."""
+
+    port: int
+    password: str
+    pid: int
+
+    @property
+    def url(self) -> str:
+        return f"mysql://root:{self.password}@127.0.0.1:{self.port}/test?connect_timeout=3"
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        os.kill(self.pid, signal.SIGKILL)
+
+
+def private_mysql(*options: str, tls: tuple[str, str] | None = None) -> MySql:
+    """Start one from installed binaries, on loopback, with a random password; it ends with the tests."""
+    binary = shutil.which("mariadbd", path=_PLACES)
+    installer = shutil.which("mariadb-install-db", path=_PLACES)
+    if binary is None or installer is None:
+        missing("no MariaDB is installed; set TILTH_TEST_MYSQL to a server for tests")
+    folder = Path(tempfile.mkdtemp(prefix="tilth-mariadb-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    word, user = secrets.token_urlsafe(12), []
+    if os.getuid() == 0:
+        owner = pwd.getpwnam("mysql")
+        os.chown(folder, owner.pw_uid, owner.pw_gid)
+        user = ["--user=mysql"]
+    plain = ["--no-defaults", *user, f"--datadir={folder / 'data'}"]
+    subprocess.run(
+        [installer, *plain, "--auth-root-authentication-method=normal", "--skip-test-db"],
+        check=True, capture_output=True, timeout=120, cwd="/",
+    )  # fmt: skip
+    begin = folder / "begin.sql"
+    begin.write_text(
+        f"CREATE DATABASE test;\nCREATE OR REPLACE USER 'root'@'127.0.0.1' IDENTIFIED BY '{word}';\n"
+        "GRANT ALL ON *.* TO 'root'@'127.0.0.1' WITH GRANT OPTION;\n"
+    )
+    begin.chmod(0o644)
+    for given, name in zip(tls or (), ("cert", "key"), strict=False):
+        (folder / name).write_bytes(Path(given).read_bytes())
+        (folder / name).chmod(0o644)
+        options += (f"--ssl-{name}={folder / name}",)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [binary, *plain, f"--port={port}", "--bind-address=127.0.0.1", f"--socket={folder / 's'}", "--skip-name-resolve",
+             f"--init-file={begin}", "--innodb-flush-log-at-trx-commit=0", f"--pid-file={folder / 'pid'}", *options],
+            stdout=subprocess.DEVNULL, stderr=log, cwd="/",
+        )  # fmt: skip
+    atexit.register(_kill, server)
+    made = MySql(port, word, server.pid)
+    for _ in range(400):
+        if _mysql_answers(made.url):
+            return made
+        if server.poll() is not None:
+            break
+        time.sleep(0.05)
+    pytest.fail(f"our own MariaDB does not answer: {(folder / 'log').read_text()[-2000:]}")
+
+
+_PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+
+
+def _kill(server: subprocess.Popen[bytes]) -> None:
+    server.kill()
+    server.wait(20)

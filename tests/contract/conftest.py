@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import servers
+from tilth.adapters.sources.duckdb.source import DuckDBSource
 from tilth.adapters.sources.files.source import FilesSource
+from tilth.adapters.sources.mysql.source import MySqlSource
 from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.names import literal
@@ -108,13 +110,58 @@ def postgres(schema: str) -> Any:
     return source, lambda: run(f"DELETE FROM {schema}.visits WHERE id = 4")
 
 
-MAKERS = {"files": files, "sqlite": sqlite}
+def mysql(url: str) -> Any:
+    rows = ", ".join(
+        "("
+        + ", ".join(
+            "NULL" if v is None else str(int(v)) if v is True or v is False else literal(str(v))
+            for v in row.values()
+        )
+        + ")"
+        for row in ROWS.to_pylist()
+    )
+    servers.mysql(
+        url,
+        "CREATE TABLE visits (id BIGINT, price DECIMAL(9, 2), name VARCHAR(20), seen DATETIME(6), day DATE, active BOOLEAN)",
+        f"INSERT INTO visits VALUES {rows}",
+        "CREATE VIEW other AS SELECT * FROM visits WHERE id = 1",
+    )
+    source = MySqlSource.from_options({"url": url}, "")
+    return source, lambda: servers.mysql(url, "DELETE FROM visits WHERE id = 4")
 
 
-@pytest.fixture(params=[*sorted(MAKERS), "postgres"])
+@pytest.fixture
+def mysql_url() -> Any:
+    """A database of our own, dropped afterwards."""
+    with servers.mysql_database("tilth_test") as url:
+        yield url
+
+
+def duckdb(folder: Path) -> Any:
+    import duckdb as library
+
+    def ask(*statements: str) -> None:
+        with library.connect(folder / "ops.duckdb") as db:
+            db.register("given", ROWS)
+            for statement in statements:
+                db.execute(statement)
+
+    ask(
+        "CREATE TABLE visits AS SELECT * FROM given", "CREATE VIEW other AS SELECT * FROM visits WHERE id = 1"
+    )
+    source = DuckDBSource.from_options({"path": "ops.duckdb"}, str(folder))
+    return source, lambda: ask("DELETE FROM visits WHERE id = 4")
+
+
+MAKERS = {"duckdb": duckdb, "files": files, "sqlite": sqlite}
+
+
+@pytest.fixture(params=[*sorted(MAKERS), "postgres", "mysql"])
 def made(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     if request.param == "postgres":
         source, change = postgres(request.getfixturevalue("postgres_schema"))
+    elif request.param == "mysql":
+        source, change = mysql(request.getfixturevalue("mysql_url"))
     else:
         source, change = MAKERS[request.param](tmp_path)
     yield source, change

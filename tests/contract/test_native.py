@@ -1,12 +1,16 @@
 """Native queries on real servers: one statement that reads, all of it; everything else is refused before it is sent."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+import servers
 from servers import postgres_url
+from tilth.adapters.sources.mysql import connecting
+from tilth.adapters.sources.mysql.source import MySqlSource
 from tilth.adapters.sources.native import reading
 from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
@@ -73,6 +77,41 @@ REFUSED_SQLITE = [
     "SELECT [a;b] FROM t; DELETE FROM t", "SELECT 1 AS `a`; DELETE FROM t", "SELECT readfile('/etc/passwd')",
 ]  # fmt: skip
 
+READ_MYSQL = [
+    ("(SELECT 1 AS v)", 1),
+    ("SELECT 1 AS v # ; DELETE FROM t\n", 1),
+    ("SELECT 1 AS v -- ; DELETE FROM t\n", 1),
+    ("SELECT 5--1 AS v", 6),
+    (r"SELECT length('\'; ') AS v", 3),
+    (r"SELECT length('\\') AS v", 1),
+    ('SELECT length("; DROP TABLE t") AS v', 14),
+    (r'SELECT length("\"; ") AS v', 3),
+    ("SELECT 1 AS `v``;`", 1),
+    ("SELECT /* a /* b */ 1 AS v", 1),
+    ("SELECT CAST(0.5 AS FLOAT) AS v", 0.5),
+    ("SELECT 'SLEEP(1)' <> 'INTO' AS v", 1),
+    ("SELECT _utf8mb4'a' = 'A' AS v", 1),
+]
+REFUSED_MYSQL = [
+    "SELECT * FROM t INTO OUTFILE '/tmp/x'", "SELECT 1 INTO DUMPFILE '/tmp/x'", "SELECT * INTO OUTFILE '/tmp/x' FROM t", "SELECT 1 INTO @a",
+    "SELECT LOAD_FILE('/etc/passwd')", "SELECT load_file ('/etc/passwd')", "SELECT `load_file`('/etc/passwd')", "SELECT LOAD_FILE/**/('x')",
+    "SELECT sleep(100)", "SELECT benchmark(1e9, md5('a'))", "SELECT get_lock('a', 1)", "SELECT release_lock('a')", "SELECT sys_exec('id')",
+    "SELECT /*! 1 INTO OUTFILE '/tmp/x' */", "SELECT 1 /*!50000 INTO OUTFILE '/tmp/x' */", "SELECT 1 /*M! , LOAD_FILE('/etc/passwd') */",
+    "SELECT 1 --\x01'\n, LOAD_FILE('/etc/passwd') --\x01'", "SELECT 1 --\x0b'\n, LOAD_FILE('/etc/passwd') --\x0b'", "SELECT 1\x00",
+    "SELECT 1 --\n, LOAD_FILE('/etc/passwd')", "SELECT 'a\\'' , LOAD_FILE('/etc/passwd')", "SELECT 5--1, LOAD_FILE('x')",
+    "SELECT NEXTVAL(s)", "SELECT NEXT VALUE FOR s", "SELECT lastval(s)", "SELECT setval(s, 1)", "SELECT * FROM t FOR UPDATE", "SELECT * FROM t LOCK IN SHARE MODE",
+    "SELECT * FROM t PROCEDURE ANALYSE()", "LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE t", "SET GLOBAL general_log = 1", "KILL 1", "DO sleep(1)",
+    "CALL p()", "HANDLER t OPEN", "SHOW TABLES", "USE mysql", "REPLACE INTO t VALUES (1)", "FLUSH TABLES", "SELECT $$a$$", "SELECT $a", "LOCK TABLES t WRITE",
+    "SET STATEMENT max_statement_time = 0 FOR SELECT 1", "WITH x AS (SELECT 1) DELETE FROM t", "SELECT `never", "PREPARE s FROM 'SELECT 1'", "SELECT ?",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mysql() -> Iterator[MySqlSource]:
+    with servers.mysql_database("tilth_native") as url:
+        servers.mysql(url, "CREATE TABLE t (v INTEGER)", "INSERT INTO t VALUES (1)")
+        yield MySqlSource.from_options({"url": url}, "")
+
 
 @pytest.fixture(scope="module")
 def postgres() -> PostgresSource:
@@ -95,6 +134,39 @@ def test_what_reads_is_answered_by_both(
 ) -> None:
     for source in (postgres, sqlite):
         assert source.native(sql).read_all().column(0).to_pylist() == [value]
+
+
+@pytest.mark.parametrize(("sql", "value"), [*(r for r in READ if '"' not in r[0]), *READ_MYSQL])
+def test_what_reads_is_answered_by_mysql(mysql: MySqlSource, sql: str, value: object) -> None:
+    assert mysql.native(sql).read_all().column(0).to_pylist() == [value]
+
+
+@pytest.mark.parametrize("sql", [*REFUSED, *REFUSED_MYSQL])
+def test_what_does_not_only_read_is_refused_by_mysql(mysql: MySqlSource, sql: str) -> None:
+    with pytest.raises(SourceError, match="native query"):
+        mysql.native(sql)
+    assert mysql.native("SELECT count(*) AS n FROM t").read_all().to_pylist() == [{"n": 1}]
+
+
+@pytest.mark.parametrize(
+    "sql", ["INSERT INTO t VALUES (2)", "CREATE TABLE u (a int)", "DROP TABLE t", "TRUNCATE t"]
+)
+def test_a_session_of_mysql_writes_nothing_even_without_the_look_at_its_text(
+    mysql: MySqlSource, sql: str
+) -> None:
+    session = mysql._session(ours=False)
+    with pytest.raises(SourceError, match="read-only"):
+        connecting.run(session, sql)
+    session.close()
+
+
+def test_how_mysql_reads_a_native_query_does_not_hang_on_the_servers_mode(mysql: MySqlSource) -> None:
+    url = mysql._at
+    session = connecting.connect(url)
+    connecting.run(session, "SET SESSION sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES,PIPES_AS_CONCAT'")
+    connecting.reading(session, ours=False)
+    assert connecting.rows(session, "SELECT @@SESSION.sql_mode") == [("PIPES_AS_CONCAT",)]
+    session.close()
 
 
 @pytest.mark.parametrize(("sql", "value"), READ_POSTGRES)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+import servers
 from tilth.adapters.engines.duckdb_engine import DuckDBEngine
+from tilth.adapters.sources.mysql.source import MySqlSource
 from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.predicates import condition
 from tilth.adapters.sources.sqlite.source import SqliteSource
@@ -60,6 +62,22 @@ INSERT INTO $.t VALUES
   (4, 9007199254740993, 'infinity', 2.5, 'B', true, '-infinity', '-infinity', '-infinity', 'infinity'),
   (5, -5, '-infinity', -5, '10', true, '2024-01-01 10:00', '1970-01-01', '2024-01-01 12:00+02', '-infinity'),
   (6, 0, 0, 0, 'a', false, '9999-12-31', '9999-12-31', '1970-01-01', 2.5)
+"""
+
+
+MYSQL = """
+CREATE TABLE t (id int, n bigint, u bigint unsigned, f double, r float, d decimal(9,2), w decimal(50,2), s varchar(9), e enum('a', 'B', ''),
+  l varchar(9) character set latin1 collate latin1_swedish_ci, b boolean, x bit(1), at datetime(6), z timestamp(6) null, day date, y year,
+  j json) character set utf8mb4 collate utf8mb4_general_ci;
+INSERT INTO t VALUES
+  (1, 1, 1, 1.0, 0.1, 1, 1, 'a', 'a', 'a', true, b'1', '2024-01-01', '2024-01-01', '2024-01-01', 2024, '"a"'),
+  (2, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+  (3, 9007199254740993, 9007199254740993, 1e308, 0, 2.5, 9007199254740992, '', '', '', false, b'0', '0000-00-00', '0000-00-00', '0000-00-00', 0, '{}'),
+  (4, -5, 0, -5, -5, -5, -5, 'B', 'B', 'B', true, b'1', '2024-02-31', '2024-01-01 10:00', '2024-05-00', 1970, '10'),
+  (5, 0, 0, 0, 0, 0, 2.5, '10', 'a', '10', false, b'0', '9999-12-31', '2024-01-01 12:00', '9999-12-31', 1999, '1'),
+  (6, 2, 2, 2.5, 2.5, 0, 0, 'A ', 'a', 'A', false, b'0', '2024-01-01 10:00', '1970-01-02', '1970-01-01', 2000, '0'),
+  (7, 2, 2, 2.5, 2.5, 0, 0, 'ä', 'a', 'ä', false, b'0', '2024-01-01 10:00', '1970-01-02', '1970-01-01', 2000, '0'),
+  (8, 2, 2, 2.5, 2.5, 0, 0, 'a ', 'a', 'a ', false, b'0', '2024-01-01 10:00', '1970-01-02', '1970-01-01', 2000, '0')
 """
 
 
@@ -145,6 +163,37 @@ def test_postgres(postgres_schema: str, postgres_url: str, postgres_run: Any) ->
     postgres_run(*POSTGRES.replace("$", postgres_schema).split(";\n"))
     source = PostgresSource.from_options({"url": postgres_url, "schema": postgres_schema}, "")
     agrees(source, predicates({**VALUES, "w": TIMES, "free": NUMBERS}))
+
+
+def test_mysql(mysql_url: str) -> None:
+    servers.mysql(
+        mysql_url, "SET sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+00:00'", *MYSQL.split(";\n")
+    )
+    source = MySqlSource.from_options({"url": mysql_url}, "")
+    texts = ("", "a", "A", "B", "a ", "ä", "10", "it's", "\\", '"a"')
+    times = (*TIMES, "2024-01-01", "2024-01-01 10:00:00", "2024-01-01T10:00:00")
+    columns = {
+        **VALUES, "s": texts, "e": texts, "l": texts, "j": texts, "u": NUMBERS, "r": (*NUMBERS, 0.1), "w": NUMBERS, "x": (True, False),
+        "at": times, "z": times, "day": (*VALUES["day"], datetime(2024, 1, 1, 10), "2024-01-01"), "y": NUMBERS,
+        "n": (*NUMBERS, float("-inf")), "f": (*NUMBERS, float("-inf")),
+    }  # fmt: skip
+    agrees(source, predicates(columns))
+
+
+def test_mysql_uses_an_index_where_a_text_is_compared(mysql_url: str) -> None:
+    servers.mysql(
+        mysql_url,
+        "CREATE TABLE t (s varchar(20), INDEX (s))",
+        "INSERT INTO t SELECT concat('k', seq) FROM seq_1_to_5000",
+    )
+    source = MySqlSource.from_options({"url": mysql_url}, "")
+    column = source._columns(source._session(), "t")[0]
+    test = column.test(Predicate("s", "=", "k77"))
+    ((*_, kind, _, _key, _, _, rows, _),) = servers.mysql(
+        mysql_url, "SET sql_mode = 'ANSI_QUOTES'", f"EXPLAIN SELECT s FROM t WHERE {test}"
+    )
+    assert (kind, int(rows)) != ("ALL", 5000)
+    assert int(rows) < 10
 
 
 def test_a_scan_that_left_no_row_out_is_believed_until_the_database_changes(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pytest
 
 from tilth.adapters.sources.files.source import FilesSource
+from tilth.adapters.sources.mysql.source import MySqlSource
 from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
@@ -28,7 +29,7 @@ def test_tables_are_listed_and_described(made: Any) -> None:
     kinds = {f.name: f.type.value for f in source.describe("visits")}
     assert kinds == {
         "id": "integer",
-        "price": "decimal" if isinstance(source, PostgresSource) else "float",
+        "price": "decimal" if isinstance(source, PostgresSource | MySqlSource) else "float",
         "name": "string",
         "seen": "timestamp",
         "day": "date",
@@ -51,7 +52,7 @@ def test_a_scan_gives_values_and_types(made: Any) -> None:
     table = source.scan(Scan("visits")).read_all()
     assert [str(t) for t in table.schema.types] == [
         "int64",
-        "decimal128(9, 2)" if isinstance(source, PostgresSource) else "double",
+        "decimal128(9, 2)" if isinstance(source, PostgresSource | MySqlSource) else "double",
         "string",
         "timestamp[us]",
         "date32[day]",

@@ -3,15 +3,20 @@
 import importlib.util
 import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
+import servers
 from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.adapters.files.blobs import FileBlobs
+from tilth.adapters.sources.duckdb.source import DuckDBSource
+from tilth.adapters.sources.mysql.source import MySqlSource
 from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import DataError
@@ -83,6 +88,31 @@ def test_postgres(
     same(kept(source.native("SELECT a FROM t")), row["becomes"])
 
 
+@pytest.fixture(scope="module")
+def mysql_url() -> Iterator[str]:
+    with servers.mysql_database("tilth_types") as url:
+        yield url
+
+
+@pytest.mark.parametrize("row", rows_of("mysql"))
+def test_mysql(row: Any, tmp_path: Path, mysql_url: str) -> None:
+    servers.mysql(
+        mysql_url,
+        "SET SESSION sql_mode = 'ALLOW_INVALID_DATES', time_zone = '+02:00'",
+        "DROP TABLE IF EXISTS t",
+        f"CREATE TABLE t (a {row['type']}) CHARACTER SET utf8mb4",
+        f"INSERT INTO t VALUES ({row['given']})",
+    )
+    tables = {"t": {"types": {"a": row["option"]}}} if row["option"] else {}
+    source = MySqlSource.from_options({"url": mysql_url, "tables": tables}, "")
+    if isinstance(row["becomes"], str):
+        refused(row["becomes"], lambda: through_a_query(source, tmp_path))
+        return
+    same(through_a_query(source, tmp_path), row["becomes"])
+    if not row["option"]:
+        same(kept(source.native("SELECT a FROM t")), row["becomes"])
+
+
 @pytest.mark.parametrize("row", rows_of("sqlite"))
 def test_sqlite(row: Any, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "x.db")) as db, db:
@@ -102,6 +132,19 @@ def test_sqlite(row: Any, tmp_path: Path) -> None:
         return
     assert (table.num_rows, told) == (count, [])
     same(table, becomes)
+
+
+@pytest.mark.parametrize("row", [r for r in rows_of("duckdb") if "HUGEINT" not in r.values[0]["type"][:8]])
+def test_duckdb_files(row: Any, tmp_path: Path) -> None:
+    """What a DuckDB file holds becomes what the same value of a query becomes."""
+    with duckdb.connect(tmp_path / "x.duckdb") as db:
+        db.execute("SET TimeZone = 'UTC'")
+        db.execute(f"CREATE TABLE t AS SELECT CAST({row['given']} AS {row['type']}) AS a")
+    source = DuckDBSource.from_options({"path": "x.duckdb"}, str(tmp_path))
+    if isinstance(row["becomes"], str):
+        refused(row["becomes"], lambda: through_a_query(source, tmp_path))
+        return
+    same(through_a_query(source, tmp_path), row["becomes"])
 
 
 @pytest.mark.parametrize("row", rows_of("duckdb"))

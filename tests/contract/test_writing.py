@@ -19,7 +19,9 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 import servers
+from tilth.adapters.sources.duckdb.source import DuckDBSource
 from tilth.adapters.sources.files.source import FilesSource
+from tilth.adapters.sources.mysql.source import MySqlSource
 from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import (
@@ -80,11 +82,27 @@ def postgres(folder: Path) -> Any:
     return PostgresSource.from_options({"url": servers.postgres_url(), "schema": SPACE, "writable": True}, "")
 
 
-@pytest.fixture(params=[parquet, csv, jsonl, sqlite, postgres], ids=lambda f: f.__name__)
+def duckdb(folder: Path) -> Any:
+    return DuckDBSource.from_options({"path": "out.duckdb", "writable": True}, str(folder))
+
+
+def mysql(folder: Path) -> Any:
+    del folder
+    servers.mysql(servers.mysql_url(), f"DROP DATABASE IF EXISTS {SPACE}", f"CREATE DATABASE {SPACE}")
+    return MySqlSource.from_options({"url": mysql_url(), "writable": True}, "")
+
+
+def mysql_url() -> str:
+    return servers.mysql_url().replace("/test?", f"/{SPACE}?")
+
+
+@pytest.fixture(params=[parquet, csv, jsonl, sqlite, duckdb, postgres, mysql], ids=lambda f: f.__name__)
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     yield request.param(tmp_path)
     if request.param is postgres:
         run(DROP)
+    if request.param is mysql:
+        servers.mysql(servers.mysql_url(), f"DROP DATABASE {SPACE}")
 
 
 def put(source: Any, rows: pa.Table, mode: Mode = Mode.CREATE, *key: str) -> tuple[int, int]:
@@ -290,7 +308,9 @@ def test_all_types_become_what_the_source_has_for_them(source: Any) -> None:
     [
         (FilesSource, {"path": "x"}),
         (SqliteSource, {"path": "x.db"}),
+        (DuckDBSource, {"path": "x.duckdb"}),
         (PostgresSource, {"url": "postgresql://h/d"}),
+        (MySqlSource, {"url": "mysql://h/d"}),
     ],
     ids=lambda v: getattr(v, "__name__", ""),
 )

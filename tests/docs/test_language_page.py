@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 import tilth
@@ -24,9 +25,9 @@ EXAMPLES = [
     for x in parse(e, "language.md")
 ]
 ACTS = [x for x in EXAMPLES if not declares(x)]
-WAREHOUSE = next(
-    x for x in EXAMPLES if isinstance(x, s.CreateSource) and x.engine == "postgres"
-)  # no host of ours
+SERVERS = [  # no hosts of ours
+    x for x in EXAMPLES if isinstance(x, s.CreateSource) and x.engine in {"postgres", "mysql"}
+]
 OWN = """
 from sklearn.tree import DecisionTreeClassifier
 
@@ -41,9 +42,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("page") / "flights"
     data.make(str(folder / "data"), datetime(2013, 3, 1), timedelta(days=1))
     (folder / "data" / "flights.db").rename(folder / "flights.db")
+    with duckdb.connect(folder / "lake.duckdb") as lake:
+        lake.execute("CREATE TABLE events AS SELECT 1 AS id")
     (folder / "estimators").mkdir()
     (folder / "estimators" / "mymodels.py").write_text(OWN)
-    declared = [x for x in EXAMPLES if declares(x) and x != WAREHOUSE]
+    declared = [x for x in EXAMPLES if declares(x) and x not in SERVERS]
     (folder / "page.sql").write_text("\n".join(map(show, declared)))
     os.environ |= {"OPS_HOOK": "http://127.0.0.1:9/", "OPS_KEY": "k3y"}  # nothing is sent: nobody reconciles
     made = tilth.open(str(folder))

@@ -57,6 +57,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         db.execute(f"COPY t TO '{folder}/many/customers.csv'")
         db.execute(f"COPY t TO '{folder}/customers.parquet'")
         db.execute(f"COPY (SELECT 1 AS a, 2 AS b) TO '{folder}/many/other.csv'")
+        db.execute(f"ATTACH '{folder}/customers.duckdb' AS kept")
+        db.execute("CREATE TABLE kept.customers AS SELECT * FROM t")
     return folder
 
 
@@ -67,7 +69,9 @@ def begun(folder: Path, *arguments: str) -> tuple[Any, Path]:
     return json.loads(done.stdout), made
 
 
-@pytest.mark.parametrize("place", ["customers.db", "many", "many/customers.csv", "customers.parquet"])
+@pytest.mark.parametrize(
+    "place", ["customers.db", "many", "many/customers.csv", "customers.parquet", "customers.duckdb"]
+)
 def test_a_project_is_proposed_and_its_plan_is_green(data: Path, tmp_path: Path, place: str) -> None:
     facts, made = begun(tmp_path, "--from", str(data / place), "--predict", "CHURNED")
     assert (facts["table"], facts["rows_read"]) == ("customers", 1500)
@@ -138,6 +142,36 @@ def test_a_server_s_password_is_a_secret(tmp_path: Path, monkeypatch: pytest.Mon
     assert f"schema = '{schema}'" in text
     monkeypatch.setenv("DB_PASSWORD", server.password)
     tilth.open(str(made)).apply()
+
+
+def test_a_table_of_mysql_is_found_trains_and_its_password_is_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = servers.private_mysql()
+    values = ", ".join(
+        "(" + ", ".join("NULL" if v is None else "'" + str(v).replace("'", "''") + "'" for v in row) + ")"
+        for row in rows(600)
+    )
+    servers.mysql(
+        server.url, "CREATE DATABASE shop CHARACTER SET utf8mb4",
+        "CREATE TABLE shop.customers (`customer id` BIGINT, signed_at DATETIME, plan VARCHAR(20), age INT,"
+        " spend DECIMAL(8, 2), churn_reason TEXT, score FLOAT, churned VARCHAR(3))",
+        f"INSERT INTO shop.customers VALUES {values}",
+    )  # fmt: skip
+    monkeypatch.delenv("DB_PASSWORD", raising=False)
+    facts, made = begun(tmp_path, "--from", server.url, "--table", "shop.customers", "--predict", "churned")
+    assert facts["left_out"] == ["churn_reason", "score"]
+    text = (made / "sources.sql").read_text()
+    assert server.password not in "".join(p.read_text() for p in made.iterdir())
+    assert "ENGINE mysql" in text
+    assert f"url = 'mysql://root@127.0.0.1:{server.port}/shop?connect_timeout=3'" in text
+    assert "password = SECRET 'env:DB_PASSWORD'" in text
+    monkeypatch.setenv("DB_PASSWORD", server.password)
+    with tilth.open(str(made)) as project:
+        project.apply()
+        assert project.sql(
+            "SELECT count(*) AS n FROM db (SELECT * FROM customers WHERE score < 2)"
+        ).rows() == [{"n": 600}]
 
 
 SCHEMAS = [

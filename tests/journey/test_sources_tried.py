@@ -30,6 +30,10 @@ BAD: list[tuple[str, str]] = [
     ("ENGINE sqlite WITH (path = 'all.sql')", "not a SQLite database"),
     ("ENGINE files WITH (path = 'nowhere/*.csv')", "There is nothing at"),
     ("ENGINE postgres WITH (url = 'postgresql://u@127.0.0.1:1/x')", "cannot be reached"),
+    ("ENGINE mysql WITH (url = 'mysql://u@127.0.0.1:1/x')", "No server of MySQL can be reached"),
+    ("ENGINE mariadb WITH (url = 'mysql://u@127.0.0.1:1/x')", "No server of MySQL can be reached"),
+    ("ENGINE duckdb WITH (path = 'other.duckdb')", "There is no DuckDB file"),
+    ("ENGINE duckdb WITH (path = 'all.sql')", "not a DuckDB database"),
 ]
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from tilth.core.errors import (
     InputError,
@@ -32,6 +32,13 @@ CLASSES = 1_000  # texts that can be learned apart
 LEARNED = NUMERIC | {DataType.STRING}
 _FILES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst")
 _SQLITE = (".db", ".sqlite", ".sqlite3")
+_DUCKDB = (".duckdb", ".ddb")
+_SERVERS = {
+    "postgresql": "postgres",
+    "postgres": "postgres",
+    "mysql": "mysql",
+    "mariadb": "mariadb",
+}  # by their urls
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class Origin:
     @property
     def there(self) -> str:
         """Where tables are looked for, in words."""
+        if self.engine in {"mysql", "mariadb"}:
+            return "in the database that its url names and its user may read"
         if self.engine != "postgres":
             return "there"
         return f"in the schema `{self.options.get('schema', 'public')}` that its user may read"
@@ -151,24 +160,27 @@ def _settling(source: Source, origin: Origin, table: str) -> tuple[Source, tuple
 
 def origin_of(where: str, table: str | None, folder: str) -> Origin:
     """What `--from` names, as a project in that folder writes it; ProjectError for what is no place of data."""
-    if where.startswith(("postgresql://", "postgres://")):
-        return _postgres(where, table)
+    scheme, url, _ = where.partition("://")
+    if url and scheme.lower() in _SERVERS:
+        return _server(_SERVERS[scheme.lower()], where, table)
     path = os.path.abspath(os.path.expanduser(where))
     if not os.path.exists(path):
         raise StorageError(
             f"There is nothing at {where}.",
-            hint="Name a file, a folder of files, or postgresql://user@host/database.",
+            hint="Name a file, a folder of files, postgresql://user@host/database, or mysql://user@host/database.",
         )
     if os.path.isdir(path):
         return _at("files", path, table, folder)
     if path.endswith(_SQLITE):
         return _at("sqlite", path, table, folder)
+    if path.lower().endswith(_DUCKDB):
+        return _at("duckdb", path, table, folder)
     if path.lower().endswith(_FILES):
         parent, file = os.path.split(path)
         return _at("files", parent, table or re.split(r"\.", file)[0], folder)
     raise ProjectError(
         f"{where} is of no kind that is known.",
-        hint=f"Known are {', '.join((*_FILES, *_SQLITE))}, and folders of such files.",
+        hint=f"Known are {', '.join((*_FILES, *_SQLITE, *_DUCKDB))}, and folders of such files.",
     )
 
 
@@ -180,30 +192,33 @@ def _at(engine: str, path: str, table: str | None, folder: str) -> Origin:
     return Origin(engine, {"path": path}, f"path = {literal(shown)}", table, absolute=None if near else path)
 
 
-def _postgres(url: str, table: str | None) -> Origin:
-    """The server without the password in its url; `schema.table` says the schema."""
+def _server(engine: str, url: str, table: str | None) -> Origin:
+    """The server without the password in its url; `schema.table` says the schema, of MySQL the database."""
     try:
         parts = urlsplit(url)
         secret = parts.password
     except ValueError as error:
-        raise ProjectError("The url is none.", hint="Write postgresql://user@host/database.") from error
+        raise ProjectError(
+            "The url is none.", hint="Write postgresql://user@host/database, or mysql://user@host/database."
+        ) from error
     if "password=" in parts.query.lower():
         raise ProjectError(
             "The password stands in the url's query.",
             hint=f"Leave it out there, and set it in the environment: {WORD}=...",
         )
-    plain = urlunsplit((parts.scheme, _host(parts.netloc), parts.path, parts.query, ""))
-    word = unquote(secret) if secret is not None else os.environ.get(WORD)
     schema, dot, name = (table or "").rpartition(".")
+    path = f"/{quote(schema, safe='')}" if dot and engine != "postgres" else parts.path
+    plain = urlunsplit((parts.scheme, _host(parts.netloc), path, parts.query, ""))
+    word = unquote(secret) if secret is not None else os.environ.get(WORD)
     options: dict[str, object] = {"url": plain}
     text = f"url = {literal(plain)}"
     if word is not None:
         options["password"] = word
         text += f", password = SECRET 'env:{WORD}'"
-    if dot:
+    if dot and engine == "postgres":
         options["schema"] = schema
         text += f", schema = {literal(schema)}"
-    return Origin("postgres", options, text, name if dot else table, word is not None)
+    return Origin(engine, options, text, name if dot else table, word is not None)
 
 
 def _host(netloc: str) -> str:
@@ -246,8 +261,10 @@ def _other_schema(source: Source, **of: str) -> str | None:
 
 def _known(origin: Origin, name: str, tables: tuple[str, ...]) -> str:
     """The nearest table, and those that there are; of a server without one, what may be missing."""
-    if tables or origin.engine != "postgres":
+    if tables or origin.engine not in _SERVERS.values():
         return did_you_mean(name, tables, "tables")
+    if origin.engine != "postgres":
+        return "Name it with its database, --table database.table; its user needs SELECT on the table."
     return (
         "Name it with its schema, --table schema.table; its user needs USAGE of that and SELECT on the table."
     )

@@ -80,7 +80,7 @@ def _names(asked: Asked) -> dict[str, str]:
         taken.add(plain)
         return name(plain)
 
-    source = free("db" if asked.engine in ("postgres", "sqlite") else "files", "source")
+    source = free("files" if asked.engine == "files" else "db", "source")
     dataset = free(asked.table, "data")
     model = free(asked.target, "model")
     return {
@@ -92,10 +92,12 @@ def _names(asked: Asked) -> dict[str, str]:
 
 
 _LOCAL = "  REFRESH ON CHANGE  -- when the file changes: `tilth apply` and `tilth up` collect it anew"
+_DAILY = "  REFRESH EVERY '1 day'  -- when it is due: `tilth apply` and `tilth up` collect it anew"
 _REFRESH = {
     "files": _LOCAL,
     "sqlite": _LOCAL,
-    "postgres": "  REFRESH EVERY '1 day'  -- when it is due: `tilth apply` and `tilth up` collect it anew",
+    "duckdb": _LOCAL,
+    **dict.fromkeys(("postgres", "mysql", "mariadb"), _DAILY),
 }
 
 

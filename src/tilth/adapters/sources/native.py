@@ -1,8 +1,8 @@
 """What a native query may be: one statement that reads, and all of it. It is looked at before it is sent.
 
 A session is read-only, and what its role may read is the wall; but a server lets a read-only session run programs (COPY
-... TO PROGRAM), and some functions read its files, end other sessions or run a text as SQL. Those are refused by
-name, wherever they stand. Functions that a database's owner made are the owner's affair: give the source a role that
+... TO PROGRAM) or write files (INTO OUTFILE), and some functions read its files, end other sessions or run a text as SQL.
+Those are refused by name, wherever they stand. Functions that a database's owner made are the owner's affair: give the source a role that
 may not call them.
 """
 
@@ -36,6 +36,22 @@ _SQLITE = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_MYSQL = re.compile(
+    r"""
+    (?P<skip>[ \t\n\r]+ | \#[^\n]* | --(?=[ \t\n\r]|\Z)[^\n]*)
+    | (?P<run>/\*M?!)
+    | (?P<comment>/\*)
+    | (?P<text>[bBxXnN]?'(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*")
+    | (?P<name>`(?:[^`]|``)*`)
+    | (?P<word>[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*)
+    | (?P<mark>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_LEXERS = {"postgres": _POSTGRES, "sqlite": _SQLITE, "mysql": _MYSQL}
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+)  # what MySQL may take for a blank, and so for a comment's begin
 _CALLS = re.compile(
     r"""
     pg_read_.* | pg_ls_.* | pg_stat_file | pg_file_.* | pg_current_logfile | lo_.* | loread | lowrite | dblink.* | postgres_fdw_.*
@@ -47,6 +63,8 @@ _CALLS = re.compile(
     | pg_hba_file_rules | pg_ident_file_mappings | pg_show_all_file_settings | pg_clear_.* | pg_restore_.* | pg_sync_.* | pg_nextoid
     | pg_get_wal_record.* | pg_get_wal_block.* | pg_get_wal_stats.* | pg_wal_summary_contents | pg_truncate_.* | pg_buffercache_evict.*
     | pg_stat_statements_reset | pg_stop_making_.* | binary_upgrade_.* | heap_force_.* | get_raw_page | autoprewarm_.*
+    | load_file | sleep | benchmark | get_lock | release_lock | release_all_locks | (?:master|source)_(?:pos|gtid)_wait
+    | wait_for_executed_gtid_set | wait_until_sql_thread_after_gtids | sys_exec | sys_eval | sys_set | lib_mysqludf_.* | lastval
     | brin_.*_range.* | brin_summarize_.* | gin_clean_pending_list | load_extension | readfile | writefile | edit | fts3_tokenizer | eval
     """,
     re.VERBOSE,
@@ -59,7 +77,9 @@ _HINT = "Write one SELECT, WITH ... SELECT, VALUES or TABLE statement."
 
 def reading(sql: str, dialect: str) -> str:
     """The query without what ends it, when it only reads; SourceError otherwise."""
-    tokens = _tokens(sql, _POSTGRES if dialect == "postgres" else _SQLITE)
+    if dialect == "mysql" and _HIDDEN.search(sql):
+        raise _refused("holds a character that is not seen")
+    tokens = _tokens(sql, _LEXERS[dialect])
     while tokens and tokens[-1][1] == ";":
         tokens.pop()
     if not tokens:
@@ -80,7 +100,9 @@ def _tokens(sql: str, lexer: re.Pattern[str]) -> list[tuple[str, str, int]]:
         if kind == "dollar":
             kind = "text"
         if kind == "comment":
-            at = _after_comment(sql, at)
+            at = _after_comment(sql, at, nested=lexer is not _MYSQL)
+        elif kind == "run":
+            raise _refused("has a comment that the server runs (/*! ... */)")
         elif kind == "coded":
             raise _refused("writes a name or a text by numbers (U&), which is not looked into")
         elif kind == "mark" and text in {"'", '"', "`", "$", "\0"}:
@@ -92,11 +114,11 @@ def _tokens(sql: str, lexer: re.Pattern[str]) -> list[tuple[str, str, int]]:
     return out
 
 
-def _after_comment(sql: str, at: int) -> int:
-    """The end of a comment that may hold comments."""
+def _after_comment(sql: str, at: int, *, nested: bool) -> int:
+    """The end of a comment, which may hold comments where they are `nested`."""
     depth = 1
     for found in re.finditer(r"/\*|\*/", sql[at:]):
-        depth += 1 if found[0] == "/*" else -1
+        depth += (1 if nested else 0) if found[0] == "/*" else -1
         if depth == 0:
             return at + found.end()
     raise _refused("has a comment that never ends")
@@ -118,8 +140,10 @@ def _check(tokens: list[tuple[str, str, int]]) -> None:
             raise _refused("writes INTO a table")
         if word in _WRITES and _begins(words, i):
             raise _refused(f"has a {word}")
-        if before == "FOR" and word in {"UPDATE", "SHARE", "NO", "KEY"}:
+        if (before == "FOR" and word in {"UPDATE", "SHARE", "NO", "KEY"}) or (before, word) == ("LOCK", "IN"):
             raise _refused("locks rows (FOR ...)")
+        if (before, word) in {("NEXT", "VALUE"), ("PROCEDURE", "ANALYSE")} and after in {"FOR", "("}:
+            raise _refused("does more than read tables")
 
 
 def _begins(words: list[str], i: int) -> bool:

@@ -126,21 +126,23 @@ def change_sql(table: str, rows: str, key: Mapping[str, str], others: Mapping[st
     return f"UPDATE {table} AS t SET {sets} FROM {rows} AS r WHERE {_same(key)}"
 
 
-def add_sql(table: str, rows: str, key: Mapping[str, str], columns: Mapping[str, str]) -> str:
-    """Add the rows, with a key only those that are not there."""
+def add_sql(
+    table: str, rows: str, key: Mapping[str, str], columns: Mapping[str, str], alias: str = "t"
+) -> str:
+    """Add the rows, with a key only those that are not there; `alias` is what the table is called beside."""
     listed, values = ", ".join(quoted(c) for c in columns), ", ".join(columns.values())
-    new = f" WHERE NOT EXISTS (SELECT 1 FROM {table} AS t WHERE {_same(key)})" if key else ""
+    new = f" WHERE NOT EXISTS (SELECT 1 FROM {table} AS {alias} WHERE {_same(key, alias)})" if key else ""
     return f"INSERT INTO {table} ({listed}) SELECT {values} FROM {rows} AS r{new}"
 
 
-def there_sql(table: str, rows: str, key: Mapping[str, str]) -> tuple[str, str]:
+def there_sql(table: str, rows: str, key: Mapping[str, str], alias: str = "t") -> tuple[str, str]:
     """SQL that counts the pairs of a row and one of the table with one key, and SQL that counts the rows in such pairs."""
-    pairs = f"SELECT count(*) FROM {rows} AS r JOIN {table} AS t ON {_same(key)}"
+    pairs = f"SELECT count(*) FROM {rows} AS r JOIN {table} AS {alias} ON {_same(key, alias)}"
     return (
         pairs,
-        f"SELECT count(*) FROM {rows} AS r WHERE EXISTS (SELECT 1 FROM {table} AS t WHERE {_same(key)})",
+        f"SELECT count(*) FROM {rows} AS r WHERE EXISTS (SELECT 1 FROM {table} AS {alias} WHERE {_same(key, alias)})",
     )
 
 
-def _same(key: Mapping[str, str]) -> str:
-    return " AND ".join(f"t.{quoted(c)} = {value}" for c, value in key.items())
+def _same(key: Mapping[str, str], alias: str = "t") -> str:
+    return " AND ".join(f"{alias}.{quoted(c)} = {value}" for c, value in key.items())

@@ -1,2 +1,2 @@
--- Where data lies. Engines: sqlite, postgres, files (Parquet, CSV, JSON Lines).
+-- Where data lies. Engines: postgres, mysql, mariadb, sqlite, duckdb, files (Parquet, CSV, JSON Lines).
 -- CREATE SOURCE shop ENGINE postgres WITH (url = 'postgresql://reader@localhost/shop', password = SECRET 'env:SHOP_PASSWORD');

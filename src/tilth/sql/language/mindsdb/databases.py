@@ -154,13 +154,15 @@ def _server(engine: str, low: Mapping[str, Value], where: Position) -> Read:
         user = f"{quote(str(low['user']), safe='')}@" if low.get("user") else ""
         host = str(low["host"])
         host = f"[{host}]" if ":" in host else host
-        ssl = f"?sslmode={quote(str(low['sslmode']))}" if low.get("sslmode") else ""
+        ssl = _tls(scheme, low)
         said = low.get("port") or port
         url = f"{scheme}://{user}{host}:{said}/{quote(str(low['database']), safe='')}{ssl}"
+    if scheme == "mysql" and url.startswith("mysql+"):
+        url = f"mysql://{url.partition('://')[2]}"  # SQLAlchemy's way to name a driver
     options: dict[str, Value] = {"url": url}
     if password is not None:
         options["password"] = password if isinstance(password, Secret) else str(password)
-    for key in ("schema", "writable"):
+    for key in ("schema", "writable") if scheme == "postgresql" else ("writable",):
         if low.get(key) is not None:
             options[key] = low[key]
     used = {
@@ -171,11 +173,21 @@ def _server(engine: str, low: Mapping[str, Value], where: Position) -> Read:
         "port",
         "database",
         "user",
-        "sslmode",
-        "schema",
         "writable",
+        *(("sslmode", "schema") if scheme == "postgresql" else ("ssl_ca", "ssl_cert", "ssl_key")),
+        *(("ssl",) if scheme == "mysql" and low.get("ssl") in {True, "true", "True"} else ()),
     }
     return found, options, [k for k in low if k not in used]
+
+
+def _tls(scheme: str, low: Mapping[str, Value]) -> str:
+    """What a url says of TLS."""
+    if scheme == "postgresql":
+        return f"?sslmode={quote(str(low['sslmode']))}" if low.get("sslmode") else ""
+    said = [f"{k}={quote(str(low[k]))}" for k in ("ssl_ca", "ssl_cert", "ssl_key") if low.get(k)]
+    if low.get("ssl") in {True, "true", "True"} and not low.get("ssl_ca"):
+        said.insert(0, "ssl_mode=REQUIRED")
+    return f"?{'&'.join(said)}" if said else ""
 
 
 def _without_password(url: str) -> tuple[str, str | None]:
