@@ -99,6 +99,8 @@ def together(answers: Floats, weight: Floats, median: bool, spare: Floats) -> Fl
     """[groups, horizon] of [members, groups, horizon]; `spare` answers where none of those that count does."""
     import numpy as np
 
+    if not len(answers):
+        return spare
     there = ~np.isnan(answers) & (weight > 0)[:, :, None]
     if median:
         number = there.sum(axis=0)

@@ -88,7 +88,7 @@ class Limits:
 
     points: int = 5_000
     cells: int = 4_000_000  # of one padded block of series
-    pairs: int = 120_000  # rows that trees learn from
+    pairs: int = 50_000  # rows that trees learn from
     origins: int = 12
     threads: int = 1
     seconds: float = 3_600.0
