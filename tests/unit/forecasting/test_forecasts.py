@@ -238,7 +238,7 @@ def test_a_horizon_longer_than_the_history_is_refused(points: int, horizon: int,
     assert hint in str(refused.value)
 
 
-@pytest.mark.parametrize(("points", "origins"), [(6, 1), (9, 2), (40, 12)])
+@pytest.mark.parametrize(("points", "origins"), [(6, 1), (9, 2), (40, 15)])
 def test_few_inner_windows_are_told(points: int, origins: int) -> None:
     found = fit(table(("a", days(points), wave(points, 5))), spec(2)).evidence
     assert len(found.trials[0].offsets) == origins

@@ -40,7 +40,6 @@ class Trial:
     moved: Floats
     rounds: Mapping[str, int]
     seasons: tuple[int, ...]
-    median: bool
     confidence: float
 
     def scores(self) -> Floats:
@@ -61,7 +60,7 @@ class Trial:
         number = len(self.offsets)
         for k in range(number):
             others = [o for o in range(number) if o != k] or [k]
-            w = intervals.learned(scores[others], self.confidence)
+            w = intervals.learned(scores[others], [self.offsets[o] for o in others], self.confidence)
             half[k] = w.quantile * w.steps[None, :] * (w.groups * self.moved[k])[:, None]
         return self.said - half, self.said + half
 

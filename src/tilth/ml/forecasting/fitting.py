@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 SHARE = 0.4  # of the history, at most, that inner origins lie in
+MANY = 100  # series from which on half the origins say as much
 FEW = 4  # origins below which it is said
 ANSWERS = 20_000_000  # inner answers that are kept at once
 LEAST_BEYOND = 3  # values beside the horizon that a series needs for an inner origin
@@ -111,7 +112,8 @@ def origins(panel: Panel, spec: Spec, found: Sequence[int]) -> tuple[int, ...]:
     if long - room < 2 * shortest + 2:
         room = max(long - 2 * shortest - 2, 0)
     room = min(max(room, horizon), long - LEAST_BEYOND)
-    most = min(spec.limits.origins, max(1, ANSWERS // (len(panel) * horizon * len(spec.options.members))))
+    most = spec.limits.origins if len(panel) <= MANY else -(-spec.limits.origins // 2)
+    most = min(most, max(1, ANSWERS // (len(panel) * horizon * len(spec.options.members))))
     if room == horizon or most == 1:
         return (horizon,)
     number = min(most, room - horizon + 1)
@@ -155,7 +157,7 @@ def _target(
             )
         )
     trial, weight, pooled = _tried(panel, target, offsets, spec, setting, covariates, engine, report)
-    widths = intervals.learned(trial.scores(), spec.confidence)
+    widths = intervals.learned(trial.scores(), trial.offsets, spec.confidence)
     report(f"fitting {target}", None)
     made = _kept(panel, target, setting, trial, (weight, pooled), widths, covariates, engine)
     return made, trial, said
@@ -185,14 +187,14 @@ def _tried(
     unit = np.where(unit > 0, unit, movement(panel, 1))
     naive = baseline(names, every, spare)
     inner = blending.Inner(errors(every, actual, unit), errors(naive[None], actual, unit)[0])
-    way, honest = _way(inner, every, spare, actual, unit)
+    honest = blending.left_out(inner, every, spare)
     everything = range(len(offsets))
     ratio = blending.ratios(inner, everything)
-    weight = blending.weights(blending.expected(inner, everything, way.own), ratio, way)
-    pooled = blending.weights(ratio[:, None], ratio, way)[:, 0]
+    weight = blending.weights(blending.expected(inner, everything), ratio)
+    pooled = blending.weights(ratio[:, None], ratio)[:, 0]
     moved = np.stack([state.moved(p, setting.seasons) for p in parts])
-    trial = Trial(target, panel, tuple(offsets), names, ratio, way.words, weight, actual, honest, naive, unit, moved,
-                  {k: v for k, v in rounds.items() if v}, setting.seasons, way.median, spec.confidence)  # fmt: skip
+    trial = Trial(target, panel, tuple(offsets), names, ratio, blending.WORDS, weight, actual, honest, naive, unit, moved,
+                  {k: v for k, v in rounds.items() if v}, setting.seasons, spec.confidence)  # fmt: skip
     return trial, weight, pooled
 
 
@@ -229,23 +231,6 @@ def errors(answers: Floats, actual: Floats, unit: Floats) -> Floats:
         return np.where((unit > 0)[None, :, None], own / unit[None, :, None], np.nan)
 
 
-def _way(
-    inner: blending.Inner, every: Floats, spare: Floats, actual: Floats, unit: Floats
-) -> tuple[blending.Way, Floats]:
-    """The way whose left-out error is smallest, and what it said of each origin."""
-    import numpy as np
-
-    best, least, said = blending.WAYS[0], np.inf, None
-    for way in blending.WAYS if inner.naive.shape[1] >= FEW else blending.WAYS[:1]:
-        answers = blending.left_out(inner, every, spare, way)
-        own = errors(answers[None], actual, unit)[0]
-        error = float(np.nanmean(own)) if not np.isnan(own).all() else 0.0
-        if said is None or error < least:
-            best, least, said = way, error, answers
-    assert said is not None
-    return best, said
-
-
 def _kept(
     panel: Panel, target: str, setting: Setting, trial: Trial, weights: tuple[Floats, Floats], widths: intervals.Widths,
     covariates: Covariates, engine: Engine,
@@ -271,7 +256,6 @@ def _kept(
         target,
         setting,
         members,
-        trial.median,
         weight[used],
         pooled[used],
         widths,

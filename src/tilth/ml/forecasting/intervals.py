@@ -6,6 +6,7 @@ the correction for finite samples, for as many scores as are worth being called 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float64]
+    Mask = npt.NDArray[np.bool_]
 
 OWN = 20.0  # scores as which those of all groups count beside a group's own
 SMOOTH = 12.0  # scores of a step as which its neighbours and the line over all steps count
@@ -37,7 +39,7 @@ class Widths:
         return np.concatenate([self.steps[:horizon], max(self.steps[-1], float(self.steps.mean())) * more])
 
 
-def learned(scores: Floats, confidence: float) -> Widths:
+def learned(scores: Floats, offsets: Sequence[int], confidence: float) -> Widths:
     """From [origins, groups, horizon] of absolute errors over movement, NaN where there is none."""
     import numpy as np
 
@@ -54,10 +56,10 @@ def learned(scores: Floats, confidence: float) -> Widths:
     scaled = filled / groups[None, :, None]
     steps = _steps(scaled, there)
     unit = (scaled / steps[None, None, :])[there]
-    return Widths(_quantile(unit, confidence, _worth(there)), steps, groups, pooled)
+    return Widths(_quantile(unit, confidence, _worth(there, offsets)), steps, groups, pooled)
 
 
-def _steps(scaled: Floats, there: Floats) -> Floats:
+def _steps(scaled: Floats, there: Mask) -> Floats:
     """The mean score by step, drawn to a line over all steps as far as there are few."""
     import numpy as np
 
@@ -74,10 +76,15 @@ def _steps(scaled: Floats, there: Floats) -> Floats:
     return floored
 
 
-def _worth(there: Floats) -> float:
-    """How many scores count as independent: of one origin's steps, which err together, about the root."""
-    steps = there.sum(axis=2)
-    return float((steps**0.5).sum())
+def _worth(there: Mask, offsets: Sequence[int]) -> float:
+    """How many scores count as independent: windows that do not overlap, of each the root of its steps, which err together.
+
+    Groups err together too, since they share the times: many of them count as their fourth root.
+    """
+    horizon = there.shape[2]
+    windows = (max(offsets) - min(offsets)) / horizon + 1
+    groups = int(there.any(axis=(0, 2)).sum())
+    return float(windows * horizon**0.5 * groups**0.25)
 
 
 def _quantile(scores: Floats, confidence: float, worth: float) -> float:

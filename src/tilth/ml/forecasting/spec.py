@@ -89,7 +89,7 @@ class Limits:
     points: int = 5_000
     cells: int = 4_000_000  # of one padded block of series
     pairs: int = 50_000  # rows that trees learn from
-    origins: int = 12
+    origins: int = 24  # inner windows at most; of more than a hundred series half as many
     threads: int = 1
     seconds: float = 3_600.0
 

@@ -37,7 +37,6 @@ class State:
     target: str
     setting: Setting
     members: tuple[str, ...]
-    median: bool
     weights: Floats
     pooled: Floats
     widths: Widths
@@ -93,7 +92,7 @@ def answer(
             own = table.looked_back(name, part, [0], horizon, state.setting)[0]
         each[i, used] = within(own, part)
     spare = table.looked_back("last", panel, [0], horizon, state.setting)[0]
-    return within(together(each, weight, state.median, spare), panel)
+    return within(together(each, weight, spare), panel)
 
 
 def half(state: State, panel: Panel, known: Ints, horizon: int) -> Floats:
