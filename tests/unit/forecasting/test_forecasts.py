@@ -419,3 +419,42 @@ def test_a_hundred_thousand_groups_of_five_points() -> None:
     assert answers.num_rows == groups
     assert not np.isnan(column(answers)).any()
     assert time.process_time() - began < 60
+
+
+# --- holidays ----------------------------------------------------------------------------------------------
+
+
+def closed(count: int, first: date = date(2021, 1, 1)) -> pa.Table:
+    """A shop that sells a tenth on German holidays."""
+    pytest.importorskip("holidays")
+    from holidays import country_holidays
+
+    free = country_holidays("DE", years=range(2021, 2027))
+    rng = np.random.default_rng(2)
+    at = days(count, first)
+    return table(("a", at, [(10 if d in free else 100) + v for d, v in zip(at, rng.normal(0, 1, count), strict=True)]))
+
+
+def test_holidays_are_known_ahead_and_their_library_is_not_needed_to_answer() -> None:
+    until = (date(2024, 12, 24) - date(2021, 1, 1)).days
+    asked = spec(members=("mean", "trees"))
+    asked = replace(asked, options=replace(asked.options, holidays="DE"), limits=Limits(pairs=20_000))
+    said = fit(closed(until), asked).files()
+    answers = files.read(said).forecast().table
+    assert answers.column("t").to_pylist() == days(4, date(2024, 12, 24))
+    assert column(answers) == pytest.approx(np.array([100, 10, 10, 100]), abs=15)
+
+
+@pytest.mark.parametrize(
+    ("place", "rows", "words"),
+    [
+        ("XX", three(), "no place"),
+        ("DE-ZZ", three(), "no place"),
+        ("DE", table(("a", months(40), wave(40, 12))), "a step is 1 month"),
+    ],
+)
+def test_holidays_of_no_place_or_of_no_day_are_refused(place: str, rows: pa.Table, words: str) -> None:
+    pytest.importorskip("holidays")
+    asked = spec()
+    with pytest.raises(InputError, match=words):
+        fit(rows, replace(asked, options=replace(asked.options, holidays=place)))

@@ -56,7 +56,7 @@ def _state(s: State, i: int, arrays: Arrays, out: dict[str, bytes]) -> dict[str,
         arrays[f"{i}_{name}"] = getattr(s.panel, name)
     arrays |= {
         f"{i}_weights": s.weights, f"{i}_pooled": s.pooled, f"{i}_answers": s.answers, f"{i}_halves": s.halves,
-        f"{i}_steps": s.widths.steps, f"{i}_groups": s.widths.groups,
+        f"{i}_holidays": s.setting.holidays, f"{i}_steps": s.widths.steps, f"{i}_groups": s.widths.groups,
     }  # fmt: skip
     models: dict[str, Any] = {}
     for name, model in s.models.items():
@@ -102,7 +102,9 @@ def _read_state(
     s: Mapping[str, Any], i: int, spec: Spec, step: Step, arrays: Arrays, files: Mapping[str, bytes]
 ) -> State:
     panel = Panel.of(step, *(arrays[f"{i}_{name}"] for name in PANEL))
-    setting = Setting(tuple(s["seasons"]), spec.horizon, spec.window, spec.limits.cells)
+    setting = Setting(
+        tuple(s["seasons"]), spec.horizon, spec.window, spec.limits.cells, arrays[f"{i}_holidays"]
+    )
     widths = Widths(float(s["quantile"]), arrays[f"{i}_steps"], arrays[f"{i}_groups"], float(s["scale"]))
     models: dict[str, Lines | Grown] = {}
     for name, about in s["models"].items():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError
-from tilth.ml.forecasting import blending, files, intervals, seasons, series, state
+from tilth.ml.forecasting import blending, files, holidays, intervals, seasons, series, state
 from tilth.ml.forecasting.evidence import Evidence, Trial
 from tilth.ml.forecasting.forecaster import Forecaster
 from tilth.ml.forecasting.known import Covariates
@@ -130,6 +130,8 @@ def _target(
     report: Callable[[str, float | None], None],
 ) -> tuple[State, Trial, list[Notice]]:
     """One target: its seasons, members, weights and intervals."""
+    import numpy as np
+
     said: list[Notice] = []
     looked = spec.options.seasons or seasons.found(panel, panel.step.seasons)
     if spec.options.seasons is None and not looked:
@@ -147,7 +149,9 @@ def _target(
                 )
             )
         looked = tuple(usual)
-    setting = Setting(tuple(looked), spec.horizon, spec.window, spec.limits.cells)
+    ends = np.concatenate([panel.step.instants(panel.begins), panel.step.instants(panel.ends)])
+    free = holidays.days(spec.options.holidays, panel.step, ends)
+    setting = Setting(tuple(looked), spec.horizon, spec.window, spec.limits.cells, free)
     offsets = origins(panel, spec, setting.seasons)
     if len(offsets) < FEW:
         said.append(

@@ -127,10 +127,11 @@ def theta(y: Floats, offsets: Sequence[int], horizon: int, seasons: Sequence[int
         x = np.where(logged[:, None], np.log(np.where(logged[:, None], x, 1.0)), x)
         rest, phases = taken_apart(x, [s for s in seasons[:1] if 2 * s <= x.shape[1]])
         future = sum(again(p, horizon) for p in phases)
-        rest = np.where(logged[:, None], np.exp(rest), rest)[:, -NEWEST:]
+        rest = np.where(logged[:, None], np.exp(np.where(logged[:, None], rest, 0.0)), rest)[:, -NEWEST:]
         flat = _theta_line(rest, horizon)
-        with np.errstate(over="ignore"):
-            out[k] = np.where(logged[:, None], flat * np.exp(future), flat + future)
+        out[k] = np.where(
+            logged[:, None], flat * np.exp(np.where(logged[:, None], future, 0.0)), flat + future
+        )
     return out
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tilth.ml.forecasting.known import Covariates
 from tilth.ml.forecasting.panel import Panel
-from tilth.ml.forecasting.steps import calendar
+from tilth.ml.forecasting.steps import DAY, calendar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,13 +27,19 @@ CYCLES = 4
 FLOOR = 0.2  # of the movement so far that the newest movement counts at least
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Recipe:
     """`reference` 0: the newest value; else the value a season of that length before. `window` bounds how far lags go back."""
 
     seasons: tuple[int, ...]
     reference: int = 0
     window: int | None = None
+    holidays: Ints | None = None
+
+    @property
+    def free(self) -> Ints | None:
+        """The holidays, where there are any."""
+        return self.holidays if self.holidays is not None and len(self.holidays) else None
 
     @property
     def lags(self) -> int:
@@ -70,7 +76,12 @@ class Seen:
         import numpy as np
 
         parts = calendar(self.panel.step, np.zeros(1, np.int64))
-        return (*out, *parts, *self.covariates.names)
+        free = (
+            ["holiday", "holiday_before", "holiday_after", *(f"holiday{s}" for s in r.seasons)]
+            if r.free is not None
+            else []
+        )
+        return (*out, *parts, *free, *self.covariates.names)
 
     @cached_property
     def _sums(self) -> tuple[Floats, Floats]:
@@ -165,8 +176,22 @@ class Seen:
         for values in calendar(p.step, place).values():
             out[:, at] = values
             at += 1
+        if r.free is not None:
+            at = self._holidays(out, at, r.free, place, step)
         out[:, at:] = self.covariates.at(p.members[group], place)
         return out, reference, unit
+
+    def _holidays(self, out: Floats, at: int, free: Ints, place: Ints, step: Ints) -> int:
+        """Whether the day, its neighbours and the days a season before are holidays."""
+        import numpy as np
+
+        grid = self.panel.step
+        day = np.floor_divide(grid.instants(place), DAY)
+        before = [place - s * -(-step // s) for s in self.recipe.seasons]
+        asked = [day, day - 1, day + 1, *(np.floor_divide(grid.instants(p), DAY) for p in before)]
+        for i, days in enumerate(asked):
+            out[:, at + i] = np.isin(days, free)
+        return at + len(asked)
 
     def _season(self, out: Floats, at: int, season: int, row: tuple[Ints, Ints, Ints, Floats, Floats]) -> int:
         """The columns of one season: its last cycles at the step's phase, their neighbours, and where it stands now."""

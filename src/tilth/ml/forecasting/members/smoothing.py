@@ -189,7 +189,7 @@ def decomposed(y: Floats, offsets: Sequence[int], horizon: int, seasons: Sequenc
         if not fitting:
             continue
         logged = positive(x)
-        logs = np.where(logged[:, None], np.log(np.where(logged[:, None], x, 1.0)), x)
+        logs = np.log(np.where(logged[:, None], x, 1.0))
         plain, spread = _apart(x, horizon, fitting, False)
         if logged.any():
             other, less = _apart(logs, horizon, fitting, True)

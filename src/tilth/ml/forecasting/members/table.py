@@ -23,19 +23,27 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float64]
+    Ints = npt.NDArray[np.int64]
     Back = Callable[[Floats, Sequence[int], int], Floats]
 
 FITS = 4
 
 
-@dataclass(frozen=True, slots=True)
+def _none() -> Ints:
+    import numpy as np
+
+    return np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Setting:
-    """What members are told: seasons in steps, how far lags go back, the horizon they were fitted for."""
+    """What members are told: seasons in steps, how far lags go back, the horizon they were fitted for, days that are holidays."""
 
     seasons: tuple[int, ...]
     horizon: int
     window: int | None
     cells: int
+    holidays: Ints = field(default_factory=_none)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +104,7 @@ def looked_back(name: str, panel: Panel, offsets: Sequence[int], horizon: int, s
 
 def recipe(name: str, setting: Setting) -> Recipe:
     """What the trees of that name see."""
-    return Recipe(setting.seasons, season_of(name), setting.window)
+    return Recipe(setting.seasons, season_of(name), setting.window, setting.holidays)
 
 
 def fitted(
