@@ -193,6 +193,7 @@ def everyone(fitted: Any, before: Any) -> Iterator[tuple[str, Any]]:
         one = replace(
             s,
             members=(name,),
+            unsure=False,
             weights=np.ones((1, len(s.panel))),
             pooled=np.ones(1),
             answers=s.answers[:0],

@@ -392,6 +392,7 @@ def one(f: Forecaster, family: str) -> np.ndarray:
     name = "seasonal_7" if family == "seasonal" else family
     only = replace(
         s,
+        unsure=False,
         members=(name,),
         weights=np.ones((1, len(s.panel))),
         pooled=np.ones(1),
@@ -432,7 +433,9 @@ def closed(count: int, first: date = date(2021, 1, 1)) -> pa.Table:
     free = country_holidays("DE", years=range(2021, 2027))
     rng = np.random.default_rng(2)
     at = days(count, first)
-    return table(("a", at, [(10 if d in free else 100) + v for d, v in zip(at, rng.normal(0, 1, count), strict=True)]))
+    return table(
+        ("a", at, [(10 if d in free else 100) + v for d, v in zip(at, rng.normal(0, 1, count), strict=True)])
+    )
 
 
 def test_holidays_are_known_ahead_and_their_library_is_not_needed_to_answer() -> None:

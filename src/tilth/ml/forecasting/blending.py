@@ -2,7 +2,8 @@
 
 Errors are told against the seasonal naive on the same windows, so that members that cannot answer all of them compare. How
 good a member is, is between what its errors sum to, which few bad windows rule, and the usual ratio of a window, which they
-do not. A group's own errors count as much as it has origins; all groups' count for the rest. A median of five was better
+do not. Where all of it does not beat the naive in the usual window, however rare large errors add up, it is drawn half the
+way to the naive: the evidence is a few windows. A group's own errors count as much as it has origins; all groups' count for the rest. A median of five was better
 than one of three, than means weighted by error, and than choosing among these by errors that leave an origin out.
 """
 
@@ -100,6 +101,17 @@ def together(answers: Floats, weight: Floats, spare: Floats) -> Floats:
     return np.where(
         number > 0, np.where(number > 0, low, 0.0) / 2 + np.where(number > 0, high, 0.0) / 2, spare
     )
+
+
+def unsure(said: Floats, naive: Floats) -> bool:
+    """Whether errors [groups, origins] of the whole do not beat the naive's in the usual window."""
+    import numpy as np
+
+    both = ~np.isnan(said) & ~np.isnan(naive)
+    own, base = np.where(both, said, 0.0).sum(axis=0), np.where(both, naive, 0.0).sum(axis=0)
+    tiny = 1e-9 * max(float(base.max(initial=0.0)), 1e-290)
+    ratio = np.log(np.maximum(own, tiny) / np.maximum(base, tiny))[both.any(axis=0)]
+    return bool(len(ratio) and ratio.mean() > 0)
 
 
 def left_out(inner: Inner, answers: Floats, spare: Floats) -> Floats:

@@ -40,6 +40,7 @@ class Trial:
     moved: Floats
     rounds: Mapping[str, int]
     seasons: tuple[int, ...]
+    unsure: bool
     confidence: float
 
     def scores(self) -> Floats:
@@ -81,7 +82,7 @@ class Trial:
         ]
         return {
             "target": self.target, "step": self.panel.step.words, "seasons": list(self.seasons), "windows": list(self.offsets),
-            "way": self.way, "members": rows, **self.totals(), "steps": self.steps(),
+            "way": self.way, "halfway_to_naive": self.unsure, "members": rows, **self.totals(), "steps": self.steps(),
         }  # fmt: skip
 
     def totals(self) -> dict[str, float | None]:

@@ -68,7 +68,7 @@ def _state(s: State, i: int, arrays: Arrays, out: dict[str, bytes]) -> dict[str,
             out[file] = model.payload
             models[name] = {"file": file, "columns": list(model.columns), "rounds": model.rounds}
     return {
-        "target": s.target, "seasons": list(s.setting.seasons), "members": list(s.members),        "quantile": s.widths.quantile, "scale": s.widths.pooled, "models": models,
+        "target": s.target, "seasons": list(s.setting.seasons), "members": list(s.members), "unsure": s.unsure,        "quantile": s.widths.quantile, "scale": s.widths.pooled, "models": models,
     }  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def _read_state(
         else:
             models[name] = Lines(int(about["width"]), int(about["season"]), arrays[f"{i}_{name}"])
     made = State(
-        s["target"], setting, tuple(s["members"]), arrays[f"{i}_weights"], arrays[f"{i}_pooled"], widths, panel,
+        s["target"], setting, tuple(s["members"]), bool(s["unsure"]), arrays[f"{i}_weights"], arrays[f"{i}_pooled"], widths, panel,
         models, arrays[f"{i}_answers"], arrays[f"{i}_halves"],
     )  # fmt: skip
     _fits(made)

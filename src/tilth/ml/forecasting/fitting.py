@@ -189,16 +189,18 @@ def _tried(
     spare = table.looked_back("last", panel, offsets, spec.horizon, setting)
     unit = movement(parts[-1], setting.seasons[0] if setting.seasons else 1)
     unit = np.where(unit > 0, unit, movement(panel, 1))
-    naive = baseline(names, every, spare)
+    naive = state.naive(panel, offsets, spec.horizon, setting)
     inner = blending.Inner(errors(every, actual, unit), errors(naive[None], actual, unit)[0])
     honest = blending.left_out(inner, every, spare)
+    unsure = blending.unsure(errors(honest[None], actual, unit)[0], inner.naive)
+    honest = (honest + naive) / 2 if unsure else honest
     everything = range(len(offsets))
     ratio = blending.ratios(inner, everything)
     weight = blending.weights(blending.expected(inner, everything), ratio)
     pooled = blending.weights(ratio[:, None], ratio)[:, 0]
     moved = np.stack([state.moved(p, setting.seasons) for p in parts])
     trial = Trial(target, panel, tuple(offsets), names, ratio, blending.WORDS, weight, actual, honest, naive, unit, moved,
-                  {k: v for k, v in rounds.items() if v}, setting.seasons, spec.confidence)  # fmt: skip
+                  {k: v for k, v in rounds.items() if v}, setting.seasons, unsure, spec.confidence)  # fmt: skip
     return trial, weight, pooled
 
 
@@ -211,18 +213,6 @@ def actuals(panel: Panel, offsets: Sequence[int], horizon: int) -> Floats:
         able = np.flatnonzero(panel.lengths - offset >= LEAST_BEYOND)
         first = (panel.starts + panel.lengths)[able] - offset
         out[k, able] = panel.values[first[:, None] + np.arange(horizon)]
-    return out
-
-
-def baseline(names: Sequence[str], answers: Floats, spare: Floats) -> Floats:
-    """[origins, series, horizon] of the seasonal naive of the longest season that a series has; else the last value."""
-    import numpy as np
-
-    out = spare
-    for name in names:
-        if name.startswith("seasonal_"):
-            own = answers[names.index(name)]
-            out = np.where(np.isnan(own), out, own)
     return out
 
 
@@ -260,6 +250,7 @@ def _kept(
         target,
         setting,
         members,
+        trial.unsure,
         weight[used],
         pooled[used],
         widths,

@@ -5,7 +5,7 @@ All of it is arrays, names and texts of trees; `files` writes and reads them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +31,13 @@ if TYPE_CHECKING:
 class State:
     """Of one target: `members` with `weights` [members, series of the panel] and `pooled` ones for a series that is not known.
 
-    `answers` and `halves` [series, horizon] are what is said from the end of each series, and half the interval's width.
+    `unsure`: the answer is drawn half the way to the seasonal naive. `answers` and `halves` [series, horizon] are what is said from the end of each series, and half the interval's width.
     """
 
     target: str
     setting: Setting
     members: tuple[str, ...]
+    unsure: bool
     weights: Floats
     pooled: Floats
     widths: Widths
@@ -92,7 +93,21 @@ def answer(
             own = table.looked_back(name, part, [0], horizon, state.setting)[0]
         each[i, used] = within(own, part)
     spare = table.looked_back("last", panel, [0], horizon, state.setting)[0]
-    return within(together(each, weight, spare), panel)
+    out = together(each, weight, spare)
+    if state.unsure:
+        out = (out + naive(panel, [0], horizon, state.setting)[0]) / 2
+    return within(out, panel)
+
+
+def naive(panel: Panel, offsets: Sequence[int], horizon: int, setting: Setting) -> Floats:
+    """[origins, series, horizon]: the cycle before, of the longest season that a series has; else the last value."""
+    import numpy as np
+
+    out = table.looked_back("last", panel, offsets, horizon, setting)
+    for season in setting.seasons:
+        own = table.looked_back(f"seasonal_{season}", panel, offsets, horizon, setting)
+        out = np.where(np.isnan(own), out, own)
+    return out
 
 
 def half(state: State, panel: Panel, known: Ints, horizon: int) -> Floats:

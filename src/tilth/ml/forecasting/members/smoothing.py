@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float64]
+    Mask = npt.NDArray[np.bool_]
 
 SHORT = 60  # a longer season is no state of its own: see `decomposed`
 FIRST = 6  # values that give the first level where there is no season
@@ -97,9 +98,9 @@ def _pass(
 
     grid = seasonal_grid() if season else plain_grid()
     there = ~np.isnan(x)
-    level, states = _begin(x, there, season)
+    level, trend, states = _begin(x, there, season)
     size = len(grid.alpha)
-    level, trend = np.tile(level, (size, 1)), np.zeros((size, len(x)))
+    level, trend = np.tile(level, (size, 1)), np.tile(trend, (size, 1)) * (grid.phi > 0)
     states = np.tile(states, (size, 1, 1))
     loss = np.zeros((size, len(x)))
     at = {x.shape[1] - offset: k for k, offset in enumerate(offsets)}
@@ -131,25 +132,28 @@ def _pass(
     return answers, np.where(short, np.inf, losses)
 
 
-def _begin(x: Floats, there: object, season: int) -> tuple[Floats, Floats]:
-    """The first level [series], and the season by place modulo its length [series, season]."""
+def _begin(x: Floats, there: Mask, season: int) -> tuple[Floats, Floats, Floats]:
+    """The first level and trend [series], and the season by place modulo its length [series, season]: of the first two cycles."""
     import numpy as np
 
-    count = np.asarray(there).sum(axis=1)
+    count = there.sum(axis=1)
     first = x.shape[1] - count
     width = min(x.shape[1], 2 * season or FIRST)
     place = np.minimum(first[:, None] + np.arange(width), max(0, x.shape[1] - 1))
     head = np.where(np.arange(width) < count[:, None], x[np.arange(len(x))[:, None], place], np.nan)
     number = (~np.isnan(head)).sum(axis=1)
     level = np.nansum(head, axis=1) / np.maximum(number, 1)
-    states = np.zeros((len(x), max(1, season)))
-    if season:
-        apart = np.nan_to_num(head - level[:, None])
-        for column in range(width):
-            states[np.arange(len(x)), place[:, column] % season] += apart[:, column] * season / max(width, 1)
-        states *= (count >= 2 * season)[:, None]
-        states -= states.mean(axis=1, keepdims=True)
-    return level, states
+    states, trend = np.zeros((len(x), max(1, season))), np.zeros(len(x))
+    if season and width == 2 * season:
+        whole = count >= 2 * season
+        trend = np.where(whole, (head[:, season:] - head[:, :season]).mean(axis=1) / season, 0.0)
+        line = level[:, None] + trend[:, None] * (np.arange(width) - (width - 1) / 2)
+        apart = np.where(whole[:, None], head - line, 0.0)
+        phases = (apart[:, :season] + apart[:, season:]) / 2
+        phases -= phases.mean(axis=1, keepdims=True)
+        np.put_along_axis(states, place[:, :season] % season, phases, axis=1)
+        level = np.where(whole, line[:, 0] - trend, level)
+    return level, trend, states
 
 
 def _goes_on(
