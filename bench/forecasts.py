@@ -3,8 +3,8 @@
 A window is fitted on what lies before it and answers its horizon. The best member is the one that would have been best on
 those windows, which nobody knows before. Intervals are of one fit each three origins, asked with the history up to each
 origin. Sets are read from `--data FOLDER` (`tasks.json` and Parquet files with unique_id, ds, y) or, without one, made up.
-`--sets` takes some of them; in the environment these are TILTH_BENCH_TASKS and TILTH_BENCH_SETS. `--peer` measures
-AutoGluon beside it, in an environment of its own. Run it: `python bench/forecasts.py --data FOLDER`.
+`--sets` takes some of them; `--peer` measures AutoGluon without neural members beside it, in an environment of its own. In
+the environment these are TILTH_BENCH_TASKS, _SETS and _PEER. Run it: `python bench/forecasts.py --data FOLDER`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import argparse
 import json
 import math
 import os
+import resource
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,8 +28,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from result import Result, at_least, at_most, compared
 
-DATA = os.environ.get("TILTH_BENCH_TASKS")
-SETS = tuple(s for s in os.environ.get("TILTH_BENCH_SETS", "").split(",") if s)
+DATA, SETS, PEER = "TILTH_BENCH_TASKS", "TILTH_BENCH_SETS", "TILTH_BENCH_PEER"  # in the environment
 ORIGINS = 12  # whose intervals are judged
 REFIT = 3  # origins that one fit answers
 MANY, POINTS = 1_000, 200
@@ -72,16 +74,18 @@ class Found:
 
 def tasks() -> Iterator[Task]:
     """The sets of `--data`, or two that are made."""
-    if DATA is None:
+    folder = os.environ.get(DATA)
+    wanted = [s for s in os.environ.get(SETS, "").split(",") if s]
+    if folder is None:
         yield Task("made, monthly", made(20, 96, 12), 6, 12)
         yield Task("made, daily", made(5, 500, 7), 14, 7)
         return
     import pyarrow.parquet as pq
 
-    for t in json.loads((Path(DATA) / "tasks.json").read_text())["forecast"]:
-        if not SETS or t["name"] in SETS:
+    for t in json.loads((Path(folder) / "tasks.json").read_text())["forecast"]:
+        if not wanted or t["name"] in wanted:
             yield Task(
-                t["name"], pq.read_table(Path(DATA) / t["file"]), t["horizon"], t["season"], t["windows"]
+                t["name"], pq.read_table(Path(folder) / t["file"]), t["horizon"], t["season"], t["windows"]
             )
 
 
@@ -249,11 +253,13 @@ def intervals(task: Task, found: Found) -> None:
 
 
 def run() -> list[Result]:
-    found = {}
+    found, peers = {}, {}
     for task in tasks():
         one = judged(task)
         intervals(task, one)
         found[task.name] = one
+        if os.environ.get(PEER):
+            peers[task.name] = peer(task)
         if sys.stderr.isatty() or os.environ.get("TILTH_BENCH_TELL"):
             print(
                 task.name,
@@ -267,7 +273,65 @@ def run() -> list[Result]:
                 },
                 file=sys.stderr,
             )
-    return [*summed(found), *many()]
+    return [*summed(found), *beside(found, peers), *many()]
+
+
+def peer(task: Task) -> Found:
+    """The same windows by AutoGluon's statistical and tree members, in a process of its own."""
+    import pyarrow.parquet as pq
+    import quality
+
+    found = Found()
+    with tempfile.TemporaryDirectory() as place:
+        for window in range(task.windows, 0, -1):
+            before, truth = cut(task, window * task.horizon)
+            pq.write_table(before, f"{place}/train.parquet")
+            job = {
+                "train": f"{place}/train.parquet",
+                "answers": f"{place}/answers.parquet",
+                "horizon": task.horizon,
+            }
+            Path(f"{place}/job.json").write_text(json.dumps(job))
+            command = [
+                quality.python_of("autogluon_ts"),
+                str(quality.PEERS / "fit_autogluon_ts.py"),
+                f"{place}/job.json",
+            ]
+            used = resource.getrusage(resource.RUSAGE_CHILDREN)
+            began = used.ru_utime + used.ru_stime
+            subprocess.run(command, check=True, capture_output=True, timeout=quality.PATIENCE)
+            used = resource.getrusage(resource.RUSAGE_CHILDREN)
+            found.cpu += (used.ru_utime + used.ru_stime - began) / task.windows
+            own, naive = errors(pq.read_table(job["answers"]), truth, before, task)
+            found.ours.append(own)
+            found.naive.append(naive)
+    return found
+
+
+def beside(found: dict[str, Found], peers: dict[str, Found]) -> Iterator[Result]:
+    """Ours against the peer's."""
+    if not peers:
+        return
+    ratios = {n: found[n].ratio / p.ratio for n, p in peers.items()}
+    cpu = sum(found[n].cpu for n in peers) / sum(p.cpu for p in peers.values())
+    note = ", ".join(f"{n} {r:.3f}" for n, r in ratios.items())
+    overall = geomean(list(ratios.values()))
+    yield compared(
+        "MASE, geometric mean",
+        f"{overall:.3f}",
+        "AutoGluon without neural members",
+        overall,
+        most=1.0,
+        note=note,
+    )
+    yield compared(
+        "CPU",
+        f"{cpu:.3f}",
+        "AutoGluon without neural members",
+        cpu,
+        most=1 / 3,
+        note="its process, imports included; ours a training",
+    )
 
 
 def geomean(values: Sequence[float]) -> float:
@@ -345,13 +409,14 @@ def many() -> Iterator[Result]:
 
 
 def main() -> None:
-    global DATA, SETS
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data")
     options.add_argument("--sets")
+    options.add_argument("--peer", action="store_true")
     given = options.parse_args()
-    DATA = given.data or DATA
-    SETS = tuple(given.sets.split(",")) if given.sets else SETS
+    for name, value in ((DATA, given.data), (SETS, given.sets), (PEER, given.peer and "1")):
+        if value:
+            os.environ[name] = value
     for found in run():
         print(found)
 

@@ -212,7 +212,8 @@ def test_an_hour_that_comes_twice_is_a_duplicate() -> None:
         ("t", [date(2024, 1, 1), None, date(2024, 1, 3)], DataError, "IS NOT NULL"),
         ("y", ["a", "b", "c"], TargetError, "AS DOUBLE"),
         ("y", [True, False, True], TargetError, "AS DOUBLE"),
-        ("y", [1.0, float("inf"), 2.0], TargetError, "infinite in 1 rows"),
+        ("y", [1.0, float("inf"), 2.0], TargetError, "infinite or beyond 1e.100 in 1 rows"),
+        ("y", [1.0, -1e101, 2.0], TargetError, "divide the column"),
     ],
 )
 def test_a_column_of_another_kind_is_refused_with_what_to_write(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 UTC = "utc"
+LARGEST = 1e100  # whose squares can be added
 
 
 def needed(table: pa.Table, names: Sequence[str]) -> None:
@@ -74,11 +75,11 @@ def numbers(table: pa.Table, name: str) -> Floats:
             hint=f"Write for example CAST({quoted(name)} AS DOUBLE) AS {quoted(name)} in the query.",
         )
     out: Floats = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64)
-    infinite = int(np.isinf(out).sum())
-    if infinite:
+    beyond = int((np.abs(out) > LARGEST).sum())
+    if beyond:
         raise TargetError(
-            f"The target `{name}` is infinite in {infinite:,} rows.",
-            hint="Make them NULL in the query: they are filled as gaps are.",
+            f"The target `{name}` is infinite or beyond {LARGEST:g} in {beyond:,} rows.",
+            hint="Make them NULL in the query, which is filled as gaps are, or divide the column.",
         )
     return out
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 SHARE = 0.4  # of the history, at most, that inner origins lie in
+LARGE = 1_500_000  # values from which on four origins must do
 MANY = 100  # series from which on half the origins say as much
 FEW = 4  # origins below which it is said
 ANSWERS = 20_000_000  # inner answers that are kept at once
@@ -95,7 +96,7 @@ def _enough(panel: Panel, target: str, spec: Spec, told: Sequence[Notice]) -> No
         hint=f"Write HORIZON {longest - LEAST_BEYOND} or less, or collect more rows."
         if longest > LEAST_BEYOND
         else "Collect more rows.",
-        detail=tuple(n.text for n in told if n.left_out),
+        detail=tuple(n.text for n in told if n.left_out or n.reason == "long"),
     )
 
 
@@ -113,6 +114,7 @@ def origins(panel: Panel, spec: Spec, found: Sequence[int]) -> tuple[int, ...]:
         room = max(long - 2 * shortest - 2, 0)
     room = min(max(room, horizon), long - LEAST_BEYOND)
     most = spec.limits.origins if len(panel) <= MANY else -(-spec.limits.origins // 2)
+    most = most if len(panel.values) <= LARGE else FEW
     most = min(most, max(1, ANSWERS // (len(panel) * horizon * len(spec.options.members))))
     if room == horizon or most == 1:
         return (horizon,)

@@ -14,7 +14,7 @@ from tilth.core.errors import DataError
 from tilth.core.names import quoted
 from tilth.ml.forecasting import columns, steps
 from tilth.ml.forecasting.panel import Panel
-from tilth.ml.forecasting.spec import EXAMPLES, Notice, Spec
+from tilth.ml.forecasting.spec import EXAMPLES, FEWEST, Notice, Spec
 from tilth.ml.forecasting.steps import BUSINESS, DAY, FIXED, HOUR, Step
 
 if TYPE_CHECKING:
@@ -280,8 +280,9 @@ def panel(rows: Rows, target: str, spec: Spec, least: int = LEAST) -> tuple[Pane
     there = ~np.isnan(rows.targets[target])
     code, place, value = rows.code[there], rows.place[there], rows.targets[target][there]
     groups = len(rows.shifts)
-    cut = _newest(code, place, groups, spec.limits.points)
-    told = [_cut_notice(rows, code, cut, spec)] if not cut.all() else []
+    points = min(spec.limits.points, max(spec.limits.total // max(1, groups), FEWEST, 4 * spec.horizon))
+    cut = _newest(code, place, groups, points)
+    told = [_cut_notice(rows, code, cut, points)] if not cut.all() else []
     code, place, value = code[cut], place[cut], value[cut]
     counts = np.bincount(code, minlength=groups)
     first = np.searchsorted(code, np.arange(groups))
@@ -311,10 +312,10 @@ def _newest(code: Ints, place: Ints, groups: int, points: int) -> Mask:
     return place > last[code] - points
 
 
-def _cut_notice(rows: Rows, code: Ints, kept: Mask, spec: Spec) -> Notice:
+def _cut_notice(rows: Rows, code: Ints, kept: Mask, points: int) -> Notice:
     import numpy as np
 
-    text = f"are longer than {spec.limits.points:,} steps; the newest are learned from"
+    text = f"are longer than {points:,} steps; the newest are learned from"
     return notice("long", text, rows.groups, np.unique(code[~kept]), count=int((~kept).sum()))
 
 
@@ -386,9 +387,7 @@ def notice(
     """A notice of some groups; without group columns it speaks of the series."""
     shown = tuple(columns.example(groups, int(g)) for g in which[:EXAMPLES]) if groups.num_columns else ()
     who = (
-        f"{len(which):,} of {groups.num_rows:,} groups {text}"
-        if groups.num_columns
-        else f"The series: {text}"
+        f"{len(which):,} of {groups.num_rows:,} groups {text}" if groups.num_columns else f"The series {text}"
     )
     tail = ", and are left out." if left_out and groups.num_columns else "."
     return Notice(reason, who + tail, len(which), shown, count, left_out)

@@ -18,6 +18,7 @@ RESAMPLE = ("sum", "mean", "last")
 MEMBERS = (
     "last", "drift", "mean", "seasonal", "cycles", "smoothing", "theta", "decomposed", "linear", "trees", "trees_seasonal",
 )  # fmt: skip
+FEWEST = 50  # points of a series that are kept however many series there are
 EXAMPLES = 5  # groups that a notice names
 
 
@@ -84,9 +85,10 @@ def _members(value: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a fit may take. `points`: of each series the newest so many are learned from."""
+    """What a fit may take. `points`: of each series the newest so many are learned from, and fewer where all would be more than `total`."""
 
     points: int = 5_000
+    total: int = 5_000_000
     cells: int = 4_000_000  # of one padded block of series
     pairs: int = 50_000  # rows that trees learn from
     origins: int = 24  # inner windows at most; of more than a hundred series half as many
