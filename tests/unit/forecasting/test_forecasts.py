@@ -208,6 +208,27 @@ def test_a_history_of_another_step_is_refused() -> None:
         quick().forecaster.forecast(history=table(("new", hours(30), wave(30, 7))))
 
 
+def test_a_group_that_was_left_out_is_told_when_it_is_asked() -> None:
+    found = fit(pa.concat_tables([three(), table(("short", days(2), [1.0, 2.0]))]), spec()).forecaster
+    answers = found.forecast(groups=names("short", "a"))
+    assert set(answers.table.column("g").to_pylist()) == {"a"}
+    assert [(n.reason, n.examples, n.left_out) for n in answers.notices] == [("none", (("short",),), True)]
+    assert found.forecast(groups=names("short")).table.num_rows == 0
+
+
+def test_no_group_asked_is_no_row() -> None:
+    assert quick().forecaster.forecast(groups=names("a").slice(0, 0)).table.num_rows == 0
+
+
+def test_a_group_that_ended_long_ago_does_not_keep_others_from_an_answer() -> None:
+    rows = pa.concat_tables([three(), table(("old", days(30, date(2020, 1, 1)), wave(30, 7)))])
+    answers = fit(rows, spec()).forecaster.forecast(until=date(2024, 3, 2))
+    assert answers.table.column("g").to_pylist() == [*"aabbcc", *["old"] * 40]
+    assert [(n.reason, n.examples) for n in answers.notices if n.reason == "early"] == [
+        ("early", (("old",),))
+    ]
+
+
 # --- rules -------------------------------------------------------------------------------------------------
 
 
@@ -343,17 +364,46 @@ def test_what_is_known_ahead_is_followed(loaded: bool) -> None:
     assert np.abs(column(answers) / column(ahead) - 1).max() < 0.2
 
 
+def test_a_history_needs_no_covariate_of_the_past() -> None:
+    newer = promoted(5, 180).select(["g", "t", "y"])
+    ahead = promoted(4, 185)
+    answers = known().forecaster.forecast(history=newer, future=ahead.drop_columns(["y", "kind"])).table
+    assert np.abs(column(answers) / column(ahead) - 1).max() < 0.2
+
+
 @pytest.mark.parametrize(
     ("future", "words"),
     [
-        (None, "`promo` of a has no value at 2024-06-29T00:00:00"),
-        (promoted(2, 180).drop_columns(["y"]), "`promo` of a has no value at 2024-07-01"),
+        (None, "`promo` of a has no value, .* at 2024-06-29T00:00:00"),
+        (promoted(2, 180).drop_columns(["y"]), "`promo` of a has no value, .* at 2024-07-01"),
         (promoted(4, 180).drop_columns(["promo"]), "`promo` is missing"),
+        (
+            promoted(4, 180).set_column(3, "promo", pa.array(["yes", "no", "maybe", "no"])),
+            "never saw, at 2024-07-01",
+        ),
     ],
 )
 def test_a_covariate_that_is_missing_for_the_future_is_refused(future: pa.Table | None, words: str) -> None:
     with pytest.raises(InputError, match=words):
         known().forecaster.forecast(future=future)
+
+
+def test_too_many_words_are_refused() -> None:
+    rows = table(*((f"g{i}", days(5), range(5)) for i in range(1_001)))
+    rows = rows.append_column("kind", rows.column("g"))
+    with pytest.raises(InputError, match="1,001 different words"):
+        fit(rows, replace(spec(1), static=("kind",)))
+
+
+def test_words_where_there_were_numbers_are_refused() -> None:
+    rows = promoted(180)
+    degrees = rows.set_column(
+        3, "promo", pa.array([float(p == "yes") for p in rows.column("promo").to_pylist()])
+    )
+    asked = replace(spec(members=("mean", "trees")), known=("promo",))
+    found = fit(degrees, asked).forecaster
+    with pytest.raises(InputError, match="trained with numbers"):
+        found.forecast(future=promoted(4, 180))
 
 
 # --- properties --------------------------------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import DataError, InputError, TargetError
 from tilth.core.names import did_you_mean, quoted
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.float64]
 
+Levels: TypeAlias = "tuple[str, ...] | None"
 UTC = "utc"
 LARGEST = 1e100  # whose squares can be added
 
@@ -118,23 +119,37 @@ def _ranks(column: pa.Array) -> tuple[Ints, int]:
     return ranks[codes], len(order) + 1
 
 
-def covariate(
-    column: pa.ChunkedArray, levels: tuple[str, ...] | None
-) -> tuple[Floats, tuple[str, ...] | None]:
-    """A covariate as numbers: values as they are, words as codes of `levels` (None: learned here); NaN for none or unknown."""
+def covariate(table: pa.Table, name: str, learned: Mapping[str, Levels]) -> tuple[Floats, Levels]:
+    """A covariate as numbers: values as they are, words as codes of their levels; NaN for none or an unknown one.
+
+    `learned` is empty at training; then what a column is, and its levels, are seen here. InputError for words where there
+    were numbers.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.types as t
 
-    array = column.combine_chunks()
+    array = table.column(name).combine_chunks()
     if t.is_boolean(array.type):
         array = array.cast(pa.int8())
-    if levels is None and (t.is_integer(array.type) or t.is_floating(array.type) or t.is_decimal(array.type)):
+    number = t.is_integer(array.type) or t.is_floating(array.type) or t.is_decimal(array.type)
+    levels = learned.get(name)
+    if levels is None and (number or (name in learned and array.null_count == len(array))):
         return array.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype(np.float64), None
+    if levels is None and name in learned:
+        raise InputError(
+            f"`{name}` is of type {array.type}; the forecast was trained with numbers.",
+            hint="Give it as it was in the training data.",
+        )
     words = array.cast(pa.string())
     if levels is None:
-        levels = tuple(sorted(v for v in pc.unique(words).to_pylist() if v is not None)[:MOST_LEVELS])
+        levels = tuple(sorted(v for v in pc.unique(words).to_pylist() if v is not None))
+    if len(levels) > MOST_LEVELS:
+        raise InputError(
+            f"`{name}` has {len(levels):,} different words; of what helps a forecast there are {MOST_LEVELS:,} at most.",
+            hint="Leave it out, or group its words in the query.",
+        )
     found = pc.index_in(words, pa.array(levels, pa.string()))
     return found.cast(pa.float64()).to_numpy(zero_copy_only=False).astype(np.float64), levels
 

@@ -86,11 +86,28 @@ class Forecaster:
         notices: list[Notice] = []
         asked = self._stored(groups) if history is None else self._joined(history, groups, notices)
         asked = self._ahead(asked, future)
-        steps = self._steps(asked, horizon, until)
+        steps = (
+            self._steps(horizon)
+            if until is None or horizon is not None
+            else self._until(asked, until, notices)
+        )
+        self._nothing(asked, notices)
         if steps > self.spec.horizon:
             text = f"Steps after {self.spec.horizon}, the HORIZON of training, were not judged; their intervals grow with the root of the step."
             notices.append(Notice("far", text))
         return Answer(self._table(asked, steps, until), tuple(notices))
+
+    def _nothing(self, asked: _Asked, notices: list[Notice]) -> None:
+        """Say which groups have no series to go on with."""
+        import numpy as np
+
+        size = asked.groups.num_rows if self.spec.groups else 1
+        there = np.zeros(size, bool)
+        for p in asked.panels:
+            there[p.members] = True
+        if not there.all() and not any(n.left_out for n in notices):
+            text = "have no series: they were left out when the forecast was trained; newer rows of them can be given"
+            notices.append(series.notice("none", text, asked.groups, np.flatnonzero(~there), left_out=True))
 
     @cached_property
     def _index(self) -> dict[tuple[Any, ...], int]:
@@ -103,7 +120,7 @@ class Forecaster:
         import numpy as np
 
         if not self.spec.groups:
-            return np.zeros(groups.num_rows or 1, np.int64)
+            return np.zeros(1, np.int64)
         columns.needed(groups, self.spec.groups)
         lists = [self._as_trained(groups.column(n), n).to_pylist() for n in self.spec.groups]
         return np.array([self._index.get(key, -1) for key in zip(*lists, strict=True)], np.int64)
@@ -159,6 +176,12 @@ class Forecaster:
         for name in spec.groups:
             at = history.schema.get_field_index(name)
             history = history.set_column(at, name, self._as_trained(history.column(name), name))
+        for name in (
+            *spec.known,
+            *spec.static,
+        ):  # what is known of the past is not looked at, and a group may say nothing
+            if name not in history.schema.names:
+                history = history.append_column(name, pa.nulls(history.num_rows, pa.string()))
         rows = series.read(history, spec, self.step, self._shifts)
         notices += rows.notices
         known = self._found(rows.groups)
@@ -230,25 +253,36 @@ class Forecaster:
         empty = np.full((len(shifts), len(self.spec.static)), np.nan)
         return replace(asked, covariates=asked.covariates.joined(replace(more, static=empty)), fresh=True)
 
-    def _steps(self, asked: _Asked, horizon: int | None, until: date | datetime | None) -> int:
-        """How many steps the farthest group is asked for."""
-        import numpy as np
-
-        steps = self.spec.horizon if horizon is None else horizon
-        if until is not None and horizon is None:
-            ends = np.concatenate([p.ends for p in asked.panels] or [np.zeros(1, np.int64)])
-            last = int(self.step.places(np.array([_micros(until)]))[0][0])
-            steps = last - int(ends.min()) + 1 if len(ends) else 0
-            steps = max(steps, 0)
-        most = FARTHEST * self.spec.horizon
+    def _steps(self, horizon: int | None) -> int:
+        """How many steps are asked for."""
+        steps, most = self.spec.horizon if horizon is None else horizon, FARTHEST * self.spec.horizon
         if steps > most:
             raise InputError(
                 f"{steps:,} steps are asked for; a forecast of HORIZON {self.spec.horizon} answers {most:,} at most.",
                 hint=f"Ask for {most:,} steps, give newer history, or train with a longer HORIZON.",
             )
-        if horizon is not None and horizon < 1:
+        if steps < 1:
             raise InputError(f"The horizon asked for is {horizon}.", hint="Ask for 1 step or more.")
         return steps
+
+    def _until(self, asked: _Asked, until: date | datetime, notices: list[Notice]) -> int:
+        """How many steps the farthest group has until then; one that would have too many is answered as far as any is, and told."""
+        import numpy as np
+
+        last = int(self.step.places(np.array([_micros(until)]))[0][0])
+        apart = [last - p.ends + 1 for p in asked.panels if len(p)]
+        if not apart:
+            return 0
+        most = FARTHEST * self.spec.horizon
+        if min(int(a.min()) for a in apart) > most:
+            return self._steps(min(int(a.min()) for a in apart))
+        far = np.unique(np.concatenate([p.members[last - p.ends + 1 > most] for p in asked.panels]))
+        if len(far):
+            text = (
+                f"end more than {most:,} steps before {until}, and are answered {most:,} steps from their end"
+            )
+            notices.append(series.notice("early", text, asked.groups, far))
+        return max(0, min(most, max(int(a.max()) for a in apart)))
 
     def _table(self, asked: _Asked, steps: int, until: date | datetime | None) -> pa.Table:
         """Rows of all groups that a target has a series of, in their order."""
@@ -359,7 +393,7 @@ def _chosen(panel: Panel, which: Ints) -> Panel:
     """The series of these known groups, numbered by their place among them."""
     import numpy as np
 
-    order = np.full(int(max(which.max(), panel.members.max())) + 1, -1, np.int64)
+    order = np.full(int(max(which.max(initial=0), panel.members.max(initial=0))) + 1, -1, np.int64)
     order[which] = np.arange(len(which))
     own = order[panel.members]
     index = np.flatnonzero(own >= 0)

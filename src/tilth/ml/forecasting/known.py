@@ -47,8 +47,7 @@ class Covariates:
         learned: dict[str, tuple[str, ...] | None] = {}
         found = {}
         for name in (*known, *static):
-            column = table.column(name)
-            found[name], learned[name] = columns.covariate(column, levels.get(name))
+            found[name], learned[name] = columns.covariate(table, name, levels)
             found[name] = found[name][rows.origin]
         values = np.stack([found[n] for n in known], axis=1) if known else np.empty((len(rows.code), 0))
         fixed = np.full((len(rows.shifts), len(static)), np.nan)
@@ -110,6 +109,6 @@ class Covariates:
         who = columns.example(groups, int(group[row])) if groups.num_columns else ()
         of = f" of {', '.join(map(str, who))}" if who else ""
         raise InputError(
-            f"`{self.known[column]}`{of} has no value at {words(int(group[row]), int(place[row]))}, and a forecast needs it.",  # type: ignore[operator]
+            f"`{self.known[column]}`{of} has no value, or one that training never saw, at {words(int(group[row]), int(place[row]))}, and a forecast needs it.",  # type: ignore[operator]
             hint=f"Join the future rows with {', '.join(self.known)}; {int(missing.any(axis=1).sum()):,} rows lack one.",
         )
