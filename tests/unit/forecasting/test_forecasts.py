@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from series_made import days, hours, months, table, wave
 
-from tilth.core.errors import DataError, InputError, TamperError
+from tilth.core.errors import DataError, InputError, MissingExtraError, TamperError
 from tilth.ml.forecasting import files
 from tilth.ml.forecasting.fitting import Fitted, fit
 from tilth.ml.forecasting.forecaster import Forecaster
@@ -472,6 +472,23 @@ def test_a_hundred_thousand_groups_of_five_points() -> None:
     assert time.process_time() - began < 60
 
 
+def test_a_member_that_comes_too_late_is_left_out_and_told() -> None:
+    found = fit(
+        three(),
+        replace(spec(members=("seasonal", "smoothing", "trees")), limits=Limits(pairs=2_000, seconds=0)),
+    )
+    assert [n.text for n in found.evidence.notices if n.reason == "time"] == [
+        "The time was over before trees of `y` could be fitted."
+    ]
+    assert found.forecaster.forecast().table.num_rows == 12
+
+
+def test_members_that_need_a_season_are_refused_where_there_is_none() -> None:
+    at = [date(y, 1, 1) for y in range(1990, 2020)]
+    with pytest.raises(InputError, match="has none"):
+        fit(table(("a", at, wave(30, 3))), spec(members=("seasonal", "cycles")))
+
+
 # --- holidays ----------------------------------------------------------------------------------------------
 
 
@@ -511,3 +528,50 @@ def test_holidays_of_no_place_or_of_no_day_are_refused(place: str, rows: pa.Tabl
     asked = spec()
     with pytest.raises(InputError, match=words):
         fit(rows, replace(asked, options=replace(asked.options, holidays=place)))
+
+
+def test_without_the_library_holidays_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "holidays", None)
+    asked = spec()
+    with pytest.raises(MissingExtraError, match="not installed") as refused:
+        fit(three(), replace(asked, options=replace(asked.options, holidays="DE")))
+    assert "tilth[forecast]" in str(refused.value)
+
+
+# --- evidence ----------------------------------------------------------------------------------------------
+
+
+def test_the_evidence_says_who_counts_and_how_wrong_it_was() -> None:
+    found = whole().evidence
+    told = found.plain()["targets"][0]
+    assert (told["target"], told["step"], told["seasons"]) == ("y", "1 day", [7])
+    assert told["mase"] < told["naive_mase"]
+    assert 0.8 < told["coverage"] <= 1
+    assert [s["step"] for s in told["steps"]] == [1, 2, 3, 4]
+    lost = {m["member"]: m["why"] for m in told["members"] if not m["weight"]}
+    assert "last" in lost
+    assert all(lost.values())
+    json.dumps(found.plain())
+
+
+def test_the_answers_of_inner_windows_are_kept_with_what_came() -> None:
+    rows = whole().evidence.answers()
+    windows = len(whole().evidence.trials[0].offsets)
+    assert rows.num_rows == 3 * windows * 4
+    assert rows.column("lower").to_numpy().min() > 0
+    truth = {(r["g"], r["t"]): r["y"] for r in three().to_pylist()}
+    for r in rows.to_pylist():
+        assert r["actual"] == truth[r["g"], r["time"].date()]
+        assert r["lower"] <= r["forecast"] <= r["upper"]
+        assert r["time"] - r["origin"] == timedelta(days=r["step"])
+    groups = whole().evidence.by_group()
+    assert groups.column("windows").to_pylist() == [windows] * 3
+    assert groups.column("points").to_pylist() == [60] * 3
+    for r in groups.to_pylist():
+        own = [a for a in rows.to_pylist() if a["g"] == r["g"]]
+        assert r["mase"] == pytest.approx(
+            np.mean([abs(a["forecast"] - a["actual"]) / a["unit"] for a in own])
+        )
+        assert r["coverage"] == pytest.approx(np.mean([a["lower"] <= a["actual"] <= a["upper"] for a in own]))

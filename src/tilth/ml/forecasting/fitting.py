@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import DataError
+from tilth.core.errors import DataError, InputError
 from tilth.ml.forecasting import blending, files, holidays, intervals, seasons, series, state
 from tilth.ml.forecasting.evidence import Evidence, Trial
 from tilth.ml.forecasting.forecaster import Forecaster
@@ -162,7 +162,15 @@ def _target(
                 f"The history of `{target}` has room for {len(offsets)} inner windows: weights and intervals rest on few.",
             )
         )
-    trial, weight, pooled = _tried(panel, target, offsets, spec, setting, covariates, engine, report)
+    trial, weight, pooled, late = _tried(panel, target, offsets, spec, setting, covariates, engine, report)
+    if late:
+        said.append(
+            Notice(
+                "time",
+                f"The time was over before {', '.join(late)} of `{target}` could be fitted.",
+                count=len(late),
+            )
+        )
     widths = intervals.learned(trial.scores(), trial.offsets, spec.confidence)
     report(f"fitting {target}", None)
     made = _kept(panel, target, setting, trial, (weight, pooled), widths, covariates, engine)
@@ -172,22 +180,20 @@ def _target(
 def _tried(
     panel: Panel, target: str, offsets: Sequence[int], spec: Spec, setting: Setting, covariates: Covariates, engine: Engine,
     report: Callable[[str, float | None], None],
-) -> tuple[Trial, Floats, Floats]:  # fmt: skip
-    """What members said at inner origins, and the weights that follow: of each group, and of one that is not known."""
+) -> tuple[Trial, Floats, Floats, list[str]]:  # fmt: skip
+    """What members said at inner origins, the weights that follow, of each group and of one that is not known, and who came too late."""
     import numpy as np
 
     names = table.named(spec.options.members, setting.seasons)
+    if not names:
+        raise InputError(
+            f"`members` names only such as repeat a season, and `{target}` has none.",
+            hint="Name others beside them, for example 'last, smoothing', or write seasons = '7'.",
+        )
     actual = actuals(panel, offsets, spec.horizon)
     parts = [panel.without(o) for o in offsets]
-    answers, rounds = [], {}
-    for i, name in enumerate(names):
-        report(f"{name} of {target} at {len(offsets)} inner windows", i / len(names))
-        if table.learns(name):
-            own, rounds[name] = table.learned_back(name, panel, offsets, setting, covariates, engine)
-        else:
-            own = table.looked_back(name, panel, offsets, spec.horizon, setting)
-        answers.append(np.stack([state.within(own[k], p) for k, p in enumerate(parts)]))
-    every = np.stack(answers)
+    answers, rounds, late = _answers(panel, target, offsets, names, setting, covariates, engine, report)
+    every = np.stack([[state.within(a[k], p) for k, p in enumerate(parts)] for a in answers])
     spare = table.looked_back("last", panel, offsets, spec.horizon, setting)
     unit = movement(parts[-1], setting.seasons[0] if setting.seasons else 1)
     unit = np.where(unit > 0, unit, movement(panel, 1))
@@ -203,7 +209,30 @@ def _tried(
     moved = np.stack([state.moved(p, setting.seasons) for p in parts])
     trial = Trial(target, panel, tuple(offsets), names, ratio, blending.WORDS, weight, actual, honest, naive, unit, moved,
                   {k: v for k, v in rounds.items() if v}, setting.seasons, unsure, spec.confidence)  # fmt: skip
-    return trial, weight, pooled
+    return trial, weight, pooled, late
+
+
+def _answers(
+    panel: Panel, target: str, offsets: Sequence[int], names: Sequence[str], setting: Setting, covariates: Covariates,
+    engine: Engine, report: Callable[[str, float | None], None],
+) -> tuple[list[Floats], dict[str, int | None], list[str]]:  # fmt: skip
+    """[origins, series, horizon] of each member, rounds of those that have some, and which came too late to be fitted."""
+    import numpy as np
+
+    answers: list[Floats] = []
+    rounds: dict[str, int | None] = {}
+    late: list[str] = []
+    for i, name in enumerate(names):
+        report(f"{name} of {target} at {len(offsets)} inner windows", i / len(names))
+        if not table.learns(name):
+            answers.append(table.looked_back(name, panel, offsets, setting.horizon, setting))
+        elif time.monotonic() > engine.deadline:
+            late.append(name)
+            answers.append(np.full((len(offsets), len(panel), setting.horizon), np.nan))
+        else:
+            own, rounds[name] = table.learned_back(name, panel, offsets, setting, covariates, engine)
+            answers.append(own)
+    return answers, rounds, late
 
 
 def actuals(panel: Panel, offsets: Sequence[int], horizon: int) -> Floats:
