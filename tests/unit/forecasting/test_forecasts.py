@@ -100,6 +100,17 @@ def _spoiled(kept: dict[str, bytes], how: str) -> dict[str, bytes]:
         head["states"][0]["members"].append("last")
     if how == "horizon":
         head["spec"]["horizon"] = 7
+    if how == "unknown member":
+        head["states"][0]["members"][0] = "prophet"
+    if how in {"compressed", "group", "numbers"}:
+        arrays = files._unpacked(kept[files.ARRAYS])
+        if how == "compressed":
+            import io
+
+            np.savez_compressed(buffer := io.BytesIO(), **arrays)
+            return {**kept, files.ARRAYS: buffer.getvalue()}
+        arrays["0_members"] = arrays["0_members"] + (3 if how == "group" else 0.5)
+        return {**kept, files.ARRAYS: files._packed(arrays)}
     if how == "text":
         name = next(k for k in kept if k.endswith(".txt"))
         return {k: v for k, v in kept.items() if k != name}
@@ -109,7 +120,21 @@ def _spoiled(kept: dict[str, bytes], how: str) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(
-    "how", ["no head", "no arrays", "cut groups", "format", "members", "horizon", "text", "pickle"]
+    "how",
+    [
+        "no head",
+        "no arrays",
+        "cut groups",
+        "format",
+        "members",
+        "horizon",
+        "text",
+        "pickle",
+        "unknown member",
+        "compressed",
+        "group",
+        "numbers",
+    ],
 )
 def test_files_that_do_not_fit_together_are_refused(how: str) -> None:
     with pytest.raises(TamperError):

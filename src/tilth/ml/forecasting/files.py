@@ -10,15 +10,16 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import TamperError
+from tilth.core.errors import InputError, TamperError
 from tilth.ml.forecasting.forecaster import Forecaster
 from tilth.ml.forecasting.intervals import Widths
 from tilth.ml.forecasting.known import Covariates
+from tilth.ml.forecasting.members import table
 from tilth.ml.forecasting.members.linear import Lines
 from tilth.ml.forecasting.members.table import Setting
 from tilth.ml.forecasting.members.trees import Grown
 from tilth.ml.forecasting.panel import Panel
-from tilth.ml.forecasting.spec import Spec
+from tilth.ml.forecasting.spec import MEMBERS, Spec
 from tilth.ml.forecasting.state import State
 from tilth.ml.forecasting.steps import Step
 
@@ -68,7 +69,7 @@ def _state(s: State, i: int, arrays: Arrays, out: dict[str, bytes]) -> dict[str,
             out[file] = model.payload
             models[name] = {"file": file, "columns": list(model.columns), "rounds": model.rounds}
     return {
-        "target": s.target, "seasons": list(s.setting.seasons), "members": list(s.members), "unsure": s.unsure,        "quantile": s.widths.quantile, "scale": s.widths.pooled, "models": models,
+        "target": s.target, "seasons": list(s.setting.seasons), "members": list(s.members), "unsure": s.unsure, "quantile": s.widths.quantile, "scale": s.widths.pooled, "models": models,
     }  # fmt: skip
 
 
@@ -90,8 +91,14 @@ def read(files: Mapping[str, bytes], threads: int = 1) -> Forecaster:
         )
         states = tuple(_read_state(s, i, spec, step, arrays, files) for i, s in enumerate(head["states"]))
         groups, schema = _read_table(files[GROUPS]), _read_table(files[SCHEMA]).schema
+        for made in states:
+            _fits(made, groups.num_rows)
+        if covariates.static.shape[0] != max(1, groups.num_rows) or len(covariates.keys) != len(
+            covariates.values
+        ):
+            raise ValueError("covariates")
         return Forecaster(spec, groups, schema, step, states, covariates, head["trees"], threads)
-    except (KeyError, ValueError, TypeError, IndexError, OSError, EOFError) as error:
+    except (InputError, KeyError, ValueError, TypeError, IndexError, OSError, EOFError) as error:
         raise TamperError(
             f"The files of the forecast do not fit together ({type(error).__name__}).",
             hint="Restore them, or train it again.",
@@ -112,37 +119,43 @@ def _read_state(
             models[name] = Grown(files[about["file"]], tuple(about["columns"]), int(about["rounds"]))
         else:
             models[name] = Lines(int(about["width"]), int(about["season"]), arrays[f"{i}_{name}"])
-    made = State(
+    return State(
         s["target"], setting, tuple(s["members"]), bool(s["unsure"]), arrays[f"{i}_weights"], arrays[f"{i}_pooled"], widths, panel,
         models, arrays[f"{i}_answers"], arrays[f"{i}_halves"],
     )  # fmt: skip
-    _fits(made)
-    return made
 
 
-def _fits(s: State) -> None:
-    """ValueError where arrays are not of one another's sizes."""
-    series, members = len(s.panel), len(s.members)
-    kept = (
-        s.answers.shape[0] in {0, series}
+def _fits(s: State, groups: int) -> None:
+    """ValueError where arrays are not of one another's kinds and sizes, or name what is not there."""
+    import numpy as np
+
+    p, series, members, horizon = s.panel, len(s.panel), len(s.members), s.setting.horizon
+    ints = (p.members, p.begins, p.shifts, p.lengths, s.setting.holidays)
+    floats = (p.values, s.weights, s.pooled, s.widths.steps, s.widths.groups, s.answers, s.halves)
+    known = table.named(MEMBERS, s.setting.seasons)
+    if not (
+        all(a.dtype == np.int64 and a.ndim == 1 for a in ints)
+        and all(a.dtype == np.float64 for a in floats)
+        and all(len(a) == series for a in ints[:4])
+        and s.answers.shape in {(0, horizon), (series, horizon)}
         and s.answers.shape == s.halves.shape
-        and s.answers.shape[1] == s.setting.horizon
-    )
-    sizes = (
-        s.weights.shape == (members, series)
-        and s.pooled.shape == (members,)
-        and s.widths.groups.shape == (series,)
-    )
-    whole = int(s.panel.lengths.sum()) == len(s.panel.values) and (
-        not series or int(s.panel.lengths.min()) > 0
-    )
-    alike = all(len(getattr(s.panel, n)) == series for n in ("begins", "shifts", "lengths"))
-    lines = all(
-        m.weights.ndim == 2 and m.weights.shape[0] == m.width + (m.weights.shape[1] if m.season else 0) + 1
-        for m in s.models.values() if isinstance(m, Lines)
-    )  # fmt: skip
-    if not (kept and sizes and whole and alike and lines and s.widths.steps.shape == (s.setting.horizon,)):
+        and (s.weights.shape, s.pooled.shape) == ((members, series), (members,))
+        and (s.widths.groups.shape, s.widths.steps.shape) == ((series,), (horizon,))
+        and int(p.lengths.sum()) == len(p.values)
+        and (
+            not series or (p.lengths.min() > 0 and p.members.min() >= 0 and p.members.max() < max(1, groups))
+        )
+        and np.isfinite(p.values).all()
+        and set(s.members) <= set(known)
+        and {m for m in s.members if table.learns(m)} <= set(s.models)
+        and all(_whole(m) for m in s.models.values() if isinstance(m, Lines))
+    ):
         raise ValueError("sizes")
+
+
+def _whole(lines: Lines) -> bool:
+    shape = lines.weights.shape
+    return len(shape) == 2 and shape[0] == lines.width + (shape[1] if lines.season else 0) + 1
 
 
 def _packed(arrays: Arrays) -> bytes:
@@ -159,18 +172,21 @@ def _unpacked(content: bytes) -> Arrays:
     import numpy as np
 
     try:
+        with zipfile.ZipFile(io.BytesIO(content)) as packed:
+            if any(f.compress_type != zipfile.ZIP_STORED for f in packed.infolist()):
+                raise ValueError("compressed")  # what it holds is not larger than the file
         with np.load(io.BytesIO(content), allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
     except zipfile.BadZipFile as error:
         raise ValueError("zip") from error
 
 
-def _table(table: pa.Table) -> bytes:
+def _table(rows: pa.Table) -> bytes:
     import pyarrow as pa
 
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as out:
-        out.write_table(table)
+    with pa.ipc.new_stream(sink, rows.schema) as out:
+        out.write_table(rows)
     return bytes(sink.getvalue())
 
 
