@@ -397,15 +397,15 @@ def many() -> Iterator[Result]:
     fitted = fit(task.table, spec_of(task))
     trained = time.process_time() - began
     loaded = files.read(fitted.files())
-    began = time.perf_counter()
+    began = time.process_time()
     loaded.forecast()
-    kept = time.perf_counter() - began
-    began = time.perf_counter()
+    kept = time.process_time() - began
+    began = time.process_time()
     loaded.forecast(history=task.table)
-    anew = time.perf_counter() - began
+    anew = time.process_time() - began
     yield at_most(f"training of {MANY:,} series of {POINTS} points", trained, 60, "CPU-s")
-    yield at_most("their answers, as kept", kept, 2, "s")
-    yield at_most("their answers, with their history given anew", anew, 2, "s")
+    yield at_most("their answers, as kept", kept, 2, "CPU-s")
+    yield at_most("their answers, with their history given anew", anew, 2, "CPU-s")
 
 
 def main() -> None:
