@@ -10,6 +10,7 @@ from series_made import wave
 from tilth.ml.forecasting import blending, intervals, seasons
 from tilth.ml.forecasting.known import Covariates
 from tilth.ml.forecasting.members import table
+from tilth.ml.forecasting.members.linear import Lines
 from tilth.ml.forecasting.members.table import Setting
 from tilth.ml.forecasting.members.trees import Engine
 from tilth.ml.forecasting.panel import Panel
@@ -109,6 +110,15 @@ def test_what_is_too_short_is_not_answered_rather_than_wrong(name: str) -> None:
     answers = said(name, of, [0], 7)
     assert not np.isnan(answers[0, 1]).any()
     assert np.isnan(answers[0, 0]).all() or np.abs(answers[0, 0] - 3.5).max() < 20
+
+
+@pytest.mark.parametrize(("window", "width", "lags"), [(None, 14, 7), (20, 14, 7), (3, 3, 3), (1, 1, 1)])
+def test_a_window_bounds_what_is_weighed(window: int | None, width: int, lags: int) -> None:
+    of, asked = panel(wave(80, 7)), Setting((7,), HORIZON, window, 1_000_000)
+    lines = table.fitted("linear", of, asked, Covariates.none(1), engine())
+    assert isinstance(lines, Lines)
+    assert lines.weights.shape == (width + 1, HORIZON)
+    assert table.recipe("trees", asked).lags == lags
 
 
 def mixed(count: int, *lengths: int, noise: float = 3.0) -> list[float]:
