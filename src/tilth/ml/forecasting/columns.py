@@ -31,6 +31,25 @@ def needed(table: pa.Table, names: Sequence[str]) -> None:
             )
 
 
+def timed(table: pa.Table, name: str) -> pa.Table:
+    """The table with texts of times in ISO 8601 as times, days where all are days; as it is where they are none of that."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    at = table.schema.get_field_index(name)
+    if at < 0 or not (t.is_string(table.column(at).type) or t.is_large_string(table.column(at).type)):
+        return table
+    column = table.column(at)
+    lengths = pc.utf8_length(column)
+    days = pc.all(pc.equal(lengths, len("2024-01-31"))).as_py()
+    try:
+        found = column.cast(pa.date32() if days else pa.timestamp("us"))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return table
+    return table.set_column(at, name, found)
+
+
 def instants(table: pa.Table, name: str) -> Ints:
     """Microseconds since 1970, of dates and timestamps; zones are told in UTC already. NULL and other types are refused."""
     import numpy as np

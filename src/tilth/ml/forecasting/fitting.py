@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError, InputError
-from tilth.ml.forecasting import blending, files, holidays, intervals, seasons, series, state
+from tilth.ml.forecasting import blending, columns, files, holidays, intervals, seasons, series, state
 from tilth.ml.forecasting.evidence import Evidence, Trial
 from tilth.ml.forecasting.forecaster import Forecaster
 from tilth.ml.forecasting.known import Covariates
@@ -63,6 +63,7 @@ def fit(
     Raises InputError, DataError or TargetError for rows that no forecast can be made of; what concerns single groups is told
     in `evidence.notices`.
     """
+    rows = columns.timed(rows, spec.time)
     read = series.read(rows, spec)
     covariates = Covariates.of(rows, read, spec.known, spec.static, {})
     limits = spec.limits

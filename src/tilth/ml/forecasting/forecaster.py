@@ -75,16 +75,23 @@ class Forecaster:
         horizon: int | None = None,
         until: date | datetime | None = None,
         future: pa.Table | None = None,
+        *,
+        alone: bool = False,
     ) -> Answer:
         """The next steps of some groups.
 
         `history`: rows with the time, groups and targets; those of a known group go on after what is known of it (or take
         the place of values of the same time), others stand alone. `groups`: a table of group columns; None: those of the
         history, or all. `horizon`: steps, None: that of training; `until`: an instant, the last one answered. `future`:
-        rows with the time, the groups and the covariates known ahead.
+        rows with the time, the groups and the covariates known ahead. `alone`: nothing but the history counts, as if the
+        values that training saw were not known; what it learned of them still says how they go on.
         """
         notices: list[Notice] = []
-        asked = self._stored(groups) if history is None else self._joined(history, groups, notices)
+        history = None if history is None else columns.timed(history, self.spec.time)
+        future = None if future is None else columns.timed(future, self.spec.time)
+        asked = (
+            self._stored(groups) if history is None else self._joined(history, groups, notices, alone=alone)
+        )
         asked = self._ahead(asked, future)
         steps = (
             self._steps(horizon)
@@ -108,6 +115,19 @@ class Forecaster:
         if not there.all() and not any(n.left_out for n in notices):
             text = "have no series: they were left out when the forecast was trained; newer rows of them can be given"
             notices.append(series.notice("none", text, asked.groups, np.flatnonzero(~there), left_out=True))
+
+    @property
+    def ends(self) -> datetime | None:
+        """The earliest end of a series, which rows that come later are newer than; None without a series."""
+        import numpy as np
+
+        lasts = [
+            int((self.step.instants(s.panel.ends - 1) + s.panel.shifts).min())
+            for s in self.states
+            if len(s.panel)
+        ]
+        found: datetime | None = np.datetime64(min(lasts), "us").astype(datetime) if lasts else None
+        return found
 
     @cached_property
     def _index(self) -> dict[tuple[Any, ...], int]:
@@ -163,8 +183,10 @@ class Forecaster:
             + "Give its history with the request to have it answered.",
         )
 
-    def _joined(self, history: pa.Table, groups: pa.Table | None, notices: list[Notice]) -> _Asked:
-        """Groups of a history, after what is known of them."""
+    def _joined(
+        self, history: pa.Table, groups: pa.Table | None, notices: list[Notice], *, alone: bool
+    ) -> _Asked:
+        """Groups of a history, after what is known of them unless it is to stand alone."""
         import numpy as np
         import pyarrow as pa
 
@@ -193,9 +215,10 @@ class Forecaster:
         static[known >= 0] = learned.static[known[known >= 0]]
         covariates = _renumbered(replace(learned, static=static), known).joined(extra)
         joined = replace(rows, targets={})
+        before = np.full(len(known), -1, np.int64) if alone else known
         panels = []
         for s in self.states:
-            panel, told = series.panel(_after(rows, s, known), s.target, self.spec)
+            panel, told = series.panel(_after(rows, s, before), s.target, self.spec)
             notices += [n for n in told if n.reason in {"short", "sparse", "gaps"}]
             panels.append(panel)
         asked = _Asked(joined.groups, tuple(panels), known, covariates, fresh=True)
@@ -269,7 +292,7 @@ class Forecaster:
         """How many steps the farthest group has until then; one that would have too many is answered as far as any is, and told."""
         import numpy as np
 
-        last = int(self.step.places(np.array([_micros(until)]))[0][0])
+        last = int(self.step.places(np.array([micros(until)]))[0][0])
         apart = [last - p.ends + 1 for p in asked.panels if len(p)]
         if not apart:
             return 0
@@ -297,7 +320,7 @@ class Forecaster:
         group = np.repeat(np.flatnonzero(ends > np.iinfo(np.int64).min), steps)
         place = ends[group] + np.tile(np.arange(steps), len(group) // max(1, steps))
         instant = self.step.instants(place) + shifts[group]
-        keep = np.ones(len(group), bool) if until is None else instant <= _micros(until)
+        keep = np.ones(len(group), bool) if until is None else instant <= micros(until)
         group, place, instant = group[keep], place[keep], instant[keep]
         out = {n: asked.groups.column(n).take(pa.array(group)) for n in self.spec.groups}
         kind = self.schema.field(self.spec.time).type
@@ -377,8 +400,8 @@ class Forecaster:
         return load
 
 
-def _micros(moment: date | datetime) -> int:
-    """Microseconds since 1970 in UTC; a day is its last instant."""
+def micros(moment: date | datetime, *, last: bool = True) -> int:
+    """Microseconds since 1970 in UTC; of a day those of its last instant, or of its first."""
     import numpy as np
 
     if isinstance(moment, datetime):
@@ -386,7 +409,7 @@ def _micros(moment: date | datetime) -> int:
 
         naive = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
         return int(np.datetime64(naive, "us").astype(np.int64))
-    return int(np.datetime64(moment, "us").astype(np.int64)) + 86_400_000_000 - 1
+    return int(np.datetime64(moment, "us").astype(np.int64)) + (86_400_000_000 - 1 if last else 0)
 
 
 def _chosen(panel: Panel, which: Ints) -> Panel:

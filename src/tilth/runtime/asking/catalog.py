@@ -22,7 +22,7 @@ from tilth.plan.snapshot import Pointer
 from tilth.ports.arrow import schema_of
 from tilth.ports.predictions import BATCH
 from tilth.runtime.asking import installed, statements
-from tilth.runtime.loading import version_of
+from tilth.runtime.loading import any_version_of
 from tilth.runtime.record import (
     declarations,
     endpoints,
@@ -386,7 +386,7 @@ def learned_of(version: Version) -> list[dict[str, Any]]:
 
 def _of_before(work: Workspace, name: str, target: str) -> list[dict[str, Any]]:
     """The same of a version that was trained before it was kept: its inputs, and the notices of what it does not use."""
-    found = version_of(work, name, int(target)).inputs
+    found = any_version_of(work, name, int(target)).inputs
     unused = (t for t in notices.of(work.state, notices.MODEL, name, target) if t.kind == DROPPED)
     return [
         *({"column_name": i.name, "type": i.type.value, "used": True} for i in found),

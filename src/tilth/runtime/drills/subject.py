@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import DataError, ProjectError, UnknownNameError
+from tilth.core.errors import DataError, ProjectError, UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean
 from tilth.ml.data import snapshots
+from tilth.ml.forecasting.signature import ENGINE
 from tilth.ml.watching.logged import Watched
 from tilth.ports.snapshots import Manifest
 from tilth.resources.graph import Graph
@@ -70,6 +71,11 @@ class Subject:
     def watched(self) -> tuple[Watched, ...]:
         """What its bundle says of each target."""
         found = versions.require(self.work.state, self.model, self.version)
+        if found.engine == ENGINE:
+            raise UnsupportedError(
+                f"The model `{self.model}` forecasts, and this drill is of models that predict row by row.",
+                hint="A forecast is rehearsed by asking it of the past: WHERE t.time > DATE '...'; drill rollback works of it too.",
+            )
         return Watched.of_each(verified(self.work, found).files)
 
     def newest(self, count: int = ROWS) -> pa.Table:
