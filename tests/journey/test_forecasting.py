@@ -162,7 +162,6 @@ WRONG = {
     "SELECT m.price FROM sales t JOIN prices m WHERE t.saledate > LATEST AND t.saledate <= DATE '2090-01-01'": "at most",
     "SELECT m.price FROM sales t JOIN prices m WHERE t.saledate BETWEEN DATE '2019-01-01' AND DATE '2018-01-01'": "earlier one first",
     "EXPLAIN PREDICT prices (type = 'house')": "answers from the rows|forecasts",
-    "DRILL MODEL prices (drift)": "forecasts",
 }  # fmt: skip
 
 
@@ -261,6 +260,18 @@ def test_it_is_described_reported_and_verified(project: Project) -> None:
         r["column_name"]
         for r in asked(project, "SELECT column_name FROM tilth.columns WHERE name = 'prices'")
     } >= {"ma"}
+
+
+def test_its_drills_rehearse_what_they_rehearse_of_other_models(project: Project) -> None:
+    drift = project.sql("DRILL MODEL prices (drift)").facts
+    assert drift["drift_after"] > 1.0 > drift["drift_before"]
+    assert drift["quality_after"] > drift["quality_before"]
+    assert drift["fires_after_days"] is not None
+    bad = project.sql("DRILL MODEL prices (bad_data)").facts
+    assert {m["kind"] for m in bad["mishaps"] if m["column"] is None} == {"scaled", "missing", "repeated"}
+    assert project.sql("DRILL MODEL prices (rollback)").facts["ok"]
+    lost = project.sql("DRILL MODEL prices (node_loss)").facts
+    assert (lost["lost_acknowledged"], lost["acknowledged"] > 50) == (0, True)
 
 
 def test_over_http_a_group_is_asked_and_one_that_is_not_in_the_data_brings_its_history(

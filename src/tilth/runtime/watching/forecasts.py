@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import DataError
 from tilth.ml.data.snapshots import file_rows
 from tilth.ml.forecasting import columns, predicting
+from tilth.ml.forecasting.came import METRIC, Came, figures
 from tilth.ml.forecasting.movement import movement
 from tilth.ml.forecasting.predicting import ForecastPredictor
 from tilth.ml.watching.monitoring import Look
@@ -30,21 +30,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-METRIC = "mase"
-LEAST = 5  # values that came, below which nothing is said
-
-
-@dataclass(frozen=True, slots=True)
-class Came:
-    """What came of one target after the training: the error of each value in units of its series, its series, step and whether its
-    interval held it.
-    """
-
-    error: Array
-    series: npt.NDArray[np.int64]
-    step: npt.NDArray[np.int64]
-    held: npt.NDArray[np.bool_]
-
 
 def loaded(work: Workspace, row: Version) -> ForecastPredictor:
     """The version; what asks has seen that it forecasts."""
@@ -58,7 +43,7 @@ def look(
     own = model.signature
     each = [] if manifest is None else [came(work, model, manifest, n) for n in range(len(own.targets))]
     seen = [
-        {"target": target, "output": name, "metric": METRIC, "prediction_drift": None, "new_rows": new_rows, **_figures(found)}
+        {"target": target, "output": name, "metric": METRIC, "prediction_drift": None, "new_rows": new_rows, **figures(found)}
         for target, name, found in zip(own.targets, own.names, each, strict=False)
     ]  # fmt: skip
     quality = [s["quality"] for s in seen if s["quality"] is not None]
@@ -68,40 +53,6 @@ def look(
         sum(quality) / len(quality) if quality else None, sum(len(c.error) for c in each), predictions, new_rows,
         targets=json.dumps(seen) if seen else None,
     )  # fmt: skip
-
-
-def _figures(found: Came) -> dict[str, Any]:
-    """MASE, drift, bias and coverage of what came, whole and by step ahead."""
-    import numpy as np
-
-    enough = len(found.error) >= LEAST
-    steps = [
-        {
-            "step": int(step), "outcomes": int((own := found.step == step).sum()), "mase": float(np.abs(found.error[own]).mean()),
-            "bias": float(-found.error[own].mean()), "coverage": float(found.held[own].mean()),
-        }
-        for step in np.unique(found.step)
-    ]  # fmt: skip
-    return {
-        "outcomes": len(found.error), "quality": float(np.abs(found.error).mean()) if enough else None, "drift": _sided(found),
-        "bias": float(-found.error.mean()) if enough else None, "coverage": float(found.held.mean()) if enough else None,
-        "steps": steps,
-    }  # fmt: skip
-
-
-def _sided(found: Came) -> float | None:
-    """How far the errors lie to one side beyond what chance explains; None where too few came."""
-    import numpy as np
-
-    if len(found.error) < LEAST:
-        return None
-    means = np.array([found.error[found.series == s].mean() for s in np.unique(found.series)])
-    middle = abs(float(found.error.mean()))
-    if len(means) > 1:
-        doubt = 2.0 * float(means.std(ddof=1)) / float(np.sqrt(len(means)))
-    else:
-        doubt = 2.0 * float(found.error.std(ddof=1)) / float(np.sqrt(len(found.error)))
-    return max(0.0, middle - doubt)
 
 
 def came(work: Workspace, model: ForecastPredictor, manifest: Manifest, place: int) -> Came:
