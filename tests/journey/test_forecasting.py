@@ -251,7 +251,14 @@ def test_it_is_described_reported_and_verified(project: Project) -> None:
     assert "Forecasts ma, 4 steps ahead for each type, bedrooms" in described
     assert "a seasonal naive's" in described
     html = page(project.report("prices"))
-    for part in ("What is forecast", "By step", "Members", "Series, the worst first", 'class="fan"'):
+    for part in (
+        "What is forecast",
+        "Seasons",
+        "By step",
+        "Members",
+        "Series, the worst first",
+        'class="fan"',
+    ):
         assert part in html
     assert project.verify().audit_rows > 0
     steps = asked(project, "EXPLAIN SELECT m.price FROM sales t JOIN prices m WHERE t.saledate > LATEST")

@@ -79,10 +79,11 @@ def fan(
     said: Sequence[float | None],
     ahead: Sequence[tuple[float, float, float]],
     ends: tuple[str, str],
+    level: Sequence[float] = (),
 ) -> str:
-    """A series that goes on: its points, what was said of them, and behind its end what is said, with the interval around it.
+    """A series that goes on: its points, its level, what was said of them, and behind its end what is said, with the interval around it.
 
-    `history` and `said` have a place for each step, `ahead` goes on after the last; `ends` are the first and last moment.
+    `history`, `level` and `said` have a place for each step, `ahead` goes on after the last; `ends` are the first and last moment.
     """
     known = [v for v in (*history, *said, *(v for row in ahead for v in row)) if v is not None]
     ys = (min(known), max(known))
@@ -101,6 +102,7 @@ def fan(
         upper = "L".join(f"{x:.1f} {high:.1f}" for x, _, _, high in steps)
         lower = "L".join(f"{x:.1f} {low:.1f}" for x, _, low, _ in reversed(steps))
         inside += f'<path class="fan" d="M{upper}L{lower}Z"/>'
+    inside += _pieces(level, to_x, to_y, "level")
     inside += _pieces(said, to_x, to_y, "said") + _pieces(history, to_x, to_y, "series")
     last = next((i for i in range(len(history) - 1, -1, -1) if history[i] is not None), None)
     if steps:

@@ -19,6 +19,7 @@ def panels(facts: Facts) -> Iterator[tuple[str, str]]:
     drawn = facts["foretold"]
     words = "".join(f"<p>{escape(s)}</p>" for s in forecasts.sentences(facts))
     yield "What is forecast", f'{words}<div class="charts">{"".join(map(_series, drawn["drawn"]))}</div>'
+    yield "Seasons", _seasons(drawn)
     for one in facts["forecast"]["targets"]:
         of = f": {one['target']}" if len(facts["forecast"]["targets"]) > 1 else ""
         yield f"By step{of}", _steps(one, facts["forecast"]["confidence"])
@@ -33,14 +34,32 @@ def _series(one: Facts) -> str:
     told = [said.get(t[:19]) for t, _ in history]
     fan = [(y, low, high) for _, y, low, high in ahead]
     first, last = history[0][0][:10], (ahead[-1][0] if ahead else history[-1][0])[:10]
-    chart = charts.fan(f"{one['name']}: {one['target']}", [v for _, v in history], told, fan, (first, last))
+    points = [v for _, v in history]
+    chart = charts.fan(f"{one['name']}: {one['target']}", points, told, fan, (first, last), one["trend"])
     mase = (
         "not measured"
         if one["mase"] is None
         else f"MASE {_number(one['mase'])}, a seasonal naive {_number(one['naive'])}"
     )
-    caption = f"{escape(one['target'])}; {mase}. Dashed: what was said of the newest inner windows, before they came"
+    caption = f"{escape(one['target'])}; {mase}. Dashed: what was said of the newest inner windows, before they came; dotted: its level without seasons"
     return f"<figure><h3>{escape(one['name'])}</h3>{chart}<figcaption>{caption}.</figcaption></figure>"
+
+
+def _seasons(drawn: Facts) -> str:
+    """What each season adds to the level, of the series that are drawn."""
+    found = [(one["name"], s["season"], s["values"]) for one in drawn["drawn"] for s in one["seasons"]]
+    figures = [
+        f"<figure><h3>{escape(name)}, {season} steps</h3>"
+        + charts.line(
+            f"season of {name}",
+            [float(i + 1) for i in range(len(values))],
+            values,
+            ("step after the last", "adds"),
+        )
+        + "</figure>"
+        for name, season, values in found
+    ]
+    return f'<div class="charts">{"".join(figures)}</div>' if figures else ""
 
 
 def _steps(one: Facts, confidence: float) -> str:

@@ -6,9 +6,10 @@ The rows are those of the bundle and of the newest snapshot; nothing is fitted.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tilth.ml.forecasting.members.decomposing import moving_mean, taken_apart
 from tilth.ml.forecasting.predicting import ForecastPredictor
 from tilth.ml.learning.forecast import GROUPS, ORIGINS
 from tilth.runtime.asking.ahead import ahead
@@ -89,6 +90,7 @@ def _drawn(
     last = max(points)
     places = range(max(first, last + 1 - max(LEAST, TAIL * own.horizon)), last + 1)
     times, values = _times(model, places, int(state.panel.shifts[place])), [points.get(p) for p in places]
+    trend, cycles = _components([points.get(p) for p in range(first, last + 1)], state.setting.seasons)
     name = own.names[own.targets.index(target)]
     rows = [r for r in said.to_pylist() if [r[g] for g in own.groups] == key]
     windows = [r for r in origins.to_pylist() if r["target"] == target and [r[g] for g in own.groups] == key]
@@ -98,8 +100,25 @@ def _drawn(
         "name": _name(group, own.groups), "target": target, "mase": group["mase"], "naive": group["naive_mase"],
         "history": [[t, v] for t, v in zip(times, values, strict=True)],
         "windows": [[str(w["time"]).replace(" ", "T"), w["forecast"]] for w in apart if str(w["time"]).replace(" ", "T") >= times[0][:19]],
+        "trend": trend[-len(values) :], "seasons": cycles,
         "ahead": [[str(r[own.time]).replace(" ", "T"), r[name], r[f"{name}_lower"], r[f"{name}_upper"]] for r in rows],
     }  # fmt: skip
+
+
+def _components(
+    values: Sequence[float | None], seasons: Sequence[int]
+) -> tuple[list[float], list[dict[str, Any]]]:
+    """The level of a series without its seasons, and each season by its steps, from the step after the last on."""
+    import numpy as np
+
+    y = np.array([[np.nan if v is None else v for v in values]])
+    rest, phases = taken_apart(y, seasons)
+    width = max([3, *seasons[:1]])
+    level = moving_mean(rest, width)[0]
+    known = np.flatnonzero(~np.isnan(level))
+    level = np.interp(np.arange(len(level)), known, level[known]) if len(known) else np.zeros(len(level))
+    found = [{"season": s, "values": p[0].tolist()} for s, p in zip(seasons, phases, strict=True)]
+    return level.tolist(), [f for f in found if any(f["values"])]
 
 
 def _times(model: ForecastPredictor, places: range, shift: int) -> list[str]:
