@@ -92,8 +92,8 @@ def _drawn(
     times, values = _times(model, places, int(state.panel.shifts[place])), [points.get(p) for p in places]
     trend, cycles = _components([points.get(p) for p in range(first, last + 1)], state.setting.seasons)
     name = own.names[own.targets.index(target)]
-    rows = [r for r in said.to_pylist() if [r[g] for g in own.groups] == key]
-    windows = [r for r in origins.to_pylist() if r["target"] == target and [r[g] for g in own.groups] == key]
+    rows = _of(said, own.groups, key).to_pylist()
+    windows = [r for r in _of(origins, own.groups, key).to_pylist() if r["target"] == target]
     cuts = sorted({w["origin"] for w in windows}, reverse=True)[:TAIL]
     apart = [w for w in windows if w["origin"] in _beside(cuts, windows)]
     return {
@@ -121,6 +121,16 @@ def _components(
     return level.tolist(), [f for f in found if any(f["values"])]
 
 
+def _of(table: pa.Table, groups: Sequence[str], key: Sequence[Any]) -> pa.Table:
+    """The rows of one series."""
+    import pyarrow.compute as pc
+
+    for name, value in zip(groups, key, strict=True):
+        column = table.column(name)
+        table = table.filter(pc.is_null(column) if value is None else pc.equal(column, value))
+    return table
+
+
 def _times(model: ForecastPredictor, places: range, shift: int) -> list[str]:
     import numpy as np
 
@@ -137,8 +147,7 @@ def _later(
 
     if came is None:
         return {}
-    for name in model.signature.groups:
-        came = came.filter(pc.equal(came.column(name), group[name]))
+    came = _of(came, model.signature.groups, [group[n] for n in model.signature.groups])
     came = came.filter(pc.is_valid(came.column(target)))
     instants = np.array(came.column(model.signature.time).to_pylist(), "datetime64[us]").astype(np.int64)
     if not len(instants):
