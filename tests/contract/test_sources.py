@@ -19,6 +19,7 @@ from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
 from tilth.core.scan import Predicate, Scan
+from tilth.ports import registry
 
 P = Predicate
 
