@@ -69,7 +69,7 @@ def test_the_times_that_are_asked_for_are_those_that_are_said(model: Forecaster,
 def test_the_past_is_said_from_what_was_known(model: Forecaster) -> None:
     changed = rows()
     later = [
-        v * 100 if t > day(52) else v
+        v * 100 if t > day(45) else v
         for t, v in zip(changed["at"].to_pylist(), changed["y"].to_pylist(), strict=True)
     ]
     changed = changed.set_column(2, "y", pa.array(later))
