@@ -85,13 +85,14 @@ bench-quality: $(VENV)/.ready  ## engines side by side on the tasks of TILTH_BEN
 	$(BIN)/python bench/run.py quality
 
 lock:  ## make the lock files anew (needs uv)
-	$(UV) pyproject.toml --extra demo --extra dev --extra xgboost --extra catboost --extra mysql --extra onnx --extra search -o requirements.lock
+	$(UV) pyproject.toml --extra demo --extra dev --extra xgboost --extra catboost --extra mysql --extra onnx --extra search --extra forecast -o requirements.lock
 	echo "sqlglot[c]" | $(UV) - -c requirements.lock -o requirements-compiled.lock
 	$(UV) src/tilth/adapters/learners/autogluon.in -o src/tilth/adapters/learners/autogluon.lock
 	$(UV) bench/peers/flaml.in -o bench/peers/flaml.lock
+	$(UV) bench/peers/autogluon_ts.in -o bench/peers/autogluon_ts.lock
 	$(UV) tests/clients/mlflow.in -c requirements.lock -o tests/clients/mlflow.lock
 	$(UV) tests/clients/sql.in -c requirements.lock -o tests/clients/sql.lock
 	$(UV) tests/clients/requirements.in $(UNUSED:%=--no-emit-package %) -o tests/clients/requirements.lock
 
 clean:  ## remove what was set up and cached here
-	rm -rf $(VENV) $(COMPILED) .venv-clients .venv-clients.lock .venv-mlflow .venv-mlflow.lock .venv-sql .venv-sql.lock .venv-autogluon .venv-flaml .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(COMPILED) .venv-clients .venv-clients.lock .venv-mlflow .venv-mlflow.lock .venv-sql .venv-sql.lock .venv-autogluon .venv-flaml .venv-autogluon_ts .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

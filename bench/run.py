@@ -32,6 +32,7 @@ BENCHES = {
     "learning": "Learning",
     "tall": "Tall tables",
     "intervals": "Intervals",
+    "forecasts": "Forecasts",
     "batch": "Batch prediction by SQL",
     "querying": "Queries in processes of their own",
     "writing": "Writing into sources",

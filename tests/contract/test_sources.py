@@ -19,6 +19,7 @@ from tilth.adapters.sources.postgres.source import PostgresSource
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
 from tilth.core.scan import Predicate, Scan
+from tilth.ports import registry
 
 P = Predicate
 
@@ -343,3 +344,7 @@ def test_a_url_of_postgres_that_leads_nowhere_says_why_without_the_secret(url: s
     assert re.search(says, str(caught.value), re.DOTALL)
     assert "hush" not in f"{caught.value} {caught.value.__cause__}"
     assert "sh@127" not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_mariadb_is_read_and_written_as_mysql_is() -> None:
+    assert registry.load("tilth.sources", "mariadb") is registry.load("tilth.sources", "mysql") is MySqlSource

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import house_sales
 import tilth
 from tilth.kinds import parse, show
 from tilth.sql.language import acts as a
@@ -51,6 +52,11 @@ def made(path: Path) -> None:
                 round(rent, 2),
             )
             db.execute("INSERT INTO home_rentals VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        db.execute("CREATE TABLE house_sales (saledate DATE, ma INTEGER, type TEXT, bedrooms INTEGER)")
+        sales = [
+            (str(r["saledate"]), r["ma"], r["type"], r["bedrooms"]) for r in house_sales.table().to_pylist()
+        ]
+        db.executemany("INSERT INTO house_sales VALUES (?, ?, ?, ?)", sales)
         db.execute(
             "CREATE TABLE customer_churn (customerID TEXT PRIMARY KEY, SeniorCitizen INTEGER, Partner TEXT, tenure INTEGER,"
             " Contract TEXT, MonthlyCharges REAL, joined_at DATE, Churn TEXT)"

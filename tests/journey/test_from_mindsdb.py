@@ -198,7 +198,7 @@ REFUSED = {
     "EVALUATE mae FROM (SELECT 'a' AS actual, 'b' AS prediction)": "compares numbers",
     "EVALUATE roc_auc FROM (SELECT 'a' AS actual, 'b' AS prediction)": "compares probabilities",
     "EVALUATE mae FROM (SELECT 1 AS actual, 1 AS prediction WHERE false)": "at least one",
-    "CREATE MODEL mindsdb.f FROM example_db (SELECT * FROM home_rentals) PREDICT rental_price ORDER BY days_on_market WINDOW 3 HORIZON 2": "forecast",
+    "CREATE MODEL mindsdb.f FROM example_db (SELECT * FROM home_rentals) PREDICT rental_price WINDOW 3 HORIZON 2": "which column is the time",
     'CREATE DATABASE m WITH ENGINE = \'mongodb\', PARAMETERS = {"host": "h"}': "no engine of sources",
     "SELECT * FROM mindsdb.nobody": "nobody",
     "SHOW TABLES FROM nobody": "no source",

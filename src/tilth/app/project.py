@@ -218,7 +218,8 @@ class Project:
 
         models = models_of(self.looked(), environment or self.settings.environment, self._loaded)
         found = models.get(name, version)
-        return Model(found, require(self.looked().state, name, found.version).facts)
+        facts = require(self.looked().state, name, found.version).facts
+        return Model(found, facts, lambda: models.newer(name, found))
 
     def export(
         self, name: str, form: str, version: int | None = None, environment: str | None = None

@@ -30,6 +30,8 @@ class Metric:
 
 
 _BINARY, _SEVERAL, _NUMBER = ("binary",), ("multiclass",), ("regression",)
+_AHEAD = ("forecast",)
+_NUMBERS = (*_NUMBER, *_AHEAD)
 _CLASSES = (*_BINARY, *_SEVERAL)
 
 
@@ -48,10 +50,11 @@ METRICS = (
     Metric("accuracy", _CLASSES, higher=True, decides=True, usual=True),
     Metric("f1", _CLASSES, higher=True, decides=True, usual=True, positive=True),
     Metric("brier", _CLASSES, usual=True, also=("neg_brier_score", "brier_score")),
-    Metric("rmse", _NUMBER, usual=True, also=("neg_root_mean_squared_error", "root_mean_squared_error")),
-    Metric("mae", _NUMBER, usual=True, also=("neg_mean_absolute_error", "mean_absolute_error")),
+    Metric("mase", _AHEAD, usual=True),
+    Metric("rmse", _NUMBERS, usual=True, also=("neg_root_mean_squared_error", "root_mean_squared_error")),
+    Metric("mae", _NUMBERS, usual=True, also=("neg_mean_absolute_error", "mean_absolute_error")),
     Metric("r2", _NUMBER, higher=True, usual=True, also=("d2_tweedie_score",)),
-    Metric("mape", _NUMBER, usual=True, also=("neg_mean_absolute_percentage_error", "mean_absolute_percentage_error")),
+    Metric("mape", _NUMBERS, usual=True, also=("neg_mean_absolute_percentage_error", "mean_absolute_percentage_error")),
     Metric("balanced_accuracy", _CLASSES, higher=True, decides=True),
     Metric("average_precision", _CLASSES, higher=True, positive=True),
     Metric("matthews_corrcoef", _CLASSES, higher=True, decides=True),
@@ -77,7 +80,9 @@ METRICS = (
 NAMES = tuple(m.name for m in METRICS)
 ALSO = {also: m.name for m in METRICS for also in m.also}
 ALL = (*NAMES, *ALSO)
-BY_KIND = {kind: tuple(m.name for m in METRICS if kind in m.kinds) for kind in (*_CLASSES, "regression")}
+BY_KIND = {
+    kind: tuple(m.name for m in METRICS if kind in m.kinds) for kind in (*_CLASSES, "regression", "forecast")
+}
 USUAL = {kind: tuple(m.name for m in METRICS if m.usual and kind in m.kinds) for kind in BY_KIND}
 HIGHER = frozenset(m.name for m in METRICS if m.higher)
 DECISIONS = frozenset(m.name for m in METRICS if m.decides)

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from tilth.core.figures import figure
+from tilth.core.metrics import find
 from tilth.core.time import Instant, show_duration
 from tilth.plan.snapshot import Signals
 from tilth.sql.language.statements import Condition
@@ -71,14 +72,29 @@ def _signalled(
 ) -> str | None:
     if now - trained_at < rest:
         return None
-    values = [getattr(look, condition.signal) for look in looks if look.at > trained_at]
-    known = [v for v in values if v is not None][-WINDOWS:]
-    firing = [v for v in known if _COMPARE[condition.op](v, condition.value)]
-    if len(firing) < AGREE or not known or known[-1] not in firing:
+    seen = [(getattr(look, condition.signal), look.metric) for look in looks if look.at > trained_at]
+    known = [(v, metric) for v, metric in seen if v is not None][-WINDOWS:]
+    firing = [compares(condition, v, metric) for v, metric in known]
+    if sum(firing) < AGREE or not firing[-1]:
         return None
-    return f"{condition.signal} {figure(known[-1], 3)} {condition.op} {condition.value:g} in {len(firing)} of the last {len(known)} looks"
+    value, metric = known[-1]
+    way = way_of(condition, metric)
+    less = f" (of {metric} less is better)" if way != condition.op else ""
+    return f"{condition.signal} {figure(value, 3)} {way} {condition.value:g} in {sum(firing)} of the last {len(known)} looks{less}"
 
 
-def compares(condition: Condition, value: float) -> bool:
-    """Whether a value is what a condition on a signal names."""
-    return _COMPARE[condition.op](value, condition.value)
+def compares(condition: Condition, value: float, metric: str = "") -> bool:
+    """Whether a value is what a condition on a signal names; of a quality by its metric."""
+    return _COMPARE[way_of(condition, metric)](value, condition.value)
+
+
+def way_of(condition: Condition, metric: str) -> str:
+    """How a value is compared: `quality < x` means that it is worse, so of an error that it is above x.
+
+    >>> way_of(Condition("quality", "<", 0.9), "mase"), way_of(Condition("quality", "<", 0.9), "roc_auc")
+    ('>', '<')
+    """
+    found = find(metric) if condition.signal == "quality" else None
+    if found is None or found.higher or condition.op[0] == ">":
+        return condition.op
+    return f">{condition.op[1:]}"

@@ -65,6 +65,7 @@ class Signals:
     prediction_drift: float | None = None
     quality: float | None = None
     new_rows: float | None = None
+    metric: str = ""  # that quality is measured by
 
 
 @dataclass(frozen=True, slots=True)

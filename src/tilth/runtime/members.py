@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 CHECKER = 1  # raised when the check looks at more; what passed an older one is tried again
 CALIBRATION = "calibration.json"  # of a model of several targets one for each, with its place before
+FORECAST, TREES = "forecast.json", "lightgbm"  # of a forecast, and the format of its trees
 SECONDS = 60.0
 MEMORY = 1 << 30  # and ten times the size of the files
 BY = job("check")
@@ -89,6 +90,8 @@ def _read(path: str) -> Any:
 
 def _scorers(folder: str) -> list[str]:
     """The formats of the members, which say what the jailed process loads beforehand."""
+    if os.path.exists(os.path.join(folder, FORECAST)):
+        return [TREES]
     try:
         named = [n for n in sorted(os.listdir(folder)) if n == CALIBRATION or n.endswith(f".{CALIBRATION}")]
         kept = [_read(os.path.join(folder, name)) for name in named]

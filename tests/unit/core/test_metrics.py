@@ -28,10 +28,11 @@ def test_every_scorer_of_scikit_learn_that_fits_a_task_is_known_and_goes_the_sam
 
 def test_what_a_target_is_judged_by_if_nobody_says_otherwise() -> None:
     assert {kind: names[0] for kind, names in BY_KIND.items()} == {
-        "binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse",
+        "binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse", "forecast": "mase",
     }  # fmt: skip
     assert {kind: len(names) for kind, names in USUAL.items()} == {
         "binary": 5,
         "multiclass": 4,
         "regression": 4,
+        "forecast": 4,
     }

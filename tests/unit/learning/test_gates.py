@@ -189,7 +189,9 @@ def test_an_unknown_rule_is_said() -> None:
         judge(Rule("roc_auc", "beter"), Holdout("binary", TRUTH), GOOD)
 
 
-@pytest.mark.parametrize(("kind", "metric"), [(k, m) for k, names in BY_KIND.items() for m in names])
+@pytest.mark.parametrize(
+    ("kind", "metric"), [(k, m) for k, names in BY_KIND.items() if k != "forecast" for m in names]
+)
 def test_a_replicate_equals_the_metric_on_the_resampled_rows(kind: str, metric: str) -> None:
     rng = np.random.default_rng(2)
     block, n = np.repeat(np.arange(8), 30), 240

@@ -89,7 +89,7 @@ REFUSED = [
     ("COUNT(*) > 10)", "COUNT(*) > 10 ON FAIL QUARANTINE)", "Only rows can be quarantined"),
     ("CREATE ENDPOINT late_api", "CREATE ENDPOINT late", "declared twice"),
     ("FOR MODEL late ", "FOR MODEL late REPLICAS 2 ", "not in this version"),
-    ("PREDICT arr_late", "PREDICT arr_late HORIZON 4", "not in this version"),
+    ("PREDICT arr_late", "PREDICT arr_late HORIZON 4", "which column is the time"),
     ("PREDICT arr_late", "PREDICT arr_late FEATURES (arr_late)", "cannot be a feature"),
     ("SELECT * FROM recent", "SELECT * FROM recent WHERE", "cannot be read"),
 ]

@@ -107,7 +107,7 @@ def test_of_looks_the_newest_are_read_oldest_first_and_only_of_this_environment(
             looks.add(change, "prod", replace(_look(NOW + n * DAY, 0.5), model="a"))
         change.audit("look", "m", {})
     found = current(work.state, "prod").signals_of("m")
-    assert found == tuple(Signals(NOW + n * DAY, n / 100) for n in range(10, LOOKS + 10))
+    assert found == tuple(Signals(NOW + n * DAY, n / 100, metric="mae") for n in range(10, LOOKS + 10))
     last = looks.last(work.state, "prod")
     assert {m: (one.at, one.drift) for m, one in last.items()} == {
         "m": (NOW + (LOOKS + 9) * DAY, (LOOKS + 9) / 100), "a": (NOW + (LOOKS + 9) * DAY, 0.5)

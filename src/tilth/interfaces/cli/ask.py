@@ -21,7 +21,7 @@ from tilth.core.errors import (
 from tilth.core.figures import figure, sql_text
 from tilth.core.schema import DataType
 from tilth.core.time import parse_duration
-from tilth.interfaces.cli import completing, files, parameters, planning, said, show
+from tilth.interfaces.cli import completing, files, foretelling, parameters, planning, said, show
 from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened, there, version_number
 from tilth.runtime.showing.next_steps import after
 from tilth.runtime.showing.unlike import unlike
@@ -282,6 +282,12 @@ def _print(
 @JSON
 @click.option("--explain", is_flag=True, help="Show which inputs made the prediction what it is.")
 @click.option(
+    "--horizon",
+    type=click.IntRange(1, MOST),
+    metavar="N",
+    help="Of a model that forecasts: steps ahead (default: its HORIZON).",
+)
+@click.option(
     "--version",
     "version",
     type=click.IntRange(0, MOST),
@@ -296,14 +302,17 @@ def predict(
     environment: str | None,
     as_json: bool,
     explain: bool,
+    horizon: int | None,
     version: int | None,
     clock: str | None,
 ) -> None:
-    """One prediction of MODEL from inputs by name; `input=` without a value is missing.
+    """One prediction of MODEL from inputs by name; `input=` without a value is missing. Of a model that forecasts: the next steps of
+    a series.
 
     \b
     MODEL may carry a version: late@3.
     Example: tilth predict late origin=JFK dest=LAX carrier=DL distance=2475 --explain
+             tilth predict house_prices type=house --horizon 4
     """
     from tilth.ml.model.gaps import GapWarning, OutsideWarning
 
@@ -313,6 +322,11 @@ def predict(
     place = opened(project, clock)
     found = place.model(name, int(pinned) if pinned else version, environment)
     steps = after("predict", {"model": name}, there(place, environment))
+    if found.forecasts:
+        foretelling.shown(found, _given(inputs, found.groups, name), horizon, as_json, steps, explain=explain)
+        return
+    if horizon is not None:
+        raise click.UsageError(f"--horizon is of models that forecast, and `{name}` predicts row by row.")
     given = _given(inputs, found.inputs, name)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", GapWarning)

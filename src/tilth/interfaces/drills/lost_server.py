@@ -84,6 +84,9 @@ def _copied(work: Workspace) -> Iterator[str]:
         shutil.copytree(
             os.path.join(work.root, HOME, "bundles"), os.path.join(home, "bundles"), copy_function=_shared
         )
+        blobs = os.path.join(work.root, HOME, "blobs")
+        if os.path.isdir(blobs):  # a forecast goes on from the newest rows
+            shutil.copytree(blobs, os.path.join(home, "blobs"), copy_function=_shared)
         work.state.backup(os.path.join(home, "state.db"))
         yield folder
     finally:

@@ -16,6 +16,7 @@ from tilth.core.schema import DataType
 from tilth.interfaces.http.paths import PATHS, STATUSES, Path
 from tilth.interfaces.http.predictions import MOST_ROWS
 from tilth.interfaces.http.shapes import OBJECTS, Schema, array, component, reached, ref
+from tilth.ml.forecasting.requests import RequestedForecast
 from tilth.ml.model.answerer import answer_of, input_names
 from tilth.ml.model.outputs import label
 from tilth.plan.rights import Right
@@ -321,6 +322,8 @@ def _answer(one: Served) -> Schema:
     properties: dict[str, Schema] = {}
     for output in model.outputs:
         schema = dict(_GIVEN.get(output.type, {}))
+        if isinstance(model, RequestedForecast):
+            schema = array(_step(model))
         if classes := model.classes_of.get(output.name):
             schema = {"enum": list(classes)}
         properties[output.name] = {**schema, "description": _meaning(one, output.name)}
@@ -331,9 +334,21 @@ def _answer(one: Served) -> Schema:
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
+def _step(model: RequestedForecast) -> Schema:
+    """One row of a forecast."""
+    own = {o.name: o.type for o in model.signature.outputs}
+    properties = {name: {**TYPES.get(kind, {})} for name, kind in own.items()}
+    for schema in properties.values():
+        if isinstance(schema.get("type"), str):
+            schema["type"] = [schema["type"], "null"]
+    return {"type": "object", "properties": properties, "required": list(own), "additionalProperties": False}
+
+
 def _meaning(one: Served, output: str) -> str:
     """What an output says; the classes by name, of two the one that a probability is of."""
     model = one.route.leading.model
+    if isinstance(model, RequestedForecast):
+        return "a row for each step: the time, the group, and each target with the ends of its interval"
     answer = answer_of(model, output)
     classes = model.classes_of[answer]
     kind = "binary" if classes else "regression"

@@ -73,6 +73,59 @@ def line(
     return _svg(what, inside)
 
 
+def fan(
+    what: str,
+    history: Sequence[float | None],
+    said: Sequence[float | None],
+    ahead: Sequence[tuple[float, float, float]],
+    ends: tuple[str, str],
+    level: Sequence[float] = (),
+) -> str:
+    """A series that goes on: its points, its level, what was said of them, and behind its end what is said, with the interval around it.
+
+    `history`, `level` and `said` have a place for each step, `ahead` goes on after the last; `ends` are the first and last moment.
+    """
+    known = [v for v in (*history, *said, *(v for row in ahead for v in row)) if v is not None]
+    ys = (min(known), max(known))
+    count = len(history) + len(ahead)
+    to_x, to_y = _scale(0.0, max(1.0, count - 1.0), LEFT, WIDTH - RIGHT), _scale(*ys, HEIGHT - BOTTOM, TOP)
+    bottom = HEIGHT - BOTTOM
+    inside = (
+        f'<path class="axis" fill="none" d="M{LEFT} {TOP}V{bottom}H{WIDTH - RIGHT}"/>'
+        + _text(LEFT - 4, TOP + 8, figure(ys[1], 3), "end")
+        + _text(LEFT - 4, bottom, figure(ys[0], 3), "end")
+        + _text(LEFT, bottom + 14, ends[0], "start")
+        + _text(WIDTH - RIGHT, bottom + 14, ends[1], "end")
+    )
+    steps = [(to_x(len(history) + i), *map(to_y, row)) for i, row in enumerate(ahead)]
+    if steps:
+        upper = "L".join(f"{x:.1f} {high:.1f}" for x, _, _, high in steps)
+        lower = "L".join(f"{x:.1f} {low:.1f}" for x, _, low, _ in reversed(steps))
+        inside += f'<path class="fan" d="M{upper}L{lower}Z"/>'
+    inside += _pieces(level, to_x, to_y, "level")
+    inside += _pieces(said, to_x, to_y, "said") + _pieces(history, to_x, to_y, "series")
+    last = next((i for i in range(len(history) - 1, -1, -1) if history[i] is not None), None)
+    if steps:
+        begin = "" if last is None else f"{to_x(last):.1f} {to_y(history[last] or 0.0):.1f}L"
+        inside += (
+            f'<path class="line" d="M{begin}' + "L".join(f"{x:.1f} {y:.1f}" for x, y, _, _ in steps) + '"/>'
+        )
+    return _svg(what, inside)
+
+
+def _pieces(
+    values: Sequence[float | None], to_x: Callable[[float], float], to_y: Callable[[float], float], kind: str
+) -> str:
+    """Lines through what there is, broken where there is nothing."""
+    pieces: list[list[str]] = [[]]
+    for place, value in enumerate(values):
+        if value is None:
+            pieces.append([])
+        else:
+            pieces[-1].append(f"{to_x(place):.1f} {to_y(value):.1f}")
+    return "".join(f'<path class="{kind}" d="M{"L".join(p)}"/>' for p in pieces if p)
+
+
 def _foot(rows: Sequence[int]) -> str:
     if not rows:
         return ""

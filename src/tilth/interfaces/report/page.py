@@ -9,7 +9,7 @@ from typing import Any
 
 from tilth.core.figures import figure
 from tilth.interfaces import style
-from tilth.interfaces.report import charts, searched, understood
+from tilth.interfaces.report import charts, foretold, searched, understood
 from tilth.interfaces.report.tables import table
 from tilth.runtime.showing.described import of_each
 
@@ -34,7 +34,9 @@ def _panel(title: str, inside: str) -> str:
 
 
 def _panels(facts: Facts) -> Iterator[tuple[str, str]]:
-    for one in of_each(facts):
+    if "forecast" in facts:
+        yield from foretold.panels(facts)
+    for one in () if "forecast" in facts else of_each(facts):
         of = f": {one['output']}" if "output" in one else ""
         yield from ((title + of, inside) for title, inside in _of_target(one, facts))
     yield "Gates", _gates(facts)

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from tilth.core.errors import LanguageError, Position
 from tilth.core.names import literal
-from tilth.kinds.model import rules
+from tilth.kinds.model import forecasting, rules
 from tilth.sql.language import clauses, prefix, values, writing
 from tilth.sql.language.mindsdb import learning
 from tilth.sql.language.statements import (
@@ -109,7 +109,7 @@ def _objective(c: Cursor, m: _Model) -> None:
 
 def _using(c: Cursor, m: _Model) -> None:
     where = c.position()
-    found = learning.meant(values.using(c), rules.USING, where)
+    found = learning.meant(values.using(c), (*rules.USING, *forecasting.MADE), where)
     m.using, m.left_out, m.told = found.using, found.left_out, (*m.told, *found.told)
 
 

@@ -65,6 +65,11 @@ def recipe(d: CreateModel, facts: Facts) -> dict[str, object]:
     }
     if any(t.positive is not None for t in d.targets):
         made_of["positive"] = [t.positive for t in d.targets]
+    if d.horizon is not None:
+        made_of["forecast"] = {
+            "time": [c.lower() for c in d.order_by], "groups": [c.lower() for c in d.group_by],
+            "window": d.window, "horizon": d.horizon,
+        }  # fmt: skip
     if d.group_key:
         made_of["group_key"] = sorted(c.lower() for c in d.group_key)
     if (

@@ -15,7 +15,7 @@ from tilth.core.errors import (
 )
 from tilth.core.metrics import ALL, canonical, find, quantile_of
 from tilth.core.names import did_you_mean
-from tilth.kinds.model import several
+from tilth.kinds.model import forecasting, several
 from tilth.resources.facts import Facts
 from tilth.resources.rules import duration_of, size_of
 from tilth.sql.language.statements import CreateModel, Options, Target, Value
@@ -45,11 +45,11 @@ _ESTIMATOR = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
 def check(d: CreateModel, facts: Facts) -> None:
     """Raise for the first clause or option that cannot stand as it does."""
     if d.order_by or d.group_by or d.window is not None or d.horizon is not None:
-        raise UnsupportedError(
-            f"Model `{d.name}` asks for a forecast: forecasting is not in this version.",
-            hint="Leave out ORDER BY, GROUP BY, WINDOW and HORIZON to predict row by row.",
-            where=d.position,
-        )
+        forecasting.check(d, (*OBJECTIVE, *USING))
+        _options(d, d.objective, forecasting.OBJECTIVE, "OBJECTIVE")
+        _options(d, _of_all(d.using), forecasting.USING, "USING")
+        return
+    forecasting.none_of(d)
     _features(d)
     _options(d, d.objective, OBJECTIVE, "OBJECTIVE")
     several.check(d)
@@ -58,6 +58,11 @@ def check(d: CreateModel, facts: Facts) -> None:
     _retrain(d)
     _search(d, facts)
     _teacher(d, facts.engines)
+
+
+def _of_all(using: Options) -> Options:
+    """The options of USING that a forecast shares with other models."""
+    return Options(tuple((k, v) for k, v in using.items if k not in forecasting.MADE))
 
 
 def _minimum(d: CreateModel) -> None:

@@ -58,8 +58,11 @@ def run(
 
 def tried(files: Mapping[str, bytes]) -> dict[str, object]:
     """How many rows the bundle of these files has answered; TamperError says what is wrong with them."""
+    from tilth.ml.forecasting import predicting
     from tilth.ml.model import joint
 
+    if predicting.is_one(files):
+        return {"rows": _ahead(files), "files": digests(files)}
     loaded: list[Any] = []
 
     class Kept:
@@ -83,6 +86,23 @@ def tried(files: Mapping[str, bytes]) -> dict[str, object]:
             f"The model's files do not answer: {type(error).__name__}: {str(error)[:300]}.", hint=HINT
         ) from error
     return {"rows": rows, "files": digests(files)}
+
+
+def _ahead(files: Mapping[str, bytes]) -> int:
+    """How many rows the forecast of these files says of what lies ahead."""
+    from tilth.ml.forecasting import predicting
+
+    try:
+        model = predicting.load(files, 0, "", 1)
+        if model.forecaster.spec.known:  # what is known of the future is not in the files
+            return int(model.forecaster.groups.num_rows)
+        return int(model.forecast().table.num_rows)
+    except (TilthError, MemoryError):
+        raise
+    except Exception as error:
+        raise TamperError(
+            f"The model's files do not answer: {type(error).__name__}: {str(error)[:300]}.", hint=HINT
+        ) from error
 
 
 def _scored(scorer: Any, task: Any) -> int:

@@ -244,6 +244,7 @@ def _sums(metric: str, truth: Array, output: Array) -> tuple[Array, Replicator]:
         "accuracy": lambda: (labels(output) == truth).astype(np.float64),
         "brier": lambda: _brier_rows(truth, output),
         "mae": lambda: np.abs(truth - output),
+        "mase": lambda: np.abs(truth - output),  # of values in units of their series' movement
         "mape": lambda: np.abs(truth - output) / np.maximum(np.abs(truth), np.finfo(np.float64).eps),
     }
     loss = each[metric]()

@@ -73,6 +73,7 @@ class Holdout:
 
     `folds`: each row is answered by a model of the others. `slices`: the value of each row, by column. `luck`: how much more,
     as a share of the variance, two trainings differ than these rows tell. `weight`: what each row counts (None: all the same).
+    `needs`: what must be there to let a first version in, and to tell two apart (None: what rows of tables need).
     """
 
     task: str
@@ -83,6 +84,7 @@ class Holdout:
     slices: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     luck: float = 0.0
     weight: Array | None = None
+    needs: tuple[Least, Least] | None = None
 
     def worth(self, rows: npt.NDArray[np.bool_] | None = None) -> int:
         """How many rows that all count the same these are worth, of all or of some."""
@@ -161,10 +163,11 @@ def judge(
     look = _Look(rule, holdout, count, alpha, plain)
     if broken := _unusable(candidate, len(holdout.truth)):
         return look.result(FAIL, broken)
-    first, enough = (FEWEST, FEWEST) if holdout.folds else (FIRST, ENOUGH)
+    first, enough = holdout.needs or ((FEWEST, FEWEST) if holdout.folds else (FIRST, ENOUGH))
     if few := _too_few(holdout, count, first if champion is None else enough):
         return look.result(INCONCLUSIVE, *few)
-    absolute = _absolute(look, candidate, baseline, bool(_too_few(holdout, count, ENOUGH)))
+    little = ENOUGH if holdout.needs is None else enough
+    absolute = _absolute(look, candidate, baseline, bool(_too_few(holdout, count, little)))
     if absolute.outcome != PASS:
         return absolute
     if champion is None:
@@ -214,7 +217,7 @@ def _alone(look: _Look, absolute: GateResult) -> GateResult:
     said = ["There is no champion to beat."]
     if look.holdout.folds:
         said.append(f"Judged by cross-validation: {_holds(look.holdout, look.blocks)}.")
-    elif _too_few(look.holdout, look.blocks, ENOUGH):
+    elif look.holdout.needs is None and _too_few(look.holdout, look.blocks, ENOUGH):
         said.append(f"This rests on little: {_holds(look.holdout, look.blocks)}.")
     return replace(absolute, reasons=tuple(said))
 

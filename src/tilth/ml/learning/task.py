@@ -23,6 +23,7 @@ from tilth.ports.jobs import Report
 from tilth.ports.learning import BASELINE, facts_of, tried
 from tilth.ports.snapshots import Part
 
+TREES = "lightgbm"  # the engine of a forecast's trees
 LIBRARIES = ("numpy", "pyarrow.parquet", "pyarrow.compute", "tilth.ml.learning.training")
 
 
@@ -42,6 +43,11 @@ def begins(files: Mapping[str, str], parts: Sequence[Part]) -> dict[str, str]:
 
 def prepare(spec: Mapping[str, Any]) -> None:
     """Load the libraries of the engines that will be tried, and of the baseline."""
+    if spec.get("forecast"):
+        spare_pandas()
+        registry.load("tilth.learners", TREES).warm()
+        importlib.import_module("tilth.ml.learning.forecast")
+        return
     asked = tried(spec["engine"], spec.get("preset", "fast"))
     taught = [spec["teacher"]] if spec.get("teacher") else []
     names = dict.fromkeys((BASELINE, *(engine.name for engine in asked), *taught))
@@ -60,6 +66,9 @@ def prepare(spec: Mapping[str, Any]) -> None:
 
 def warm(spec: Mapping[str, Any]) -> None:
     """Load what every training loads, and the engines that start no thread by being loaded."""
+    if spec.get("forecast"):
+        importlib.import_module("tilth.ml.learning.forecast")
+        return
     for name in LIBRARIES:
         importlib.import_module(name)
     for engine in (BASELINE, *(e.name for e in tried(spec["engine"], spec.get("preset", "fast")))):
@@ -70,9 +79,11 @@ def warm(spec: Mapping[str, Any]) -> None:
 
 def run(spec: Mapping[str, Any], files: Mapping[str, str], out: str, report: Report) -> dict[str, object]:
     """Train what the spec, a TrainingSpec's fields, says; the facts of `training.train`."""
-    from tilth.ml.learning import several, training
+    from tilth.ml.learning import forecast, several, training
 
     wanted = TrainingSpec.from_plain(spec)
+    if wanted.forecast:
+        return forecast.train(wanted, rows_in(files), out, report)
     if wanted.estimator:
         wanted = replace(wanted, estimators=_folder(files))
 

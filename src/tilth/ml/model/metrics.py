@@ -204,6 +204,7 @@ def _usual() -> dict[str, Metric]:
         "brier": brier,
         "rmse": rmse,
         "mae": mae,
+        "mase": mae,  # of values in units of their series' movement
         "r2": r2,
         "mape": mape,
     }

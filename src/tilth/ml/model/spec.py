@@ -69,6 +69,7 @@ class TrainingSpec:
     positives: tuple[Any, ...] = ()  # of several targets: what POSITIVE names for each
     metrics: tuple[tuple[str, str], ...] = ()  # and the metric that OBJECTIVE names for one
     minimums: tuple[tuple[str, float], ...] = ()
+    forecast: str = ""  # what a forecast is asked to be (`ml.forecasting.spec.Spec`), as JSON; empty: rows are predicted one by one
     beside: tuple[
         str, ...
     ] = ()  # the other targets of the model: no inputs, and rows that have one may lack this one

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from tilth.core.errors import LanguageError, Position, ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
+from tilth.kinds.model import forecasting
 from tilth.kinds.needs import SYSTEM
 from tilth.ml.data.reading import find_source
 from tilth.plan.actions import CollectDataset, DeclareTrigger, DeclareView, DeployEndpoint, Plan, TrainModel
@@ -166,6 +167,10 @@ def _model(
         *slices_of(declared),
         *accepted,
         *declared.group_key,
+        *declared.order_by,
+        *declared.group_by,
+        *forecasting.listed(declared.using.get("known")),
+        *forecasting.listed(declared.using.get("static")),
         *weight,
         *(name for name, _ in monotone_of(declared)),
     ):

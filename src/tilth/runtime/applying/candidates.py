@@ -16,7 +16,7 @@ from typing import Any, cast
 from tilth.core.errors import TamperError, TilthError
 from tilth.core.schema import Schema
 from tilth.core.time import show_instant
-from tilth.kinds.model import several
+from tilth.kinds.model import forecasting, several
 from tilth.kinds.model.rules import USING_DEFAULTS
 from tilth.ml.bundles.provenance import Subject
 from tilth.ml.bundles.signing import seal
@@ -131,7 +131,25 @@ def spec_of(
         positives=() if one else tuple(t.positive for t in declared.targets),
         coverage=objective.get("coverage"),
         strict=bool(objective.get("strict", False)),
+        forecast=_forecast(declared, named),
     )
+
+
+def _forecast(declared: CreateModel, named: Callable[[tuple[str, ...]], tuple[str, ...]]) -> str:
+    """What a forecast is asked to be, as JSON; empty for a model that predicts row by row."""
+    if declared.horizon is None:
+        return ""
+    using: dict[str, Any] = dict(declared.using.items)
+    said = {name: using[name] for name in forecasting.MADE if name in using}
+    known, static = (named(forecasting.listed(said.pop(name, None))) for name in ("known", "static"))
+    limit = duration_of(using.get("time_limit"))
+    return json.dumps(
+        {
+            "time": named(declared.order_by)[0], "groups": named(declared.group_by), "known": known, "static": static,
+            "horizon": declared.horizon, "window": declared.window, "options": said,
+            "seconds": limit.total_seconds() if limit else None,
+        }
+    )  # fmt: skip
 
 
 def _of_each(

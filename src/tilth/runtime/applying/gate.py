@@ -24,11 +24,10 @@ from tilth.ml.model.metrics import decided
 from tilth.ml.model.spec import TrainingSpec, check_metric
 from tilth.ports.snapshots import Manifest
 from tilth.runtime.act import Act
-from tilth.runtime.applying import held_back, imported
+from tilth.runtime.applying import forecast_gate, held_back, imported, recording
 from tilth.runtime.applying.answers import Answers, adverse, given, realigned
+from tilth.runtime.applying.recording import STATUS, Verdict
 from tilth.runtime.loading import verified, version_of
-from tilth.runtime.record import evidence, versions
-from tilth.runtime.record.evidence import Gate
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
@@ -44,23 +43,9 @@ if TYPE_CHECKING:
     Array = npt.NDArray[np.float64]
     Mask = npt.NDArray[np.bool_]
 
-STATUS = {"pass": "promoted", "fail": "refused", "inconclusive": "held"}
-MOSTLY = 0.5  # looks that share more of their rows than this spend of one error
 LUCK_OF_FOLDS = (
     0.7  # measured: 0.2 to 0.7 over 240 pairs of equal recipes, of 300 and 2,000 rows and three engines
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The gate's result, the status that the version has now, and the number of the version it was compared with."""
-
-    version: int
-    champion: int | None
-    status: str
-    metric: str
-    reason: str
-    result: GateResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +99,13 @@ def gate(
 ) -> Verdict:
     """Judge the candidate and record it in `gates`; the version's status says what came out."""
     work = act.work
+    if spec.forecast:
+        return forecast_gate.gate(act, declared, manifest, candidate, champion)
     asked = _asked(work, declared, spec, manifest, candidate, champion)
     marks = tuple(identity.columns_of(spec.key, manifest.schema.names))
-    sketch = holdout.sketch(_ids([one.case.rows for one in asked]))
+    sketch = recording.sketch(_ids([one.case.rows for one in asked]))
     named = ", ".join(dict.fromkeys(_named(one.fresh, one.held, manifest) for one in asked))
-    uses = _earlier(work, declared.name, named, sketch, ",".join(marks))
+    uses = recording.earlier(work, declared.name, named, sketch, ",".join(marks))
     wins = len(asked) if declared.promote.rule is PromoteRule.BETTER else 1  # targets of which one lets it in
     rule = Rule(
         "", declared.promote.rule.value, declared.promote.margin, None,
@@ -139,7 +126,7 @@ def gate(
         candidate.version, next(iter(beaten), None), STATUS[result.outcome],
         f"{metric} of {output}" if several else metric, " ".join(said), result,
     )  # fmt: skip
-    _record(act, declared, verdict, named, sketch, ",".join(marks), _listed(asked, each))
+    recording.record(act, declared, verdict, named, sketch, ",".join(marks), _listed(asked, each))
     return verdict
 
 
@@ -449,41 +436,3 @@ def _by_hand(declared: CreateModel, fresh: _Version, case: _Case) -> list[str]:
     return [
         f"PROMOTE MODEL {declared.name} VERSION {fresh.number} takes it{'' if manual else ' all the same'}."
     ]
-
-
-# --- the record --------------------------------------------------------------------------------------------
-
-
-def _earlier(work: Workspace, model: str, named: str, sketch: bytes, marks: str) -> int:
-    """How many looks there were at mostly these rows, whatever the holdout was called."""
-    count = 0
-    for look in evidence.looked_at(work.state, model):
-        if look.judged is None:
-            count += look.holdout == named
-        elif look.identity != marks:  # rows that are told apart by other columns: they may be the same
-            count += 1
-        else:
-            count += holdout.shared(look.judged, sketch) > MOSTLY
-    return count
-
-
-def _record(
-    act: Act,
-    declared: CreateModel,
-    verdict: Verdict,
-    named: str,
-    sketch: bytes,
-    marks: str,
-    targets: str | None,
-) -> None:
-    r, now = verdict.result, act.now()
-    said = Gate(
-        declared.name, verdict.version, verdict.champion, act.environment, declared.promote.text, verdict.metric,
-        r.outcome, verdict.reason, r.rows, r.blocks, named, r.uses, now, r.candidate_metric, r.champion_metric,
-        r.baseline_metric, r.delta, r.lower, r.upper, r.confidence, r.spent, r.detectable, targets,
-    )  # fmt: skip
-    with act.change(now) as change:
-        evidence.add(change, said, sketch, marks)
-        versions.set_status(change, declared.name, verdict.version, verdict.status)
-        detail = {"version": verdict.version, "outcome": r.outcome, "reason": verdict.reason}
-        change.audit("gate", declared.name, detail)

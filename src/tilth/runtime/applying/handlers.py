@@ -38,6 +38,7 @@ from tilth.runtime import secrets
 from tilth.runtime.act import Act
 from tilth.runtime.applying import candidates, collecting, gate
 from tilth.runtime.applying.notices import of_source
+from tilth.runtime.applying.recording import Verdict
 from tilth.runtime.record import environments, evidence, names, notices, versions
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
@@ -127,7 +128,7 @@ def _train(run: Run, action: Action) -> Result:
     return _as_judged(run, action, verdict, seen)
 
 
-def _as_judged(run: Run, action: TrainModel | ShareVersion, verdict: gate.Verdict, seen: str) -> Result:
+def _as_judged(run: Run, action: TrainModel | ShareVersion, verdict: Verdict, seen: str) -> Result:
     """Point at the version if its gate lets it in, or where gates hold nothing back."""
     number = str(verdict.version)
     if verdict.status == "promoted" or not run.gates:
@@ -141,7 +142,7 @@ def _as_judged(run: Run, action: TrainModel | ShareVersion, verdict: gate.Verdic
     return (REFUSED if verdict.status == "refused" else HELD), seen, number
 
 
-def _figures(verdict: gate.Verdict) -> str:
+def _figures(verdict: Verdict) -> str:
     """The candidate's metric on the gate's rows, with what it must beat."""
     r = verdict.result
     known = (("champion", r.champion_metric), ("baseline", r.baseline_metric))

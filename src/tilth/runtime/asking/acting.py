@@ -13,6 +13,7 @@ from typing import Any
 from tilth.core.errors import ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.time import parse_instant
+from tilth.ml.forecasting.signature import ENGINE, LEARNING
 from tilth.plan.actions import CollectDataset, Plan, TrainModel
 from tilth.plan.explain import facts, words
 from tilth.plan.snapshot import Pointer
@@ -27,7 +28,7 @@ from tilth.runtime.asking import declaring, running, tokens, writing
 from tilth.runtime.asking.declaring import applied
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.drills.drill import drill as rehearse
-from tilth.runtime.loading import version_of
+from tilth.runtime.loading import any_version_of
 from tilth.runtime.moving import promotion, publishing
 from tilth.runtime.moving.approval import Wish, approve
 from tilth.runtime.record import declarations, environments, versions
@@ -193,7 +194,7 @@ def _same(at: Prompt, resource: Resource, champion: int | None) -> Version | Non
         return None  # its rows are asked of the sources each time
     snapshot = pointer_of(at, Kind.DATASET, declared.source.name).target or ""
     found = versions.judged(at.work.state, resource.name, resource.recipes, snapshot)
-    made = [v for v in found if v.learning >= learning_of(registry.load("tilth.learners", v.engine))]
+    made = [v for v in found if v.learning >= _learning(v.engine)]
     delay = duration_of(dict(declared.objective.items).get("label_delay"))
     if not made or (delay and _due_later(at, made[-1], snapshot, delay)):
         return None
@@ -201,10 +202,15 @@ def _same(at: Prompt, resource: Resource, champion: int | None) -> Version | Non
     return one if _answers(at, one) else None
 
 
+def _learning(engine: str) -> int:
+    """The number of the way of learning that an engine has now."""
+    return LEARNING if engine == ENGINE else learning_of(registry.load("tilth.learners", engine))
+
+
 def _answers(at: Prompt, one: Version) -> bool:
     """Whether the version can be loaded; one whose bundle was lost or changed is made again."""
     try:
-        version_of(at.work, one.model, one.version)
+        any_version_of(at.work, one.model, one.version)
     except TilthError:
         return False
     return True

@@ -12,17 +12,15 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import UnknownNameError, UnsupportedError
+from tilth.core.errors import UnknownNameError
 from tilth.core.names import did_you_mean
-from tilth.core.scan import Scan
-from tilth.core.schema import Schema
 from tilth.core.time import naive
-from tilth.ml.data.snapshots import file_rows, plain_schema
+from tilth.ml.data.snapshots import file_rows
 from tilth.plan.snapshot import Pointer
-from tilth.ports.arrow import schema_of
 from tilth.ports.predictions import BATCH
 from tilth.runtime.asking import installed, statements
-from tilth.runtime.loading import version_of
+from tilth.runtime.asking.made_tables import MadeTables
+from tilth.runtime.loading import any_version_of
 from tilth.runtime.record import (
     declarations,
     endpoints,
@@ -54,8 +52,10 @@ _RENAMED = {
 _TIMES = frozenset({"at", "watermark", "window_start", "window_end", "tuned_until"})
 
 
-class SystemTables:
-    """Implements `ports.source.Source` over a project's state; tables are read when they are scanned."""
+class SystemTables(MadeTables):
+    """The schema `tilth`, over a project's state."""
+
+    schema = NAME
 
     def __init__(self, work: Workspace) -> None:
         self._work = work
@@ -65,28 +65,7 @@ class SystemTables:
             sorted({*tables.names(self._work.state), *_MADE, "engines", "predictions", "quarantined_rows"})
         )
 
-    def describe(self, table: str) -> Schema:
-        return schema_of(plain_schema(self._read(table).schema))
-
-    def scan(self, scan: Scan) -> pa.RecordBatchReader:
-        """The table's columns; filters are left to the engine, which has the whole query."""
-        found = self._read(scan.table)
-        if scan.columns is not None:
-            found = found.select(list(scan.columns))
-        return found.to_reader()
-
-    def native(self, sql: str) -> pa.RecordBatchReader:
-        raise UnsupportedError(
-            f"The schema tilth has no native language: {sql[:40]!r}.", hint="Write SELECT."
-        )
-
-    def change_token(self, table: str) -> str | None:
-        del table
-        return None
-
-    def close(self) -> None: ...
-
-    def _read(self, table: str) -> pa.Table:
+    def read(self, table: str) -> pa.Table:
         name = table.lower()
         if name not in self.tables():
             raise UnknownNameError(
@@ -386,7 +365,7 @@ def learned_of(version: Version) -> list[dict[str, Any]]:
 
 def _of_before(work: Workspace, name: str, target: str) -> list[dict[str, Any]]:
     """The same of a version that was trained before it was kept: its inputs, and the notices of what it does not use."""
-    found = version_of(work, name, int(target)).inputs
+    found = any_version_of(work, name, int(target)).inputs
     unused = (t for t in notices.of(work.state, notices.MODEL, name, target) if t.kind == DROPPED)
     return [
         *({"column_name": i.name, "type": i.type.value, "used": True} for i in found),

@@ -13,12 +13,19 @@ from tilth.core.schema import Schema
 from tilth.ports.snapshots import Manifest
 from tilth.sql.queries import reads
 from tilth.sql.queries.direct import direct
-from tilth.sql.queries.shapes import JoinPrediction, ModelUse, RowPrediction, Several
+from tilth.sql.queries.shapes import (
+    Bound,
+    ForecastPrediction,
+    JoinPrediction,
+    ModelUse,
+    RowPrediction,
+    Several,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Split: TypeAlias = JoinPrediction | RowPrediction | None
+Split: TypeAlias = JoinPrediction | RowPrediction | ForecastPrediction | None
 ENGINE, HERE, WORKER = "query process", "this process", "training process"
 _OPS = {"is_null": "IS NULL", "is_not_null": "IS NOT NULL"}
 
@@ -47,6 +54,9 @@ def steps(
         if direct(split.outer) is None or split.several:
             yield Step(ENGINE, split.outer)
         return
+    if isinstance(split, ForecastPrediction):
+        yield from _ahead(split, schemas, datasets, versions)
+        return
     read = text if split is None else split.inner
     yield from _tables(read, schemas, datasets)
     yield Step(ENGINE, read)
@@ -57,6 +67,31 @@ def steps(
     if direct(split.outer) is None:
         yield from _tables(split.outer, schemas, datasets)
         yield Step(ENGINE, split.outer)
+
+
+def _ahead(
+    split: ForecastPrediction,
+    schemas: Mapping[str, Schema],
+    datasets: Mapping[str, Manifest],
+    versions: Mapping[str, int],
+) -> Iterator[Step]:
+    """A forecast: the history, the model with the times that are asked for, and the rest over what it says."""
+    if split.inner is not None:
+        yield from _tables(split.inner, schemas, datasets)
+        yield Step(ENGINE, split.inner)
+    of = "the rows" if split.inner is not None else "the series that training left"
+    only = "".join(f", {name} IN ({', '.join(map(_value, values))})" for name, values in split.only)
+    high = "" if split.high is None else f" AND time {_end(split.high, '<')}"
+    times = f"time {_end(split.low, '>')}{high}"
+    yield Step(
+        HERE, f"model {split.model}@{split.version or versions.get(split.model)}, of {of}{only}", filter=times
+    )
+    yield Step(ENGINE, split.outer)
+
+
+def _end(bound: Bound, way: str) -> str:
+    said = "LATEST" if bound.latest else str(bound.value)
+    return f"{way}{'' if bound.open else '='} {said}"
 
 
 def _tables(sql: str, schemas: Mapping[str, Schema], datasets: Mapping[str, Manifest]) -> Iterator[Step]:

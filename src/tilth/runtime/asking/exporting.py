@@ -16,6 +16,7 @@ from tilth.ml.bundles.manifest import ENVELOPE
 from tilth.ml.bundles.signing import Verified
 from tilth.ml.data import snapshots
 from tilth.ml.exporting import mlflow_folder, onnx_file
+from tilth.ml.forecasting.signature import ENGINE
 from tilth.ml.model.ensemble import members_in
 from tilth.ml.model.joint import parts_of
 from tilth.ml.model.preparation import Preparation
@@ -44,6 +45,11 @@ class Exported:
 def exported(work: Workspace, model: str, version: int, form: str) -> Exported:
     """The version in that format, verified and tried; UnsupportedError, with the reason, for what cannot be told exactly."""
     row = versions.require(work.state, model, version)
+    if row.engine == ENGINE:
+        raise UnsupportedError(
+            f"Version {version} of `{model}` forecasts, and there is no such format of forecasts here.",
+            hint=f'Write what it says: tilth sql "SELECT * FROM {model}" --csv, or ask its endpoint.',
+        )
     found = verified(work, row)
     facts = {"model": model, "version": version, "digest": row.digest, "format": form}
     if form == "mlflow":

@@ -10,19 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tilth.core.errors import UnknownNameError, UnsupportedError
+from tilth.core.errors import UnknownNameError
 from tilth.core.names import did_you_mean
-from tilth.core.scan import Scan
-from tilth.core.schema import Schema
 from tilth.core.time import naive, show_duration
-from tilth.ml.data.snapshots import plain_schema
 from tilth.plan.snapshot import Pointer
 from tilth.ports import registry
-from tilth.ports.arrow import schema_of
 from tilth.ports.learning import engines, version_of
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime.asking import catalog
+from tilth.runtime.asking.made_tables import MadeTables
 from tilth.runtime.record import declarations, environments, names, tables, versions
 from tilth.runtime.record.versions import Version
 from tilth.runtime.showing import scheduled
@@ -42,9 +39,10 @@ UNNAMED = ("models", "models_versions", "predictors")
 
 
 @dataclass(frozen=True, slots=True)
-class MindsDBTables:
-    """Implements `ports.source.Source` over what one environment points at; a table is made when it is scanned."""
+class MindsDBTables(MadeTables):
+    """Tables of what one environment points at, as MindsDB names them."""
 
+    schema = NAME
     work: Workspace
     environment: str
     graph: Graph
@@ -52,28 +50,7 @@ class MindsDBTables:
     def tables(self) -> tuple[str, ...]:
         return TABLES
 
-    def describe(self, table: str) -> Schema:
-        return schema_of(plain_schema(self._read(table).schema))
-
-    def scan(self, scan: Scan) -> pa.RecordBatchReader:
-        """The table's columns; filters are left to the engine, which has the whole query."""
-        found = self._read(scan.table)
-        if scan.columns is not None:
-            found = found.select(list(scan.columns))
-        return found.to_reader()
-
-    def native(self, sql: str) -> pa.RecordBatchReader:
-        raise UnsupportedError(
-            f"The schema {NAME} has no native language: {sql[:40]!r}.", hint="Write SELECT."
-        )
-
-    def change_token(self, table: str) -> str | None:
-        del table
-        return None
-
-    def close(self) -> None: ...
-
-    def _read(self, table: str) -> pa.Table:
+    def read(self, table: str) -> pa.Table:
         import pyarrow as pa
 
         found = _MADE.get(table.lower())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, overload
 
 from tilth.core.errors import InputError, UnsupportedError
@@ -23,12 +24,21 @@ class ExtraWarning(UserWarning):
     """A name that is given is no input: it looks like one that is not given, or it is an output's, which takes its place."""
 
 
+class ForecastWarning(UserWarning):
+    """What is to be said of a forecast: series that are left out, gaps that were filled, steps beyond those that were judged."""
+
+
 class Model:
     """One version of a model. Predictions are appended to what is given; inputs bind by name."""
 
-    def __init__(self, answerer: Answerer, facts: Mapping[str, Any] | None = None) -> None:
-        """`facts` are what training says of the version."""
-        self._answerer, self._facts = answerer, facts or {}
+    def __init__(
+        self,
+        answerer: Answerer,
+        facts: Mapping[str, Any] | None = None,
+        newer: Callable[[], pa.Table | None] = lambda: None,
+    ) -> None:
+        """`facts` are what training says of the version; `newer` gives the rows that came since a forecast's training."""
+        self._answerer, self._facts, self._newer = answerer, facts or {}, newer
 
     def __repr__(self) -> str:
         taken = ", ".join(f"{name} {kind}" for name, kind in self.inputs.items())
@@ -46,6 +56,31 @@ class Model:
     def inputs(self) -> dict[str, str]:
         """The inputs by name: the type, with `?` where a value may be missing."""
         return {i.name: i.type.value + ("" if i.required else "?") for i in self._answerer.inputs}
+
+    @property
+    def forecasts(self) -> bool:
+        """Whether it forecasts: see `forecast`."""
+        from tilth.ml.forecasting.predicting import ForecastPredictor
+
+        return isinstance(self._answerer, ForecastPredictor)
+
+    @property
+    def time(self) -> str:
+        """Of a model that forecasts: the column of the time; empty of another."""
+        from tilth.ml.forecasting.predicting import ForecastPredictor
+
+        one = self._answerer
+        return one.signature.time if isinstance(one, ForecastPredictor) else ""
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """Of a model that forecasts: the columns that tell its series apart, with their types."""
+        from tilth.ml.forecasting.predicting import ForecastPredictor
+
+        one = self._answerer
+        if not isinstance(one, ForecastPredictor):
+            return {}
+        return {g: one.signature.types[g].value for g in one.signature.groups}
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -124,6 +159,47 @@ class Model:
         if (table := _table(rows, names)) is not None:
             return self._appended(table, outputs)
         return self._rows(_listed(rows))
+
+    def forecast(
+        self,
+        group: Mapping[str, Any] | None = None,
+        *,
+        history: Any = None,
+        horizon: int | None = None,
+        start: date | datetime | None = None,
+        end: date | datetime | None = None,
+    ) -> pa.Table:
+        """The forecasts of a model that forecasts, as an Arrow table: the outputs, the time and the group; a row for each step.
+
+        `group`: its columns by name, or None for all series. `history`: a table of rows to go on from, in place of those that training
+        left; of series that it knew what came before counts too. `horizon`: steps ahead. `start`, `end`: from after `start` to `end`; times
+        of the past are forecast from the rows of the history before them. What is to be said is told with a ForecastWarning.
+        InputError for a group that is not known and has no history, for columns and times that do not fit.
+        """
+        from tilth.ml.forecasting.predicting import ForecastPredictor
+        from tilth.ml.forecasting.times import Times
+        from tilth.runtime.asking.ahead import ahead
+
+        one = self._answerer
+        if not isinstance(one, ForecastPredictor):
+            raise UnsupportedError(
+                f"The model `{self.name}` predicts row by row and does not forecast.",
+                hint="Use predict; a model that forecasts has ORDER BY and HORIZON.",
+            )
+        rows = None if history is None else _table(history, None)
+        if history is not None and rows is None:
+            raise InputError(
+                "`history` is no table.", hint="Give an Arrow table, or a pandas or polars frame."
+            )
+        groups = None if group is None else one.groups_of(group)
+        times = Times(start, high=end)
+        if rows is None and times.ahead:
+            found = ahead(one, self._newer(), groups, times, horizon)
+        else:
+            found = one.forecast(rows, times, groups, horizon)
+        for notice in found.notices:
+            warnings.warn(notice.text, ForecastWarning, stacklevel=2)
+        return found.table
 
     def predict_proba(
         self, rows: Any, *, names: Sequence[str] | None = None, output: str | None = None

@@ -14,10 +14,12 @@ from tilth.core.time import show_instant
 from tilth.ml.judging import curves
 from tilth.runtime.applying import gate
 from tilth.runtime.applying.candidates import spec_of
+from tilth.runtime.asking import foretold
 from tilth.runtime.loading import version_of
-from tilth.runtime.record import evidence, versions
+from tilth.runtime.record import declarations, environments, evidence, versions
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
+from tilth.runtime.showing import forecasts
 from tilth.runtime.showing.describing import Place, describe
 from tilth.sql.language.statements import CreateDataset, CreateModel, DatasetRef, Kind
 
@@ -57,6 +59,11 @@ def report(at: Place, name: str) -> dict[str, Any]:
     with at.work.state.reading() as reader:
         gates = [{**asdict(g), "at": show_instant(g.at)} for g in evidence.gates_of(reader, name, VERSIONS)]
     declared = found.as_(CreateModel)
+    made = show_instant(at.work.clock.now())
+    if forecasts.is_one(row):
+        _, pointers = environments.pointers_of(at.work.state, at.environment)
+        drawn = foretold.shown(at.work, row, declarations.snapshot_of(pointers, name))
+        return {**facts, "at": made, "gates": gates, "foretold": drawn}
     seen: dict[str, Any] = {"judged": None, "effects": [], "why": None}
     if "targets" in facts:
         seen["targets"] = [
@@ -65,7 +72,7 @@ def report(at: Place, name: str) -> dict[str, Any]:
         ]
     else:
         seen = _seen(at, declared, row, {i["name"]: i["importance"] for i in facts["inputs"]})
-    return {**facts, "at": show_instant(at.work.clock.now()), "gates": gates, **seen}
+    return {**facts, "at": made, "gates": gates, **seen}
 
 
 def _seen(

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import InputError, LanguageError, Position, TilthError, UnknownNameError
 from tilth.core.schema import DataType, Schema
 from tilth.ml.data import reading
+from tilth.ml.forecasting.predicting import ForecastPredictor
 from tilth.ml.model.answerer import input_names, of_rows
 from tilth.ml.model.gaps import Gaps
 from tilth.ports.limits import Limits
@@ -23,14 +24,14 @@ from tilth.ports.source import Source
 from tilth.ports.streams import closing
 from tilth.resources.graph import Graph
 from tilth.runtime import sources
-from tilth.runtime.asking import catalog, explaining, mindsdb, natively
+from tilth.runtime.asking import ahead, catalog, explaining, mindsdb, natively
 from tilth.runtime.asking.frames import Frames
 from tilth.runtime.asking.heeding import heeding
 from tilth.runtime.asking.missing import is_made, no_model, no_source, pinned
 from tilth.runtime.asking.scoring import Asked, Through, honest, predicted, through
 from tilth.runtime.asking.single import answered, combined, picked, taken
-from tilth.runtime.loading import version_of
-from tilth.runtime.record import environments, versions
+from tilth.runtime.loading import any_version_of, newer
+from tilth.runtime.record import declarations, environments, versions
 from tilth.runtime.record import names as called
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.workspace import Workspace
@@ -48,7 +49,7 @@ from tilth.sql.queries.rewrite import (
     predictions,
     time_travel,
 )
-from tilth.sql.queries.shapes import PREDICTED, PREDICTION
+from tilth.sql.queries.shapes import PREDICTED, PREDICTION, ForecastPrediction, SeriesShape
 from tilth.sql.queries.views import inlined
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ class Models:
     work: Workspace
     pointed: Mapping[str, int]  # model -> version
     loaded: Loaded
+    snapshots: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of the datasets that models learn from, by model
 
     def get(self, name: str, version: int | None = None, threads: int | None = None) -> Answerer:
         """The version asked for, or the one that serves; UnknownNameError for a model that has none.
@@ -78,8 +82,14 @@ class Models:
             raise no_model(self.work.state, name, self.pointed)
         key = (name, version, threads)
         if key not in self.loaded:
-            self.loaded[key] = version_of(self.work, name, version, threads)
+            self.loaded[key] = any_version_of(self.work, name, version, threads)
         return self.loaded[key]
+
+    def newer(self, name: str, model: Answerer) -> pa.Table | None:
+        """The rows that came since the training of a version that forecasts; None of another, and where there are none."""
+        if not isinstance(model, ForecastPredictor):
+            return None
+        return newer(self.work, model, self.snapshots.get(name))
 
     def asked(self, name: str) -> correlated.Asked | None:
         """What a SELECT over the version that serves has to give it; None where none serves."""
@@ -253,6 +263,8 @@ class _Query:
         split, _ = self._split()
         if split is None:
             return self._rows(self.text)
+        if isinstance(split, ForecastPrediction):
+            return self._ahead(split)
         return self._one(split) if isinstance(split, RowPrediction) else self._many(split)
 
     def explained(self) -> pa.RecordBatchReader:
@@ -302,7 +314,11 @@ class _Query:
         outputs = tuple(n for n in known if n in usual or n.lower() in lowered)
         maps = tuple(o.name for o in found.outputs if o.type is DataType.SHARES)
         carried = () if self.asked is None else tuple(i.name for i in found.carried)
-        return ModelShape(input_names(found), outputs, maps, carried)
+        series = None
+        if isinstance(found, ForecastPredictor):
+            own = found.signature
+            series = SeriesShape(own.time, own.groups, own.targets)
+        return ModelShape(input_names(found), outputs, maps, carried, series)
 
     def _schema(self, use: reads.TableUse) -> tuple[str, Schema]:
         if use.schema is None:
@@ -335,6 +351,23 @@ class _Query:
         if columns is not None:
             return picked(columns, arrays).to_reader()
         return self.work.engine.stream(split.outer, {PREDICTION: pa.table(arrays)}, limits=self.limits)
+
+    def _ahead(self, split: ForecastPrediction) -> pa.RecordBatchReader:
+        model = ahead.of_model(self.models.get(split.model, split.version))
+        if split.inner is None:
+            history = self.models.newer(split.model, model)
+        else:
+            history = self._rows(split.inner).read_all()
+        table = ahead.forecasts(model, split, history, self.told)
+        others = self._others(split.outer)
+        try:
+            answer = self.work.engine.stream(
+                split.outer, {**others.inputs, PREDICTED: table}, limits=self.limits
+            )
+        except TilthError:
+            others.close()
+            raise
+        return closing(answer, others.close)
 
     def _many(self, split: JoinPrediction) -> pa.RecordBatchReader:
         rows = self._rows(split.inner)
@@ -378,4 +411,5 @@ def models_of(work: Workspace, environment: str, loaded: Loaded) -> Models:
     pointed = {p.name: int(p.target) for p in pointers if p.kind is Kind.MODEL and p.target is not None}
     for name, version in pointed.items():
         versions.require(work.state, name, version)
-    return Models(work, pointed, loaded)
+    found = {name: declarations.snapshot_of(pointers, name) for name in pointed}
+    return Models(work, pointed, loaded, {n: s for n, s in found.items() if s is not None})

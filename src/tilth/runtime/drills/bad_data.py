@@ -23,8 +23,7 @@ def bad_data(subject: Subject) -> Shown:
     checks = checking.checks_of(declared, subject.manifest().schema, engine)
     if rows.num_rows == 0:
         raise DataError(f"Dataset `{declared.name}` holds no rows.", hint=f"REFRESH DATASET {declared.name}.")
-    known = [one.signature for one in subject.watched()]
-    mine = {n.lower() for signature in known for n in (*signature.names, signature.target)}
+    mine = {n.lower() for n in subject.columns()}
     columns = [n for n in rows.column_names if n.lower() in mine]
     found = spoiling.rehearse(rows, checks, columns, engine, subject.work.clock.now())
     whole, single = [m for m in found if not m.column], [m for m in found if m.column]

@@ -12,6 +12,7 @@ from tilth.ml.watching.logged import Answers, Watched
 from tilth.ml.watching.monitoring import drifts, overall_drift
 from tilth.plan.policy import retrain_reason
 from tilth.plan.snapshot import Signals
+from tilth.runtime.drills.level import level
 from tilth.runtime.drills.subject import Shown, Subject, answerable
 from tilth.runtime.loading import version_of
 from tilth.runtime.record.current import current
@@ -32,7 +33,12 @@ VISIBLE = 0.1  # drift that people would call a shift
 
 
 def drift(subject: Subject) -> Shown:
-    """The newest rows, with the inputs that matter most moved, from tomorrow on: what the looks see, when the rule fires."""
+    """The newest rows, with the inputs that matter most moved, from tomorrow on: what the looks see, when the rule fires.
+
+    Of a model that forecasts the drill of its level.
+    """
+    if subject.forecasts:
+        return level(subject)
     watched, predictor = subject.watched(), version_of(subject.work, subject.model, subject.version)
     rows = answerable(subject.newest(), predictor)
     if rows.num_rows < LEAST_ROWS:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import DataError, ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.ml.data import snapshots
+from tilth.ml.forecasting.predicting import signature_of
+from tilth.ml.forecasting.signature import ENGINE
 from tilth.ml.watching.logged import Watched
 from tilth.ports.snapshots import Manifest
 from tilth.resources.graph import Graph
@@ -14,6 +16,7 @@ from tilth.runtime.act import Act
 from tilth.runtime.loading import verified
 from tilth.runtime.record import environments, versions
 from tilth.runtime.record.snapshots import manifest_of
+from tilth.runtime.record.versions import Version
 from tilth.sql.language.statements import CreateDataset, CreateModel, DatasetRef, Kind
 
 if TYPE_CHECKING:
@@ -67,10 +70,25 @@ class Subject:
             raise DataError(f"Dataset `{name}` has no snapshot.", hint=f"Run REFRESH DATASET {name}.")
         return manifest_of(self.work.state, found)
 
+    @property
+    def forecasts(self) -> bool:
+        """Whether the version forecasts."""
+        return self._row.engine == ENGINE
+
+    @property
+    def _row(self) -> Version:
+        return versions.require(self.work.state, self.model, self.version)
+
     def watched(self) -> tuple[Watched, ...]:
         """What its bundle says of each target."""
-        found = versions.require(self.work.state, self.model, self.version)
-        return Watched.of_each(verified(self.work, found).files)
+        return Watched.of_each(verified(self.work, self._row).files)
+
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it takes or predicts."""
+        if self.forecasts:
+            return tuple(i.name for i in signature_of(verified(self.work, self._row).files).inputs)
+        known = [one.signature for one in self.watched()]
+        return tuple(n for signature in known for n in (*signature.names, signature.target))
 
     def newest(self, count: int = ROWS) -> pa.Table:
         """The last rows of the snapshot, which lie in the order of their event time."""

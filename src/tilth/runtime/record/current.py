@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from tilth.ml.forecasting.signature import ENGINE, LEARNING
 from tilth.plan.policy import MOST_DOUBLINGS
 from tilth.plan.snapshot import SERVING, Cost, Current, Pointer, Signals, SnapshotFacts, VersionFacts
 from tilth.ports import registry
 from tilth.ports.learning import learning_of
 from tilth.resources.naming import Histories
 from tilth.runtime.record import environments, names
-from tilth.runtime.record.rows import Reader, Row, State, instant, real_or_none, text, whole
+from tilth.runtime.record.rows import Reader, Row, State, instant, real_or_none, text, text_or_none, whole
 from tilth.sql.language.statements import Kind
 
 LOOKS = 50  # of a model, the newest
@@ -50,7 +51,8 @@ def _learning(
     used = {(histories.origin(p.kind, p.name), p.target) for p in pointers if p.kind is Kind.MODEL}
     engines = {v.engine for v in versions if (v.model, str(v.version)) in used}
     known = engines & set(registry.names("tilth.learners"))
-    return tuple((name, learning_of(registry.load("tilth.learners", name))) for name in sorted(known))
+    found = [(name, learning_of(registry.load("tilth.learners", name))) for name in sorted(known)]
+    return tuple(found + [(ENGINE, LEARNING)] * (ENGINE in engines))
 
 
 def _signals(reader: Reader, environment: str) -> tuple[tuple[str, tuple[Signals, ...]], ...]:
@@ -63,6 +65,7 @@ def _signals(reader: Reader, environment: str) -> tuple[tuple[str, tuple[Signals
             real_or_none(r, "prediction_drift"),
             real_or_none(r, "value"),
             real_or_none(r, "new_rows"),
+            text_or_none(r, "metric") or "",
         )
         looks.setdefault(text(r, "model"), []).append(look)
     return tuple((model, tuple(found[-LOOKS:])) for model, found in sorted(looks.items()))

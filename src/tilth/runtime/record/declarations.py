@@ -9,7 +9,7 @@ from tilth.core.errors import ProjectError
 from tilth.kinds import parse_one
 from tilth.plan.snapshot import Pointer
 from tilth.sql.language.acts import Statement
-from tilth.sql.language.statements import CreateEndpoint, CreateModel, Kind, Outcomes
+from tilth.sql.language.statements import CreateEndpoint, CreateModel, DatasetRef, Kind, Outcomes
 
 MOST = 4096  # texts whose declarations are kept
 
@@ -42,3 +42,13 @@ def endpoint(pointer: Pointer) -> CreateEndpoint:
             f"The pointer `{pointer.name}` does not hold an endpoint.", hint="Run `tilth verify`."
         )
     return found
+
+
+def snapshot_of(pointers: Sequence[Pointer], model: str) -> str | None:
+    """The snapshot that the model's dataset points at beside it; None for a model that reads a query, or is not pointed at."""
+    text = next((p.text for p in pointers if p.kind is Kind.MODEL and p.name == model), None)
+    found = None if text is None else declared(text)
+    if not isinstance(found, CreateModel) or not isinstance(found.source, DatasetRef):
+        return None
+    name = found.source.name
+    return next((p.target for p in pointers if p.kind is Kind.DATASET and p.name == name), None)

@@ -16,10 +16,13 @@ from dataclasses import dataclass, field
 from tilth.core.errors import BusyError, StorageError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, nearest
 from tilth.core.principals import job
+from tilth.ml.forecasting.predicting import ForecastPredictor
+from tilth.ml.forecasting.requests import requested
+from tilth.ml.forecasting.signature import ENGINE
 from tilth.ml.model.answerer import RowAnswerer, of_rows
 from tilth.plan.snapshot import Pointer
 from tilth.runtime.act import Act
-from tilth.runtime.loading import version_of
+from tilth.runtime.loading import any_version_of, newer
 from tilth.runtime.record import declarations, endpoints, environments, nodes, versions
 from tilth.runtime.record.endpoints import Revision
 from tilth.runtime.serving import rollouts
@@ -35,7 +38,9 @@ PATIENCE = 30.0  # seconds the answering thread may take to warm and swap
 BY = job("serve")  # what a server notes of itself
 SERVED = "what is served"  # the lock that servers share, and that whoever takes the folder away holds alone
 
-Key = tuple[str, int, str]
+Key = tuple[
+    str, int, str, str | None
+]  # model, version, digest, and of a forecast the snapshot that it goes on from
 Call = Callable[[], None]
 
 
@@ -71,6 +76,7 @@ class _Seen:
     endpoints: list[tuple[Pointer, Revision]]
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)  # that outcomes are joined by, by endpoint
     troubles: dict[str, str] = field(default_factory=dict)
+    pointers: tuple[Pointer, ...] = ()
 
     def key(self) -> object:
         rows = [(p.name, p.text, r.revision, r.stage, r.version, r.previous) for p, r in self.endpoints]
@@ -219,7 +225,7 @@ class Node:
                     f"Revision {p.target} of `{p.name}` is missing.", hint="Run `tilth verify`."
                 )
             out.append((p, found))
-        return _Seen(number, out, keys)
+        return _Seen(number, out, keys, pointers=tuple(pointers))
 
     def _routes(self, seen: _Seen) -> dict[str, Route]:
         """The routes that can be served; what cannot is noted in `seen.troubles`."""
@@ -240,18 +246,27 @@ class Node:
         declared = declarations.endpoint(pointer)
         keys = seen.keys.get(pointer.name, ())
         required, share = declared.outcomes is not None and declared.outcomes.require_key, declared.watch.log
-        champion = self._side(pointer.name, model, serving, keys)
+        champion = self._side(pointer.name, model, serving, keys, seen)
         if not at.under_way:
             return Route(pointer.name, number, stage, champion, require_key=required, log=share)
-        candidate = self._side(pointer.name, model, at.version, keys)
+        candidate = self._side(pointer.name, model, at.version, keys, seen)
         rolling = self._rolling(pointer.name, at, declared.rollout)
         return Route(pointer.name, number, stage, champion, candidate, rolling, required, share)
 
-    def _side(self, endpoint: str, model: str, version: int, keys: tuple[str, ...]) -> Side:
-        key = (model, version, versions.require(self._work.state, model, version).digest)
-        found = self._cache.pop(key, None) or of_rows(version_of(self._work, model, version, threads=1))
+    def _side(self, endpoint: str, model: str, version: int, keys: tuple[str, ...], seen: _Seen) -> Side:
+        row = versions.require(self._work.state, model, version)
+        snapshot = declarations.snapshot_of(seen.pointers, model) if row.engine == ENGINE else None
+        key = (model, version, row.digest, snapshot)
+        found = self._cache.pop(key, None) or self._answering(model, version, snapshot)
         self._cache[key] = found  # the last used is last
         return Side(found, endpoint, self.environment, keys)
+
+    def _answering(self, model: str, version: int, snapshot: str | None) -> RowAnswerer:
+        """The version as requests ask it; one that forecasts goes on from what came since its training."""
+        found = any_version_of(self._work, model, version, threads=1)
+        if isinstance(found, ForecastPredictor):
+            return requested(found, newer(self._work, found, snapshot))
+        return of_rows(found)
 
     def _rolling(self, endpoint: str, at: Revision, rollout: Rollout) -> Rolling:
         """What this process has counted already, unless the record is further."""

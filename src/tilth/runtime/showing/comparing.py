@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import difflib
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from tilth.core.time import show_instant
+from tilth.ml.forecasting.signature import Signature as Forecast
 from tilth.ml.model.joint import signature_of
 from tilth.ml.model.signature import Joint, Signature
 from tilth.runtime.loading import verified
 from tilth.runtime.record import environments, evidence, versions
 from tilth.runtime.record.versions import Version
+from tilth.runtime.showing import forecasts
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
 
+Known: TypeAlias = Signature | Joint | Forecast
 FACTS = ("status", "engine", "recipe", "snapshot", "rows", "tuned_until", "created_at", "reason", "digest")
 
 
 def compare(work: Workspace, first: tuple[str, int], second: tuple[str, int]) -> dict[str, Any]:
     """The differences as plain facts. Metrics are each version's own, on the rows that judged it then."""
     rows = [versions.require(work.state, *which) for which in (first, second)]
-    known = [signature_of(verified(work, row).files) for row in rows]
+    known: list[Known] = [
+        forecasts.known(work, row) if forecasts.is_one(row) else signature_of(verified(work, row).files)
+        for row in rows
+    ]
     inputs = [_inputs(one) for one in known]
     several = any(len(one.parts) > 1 for one in known)
     metrics = [_metrics(row, one, several=several) for row, one in zip(rows, known, strict=True)]
@@ -42,11 +48,12 @@ def compare(work: Workspace, first: tuple[str, int], second: tuple[str, int]) ->
     }
 
 
-def _metrics(row: Version, signature: Signature | Joint, *, several: bool) -> dict[str, Any]:
+def _metrics(row: Version, signature: Known, *, several: bool) -> dict[str, Any]:
     """Each metric; with the name of its output before it, where one of the two has several targets."""
+    parts: tuple[Signature | Forecast, ...] = signature.parts
     return {
         f"{of.output}: {name}" if several else name: value
-        for one, of in zip(row.parts, signature.parts, strict=True)
+        for one, of in zip(row.parts, parts, strict=True)
         for name, value in one.facts.get("metrics", {}).items()
     }
 
@@ -61,7 +68,7 @@ def _short(key: str, value: object) -> object:
     return str(value)[:12] if key in ("digest", "snapshot") and value else value
 
 
-def _inputs(signature: Signature | Joint) -> dict[str, str]:
+def _inputs(signature: Known) -> dict[str, str]:
     return {i.name: i.type.value + ("" if i.required else "?") for i in signature.inputs}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tilth.core.figures import edge, figure, sql_text
-from tilth.runtime.showing import searched, understood
+from tilth.runtime.showing import forecasts, searched, understood
 
 WIDE = 50  # of a list of values in a cell, in characters
 
@@ -83,7 +83,9 @@ def _model(facts: Mapping[str, Any]) -> Iterator[str]:
         yield "No version serves: `tilth status` says what is held or failed, and `tilth apply` trains one."
         return
     yield f"Version {facts['version']} ({facts['engine']}, {facts['status']}) of {facts['rows']:,} rows, trained {facts['trained_at'][:19]}."
-    for one in of_each(facts):
+    if "forecast" in facts:
+        yield from forecasts.sentences(facts)
+    for one in () if "forecast" in facts else of_each(facts):
         of = f"{one['output']}: " if "output" in one else ""
         yield f"Predicts {one['target']} ({one['task']}): {one['metric']} {_figure(one['value'])}."
         yield from (of + said for said in understood.sentences(one))
@@ -148,10 +150,22 @@ def _of_model(facts: Mapping[str, Any]) -> Iterator[Section]:
     yield Section("inputs", ("input", "type", "given", "seen in training", "importance"), tuple(inputs))
     outputs = [(o["name"], o["type"], o["meaning"]) for o in facts["outputs"]]
     yield Section("outputs", ("output", "type", "meaning"), tuple(outputs))
-    for one in of_each(facts):
+    if "forecast" in facts:
+        yield from _ahead(facts["forecast"])
+    for one in () if "forecast" in facts else of_each(facts):
         yield from _of_target(one, facts, f" of {one['output']}" if "output" in one else "")
     gaps = dict.fromkeys((("required" if i["required"] else "optional"), i["gap"]) for i in facts["inputs"])
     yield Section("without a value", ("input", "what happens"), tuple(gaps))
+
+
+def _ahead(about: Mapping[str, Any]) -> Iterator[Section]:
+    """What a forecast is made of, and its errors by step."""
+    for one in about["targets"]:
+        of = f" of {one['target']}" if len(about["targets"]) > 1 else ""
+        made = [(m, _figure(w), _figure(r), why) for m, w, r, why in forecasts.members(one)]
+        yield Section(f"members{of}", ("member", "weight", "error of the naive's", "why none"), tuple(made))
+        steps = [(step, *map(_figure, more)) for step, *more in forecasts.by_step(one)]
+        yield Section(f"by step{of}", ("step", "mase", "bias", "coverage"), tuple(steps))
 
 
 def _of_target(facts: Mapping[str, Any], model: Mapping[str, Any], of: str) -> Iterator[Section]:

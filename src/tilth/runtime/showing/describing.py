@@ -33,7 +33,7 @@ from tilth.runtime.record import (
     versions,
 )
 from tilth.runtime.record.versions import Version
-from tilth.runtime.showing import example
+from tilth.runtime.showing import example, forecasts
 from tilth.runtime.showing.understood import KEYS
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
@@ -191,9 +191,7 @@ def _model(at: Place, one: Resource) -> dict[str, Any]:
         told = () if found is None else notices.of(reader, notices.MODEL, one.name, str(found.version))
     if found is None:
         return {"version": None, "inputs": [], "outputs": [], "metrics": {}, "gate": None, "notices": []}
-    kept = known(at.work, found)
-    body = example.row(kept.signature.inputs, kept.profile, kept.newest)
-    return {
+    plain = {
         "version": found.version,
         "status": found.status,
         "engine": found.engine,
@@ -201,12 +199,19 @@ def _model(at: Place, one: Resource) -> dict[str, Any]:
         "trained_at": show_instant(found.created_at),
         "rows": found.rows,
         "snapshot": found.snapshot,
+        "gate": None if gate is None else _gate(gate),
+        "notices": list(notices.lines(told)),
+    }
+    if forecasts.is_one(found):
+        return plain | forecasts.facts(at.work, one.name, found)
+    kept = known(at.work, found)
+    body = example.row(kept.signature.inputs, kept.profile, kept.newest)
+    return {
+        **plain,
         **_figures(kept.signature, found),
         "inputs": _inputs(kept, found.importance),
         "outputs": [o for part in kept.signature.parts for o in _outputs(part)],
-        "gate": None if gate is None else _gate(gate),
         "example": example.calls(one.name, body, _types(kept.signature), _asked(kept.signature)),
-        "notices": list(notices.lines(told)),
     }
 
 
@@ -329,6 +334,9 @@ def _endpoint(at: Place, one: Resource) -> dict[str, Any]:
     }
     if version is None:
         return {**facts, "inputs": [], "outputs": [], "example": {}}
+    url = (urls[-1] if urls else SERVED).partition("/#")[0].rstrip("/")
+    if forecasts.is_one(version):
+        return {**facts, **_ahead(at.work, one.name, declared.model, version, url)}
     kept = known(at.work, version)
     signature = kept.signature
     body = example.row(signature.inputs, kept.profile, kept.newest)
@@ -336,7 +344,6 @@ def _endpoint(at: Place, one: Resource) -> dict[str, Any]:
     key = () if declared.outcomes is None else declarations.key_of(declared.outcomes.of(model.targets))
     carried = [i for i in signature.carried if i.name in key]
     row = {**{i.name: example.usual(i, kept.profile, kept.newest) for i in carried}, **body}
-    url = (urls[-1] if urls else SERVED).partition("/#")[0].rstrip("/")
     return {
         **facts,
         "inputs": _inputs(kept, version.importance),
@@ -346,6 +353,18 @@ def _endpoint(at: Place, one: Resource) -> dict[str, Any]:
             **example.requests(url, one.name, declared.model, row, _types(signature), _asked(signature)),
             **example.calls(declared.model, body, _types(signature), _asked(signature)),
         },
+    }
+
+
+def _ahead(work: Workspace, endpoint: str, model: str, version: Version, url: str) -> dict[str, Any]:
+    """What is asked of an endpoint that forecasts."""
+    found, first = forecasts.facts(work, model, version), forecasts.groups(work, version)
+    asked = forecasts.body(forecasts.known(work, version), first[0] if first else {})
+    return {
+        "inputs": found["inputs"],
+        "outputs": found["outputs"],
+        "body": asked,
+        "example": {"curl": forecasts.curl(url, endpoint, asked), **found["example"]},
     }
 
 

@@ -13,7 +13,7 @@ from tilth.core.figures import edge
 from tilth.core.schema import DataType
 from tilth.ml.data.profile import Categorical, Numeric
 from tilth.runtime.record import versions
-from tilth.runtime.showing import example
+from tilth.runtime.showing import example, forecasts
 from tilth.runtime.showing.describing import VALUES, known
 from tilth.runtime.workspace import Workspace
 
@@ -51,15 +51,19 @@ class Library:
 
 
 def _read(work: Workspace, model: str, version: int, keys: tuple[str, ...]) -> Learned:
-    kept = known(work, versions.require(work.state, model, version))
+    row = versions.require(work.state, model, version)
+    if forecasts.is_one(row):
+        first = forecasts.groups(work, row)
+        return Learned(forecasts.body(forecasts.known(work, row), first[0] if first else {}), {})
+    kept = known(work, row)
     key = [i for i in kept.signature.carried if i.name in keys]
-    row = {
+    usual = {
         **{i.name: example.usual(i, kept.profile, kept.newest) for i in key},
         **example.row(kept.signature.inputs, kept.profile, kept.newest),
     }
     moments = {i.name for i in kept.signature.inputs if i.type is DataType.TIMESTAMP}
     moments |= {i.name for i in kept.signature.carried if i.type is DataType.TIMESTAMP}
-    zoned = {n: f"{v}Z" if n in moments and isinstance(v, str) else v for n, v in row.items()}
+    zoned = {n: f"{v}Z" if n in moments and isinstance(v, str) else v for n, v in usual.items()}
     words = {i.name: _seen(kept.profile.find(i.name)) for i in kept.signature.inputs}
     return Learned(zoned, words)
 

@@ -15,7 +15,7 @@ from tilth.core.figures import figure
 from tilth.core.metrics import HIGHER
 from tilth.core.time import Instant, parse_instant, show_duration
 from tilth.kinds.model import several
-from tilth.plan.policy import compares
+from tilth.plan.policy import compares, way_of
 from tilth.runtime.record import declarations, environments
 from tilth.runtime.record.refreshes import PUBLISHED
 from tilth.runtime.showing.standing import standing
@@ -132,8 +132,9 @@ def _too_bad(one: Mapping[str, Any], declared: CreateModel) -> str:
     if value is None:
         return ""
     for rule in declared.retrain:
-        if rule.signal == "quality" and compares(rule, value):
-            return f"its {metric} is {figure(value)}: RETRAIN WHEN quality {rule.op} {rule.value:g}"
+        if rule.signal == "quality" and compares(rule, value, metric):
+            way = way_of(rule, metric)
+            return f"its {metric} is {figure(value)}: RETRAIN WHEN quality {way} {rule.value:g}"
     return ""
 
 

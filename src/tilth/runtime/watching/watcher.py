@@ -21,6 +21,7 @@ from tilth.core.principals import reconciler
 from tilth.core.schema import Schema
 from tilth.core.time import Instant, show_instant
 from tilth.ml.data.snapshots import file_rows
+from tilth.ml.forecasting.signature import ENGINE
 from tilth.ml.watching.logged import Answers, Watched, decode
 from tilth.ml.watching.monitoring import Look, Tuned, joined, key_texts, look
 from tilth.plan.snapshot import Pointer
@@ -43,12 +44,14 @@ from tilth.runtime.record import (
 )
 from tilth.runtime.record.looks import Looked
 from tilth.runtime.record.versions import Version
-from tilth.runtime.watching import tuning
+from tilth.runtime.watching import forecasts, tuning
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateDataset, CreateModel, DatasetRef, Kind, Outcomes, Watch
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from tilth.ml.forecasting.predicting import ForecastPredictor
 
 Failed: TypeAlias = "Callable[[Served, TilthError], None]"
 ANSWERED = ("champion", "canary")  # roles whose answers a client has seen
@@ -155,6 +158,7 @@ class _Held:
 
     one: Served
     parts: list[_Part]
+    ahead: ForecastPredictor | None = None  # of a version that forecasts, which has no parts
 
 
 class Watcher:
@@ -222,7 +226,7 @@ class Watcher:
             self._held, self._mark, self._truth = {}, START, {}
             for one in known:
                 with self._apart(one, failed):
-                    self._held[one] = _Held(one, self._parts(one))
+                    self._held[one] = self._hold(one)
         starts = {one: show_instant(now - one.since) for one in self._held}
         since = min(starts.values(), default=show_instant(now))
         fresh, self._mark = self._work.log.table(self._mark, since=since)
@@ -235,8 +239,13 @@ class Watcher:
                     whole = found if part.answers is None else part.answers.and_(found)
                     part.answers = whole.since(starts[one])
 
-    def _parts(self, one: Served) -> list[_Part]:
+    def _hold(self, one: Served) -> _Held:
         version = versions.require(self._work.state, one.model, one.version)
+        if version.engine == ENGINE:
+            return _Held(one, [], forecasts.loaded(self._work, version))
+        return _Held(one, self._parts(one, version))
+
+    def _parts(self, one: Served, version: Version) -> list[_Part]:
         sealed, truths = Watched.of_each(verified(self._work, version).files), dict(one.outcomes)
         if len(sealed) == len(truths) == 1:  # whatever a single target is called
             truths = {sealed[0].signature.target.lower(): next(iter(truths.values()))}
@@ -255,8 +264,24 @@ class Watcher:
     def _one(self, held: _Held, now: Instant, graph: Graph) -> Look:
         _, pointers = environments.pointers_of(self._work.state, self._environment)
         pointed = {p.name: p.target for p in pointers if p.kind is Kind.DATASET and p.target is not None}
+        if held.ahead is not None:
+            return self._look_ahead(held.one, held.ahead, now, graph, pointed)
         seen = [self._look(held.one, part, now, graph, pointed) for part in held.parts]
         return joined([part.watched for part in held.parts], seen)
+
+    def _look_ahead(
+        self, one: Served, model: ForecastPredictor, now: Instant, graph: Graph, pointed: dict[str, str]
+    ) -> Look:
+        """Of a version that forecasts: what came is read of the dataset of OUTCOMES, else of its own."""
+        start = show_instant(now - one.watch.window)
+        records, _ = self._work.log.table(START, since=start)
+        answered = _of(records, self._environment, one, names.origins(self._work.state)).num_rows
+        dataset = next((o.dataset for _, o in one.outcomes), None) or _own_dataset(one.model, graph)
+        target = None if dataset is None else pointed.get(dataset)
+        manifest = None if target is None else snapshots.manifest_of(self._work.state, target)
+        trained = versions.require(self._work.state, one.model, one.version).rows
+        more = new_rows(self._work, one, trained, model.signature.targets[0], graph, pointed)
+        return forecasts.look(self._work, model, manifest, show_instant(now), answered, more)
 
     def _look(self, one: Served, part: _Part, now: Instant, graph: Graph, pointed: dict[str, str]) -> Look:
         assert part.answers is not None
@@ -300,6 +325,13 @@ class Watcher:
         if not found:
             return None
         return pa.concat_arrays([k for k, _ in found]), pa.concat_arrays([t for _, t in found])
+
+
+def _own_dataset(model: str, graph: Graph) -> str | None:
+    """The dataset that a model learns from; None for one that reads a query."""
+    found = graph.find(model)
+    source = found.as_(CreateModel).source if found is not None else None
+    return source.name if isinstance(source, DatasetRef) else None
 
 
 def _of(records: pa.Table, environment: str, one: Served, known: Histories) -> pa.Table:
@@ -347,15 +379,14 @@ def new_rows(
     With an EVENT TIME those later than all of its snapshot; without, by how many the labelled rows have become more.
     None for a model that reads no dataset.
     """
-    resource = graph.find(one.model)
-    source = resource.as_(CreateModel).source if resource is not None else None
-    if not isinstance(source, DatasetRef) or pointed.get(source.name) is None:
+    source = _own_dataset(one.model, graph)
+    if source is None or pointed.get(source) is None:
         return None
     version = versions.require(work.state, one.model, one.version)
-    manifest = snapshots.manifest_of(work.state, pointed[source.name])
+    manifest = snapshots.manifest_of(work.state, pointed[source])
     if manifest.schema.find(target) is None or not trained:
         return None
-    declared = graph.get(source.name).as_(CreateDataset)
+    declared = graph.get(source).as_(CreateDataset)
     before = snapshots.get(work.state, version.snapshot)
     mark = before.watermark if before is not None else None
     if declared.event_time is None or not mark:

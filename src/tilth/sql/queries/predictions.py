@@ -18,11 +18,13 @@ from tilth.sql.language.tokens import place
 from tilth.sql.language.trees import Named, conjuncts, named_tables, parts_of, position_of, relations, tree
 from tilth.sql.queries import theirs
 from tilth.sql.queries.elements import elements
+from tilth.sql.queries.forecasts import split_forecast
 from tilth.sql.queries.joins import split_join
 from tilth.sql.queries.pushdown import has_offset, literal
 from tilth.sql.queries.shapes import (
     PREDICTION,
     Binding,
+    ForecastPrediction,
     JoinPrediction,
     Marker,
     ModelShape,
@@ -44,7 +46,7 @@ def predictions(
     schemas: Mapping[str, Schema] | None = None,
     *,
     marked: bool = False,
-) -> RowPrediction | JoinPrediction | None:
+) -> RowPrediction | JoinPrediction | ForecastPrediction | None:
     """The query split at its models; None when it has none.
 
     `schemas` holds the columns of the data's tables by `schema.table` or `table`: without them inputs of a table that
@@ -64,6 +66,10 @@ def predictions(
     theirs.renamed(select, [(t, known[t.key][1]) for t in used])
     of_model = {id(t.node): (known[t.key], _version(t, pins)) for t in used}
     data = [r for r in relations(select) if id(r.node) not in of_model]
+    ahead = next((t for t in used if known[t.key][1].series is not None), None)
+    if ahead is not None:
+        (name, shape), version = of_model[id(ahead.node)]
+        return split_forecast(text, root, select, (ahead, name, shape, version), used, schemas or {})
     if data:
         return split_join(text, root, select, of_model, schemas or {}, pins)
     if len(used) > 1:

@@ -20,6 +20,15 @@ PREDICTED = "__predicted"
 
 
 @dataclass(frozen=True, slots=True)
+class SeriesShape:
+    """What a query must know of a model that forecasts, beside its inputs and outputs."""
+
+    time: str
+    groups: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelShape:
     """A model as a query sees it: names of its inputs, and of its outputs in the order of `model.*`.
 
@@ -30,9 +39,9 @@ class ModelShape:
     outputs: tuple[str, ...]
     maps: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()  # columns to bring along where the rows have them
-    unused: tuple[
-        tuple[str, str], ...
-    ] = ()  # columns of the rows it learned from that are no inputs, and why
+    series: SeriesShape | None = None  # of one that forecasts
+    # columns of the rows it learned from that are no inputs, and why
+    unused: tuple[tuple[str, str], ...] = ()
 
     def no_input(self, model: str, name: str, where: Position | None) -> InputError:
         """The error for what is no input: why, where the model had such a column and learned nothing from it."""
@@ -113,3 +122,38 @@ class JoinPrediction:
     models: tuple[ModelUse, ...]
     outer: str
     pins: tuple[Pin, ...] = ()
+
+
+LATEST = "latest"
+"""Stands for the newest time that a series has, where a bound of a forecast is not a moment."""
+ACTUAL = "__actual__"
+"""What stands before a target's name in the column of what came, where a forecast is of the past."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One end of the times that are asked for: a moment, a day, or LATEST; `open`: the end itself is not meant."""
+
+    value: Literal
+    open: bool
+
+    @property
+    def latest(self) -> bool:
+        return self.value == LATEST
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastPrediction:
+    """A forecast: of the rows of `inner` (the history, by the names of the model's inputs), or with `inner` None of the series that
+    training left. `only`: the groups that are asked for by name. `outer` reads the forecasts as the table `__predicted`, whose columns
+    are the model's outputs and, with `actual`, what came under `__actual__target`.
+    """
+
+    model: str
+    version: int | None
+    inner: str | None
+    only: tuple[tuple[str, tuple[Literal, ...]], ...]
+    low: Bound
+    high: Bound | None
+    actual: bool
+    outer: str

@@ -357,7 +357,7 @@ WITH RECURSIVE seen (model) AS (
                             ORDER BY n.at DESC LIMIT 1 OFFSET :most - 1), '')
     FROM seen WHERE model IS NOT NULL
 )
-SELECT q.model, q.at, q.drift, q.prediction_drift, q.value, q.new_rows
+SELECT q.model, q.at, q.drift, q.prediction_drift, q.value, q.new_rows, q.metric
 FROM since s JOIN quality q ON q.environment = :environment AND q.model = s.model AND q.at >= s.at
 ORDER BY q.environment, q.model, q.at;
 
