@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -240,3 +241,11 @@ def test_a_backup_holds_what_was_there_and_takes_no_place_of_another_file(
     assert copy.stat().st_mode & 0o077 == 0
     with pytest.raises(StorageError, match="there already"):
         state.backup(str(copy))
+
+
+def test_a_file_that_is_gone_is_not_made_anew_by_another_thread(state: SqliteState, tmp_path: Path) -> None:
+    for file in tmp_path.iterdir():
+        file.unlink()
+    with ThreadPoolExecutor(1) as pool, pytest.raises(StorageError):
+        pool.submit(state.read, "environment", name="prod").result()
+    assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import tilth
-from tilth.core.errors import TargetError
+from tilth.core.errors import InputError, TargetError
 
 WORDS = ("dry soil", "wet soil", "late frost", "good seed", "old plough")
 FILES = """
@@ -52,6 +52,22 @@ def test_a_target_that_names_rows_is_refused_and_the_others_are_made(made: Any) 
     project, refused = made
     assert "`code` has 400 different texts in 400 rows: it looks like an identifier" in refused
     assert project.model("yield").version == 1
+
+
+def test_a_column_that_is_not_learned_from_is_no_input_and_the_error_says_why(made: Any) -> None:
+    project, _ = made
+    with pytest.raises(InputError) as refused:
+        project.sql("SELECT tons FROM yield WHERE rain = 3 AND side = 'north' AND Code = 'F-1'").rows()
+    assert refused.value.message.startswith(
+        "`Code` is no input of model `yield`, which does not learn from it: it looks like an identifier"
+    )
+    assert refused.value.hint == "Leave it out. Inputs: note, rain, side."
+
+
+def test_a_name_that_is_no_column_is_no_input(made: Any) -> None:
+    project, _ = made
+    with pytest.raises(InputError, match="Model `yield` has no input `rein`"):
+        project.sql("SELECT tons FROM yield WHERE rein = 3").rows()
 
 
 def test_sql_tells_once_a_statement_what_is_far_out(made: Any) -> None:

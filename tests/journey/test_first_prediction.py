@@ -46,6 +46,14 @@ def trainings(project: Project) -> int:
     return int(project.sql(sql).rows()[0]["n"])
 
 
+def test_without_inputs_it_is_refused_before_it_learns(project: Project) -> None:
+    before = trainings(project)
+    with pytest.raises(TilthError, match="no rows to answer for: nothing was trained") as caught:
+        project.sql(f"SELECT late FROM {OF_DATASET} LIMIT 2").rows()
+    assert "JOIN PREDICT" in str(caught.value)
+    assert (trainings(project), made(project)) == (before, [])
+
+
 @pytest.mark.parametrize("first", EVERY)
 def test_a_row_and_rows_are_answered_alike_and_training_is_done_once(project: Project, first: str) -> None:
     before = trainings(project)

@@ -85,7 +85,7 @@ REFUSED = {
     "CREATE VIEW x AS SELECT * FROM x": "depend on each other",
     "CREATE VIEW x AS SELECT nope FROM ops.deliveries": "nope",
     "CREATE VIEW x AS SELECT * FROM ops.nothing": "nothing",
-    "CREATE VIEW x AS SELECT * FROM nowhere": "There is no dataset `nowhere`",
+    "CREATE VIEW x AS SELECT * FROM nowhere": "There is no dataset, view or model `nowhere`, which `x` needs",
     "CREATE VIEW x FROM ops AS (SELECT * FROM nothing)": "nothing",
     "CREATE VIEW x FROM nowhere AS (SELECT * FROM t)": "There is no source `nowhere`",
     "DROP VIEW far": "is used by",

@@ -35,7 +35,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-WIDEST = 400  # characters of a line that are shown
+WIDEST = 120  # characters of a line that are shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,16 +131,17 @@ def need(name: str, kind: Kind, known: Known, user: Declaration, where: Position
 def need_one(
     name: str, kinds: tuple[Kind, ...], known: Known, user: Declaration, where: Position | None = None
 ) -> str:
-    """The name, which is declared as one of those kinds; the first of them is what is called missing."""
+    """The name, which is declared as one of those kinds; the first of them is what is called missing, or all that can be asked."""
     found = known.get(name)
     if found is not None and found.kind in kinds:
         return name
-    kind = kinds[0]
-    names = [n for n, d in known.items() if d.kind in kinds]
-    hint = did_you_mean(name, names, f"{kind}s")
+    asked = Kind.MODEL in kinds and len(kinds) > 1
+    kind = "dataset, view or model" if asked else str(kinds[0])
+    names = [n for n, d in known.items() if d.kind in kinds and n != user.name]
+    hint = did_you_mean(name, names, "datasets, views and models" if asked else f"{kind}s")
     if found is None:
         message = f"There is no {kind} `{name}`, which `{user.name}` needs."
-        if name in SYSTEM and kind is Kind.SOURCE:
+        if name in SYSTEM and Kind.SOURCE in kinds:
             hint = f"Tables of the schema {name} can be asked, but not be made into data. " + hint
     else:
         message = f"`{name}` is a {found.kind}, not a {kind}, which `{user.name}` needs."

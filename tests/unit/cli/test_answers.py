@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -261,6 +263,15 @@ def test_what_was_told_on_this_terminal_is_not_told_again(monkeypatch: pytest.Mo
     for stream in ("stdout", "stderr"):
         monkeypatch.setattr(f"sys.{stream}.isatty", lambda: True)
     assert show.untold(text) == "prod is at generation 1."
+
+
+@pytest.mark.parametrize(("err", "times"), [("a", 1), ("b", 2)])
+def test_what_was_told_in_one_log_is_not_told_again(tmp_path: Path, err: str, times: int) -> None:
+    text = "     ok  d: 3 rows  (0.1 s)"
+    script = f"from tilth.interfaces.cli import show; show._TOLD.add({text!r}); print({text!r}, file=sys.stderr, flush=True); print(show.untold({text!r}))"
+    with (tmp_path / "a").open("a") as out, (tmp_path / err).open("a") as other:
+        subprocess.run([sys.executable, "-c", f"import sys; {script}"], stdout=out, stderr=other, check=True)
+    assert "".join(f.read_text() for f in tmp_path.iterdir()).count(text) == times
 
 
 COUNTS = [

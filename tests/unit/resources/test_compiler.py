@@ -39,7 +39,7 @@ REFUSED = [
     ("CREATE MODEL m PREDICT y FROM (SELECT *\nFROM op.t)", "There is no source `op`", "4:6", "`ops`"),
     ("CREATE MODEL m PREDICT y FROM (SELECT a FORM d)", "cannot be read", "3:46", "instead of `FORM`"),
     ("CREATE MODEL m PREDICT y FROM op (native)", "There is no source `op`", "3:35", "`ops`"),
-    ("CREATE DATASET e AS SELECT *\n FROM ops.t, tt", "There is no dataset `tt`", "4:14", "Datasets: d, e"),
+    ("CREATE DATASET e AS SELECT *\n FROM ops.t, tt", "There is no dataset `tt`", "4:14", "Datasets: d."),
     ("CREATE DATASET e AS FROM tilth.audit", "There is no source `tilth`", "3:26", "be asked, but not"),
     ("CREATE DATASET e EXPECT (REFERENCES op.t (a)) AS FROM d", "There is no source `op`", "3:26", "`ops`"),
     ("CREATE DATASET e EXPECT (count(*) > 1 ON FAIL QUARANTINE) AS FROM d", "Only rows", "3:26", "STOP"),

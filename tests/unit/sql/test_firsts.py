@@ -5,7 +5,7 @@ import pytest
 from tilth.core.errors import LanguageError, TilthError
 from tilth.kinds.model.grammar import first, show_first
 from tilth.sql.language.tokens import Cursor
-from tilth.sql.queries.firsts import firsts, maybe, without
+from tilth.sql.queries.firsts import firsts, maybe, unfed, without
 
 INSIDE = "PREDICT (y FROM d USING (seed = 8))"
 QUERIES = {
@@ -36,6 +36,23 @@ def test_it_stands_in_the_query_as_the_name_of_a_model(sql: str) -> None:
     found = firsts(c)
     assert maybe(sql)
     assert without(sql, found, [f"m{i}" for i in range(len(found))]) == QUERIES[sql]
+
+
+FED = {
+    'SELECT * FROM "m0" AS predict LIMIT 2': "m0",
+    'SELECT * FROM t WHERE x IN (SELECT y FROM "m0" p)': "m0",
+    'SELECT * FROM "m0" p WHERE a = 1': None,
+    'SELECT * FROM t JOIN "m0" p': None,
+    'SELECT * FROM t, "m0" p': None,
+    'SELECT * FROM "m0" p, t': None,
+    'SELECT * FROM s."m0"': None,
+    "SELECT * FROM t": None,
+}
+
+
+@pytest.mark.parametrize("sql", FED)
+def test_a_model_that_nothing_gives_inputs_to_is_seen(sql: str) -> None:
+    assert unfed(sql, {"m0"}) == FED[sql]
 
 
 @pytest.mark.parametrize("sql", NONE)

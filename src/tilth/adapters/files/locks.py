@@ -44,7 +44,7 @@ def _take(fd: int, name: str, wait: float, how: int) -> None:
             if time.monotonic() >= until:
                 holder = os.pread(fd, 32, 0).decode() or "unknown"
                 raise BusyError(
-                    f"Another tilth (process {holder}) is changing {name.replace('-', ' ')} just now.",
+                    f"Another tilth (process {holder}) is busy with `{name.replace('-', ' ')}` just now.",
                     hint="Wait until it is done, then run the command again; nothing was changed.",
                 ) from None
             time.sleep(0.02)

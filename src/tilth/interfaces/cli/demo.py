@@ -27,7 +27,7 @@ WIDTH = 110
     help="Keep the project in this folder (empty, or not there yet) to look around in.",
 )
 def demo(as_json: bool, keep: str | None) -> None:
-    """Play the whole loop on real flights: apply, predict, serve, five months of days, and every mishap. 90 seconds.
+    """Play the whole loop on real flights: apply, predict, serve, five months of days, and every mishap. Some minutes.
 
     \b
     Exit status 0 only if every step held. Needs the flights: pip install 'tilth[demo]'

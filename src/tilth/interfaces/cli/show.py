@@ -8,6 +8,7 @@ would take for a formula gets an apostrophe in front. `--json` has every value a
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -307,10 +308,20 @@ def _words(one: Did) -> str:
 
 
 def untold(text: str) -> str:
-    """The text without the lines that whoever looks at this terminal has read already."""
-    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+    """The text without the lines that whoever reads both streams, at a terminal or in one log, has read already."""
+    if not _read_together():
         return text
     return "\n".join(line for line in text.split("\n") if line not in _TOLD)
+
+
+def _read_together() -> bool:
+    """Whether standard output and standard error go to one place."""
+    if sys.stdout.isatty() and sys.stderr.isatty():
+        return True
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):  # they are no files
+        return False
 
 
 def coloured(error: TilthError) -> str:

@@ -51,10 +51,11 @@ def tell_story(root: str, progress: Progress, tell: Tell) -> tuple[dict[str, Any
             told = _play(scene, number, title, play)
             held = held and told.held
             tell(told)
+        counted = _counted(scene)
     finally:
         scene.server.stop()
         scene.project.close()
-    counted = _counted(scene) | {"seconds": round(time.monotonic() - began, 1)}
+    counted |= {"seconds": round(time.monotonic() - began, 1)}
     figures = {name: {**counted, **scene.figures}.get(name) for name in FIGURES}
     return figures, held and None not in figures.values()
 

@@ -278,6 +278,10 @@ class Performing:
         return Rows.of(Result(table.to_reader()))
 
 
+_OF_MODELS = frozenset({"RETRAIN", "FINETUNE", "EVALUATE"})
+"""Verbs after which a name may stand at once."""
+
+
 def tag_of(command: Tilth, facts: Mapping[str, Any], taken: int | None = None) -> str:
     """What a client is told at the end: SELECT 3, INSERT 0 3, CREATE MODEL."""
     if taken is not None:
@@ -288,7 +292,8 @@ def tag_of(command: Tilth, facts: Mapping[str, Any], taken: int | None = None) -
     words = [w for w in command.words if w not in {"OR", "REPLACE"}]
     if words[:2] == ["CREATE", "TABLE"]:
         return f"SELECT {rows}"
-    return " ".join(words[: 1 if words[0] in {"APPLY", "DRILL", "USE"} else 2])
+    alone = words[0] in {"APPLY", "DRILL", "USE"} or (words[0] in _OF_MODELS and words[1:2] != ["MODEL"])
+    return " ".join(words[: 1 if alone else 2])
 
 
 def _lines(name: str, text: str) -> Result:

@@ -180,7 +180,12 @@ class Encoder:
             self._refuse_unknown(given, listed)
             missing = [i.name for i in self._signature.inputs if i.required and i.name not in given]
             if missing:
-                raise InputError(f"Missing: {', '.join(f'`{m}`' for m in missing)}.", hint=listed) from error
+                unknown = (
+                    "" if self._signature.strict else "Give each a value, or null where it is not known. "
+                )
+                raise InputError(
+                    f"Missing: {', '.join(f'`{m}`' for m in missing)}.", hint=unknown + listed
+                ) from error
         place, expected = _PLACE.search(str(error)), _EXPECTED.match(str(error))
         name = place[1] if place is not None else ""
         name = next((n for n, stand_in in self._stand_ins.items() if stand_in == name), name)

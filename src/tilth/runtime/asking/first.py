@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tilth.core.errors import TilthError, UnsupportedError
+from tilth.core.errors import InputError, TilthError, UnsupportedError
 from tilth.core.time import show_instant
 from tilth.plan.rights import Right, may, require
 from tilth.runtime.asking.prompt import Prompt
@@ -22,7 +22,7 @@ from tilth.sql.language.tokens import Cursor
 from tilth.sql.language.trees import shifted
 from tilth.sql.queries import reads
 from tilth.sql.queries.firsts import First as Place
-from tilth.sql.queries.firsts import firsts, maybe, without
+from tilth.sql.queries.firsts import firsts, maybe, unfed, without
 
 if TYPE_CHECKING:
     from tilth.resources.graph import Graph
@@ -47,20 +47,30 @@ def standing(at: Prompt, query: Select, graph: Graph, models: Models, told: list
     if not found:
         return Standing(query, models)
     versions: dict[str, int] = {}
-    names = []
-    for one in found:
-        try:
-            first = _read(at, c, one, graph)
-            names.append(first.model.name)
+    try:
+        read = [_read(at, c, one, graph) for one in found]
+        names = [first.model.name for first in read]
+        text = without(query.sql, found, names)
+        _check_fed(text, c, found, names)
+        for first in read:
             if first.model.name not in versions:
                 versions[first.model.name] = _answering(at, first, told).version
-        except TilthError as error:
-            error.where = shifted(error.where, query.position)
-            raise
-    return Standing(
-        Select(without(query.sql, found, names)),
-        replace(models, work=at.work, pointed={**models.pointed, **versions}),
-    )
+    except TilthError as error:
+        error.where = shifted(error.where, query.position)
+        raise
+    return Standing(Select(text), replace(models, work=at.work, pointed={**models.pointed, **versions}))
+
+
+def _check_fed(text: str, c: Cursor, found: tuple[Place, ...], names: list[str]) -> None:
+    """InputError, before anything is trained, for a PREDICT that nothing gives inputs to."""
+    name = unfed(text, set(names))
+    if name is not None:
+        one = found[names.index(name)]
+        raise InputError(
+            "This PREDICT has no rows to answer for: nothing was trained.",
+            hint="Join it to rows, FROM <table> t JOIN PREDICT (...) p, or give its inputs: FROM PREDICT (...) p WHERE <input> = <value> AND ...",
+            where=c.position(one.first - 2, one.last + 1),
+        )
 
 
 def would(at: Prompt, query: Select, graph: Graph, models: Models) -> tuple[Standing | None, tuple[str, ...]]:

@@ -19,6 +19,8 @@ _SAID = {
     versions.PROMOTED: "passed its gate",
 }
 _CATALOGS = frozenset({"information_schema", "pg_catalog", "main"})
+_LOG = "log"
+"""Where MindsDB keeps `log.jobs_history`."""
 SHOWN = 5  # versions that are told, the newest
 
 
@@ -39,8 +41,10 @@ def is_made(reader: Reader, model: str) -> bool:
 def no_source(name: str, known: Iterable[str]) -> UnknownNameError:
     """The error of a source that is not deployed, with those that are."""
     hint = did_you_mean(name, known, "sources")
-    if name.lower() in _CATALOGS:
-        hint = f"SHOW DATASETS, SHOW MODELS and the tables of the schema tilth say what there is. {hint}"
+    if name.lower() == _LOG:
+        hint = f"What jobs and triggers did is in tilth.runs; what was asked, in tilth.statements. {hint}"
+    elif name.lower() in _CATALOGS:
+        hint = f"SHOW DATASETS, SHOW MODELS and the tables of the schemas tilth and mindsdb say what there is. {hint}"
     else:
         hint = f"{hint} One that the files declare is there once it was applied: run `tilth apply`."
     return UnknownNameError(f"There is no source `{name}`.", hint=hint)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tilth.core.errors import LanguageError, Position, TilthError, UnknownNameError
+from tilth.core.errors import InputError, LanguageError, Position, TilthError, UnknownNameError
 from tilth.core.schema import DataType, Schema
 from tilth.ml.data import reading
 from tilth.ml.forecasting.predicting import ForecastPredictor
@@ -286,7 +286,18 @@ class _Query:
             if u.schema is not None or u.name.lower() not in shapes
             for name, schema in [self._schema(u)]
         }
-        return predictions(self.sql, shapes, schemas), schemas
+        try:
+            return predictions(self.sql, shapes, schemas), schemas
+        except InputError:  # once more, to say why a column is no input: that is read for an error alone
+            told = {name: replace(shape, unused=self._unused(name)) for name, shape in shapes.items()}
+            return predictions(self.sql, told, schemas), schemas
+
+    def _unused(self, name: str) -> tuple[tuple[str, str], ...]:
+        """The columns that a model does not learn from, and why."""
+        version = versions.get(self.work.state, name, self.models.get(name, self.pinned.get(name)).version)
+        every = () if version is None else version.parts
+        found = (column for part in every for column in part.facts.get("columns", ()))
+        return tuple((str(c["name"]), str(c["why"])) for c in found if not c["used"])
 
     def _known(self, uses: tuple[reads.TableUse, ...], shapes: Mapping[str, ModelShape]) -> None:
         for use in uses:

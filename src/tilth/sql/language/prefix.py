@@ -8,6 +8,7 @@ What MindsDB's jobs put into a query by `{{...}}` is read here too.
 from __future__ import annotations
 
 from tilth.core.errors import UnsupportedError
+from tilth.core.names import quoted
 from tilth.sql.language.tokens import Cursor
 
 PROJECT = "mindsdb"
@@ -34,6 +35,10 @@ TEMPLATES = {
 """What MindsDB's jobs write in double braces, and what stands for it."""
 OF_CATALOG = frozenset({"databases", "handlers", "ml_engines", "models", "models_versions", "predictors"})
 """Those that MindsDB also has in `information_schema`, where no other server has them."""
+
+_BEFORE_SOURCE = frozenset({"FROM", "JOIN", ","})
+_NO_SOURCE = frozenset({"EXISTS", "ARRAY", "LATERAL", "IN", "ANY", "ALL", "SOME", "SELECT"})
+_BEGINS_QUERY = frozenset({"SELECT", "WITH", "SHOW", "VALUES", "TABLE", "EXPLAIN", "("})
 
 
 def passed(c: Cursor) -> bool:
@@ -71,11 +76,14 @@ def resource_of_table(c: Cursor) -> str:
 
 
 def plain(c: Cursor, first: int, last: int) -> str:
-    """The text from token `first` to before `last` with blanks for `mindsdb.` before names, so that places stay."""
+    """The text from token `first` to before `last` as DuckDB reads it, with places that stay.
+
+    There are blanks for `mindsdb.` before names, and double quotes for back quotes.
+    """
     text, begin = c.slice(first, last), c.tokens[first].start
     if PROJECT not in text.lower() and CATALOG not in text.lower() and "{{" not in text:
-        return text
-    edits: list[tuple[int, int, str]] = []
+        return text if "`" not in text else _edited(text, begin, _back_quoted(c, first, last))
+    edits = _back_quoted(c, first, last) if "`" in text else []
     for i in range(first, last):
         token = c.tokens[i]
         if token.text.startswith("{{") and (meant := TEMPLATES.get(token.text.strip("{} ").upper())):
@@ -89,10 +97,41 @@ def plain(c: Cursor, first: int, last: int) -> str:
     return _edited(text, begin, edits).rstrip()
 
 
+def _back_quoted(c: Cursor, first: int, last: int) -> list[tuple[int, int, str]]:
+    """The names in back quotes, in double ones; what a source is asked in its own language is left to it."""
+    found: list[tuple[int, int, str]] = []
+    depth = native = 0
+    for i in range(first, last):
+        key, token = c.keys[i], c.tokens[i]
+        if key == "(":
+            depth += 1
+            native = native or (depth if _begins_native(c, i, first) else 0)
+        elif key == ")":
+            native = 0 if depth == native else native
+            depth -= 1
+        elif not native and c.text[token.start] == "`":
+            found.append((token.start, token.end + 1, quoted(token.text.replace("``", "`"))))
+    return found
+
+
+def _begins_native(c: Cursor, i: int, first: int) -> bool:
+    """Whether the bracket opens a query after the name of a source: `FROM shop (SELECT ...)`."""
+    if i < first + 2 or i + 1 >= len(c.keys) or c.keys[i - 2] not in _BEFORE_SOURCE:
+        return False
+    if c.keys[i - 2] == "," and c.keys[i + 1] == "(":  # of a function: coalesce((SELECT ...), 0)
+        return False
+    return _names(c, i - 1) and c.keys[i - 1] not in _NO_SOURCE and c.keys[i + 1] in _BEGINS_QUERY
+
+
 def _edited(text: str, begin: int, edits: list[tuple[int, int, str]]) -> str:
-    """The text, whose first character is number `begin`, with what stands between two of them put anew."""
+    """The text, whose first character is number `begin`, with what stands between two of them put anew.
+
+    Of two that begin at one place the longer counts.
+    """
     parts, at = [], 0
-    for start, end, meant in edits:
+    for start, end, meant in sorted(edits, key=lambda e: (e[0], -e[1])):
+        if start - begin < at:
+            continue
         parts += [text[at : start - begin], meant]
         at = end - begin
     return "".join([*parts, text[at:]])

@@ -7,12 +7,13 @@ the query with names in them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tilth.core.names import quoted
 from tilth.sql.language.clauses import QUERY_WORDS
 from tilth.sql.language.tokens import Cursor
+from tilth.sql.language.trees import tree
 
 CALLED = "predict"
 """What its rows are called where the query gives them no name."""
@@ -76,3 +77,21 @@ def without(sql: str, found: Sequence[First], names: Sequence[str]) -> str:
         parts += [sql[at : one.start], quoted(name), "" if one.named else f" AS {CALLED}", lines]
         at = one.end
     return "".join([*parts, sql[at:]])
+
+
+def unfed(sql: str, names: Collection[str]) -> str | None:
+    """The first of these models that stands alone in its SELECT, without a WHERE that could give it inputs; None without one.
+
+    >>> unfed('SELECT y FROM "m" AS predict LIMIT 2', {"m"})
+    'm'
+    >>> unfed("SELECT y FROM m WHERE a = 1", {"m"})
+    """
+    from sqlglot import exp
+
+    for table in tree(sql).find_all(exp.Table):
+        select = table.parent.parent if isinstance(table.parent, exp.From) else None
+        if table.db or table.name not in names or not isinstance(select, exp.Select):
+            continue
+        if not any(select.args.get(part) for part in ("where", "joins", "laterals")):
+            return table.name
+    return None

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import InputError, TilthError, UnsupportedError
-from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.sql.language.trees import Relation, conjuncts, position_of
 from tilth.sql.queries.flat import Flat
@@ -225,11 +224,7 @@ class _Split:
                 yield Binding(name, self.flat.data_column(Ref("data", hits[0], hits[0].find(name) or name)))
 
     def _no_input(self, m: Model, at: exp.Expr, name: str) -> TilthError:
-        return InputError(
-            f"Model `{m.name}` has no input `{name}`.",
-            hint=did_you_mean(name, m.shape.inputs, "inputs"),
-            where=position_of(self.text, at),
-        )
+        return m.shape.no_input(m.name, name, position_of(self.text, at))
 
     # --- the result ---
 

@@ -230,11 +230,7 @@ class _Row:
                 + did_you_mean(said, self.shape.inputs, "inputs"),
                 where=where,
             )
-        return InputError(
-            f"Model `{self.name}` has no input `{said}`.",
-            hint=did_you_mean(said, self.shape.inputs, "inputs"),
-            where=where,
-        )
+        return self.shape.no_input(self.name, said, where)
 
     def _own(self, column: exp.Expr) -> str:
         """The column's name in lower case, once its qualifier is seen to be the model."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tilth.core.errors import InputError, Position
+from tilth.core.names import did_you_mean
 from tilth.core.scan import Literal
 from tilth.sql.queries.timetravel import Pin
 
@@ -38,6 +40,24 @@ class ModelShape:
     maps: tuple[str, ...] = ()
     carried: tuple[str, ...] = ()  # columns to bring along where the rows have them
     series: SeriesShape | None = None  # of one that forecasts
+    # columns of the rows it learned from that are no inputs, and why
+    unused: tuple[tuple[str, str], ...] = ()
+
+    def no_input(self, model: str, name: str, where: Position | None) -> InputError:
+        """The error for what is no input: why, where the model had such a column and learned nothing from it."""
+        listed = did_you_mean("", self.inputs, "inputs")
+        for column, why in self.unused:
+            if column.lower() == name.lower():
+                return InputError(
+                    f"`{name}` is no input of model `{model}`, which does not learn from it: {why}.",
+                    hint=f"Leave it out. {listed}",
+                    where=where,
+                )
+        return InputError(
+            f"Model `{model}` has no input `{name}`.",
+            hint=did_you_mean(name, self.inputs, "inputs"),
+            where=where,
+        )
 
 
 @dataclass(frozen=True, slots=True)

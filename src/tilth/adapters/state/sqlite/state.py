@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from functools import cache
 from importlib import resources
+from urllib.parse import quote
 
 from tilth.adapters.state.sqlite.head import EMPTY, GENESIS, End, Head
 from tilth.core.canonical import canonical, digest
@@ -104,17 +105,21 @@ class SqliteState:
         self._path = path
         self._head = head
         self._local = threading.local()
+        self._there = False
         self._one = self._open() if path == ":memory:" else None
         self._write_lock = threading.RLock()
         with _storage(path):
             self._migrate(self._db())
+            self._there = path != ":memory:"
             if head is not None and not trusted:
                 head.check(self._end, self._hash)
 
     def _open(self) -> sqlite3.Connection:
+        # A file that was there and is gone with its folder is not made anew: an empty one would pass for the state.
+        place = f"file:{quote(os.path.abspath(self._path))}?mode=rw" if self._there else self._path
         db = sqlite3.connect(
-            self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False, factory=_Connection
-        )
+            place, timeout=PATIENCE, isolation_level=None, check_same_thread=False, factory=_Connection, uri=self._there
+        )  # fmt: skip
         db.row_factory = sqlite3.Row
         _use_wal(db)
         db.execute("PRAGMA synchronous = FULL")

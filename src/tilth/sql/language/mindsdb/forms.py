@@ -8,7 +8,7 @@ from typing import TypeAlias
 from tilth.core.errors import LanguageError, Position, UnsupportedError
 from tilth.sql.language import clauses, prefix, values
 from tilth.sql.language.acts import Evaluate, InsertInto, Noted, PromoteModel, RetrainModel, Statement
-from tilth.sql.language.mindsdb import databases, lists, updates
+from tilth.sql.language.mindsdb import databases, learning, lists, updates
 from tilth.sql.language.mindsdb.absent import ABSENT, absent
 from tilth.sql.language.statements import Declaration, Drop, Kind, Options
 from tilth.sql.language.tokens import Cursor
@@ -213,6 +213,8 @@ def _finetune(c: Cursor, kinds: Mapping[str, Parse]) -> RetrainModel:
     source = clauses.rows_from(c)
     using = values.using(c) if c.take("USING") else Options()
     active, using = clauses.active(c, using)
+    using, over = learning.passed_over(using)
+    told += over
     items = (*((k, v) for k, v in using.items if k != "retrain"), ("retrain", "warm"))
     return RetrainModel(name, Options(items), source, active, tuple(told))
 

@@ -87,6 +87,9 @@ KNOWN = frozenset(
 )
 """First words of options of MindsDB's that nothing here stands for, whichever engine is named."""
 
+STEPS = frozenset({"epochs", "learning_rate", "batch_size", "n_epochs", "dropout"})
+"""Of FINETUNE: how MindsDB's networks went on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Meant:
@@ -125,6 +128,13 @@ def meant(using: Options, own: Collection[str], where: Position | None) -> Meant
             f"engine = '{engine}' is MindsDB's: engine = 'auto' learns this model, of several ways the one that is best on rows that it did not see",
         )
     return Meant(_once(items), tuple(left_out), tuple(told))
+
+
+def passed_over(using: Options) -> tuple[Options, tuple[str, ...]]:
+    """The options of a model that is there already, without those that nothing here stands for, and what is told of these."""
+    gone = [key for key, _ in using.items if key.partition(".")[0] in KNOWN | STEPS]
+    kept = tuple((key, value) for key, value in using.items if key not in gone)
+    return Options(kept), tuple(f"USING {key} has no counterpart here, and was passed over" for key in gone)
 
 
 def _able(engine: str, where: Position | None) -> None:
