@@ -148,14 +148,14 @@ def test_what_is_read_ends_when_it_is_stopped(tmp_path: Path) -> None:
     thread.join(10)
     assert not thread.is_alive()
     assert "ended by signal 9" in str(failed[0])
-    assert source._reads == []
+    assert source._processes.working == 0
 
 
 def test_the_process_is_given_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_PASSWORD", "hush")
-    from tilth.adapters.sources.duckdb import source
+    from tilth.adapters.sources import processes
 
-    assert "hush" not in str(source._environment())
+    assert "hush" not in str(processes.environment())
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import contextlib
 import os
 import shutil
 import socket
+import sqlite3
 import ssl
 import struct
 import subprocess
@@ -408,6 +409,65 @@ def test_a_client_that_vanishes_ends_its_statement(server: http_server.Up) -> No
         return _cpu(server.process.pid) - ticks[0] < 20
 
     http_server.wait(idle, 60)
+
+
+@pytest.mark.parametrize("more", [b"", b"X" + struct.pack("!i", 4)], ids=["without a word", "with a goodbye"])
+def test_clients_that_vanish_in_the_middle_of_an_answer_give_their_turns_back(
+    server: http_server.Up, more: bytes
+) -> None:
+    data = b"SELECT * FROM range(30000000)\0"
+    for _ in range(2 * (os.cpu_count() or 1) + 2):  # more than may work at once
+        with contextlib.closing(authenticated(server)) as raw:
+            raw.settimeout(30)
+            raw.sendall(b"Q" + struct.pack("!i", len(data) + 4) + data + more)
+            read = 0
+            while read < 200_000:
+                read += len(raw.recv(65_536))
+
+    def over() -> bool:
+        sql = "SELECT count(*) AS n FROM tilth.statements WHERE status = 'running'"
+        return asked(server, sql, options=("-At",)).stdout.split() == ["1"]
+
+    http_server.wait(over, 30)
+
+
+def test_a_view_without_end_is_no_matter_to_statements_that_do_not_name_it(server: http_server.Up) -> None:
+    import psycopg
+
+    with contextlib.closing(sqlite3.connect(server.folder / "odd.db")) as db, db:
+        db.execute("CREATE TABLE t (n INTEGER)")
+        db.execute("INSERT INTO t VALUES (1), (2)")
+        db.execute(
+            "CREATE VIEW v AS WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT max(n) AS n FROM r"
+        )
+    asked(server, "CREATE SOURCE odd ENGINE sqlite WITH (path = 'odd.db')")
+    place = f"host=127.0.0.1 port={server.postgres} user=tilth dbname=prod password={server.token}"
+    with psycopg.connect(place, autocommit=True) as found:
+        (count,) = found.execute("SELECT count(*) FROM odd.t WHERE n = %s", (1,)).fetchone() or (None,)
+        assert count == 1
+        found.execute("SET statement_timeout = '2 s'")
+        for sql in (
+            "SELECT * FROM odd.v",
+            "SELECT * FROM odd (SELECT * FROM v)",
+            "SELECT * FROM odd.v WHERE n = %s",
+        ):
+            with pytest.raises(psycopg.errors.QueryCanceled, match="worked for 2 seconds"):
+                found.execute(sql, (1,) if "%s" in sql else None)
+        columns = "SELECT column_name FROM information_schema.columns WHERE table_schema = 'odd' AND table_name = 't'"
+        assert found.execute(columns).fetchall() == [("n",)]
+    asked(server, "DROP SOURCE odd")
+
+
+UNREADABLE = {"no end": b"SELECT 1", "no UTF-8": b"SELECT \xff\0", "two ends": b"SELECT 1\0 x\0"}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_after_a_query_that_cannot_be_read_the_client_may_go_on(name: str, server: http_server.Up) -> None:
+    body = UNREADABLE[name]
+    with contextlib.closing(authenticated(server)) as raw:
+        raw.settimeout(10)
+        raw.sendall(b"Q" + struct.pack("!i", len(body) + 4) + body)
+        assert [_message(raw)[0], _message(raw)[0]] == [b"E", b"Z"]
 
 
 def _cpu(pid: int) -> int:

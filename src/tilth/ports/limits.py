@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tilth.core.errors import ResourceLimitError
 from tilth.ports.turns import Turn
 
 
@@ -18,3 +19,12 @@ class Limits:
     memory: int = 2_000_000_000  # bytes
     disk: int = 20_000_000_000  # bytes, for what does not fit into the memory
     turn: Turn = field(default_factory=Turn, compare=False)
+
+
+def over_time(limits: Limits) -> ResourceLimitError:
+    """The error of a statement that took too long."""
+    return ResourceLimitError(
+        f"The statement worked for {limits.seconds:g} seconds, which is all it may.",
+        hint="Raise it with `tilth sql --timeout 600` or, for good, statement_timeout under [limits] in tilth.toml;"
+        " or have the statement read less.",
+    )

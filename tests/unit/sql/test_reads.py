@@ -83,6 +83,9 @@ PUSHED = [
     ("dep_delay > 30", [Predicate("dep_delay", ">", 30)]),
     ("fare > 30", [Predicate("fare", ">", 30)]),
     ("ORIGIN = 'JFK'", [Predicate("origin", "=", "JFK")]),
+    ("distance = 9007199254740993", [Predicate("distance", "=", 9007199254740993)]),
+    ("distance < 10.4", [Predicate("distance", "<", 10.4)]),
+    ("distance IN (1.0, 2)", [Predicate("distance", "in", (1.0, 2))]),
 ]
 KEPT = [
     "origin = 'JFK' OR distance < 5",
@@ -95,6 +98,11 @@ KEPT = [
     "dep_delay = 0.1",  # depends on the float's width
     "fare = 0.1",
     "distance = 1 + 1",
+    "distance = 9007199254740993.0",  # no float is this number
+    "distance = 9007199254740992e0",  # as a float, the next number is equal to it
+    "distance <> 0.99999999999999999999",  # as a float it were 1
+    "distance IN (1, 9007199254740993.0)",
+    "distance BETWEEN -0.99999999999999999999 AND 4503599627370496e4",
     "sched_dep >= now()",
     "sched_dep >= '2013-05-01T00:00:00+02:00'",
     "sched_dep >= 'May'",

@@ -131,15 +131,6 @@ def _line(rest: str) -> tuple[str, ...]:
     return tuple(rest[place + 2 :].split("\n")) if place >= 0 else ()
 
 
-def over_time(limits: Limits) -> ResourceLimitError:
-    """The error of a statement that took too long."""
-    return ResourceLimitError(
-        f"The statement worked for {limits.seconds:g} seconds, which is all it may.",
-        hint="Raise it with `tilth sql --timeout 600` or, for good, statement_timeout under [limits] in tilth.toml;"
-        " or have the statement read less.",
-    )
-
-
 def over_memory(limits: Limits) -> ResourceLimitError:
     """The error of one that needed too much."""
     return ResourceLimitError(

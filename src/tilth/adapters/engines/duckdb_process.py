@@ -17,13 +17,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.engines import talk
-from tilth.adapters.engines.duckdb_errors import columns_of, over_memory, over_time, translated, unquoted
+from tilth.adapters.engines.duckdb_errors import columns_of, over_memory, translated, unquoted
 from tilth.adapters.engines.nursery import NURSERY, Child
 from tilth.adapters.jails.folders import scratch_folder
 from tilth.core import errors
 from tilth.core.errors import LostError, TilthError
 from tilth.ports.engine import Relation
-from tilth.ports.limits import Limits
+from tilth.ports.limits import Limits, over_time
 from tilth.ports.streams import closing
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import contextlib
 import secrets
 import ssl
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -249,19 +249,27 @@ class Connection:
             gone = asyncio.ensure_future(self._watched())
             try:
                 while (piece := await self._loop.run_in_executor(self._shared.pool, _next, pieces)) is not None:  # fmt: skip
+                    if self._writer.is_closing():
+                        raise _Gone
                     self._writer.write(piece)
                     await self._writer.drain()
             finally:
                 gone.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await gone
+                try:
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await gone
+                finally:  # the statement of one that is gone works no more, and gives its turn back
+                    await self._loop.run_in_executor(self._shared.pool, pieces.close)
             if _ends(messages):
                 return
 
     async def _watched(self) -> None:
         """While a statement is performed, what the client sends is read; one that is gone cancels it."""
         while len(self._waiting) < MOST_ASKED and self._frames.size + _held(self._waiting) < MOST_BYTES:
-            data = await self._reader.read(READ)
+            try:
+                data = await self._reader.read(READ)
+            except ConnectionError:
+                data = b""
             if not data:
                 self._cancel()
                 return
@@ -276,10 +284,12 @@ class Connection:
                 await self._writer.drain()
 
 
+ALONE = frozenset({b"Q", b"F"})
+"""Messages that are answered to their end without a Sync."""
 GATHERED = 32_768  # bytes of small messages that are sent together
 
 
-def _answers(talk: Conversation, messages: list[frames.Packet]) -> Iterator[bytes]:
+def _answers(talk: Conversation, messages: list[frames.Packet]) -> Generator[bytes]:
     """What answers the messages, small pieces put together."""
     held = bytearray()
     for packet in messages:
@@ -287,7 +297,7 @@ def _answers(talk: Conversation, messages: list[frames.Packet]) -> Iterator[byte
         try:
             message = asked.read(packet)
         except asked.BadMessage as error:
-            held += talk.bad(str(error))
+            held += talk.bad(str(error), alone=packet.kind in ALONE)
             continue
         if isinstance(message, asked.Terminate):
             break

@@ -89,10 +89,10 @@ class Conversation:
             self._status = FAILED
         return said.reported(report)
 
-    def bad(self, words: str) -> bytes:
-        """The answer to a message that cannot be read."""
-        self._skipping = True
-        return self._fails(failure(PROTOCOL, words))
+    def bad(self, words: str, *, alone: bool) -> bytes:
+        """The answer to a message that cannot be read; `alone`: no Sync comes after it, so that the client hears that it may go on."""
+        self._skipping = not alone
+        return self._fails(failure(PROTOCOL, words)) + (said.ready(self._status) if alone else b"")
 
     # --- the simple query ----------------------------------------------------------------------------------
 
@@ -317,7 +317,8 @@ class Conversation:
         try:
             if isinstance(message, asked.Parse):
                 text = message.text
-                yield self._parse(message)
+                with self._do.working():
+                    yield self._parse(message)
             elif isinstance(message, asked.Bind):
                 text, start = self._of(message.statement)
                 yield self._bind(message)

@@ -23,10 +23,12 @@ from tilth.interfaces.pgwire.said import Report
 from tilth.interfaces.pgwire.settings import LEVELS, Settings
 from tilth.interfaces.pgwire.told import Told
 from tilth.plan.rights import Right, require
+from tilth.runtime.asking import natively
 from tilth.runtime.asking.prompt import Result
 from tilth.sql.language.parameters import apart, bind
 from tilth.sql.postgres import catalog, parameters
 from tilth.sql.postgres.names import PUBLIC, unqualified
+from tilth.sql.queries.native import natives
 
 if TYPE_CHECKING:
     from tilth.runtime.asking.prepared import PreparedPrediction
@@ -169,8 +171,11 @@ class Performing:
         return self._session.run(text) if found is None else self._of_catalog(*found)
 
     def _catalog(self, text: str) -> tuple[str, frozenset[str]] | None:
-        """The query as one of the catalog, if it is that."""
-        return catalog.rewritten(text, self._facts()) if catalog.concerns(text) else None
+        """The query as one of the catalog, if it is that; what a source answers in its own language is of its own catalog."""
+        if not catalog.concerns(text):
+            return None
+        of = natively.names(self._session.deployed(self._session.environment))
+        return None if natives(text, of) else catalog.rewritten(text, self._facts())
 
     def _facts(self) -> catalog.Server:
         return catalog.Server(
@@ -182,8 +187,8 @@ class Performing:
 
         require(self._by, Right.READ, "The catalog")
         told: list[str] = []
-        tables = relations.inputs(self._session, wanted, self._facts(), told) if wanted else {}
         self._session.next_turn()
+        tables = relations.inputs(self._session, wanted, self._facts(), told) if wanted else {}
         reader = self._session.work.engine.stream(sql, tables, limits=self._session.limits)
         return Result(reader, told=told)
 
@@ -216,6 +221,7 @@ class Performing:
         except TilthError:
             return {}  # what is wrong with it is said when it runs
         require(self._by, Right.READ, "A query")
+        self._session.next_turn()
         return Explorer(self._session).columns_of((u.schema, u.name) for u in used)
 
     def described(self, prepared: Prepared, portals: Mapping[str, Portal]) -> tuple[said.Column, ...] | None:

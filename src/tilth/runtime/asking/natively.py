@@ -12,7 +12,7 @@ from typing import Any
 
 from tilth.core.errors import UnsupportedError
 from tilth.plan.rights import Right, require
-from tilth.ports.turns import Turn
+from tilth.ports.limits import Limits
 from tilth.resources.graph import Graph
 from tilth.runtime import sources
 from tilth.runtime.asking.heeding import heeding
@@ -34,7 +34,7 @@ def check(at: Prompt, sql: str, graph: Graph) -> None:
 
 
 def read(
-    sql: str, graph: Graph, root: str, turn: Turn, frames: Mapping[str, Any], stack: ExitStack | None
+    sql: str, graph: Graph, root: str, limits: Limits, frames: Mapping[str, Any], stack: ExitStack | None
 ) -> tuple[str, Mapping[str, Any]]:
     """The query over frames in the place of native queries, and the frames with their rows, which `stack` ends; without one nothing may be opened."""
     found = natives(sql, names(graph))
@@ -52,7 +52,7 @@ def read(
         if not getattr(source, "speaks", True):
             inside[one.frame] = of_source(one.sql, one.source)
             continue
-        reader = heeding(source, turn).native(one.sql)
+        reader = heeding(source, limits).native(one.sql)
         stack.callback(reader.close)
         out[one.frame] = reader
     return without(sql, found, inside), out

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from tilth.core.errors import TilthError
+from tilth.core.errors import CancelledError, TilthError
 from tilth.core.names import quoted
 from tilth.core.schema import DataType
 from tilth.plan.snapshot import Pointer
 from tilth.ports.arrow import data_type
+from tilth.ports.source import Source
 from tilth.runtime import sources
 from tilth.runtime.asking import catalog
+from tilth.runtime.asking.heeding import heeding
 from tilth.runtime.asking.prompt import Prompt
 from tilth.runtime.asking.select import models_of, select
 from tilth.runtime.record import declarations, environments
@@ -93,12 +95,17 @@ class Explorer:
         found = [*self.deployed(deep=deep), *self._of_sources(deep=deep), *self._of_system(deep=deep)]
         return sorted(found, key=lambda r: (r.schema, r.name))
 
+    def _named(self, wanted: set[tuple[str, str]]) -> list[Relation]:
+        """Those of sources that are wanted, and all others; no other table of a source is looked at."""
+        deep = any(s not in {PUBLIC, SYSTEM} for s, _ in wanted)
+        found = [*self.deployed(deep=deep), *self._of_sources(deep=True, only=wanted)]
+        return [*found, *self._of_system(deep=any(s == SYSTEM for s, _ in wanted))]
+
     def columns_of(self, names: Iterable[tuple[str | None, str]]) -> dict[str, DataType]:
         """The types of the columns of these relations (schema or None, name); of a name that two have otherwise, none."""
         wanted = {((s or PUBLIC).lower(), n.lower()) for s, n in names}
         out: dict[str, DataType | None] = {}
-        deep = any(s not in {PUBLIC, SYSTEM} for s, _ in wanted)
-        for one in self.relations(deep=deep) if wanted else ():
+        for one in self._named(wanted) if wanted else ():
             if (one.schema, one.name.lower()) in wanted:
                 for c in one.columns:
                     name = c.name.lower()
@@ -150,17 +157,31 @@ class Explorer:
         assert isinstance(declared, CreateModel)
         return Relation(PUBLIC, pointer.name, "v", (*outputs, *inputs), (), pointer.text)
 
-    def _of_sources(self, *, deep: bool) -> Iterator[Relation]:
+    def _of_sources(self, *, deep: bool, only: set[tuple[str, str]] | None = None) -> Iterator[Relation]:
+        """Tables of sources, or those of them that are in `only` (schema, name)."""
         graph = self.at.deployed(self.at.environment)
         for name in [r.name for r in graph.of_kind(Kind.SOURCE)]:
+            if only is not None and all(s != name for s, _ in only):
+                continue
             try:
                 with sources.opened(graph, self.at.work.root, [name]) as opened:
-                    source = opened[name]
+                    source = heeding(opened[name], self.at.limits)
                     for table in source.tables():
-                        fields = tuple(Col(f.name, f.type) for f in source.describe(table)) if deep else ()
-                        yield Relation(name, table, "f", fields)
+                        if only is None or (name, table.lower()) in only:
+                            yield Relation(name, table, "f", self._of_table(name, source, table, deep=deep))
+            except CancelledError:
+                raise
             except TilthError as error:
                 self.told.append(f"{name}: {error.message}")
+
+    def _of_table(self, name: str, source: Source, table: str, *, deep: bool) -> tuple[Col, ...]:
+        try:
+            return tuple(Col(f.name, f.type) for f in source.describe(table)) if deep else ()
+        except CancelledError:
+            raise
+        except TilthError as error:
+            self.told.append(f"columns of {name}.{table}: {error.message}")
+            return ()
 
     def _of_system(self, *, deep: bool) -> Iterator[Relation]:
         system = catalog.SystemTables(self.at.work)

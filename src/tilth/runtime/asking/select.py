@@ -123,7 +123,7 @@ def select(
     sql, limits, given = statement.sql.rstrip().rstrip(";"), limits or Limits(), frames or {}
     stack = ExitStack()
     try:
-        own, given = natively.read(sql, graph, work.root, limits.turn, given, None if explained else stack)
+        own, given = natively.read(sql, graph, work.root, limits, given, None if explained else stack)
         whole = inlined(own, {**_unnamed(graph), **queries_of(graph)})
         whole = correlated.joined(whole, _served(models, graph), models.asked)
         place, sql = statement.position if whole == sql else None, whole
@@ -144,7 +144,7 @@ def select(
         reach.check(text, place)
         uses = reads.tables(text, place)
         opened = _opened(stack, uses, work, graph, environment, given)
-        opened = {name: heeding(source, limits.turn) for name, source in opened.items()}
+        opened = {name: heeding(source, limits) for name, source in opened.items()}
         datasets = _datasets(work, environment, pins)
         query = _Query(
             work, models, opened, datasets, sql, text, place, limits,

@@ -8,6 +8,7 @@ that depend on a collation or on a float's width are left to DuckDB.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from tilth.core.scan import Literal, Predicate
@@ -98,7 +99,7 @@ def comparisons(part: exp.Expr) -> list[tuple[exp.Expr, str, object]]:
     if isinstance(part, exp.Between) and not part.args.get("symmetric"):
         return _compared(part.this, ">=", part.args["low"]) + _compared(part.this, "<=", part.args["high"])
     if isinstance(part, exp.In) and isinstance(part.this, exp.Column) and part.expressions:
-        values = [literal(e) for e in part.expressions]
+        values = [_kept(e) for e in part.expressions]
         plain = not any(part.args.get(k) for k in ("query", "unnest", "field"))
         return [(part.this, "in", tuple(values))] if plain and None not in values else []
     return _null_test(part)
@@ -107,8 +108,20 @@ def comparisons(part: exp.Expr) -> list[tuple[exp.Expr, str, object]]:
 def _compared(column: exp.Expr, op: str, value: exp.Expr) -> list[tuple[exp.Expr, str, object]]:
     from sqlglot import exp
 
-    found = literal(value)
+    found = _kept(value)
     return [(column, op, found)] if isinstance(column, exp.Column) and found is not None else []
+
+
+def _kept(node: exp.Expr) -> Literal | None:
+    """The literal's value where it compares with every whole number as its digits do; None where a float would not."""
+    from sqlglot import exp
+
+    found = literal(node)
+    if not isinstance(found, float):
+        return found
+    inner = next(n for n in node.walk() if isinstance(n, exp.Literal))
+    rounded = found.is_integer() and abs(found) != Decimal(str(inner.this))
+    return None if rounded or abs(found) >= 2**53 else found
 
 
 def _null_test(part: exp.Expr) -> list[tuple[exp.Expr, str, object]]:

@@ -46,7 +46,7 @@ def _run(spec: dict[str, Any]) -> None:
     connection: Any = duckdb.connect(":memory:", config={"threads": spec["threads"]})
     enter(near, [], spec["memory"] + BESIDE, spec["seconds"], system=SYSTEM)
     settle(connection, [path, f"{path}.wal"], spec["memory"])
-    connection.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY)")
+    connection.execute(f"ATTACH {literal(path)} AS {CATALOG} (READ_ONLY, TYPE duckdb)")
     connection.execute("SET lock_configuration = true")
     connection.execute(f"USE {CATALOG}")
     found = connection.sql(spec["sql"])

@@ -6,24 +6,20 @@ writes it waits no longer than that. A native query is DuckDB's own SQL over the
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.sources import writing
 from tilth.adapters.sources.duckdb.refusing import BEYOND, refused
 from tilth.adapters.sources.predicates import condition
+from tilth.adapters.sources.processes import Processes
 from tilth.core.errors import (
     BusyError,
     DataError,
     ProjectError,
     SourceError,
-    TilthError,
     UnknownNameError,
     UnsupportedError,
 )
@@ -33,7 +29,6 @@ from tilth.core.schema import DataType, Field, Schema
 from tilth.ports.arrow import data_type
 from tilth.ports.engine import SQL_TYPE
 from tilth.ports.source import Write, Written
-from tilth.ports.streams import closing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,8 +49,10 @@ class DuckDBSource:
         self._path, self._schema, self._new = path, schema, new
         self._described: dict[str, tuple[str | None, Schema, dict[str, str]]] = {}
         self._tables: tuple[str | None, tuple[str, ...]] | None = None
-        self._lock = threading.Lock()
-        self._reads: list[subprocess.Popen[bytes]] = []
+        self._processes = Processes(
+            "tilth.adapters.sources.duckdb.child", refused, "DuckDB file",
+            "Try again. If it happens again the file is damaged: open it with DuckDB's own client, and EXPORT DATABASE.",
+        )  # fmt: skip
 
     @classmethod
     def from_options(cls, options: Mapping[str, object], root: str) -> DuckDBSource:
@@ -127,10 +124,7 @@ class DuckDBSource:
 
     def stop(self) -> None:
         """End what is being read, from another thread."""
-        with self._lock:
-            found = list(self._reads)
-        for process in found:
-            process.kill()
+        self._processes.stop()
 
     def close(self) -> None:
         """Nothing is kept open between calls."""
@@ -167,51 +161,9 @@ class DuckDBSource:
                 time.sleep(0.1)
 
     def _once(self, sql: str) -> pa.RecordBatchReader:
-        import pyarrow as pa
-
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tilth.adapters.sources.duckdb.child"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment(),
-        )  # fmt: skip
-        assert process.stdin is not None
-        spec = {
-            "path": os.path.realpath(self._path), "sql": sql, "memory": MEMORY, "threads": THREADS, "seconds": SECONDS,
-            "parent": os.getpid(),
-        }  # fmt: skip
-        with self._lock:
-            self._reads.append(process)
-        close = self._closer(process)
-        try:
-            process.stdin.write(json.dumps(spec).encode())
-            process.stdin.close()
-            reader = pa.ipc.open_stream(process.stdout)
-        except Exception as error:
-            told = _told(process, error)
-            close()
-            raise told from None
-        except BaseException:
-            close()
-            raise
-
-        def whole() -> Any:
-            yield from reader
-            if (said := _said(process)) is not None:
-                raise refused(said)
-
-        rows = pa.RecordBatchReader.from_batches(reader.schema, whole())
-        return closing(rows, close, lambda error: _told(process, error))
-
-    def _closer(self, process: subprocess.Popen[bytes]) -> Callable[[], None]:
-        def close() -> None:
-            with self._lock:
-                self._reads = [p for p in self._reads if p is not process]
-            process.kill()
-            for end in (process.stdin, process.stdout, process.stderr):
-                if end is not None and not end.closed:
-                    end.close()
-            process.wait()
-
-        return close
+        path = os.path.realpath(self._path)
+        spec = {"path": path, "sql": sql, "memory": MEMORY, "threads": THREADS, "seconds": SECONDS}
+        return self._processes.read(spec)
 
 
 def _sent(column: str, kind: str, table: str) -> str:
@@ -228,15 +180,6 @@ def _sent(column: str, kind: str, table: str) -> str:
     return f"CASE WHEN {name} NOT BETWEEN -{MOST} AND {MOST} THEN {beyond} ELSE CAST({name} AS DECIMAL(38, 0)) END"
 
 
-def _environment() -> dict[str, str]:
-    """What the process is given: nothing of ours that could hold a secret."""
-    return {
-        k: v
-        for k, v in os.environ.items()
-        if k in {"PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "VIRTUAL_ENV"}
-    }
-
-
 def _schema(schema: Any) -> Schema:
     return Schema(
         tuple(
@@ -250,27 +193,3 @@ def _schema(schema: Any) -> Schema:
 
 def _kind(field: Any) -> str:
     return bytes((field.metadata or {}).get(SQL_TYPE, b"")).decode()
-
-
-def _said(process: subprocess.Popen[bytes]) -> Mapping[str, str] | None:
-    """The error that the process said before it ended."""
-    assert process.stderr is not None
-    try:
-        text = process.stderr.read()
-        found = json.loads(text[text.rindex(b'{"kind"') :])
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _told(process: subprocess.Popen[bytes], error: Exception) -> TilthError:
-    """What is told of an answer that broke off: what the process said, or how it ended."""
-    if isinstance(error, TilthError):
-        return error
-    if (said := _said(process)) is not None:
-        return refused(said)
-    status = process.wait()
-    return SourceError(
-        f"The process that read the DuckDB file was ended{f' by signal {-status}' if status < 0 else ''}; nothing else was harmed.",
-        hint="Try again. If it happens again the file is damaged: open it with DuckDB's own client, and EXPORT DATABASE.",
-    )

@@ -153,7 +153,8 @@ def connect(at: Server) -> Any:
     try:
         run(
             connection,
-            "SET NAMES utf8mb4, time_zone = '+00:00', net_write_timeout = 3600, wait_timeout = 28800",
+            "SET NAMES utf8mb4, time_zone = '+00:00', net_write_timeout = 3600, wait_timeout = 28800"
+            " /*M!100203 , max_recursive_iterations = 4294967295 */",  # MariaDB would end a longer one without an error
         )
     except BaseException:
         connection.close()

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from urllib.parse import quote
 
 from tilth.adapters.sources import table_options, writing
 from tilth.adapters.sources.native import reading
+from tilth.adapters.sources.processes import Processes
 from tilth.adapters.sources.sqlite import times
 from tilth.adapters.sources.sqlite.cells import DECLARED, TIMES, TYPES, Cell
 from tilth.adapters.sources.sqlite.query import Queries
@@ -50,6 +52,14 @@ class SqliteSource:
         self._told = tables or Tables()
         self._units: dict[tuple[str, str | None], dict[str, tuple[str | None, Notice | None]]] = {}
         self._dates: dict[tuple[str, str | None], dict[str, bool]] = {}
+        self._processes = Processes(
+            "tilth.adapters.sources.sqlite.child",
+            _said,
+            "SQLite database",
+            "Have the query or view read less, or try again.",
+        )
+        self._asked: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
         self._whole: set[tuple[Scan, str | None]] = (
             set()
         )  # scans that were read to their end and left no row out
@@ -96,9 +106,9 @@ class SqliteSource:
     def scan(self, scan: Scan) -> pa.RecordBatchReader:
         queries, token = self._queries(scan), self.change_token(scan.table)
         if queries.flagged:
-            sent = _flagged(self._arrow(queries.flags()), lambda: self._whole.add((scan, token)))
+            sent = _flagged(self._read(scan.table, queries.flags()), lambda: self._whole.add((scan, token)))
         else:
-            sent = _without_first(self._arrow(queries.sent()))
+            sent = _without_first(self._read(scan.table, queries.sent()))
         return _engine().stream(queries.made(), {"rows": _texts_checked(sent, queries)})
 
     def broken(self, scan: Scan) -> pa.Table:
@@ -189,7 +199,7 @@ class SqliteSource:
         return bool(self._rows(f"SELECT 1 FROM {quoted(table)} WHERE {some} LIMIT 1"))
 
     def _looked(self, queries: Queries, made: str, line: str) -> pa.Table:
-        reader = _without_first(self._arrow(queries.looked(line)))
+        reader = _without_first(self._read(queries.table, queries.looked(line)))
         return _engine().stream(made, {"rows": reader}).read_all()
 
     def _line(self, table: str) -> str:
@@ -219,7 +229,7 @@ class SqliteSource:
         return out
 
     def native(self, sql: str) -> pa.RecordBatchReader:
-        return self._arrow(reading(sql, "sqlite"))
+        return self._apart(reading(sql, "sqlite"))
 
     def write(self, write: Write, rows: pa.RecordBatchReader) -> Written:
         """All of the rows in one transaction, or none of them."""
@@ -237,6 +247,13 @@ class SqliteSource:
             )
         stats = [os.stat(p) for p in (self._path, f"{self._path}-wal") if os.path.exists(p)]
         return ";".join(f"{s.st_ino}:{s.st_size}:{s.st_mtime_ns}" for s in stats)
+
+    def stop(self) -> None:
+        """End what is being read apart, or looked up, from another thread."""
+        self._processes.stop()
+        with self._lock:
+            for connection in self._asked:
+                connection.interrupt()
 
     def close(self) -> None:
         """Nothing is kept open between calls."""
@@ -258,9 +275,13 @@ class SqliteSource:
         try:
             connection = sqlite3.connect(self._uri(), uri=True)
             connection.text_factory = _decoded
+            with self._lock:
+                self._asked.append(connection)
             try:
                 return connection.execute(sql).fetchall()
             finally:
+                with self._lock:
+                    self._asked.remove(connection)
                 connection.close()
         except sqlite3.Error as error:
             raise _refused(error) from error
@@ -283,6 +304,14 @@ class SqliteSource:
         if kinds == {"blob"}:
             return DataType.BINARY
         return DataType.FLOAT if kinds and kinds <= {"integer", "real"} else DataType.STRING
+
+    def _read(self, table: str, sql: str) -> pa.RecordBatchReader:
+        """The rows of a query over the table: apart where it is a view, which may work for ever."""
+        kinds = self._rows(f"SELECT type FROM sqlite_schema WHERE name = {_text(table)}")
+        return self._apart(sql) if ("view",) in kinds else self._arrow(sql)
+
+    def _apart(self, sql: str) -> pa.RecordBatchReader:
+        return self._processes.read({"uri": self._uri(), "sql": sql})
 
     def _arrow(self, sql: str) -> pa.RecordBatchReader:
         from adbc_driver_sqlite import dbapi
@@ -428,9 +457,18 @@ def _text(value: str) -> str:
 
 
 def _refused(error: Exception) -> SourceError:
-    said = str(error)
+    return _said({"said": str(error)})
+
+
+def _said(error: Mapping[str, str]) -> SourceError:
+    """Our error of one that SQLite said."""
+    said = error["said"]
     if "locked" in said or "busy" in said:
         return SourceError("The SQLite database is locked.", hint="Try again when its writer has finished.")
+    if "interrupted" in said:
+        return SourceError(
+            "SQLite ended the query: it was stopped.", hint="Run it again, or have it read less."
+        )
     if "not a database" in said:
         return SourceError("The file is not a SQLite database.", hint="Correct the source's path.")
     return SourceError(
