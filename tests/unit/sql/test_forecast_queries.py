@@ -128,6 +128,9 @@ REFUSED = {
     "SELECT m.n_ahead FROM e JOIN f m ON e.day = m.nope": "no input `nope`",
     "SELECT m.n_ahead FROM d JOIN f m JOIN late o": "together with model",
     "SELECT m.n_ahead FROM d ASOF JOIN f m": "cannot be joined",
+    "SELECT m.n_ahead FROM d JOIN f m WHERE d.n > LATEST": "LATEST is a time",
+    "SELECT m.n_ahead FROM d JOIN f m WHERE 3 = LATEST AND d.at > LATEST": "LATEST is a time",
+    "SELECT f.n_ahead FROM d f JOIN f": "Two tables of this query are called `f`",
     "WITH h AS (SELECT * FROM d) SELECT m.n_ahead FROM h JOIN f m": "WITH beside the forecast",
 }  # fmt: skip
 

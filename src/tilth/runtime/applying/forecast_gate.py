@@ -75,7 +75,7 @@ def gate(
     said = [*result.reasons, *case.remarks]
     if result.outcome == INCONCLUSIVE and act.environment == work.serving:
         manual = declared.promote.rule is PromoteRule.MANUAL
-        if manual or case.stop is not None:
+        if manual or case.stop is not None or result.blocks == 0:
             said.append(
                 f"PROMOTE MODEL {declared.name} VERSION {candidate.version} takes it{'' if manual else ' all the same'}."
             )
@@ -262,13 +262,21 @@ def _judged(rule: Rule, case: _Case, uses: int) -> GateResult:
         fair &= unit > 0
     if rule.metric == "mape":
         fair &= truth != 0
-    if case.stop is not None:
-        return GateResult(INCONCLUSIVE, (case.stop,), len(truth), 0, uses)
+    stop = case.stop if fair.any() or case.held is not None else case.stop or _still(rule.metric)
+    if stop is not None:
+        return GateResult(INCONCLUSIVE, (stop,), len(truth), 0, uses)
     scale = unit[fair] if rule.metric == MASE else np.ones(int(fair.sum()))
     blocks = _blocks(case.rows.filter(_mask(fair)))
     asked = Holdout(KIND, truth[fair] / scale, blocks, uses, needs=(FIRST, ENOUGH))
     held = None if case.held is None else case.held[fair] / scale
     return judge(rule, asked, said[fair] / scale, held)
+
+
+def _still(metric: str) -> str:
+    """Why not one value can judge a first version."""
+    if metric == MASE:
+        return "No series moves from one season to the next, so its MASE has no unit; OBJECTIVE (metric = 'mae') needs none."
+    return f"No value of the cut-offs has a {metric}."
 
 
 def _mask(fair: Any) -> Any:
