@@ -302,6 +302,14 @@ def test_over_http_a_group_is_asked_and_one_that_is_not_in_the_data_brings_its_h
             ({"type": "house", "bedrooms": 2, "nope": 1}, "no `nope`"),
             ({"type": "castle", "bedrooms": 9, "history": []}, "list of objects"),
             ({"type": "castle", "bedrooms": 9, "history": [{"ma": 3}]}, "saledate"),
+            (
+                {
+                    "type": "castle",
+                    "bedrooms": 9,
+                    "history": [{"saledate": "2019-03-31", "ma": 3, "type": "house"}],
+                },
+                "is asked for",
+            ),
             ({"type": "castle", "bedrooms": 9, "history": [{"saledate": "soon", "ma": 3}]}, "soon"),
         ):
             refused = server.ask("POST", "/predict/ask", body)

@@ -105,7 +105,7 @@ KNOWN_AHEAD = {
     "up to the newest": (Times(day(85), to_latest=True), promoted(100), range(86, 100), range(86, 95)),
     "over a gap": (Times(day(85), to_latest=True), promoted(100, 90), range(86, 100), range(86, 95)),
     "ahead": (Times(), promoted(100, ahead=7), range(100, 107), range(95, 102)),
-    "ahead over a gap": (Times(), promoted(100, 99, 7), range(99, 106), range(95, 102)),
+    "ahead over a gap": (Times(), promoted(100, 99, 7), range(100, 107), range(95, 102)),
     "of rows to come alone": (Times(), promoted(100, ahead=7).filter(pc.field("y").is_null()), range(100, 107), range(95, 102)),
 }  # fmt: skip
 

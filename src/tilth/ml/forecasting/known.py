@@ -145,5 +145,5 @@ class Covariates:
         of = f" of {', '.join(map(str, who))}" if who else ""
         raise InputError(
             f"`{self.known[column]}`{of} has no value, or one that training never saw, at {words(int(group[row]), int(place[row]))}, and a forecast needs it.",  # type: ignore[operator]
-            hint=f"Join the future rows with {', '.join(self.known)}; {int(missing.any(axis=1).sum()):,} rows lack one.",
+            hint=f'Give rows of the future with {", ".join(self.known)}, joined in SQL or as "future" in a request; {int(missing.any(axis=1).sum()):,} steps lack one.',
         )
