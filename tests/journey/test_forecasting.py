@@ -93,6 +93,10 @@ def test_what_lies_ahead_is_near_what_comes_and_the_same_at_every_door(project: 
     ]
     assert sum(held) >= 0.7 * len(held)
     one = [r for r in found if (r["type"], r["bedrooms"]) == ("house", 3)]
+    named = f"WITH h AS (SELECT * FROM sales WHERE type = 'house'), f AS ({JOINED.replace('sales', 'h')} WHERE t.saledate > LATEST) SELECT * FROM f"
+    assert [r["price"] for r in asked(project, f"{named} WHERE bedrooms = 3 ORDER BY saledate")] == [
+        r["price"] for r in one
+    ]
     stored = asked(project, "SELECT * FROM prices WHERE type = 'house' AND bedrooms = 3")
     python = project.model("prices").forecast({"type": "house", "bedrooms": 3}).to_pylist()
     said = CliRunner().invoke(

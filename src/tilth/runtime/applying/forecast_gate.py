@@ -75,7 +75,7 @@ def gate(
     said = [*result.reasons, *case.remarks]
     if result.outcome == INCONCLUSIVE and act.environment == work.serving:
         manual = declared.promote.rule is PromoteRule.MANUAL
-        if manual or case.stop is not None or result.blocks == 0:
+        if manual or case.stop is not None or result.blocks < ENOUGH.blocks:
             said.append(
                 f"PROMOTE MODEL {declared.name} VERSION {candidate.version} takes it{'' if manual else ' all the same'}."
             )

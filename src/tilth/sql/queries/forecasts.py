@@ -28,6 +28,7 @@ from tilth.sql.queries.shapes import (
     ModelShape,
     SeriesShape,
 )
+from tilth.sql.queries.withs import drop_unread, seen_by
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -97,6 +98,7 @@ class _Split:
             self._condition(part)
         inner = self._inner() if self.data else None
         self._outer()
+        drop_unread(self.root)
         low = self.times.low or Bound(LATEST, open=True)
         only = tuple(self.only.items())
         return ForecastPrediction(
@@ -111,16 +113,6 @@ class _Split:
         )
 
     def _check(self) -> None:
-        from sqlglot import exp
-
-        if (
-            any(self.select.args.get(k) for k in ("with_",))
-            or self.select.find_ancestor(exp.With) is not None
-        ):
-            raise UnsupportedError(
-                f"WITH beside the forecast of `{self.name}` is not in this version.",
-                hint="Put the history into a subquery: FROM (SELECT ...) t JOIN model m.",
-            )
         if (self.times.low is None and self.own.side in ("RIGHT", "FULL")) or self.own.method:
             raise UnsupportedError(
                 f"Model `{self.name}` cannot be joined {self.own.method or self.own.side}.",
@@ -360,6 +352,9 @@ class _Split:
         inner = exp.Select(expressions=items)
         inner.set("from_", exp.From(this=first.node.copy()))
         inner.set("joins", [r.join.copy() for r in joined if r.join is not None])
+        if ctes := seen_by(self.select):
+            recursive = any(c.parent is not None and c.parent.args.get("recursive") for c in ctes)
+            inner.set("with_", exp.With(expressions=[c.copy() for c in ctes], recursive=recursive))
         history = [*self.history]
         if history:
             inner.set("where", exp.Where(this=exp.and_(*(h.copy() for h in history), copy=False)))
