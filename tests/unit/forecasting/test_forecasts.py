@@ -233,6 +233,14 @@ def test_a_history_of_another_step_is_refused() -> None:
         quick().forecaster.forecast(history=table(("new", hours(30), wave(30, 7))))
 
 
+def test_a_history_beside_the_times_of_the_training_is_refused() -> None:
+    hours = [datetime(2024, 1, 1) + timedelta(hours=n) for n in range(40)]
+    model = fit(table(("a", hours, range(40))), spec(2)).forecaster
+    late = [h + timedelta(minutes=7) for h in hours]
+    with pytest.raises(DataError, match="beside the times of the training"):
+        model.forecast(history=table(("a", late, range(40))))
+
+
 def test_a_group_that_was_left_out_is_told_when_it_is_asked() -> None:
     found = fit(pa.concat_tables([three(), table(("short", days(2), [1.0, 2.0]))]), spec()).forecaster
     answers = found.forecast(groups=names("short", "a"))

@@ -123,6 +123,14 @@ def test_what_is_known_ahead_and_missing_is_refused(told_ahead: Forecaster) -> N
             times.forecast(told_ahead, promoted(100), asked)
 
 
+@pytest.mark.parametrize("gone", [(45,), (44, 45), (45, 52)])
+def test_a_gap_at_a_cut_leaves_no_time_unsaid(model: Forecaster, gone: tuple[int, ...]) -> None:
+    history = rows()
+    history = history.filter(pc.invert(pc.is_in(history.column("at"), pa.array([day(n) for n in gone]))))
+    found = said(model, Times(day(45), to_latest=True), history)
+    assert set(found) == {("a", day(n)) for n in range(46, 60)} | {("b", day(n)) for n in range(46, 50)}
+
+
 REFUSED = {
     "without rows": (Times(day(45)), None, "from rows"),
     "before all": (Times(date(1990, 1, 1), False, date(1990, 2, 1)), rows(), "enough rows"),

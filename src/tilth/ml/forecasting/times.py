@@ -138,7 +138,9 @@ def _past(
     if times.low is None:  # from the newest time itself on
         ask(instant < last, lambda at, own: at == own)
     else:
-        missing = _roll(model, instant, last, times, ask)
+        missing = _roll(
+            model, instant, last, times, ask
+        )  # a series that has a gap at a cut is answered from before it
         if missing and tables:
             text = f"Nothing is said of {missing} horizons after {times.low}: there were too few rows before them."
             notices["early", text] = Notice("early", text)
@@ -172,8 +174,11 @@ def _roll(model: Forecaster, instant: Ints, last: Ints, times: Times, ask: Calla
                 hint="Ask for a later or a shorter time: BETWEEN DATE '...' AND DATE '...'.",
             )
         following = _end(model, start, first, cuts * model.spec.horizon)
+        end = np.datetime64(min(following, newest), "us").astype(datetime)
         missing += not ask(
-            instant <= cut, lambda at, own, a=cut, b=following: (at > a) & (at <= b) & (at <= own)
+            (instant <= cut) & (last > cut),
+            lambda at, own, a=cut, b=following: (at > a) & (at <= b) & (at <= own),
+            end,
         )
         cut = following
     return missing
