@@ -19,6 +19,7 @@ from tilth.core.metrics import BY_KIND
 from tilth.ml.data import snapshots
 from tilth.ml.data.identity import row_ids
 from tilth.ml.forecasting import columns
+from tilth.ml.forecasting.members.table import FITS
 from tilth.ml.forecasting.predicting import ForecastPredictor
 from tilth.ml.judging.gates import INCONCLUSIVE, GateResult, Holdout, Least, Rule, judge
 from tilth.ml.learning.forecast import ORIGINS
@@ -286,7 +287,10 @@ def _mask(fair: Any) -> Any:
 
 
 def _blocks(rows: pa.Table) -> Any:
-    """The block of each row: cut-offs whose horizons do not lie over one another are blocks of their own."""
+    """The block of each row: cut-offs whose horizons do not lie over one another, and that no fit of a member has in common.
+
+    Members that learn are fitted at `FITS` of the inner windows, and what such a fit is lucky or unlucky by lies in all that it answers.
+    """
     import numpy as np
 
     origin = np.array(rows.column("origin").to_pylist(), "datetime64[us]").astype(np.int64)
@@ -299,7 +303,8 @@ def _blocks(rows: pa.Table) -> Any:
         if cut >= until:
             number, until = number + 1, int(ends[origin == cut].max())
         block[cut] = number
-    return np.array([block[o] for o in origin.tolist()])
+    count = number + 1
+    return np.array([block[o] * min(FITS, count) // count for o in origin.tolist()])
 
 
 def _numbers(rows: pa.Table, name: str) -> Array:
