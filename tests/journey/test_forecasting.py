@@ -93,6 +93,10 @@ def test_what_lies_ahead_is_near_what_comes_and_the_same_at_every_door(project: 
     ]
     assert sum(held) >= 0.7 * len(held)
     one = [r for r in found if (r["type"], r["bedrooms"]) == ("house", 3)]
+    named = f"WITH h AS (SELECT * FROM sales WHERE type = 'house'), f AS ({JOINED.replace('sales', 'h')} WHERE t.saledate > LATEST) SELECT * FROM f"
+    assert [r["price"] for r in asked(project, f"{named} WHERE bedrooms = 3 ORDER BY saledate")] == [
+        r["price"] for r in one
+    ]
     stored = asked(project, "SELECT * FROM prices WHERE type = 'house' AND bedrooms = 3")
     python = project.model("prices").forecast({"type": "house", "bedrooms": 3}).to_pylist()
     said = CliRunner().invoke(
@@ -320,6 +324,14 @@ def test_over_http_a_group_is_asked_and_one_that_is_not_in_the_data_brings_its_h
             ({"type": "house", "bedrooms": 2, "nope": 1}, "no `nope`"),
             ({"type": "castle", "bedrooms": 9, "history": []}, "list of objects"),
             ({"type": "castle", "bedrooms": 9, "history": [{"ma": 3}]}, "saledate"),
+            (
+                {
+                    "type": "castle",
+                    "bedrooms": 9,
+                    "history": [{"saledate": "2019-03-31", "ma": 3, "type": "house"}],
+                },
+                "is asked for",
+            ),
             ({"type": "castle", "bedrooms": 9, "history": [{"saledate": "soon", "ma": 3}]}, "soon"),
         ):
             refused = server.ask("POST", "/predict/ask", body)
@@ -374,3 +386,50 @@ def test_a_model_of_its_own_query_with_two_targets_and_what_is_known_ahead(tmp_p
             project.sql("SELECT m.sold FROM sells m WHERE m.shop = 1").rows()
         gate = project.sql("SELECT metric, outcome FROM tilth.gates").rows()
         assert gate == [{"metric": "mae", "outcome": "pass"}]
+
+
+def open_days(known: int, ahead: int) -> pa.Table:
+    """Two shops, closed on Sundays, that sell more on days of a promotion; what is planned is there before what is sold."""
+    made = [
+        {"day": date(2024, 1, 1) + timedelta(days=n), "shop": shop, "promo": n % 9 < 2,
+         "sold": 40 + 5 * (n % 7) + (n * 7) % 5 + 25 * (n % 9 < 2) + shop if n < known else None}
+        for shop in (1, 2) for n in range(known + ahead) if n % 7 != 6
+    ]  # fmt: skip
+    schema = pa.schema({"day": pa.date32(), "shop": pa.int64(), "promo": pa.bool_(), "sold": pa.int64()})
+    return pa.Table.from_pylist(made, schema)
+
+
+def test_plans_are_known_ahead_over_closed_days_and_looked_at_from_the_first_day_on(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "data" / "days.parquet"
+    pq.write_table(open_days(200, 20), file)
+    (tmp_path / "all.sql").write_text("""
+      CREATE SOURCE f ENGINE files WITH (path = 'data');
+      CREATE DATASET days KEY (day, shop) AS SELECT * FROM f.days;
+      CREATE MODEL sells PREDICT sold FROM days ORDER BY day GROUP BY shop HORIZON 10
+        USING (known = ['promo'], gaps = 'zero', members = ['trees', 'seasonal']);
+      CREATE ENDPOINT ask FOR MODEL sells;
+    """)
+    with Project(str(tmp_path)) as project:
+        assert not project.apply().refusals
+        until = asked(project, "SELECT tuned_until FROM tilth.versions")[0]["tuned_until"]
+        assert str(until).startswith("2024-07-18"), (
+            "the newest day that something was sold, and not the last plan"
+        )
+        found = project.sql("SELECT m.* FROM sells m WHERE m.shop = 1")
+        assert [r["day"] for r in found.rows()] == [date(2024, 7, 19) + timedelta(days=n) for n in range(10)]
+        assert any("have no row between rows" in t for t in found.told), found.told
+        past = "SELECT t.day, t.sold AS came, m.sold FROM days t JOIN sells m WHERE t.day > DATE '2024-06-30' AND t.day <= LATEST"
+        assert len(asked(project, past)) == 2 * 18
+        pq.write_table(open_days(202, 20), file)
+        project.sql("REFRESH DATASET days")
+        seen = watcher.look_now(
+            project.work(), "prod", project.clock.now(), project.deployed("prod"), {"sells"}
+        )[0]
+        assert seen.outcomes == 2 * 2, "two days came of ten that were forecast"
+        pq.write_table(open_days(206, 20), file)
+        project.sql("REFRESH DATASET days")
+        project.sql("RETRAIN MODEL sells USING (seed = 11)")
+        gate = asked(project, "SELECT champion, rows, blocks FROM tilth.gates ORDER BY id")[-1]
+        assert gate["champion"] == 1, gate
+        assert gate["blocks"] >= 4

@@ -233,6 +233,14 @@ def test_a_history_of_another_step_is_refused() -> None:
         quick().forecaster.forecast(history=table(("new", hours(30), wave(30, 7))))
 
 
+def test_a_history_beside_the_times_of_the_training_is_refused() -> None:
+    hours = [datetime(2024, 1, 1) + timedelta(hours=n) for n in range(40)]
+    model = fit(table(("a", hours, range(40))), spec(2)).forecaster
+    late = [h + timedelta(minutes=7) for h in hours]
+    with pytest.raises(DataError, match="beside the times of the training"):
+        model.forecast(history=table(("a", late, range(40))))
+
+
 def test_a_group_that_was_left_out_is_told_when_it_is_asked() -> None:
     found = fit(pa.concat_tables([three(), table(("short", days(2), [1.0, 2.0]))]), spec()).forecaster
     answers = found.forecast(groups=names("short", "a"))
@@ -411,6 +419,54 @@ def test_a_history_needs_no_covariate_of_the_past() -> None:
 def test_a_covariate_that_is_missing_for_the_future_is_refused(future: pa.Table | None, words: str) -> None:
     with pytest.raises(InputError, match=words):
         known().forecaster.forecast(future=future)
+
+
+def without(rows: pa.Table, *places: int) -> pa.Table:
+    return rows.take([i for i in range(rows.num_rows) if i not in places])
+
+
+@pytest.mark.parametrize(
+    ("future", "gaps"),
+    [
+        (promoted(4, 180), 0),
+        (without(promoted(4, 180), 1), 1),
+        (without(promoted(4, 180), 0, 2), 2),
+        (without(promoted(6, 180), 3), 1),
+    ],
+)
+def test_a_step_without_a_row_between_rows_is_a_gap_and_told(future: pa.Table, gaps: int) -> None:
+    found = known().forecaster.forecast(future=future.drop_columns(["y", "kind"]))
+    assert found.table.num_rows == 4
+    assert [n.count for n in found.notices if n.reason == "unknown"] == ([gaps] if gaps else [])
+
+
+def test_what_is_known_ahead_is_not_asked_for_behind_what_is_of_interest() -> None:
+    two = promoted(2, 180).drop_columns(["y", "kind"])
+    until = int(np.datetime64(two.column("t")[1].as_py(), "us").astype(np.int64))
+    assert known().forecaster.forecast(future=two, upto={("a",): until}).table.num_rows == 4
+    with pytest.raises(InputError, match="2024-07-01"):
+        known().forecaster.forecast(future=two, upto={("a",): until + 86_400_000_000})
+
+
+def test_steps_after_the_year_9999_are_refused() -> None:
+    model = quick().forecaster
+    end = date(9999, 12, 31)
+    history = table(("late", [end - timedelta(days=n) for n in range(11, -1, -1)], range(12)))
+    with pytest.raises(InputError, match="year 9999"):
+        model.forecast(history=history)
+
+
+@pytest.mark.parametrize("newer", [1, 2, 3, 5, 9])
+def test_versions_that_are_trained_some_steps_apart_have_inner_windows_in_common(newer: int) -> None:
+    def cuts(count: int) -> set[object]:
+        found = fit(
+            table(("a", days(count), [float(n % 7) for n in range(count)])),
+            spec(members=("last", "seasonal")),
+        )
+        return set(found.evidence.answers().column("origin").to_pylist())
+
+    before, after = cuts(160), cuts(160 + newer)
+    assert len(before & after) >= len(after) - newer - 2, (sorted(map(str, before)), sorted(map(str, after)))
 
 
 def test_too_many_words_are_refused() -> None:

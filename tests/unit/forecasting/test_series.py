@@ -1,6 +1,6 @@
 """Rows become series by stated rules: steps, gaps, duplicates, odd groups."""
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -75,7 +75,9 @@ def test_a_step_has_the_seasons_of_the_calendar(words: str, seasons: tuple[int, 
     assert steps.parse(words).words == words
 
 
-@pytest.mark.parametrize("text", ["", "soon", "0 days", "1.5 days", "day 1"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "0 days", "1.5 days", "day 1", "99999999999 days", "10001 months"]
+)
 def test_a_step_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not a step"):
         steps.parse(text)
@@ -209,6 +211,8 @@ def test_an_hour_that_comes_twice_is_a_duplicate() -> None:
     [
         ("t", [1, 2, 3], DataError, "make_date"),
         ("t", ["2024-01-01", "2024-01-02", "2024-01-03"], DataError, "AS TIMESTAMP"),
+        ("t", [time(1), time(2), time(3)], DataError, "DATE '...'"),
+        ("g", [1.0, float("nan"), 1.0], DataError, "GROUP BY `g` is NaN in 1 of 3"),
         ("t", [date(2024, 1, 1), None, date(2024, 1, 3)], DataError, "IS NOT NULL"),
         ("y", ["a", "b", "c"], TargetError, "AS DOUBLE"),
         ("y", [True, False, True], TargetError, "AS DOUBLE"),

@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from tilth.core.errors import InputError
@@ -77,6 +78,57 @@ def test_the_past_is_said_from_what_was_known(model: Forecaster) -> None:
     first = [("a", day(n)) for n in range(46, 53)]
     assert [before[k] for k in first] == [after[k] for k in first], "what came later does not count"
     assert any(before[k] != after[k] for k in before if k not in first)
+
+
+def promoted(days: int, without: int | None = None, ahead: int = 0) -> pa.Table:
+    """Two series with a promotion that is known ahead; `b` ends five days earlier; of one day there is no row."""
+    made = [
+        {"at": day(n), "g": g, "promo": n % 5 == 0, "y": float(20 + n % 7 + 9 * (n % 5 == 0)) if n < end else None}
+        for g, end in (("a", days), ("b", days - 5))
+        for n in range(end + ahead)
+        if n != without
+    ]  # fmt: skip
+    return pa.Table.from_pylist(
+        made, pa.schema({"at": pa.date32(), "g": pa.string(), "promo": pa.bool_(), "y": pa.float64()})
+    )
+
+
+@pytest.fixture(scope="module")
+def told_ahead() -> Forecaster:
+    options = Options.of({"members": ["seasonal", "trees"]})
+    spec = Spec("at", ("y",), 7, ("g",), known=("promo",), options=options)
+    return fitting.fit(promoted(100), spec).forecaster
+
+
+KNOWN_AHEAD = {
+    "the newest": (Times(None, low_open=False, to_latest=True), promoted(100), range(99, 100), range(94, 95)),
+    "up to the newest": (Times(day(85), to_latest=True), promoted(100), range(86, 100), range(86, 95)),
+    "over a gap": (Times(day(85), to_latest=True), promoted(100, 90), range(86, 100), range(86, 95)),
+    "ahead": (Times(), promoted(100, ahead=7), range(100, 107), range(95, 102)),
+    "ahead over a gap": (Times(), promoted(100, 99, 7), range(100, 107), range(95, 102)),
+    "of rows to come alone": (Times(), promoted(100, ahead=7).filter(pc.field("y").is_null()), range(100, 107), range(95, 102)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KNOWN_AHEAD)
+def test_what_is_known_ahead_is_needed_for_the_times_that_are_said(told_ahead: Forecaster, name: str) -> None:
+    asked, history, of_a, of_b = KNOWN_AHEAD[name]
+    found = said(told_ahead, asked, history)
+    assert set(found) == {("a", day(n)) for n in of_a} | {("b", day(n)) for n in of_b}
+
+
+def test_what_is_known_ahead_and_missing_is_refused(told_ahead: Forecaster) -> None:
+    for asked in (Times(), Times(day(85))):
+        with pytest.raises(InputError, match="`promo` of a has no value"):
+            times.forecast(told_ahead, promoted(100), asked)
+
+
+@pytest.mark.parametrize("gone", [(45,), (44, 45), (45, 52)])
+def test_a_gap_at_a_cut_leaves_no_time_unsaid(model: Forecaster, gone: tuple[int, ...]) -> None:
+    history = rows()
+    history = history.filter(pc.invert(pc.is_in(history.column("at"), pa.array([day(n) for n in gone]))))
+    found = said(model, Times(day(45), to_latest=True), history)
+    assert set(found) == {("a", day(n)) for n in range(46, 60)} | {("b", day(n)) for n in range(46, 50)}
 
 
 REFUSED = {

@@ -321,6 +321,7 @@ SERVED = replace(
     API, declaration=CreateEndpoint("late_api", "late", outcomes=Outcomes("departures", ("id",), "y"))
 )
 OTHER_API = replace(SERVED, name="other", declaration=replace(SERVED.declaration, model="other"))
+AHEAD = replace(LATE, declaration=replace(LATE.declaration, order_by=("day",), horizon=3))
 NEW_ROWS = replace(
     LATE,
     declaration=replace(
@@ -338,8 +339,9 @@ NEW_ROWS = replace(
         ((OPS, DEPARTURES, LATE, OTHER_API), {"drift": "only what an endpoint serves", "quality": "only what an"}),
         ((OPS, DEPARTURES, LATE, API, replace(SERVED, name="second")), {}),
         ((OPS, DEPARTURES, NEW_ROWS, SERVED), {"new_rows": "it reads a query"}),
+        ((OPS, DEPARTURES, AHEAD, API), {}),
     ],
-    ids=["all is told", "no outcomes", "no endpoint", "another model's", "one of two has outcomes", "rows of a query"],
+    ids=["all is told", "no outcomes", "no endpoint", "another model's", "one of two has outcomes", "rows of a query", "a forecast is judged by its own rows"],
 )  # fmt: skip
 def test_a_condition_that_cannot_fire_is_noted(wanted: tuple[Resource, ...], silent: dict[str, str]) -> None:
     notes = [n for n in plan(wanted, SETTLED, NOW).notes if "never fires" in n.text]

@@ -99,6 +99,31 @@ def test_the_rest_reads_the_forecasts(sql: str) -> None:
     assert found.actual == ("__actual__" in OUTER[sql])
 
 
+WITHS = {
+    "WITH h AS (SELECT * FROM d) SELECT m.n_ahead FROM h JOIN f m": (
+        "WITH h AS (SELECT * FROM d) SELECT {} FROM h",
+        'SELECT "n_ahead" AS "n_ahead" FROM __predicted',
+    ),
+    "WITH a AS (SELECT m.n_ahead FROM d JOIN f m) SELECT max(n_ahead) AS top FROM a": (
+        "SELECT {} FROM d",
+        'WITH a AS (SELECT "n_ahead" AS "n_ahead" FROM __predicted) SELECT MAX(n_ahead) AS top FROM a',
+    ),
+    "WITH h AS (SELECT * FROM d), a AS (SELECT m.n_ahead FROM h JOIN f m) SELECT max(n_ahead) AS top FROM a": (
+        "WITH h AS (SELECT * FROM d) SELECT {} FROM h",
+        'WITH a AS (SELECT "n_ahead" AS "n_ahead" FROM __predicted) SELECT MAX(n_ahead) AS top FROM a',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", WITHS)
+def test_queries_of_with_are_read_by_the_history_and_around_the_forecast(sql: str) -> None:
+    found = split(sql)
+    assert found.inner is not None
+    inner, outer = WITHS[sql]
+    assert found.inner == inner.format('"at" AS "at", "shop" AS "shop", "item" AS "item", "n" AS "n"')
+    assert found.outer == outer
+
+
 def test_a_column_of_another_name_is_bound_by_on() -> None:
     found = split("SELECT e.day, m.n_ahead FROM e JOIN f m ON e.day = m.at WHERE e.day > LATEST")
     assert found.inner == 'SELECT e.day AS "at", "shop" AS "shop", "item" AS "item", "n" AS "n" FROM e'
@@ -128,7 +153,9 @@ REFUSED = {
     "SELECT m.n_ahead FROM e JOIN f m ON e.day = m.nope": "no input `nope`",
     "SELECT m.n_ahead FROM d JOIN f m JOIN late o": "together with model",
     "SELECT m.n_ahead FROM d ASOF JOIN f m": "cannot be joined",
-    "WITH h AS (SELECT * FROM d) SELECT m.n_ahead FROM h JOIN f m": "WITH beside the forecast",
+    "SELECT m.n_ahead FROM d JOIN f m WHERE d.n > LATEST": "LATEST is a time",
+    "SELECT m.n_ahead FROM d JOIN f m WHERE 3 = LATEST AND d.at > LATEST": "LATEST is a time",
+    "SELECT f.n_ahead FROM d f JOIN f": "Two tables of this query are called `f`",
 }  # fmt: skip
 
 

@@ -66,7 +66,8 @@ def _untold(condition: Condition, model: CreateModel, endpoints: list[CreateEndp
         return None
     if not endpoints:
         return f"only what an endpoint serves is watched; CREATE ENDPOINT {model.name}_api FOR MODEL {model.name}"
-    if condition.signal == "quality" and not any(e.outcomes for e in endpoints):
+    itself = model.horizon is not None  # a forecast is looked at by the rows that it learns from
+    if condition.signal == "quality" and not itself and not any(e.outcomes for e in endpoints):
         return f"no endpoint of it says where the truth arrives; add OUTCOMES FROM dataset (key, {', '.join(t.column for t in model.targets)})"
     if condition.signal == "new_rows" and not isinstance(model.source, DatasetRef):
         return "rows are counted of a dataset, and it reads a query; write FROM <dataset>"

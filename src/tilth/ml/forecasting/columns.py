@@ -58,11 +58,9 @@ def instants(table: pa.Table, name: str) -> Ints:
 
     column = table.column(name).combine_chunks()
     if not (t.is_date(column.type) or t.is_timestamp(column.type)):
-        cast = (
-            f"CAST({quoted(name)} AS TIMESTAMP)"
-            if t.is_string(column.type)
-            else f"make_date({quoted(name)}, 1, 1)"
-        )
+        how = "make_date({0}, 1, 1)" if t.is_integer(column.type) else "CAST({0} AS TIMESTAMP)"
+        cast = "DATE '...' + {0}" if t.is_time(column.type) else how
+        cast = cast.format(quoted(name))
         raise DataError(
             f"ORDER BY `{name}` is of type {column.type}; a forecast is ordered by a date or a timestamp.",
             hint=f"Write for example {cast} AS {quoted(name)} in the query.",
@@ -113,10 +111,27 @@ def coded(table: pa.Table, names: Sequence[str]) -> tuple[Ints, pa.Table]:
         return np.zeros(table.num_rows, np.int64), pa.table({})
     code = np.zeros(table.num_rows, np.int64)
     for name in names:
+        _no_nan(table, name)
         ranks, size = _ranks(table.column(name).combine_chunks())
         code = np.unique(code * size + ranks, return_inverse=True)[1].astype(np.int64)
     first = np.unique(code, return_index=True)[1]
     return code, table.select(list(names)).take(pa.array(first))
+
+
+def _no_nan(table: pa.Table, name: str) -> None:
+    """DataError for a group that is NaN: it equals nothing, not even itself."""
+    import pyarrow.compute as pc
+    import pyarrow.types as t
+
+    column = table.column(name)
+    if not t.is_floating(column.type):
+        return
+    count = pc.sum(pc.is_nan(column)).as_py() or 0
+    if count:
+        raise DataError(
+            f"GROUP BY `{name}` is NaN in {count:,} of {len(column):,} rows.",
+            hint=f"Make a group of them, NULL, in the query: CASE WHEN isnan({quoted(name)}) THEN NULL ELSE {quoted(name)} END AS {quoted(name)}.",
+        )
 
 
 def _ranks(column: pa.Array) -> tuple[Ints, int]:

@@ -102,7 +102,11 @@ def _enough(panel: Panel, target: str, spec: Spec, told: Sequence[Notice]) -> No
 
 
 def origins(panel: Panel, spec: Spec, found: Sequence[int]) -> tuple[int, ...]:
-    """How many points before the end of a series each inner origin lies, newest first: about the newest two fifths, and two seasons before them."""
+    """How many points before the end of a series each inner origin lies, newest first: about the newest two fifths, and two seasons before them.
+
+    They lie on a grid of places that does not move with the end, so that a version that is trained some steps later has
+    them in common, and can be compared there.
+    """
     import numpy as np
 
     horizon = spec.horizon
@@ -121,7 +125,10 @@ def origins(panel: Panel, spec: Spec, found: Sequence[int]) -> tuple[int, ...]:
         return (horizon,)
     number = min(most, room - horizon + 1)
     stride = max(1, min(horizon, (room - horizon) // max(1, number - 1)))
-    return tuple(horizon + stride * k for k in range(number) if horizon + stride * k <= room)
+    ends, times = np.unique(panel.ends, return_counts=True)
+    first = horizon + (int(ends[times.argmax()]) - horizon) % stride
+    farthest = min(room + stride - 1, long - LEAST_BEYOND)
+    return tuple(o for o in range(first, first + stride * number, stride) if o <= farthest) or (horizon,)
 
 
 def _target(

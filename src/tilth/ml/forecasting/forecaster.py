@@ -6,7 +6,7 @@ they learned. Nothing here fits, and no library is needed beside numpy, Arrow an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float64]
 
 FARTHEST = 10  # horizons ahead that are answered
+LAST = 253_402_300_799_999_999  # the end of the year 9999, in microseconds since 1970
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +78,7 @@ class Forecaster:
         future: pa.Table | None = None,
         *,
         alone: bool = False,
+        upto: Mapping[tuple[Any, ...], int] | None = None,
     ) -> Answer:
         """The next steps of some groups.
 
@@ -84,7 +86,8 @@ class Forecaster:
         the place of values of the same time), others stand alone. `groups`: a table of group columns; None: those of the
         history, or all. `horizon`: steps, None: that of training; `until`: an instant, the last one answered. `future`:
         rows with the time, the groups and the covariates known ahead. `alone`: nothing but the history counts, as if the
-        values that training saw were not known; what it learned of them still says how they go on.
+        values that training saw were not known; what it learned of them still says how they go on. `upto`: of each group the
+        last instant (microseconds) that is of interest: what is known ahead is not asked for behind it.
         """
         notices: list[Notice] = []
         history = None if history is None else columns.timed(history, self.spec.time)
@@ -99,6 +102,7 @@ class Forecaster:
             else self._until(asked, until, notices)
         )
         self._nothing(asked, notices)
+        self._checked(asked, steps, upto, notices)
         if steps > self.spec.horizon:
             text = f"Steps after {self.spec.horizon}, the HORIZON of training, were not judged; their intervals grow with the root of the step."
             notices.append(Notice("far", text))
@@ -171,7 +175,7 @@ class Forecaster:
         table = self.groups.take(which) if self.spec.groups else self.groups
         panels = tuple(_chosen(s.panel, which) for s in self.states)
         own = replace(self.covariates, static=self.covariates.static[which])
-        return _Asked(table, panels, which, _renumbered(own, which))
+        return _Asked(table, panels, which, own.renumbered(which))
 
     def _unknown(self, groups: pa.Table, row: int) -> InputError:
         shown = tuple(str(groups.column(n)[row].as_py()) for n in self.spec.groups)
@@ -213,7 +217,7 @@ class Forecaster:
         )
         static = np.full((len(known), len(spec.static)), np.nan)
         static[known >= 0] = learned.static[known[known >= 0]]
-        covariates = _renumbered(replace(learned, static=static), known).joined(extra)
+        covariates = replace(learned, static=static).renumbered(known).joined(extra)
         joined = replace(rows, targets={})
         before = np.full(len(known), -1, np.int64) if alone else known
         panels = []
@@ -322,6 +326,11 @@ class Forecaster:
         instant = self.step.instants(place) + shifts[group]
         keep = np.ones(len(group), bool) if until is None else instant <= micros(until)
         group, place, instant = group[keep], place[keep], instant[keep]
+        if len(instant) and int(instant.max()) > LAST:
+            raise InputError(
+                "Steps after the year 9999 are asked for.",
+                hint="Ask for fewer steps, or mend the times: 9999-12-31 often stands for none.",
+            )
         out = {n: asked.groups.column(n).take(pa.array(group)) for n in self.spec.groups}
         kind = self.schema.field(self.spec.time).type
         out[self.spec.time] = (
@@ -371,15 +380,44 @@ class Forecaster:
         places = np.full(max(1, self.groups.num_rows) + 1, -1, np.int64)
         places[s.panel.members] = np.arange(len(s.panel))
         known = places[asked.known[panel.members]]
-        if not asked.fresh and steps <= s.answers.shape[1] and len(s.answers):
+        if self._kept(s, asked, steps):
             return s.answers[known, :steps], s.halves[known, :steps]
-        group = np.repeat(panel.members, steps)
-        place = (panel.ends[:, None] + np.arange(steps)).ravel()
-        if any(n.startswith("trees") for n in s.members):
-            asked.covariates.check(group, place, (asked.groups, lambda g, p: self._moment(panel, g, p)))
         weight = np.concatenate([s.weights, s.pooled[:, None]], axis=1)[:, known]
         value = state.answer(s, panel, weight, steps, asked.covariates, self._scorer)
         return value, state.half(s, panel, known, steps)
+
+    def _kept(self, s: State, asked: _Asked, steps: int) -> bool:
+        """Whether training left what is asked for."""
+        return not asked.fresh and steps <= s.answers.shape[1] and len(s.answers) > 0
+
+    def _checked(
+        self, asked: _Asked, steps: int, upto: Mapping[tuple[Any, ...], int] | None, notices: list[Notice]
+    ) -> None:
+        """Refuse a step without what is known ahead, and say how many lie in gaps of the rows."""
+        import numpy as np
+
+        if not self.spec.known or not steps:
+            return
+        ends = np.full(max(1, asked.groups.num_rows), np.iinfo(np.int64).min)
+        for p in asked.panels:
+            ends[p.members] = np.maximum(ends[p.members], p.ends)
+        keys = list(zip(*(asked.groups.column(n).to_pylist() for n in self.spec.groups), strict=True)) or [()]
+        gaps = 0
+        for s, panel in zip(self.states, asked.panels, strict=True):
+            if self._kept(s, asked, steps) or not any(n.startswith("trees") for n in s.members):
+                continue
+            last = ends[panel.members] + steps - 1
+            if upto is not None:
+                until = np.array([upto.get(keys[g], 0) for g in panel.members.tolist()], np.int64)
+                last = np.minimum(last, self.step.places(until - panel.shifts)[0])
+            count = np.maximum(last - panel.ends + 1, 0)
+            group = np.repeat(panel.members, count)
+            within = np.arange(len(group)) - np.repeat(np.cumsum(count) - count, count)
+            words = (asked.groups, lambda g, p, own=panel: self._moment(own, g, p))
+            gaps = max(gaps, asked.covariates.check(group, np.repeat(panel.ends, count) + within, words))
+        if gaps:
+            text = f"{gaps:,} steps have no row between rows that are given: of these {', '.join(self.spec.known)} is taken as unknown, as in gaps of the training."
+            notices.append(Notice("unknown", text, count=gaps))
 
     def _moment(self, panel: Panel, group: int, place: int) -> str:
         import numpy as np
@@ -423,24 +461,6 @@ def _chosen(panel: Panel, which: Ints) -> Panel:
     index = index[np.argsort(own[index], kind="stable")]
     out = panel.take(index)
     return replace(out, members=own[index])
-
-
-def _renumbered(covariates: Covariates, known: Ints) -> Covariates:
-    """Known-ahead values by the place of a group among those asked."""
-    import numpy as np
-
-    from tilth.ml.forecasting.known import FAR
-
-    if not len(covariates.keys):
-        return covariates
-    group = np.floor_divide(covariates.keys, FAR)
-    order = np.full(int(max(known.max(initial=0), group.max())) + 1, -1, np.int64)
-    order[known[known >= 0]] = np.flatnonzero(known >= 0)
-    own = order[group]
-    keys = own * FAR + np.remainder(covariates.keys, FAR)
-    keep = np.flatnonzero(own >= 0)
-    keep = keep[np.argsort(keys[keep], kind="stable")]
-    return replace(covariates, keys=keys[keep], values=covariates.values[keep])
 
 
 def _after(rows: Rows, s: State, known: Ints) -> Rows:

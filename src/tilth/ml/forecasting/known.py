@@ -1,7 +1,8 @@
 """Covariates of a forecast: what is known ahead, by group and place, and what stays as it is for a group.
 
 Words become codes whose levels are learned once and kept. A value that the future needs and nobody gave is refused by
-name, group and time.
+name, group and time. A step without a row between rows that are given is a gap, as closed days are at training: its covariates
+are unknown, and that is told.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     Ints = npt.NDArray[np.int64]
     Floats = npt.NDArray[np.float64]
+    Mask = npt.NDArray[np.bool_]
 
 Levels = Mapping[str, tuple[str, ...] | None]
 FAR = 1 << 40  # places that a group may span
@@ -83,6 +85,35 @@ class Covariates:
             out[hit] = self.values[index[hit]]
         return np.concatenate([out, self.static[group]], axis=1)
 
+    def renumbered(self, known: Ints) -> Self:
+        """Values known ahead by the place that a group has in `known`; of groups that are not there none."""
+        import numpy as np
+
+        if not len(self.keys):
+            return self
+        group = np.floor_divide(self.keys, FAR)
+        order = np.full(int(max(known.max(initial=0), group.max())) + 1, -1, np.int64)
+        order[known[known >= 0]] = np.flatnonzero(known >= 0)
+        own = order[group]
+        keys = own * FAR + np.remainder(self.keys, FAR)
+        keep = np.flatnonzero(own >= 0)
+        keep = keep[np.argsort(keys[keep], kind="stable")]
+        return replace(self, keys=keys[keep], values=self.values[keep])
+
+    def _gaps(self, group: Ints, place: Ints) -> Mask:
+        """Whether a place has no row, and lies before the last row of its group."""
+        import numpy as np
+
+        if not len(self.keys):
+            return np.zeros(len(group), bool)
+        keys = group * FAR + place + FAR // 2
+        index = np.searchsorted(self.keys, keys)
+        following = self.keys[np.minimum(index, len(self.keys) - 1)]
+        out: Mask = (
+            (index < len(self.keys)) & (following != keys) & (np.floor_divide(following, FAR) == group)
+        )
+        return out
+
     def joined(self, other: Covariates) -> Covariates:
         """With those of another table, which count where both have a place; static ones too."""
         import numpy as np
@@ -95,20 +126,24 @@ class Covariates:
         static = np.where(np.isnan(other.static), self.static, other.static)
         return replace(self, keys=keys[final], values=values[final], static=static)
 
-    def check(self, group: Ints, place: Ints, told: tuple[pa.Table, object]) -> None:
-        """InputError where a known covariate is missing at a place; `told` gives the groups and a time of a place in words."""
+    def check(self, group: Ints, place: Ints, told: tuple[pa.Table, object]) -> int:
+        """InputError where a known covariate is missing at a place; `told` gives the groups and a time of a place in words.
+
+        What is given is how many places are gaps: without a row, before the last row of their group.
+        """
         import numpy as np
 
         if not self.known:
-            return
-        missing = np.isnan(self.at(group, place)[:, : len(self.known)])
+            return 0
+        gap = self._gaps(group, place)
+        missing = np.isnan(self.at(group, place)[:, : len(self.known)]) & ~gap[:, None]
         if not missing.any():
-            return
+            return int(gap.sum())
         row, column = map(int, np.argwhere(missing)[0])
         groups, words = told
         who = columns.example(groups, int(group[row])) if groups.num_columns else ()
         of = f" of {', '.join(map(str, who))}" if who else ""
         raise InputError(
             f"`{self.known[column]}`{of} has no value, or one that training never saw, at {words(int(group[row]), int(place[row]))}, and a forecast needs it.",  # type: ignore[operator]
-            hint=f"Join the future rows with {', '.join(self.known)}; {int(missing.any(axis=1).sum()):,} rows lack one.",
+            hint=f'Give rows of the future with {", ".join(self.known)}, joined in SQL or as "future" in a request; {int(missing.any(axis=1).sum()):,} steps lack one.',
         )

@@ -154,6 +154,12 @@ class RequestedForecast(ForecastPredictor):
                 raise InputError(
                     f"`{what}` has no column `{odd}`.", hint=did_you_mean(str(odd), list(names), "columns")
                 )
+            for g, mine in group.items():
+                if g in row and self._value(g, row[g]) != mine:
+                    raise InputError(
+                        f"A row of `{what}` is of {g} = {row[g]!r}, and {g} = {mine!r} is asked for.",
+                        hint="Send the rows of the group that is asked for; ask for each group by itself.",
+                    )
         columns = {n: [self._value(n, row.get(n)) for row in rows] for n in names}
         if any(v is None for v in columns[own.time]):
             raise InputError(f"A row of `{what}` has no `{own.time}`.", hint=self._how())

@@ -153,7 +153,7 @@ def _placed(rows: Rows, step: Step, between: Ints, spec: Spec) -> tuple[Rows, li
         return replace(rows, step=step, shifts=shifts, place=place), told
     present = len(np.unique(rows.code))
     if 2 * int(bad.sum()) > present or bad.sum() == present:
-        raise _irregular(step, between, spec)
+        raise _beside(rows, step, between, spec) or _irregular(step, between, spec)
     told.append(
         notice(
             "step", f"have another step than {step.words}", rows.groups, np.flatnonzero(bad), left_out=True
@@ -181,6 +181,19 @@ def _strange(code: Ints, place: Ints, on: Mask, groups: int) -> Mask:
     return bad | ((usual > 1) & (wide >= 2))
 
 
+def _beside(rows: Rows, step: Step, between: Ints, spec: Spec) -> DataError | None:
+    """Where rows keep to the step, and lie beside the times that known groups had at training; None for other trouble."""
+    import numpy as np
+
+    known = rows.shifts[np.unique(rows.code)] >= 0
+    if step.kind != FIXED or not known.any() or np.remainder(between, step.size).any():
+        return None
+    return DataError(
+        f"The rows keep to {step.words} in `{spec.time}`, and lie beside the times of the training.",
+        hint=f"Give the time as it was at training, or SELECT date_trunc('hour', {quoted(spec.time)}) AS {quoted(spec.time)} (or 'day') in the query.",
+    )
+
+
 def _irregular(step: Step, between: Ints, spec: Spec) -> DataError:
     import numpy as np
 
@@ -200,7 +213,7 @@ def _irregular(step: Step, between: Ints, spec: Spec) -> DataError:
 def _length(size: int) -> str:
     for name, unit in (("days", DAY), ("hours", HOUR), ("minutes", steps.MINUTE)):
         if size >= unit:
-            return f"{size / unit:g} {name} apart"
+            return f"{size / unit:g} {name[:-1] if size == unit else name} apart"
     return f"{size / steps.SECOND:g} seconds apart"
 
 

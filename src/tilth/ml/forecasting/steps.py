@@ -24,6 +24,7 @@ MINUTE, HOUR, DAY = 60 * SECOND, 3600 * SECOND, 86_400 * SECOND
 WEEK = 7 * DAY
 FIXED, MONTHS, BUSINESS = "fixed", "months", "business"
 MONTH_END = 31
+MOST = 10_000  # of a unit in a step
 _UNITS = {"second": SECOND, "minute": MINUTE, "hour": HOUR, "day": DAY, "week": WEEK}
 _MONTHS = {"month": 1, "quarter": 3, "year": 12}
 
@@ -111,6 +112,11 @@ def parse(text: str) -> Step:
     """'1 day', '15 minutes', 'month', '1 business day' as a step; InputError names the units."""
     found = re.fullmatch(r"\s*(\d+)?\s*(business day|[a-z]+?)s?\s*", text.lower())
     count, unit = (int(found[1] or 1), found[2]) if found else (0, "")
+    if count > MOST and unit in {**_UNITS, **_MONTHS}:
+        raise InputError(
+            f"{text[:60]!r} is not a step that can be: it is too long.",
+            hint=f"Write {MOST:,} {unit}s at most.",
+        )
     if count == 1 and unit == "business day":
         return Step(BUSINESS, 1)
     if count > 0 and unit in _UNITS:

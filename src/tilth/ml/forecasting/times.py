@@ -6,7 +6,7 @@ rows up to a cut are the history, the horizon behind it is said, and the next cu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
@@ -60,6 +60,8 @@ def forecast(
             )
         future = history if history is not None and model.spec.known else None
         known = None if history is None else _with_target(model, history)
+        if known is not None and future is not None and future.num_rows and not known.num_rows:
+            known, groups = None, _only_ahead(model, future, groups)
         found = model.forecast(known, groups, horizon, until, future)
         return Answer(_within(found.table, model, times, None), found.notices)
     if history is None:
@@ -68,6 +70,15 @@ def forecast(
             hint="Join the data: FROM dataset t JOIN model m WHERE t.time > DATE '...'.",
         )
     return _past(model, _with_target(model, history), history, times, groups, until)
+
+
+def _only_ahead(model: Forecaster, future: pa.Table, groups: pa.Table | None) -> pa.Table | None:
+    """The groups of rows that say what is known ahead and nothing that came: these go on from what training left."""
+    names = list(model.spec.groups)
+    if groups is not None or not names:
+        return groups
+    columns.needed(future, names)
+    return columns.coded(future, names)[1]
 
 
 def _with_target(model: Forecaster, history: pa.Table) -> pa.Table:
@@ -91,18 +102,33 @@ def _past(
     import pyarrow as pa
 
     instant, last = _newest(model, history)
+    upto = _lasts(model, history, last)
     future = rows if model.spec.known else None
     tables: list[pa.Table] = []
     notices: dict[tuple[str, str], Notice] = {}
 
-    def ask(where: Mask, keep: Callable[[Ints, Ints], Mask], end: date | datetime | None = None) -> bool:
+    def ask(
+        where: Mask,
+        keep: Callable[[Ints, Ints], Mask],
+        end: date | datetime | None = None,
+        *,
+        past: bool = True,
+    ) -> bool:
         if not where.any():
             return False
         try:
-            found = model.forecast(history.filter(pa.array(where)), groups, None, end, future, alone=True)
+            found = model.forecast(
+                history.filter(pa.array(where)),
+                groups,
+                None,
+                end,
+                future,
+                alone=True,
+                upto=upto if past else None,
+            )
         except DataError:
             return False
-        own = _own_last(found.table, model, history, last)
+        own = _own_last(found.table, model, upto)
         table = found.table.filter(pa.array(keep(columns.instants(found.table, model.spec.time), own)))
         if table.num_rows:
             tables.append(table)
@@ -112,18 +138,20 @@ def _past(
     if times.low is None:  # from the newest time itself on
         ask(instant < last, lambda at, own: at == own)
     else:
-        missing = _roll(model, instant, last, times, ask)
+        missing = _roll(
+            model, instant, last, times, ask
+        )  # a series that has a gap at a cut is answered from before it
         if missing and tables:
             text = f"Nothing is said of {missing} horizons after {times.low}: there were too few rows before them."
             notices["early", text] = Notice("early", text)
     if not times.to_latest:
-        ask(np.ones(len(instant), bool), lambda at, own: at > own, until)
+        ask(np.ones(len(instant), bool), lambda at, own: at > own, until, past=False)
     if not tables:
         raise InputError(
             f"No series of the history has enough rows before {times.low or 'its newest time'} to be forecast.",
             hint="Ask for later times, or give more rows.",
         )
-    table = _within(pa.concat_tables(tables), model, times, _latest_of(model, history, last))
+    table = _within(pa.concat_tables(tables), model, times, lambda found: _own_last(found, model, upto))
     order = [(n, "ascending") for n in (*model.spec.groups, model.spec.time)]
     return Answer(table.sort_by(order), tuple(notices.values()))
 
@@ -146,8 +174,11 @@ def _roll(model: Forecaster, instant: Ints, last: Ints, times: Times, ask: Calla
                 hint="Ask for a later or a shorter time: BETWEEN DATE '...' AND DATE '...'.",
             )
         following = _end(model, start, first, cuts * model.spec.horizon)
+        end = np.datetime64(min(following, newest), "us").astype(datetime)
         missing += not ask(
-            instant <= cut, lambda at, own, a=cut, b=following: (at > a) & (at <= b) & (at <= own)
+            (instant <= cut) & (last > cut),
+            lambda at, own, a=cut, b=following: (at > a) & (at <= b) & (at <= own),
+            end,
         )
         cut = following
     return missing
@@ -173,20 +204,21 @@ def _newest(model: Forecaster, history: pa.Table) -> tuple[Ints, Ints]:
     return instant, newest[code]
 
 
-def _latest_of(model: Forecaster, history: pa.Table, last: Ints) -> Callable[[pa.Table], Ints]:
-    return lambda table: _own_last(table, model, history, last)
+def _lasts(model: Forecaster, history: pa.Table, last: Ints) -> dict[tuple[object, ...], int]:
+    """The newest known instant of each group."""
+    names = list(model.spec.groups)
+    if not names:
+        return {(): int(last.max())} if len(last) else {}
+    return {key: int(v) for key, v in zip(_keys(history, model.schema, names), last.tolist(), strict=True)}
 
 
-def _own_last(table: pa.Table, model: Forecaster, history: pa.Table, last: Ints) -> Ints:
+def _own_last(table: pa.Table, model: Forecaster, lasts: Mapping[tuple[object, ...], int]) -> Ints:
     """The newest known instant of each row's group."""
     import numpy as np
 
     if not model.spec.groups:
-        return np.full(table.num_rows, int(last.max()) if len(last) else np.iinfo(np.int64).max)
-    names = list(model.spec.groups)
-    known = history.select(names)
-    seen = {key: int(v) for key, v in zip(_keys(known, table.schema, names), last.tolist(), strict=True)}
-    return np.array([seen[k] for k in _keys(table, table.schema, names)], np.int64)
+        return np.full(table.num_rows, lasts.get((), np.iinfo(np.int64).max))
+    return np.array([lasts[k] for k in _keys(table, model.schema, list(model.spec.groups))], np.int64)
 
 
 def _keys(table: pa.Table, schema: pa.Schema, names: list[str]) -> list[tuple[object, ...]]:

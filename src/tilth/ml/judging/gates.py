@@ -378,9 +378,14 @@ def _too_few(holdout: Holdout, blocks: int, least: Least) -> list[str]:
         short.append(f"The rarer class {has} {rarer} rows{more} in the holdout; {least.rarer} are needed.")
     if blocks < least.blocks:
         short.append(
-            f"The holdout spans {blocks} blocks (days, or groups of ids){more}; {least.blocks} are needed."
+            f"The holdout spans {blocks} blocks ({_spans(holdout)}){more}; {least.blocks} are needed."
         )
     return short
+
+
+def _spans(holdout: Holdout) -> str:
+    """What a block is, in words."""
+    return "cut-offs whose horizons lie apart" if holdout.task == "forecast" else "days, or groups of ids"
 
 
 def _rarer(holdout: Holdout) -> int | None:
@@ -397,4 +402,4 @@ def _holds(holdout: Holdout, blocks: int) -> str:
     rows = f"{len(holdout.truth):,} rows"
     if holdout.weight is not None:
         rows += f", worth {holdout.worth():,} that count the same"
-    return f"{rows}{of_them}, {blocks} blocks (days, or groups of ids)"
+    return f"{rows}{of_them}, {blocks} blocks ({_spans(holdout)})"

@@ -6,6 +6,7 @@ what is told of what was left out. The same spec on the same rows writes the sam
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -104,7 +105,8 @@ def metrics_of(spec: TrainingSpec, asked: Spec, evidence: Evidence, rows: pa.Tab
 
     plain = evidence.plain()
     each = plain["targets"]
-    newest = pc.max(rows.column(asked.time)).as_py()
+    came = functools.reduce(pc.or_, (pc.is_valid(rows.column(t)) for t in asked.targets))
+    newest = pc.max(rows.column(asked.time).filter(came)).as_py()
     groups = evidence.by_group()
     mean = {name: _mean(t.get(name) for t in each) for name in ("mase", "naive_mase", "bias", "coverage")}
     return {

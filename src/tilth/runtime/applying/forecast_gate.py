@@ -19,6 +19,7 @@ from tilth.core.metrics import BY_KIND
 from tilth.ml.data import snapshots
 from tilth.ml.data.identity import row_ids
 from tilth.ml.forecasting import columns
+from tilth.ml.forecasting.members.table import FITS
 from tilth.ml.forecasting.predicting import ForecastPredictor
 from tilth.ml.judging.gates import INCONCLUSIVE, GateResult, Holdout, Least, Rule, judge
 from tilth.ml.learning.forecast import ORIGINS
@@ -75,7 +76,7 @@ def gate(
     said = [*result.reasons, *case.remarks]
     if result.outcome == INCONCLUSIVE and act.environment == work.serving:
         manual = declared.promote.rule is PromoteRule.MANUAL
-        if manual or case.stop is not None:
+        if manual or case.stop is not None or result.blocks < ENOUGH.blocks:
             said.append(
                 f"PROMOTE MODEL {declared.name} VERSION {candidate.version} takes it{'' if manual else ' all the same'}."
             )
@@ -262,13 +263,21 @@ def _judged(rule: Rule, case: _Case, uses: int) -> GateResult:
         fair &= unit > 0
     if rule.metric == "mape":
         fair &= truth != 0
-    if case.stop is not None:
-        return GateResult(INCONCLUSIVE, (case.stop,), len(truth), 0, uses)
+    stop = case.stop if fair.any() or case.held is not None else case.stop or _still(rule.metric)
+    if stop is not None:
+        return GateResult(INCONCLUSIVE, (stop,), len(truth), 0, uses)
     scale = unit[fair] if rule.metric == MASE else np.ones(int(fair.sum()))
     blocks = _blocks(case.rows.filter(_mask(fair)))
     asked = Holdout(KIND, truth[fair] / scale, blocks, uses, needs=(FIRST, ENOUGH))
     held = None if case.held is None else case.held[fair] / scale
     return judge(rule, asked, said[fair] / scale, held)
+
+
+def _still(metric: str) -> str:
+    """Why not one value can judge a first version."""
+    if metric == MASE:
+        return "No series moves from one season to the next, so its MASE has no unit; OBJECTIVE (metric = 'mae') needs none."
+    return f"No value of the cut-offs has a {metric}."
 
 
 def _mask(fair: Any) -> Any:
@@ -278,7 +287,10 @@ def _mask(fair: Any) -> Any:
 
 
 def _blocks(rows: pa.Table) -> Any:
-    """The block of each row: cut-offs whose horizons do not lie over one another are blocks of their own."""
+    """The block of each row: cut-offs whose horizons do not lie over one another, and that no fit of a member has in common.
+
+    Members that learn are fitted at `FITS` of the inner windows, and what such a fit is lucky or unlucky by lies in all that it answers.
+    """
     import numpy as np
 
     origin = np.array(rows.column("origin").to_pylist(), "datetime64[us]").astype(np.int64)
@@ -291,7 +303,8 @@ def _blocks(rows: pa.Table) -> Any:
         if cut >= until:
             number, until = number + 1, int(ends[origin == cut].max())
         block[cut] = number
-    return np.array([block[o] for o in origin.tolist()])
+    count = number + 1
+    return np.array([block[o] * min(FITS, count) // count for o in origin.tolist()])
 
 
 def _numbers(rows: pa.Table, name: str) -> Array:

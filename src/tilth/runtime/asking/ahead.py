@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import InputError, TilthError
 from tilth.ml.forecasting import columns
-from tilth.ml.forecasting.forecaster import Answer
+from tilth.ml.forecasting.forecaster import Answer, micros
 from tilth.ml.forecasting.predicting import ForecastPredictor
 from tilth.ml.forecasting.signature import EXPLAIN
 from tilth.ml.forecasting.spec import Notice
 from tilth.ml.forecasting.times import Times
-from tilth.sql.queries.shapes import ACTUAL, ForecastPrediction
+from tilth.sql.queries.shapes import ACTUAL, Bound, ForecastPrediction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -103,9 +103,18 @@ def _times(split: ForecastPrediction) -> Times:
         )
     start: Any = None if low.latest else low.value
     end: Any = None if high is None or high.latest else high.value
-    if isinstance(start, date) and isinstance(end, date) and str(end) < str(start):
-        raise InputError(f"No time is from {start} to {end}.", hint="Write the earlier one first.")
+    if isinstance(start, date) and isinstance(end, date) and _none_between(start, end, low.open, high):
+        raise InputError(
+            f"No time is from {start} to {end}.",
+            hint="Write the earlier one first; a day without an hour is the whole of it, so > DATE '...' begins with the next day.",
+        )
     return Times(start, low.open, end, high is not None and high.open, to_latest)
+
+
+def _none_between(start: date, end: date, low_open: bool, high: Bound | None) -> bool:
+    """Whether the end of what is asked for lies before its beginning."""
+    until = micros(end, last=high is None or not high.open)
+    return until < micros(start, last=low_open)
 
 
 def _of(table: pa.Table, only: Sequence[tuple[str, Sequence[Any]]]) -> pa.Table:

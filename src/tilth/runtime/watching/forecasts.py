@@ -58,13 +58,15 @@ def look(
 def came(work: Workspace, model: ForecastPredictor, manifest: Manifest, place: int) -> Came:
     """The errors of what came within the horizon after each series of the training ended."""
     import numpy as np
+    import pyarrow.compute as pc
 
     own = model.signature
     target = own.targets[place]
-    rows = _after(work, model, manifest, target)
-    if rows is None or not rows.num_rows:
+    later = _after(work, model, manifest, target)
+    rows = later.filter(pc.is_valid(later.column(target))) if later is not None else None
+    if later is None or rows is None or not rows.num_rows:
         return Came(np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, bool))
-    said = _known_ahead(model, rows) if own.known else model.forecast().table
+    said = _known_ahead(model, rows, later) if own.known else model.forecast().table
     name, marks = own.names[place], (*own.groups, own.time)
     units = _units(model, place)
     truth = dict(zip(_keys(rows, said.schema, marks), rows.column(target).to_pylist(), strict=True))
@@ -85,9 +87,16 @@ def came(work: Workspace, model: ForecastPredictor, manifest: Manifest, place: i
     return Came(np.array(error), np.array(series, np.int64), np.array(step, np.int64), np.array(held, bool))
 
 
-def _known_ahead(model: ForecastPredictor, rows: pa.Table) -> pa.Table:
-    """What it says from the end of its training, told what of the rows was known ahead."""
-    found = model.forecaster.forecast(None, None, None, None, rows)
+def _known_ahead(model: ForecastPredictor, rows: pa.Table, later: pa.Table) -> pa.Table:
+    """What it says from the end of its training, told what of `later` rows was known ahead; of interest is what came, in `rows`."""
+    own = model.signature
+    upto: dict[tuple[Any, ...], int] = {}
+    instants = columns.instants(rows, own.time).tolist()
+    for key, at in zip(
+        _keys(rows, model.forecaster.schema, own.groups) or [()] * len(instants), instants, strict=True
+    ):
+        upto[key] = max(at, upto.get(key, at))
+    found = model.forecaster.forecast(None, None, None, None, later, upto=upto)
     return model.renamed(found.table)
 
 
@@ -107,7 +116,7 @@ def _units(model: ForecastPredictor, place: int) -> Mapping[tuple[Any, ...], flo
 
 
 def _after(work: Workspace, model: ForecastPredictor, manifest: Manifest, target: str) -> pa.Table | None:
-    """The rows of a snapshot with a value of the target, later than the earliest end of a series."""
+    """The rows of a snapshot that are later than the earliest end of a series."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -127,5 +136,5 @@ def _after(work: Workspace, model: ForecastPredictor, manifest: Manifest, target
         table = columns.timed(file_rows(work.blobs.path(part.blob), names), own.time)
         when = pc.cast(table.column(own.time), pa.timestamp("us"))
         later = pc.greater(when, pa.scalar(first, pa.timestamp("us")))
-        found.append(table.filter(pc.and_(later, pc.is_valid(table.column(target)))))
+        found.append(table.filter(later))
     return pa.concat_tables(found) if found else None

@@ -28,6 +28,7 @@ from tilth.sql.queries.shapes import (
     ModelShape,
     SeriesShape,
 )
+from tilth.sql.queries.withs import drop_unread, seen_by
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -89,6 +90,7 @@ class _Split:
 
     def result(self, version: int | None) -> ForecastPrediction:
         self._check()
+        self._alone()
         for part in self._joined():
             self._on(part)
         where = self.select.args.get("where")
@@ -96,6 +98,7 @@ class _Split:
             self._condition(part)
         inner = self._inner() if self.data else None
         self._outer()
+        drop_unread(self.root)
         low = self.times.low or Bound(LATEST, open=True)
         only = tuple(self.only.items())
         return ForecastPrediction(
@@ -110,20 +113,20 @@ class _Split:
         )
 
     def _check(self) -> None:
-        from sqlglot import exp
-
-        if (
-            any(self.select.args.get(k) for k in ("with_",))
-            or self.select.find_ancestor(exp.With) is not None
-        ):
-            raise UnsupportedError(
-                f"WITH beside the forecast of `{self.name}` is not in this version.",
-                hint="Put the history into a subquery: FROM (SELECT ...) t JOIN model m.",
-            )
         if (self.times.low is None and self.own.side in ("RIGHT", "FULL")) or self.own.method:
             raise UnsupportedError(
                 f"Model `{self.name}` cannot be joined {self.own.method or self.own.side}.",
                 hint=f"Write JOIN {self.name}.",
+                where=position_of(self.text, self.own.node),
+            )
+
+    def _alone(self) -> None:
+        """Raise where a table of the data is called as the model is."""
+        twin = next((r for r in self.data if r.alias.lower() == self.alias.lower()), None)
+        if twin is not None:
+            raise LanguageError(
+                f"Two tables of this query are called `{twin.alias}`.",
+                hint=f"Give one another name: JOIN {self.name} m.",
                 where=position_of(self.text, self.own.node),
             )
 
@@ -169,6 +172,13 @@ class _Split:
         if self._time(part) or self._group(part):
             return
         own = list(self._columns_of(part))
+        stray = next((c for c in own if self._is_latest(c)), None)
+        if stray is not None and not any(self._is_time(c) for c in own):
+            raise UnsupportedError(
+                f"LATEST is a time, and `{part.sql(dialect='duckdb')}` compares something else with it.",
+                hint=f"Compare the time `{self.series.time}` with it. {HOW}",
+                where=position_of(self.text, part),
+            )
         if any(self._is_time(c) for c in own):
             raise UnsupportedError(
                 f"`{part.sql(dialect='duckdb')}` does not say which times are forecast.",
@@ -231,11 +241,7 @@ class _Split:
 
         while isinstance(node, exp.Paren):
             node = node.this
-        if (
-            isinstance(node, exp.Column)
-            and parts_of(node)[0].lower() == LATEST
-            and not node.this.args.get("quoted")
-        ):
+        if isinstance(node, exp.Column) and self._is_latest(node):
             return LATEST
         value = literal(node)
         if isinstance(value, str):
@@ -300,6 +306,11 @@ class _Split:
         mapped = self.bound.get(self.series.time.lower())
         return low == (mapped.name.lower() if mapped is not None else self.series.time.lower())
 
+    def _is_latest(self, column: exp.Column) -> bool:
+        """Whether it is the word LATEST, and no column in quotes or of a table."""
+        parts = parts_of(column)
+        return len(parts) == 1 and parts[0].lower() == LATEST and not column.this.args.get("quoted")
+
     def _answers(self, column: exp.Column) -> bool:
         """Whether it is something that the forecast gives, and the history has not: of the model, and no group."""
         return self._of_model(column)
@@ -341,6 +352,9 @@ class _Split:
         inner = exp.Select(expressions=items)
         inner.set("from_", exp.From(this=first.node.copy()))
         inner.set("joins", [r.join.copy() for r in joined if r.join is not None])
+        if ctes := seen_by(self.select):
+            recursive = any(c.parent is not None and c.parent.args.get("recursive") for c in ctes)
+            inner.set("with_", exp.With(expressions=[c.copy() for c in ctes], recursive=recursive))
         history = [*self.history]
         if history:
             inner.set("where", exp.Where(this=exp.and_(*(h.copy() for h in history), copy=False)))

@@ -19,6 +19,7 @@ from tilth.sql.queries.pushdown import literal
 from tilth.sql.queries.scope import Model, Ref, Scope
 from tilth.sql.queries.shapes import Binding, JoinPrediction, ModelShape, ModelUse
 from tilth.sql.queries.timetravel import Pin
+from tilth.sql.queries.withs import drop_unread, seen_by
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -242,7 +243,7 @@ class _Split:
             for m in self.models
         )
         inner = self._inner()
-        self._drop_ctes()
+        drop_unread(self.root)
         return JoinPrediction(inner.sql(dialect="duckdb"), models, self.root.sql(dialect="duckdb"), pins)
 
     def _inner(self) -> exp.Select:
@@ -263,49 +264,7 @@ class _Split:
             inner.set("offset", offset)
             inner.set("order", order)
             self.select.set("offset", None)
-        if ctes := self._ctes():
+        if ctes := seen_by(self.select):
             recursive = any(c.parent is not None and c.parent.args.get("recursive") for c in ctes)
             inner.set("with_", exp.With(expressions=[c.copy() for c in ctes], recursive=recursive))
         return inner
-
-    def _ctes(self) -> list[exp.Expr]:
-        """The CTEs that the rows can see, outermost first."""
-        from sqlglot import exp
-
-        out: list[exp.Expr] = []
-        inside: exp.Expr = self.select
-        at: exp.Expr | None = self.select
-        while at is not None:
-            if isinstance(at, exp.With):
-                before = at.expressions.index(inside)
-                out = [*at.expressions[:before], *out]
-            elif (with_ := at.args.get("with_")) is not None and with_ is not inside:
-                out = [*with_.expressions, *out]
-            inside, at = at, at.parent
-        return out
-
-    def _drop_ctes(self) -> None:
-        """Leave out of the rest the CTEs that nothing reads any more."""
-        from sqlglot import exp
-
-        gone = True
-        while gone:
-            gone = False
-            for cte in list(self.root.find_all(exp.CTE)):
-                name, with_ = cte.alias.lower(), cte.parent
-                uses = [t for t in self.root.find_all(exp.Table) if not t.db and t.name.lower() == name]
-                if with_ is None or any(cte not in _ancestors(t) for t in uses):
-                    continue
-                gone = True
-                cte.pop()
-                if not with_.expressions and with_.parent is not None:
-                    with_.parent.set("with_", None)
-
-
-def _ancestors(node: exp.Expr) -> list[exp.Expr]:
-    out: list[exp.Expr] = []
-    at = node.parent
-    while at is not None:
-        out.append(at)
-        at = at.parent
-    return out
