@@ -380,7 +380,7 @@ def summed(found: dict[str, Found]) -> Iterator[Result]:
         "CPU of one training, mean of sets",
         f"{statistics.fmean(cpu.values()):.1f} s",
         "-",
-        "-",
+        f"{statistics.fmean(cpu.values()):.1f} s",
         "-",
         None,
         note,

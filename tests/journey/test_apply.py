@@ -206,7 +206,7 @@ def test_gc_waits_for_an_apply_of_an_environment_that_is_not_there_yet(shop: Pat
     graph = project.graph()
     executor.apply(Act(project.work(), "prod", project.by), graph, tell=gc_meanwhile)
     assert len(busy) == 5
-    assert "changing the project" in busy[0]
+    assert "busy with `the project`" in busy[0]
     assert other.gc().snapshots == 0
     assert other.sql("SELECT count(*) AS n FROM deliveries").rows() == [{"n": c.DAYS * c.A_DAY}]
 

@@ -91,7 +91,7 @@ def test_two_loops_over_one_result_do_not_take_rows_from_one_another(project: ti
 
 def test_an_error_of_the_rows_is_one_the_second_time_too(project: tilth.Project) -> None:
     answer = project.sql(
-        "SELECT CASE WHEN i > 150000 THEN CAST('x' || i AS INT) ELSE 1 END AS x FROM range(200000) r(i)"
+        "SELECT CASE WHEN i > 7500000 THEN CAST('x' || i AS INT) ELSE 1 END AS x FROM range(8000000) r(i)"
     )
     for _ in range(2):
         with pytest.raises(tilth.TilthError):

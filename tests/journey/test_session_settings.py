@@ -149,7 +149,7 @@ def test_what_was_asked_is_in_the_log(project: Any) -> None:
         ("SHOW MODELS", "done", 2, None),
         ("SELECT * FROM nowhere", "failed", None, "E-NAME"),
         ("RETRAIN MODEL late", "failed", None, "E-RIGHT"),
-        ("SELECT range AS n FROM range(1000000)", "done", 65_536, None),
+        ("SELECT range AS n FROM range(1000000)", "done", 32_768, None),
         ("SET statement_timeout = '300 ms'", "done", None, None),
         (NAP, "failed", None, "E-LIMIT"),
     ]
