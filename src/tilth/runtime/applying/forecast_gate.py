@@ -2,7 +2,7 @@
 
 The candidate said at each of its inner origins what it would have said, by weights that leave the origin out. The champion is
 asked the same where it had not seen what lies behind the cut-off; at cut-offs that both had inside their training, what it had said
-there itself stands for it. The comparison is `ml.judging.gates`', the record `gate`'s.
+there itself stands for it. The comparison is `ml.judging.gates`', the record `recording`'s.
 """
 
 from __future__ import annotations
