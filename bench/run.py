@@ -29,6 +29,7 @@ BENCHES = {
     "language": "The language",
     "planning": "Planning at a thousand resources",
     "data": "Collecting and vetting",
+    "usual": "What is usual",
     "learning": "Learning",
     "tall": "Tall tables",
     "intervals": "Intervals",

@@ -189,12 +189,13 @@ def check(d: CreateDataset, _facts: Facts) -> None:
         )
     for e in d.expect:
         _check_item(d, e)
+    _check_usual(d, d.expect)
 
 
 def _check_item(d: CreateDataset, e: Expectation) -> None:
     if e.expression:
         parsed(e.expression, e.position)
-    if e.on_fail is OnFail.QUARANTINE and e.kind in (CheckKind.SET, CheckKind.FRESH):
+    if e.on_fail is OnFail.QUARANTINE and e.kind in (CheckKind.SET, CheckKind.FRESH, CheckKind.USUAL):
         raise ProjectError(
             "Only rows can be quarantined, and this is a check of the whole set.",
             hint="Write ON FAIL STOP or ON FAIL WARN.",
@@ -206,6 +207,27 @@ def _check_item(d: CreateDataset, e: Expectation) -> None:
             hint="Add EVENT TIME <column>.",
             where=e.position or d.position,
         )
+
+
+def _check_usual(d: CreateDataset, items: tuple[Expectation, ...]) -> None:
+    """What is usual is asked once, and of rows with a time where it is one of times."""
+    seen: set[str] = set()
+    for e in items:
+        if e.usual is None:
+            continue
+        if "freshness" in e.usual.aspects and d.event_time is None:
+            raise ProjectError(
+                f"How fresh rows usually are needs to know when they happened, but dataset `{d.name}` has no EVENT TIME.",
+                hint="Add EVENT TIME <column>, or leave freshness out of USUAL.",
+                where=e.position or d.position,
+            )
+        if twice := [a for a in e.usual.aspects if a in seen]:
+            raise ProjectError(
+                f"Dataset `{d.name}` expects twice that {twice[0]} is as usual.",
+                hint="One USUAL (...) spends one number of false alarms over all that it names.",
+                where=e.position or d.position,
+            )
+        seen.update(e.usual.aspects)
 
 
 def needs(d: CreateDataset, known: Known) -> Needs:
@@ -234,6 +256,8 @@ def _expectation(e: Expectation) -> list[object]:
     said: list[object] = [e.kind, e.on_fail, expression, e.table, e.columns, e.within]
     if e.expression and gaps.changed(e.expression, of_the_set=e.kind is CheckKind.SET):
         said.append(2)
+    if e.usual is not None:
+        said.append([e.usual.aspects, e.usual.alarms, e.usual.per, e.usual.holidays])
     return said
 
 

@@ -68,6 +68,10 @@ class CheckResult:
     failed: int = 0
     rows: int = 0
     observed: str | None = None
+    judged: bool = True  # False: it could not be asked yet, and `observed` says why
+    value: float | None = None  # what was found, as a number
+    low: float | None = None  # the bounds that it is to lie in
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

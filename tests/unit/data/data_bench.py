@@ -16,6 +16,7 @@ from tilth.core.schema import Schema
 from tilth.ml.data.collect import Collected, collect
 from tilth.ml.data.snapshots import plain_schema, read
 from tilth.ports.arrow import schema_of
+from tilth.ports.history import History
 from tilth.ports.progress import Silent
 from tilth.ports.snapshots import Manifest
 from tilth.sql.language.statements import CheckKind, CreateDataset, Expectation, OnFail, Query, Refresh
@@ -82,9 +83,11 @@ class Bench:
         recipe: str = "1:r",
         now: datetime = NOW,
         datasets: Mapping[str, Manifest] | None = None,
+        history: History | None = None,
     ) -> Collected:
         sources = {"ops": self.source, **self.more}
-        return collect(spec, recipe, sources, datasets or {}, self.engine, self.blobs, parent, now, Silent())
+        known, engine = datasets or {}, self.engine
+        return collect(spec, recipe, sources, known, engine, self.blobs, parent, now, Silent(), history)
 
     def rows(self, manifest: Manifest) -> list[dict[str, Any]]:
         return read(manifest, self.blobs).read_all().to_pylist()

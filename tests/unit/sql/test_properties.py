@@ -16,6 +16,7 @@ from tilth.kinds.model.grammar import SIGNALS
 from tilth.sql.language import acts as a
 from tilth.sql.language import scheduled as d
 from tilth.sql.language import statements as s
+from tilth.sql.language import usual
 from tilth.sql.language.mindsdb import learning
 from tilth.sql.language.mindsdb.lists import PARTS
 from tilth.sql.language.normal import normal
@@ -65,6 +66,19 @@ QUERY = st.sampled_from(
     ]
 ).map(s.Query)
 ON_FAIL = st.sampled_from(list(s.OnFail))
+USUAL = st.builds(
+    lambda aspects, count, span, place: s.Usual(
+        tuple(a for a in usual.ASPECTS if a in aspects),
+        count,
+        usual.SPANS[span],
+        f"{count:g} per {span}",
+        place,
+    ),
+    st.sets(st.sampled_from(usual.ASPECTS), min_size=1),
+    st.sampled_from([0.25, 1.0, 3.0]),
+    st.sampled_from(["month", "quarter", "year"]),
+    st.none() | st.sampled_from(["DE", "US-NY"]),
+)
 CHECK = st.one_of(
     st.builds(
         s.Expectation,
@@ -86,6 +100,7 @@ CHECK = st.one_of(
         columns=NAMES,
     ),
     st.builds(s.Expectation, st.just(s.CheckKind.FRESH), ON_FAIL, within=SPAN),
+    st.builds(s.Expectation, st.just(s.CheckKind.USUAL), ON_FAIL, usual=USUAL),
 )
 REFRESH = st.builds(s.Refresh, st.none() | SPAN, FLAG, FLAG, SPAN | st.none()).map(
     lambda r: r if r.incremental else s.Refresh(r.every, r.on_change)

@@ -35,9 +35,11 @@ from tilth.ml.data.apart import Apart
 from tilth.ml.data.checks import Checks, RowCounts
 from tilth.ml.data.rows import Rows
 from tilth.ml.data.snapshots import Written
+from tilth.ml.data.usual.found import Found
 from tilth.ports.arrow import schema_of
 from tilth.ports.blobs import Blobs
 from tilth.ports.engine import QueryEngine, Relation
+from tilth.ports.history import History
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import CheckResult, Manifest, Part, QuarantineFile
 from tilth.ports.source import Notice, Source
@@ -48,6 +50,7 @@ from tilth.sql.queries import harmless
 if TYPE_CHECKING:
     import pyarrow as pa
 
+USUAL = "usual"  # the kind of a check against the history
 VOLUME = "volume"  # the kind of the check that tells of rows that are suddenly few
 FEWER = 10  # times fewer than before
 FEWEST = 10  # rows before, below which nothing is told
@@ -65,6 +68,8 @@ class Collected:
     schema: Schema
     notices: tuple[tuple[str, Notice], ...] = ()  # what sources guessed or left out, with the source's name
     whole: bool = True  # all rows were read, not the new ones alone
+    told: tuple[Notice, ...] = ()  # of its checks
+    states: Mapping[str, tuple[str | None, bytes]] = field(default_factory=dict)  # counted, and of which file
 
 
 @dataclass(slots=True)
@@ -90,6 +95,7 @@ class _Run:
     scans: tuple[tuple[str, Scan], ...] = ()
     references: dict[str, Relation] = field(default_factory=dict)
     holds: list[reading.Reading] = field(default_factory=list)
+    history: History = field(default_factory=History)
 
 
 def collect(
@@ -102,6 +108,7 @@ def collect(
     parent: Manifest | None,
     now: Instant,
     progress: Progress,
+    history: History | None = None,
 ) -> Collected:
     """Collect, vet and publish; CheckFailedError carries `.results` when an ON FAIL STOP does not hold."""
     folder = blobs.scratch()
@@ -109,6 +116,7 @@ def collect(
     plain = all(harmless.expression(e.expression) for e in spec.expect if e.expression)
     vetting = engine if plain else Apart(engine)
     run = _Run(spec, recipe, sources, datasets, engine, asked, vetting, blobs, parent, now, progress, folder)
+    run.history = history or History()
     try:
         run.damaged = _damaged(parent, blobs) if parent else ()
         run.start = windows.start(spec, recipe, parent, now, engine, blobs) if not run.damaged else None
@@ -167,7 +175,8 @@ def _collected(run: _Run) -> Collected:
         _not_empty(run, sum(p.rows for p in parts))
     times = windows.times(parts, checks.event_time, run.now, run.engine, run.blobs)
     told = (*key_results, *_volume(run, raw, good, parts), *times.results(checks.event_time))
-    results = _results(run, checks, counts, parts, told)
+    usual = _usual(run, checks, parts, times)
+    results = (*_results(run, checks, counts, parts, told), *usual.results)
     _stop(run, results, sum(p.rows for p in parts))
     run.progress.step(f"publish {run.spec.name}", None, f"{sum(p.rows for p in parts):,} rows")
     held = _quarantined(run, raw, checks, counts)
@@ -176,8 +185,9 @@ def _collected(run: _Run) -> Collected:
     tables = [(name, scan.table) for name, scan in run.scans]
     said = reading.notices_of(run.sources, tables)
     return Collected(
-        manifest, results, held, run.rows_read, bad, manifest.schema, said, vanished or run.low is None
-    )
+        manifest, results, held, run.rows_read, bad, manifest.schema, said, vanished or run.low is None,
+        tuple(usual.notices), _stated(usual.states, parts),
+    )  # fmt: skip
 
 
 # --- reading -----------------------------------------------------------------------------------------------
@@ -335,6 +345,36 @@ def _results(
     return (*first, *checking.needed_results(checks, counts), *(found[i] for i in sorted(found)))
 
 
+def _usual(run: _Run, checks: Checks, parts: tuple[Part | Written, ...], times: windows.Times) -> Found:
+    """What the dataset's history says of what would be published."""
+    if not any(e.kind is CheckKind.USUAL for e in run.spec.expect):
+        return Found()
+    from tilth.ml.data.usual import judging
+
+    run.progress.step(f"vet {run.spec.name}", None, "against its history")
+    files = [(p.content, p.path if isinstance(p, Written) else run.blobs.path(p.blob)) for p in parts]
+    total = sum(p.rows for p in parts)
+    opened = snapshots.opened([f for _, f in files], total) if files else snapshots.empty(checks.schema)
+    ends = [(p.event_min, p.event_max) for p in parts if p.event_min and p.event_max]
+    span = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else None
+    alone = [
+        (content, snapshots.opened([file], p.rows)) for (content, file), p in zip(files, parts, strict=True)
+    ]
+    data = judging.Data(
+        run.spec, run.recipe, checks.schema, alone, opened, total, times.watermark, span, run.now
+    )
+    found: Found = judging.judge(data, run.history, run.engine)
+    return found
+
+
+def _stated(
+    states: Mapping[str, bytes], parts: tuple[Part | Written, ...]
+) -> dict[str, tuple[str | None, bytes]]:
+    """States with the content of the file that each is of."""
+    known = {p.content for p in parts}
+    return {k: (c if (c := k.rpartition(":")[2]) in known else None, v) for k, v in states.items()}
+
+
 def _stop(run: _Run, results: tuple[CheckResult, ...], rows: int) -> None:
     """Raise when a check with ON FAIL STOP does not hold, or when quarantine would leave no row at all."""
     stopping = [r for r in results if not r.passed and r.on_fail == OnFail.STOP.value]
@@ -347,6 +387,7 @@ def _stop(run: _Run, results: tuple[CheckResult, ...], rows: int) -> None:
     places = {
         " ".join(show_check(e).split()): e.position for e in run.spec.expect if e.kind is not CheckKind.FRESH
     }
+    places |= {name: e.position for e in run.spec.expect if e.usual for name in e.usual.names}
     error = CheckFailedError(
         f"Dataset `{run.spec.name}` was not published{stays}: {first.check} does not hold.",
         hint="Correct the data at its source, or relax the check (ON FAIL QUARANTINE | WARN), then refresh.",

@@ -17,17 +17,19 @@ from tilth.ml.data.collect import Collected, collect
 from tilth.ml.data.reading import find_source
 from tilth.ml.data.snapshots import plain_schema
 from tilth.ports.arrow import schema_of
+from tilth.ports.history import History
 from tilth.ports.snapshots import CheckResult, Manifest
 from tilth.ports.source import Source
 from tilth.resources.kinds import Resource
 from tilth.runtime.act import Act
 from tilth.runtime.applying.notices import of_source
-from tilth.runtime.record import names, notices, refreshes, scrubs, snapshots
+from tilth.runtime.record import names, notices, refreshes, scrubs, snapshots, states
+from tilth.runtime.record.notices import Told
 from tilth.runtime.record.refreshes import Quarantined, Refresh
 from tilth.runtime.record.rows import Change
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workspace import Workspace
-from tilth.sql.language.statements import CreateDataset, Kind, NativeQuery, Query
+from tilth.sql.language.statements import CheckKind, CreateDataset, Kind, NativeQuery, Query
 from tilth.sql.queries import views
 
 if TYPE_CHECKING:
@@ -46,8 +48,18 @@ def refresh(
     work, now, known_as = act.work, act.now(), names.origins(act.work.state)
     tokens = change_tokens(resource, sources, lambda source: known_as.origin(Kind.SOURCE, source))
     try:
+        past = states.history(work.state, declared.name, resource.recipe) if _learns(declared) else History()
         found = collect(
-            declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress
+            declared,
+            resource.recipe,
+            sources,
+            datasets,
+            work.engine,
+            work.blobs,
+            parent,
+            now,
+            act.progress,
+            past,
         )
     except Exception as raised:
         error = known(raised)
@@ -67,12 +79,25 @@ def refresh(
             found.rows_read, found.rows_quarantined, whole=found.whole,
         )  # fmt: skip
         number = _add(change, one, found.results)
-        told = [of_source(name, notice) for name, notice in found.notices]
+        states.add(change, resource.recipe, found.states, now)
+        told = lines_of(found)
         notices.put(change, notices.DATASET, declared.name, resource.recipe, told, now)
         if (kept := found.quarantine) is not None:
             held = Quarantined(number, declared.name, kept.blob, kept.rows, kept.bytes, now)
             refreshes.hold(change, held)
     return found
+
+
+def _learns(declared: CreateDataset) -> bool:
+    return any(e.kind in (CheckKind.USUAL, CheckKind.SET) for e in declared.expect)
+
+
+def lines_of(found: Collected) -> list[Told]:
+    """What is told of a collection: by its sources, and of its checks."""
+    return [
+        *(of_source(name, notice) for name, notice in found.notices),
+        *(Told(t.kind, t.text, None, t.column, t.option) for t in found.told),
+    ]
 
 
 def _add(change: Change, one: Refresh, results: Sequence[CheckResult]) -> int:

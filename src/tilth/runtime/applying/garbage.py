@@ -25,6 +25,7 @@ from tilth.runtime.record import (
     refreshes,
     schedules,
     snapshots,
+    states,
     versions,
 )
 from tilth.runtime.record.rows import Change, Reader
@@ -63,6 +64,7 @@ def collect(work: Workspace, keep: int, by: Principal) -> Freed:
         with work.state.change(by, show_instant(now)) as change:
             old = sum(_forget_generations(change, name, keep) for name in known)
             rows = _forget_snapshots(change)
+            _forget_states(change)
             bundles = _forget_versions(change, now)
             names.forget(change, names.unused(change))
             change.audit("gc", "project", {"generations": old, "snapshots": rows, "versions": bundles})
@@ -182,6 +184,13 @@ def _forget_snapshots(change: Change) -> int:
     for snapshot in old:
         snapshots.forget(change, snapshot)
     return len(old)
+
+
+def _forget_states(change: Change) -> None:
+    """What was counted of rows that no snapshot has any more."""
+    known = snapshots.all_of(change)
+    contents = frozenset(p.content for one in known for p in one.manifest.parts)
+    states.forget(change, frozenset(one.recipe for one in known), contents)
 
 
 def _forget_versions(change: Change, at: Instant) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from tilth.core.errors import ProjectError
 from tilth.core.figures import figure
 from tilth.ml.data import windows
-from tilth.ml.data.collect import VOLUME, Collected
+from tilth.ml.data.collect import USUAL, VOLUME, Collected
 from tilth.plan.actions import (
     Action,
     CollectDataset,
@@ -37,7 +37,6 @@ from tilth.resources.graph import Graph
 from tilth.runtime import secrets
 from tilth.runtime.act import Act
 from tilth.runtime.applying import candidates, collecting, gate
-from tilth.runtime.applying.notices import of_source
 from tilth.runtime.applying.recording import Verdict
 from tilth.runtime.record import environments, evidence, names, notices, versions
 from tilth.runtime.record.snapshots import manifest_of
@@ -99,7 +98,9 @@ def _collect(run: Run, action: Action) -> Result:
     held = f", {found.rows_quarantined:,} in quarantine" if found.rows_quarantined else ""
     checks = f"{len(found.results)} check{'s' * (len(found.results) != 1)}"
     checks += f" ({failed} with a warning or quarantine)" if failed else ""
-    odd = "".join(f"; {r.observed}" for r in found.results if r.kind in (windows.FUTURE, VOLUME))
+    odd = "".join(
+        f"; {r.observed}" for r in found.results if r.kind in (windows.FUTURE, VOLUME, USUAL) and not r.passed
+    )
     text = f"{found.rows_read:,} rows read, {found.manifest.rows:,} in the snapshot{held}, {checks}{odd}"
     return DONE, text, found.manifest.id
 
@@ -182,7 +183,7 @@ def _data(run: Run, declared: CreateModel) -> tuple[CreateDataset | None, Manife
 
 
 def _lines(found: Collected) -> tuple[str, ...]:
-    return notices.lines([of_source(name, notice) for name, notice in found.notices])
+    return notices.lines(collecting.lines_of(found))
 
 
 def _manifest(run: Run, name: str) -> Manifest:

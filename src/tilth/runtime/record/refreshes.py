@@ -72,6 +72,7 @@ def add(change: Change, one: Refresh, results: Iterable[CheckResult]) -> int:
         change.write(
             "add_check_result", refresh=number, dataset=one.dataset, check=r.check, kind=r.kind, on_fail=r.on_fail,
             passed=int(r.passed), failed=r.failed, rows=r.rows, observed=r.observed, at=at,
+            judged=int(r.judged), value=r.value, low=r.low, high=r.high,
         )  # fmt: skip
     return number
 
@@ -101,7 +102,7 @@ def check_results(reader: Reader, recipe: str) -> tuple[CheckResult, ...]:
     return tuple(
         CheckResult(
             text(r, "check"), text(r, "kind"), text(r, "on_fail"), bool(whole(r, "passed")), whole(r, "failed"),
-            whole(r, "rows"), text_or_none(r, "observed"),
+            whole(r, "rows"), text_or_none(r, "observed"), r["judged"] != 0, *(_number(r, n) for n in ("value", "low", "high")),
         )
         for r in reader.read("last_check_results", recipe=recipe)
     )  # fmt: skip
@@ -144,6 +145,11 @@ def hold(change: Change, one: Quarantined) -> None:
 def release(change: Change, one: Quarantined) -> None:
     """Forget a file of rows that were held back."""
     change.write("forget_quarantine", refresh=one.refresh, blob=one.blob)
+
+
+def _number(row: Row, name: str) -> float | None:
+    cell = row[name]
+    return float(cell) if isinstance(cell, int | float) else None
 
 
 def _quarantined(row: Row) -> Quarantined:

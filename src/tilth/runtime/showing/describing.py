@@ -36,7 +36,7 @@ from tilth.runtime.record.versions import Version
 from tilth.runtime.showing import example, forecasts
 from tilth.runtime.showing.understood import KEYS
 from tilth.runtime.workspace import Workspace
-from tilth.sql.language.printer import show_check
+from tilth.sql.language.printer import check_names, show_check
 from tilth.sql.language.statements import (
     CreateChannel,
     CreateDataset,
@@ -132,11 +132,12 @@ def _dataset(at: Place, one: Resource) -> dict[str, Any]:
     tags = {t.column: t.label for t in declared.tags}
     checks = []
     for e in declared.expect:
-        said = results.get(show_check(e))
-        known = {k: getattr(said, k, None) for k in ("passed", "failed", "rows", "observed")}
-        checks.append(
-            {"expectation": show_check(e), "kind": e.kind.value, "on_fail": e.on_fail.value, **known}
-        )
+        for name in check_names(e) if e.usual else (show_check(e),):
+            said = results.get(name)
+            known = {k: getattr(said, k, None) for k in ("passed", "failed", "rows", "observed")}
+            if said is not None and not said.judged:
+                known["passed"] = None
+            checks.append({"expectation": name, "kind": e.kind.value, "on_fail": e.on_fail.value, **known})
     return {
         "snapshot": None if found is None else found.id,
         "rows": None if found is None else found.rows,

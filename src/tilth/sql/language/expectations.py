@@ -8,6 +8,7 @@ from tilth.sql.language.clauses import choice
 from tilth.sql.language.statements import CheckKind, Expectation, OnFail
 from tilth.sql.language.tokens import Cursor
 from tilth.sql.language.trees import holds_aggregate, tree
+from tilth.sql.language.usual import ASPECTS, usual
 from tilth.sql.language.values import duration
 
 _ON_FAIL = {w.name: w for w in OnFail}
@@ -35,6 +36,8 @@ def _item(c: Cursor, opened: int) -> Expectation:
         return _references(c)
     if c.at("FRESH", "WITHIN"):
         return _fresh(c)
+    if c.at("USUAL", "(") or (c.at("USUAL") and c.following in map(str.upper, ASPECTS)):
+        return _usual(c)
     if c.following == "WITHIN" and nearest(c.key, ["FRESH"]):
         c.fail(f"Expected `FRESH WITHIN` here{c.instead()}.", "Did you mean `FRESH WITHIN '2 days'`?")
     c.skip_to(_STOP, opened=opened)
@@ -87,6 +90,13 @@ def _fresh(c: Cursor) -> Expectation:
     within = duration(c)
     where = c.position(start, c.i)
     return Expectation(CheckKind.FRESH, _on_fail(c), within=within, position=where)
+
+
+def _usual(c: Cursor) -> Expectation:
+    start = c.i
+    found = usual(c)
+    where = c.position(start, c.i)
+    return Expectation(CheckKind.USUAL, _on_fail(c), usual=found, position=where)
 
 
 def _kind(c: Cursor, first: int, last: int, text: str) -> CheckKind:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from tilth.core.names import is_bare, literal, quoted
-from tilth.sql.language import altering, tables
+from tilth.sql.language import altering, tables, usual
 from tilth.sql.language.acts import (
     Alter,
     ApplyStatement,
@@ -62,7 +62,14 @@ def show_check(e: Expectation) -> str:
         return f"REFERENCES {name(e.table[0])}.{column(e.table[1])} ({columns(e.columns)})"
     if e.kind is CheckKind.FRESH and e.within is not None:
         return f"FRESH WITHIN {span(e.within)}"
+    if e.usual is not None:
+        return usual.show(e.usual)
     return e.expression
+
+
+def check_names(e: Expectation) -> tuple[str, ...]:
+    """What the results of an EXPECT item are called: one, but for what is usual of several things."""
+    return (" ".join(show_check(e).split()),) if e.usual is None else e.usual.names
 
 
 def _drop(s: Drop) -> str:

@@ -64,12 +64,13 @@ class OnFail(StrEnum):
 
 
 class CheckKind(StrEnum):
-    """How a check is computed: per row, over the set, against another table, or against the clock."""
+    """How a check is computed: per row, over the set, against another table, the clock, or the dataset's own history."""
 
     ROW = "row"
     SET = "set"
     REFERENCES = "references"
     FRESH = "fresh"
+    USUAL = "usual"
 
 
 class PromoteRule(StrEnum):
@@ -188,6 +189,22 @@ class Refresh:
 
 
 @dataclass(frozen=True, slots=True)
+class Usual:
+    """What of a dataset is to be as it usually is, and how many false alarms there may be in a span of time."""
+
+    aspects: tuple[str, ...]  # volume | freshness | nulls | distribution
+    alarms: float
+    per: timedelta
+    written: str  # of both: 1 per quarter
+    holidays: str | None = None  # of a country, as 'DE' or 'DE-BY'
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the results of its checks are called."""
+        return tuple(f"USUAL {aspect}" for aspect in self.aspects)
+
+
+@dataclass(frozen=True, slots=True)
 class Expectation:
     """One assumption about the data. `expression` is DuckDB text for ROW and SET checks."""
 
@@ -197,6 +214,7 @@ class Expectation:
     table: tuple[str, str] | None = None  # REFERENCES source.table
     columns: tuple[str, ...] = ()  # REFERENCES ... (columns)
     within: timedelta | None = None  # FRESH WITHIN
+    usual: Usual | None = None
     position: Position | None = field(default=None, compare=False)
 
 

@@ -167,8 +167,27 @@ FROM made JOIN refreshes r ON r.id = (
     SELECT id FROM refreshes l WHERE l.recipe = made.recipe AND l.status <> 'failed' ORDER BY id DESC LIMIT 1);
 
 -- name: add_check_result
-INSERT INTO check_results (refresh, dataset, "check", kind, on_fail, passed, failed, rows, observed, at)
-VALUES (:refresh, coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :check, :kind, :on_fail, :passed, :failed, :rows, :observed, :at);
+INSERT INTO check_results (refresh, dataset, "check", kind, on_fail, passed, failed, rows, observed, at, judged, value, low, high)
+VALUES (:refresh, coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :check, :kind, :on_fail, :passed, :failed, :rows, :observed, :at,
+        :judged, :value, :low, :high);
+
+-- name: published_of
+SELECT r.at, s.rows, s.watermark FROM refreshes r JOIN snapshots s ON s.id = r.snapshot
+WHERE r.dataset = coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset) AND r.status = 'published'
+ORDER BY r.id DESC LIMIT :limit;
+
+-- name: row_states_of
+SELECT key, state FROM row_states WHERE recipe = :recipe;
+
+-- name: row_state_keys
+SELECT key, recipe, content FROM row_states;
+
+-- name: add_row_state
+INSERT INTO row_states (key, recipe, content, state, at) VALUES (:key, :recipe, :content, :state, :at)
+ON CONFLICT (key) DO UPDATE SET recipe = excluded.recipe, state = excluded.state, at = excluded.at;
+
+-- name: forget_row_state
+DELETE FROM row_states WHERE key = :key;
 
 -- name: last_checks
 WITH RECURSIVE made (recipe) AS (
@@ -491,7 +510,7 @@ INSERT INTO notices (resource, name, made, kind, place, column_name, text, optio
 VALUES (:resource, coalesce((SELECT origin FROM names WHERE kind = :resource AND name = :name), :name), :made, :kind, :place, :column_name, :text, :option, :at);
 
 -- name: last_check_results
-SELECT "check", kind, on_fail, passed, failed, rows, observed, at FROM check_results
+SELECT "check", kind, on_fail, passed, failed, rows, observed, at, judged, value, low, high FROM check_results
 WHERE refresh = (SELECT max(id) FROM refreshes WHERE recipe = :recipe) ORDER BY rowid;
 
 -- name: refreshes_of

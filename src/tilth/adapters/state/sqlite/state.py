@@ -34,7 +34,7 @@ from tilth.ports.state import Cell, Reader, Row
 
 PATIENCE = 10.0  # seconds to wait for another program's lock
 HEADED = 3  # the first schema whose chain has a head as soon as it has a row
-_HIDDEN = frozenset({"definitions", "pointers", "looks", "token_hashes", "token_verifiers"})
+_HIDDEN = frozenset({"definitions", "pointers", "looks", "token_hashes", "token_verifiers", "row_states"})
 
 
 @cache

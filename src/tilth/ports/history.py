@@ -1,0 +1,28 @@
+"""What a collection knows of those before it, and what it leaves for those after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tilth.core.time import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A refresh that was published: when, the rows that its snapshot had, and the newest event time (ISO, naive)."""
+
+    at: Instant
+    rows: int
+    watermark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """`refreshes` from the oldest on; `states` are what was counted of rows before, by key, and may be added to.
+
+    A state is the outcome of reading rows, never more than that: without it the rows are read again.
+    """
+
+    refreshes: tuple[Past, ...] = ()
+    states: Mapping[str, bytes] = field(default_factory=dict)
