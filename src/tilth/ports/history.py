@@ -26,3 +26,15 @@ class History:
 
     refreshes: tuple[Past, ...] = ()
     states: Mapping[str, bytes] = field(default_factory=dict)
+
+
+class States(dict[str, bytes]):
+    """States of before, and in `new` those that were added."""
+
+    def __init__(self, known: Mapping[str, bytes] | None = None) -> None:
+        super().__init__(known or {})
+        self.new: dict[str, bytes] = {}
+
+    def __setitem__(self, key: str, value: bytes) -> None:
+        super().__setitem__(key, value)
+        self.new[key] = value

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from tilth.core.errors import LanguageError, ProjectError, TilthError, UnknownNameError
@@ -25,7 +26,8 @@ from tilth.core.figures import figure
 from tilth.core.names import did_you_mean, in_query, is_bare, quoted
 from tilth.core.schema import TEMPORAL, DataType, Schema
 from tilth.core.time import Instant, naive, show_duration
-from tilth.ml.data import identity
+from tilth.ml.data import grouped, identity
+from tilth.ml.data.comparison import split_comparison, words_of
 from tilth.ml.data.snapshots import Marks
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.snapshots import CheckResult
@@ -190,7 +192,7 @@ def _bind_all(items: Sequence[Expectation], engine: QueryEngine, schemas: Mappin
 
 def _answers_alike(item: Expectation) -> None:
     """An expectation is asked twice: how many rows fail, and which. One that may answer otherwise then is refused."""
-    words = [w for _, w in _words(item.expression)]
+    words = [w for _, w in words_of(item.expression)]
     if found := next((w for w, after in pairwise(words) if w in _BY_CHANCE and after == "("), None):
         raise ProjectError(
             f"`{found.lower()}` answers otherwise each time it is asked, so nothing can be expected of it.",
@@ -280,27 +282,41 @@ def count_rows(
     checks: Checks, rows: Relation, engine: QueryEngine, references: Mapping[str, Relation]
 ) -> RowCounts:
     """One pass: how many rows fail each row check, and how many go into quarantine. Each is tested once for a row."""
-    needs, items = _needs(checks), checks.row_items
+    needs, every = _needs(checks), checks.row_items
+    known = _of_values(checks, rows, engine)
+    items = tuple(i for i in every if i not in known)
     tests = {f"tilth_need_{n}": test for n, (test, _, _) in enumerate(needs)}
     tests |= {f"tilth_item_{i}": _holds(checks, i) for i in items}
-    bad_if = [f"tilth_need_{n}" for n in range(len(needs))]
-    bad_if += [_not(f"tilth_item_{i}") for i in items if checks.items[i].on_fail is OnFail.QUARANTINE]
-    listed = ["count(*)", _count(" OR ".join(bad_if) or "false")]
+    good_if = [f"NOT tilth_need_{n}" for n in range(len(needs))]
+    good_if += [f"tilth_item_{i}" for i in items if checks.items[i].on_fail is OnFail.QUARANTINE]
+    # What is not true is counted as the rest: that is cheaper than to ask for it.
+    listed = ["count(*)", _count(" AND ".join(good_if) or "true")]
     listed += [_count(f"tilth_need_{n}") for n in range(len(needs))]
-    listed += [_count(_not(f"tilth_item_{i}")) for i in items]
-    listed += [_count(f"tilth_item_{i} IS NULL") for i in items]
+    listed += [_count(f"tilth_item_{i}") for i in items]
+    listed += [f"count(tilth_item_{i})" for i in items]
     tested = ", ".join(f"{test} AS {name}" for name, test in tests.items()) or "1"
     sql = f"SELECT {', '.join(listed)} FROM (SELECT {tested} FROM {ROWS})"
-    found = [int(n) for n in one_row(engine, sql, {ROWS: rows, **references})]
-    missing, rest = tuple(found[2 : 2 + len(needs)]), found[2 + len(needs) :]
-    failed = dict(zip(items, rest[: len(items)], strict=True))
-    unknown = dict(zip(items, rest[len(items) :], strict=True))
-    return RowCounts(found[0], failed, unknown, missing, found[1])
+    rows_there, good, *found = (int(n) for n in one_row(engine, sql, {ROWS: rows, **references}))
+    missing, rest = tuple(found[: len(needs)]), [rows_there - n for n in found[len(needs) :]]
+    failed = dict(zip(items, rest[: len(items)], strict=True)) | {i: n for i, (n, _) in known.items()}
+    unknown = dict(zip(items, rest[len(items) :], strict=True)) | {i: n for i, (_, n) in known.items()}
+    return RowCounts(rows_there, failed, unknown, missing, rows_there - good)
+
+
+def _of_values(checks: Checks, rows: Relation, engine: QueryEngine) -> dict[int, tuple[int, int]]:
+    """What row checks say that were asked of a column's values; those that send rows into quarantine only where none fails."""
+    items = [i for i in checks.row_items if checks.items[i].kind is CheckKind.ROW]
+    found = grouped.count({i: checks.expressions[i] for i in items}, checks.schema, rows, engine)
+    return {
+        i: said
+        for i, said in found.items()
+        if not said[0] or checks.items[i].on_fail is not OnFail.QUARANTINE
+    }
 
 
 def _count(test: str) -> str:
-    """SQL for how many rows pass the test. Of no rows these are none; DuckDB's count_if says NULL."""
-    return f"coalesce(count_if({test}), 0)"
+    """SQL for how many rows pass the test."""
+    return f"count(*) FILTER (WHERE {test})"
 
 
 def reasons(checks: Checks) -> str:
@@ -375,12 +391,20 @@ def needed_results(checks: Checks, counts: RowCounts) -> tuple[CheckResult, ...]
 
 
 def set_results(
-    checks: Checks, rows: Relation, engine: QueryEngine, now: Instant, total: int
+    checks: Checks,
+    rows: Relation,
+    engine: QueryEngine,
+    now: Instant,
+    total: int,
+    known: Mapping[int, tuple[object, object]] = MappingProxyType({}),
 ) -> dict[int, CheckResult]:
-    """The results of set checks and freshness over the rows to be published, in one pass."""
+    """The results of set checks and freshness over the rows to be published, in one pass; `known` are answered already."""
+    out = {i: _of_the_set(checks.items[i], *said, now, total) for i, said in known.items()}
     listed: list[str] = []
     asked: list[int] = []
     for i, item in enumerate(checks.items):
+        if i in known:
+            continue
         if item.kind is CheckKind.SET:
             left, _ = split_comparison(checks.expressions[i])
             listed += [f"({checks.expressions[i]})::BOOLEAN", f"({left})"]
@@ -392,18 +416,25 @@ def set_results(
             listed += ["true", f"coalesce({past}, max({column}))::TIMESTAMP"]
             asked.append(i)
     if not asked:
-        return {}
+        return out
     found = one_row(engine, f"SELECT {', '.join(listed)} FROM {ROWS}", {ROWS: rows})
-    out = {}
     for place, i in enumerate(asked):
         passed, value = found[2 * place], found[2 * place + 1]
-        item = checks.items[i]
-        out[i] = (
-            _fresh(item, value, now, total)
-            if item.kind is CheckKind.FRESH
-            else _set(item, passed, value, total)
-        )
+        out[i] = _of_the_set(checks.items[i], passed, value, now, total)
     return out
+
+
+def newest(checks: Checks, mark: str | None) -> dict[int, tuple[object, object]]:
+    """What freshness is asked of, where the newest event time that is not later than now is known."""
+    if mark is None:
+        return {}
+    value = datetime.fromisoformat(mark)
+    return {i: (True, value) for i, item in enumerate(checks.items) if item.kind is CheckKind.FRESH}
+
+
+def _of_the_set(item: Expectation, passed: object, value: Any, now: Instant, total: int) -> CheckResult:
+    fresh = item.kind is CheckKind.FRESH
+    return _fresh(item, value, now, total) if fresh else _set(item, passed, value, total)
 
 
 def _set(item: Expectation, passed: object, value: object, total: int) -> CheckResult:
@@ -447,46 +478,6 @@ def show(value: object) -> str:
 
 def _result(item: Expectation, *, passed: bool, failed: int, rows: int, observed: str) -> CheckResult:
     return CheckResult(label(item), item.kind.value, item.on_fail.value, passed, failed, rows, observed)
-
-
-_COMPARISONS = ("BETWEEN", "NOT", "IN", "IS", "LIKE", ">=", "<=", "<>", "!=", "=", "<", ">")
-_JOINERS = frozenset({"AND", "OR", "NOT", "CASE"})
-
-
-def split_comparison(expression: str) -> tuple[str, bool]:
-    """What stands left of the one comparison of the expression, and True; otherwise all of it, and False.
-
-    >>> split_comparison("AVG(a) BETWEEN 1 AND 2")
-    ('AVG(a)', True)
-    >>> split_comparison("COUNT(*) > 3 AND MAX(a) < 4")
-    ('COUNT(*) > 3 AND MAX(a) < 4', False)
-    """
-    words = list(_top_level(expression))
-    at = next((n for n, (_, w) in enumerate(words) if w in _COMPARISONS), None)
-    if at is None or at == 0 or any(w in _JOINERS for _, w in words[:at]):
-        return expression, False
-    joins = sum(w in {"AND", "OR"} for _, w in words[at:]) - (words[at][1] == "BETWEEN")
-    joins -= words[at][1] == "NOT" and at + 1 < len(words) and words[at + 1][1] == "BETWEEN"
-    return (expression, False) if joins > 0 else (expression[: words[at][0]].strip(), True)
-
-
-def _top_level(expression: str) -> Iterable[tuple[int, str]]:
-    """Words and signs outside brackets and quotes, upper-cased, with their places."""
-    depth = 0
-    for start, text in _words(expression):
-        if text in {"(", "[", "{"}:
-            depth += 1
-        elif text in {")", "]", "}"}:
-            depth -= 1
-        elif depth == 0:
-            yield start, text
-
-
-def _words(expression: str) -> Iterable[tuple[int, str]]:
-    """Words and signs, upper-cased and quoted as they are, with their places."""
-    from tilth.sql.language.tokens import tokens_of
-
-    return ((t.start, expression[t.start : t.end + 1].upper()) for t in tokens_of(expression))
 
 
 def _text(words: str) -> str:

@@ -29,7 +29,7 @@ from tilth.core.schema import Schema
 from tilth.core.time import Instant
 from tilth.ml.data import checks as checking
 from tilth.ml.data import merge as merging
-from tilth.ml.data import quarantine, reading, snapshots, windows
+from tilth.ml.data import quarantine, reading, snapshots, states, windows
 from tilth.ml.data import rows as kept
 from tilth.ml.data.apart import Apart
 from tilth.ml.data.checks import Checks, RowCounts
@@ -39,7 +39,7 @@ from tilth.ml.data.usual.found import Found
 from tilth.ports.arrow import schema_of
 from tilth.ports.blobs import Blobs
 from tilth.ports.engine import QueryEngine, Relation
-from tilth.ports.history import History
+from tilth.ports.history import History, States
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import CheckResult, Manifest, Part, QuarantineFile
 from tilth.ports.source import Notice, Source
@@ -96,6 +96,7 @@ class _Run:
     references: dict[str, Relation] = field(default_factory=dict)
     holds: list[reading.Reading] = field(default_factory=list)
     history: History = field(default_factory=History)
+    states: States = field(default_factory=States)
 
 
 def collect(
@@ -117,6 +118,7 @@ def collect(
     vetting = engine if plain else Apart(engine)
     run = _Run(spec, recipe, sources, datasets, engine, asked, vetting, blobs, parent, now, progress, folder)
     run.history = history or History()
+    run.states = States(run.history.states)
     try:
         run.damaged = _damaged(parent, blobs) if parent else ()
         run.start = windows.start(spec, recipe, parent, now, engine, blobs) if not run.damaged else None
@@ -176,7 +178,7 @@ def _collected(run: _Run) -> Collected:
     times = windows.times(parts, checks.event_time, run.now, run.engine, run.blobs)
     told = (*key_results, *_volume(run, raw, good, parts), *times.results(checks.event_time))
     usual = _usual(run, checks, parts, times)
-    results = (*_results(run, checks, counts, parts, told), *usual.results)
+    results = (*_results(run, checks, counts, parts, told, times.watermark), *usual.results)
     _stop(run, results, sum(p.rows for p in parts))
     run.progress.step(f"publish {run.spec.name}", None, f"{sum(p.rows for p in parts):,} rows")
     held = _quarantined(run, raw, checks, counts)
@@ -186,7 +188,7 @@ def _collected(run: _Run) -> Collected:
     said = reading.notices_of(run.sources, tables)
     return Collected(
         manifest, results, held, run.rows_read, bad, manifest.schema, said, vanished or run.low is None,
-        tuple(usual.notices), _stated(usual.states, parts),
+        tuple(usual.notices), _stated(run.states.new, parts),
     )  # fmt: skip
 
 
@@ -335,13 +337,19 @@ def _results(
     counts: RowCounts,
     parts: tuple[Part | Written, ...],
     first: tuple[CheckResult, ...],
+    mark: str | None,
 ) -> tuple[CheckResult, ...]:
     """All results in the order of the EXPECT list, after those of KEY and EVENT TIME."""
     found = checking.row_results(checks, counts)
     files = [p.path if isinstance(p, Written) else run.blobs.path(p.blob) for p in parts]
     total = sum(p.rows for p in parts)
     published = snapshots.opened(files, total) if files else snapshots.empty(checks.schema)
-    found |= checking.set_results(checks, published, run.vetting, run.now, total)
+    known: dict[int, tuple[object, object]] = {}
+    if total > snapshots.FEW_ROWS:
+        each = [(p.content, snapshots.opened([f], p.rows)) for p, f in zip(parts, files, strict=True)]
+        known = states.answered(checks, each, run.states, run.vetting)
+        known |= checking.newest(checks, mark)
+    found |= checking.set_results(checks, published, run.vetting, run.now, total, known)
     return (*first, *checking.needed_results(checks, counts), *(found[i] for i in sorted(found)))
 
 
@@ -363,7 +371,7 @@ def _usual(run: _Run, checks: Checks, parts: tuple[Part | Written, ...], times: 
     data = judging.Data(
         run.spec, run.recipe, checks.schema, alone, opened, total, times.watermark, span, run.now
     )
-    found: Found = judging.judge(data, run.history, run.engine)
+    found: Found = judging.judge(data, run.history, run.states, run.engine)
     return found
 
 

@@ -1,4 +1,4 @@
-"""What USUAL said of a collection, and what it leaves for the next."""
+"""What USUAL said of a collection."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from tilth.ports.source import Notice
 
 @dataclass(slots=True)
 class Found:
-    """Results, what is to be told, and the states that are new."""
+    """Results, and what is to be told."""
 
     results: list[CheckResult] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
-    states: dict[str, bytes] = field(default_factory=dict)

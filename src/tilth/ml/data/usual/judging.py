@@ -6,7 +6,7 @@ refresh that finds it complete. Without one, each refresh is a period. How late 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -20,7 +20,7 @@ from tilth.ml.data.usual.counted import Counts, Watched
 from tilth.ml.data.usual.families import Family
 from tilth.ml.data.usual.found import Found
 from tilth.ports.engine import QueryEngine, Relation
-from tilth.ports.history import History, Past
+from tilth.ports.history import History, Past, States
 from tilth.sql.language.statements import CreateDataset, Expectation, Usual
 
 if TYPE_CHECKING:
@@ -51,19 +51,24 @@ class Data:
     now: Instant
 
 
-def judge(data: Data, history: History, engine: QueryEngine) -> Found:
+def judge(data: Data, history: History, states: States, engine: QueryEngine) -> Found:
     """The results of every USUAL item of the dataset."""
     found = Found()
     for item in data.spec.expect:
         if item.usual is not None:
-            _item(item, item.usual, data, history, engine, found)
+            _item(item, item.usual, data, history, states, engine, found)
     return found
 
 
 def _item(
-    item: Expectation, usual: Usual, data: Data, history: History, engine: QueryEngine, found: Found
+    item: Expectation,
+    usual: Usual,
+    data: Data,
+    history: History,
+    states: States,
+    engine: QueryEngine,
+    found: Found,
 ) -> None:
-    states = _States(history.states)
     said = telling.Saying(item, usual, data.total)
     asked = set(usual.aspects)
     total = sum(chances.WEIGHTS[a] for a in asked)
@@ -86,19 +91,6 @@ def _item(
             said.left_out(watched, rest)
     found.results += said.results()
     found.notices += said.notices
-    found.states.update(states.new)
-
-
-class _States(dict[str, bytes]):
-    """States of before, and those that are new."""
-
-    def __init__(self, known: Mapping[str, bytes]) -> None:
-        super().__init__(known)
-        self.new: dict[str, bytes] = {}
-
-    def __setitem__(self, key: str, value: bytes) -> None:
-        super().__setitem__(key, value)
-        self.new[key] = value
 
 
 # --- what is counted ---------------------------------------------------------------------------------------
