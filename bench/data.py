@@ -309,7 +309,7 @@ class Peak:
         self.base = self._status("VmRSS")
 
     def facts(self) -> dict[str, float]:
-        return {"base_mb": self.base, "peak_mb": self._status("VmHWM") - self.base}
+        return {"base_mb": self.base, "peak_mb": max(self._status("VmHWM") - self.base, 0.0)}
 
     @staticmethod
     def _status(name: str) -> float:

@@ -70,7 +70,10 @@ def words(found: dict[str, Any]) -> str:
         rows += ["", "TARGETS", show.table(["model", *TARGETS], targets)]
     if found["damage"]:
         rows += ["", "DAMAGE", *(f"{_moment(r['at'])}  {r['damage']}" for r in found["damage"])]
-    told = [f"{r['name']}: {words}" for r in (*found["datasets"], *found["models"]) for words in r["notices"]]
+    told = [f"{r['name']}: {_against(c)}" for r in found["datasets"] for c in r.get("contradicted", ())]
+    told += [
+        f"{r['name']}: {words}" for r in (*found["datasets"], *found["models"]) for words in r["notices"]
+    ]
     if told:
         rows += ["", "TO KNOW", *told]
     priced = [one for m in found["models"] for one in (m, *({**t, "name": m["name"]} for t in m["targets"]))]
@@ -85,6 +88,14 @@ def words(found: dict[str, Any]) -> str:
     if steps := found.get("next"):
         rows += ["", ways(steps)]
     return "\n".join(rows)
+
+
+def _against(check: dict[str, Any]) -> str:
+    """A check that does not hold, in a line."""
+    times = "" if check["refreshes"] == 1 else f", at {check['refreshes']:,} refreshes"
+    return (
+        f"{check['expectation']} does not hold since {_moment(check['since'])}{times}: {check['observed']}."
+    )
 
 
 def _counts(kept: str | None) -> str | None:

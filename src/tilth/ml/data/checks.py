@@ -26,7 +26,7 @@ from tilth.core.figures import figure
 from tilth.core.names import did_you_mean, in_query, is_bare, quoted
 from tilth.core.schema import TEMPORAL, DataType, Schema
 from tilth.core.time import Instant, naive, show_duration
-from tilth.ml.data import grouped, identity
+from tilth.ml.data import grouped, identity, margins
 from tilth.ml.data.comparison import split_comparison, words_of
 from tilth.ml.data.snapshots import Marks
 from tilth.ports.engine import QueryEngine, Relation
@@ -441,7 +441,8 @@ def _set(item: Expectation, passed: object, value: object, total: int) -> CheckR
     holds = passed is True
     left, compared = split_comparison(item.expression)
     observed = f"{' '.join(left.split())} = {show(value)}" if compared else show(value)
-    return _result(item, passed=holds, failed=0 if holds else 1, rows=total, observed=observed)
+    said = _result(item, passed=holds, failed=0 if holds else 1, rows=total, observed=observed)
+    return margins.of_value(said, item, value) if compared else said
 
 
 def _fresh(item: Expectation, newest: datetime | None, now: Instant, total: int) -> CheckResult:
@@ -452,9 +453,11 @@ def _fresh(item: Expectation, newest: datetime | None, now: Instant, total: int)
     holds = age <= within
     seconds = timedelta(seconds=int(age.total_seconds()))
     words = show_duration(seconds) + " old" if seconds > timedelta() else "not older than now"
-    return _result(
+    said = _result(
         item, passed=holds, failed=0 if holds else 1, rows=total, observed=f"newest row is {words}"
     )
+    hour = timedelta(hours=1)
+    return replace(said, value=max(age, timedelta()) / hour, high=within / hour)
 
 
 # --- words -------------------------------------------------------------------------------------------------

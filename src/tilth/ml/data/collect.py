@@ -28,8 +28,8 @@ from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import Instant
 from tilth.ml.data import checks as checking
+from tilth.ml.data import margins, quarantine, reading, snapshots, states, windows
 from tilth.ml.data import merge as merging
-from tilth.ml.data import quarantine, reading, snapshots, states, windows
 from tilth.ml.data import rows as kept
 from tilth.ml.data.apart import Apart
 from tilth.ml.data.checks import Checks, RowCounts
@@ -340,8 +340,8 @@ def _results(
     mark: str | None,
 ) -> tuple[CheckResult, ...]:
     """All results in the order of the EXPECT list, after those of KEY and EVENT TIME."""
-    found = checking.row_results(checks, counts)
     files = [p.path if isinstance(p, Written) else run.blobs.path(p.blob) for p in parts]
+    found = margins.of_rows(checking.row_results(checks, counts), checks.items, checks.schema, files)
     total = sum(p.rows for p in parts)
     published = snapshots.opened(files, total) if files else snapshots.empty(checks.schema)
     known: dict[int, tuple[object, object]] = {}

@@ -22,6 +22,7 @@ from tilth.runtime.asking import installed, statements
 from tilth.runtime.asking.made_tables import MadeTables
 from tilth.runtime.loading import any_version_of
 from tilth.runtime.record import (
+    assumptions,
     declarations,
     endpoints,
     environments,
@@ -328,6 +329,15 @@ def _checks(work: Workspace, environment: str) -> list[dict[str, Any]]:
     return out
 
 
+def _assumptions(work: Workspace, environment: str) -> list[dict[str, Any]]:
+    """For each check of each dataset the times in which it held, or was contradicted."""
+    return [
+        {"environment": environment, **asdict(one)}
+        for p in _pointed(work, environment, Kind.DATASET)
+        for one in assumptions.history(work.state, p.name)
+    ]
+
+
 def _columns(work: Workspace, environment: str) -> list[dict[str, Any]]:
     """The columns of each dataset; of each model its inputs, and what it was offered and does not use."""
     out: list[dict[str, Any]] = []
@@ -452,6 +462,16 @@ _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
             **dict.fromkeys(("missing", "importance"), "float"),
         },
         _columns,
+    ),
+    "assumptions": (
+        {
+            **dict.fromkeys(("environment", "dataset", "expectation", "kind", "on_fail", "state"), "text"),
+            **dict.fromkeys(("since", "until"), "time"),
+            **dict.fromkeys(("refreshes", "failed"), "int"),
+            **dict.fromkeys(("room", "value", "low", "high"), "float"),
+            "observed": "text",
+        },
+        _assumptions,
     ),
     "checks": (dict.fromkeys(("environment", "dataset", "expectation", "kind", "on_fail"), "text"), _checks),
 }

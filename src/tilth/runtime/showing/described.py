@@ -122,12 +122,26 @@ def _sections(facts: Mapping[str, Any]) -> Iterator[Section]:
     yield Section("definition", ("text",), ((facts["definition"],),))
 
 
+def _room(room: float | None) -> str:
+    """How near to its bounds a check came."""
+    return "" if room is None else f"{round(100 * room)} %"
+
+
 def _of_dataset(facts: Mapping[str, Any]) -> Iterator[Section]:
     columns = ("name", "type", "nullable", "tag")
     yield Section("columns", columns, tuple(tuple(c[k] for k in columns) for c in facts["columns"]))
-    names = ("expectation", "on_fail", "holds", "failed", "rows", "observed")
+    names = ("expectation", "on_fail", "holds", "since", "room", "failed", "rows", "observed")
     checks = [
-        (c["expectation"], c["on_fail"], c["passed"], c["failed"], c["rows"], c["observed"])
+        (
+            c["expectation"],
+            c["on_fail"],
+            c["passed"],
+            (c["since"] or "")[:19].replace("T", " "),
+            _room(c["room"]),
+            c["failed"],
+            c["rows"],
+            c["observed"],
+        )
         for c in facts["checks"]
     ]
     yield Section("checks", names, tuple(checks))

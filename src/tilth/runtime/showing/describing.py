@@ -22,6 +22,7 @@ from tilth.resources.kinds import Resource
 from tilth.runtime import sources
 from tilth.runtime.loading import verified
 from tilth.runtime.record import (
+    assumptions,
     declarations,
     endpoints,
     evidence,
@@ -129,6 +130,7 @@ def _dataset(at: Place, one: Resource) -> dict[str, Any]:
         last = refreshes.recent(reader, one.recipe, REFRESHES)
         held = refreshes.rows_held(reader).get(one.recipe, 0)
         told = notices.of(reader, notices.DATASET, one.name, one.recipe)
+        went = assumptions.history(reader, one.name)
     tags = {t.column: t.label for t in declared.tags}
     checks = []
     for e in declared.expect:
@@ -137,6 +139,8 @@ def _dataset(at: Place, one: Resource) -> dict[str, Any]:
             known = {k: getattr(said, k, None) for k in ("passed", "failed", "rows", "observed")}
             if said is not None and not said.judged:
                 known["passed"] = None
+            went_so = next((a for a in went if a.expectation == name and a.until is None), None)
+            known |= {k: getattr(went_so, k, None) for k in ("since", "room")}
             checks.append({"expectation": name, "kind": e.kind.value, "on_fail": e.on_fail.value, **known})
     return {
         "snapshot": None if found is None else found.id,

@@ -13,6 +13,7 @@ from tilth.core.time import Instant, show_instant
 from tilth.kinds import KINDS
 from tilth.plan.snapshot import Pointer
 from tilth.runtime.record import (
+    assumptions,
     endpoints,
     environments,
     evidence,
@@ -141,11 +142,27 @@ def _datasets(reader: Reader, environment: str, pointers: Sequence[Pointer]) -> 
                 "reason": None if attempt is None else attempt.reason,
                 "checks": checked.count,
                 "checks_failed": checked.failed,
+                "contradicted": _contradicted(reader, p.name) if checked.failed else [],
                 "quarantined": held.get(p.recipe, 0),
                 "notices": notices.lines(told.get((notices.DATASET, p.name), ())),
             }
         )
     return out
+
+
+def _contradicted(reader: Reader, dataset: str) -> list[dict[str, Any]]:
+    """The checks that do not hold now, and since when."""
+    return [
+        {
+            "expectation": one.expectation,
+            "on_fail": one.on_fail,
+            "since": one.since,
+            "refreshes": one.refreshes,
+            "observed": one.observed,
+        }
+        for one in assumptions.history(reader, dataset)
+        if one.until is None and one.state == assumptions.CONTRADICTED
+    ]
 
 
 def _models(reader: Reader, environment: str, pointers: Sequence[Pointer]) -> list[dict[str, Any]]:

@@ -726,3 +726,36 @@ VALUES (:id, :began_at, :principal, :door, :environment, :status, :text, :second
 -- name: forget_statements
 DELETE FROM statements
 WHERE began_at < :before OR number <= (SELECT coalesce(max(number), 0) FROM statements) - :most;
+
+-- name: assumptions_of
+-- For each check the stretches of refreshes at which it said the same; one that could not be asked tells nothing once it was.
+WITH asked AS (
+    SELECT :dataset AS dataset, c."check" AS expectation, c.kind, c.on_fail, c.refresh, c.at, c.failed, c.value, c.low, c.high, c.observed,
+           CASE WHEN c.judged = 0 THEN 'not judged' WHEN c.passed = 1 THEN 'holds' ELSE 'contradicted' END AS state,
+           CASE WHEN c.value IS NULL THEN NULL
+                WHEN c.low IS NOT NULL AND c.high IS NOT NULL AND c.high > c.low THEN min(c.value - c.low, c.high - c.value) / (c.high - c.low)
+                WHEN c.high IS NOT NULL AND c.low IS NULL THEN (c.high - c.value) / max(abs(c.high), 1e-9)
+                WHEN c.low IS NOT NULL AND c.high IS NULL THEN (c.value - c.low) / max(abs(c.low), 1e-9)
+                END AS room
+    FROM refreshes r JOIN check_results c ON c.refresh = r.id
+    WHERE r.dataset = coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset)
+), judged AS (
+    SELECT * FROM (SELECT *, min(CASE WHEN state <> 'not judged' THEN refresh END) OVER (PARTITION BY expectation) AS first FROM asked)
+    WHERE state <> 'not judged' OR first IS NULL OR refresh < first
+), ends AS (
+    SELECT expectation, max(refresh) AS refresh, max(at) AS at FROM asked GROUP BY expectation
+), turns AS (
+    SELECT *, CASE WHEN state = lag(state) OVER (PARTITION BY expectation ORDER BY refresh) THEN 0 ELSE 1 END AS turned FROM judged
+), stretches AS (
+    SELECT *, sum(turned) OVER (PARTITION BY expectation ORDER BY refresh) AS stretch,
+           row_number() OVER (PARTITION BY expectation ORDER BY refresh DESC) AS back FROM turns
+), told AS (
+    SELECT dataset, expectation, max(kind) AS kind, stretch, state, min(at) AS since, count(*) AS refreshes, max(failed) AS failed,
+           min(room) AS room, max(refresh) AS last, min(back) AS back FROM stretches GROUP BY expectation, stretch
+)
+SELECT t.dataset, t.expectation, t.kind, s.on_fail, t.state, t.since,
+       coalesce(lead(t.since) OVER (PARTITION BY t.expectation ORDER BY t.stretch),
+                CASE WHEN e.refresh < (SELECT max(refresh) FROM ends) THEN e.at END) AS until,
+       t.refreshes, t.failed, t.room, s.value, s.low, s.high, s.observed
+FROM told t JOIN stretches s ON s.refresh = t.last AND s.expectation = t.expectation JOIN ends e ON e.expectation = t.expectation
+ORDER BY t.last DESC, t.expectation;
