@@ -39,6 +39,7 @@ LATER = {
     "watch": "tilth.interfaces.cli.look",
     "environments": "tilth.interfaces.cli.environments",
     "describe": "tilth.interfaces.cli.describe",
+    "suggest": "tilth.interfaces.cli.suggest",
     "report": "tilth.interfaces.cli.report",
     "install": "tilth.interfaces.cli.install",
     "export": "tilth.interfaces.cli.export",

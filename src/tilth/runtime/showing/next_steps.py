@@ -268,6 +268,15 @@ def _word(text: str) -> str:
     return shlex.quote(text)
 
 
+def _suggested(facts: Facts, there: str) -> Iterator[str]:
+    if facts["file"]:
+        yield f"tilth apply{there}   collect by them"
+    elif facts["proposals"]:
+        yield f"tilth suggest {facts['dataset']} --write   add them to its declaration"
+    else:
+        yield f"tilth describe {facts['dataset']}{there}   what it expects already"
+
+
 AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "plan": _plan,
     "apply": _applied,
@@ -285,6 +294,7 @@ AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "init": _begun,
     "describe": _described,
     "report": _reported,
+    "suggest": _suggested,
     "predict": _predicted,
     "export": _exported,
     "adopt": _adopted,
