@@ -63,7 +63,7 @@ def adopt(
                 already.append(_same(one, found))
     if chosen:
         ordered = [r for r in deployed if r in chosen]
-        _write(project, os.path.join(project.root, _place(project, file)), [r.text for r in ordered])
+        write(project, os.path.join(project.root, place(project, file)), [r.text for r in ordered])
         chosen = ordered
     return Adopted(tuple(r.name for r in chosen), file, tuple(already))
 
@@ -75,9 +75,7 @@ def _first(
     known = {r.name for r in deployed} | {r.name for r in declared}
     made = adopting_firsts.declarations(found, deployed, known)
     needs = [r for r in deployed if r.name in made.needs and declared.find(r.name) is None]
-    _write(
-        project, os.path.join(project.root, _place(project, file)), [*(r.text for r in needs), *made.texts]
-    )
+    write(project, os.path.join(project.root, place(project, file)), [*(r.text for r in needs), *made.texts])
     return Adopted((*(r.name for r in needs), *made.names), file)
 
 
@@ -111,7 +109,7 @@ def _same(one: Resource, declared: Resource) -> str:
     return one.name
 
 
-def _place(project: Project, file: str) -> str:
+def place(project: Project, file: str) -> str:
     """The file's path from the project, once it is one that may declare."""
     path = os.path.normpath(file)
     inside = not os.path.isabs(path) and path.split(os.sep)[0] not in ("..", ".tilth", "tests", "estimators")
@@ -123,7 +121,7 @@ def _place(project: Project, file: str) -> str:
     return path
 
 
-def _write(project: Project, path: str, texts: Sequence[str]) -> None:
+def write(project: Project, path: str, texts: Sequence[str]) -> None:
     """Add them to the file, and take that back where the project's files do not fit together then."""
     from tilth.adapters.files import durable
     from tilth.ports import places

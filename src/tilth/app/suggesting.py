@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from tilth.adapters.files import durable
 from tilth.core.errors import DataError, ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, in_query, literal, quoted
 from tilth.core.schema import DataType, Schema
@@ -222,7 +223,10 @@ def _write(project: Project, name: str, proposals: Sequence[Proposal]) -> str:
         text = file.read()
     fresh = added(text, where.line, [p.item for p in proposals])
     _same_but(declared.as_(CreateDataset), fresh, name, len(proposals))
-    _replace(path, fresh)
+    try:
+        durable.write_whole(path, fresh.encode(), 0o644)
+    except OSError as error:
+        raise durable.refused(f"{path} cannot be written", project.root, error) from error
     return where.file
 
 
@@ -267,20 +271,3 @@ def _same_but(declared: CreateDataset, text: str, name: str, more: int) -> None:
             f"The declaration of `{name}` could not be changed without changing more than its checks.",
             hint="Copy what is proposed into its EXPECT by hand.",
         )
-
-
-def _replace(path: str, text: str) -> None:
-    """Write the file whole or not at all."""
-    part = f"{path}.part"
-    try:
-        with open(part, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        if os.path.exists(part):
-            os.remove(part)
-        raise ProjectError(
-            f"{path} cannot be written: {error.strerror}.", hint="Look at its permissions, and at the disk."
-        ) from error

@@ -144,7 +144,8 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateDataset:
     )
 
 
-def _show_refresh(r: Refresh) -> str | None:
+def show_refresh(r: Refresh) -> str | None:
+    """REFRESH with its options; None where it is on demand."""
     words = [
         f"EVERY {writing.span(r.every)}" if r.every is not None else "",
         "ON CHANGE" if r.on_change else "",
@@ -168,7 +169,7 @@ def show(s: CreateDataset) -> str:
         writing.create(s),
         f"KEY ({writing.columns(s.key)})" if s.key else None,
         f"EVENT TIME {writing.column(s.event_time)}" if s.event_time else None,
-        _show_refresh(s.refresh),
+        show_refresh(s.refresh),
         _show_expect(s.expect),
         f"TAG ({tags})" if tags else None,
         writing.renamed(s),

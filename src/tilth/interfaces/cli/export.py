@@ -9,14 +9,18 @@ from tilth.interfaces.cli.options import CLOCK, ENV, JSON, MOST, PROJECT, opened
 from tilth.runtime.asking.exporting import FORMATS
 from tilth.runtime.showing.next_steps import after
 
+CONTRACT = "odcs"
+
 
 @click.command()
 @click.argument("model", shell_complete=completing.RESOURCES)
-@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help="What is written.")
+@click.option(
+    "--format", "form", type=click.Choice((*FORMATS, CONTRACT)), required=True, help="What is written."
+)
 @click.option(
     "--output",
     metavar="FILE",
-    help="Where it is written (default: MODEL-N.onnx, or the folder MODEL-N-mlflow).",
+    help="Where it is written (default: MODEL-N.onnx, the folder MODEL-N-mlflow, or MODEL.odcs.yaml).",
 )
 @click.option(
     "--version", type=click.IntRange(0, MOST), metavar="N", help="A version (default: the one that serves)."
@@ -43,9 +47,15 @@ def export(
     mlflow: the sealed bundle, without a pickle; whoever loads it needs tilth. Answers are those of tilth.
     onnx:   one file, for any runtime of ONNX. It is tried on rows of training, and refused with the reason
             where an answer would lie more than 0.00001 away. Needs the extra: pip install 'tilth[onnx]'
+    odcs:   MODEL is a dataset, and the file a contract of the Open Data Contract Standard 3.1, which `tilth import` reads
+            back to the same declaration. Needs the extra: pip install 'tilth[odcs]'
     Example: tilth export late --format mlflow
+             tilth export departures --format odcs
              tilth export late@3 --format onnx --output late.onnx
     """
+    if form == CONTRACT:
+        _contract(model, output, force, project, environment, as_json, clock)
+        return
     model, _, pinned = model.partition("@")
     if pinned and version_number(pinned) is None:
         raise click.BadParameter(
@@ -75,3 +85,26 @@ def _free(path: str, form: str, *, force: bool) -> None:
         files.free(path, force=force)
     else:
         placed.free(path, force=force)
+
+
+def _contract(
+    name: str,
+    output: str | None,
+    force: bool,
+    project: str,
+    environment: str | None,
+    as_json: bool,
+    clock: str | None,
+) -> None:
+    from tilth.app.contracts.bringing import contract_of
+
+    text = contract_of(opened(project, clock), name, environment)
+    path = output or f"{name}.odcs.yaml"
+    files.write_text(text, path, force=force)
+    facts = {"dataset": name, "file": path}
+    show.facts(
+        facts,
+        f"{path} is the contract of {name}.",
+        as_json,
+        [f"tilth describe {name}   what it holds and expects"],
+    )
