@@ -87,7 +87,11 @@ def _found(project: Project, resource: Resource, manifest: Manifest) -> Suggeste
     event = schema.field(spec.event_time).name if spec.event_time else None
     relation = snapshots.relation(manifest, work.blobs)
     rows = looked.cut(relation, event, manifest.rows, work.engine)
-    own = {event, *(schema.field(k).name for k in spec.key)}
+    own = {
+        event,
+        spec.known_at and schema.field(spec.known_at).name,
+        *(schema.field(k).name for k in spec.key),
+    }
     names = [
         f.name
         for f in schema

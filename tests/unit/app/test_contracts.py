@@ -162,7 +162,7 @@ def test_without_a_source_the_rows_are_nowhere() -> None:
     [
         MADE,
         "CREATE DATASET d AS SELECT 1 AS x;",
-        """CREATE DATASET d KEY (b, "select") EVENT TIME at REFRESH EVERY '1 hour' INCREMENTAL LOOKBACK '2 hours' EXPECT (
+        """CREATE DATASET d KEY (b, "select") EVENT TIME at KNOWN AT placed_at REFRESH EVERY '1 hour' INCREMENTAL LOOKBACK '2 hours' EXPECT (
              x BETWEEN -1.5 AND 2 ON FAIL QUARANTINE, x > 0 AND y IN ('it''s', ';') ON FAIL WARN, AVG(x) BETWEEN 1 AND 2 ON FAIL WARN, COUNT(*) >= 10,
              SUM(x) / COUNT(*) <> 3 ON FAIL WARN, median(x) < 0.5 ON FAIL WARN, x <> '${object}' ON FAIL WARN, FRESH WITHIN '2 days' ON FAIL WARN,
              USUAL (volume, nulls) HOLIDAYS 'DE' FALSE ALARMS '2 per year' ON FAIL WARN) TAG (x = 'pii')

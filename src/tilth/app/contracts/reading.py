@@ -25,7 +25,7 @@ ENDS = {"minimum": ">=", "maximum": "<=", "exclusiveMinimum": ">", "exclusiveMax
 SHAPES = frozenset(
     {"format", "timezone", "defaultTimezone"}
 )  # options that say what a type is, and forbid nothing
-QUERY, REFRESH, EVENT = "tilth.query", "tilth.refresh", "tilth.eventTime"
+QUERY, REFRESH, EVENT, KNOWN = "tilth.query", "tilth.refresh", "tilth.eventTime", "tilth.knownAt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,7 @@ def _dataset(
     clauses = [
         f"KEY ({', '.join(in_query(names[i]) for _, i in keys)})" if keys else "",
         f"EVENT TIME {in_query(str(event))}" if event else "",
+        f"KNOWN AT {in_query(str(own[KNOWN]))}" if own.get(KNOWN) else "",
         str(own.get(REFRESH) or ""),
         f"EXPECT ({', '.join(items)})" if items else "",
         f"TAG ({', '.join(f'{in_query(n)} = {literal(t)}' for n, t in tags)})" if tags else "",

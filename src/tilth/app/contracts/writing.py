@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tilth.app.contracts.reading import EVENT, QUERY, REFRESH, VERSION
+from tilth.app.contracts.reading import EVENT, KNOWN, QUERY, REFRESH, VERSION
 from tilth.app.contracts.rules import rule
 from tilth.core.errors import MissingExtraError
 from tilth.core.schema import DataType, Schema
@@ -36,6 +36,7 @@ def contract(declared: CreateDataset, schema: Schema) -> dict[str, Any]:
     keys = {k.lower(): n for n, k in enumerate(declared.key, 1)}
     own = [{"property": QUERY, "value": declared.query.sql}]
     own += [{"property": EVENT, "value": declared.event_time}] if declared.event_time else []
+    own += [{"property": KNOWN, "value": declared.known_at}] if declared.known_at else []
     own += [{"property": REFRESH, "value": refresh}] if (refresh := show_refresh(declared.refresh)) else []
     properties = []
     for f in schema:

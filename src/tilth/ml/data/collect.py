@@ -28,7 +28,7 @@ from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import Instant
 from tilth.ml.data import checks as checking
-from tilth.ml.data import margins, quarantine, reading, snapshots, states, windows
+from tilth.ml.data import known, margins, quarantine, reading, snapshots, states, windows
 from tilth.ml.data import merge as merging
 from tilth.ml.data import rows as kept
 from tilth.ml.data.apart import Apart
@@ -177,6 +177,7 @@ def _collected(run: _Run) -> Collected:
         _not_empty(run, sum(p.rows for p in parts))
     times = windows.times(parts, checks.event_time, run.now, run.engine, run.blobs)
     told = (*key_results, *_volume(run, raw, good, parts), *times.results(checks.event_time))
+    told += known.results(run.spec, parts, run.engine, run.blobs)
     usual = _usual(run, checks, parts, times)
     results = (*_results(run, checks, counts, parts, told, times.watermark), *usual.results)
     _stop(run, results, sum(p.rows for p in parts))
@@ -344,12 +345,12 @@ def _results(
     found = margins.of_rows(checking.row_results(checks, counts), checks.items, checks.schema, files)
     total = sum(p.rows for p in parts)
     published = snapshots.opened(files, total) if files else snapshots.empty(checks.schema)
-    known: dict[int, tuple[object, object]] = {}
+    answered: dict[int, tuple[object, object]] = {}
     if total > snapshots.FEW_ROWS:
         each = [(p.content, snapshots.opened([f], p.rows)) for p, f in zip(parts, files, strict=True)]
-        known = states.answered(checks, each, run.states, run.vetting)
-        known |= checking.newest(checks, mark)
-    found |= checking.set_results(checks, published, run.vetting, run.now, total, known)
+        answered = states.answered(checks, each, run.states, run.vetting)
+        answered |= checking.newest(checks, mark)
+    found |= checking.set_results(checks, published, run.vetting, run.now, total, answered)
     return (*first, *checking.needed_results(checks, counts), *(found[i] for i in sorted(found)))
 
 
@@ -379,8 +380,8 @@ def _stated(
     states: Mapping[str, bytes], parts: tuple[Part | Written, ...]
 ) -> dict[str, tuple[str | None, bytes]]:
     """States with the content of the file that each is of."""
-    known = {p.content for p in parts}
-    return {k: (c if (c := k.rpartition(":")[2]) in known else None, v) for k, v in states.items()}
+    contents = {p.content for p in parts}
+    return {k: (c if (c := k.rpartition(":")[2]) in contents else None, v) for k, v in states.items()}
 
 
 def _stop(run: _Run, results: tuple[CheckResult, ...], rows: int) -> None:
