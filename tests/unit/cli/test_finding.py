@@ -107,6 +107,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "init": {"folder": "it's"},
     "describe": {"kind": "dataset", "name": "d", "deployed": True, "environment": "dev"},
     "report": {"name": "late"},
+    "suggest": {"dataset": "d", "proposals": [{}], "file": None},
     "predict": {"model": "late"},
     "export": {"model": "late"},
     "adopt": {"adopted": ["late"], "file": "adopted.sql"},
