@@ -759,3 +759,12 @@ SELECT t.dataset, t.expectation, t.kind, s.on_fail, t.state, t.since,
        t.refreshes, t.failed, t.room, s.value, s.low, s.high, s.observed
 FROM told t JOIN stretches s ON s.refresh = t.last AND s.expectation = t.expectation JOIN ends e ON e.expectation = t.expectation
 ORDER BY t.last DESC, t.expectation;
+
+-- name: leakage_of
+SELECT * FROM leakage WHERE recipe = :recipe;
+
+-- name: set_leakage
+INSERT INTO leakage (recipe, dataset, verdict, why, bounds, columns, snapshot, at)
+VALUES (:recipe, :dataset, :verdict, :why, :bounds, :columns, :snapshot, :at)
+ON CONFLICT (recipe) DO UPDATE SET verdict = excluded.verdict, why = excluded.why, bounds = excluded.bounds,
+    columns = excluded.columns, snapshot = excluded.snapshot, at = excluded.at;
