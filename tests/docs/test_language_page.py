@@ -26,7 +26,7 @@ EXAMPLES = [
 ]
 ACTS = [x for x in EXAMPLES if not declares(x)]
 SERVERS = [  # no hosts of ours
-    x for x in EXAMPLES if isinstance(x, s.CreateSource) and x.engine in {"postgres", "mysql"}
+    x for x in EXAMPLES if isinstance(x, s.CreateSource) and x.engine in {"postgres", "mysql", "s3", "http"}
 ]
 OWN = """
 from sklearn.tree import DecisionTreeClassifier

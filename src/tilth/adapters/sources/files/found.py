@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tilth.adapters.sources.files.duck import refused
 from tilth.core.errors import SourceError, UnknownNameError
 from tilth.core.names import did_you_mean
+from tilth.ports.source import Notice
 
 KINDS = {
     **dict.fromkeys((".csv", ".tsv", ".tab"), "csv"),
-    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
     ".parquet": "parquet",
 }
 PACKED = (".gz", ".zst")
@@ -58,7 +59,17 @@ class Found:
         return f" {same[0]} is passed over: {_WHY}." if same else ""
 
 
-_WHY = "files that are read end in " + ", ".join([*KINDS]) + ", and .gz or .zst after .csv or .jsonl"
+_WHY = "files that are read end in " + ", ".join([*KINDS]) + ", and .gz or .zst after .csv, .json or .jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file (`inner` None), or a folder with the names in it; `deep`: folders lie within it."""
+
+    path: str
+    name: str
+    inner: tuple[str, ...] | None = None
+    deep: bool = False
 
 
 def find(path: str) -> Found:
@@ -67,25 +78,35 @@ def find(path: str) -> Found:
         paths = sorted(glob.glob(path))
         if not paths:
             raise SourceError(f"There is nothing at {path}.", hint="Correct the source's path.")
-        return _collected([(p, os.path.basename(p)) for p in paths], folders=False)
-    return _collected([(os.path.join(path, n), n) for n in _names(path)], folders=True)
+        return grouped(Entry(p, os.path.basename(p)) for p in paths)
+    return grouped(_entry(os.path.join(path, n), n) for n in _names(path))
 
 
-def _collected(entries: Iterable[tuple[str, str]], *, folders: bool) -> Found:
+def _entry(path: str, name: str) -> Entry:
+    if not os.path.isdir(path):
+        return Entry(path, name)
+    inner = tuple(_names(path))
+    return Entry(
+        path, name, inner, any(os.path.isdir(os.path.join(path, n)) for n in inner if not _silent(n))
+    )
+
+
+def grouped(entries: Iterable[Entry]) -> Found:
+    """Which entries of one folder are which table, wherever the folder lies."""
     tables: dict[str, tuple[str, ...]] = {}
     passed: dict[str, tuple[str, ...]] = {}
     twins: dict[str, str] = {}
     beside: list[str] = []
     deeper: list[str] = []
-    for path, name in entries:
+    for entry in entries:
+        path, name = entry.path, entry.name
         table, members = stem(name), _one(path)
-        if folders and os.path.isdir(path):
-            inner = _names(path)
-            table, members = name, tuple(os.path.join(path, n) for n in inner if kind_of(n))
-            if not members and any(os.path.isdir(os.path.join(path, n)) for n in inner if not _silent(n)):
+        if entry.inner is not None:
+            table, members = name, tuple(os.path.join(path, n) for n in entry.inner if kind_of(n))
+            if not members and entry.deep:
                 deeper.append(name)
             if members:
-                passed[name] = tuple(n for n in inner if not kind_of(n) and not _silent(n))
+                passed[name] = tuple(n for n in entry.inner if not kind_of(n) and not _silent(n))
         elif not kind_of(name):
             members = ()
             beside += [] if _silent(name) else [name]
@@ -94,6 +115,18 @@ def _collected(entries: Iterable[tuple[str, str]], *, folders: bool) -> Found:
         if members:
             tables[table] = (*tables.get(table, ()), *members)
     return Found(tables, {**passed, "": tuple(beside), "/": tuple(deeper)}, twins)
+
+
+def passed_over(found: Found, table: str) -> Iterator[Notice]:
+    """A word about files that are not read: in the table's folder, and beside the tables."""
+    for where, names in ((f"{table}/", found.passed.get(table, ())), ("", found.passed.get("", ()))):
+        if names:
+            listed = ", ".join(f"{where}{n}" for n in names[:5]) + (
+                f" and {len(names) - 5} more" if len(names) > 5 else ""
+            )
+            yield Notice(
+                "left_out", table, f"Passed over, since files of other kinds are not read: {listed}."
+            )
 
 
 def kind_of(path: str) -> str:
