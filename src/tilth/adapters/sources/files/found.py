@@ -19,8 +19,11 @@ KINDS = {
     **dict.fromkeys((".csv", ".tsv", ".tab"), "csv"),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
     ".parquet": "parquet",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
 }
 PACKED = (".gz", ".zst")
+SECOND = (".json", ".xlsx", ".xlsm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,10 @@ class Found:
     twins: Mapping[str, str]  # tables that two things would be, and which
 
     def of(self, table: str) -> tuple[str, ...]:
-        """The table's files; an error when there is none, or they are not of one kind."""
+        """The table's files; an error when there is none, or they are not of one kind. Of `book#sheet`, those of `book`."""
+        base, _, sheet = table.partition("#")
+        if sheet and table not in self.tables and self._is_book(base):
+            table = base
         if table not in self.tables:
             raise UnknownNameError(
                 f"There is no table `{table}`.{self._perhaps(table)}",
@@ -51,6 +57,9 @@ class Found:
                 hint="Keep one, rename the others, or put files that are one table into a folder of its name.",
             )
         return paths
+
+    def _is_book(self, table: str) -> bool:
+        return bool(self.tables.get(table)) and kind_of(self.tables[table][0]) == "xlsx"
 
     def _perhaps(self, table: str) -> str:
         if table in self.passed.get("/", ()):
@@ -98,9 +107,12 @@ def grouped(entries: Iterable[Entry]) -> Found:
     twins: dict[str, str] = {}
     beside: list[str] = []
     deeper: list[str] = []
-    for entry in entries:
+    for entry in sorted(entries, key=_second):
         path, name = entry.path, entry.name
         table, members = stem(name), _one(path)
+        if _second(entry) and table in tables:  # the export of another program beside the table itself
+            beside.append(name)
+            continue
         if entry.inner is not None:
             table, members = name, tuple(os.path.join(path, n) for n in entry.inner if kind_of(n))
             if not members and entry.deep:
@@ -115,6 +127,13 @@ def grouped(entries: Iterable[Entry]) -> Found:
         if members:
             tables[table] = (*tables.get(table, ()), *members)
     return Found(tables, {**passed, "": tuple(beside), "/": tuple(deeper)}, twins)
+
+
+def _second(entry: Entry) -> bool:
+    """Whether it is a table only where nothing else has its name."""
+    base = entry.name.lower()
+    base = base.removesuffix(next((p for p in PACKED if base.endswith(p)), ""))
+    return entry.inner is None and base.endswith(SECOND)
 
 
 def passed_over(found: Found, table: str) -> Iterator[Notice]:
@@ -134,7 +153,7 @@ def kind_of(path: str) -> str:
     base, ending = os.path.splitext(path.lower())
     packed = ending in PACKED
     kind = KINDS.get(os.path.splitext(base)[1] if packed else ending, "")
-    return "" if packed and kind == "parquet" else kind
+    return "" if packed and kind in ("parquet", "xlsx") else kind
 
 
 def stem(path: str) -> str:

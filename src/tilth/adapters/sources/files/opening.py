@@ -11,6 +11,7 @@ from tilth.adapters.sources.files.found import kind_of
 from tilth.adapters.sources.files.json_table import JsonTable
 from tilth.adapters.sources.files.options import Format
 from tilth.adapters.sources.files.parquet_table import ParquetTable
+from tilth.adapters.sources.files.workbook import WorkbookTable
 from tilth.core.schema import Field, Schema
 from tilth.ports.arrow import from_duckdb
 from tilth.ports.source import Notice
@@ -18,7 +19,12 @@ from tilth.ports.source import Notice
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_TABLES: dict[str, Any] = {"csv": CsvTable, "jsonl": JsonTable, "parquet": ParquetTable}
+_TABLES: dict[str, Any] = {
+    "csv": CsvTable,
+    "jsonl": JsonTable,
+    "parquet": ParquetTable,
+    "xlsx": WorkbookTable,
+}
 
 
 class Table(Protocol):

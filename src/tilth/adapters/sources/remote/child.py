@@ -6,6 +6,7 @@ change its scratch folder, and nothing else. `reading` is the other side.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -71,6 +72,8 @@ def _run(spec: dict[str, Any]) -> None:
 def _warm() -> None:
     import pyarrow.parquet
 
+    with contextlib.suppress(ImportError):
+        import python_calamine  # noqa: F401
     del pyarrow
 
 
