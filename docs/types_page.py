@@ -70,7 +70,19 @@ refused beyond them; `UHUGEINT`, `BIGNUM`, `BIT` and `TIMETZ` are refused by nam
 def page() -> str:
     """The whole page."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from fixtures.types import checks, csv, duckdb, excel, inputs, json, mysql, parquet, postgres, sqlite
+    from fixtures.types import (
+        checks,
+        csv,
+        delta,
+        duckdb,
+        excel,
+        inputs,
+        json,
+        mysql,
+        parquet,
+        postgres,
+        sqlite,
+    )
 
     parts = [HEAD, _checks(checks), INPUTS, _inputs(inputs), SOURCES]
     parts.append(_typed("PostgreSQL", postgres))
@@ -82,6 +94,7 @@ def page() -> str:
     parts.append(_cells("JSON Lines", json, "the values of a key"))
     parts.append(_cells("Parquet", parquet, "the column"))
     parts.append(_cells("Excel", excel, "the cells of a column"))
+    parts.append(_cells("Delta", delta, "the column"))
     return "\n".join(part.strip("\n") + "\n" for part in parts)
 
 

@@ -182,7 +182,18 @@ def http(folder: Path) -> Any:
     return source, lambda: site.put("/a/visits.parquet", _texts(ROWS.slice(0, 3)))
 
 
-MAKERS = {"duckdb": duckdb, "files": files, "http": http, "s3": s3, "sqlite": sqlite}
+def delta(folder: Path) -> Any:
+    from deltalake import DeltaTable, write_deltalake
+
+    from tilth.adapters.sources.delta.source import DeltaSource
+
+    write_deltalake(folder / "lake" / "visits", ROWS)
+    write_deltalake(folder / "lake" / "other", ROWS.slice(0, 1))
+    source = DeltaSource.from_options({"path": "lake"}, str(folder))
+    return source, lambda: DeltaTable(folder / "lake" / "visits").delete("id = 4")
+
+
+MAKERS = {"delta": delta, "duckdb": duckdb, "files": files, "http": http, "s3": s3, "sqlite": sqlite}
 
 REMOTE: dict[str, Any] = {}  # made once: reading takes processes, and nothing here is written to
 
@@ -193,7 +204,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         source, change = postgres(request.getfixturevalue("postgres_schema"))
     elif request.param == "mysql":
         source, change = mysql(request.getfixturevalue("mysql_url"))
-    elif request.param in ("http", "s3") and "change" not in request.function.__name__:
+    elif request.param in ("delta", "http", "s3") and "change" not in request.function.__name__:
         source, change = REMOTE.get(request.param) or REMOTE.setdefault(
             request.param, MAKERS[request.param](tmp_path)
         )
