@@ -23,6 +23,8 @@ from tilth.sql.language.tokens import Cursor
 
 _SECRETS = frozenset({"password", "passwd", "pwd", "secret", "token", "api_key", "secret_key", "access_key"})
 _USERINFO = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+OVER = "connection"
+"""The option that names another source, over which this one is read."""
 READING = ("format", "misfits", "tables")
 """Options of a source that say what its rows are, where the others say where it lies."""
 
@@ -43,7 +45,7 @@ def _engine(c: Cursor, s: _Source) -> None:
 
 
 def _with(c: Cursor, s: _Source) -> None:
-    s.options = values.option_list(c)
+    s.options = values.option_list(c, names=(OVER,))
 
 
 def parse(c: Cursor, or_replace: bool, where: Position) -> CreateSource:
@@ -96,9 +98,19 @@ def _without_text(where: Position | None) -> Position | None:
     return None if where is None else Position(where.line, where.column, where.length, where.file)
 
 
-def needs(_d: CreateSource, _known: Known) -> Needs:
-    """Nothing: it is outside."""
-    return Needs()
+def needs(d: CreateSource, known: Known) -> Needs:
+    """Nothing, since it is outside; but for the source that it is read over, where an option names one."""
+    over = d.options.get(OVER)
+    if not isinstance(over, str):
+        return Needs()
+    sources = [n for n, other in known.items() if isinstance(other, CreateSource) and n != d.name]
+    if over not in sources:
+        raise UnknownNameError(
+            f"Source `{d.name}` is read over a source `{over}`, and there is none such.",
+            hint=did_you_mean(over, sources, "sources"),
+            where=d.position,
+        )
+    return Needs(others=(over,))
 
 
 def recipe(d: CreateSource, _facts: Facts) -> dict[str, object]:
@@ -107,7 +119,11 @@ def recipe(d: CreateSource, _facts: Facts) -> dict[str, object]:
 
 
 def renamed(d: CreateSource, names: Names) -> CreateSource:
-    """The same declaration under another name."""
+    """The same declaration where sources have other names."""
+    over = d.options.get(OVER)
+    if isinstance(over, str) and over in names:
+        changed = tuple((k, names[over] if k == OVER else v) for k, v in d.options.items)
+        d = replace(d, options=Options(changed))
     return replace(d, name=names.get(d.name, d.name))
 
 

@@ -105,6 +105,15 @@ class MySqlSource:
         reader = self._stream(connection, query, read, scan.table)
         return _tested(reader, wanted, left) if left or len(read) != len(wanted) else reader
 
+    def comments(self, table: str) -> Mapping[str, str]:
+        """The COMMENT of the table ('') and of its columns."""
+        here = f"table_schema = DATABASE() AND table_name = {literal(table)}"
+        sql = (
+            f"SELECT '', table_comment FROM information_schema.tables WHERE {here} AND table_type = 'BASE TABLE'"
+            f" UNION ALL SELECT column_name, column_comment FROM information_schema.columns WHERE {here}"
+        )
+        return {str(name): str(said) for name, said in self._asked(sql) if said}
+
     def native(self, sql: str) -> pa.RecordBatchReader:
         asked = reading(sql, "mysql")
         connection = self._session(ours=False)

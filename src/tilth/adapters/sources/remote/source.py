@@ -27,6 +27,7 @@ class RemoteSource:
 
     local = False
     speaks = False
+    copies = True  # to describe a table is to copy its files
 
     def __init__(self, place: Place, address: str, formats: options.Formats, most: int, root: str) -> None:
         self._place, self._address, self._formats, self._most = place, address, formats, most
