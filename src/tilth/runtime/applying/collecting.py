@@ -10,19 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tilth.core.errors import CheckFailedError
+from tilth.core.errors import CheckFailedError, TilthError
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
+from tilth.core.time import Instant
 from tilth.ml.data.collect import Collected, collect
 from tilth.ml.data.reading import find_source
 from tilth.ml.data.snapshots import plain_schema
 from tilth.ports.arrow import schema_of
 from tilth.ports.snapshots import CheckResult, Manifest
 from tilth.ports.source import Source
+from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime.act import Act
+from tilth.runtime.applying import shapes
 from tilth.runtime.applying.notices import of_source
-from tilth.runtime.record import names, notices, refreshes, scrubs, snapshots
+from tilth.runtime.applying.shapes import Shapes
+from tilth.runtime.record import names, notices, refreshes, schemas, scrubs, snapshots
 from tilth.runtime.record.refreshes import Quarantined, Refresh
 from tilth.runtime.record.rows import Change
 from tilth.runtime.unforeseen import known
@@ -41,10 +45,12 @@ def refresh(
     sources: Mapping[str, Source],
     datasets: Mapping[str, Manifest],
     parent: Manifest | None,
+    graph: Graph | None = None,
 ) -> Collected:
-    """Collect, vet and record; raises what collecting raises after that was recorded too."""
+    """Collect, vet and record, with what changed in the columns of its tables where the graph says who depends on it; raises what collecting raises after that was recorded too."""
     work, now, known_as = act.work, act.now(), names.origins(act.work.state)
     tokens = change_tokens(resource, sources, lambda source: known_as.origin(Kind.SOURCE, source))
+    looked = shapes.look(work, graph, resource, sources) if graph is not None else None
     try:
         found = collect(
             declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress
@@ -56,7 +62,12 @@ def refresh(
         with act.change(now) as change:
             one = Refresh(declared.name, resource.recipe, status, act.now(), tokens, reason=error.message)
             _add(change, one, results)
+            _reshaped(change, declared.name, looked, status, now)
+        if looked is not None and isinstance(error, TilthError):
+            error.detail = tuple(dict.fromkeys((*error.detail, *looked.lines)))
         raise error from error.__cause__
+    if looked is not None:
+        found = replace(found, notices=(*looked.notices, *found.notices))
     mended = _mended(work, found.manifest)
     with act.change(now) as change:
         snapshots.add(change, found.manifest, now)
@@ -67,6 +78,7 @@ def refresh(
             found.rows_read, found.rows_quarantined, whole=found.whole,
         )  # fmt: skip
         number = _add(change, one, found.results)
+        _reshaped(change, declared.name, looked, refreshes.PUBLISHED, now)
         told = [of_source(name, notice) for name, notice in found.notices]
         notices.put(change, notices.DATASET, declared.name, resource.recipe, told, now)
         if (kept := found.quarantine) is not None:
@@ -80,6 +92,15 @@ def _add(change: Change, one: Refresh, results: Sequence[CheckResult]) -> int:
     number = refreshes.add(change, one, results)
     change.audit("refresh", one.dataset, {"refresh": number, "status": one.status, "snapshot": one.snapshot})
     return number
+
+
+def _reshaped(change: Change, dataset: str, looked: Shapes | None, status: str, at: Instant) -> None:
+    """Write down what changed in the columns, and, where the rows are published, what they are from now on."""
+    if looked is None:
+        return
+    schemas.add(change, dataset, [(at_, one, effect) for _, at_, one, effect in looked.changes], status, at)
+    if status == refreshes.PUBLISHED:
+        schemas.put(change, dataset, looked.now, at)
 
 
 def _mend(change: Change, dataset: str, mended: Manifest) -> None:

@@ -91,7 +91,7 @@ def _collect(run: Run, action: Action) -> Result:
     resource = run.graph.get(action.name)
     parent = manifest_of(run.act.work.state, action.parent) if action.parent else None
     declared = resource.as_(CreateDataset)
-    found = collecting.refresh(run.act, resource, declared, run.sources, datasets(run), parent)
+    found = collecting.refresh(run.act, resource, declared, run.sources, datasets(run), parent, run.graph)
     run.made[action.name] = found.manifest
     run.told = _lines(found)
     _point(run, Kind.DATASET, action.name, action.recipe, found.manifest.id)
