@@ -120,7 +120,7 @@ class Project:
         """The same of a graph that is at hand."""
         from tilth.kinds import plan
         from tilth.runtime import writers
-        from tilth.runtime.applying import changes, notices
+        from tilth.runtime.applying import changes, notices, shapes
 
         name = environment or self.settings.environment
         if self.applied:
@@ -128,7 +128,9 @@ class Project:
         else:
             found = plan(graph, self.current(name), self.clock.now())
         found = notices.foreseen(found, graph, self.root)
-        return writers.named(found, graph, self.state()) if self.applied else found
+        if not self.applied:
+            return found
+        return writers.named(shapes.foreseen(found, graph, self.work()), graph, self.state())
 
     def session(
         self,

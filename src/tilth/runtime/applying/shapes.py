@@ -105,13 +105,16 @@ def explained(
 
 
 def _asks(graph: Graph, resource: Resource, source: str) -> bool:
-    declared = resource.declaration
-    if isinstance(declared, CreateDataset) and declared.refresh.on_change:
-        return True
+    """Whether a plan asks the source: one that would copy files to answer it does not."""
     found = graph.find(source)
     if found is None or found.kind is not Kind.SOURCE:
         return False
-    return bool(getattr(registry.load("tilth.sources", found.as_(CreateSource).engine), "local", False))
+    adapter = registry.load("tilth.sources", found.as_(CreateSource).engine)
+    if getattr(adapter, "copies", False):
+        return False
+    declared = resource.declaration
+    on_change = isinstance(declared, CreateDataset) and declared.refresh.on_change
+    return on_change or bool(getattr(adapter, "local", False))
 
 
 def _effect(

@@ -122,6 +122,8 @@ def _sections(facts: Mapping[str, Any]) -> Iterator[Section]:
 
 
 def _of_source(tables: Sequence[Mapping[str, Any]]) -> Iterator[Section]:
+    unseen = [(t["name"], t["unseen"]) for t in tables if t.get("unseen")]
+    yield Section("tables that are copied to be read", ("table", "columns"), tuple(unseen))
     told = [(t["name"], t["comment"]) for t in tables if t.get("comment")]
     yield Section("tables", ("table", "comment"), tuple(told))
     rows = [(f"{t['name']}.{c['name']}", c["type"], c.get("comment")) for t in tables for c in t["columns"]]

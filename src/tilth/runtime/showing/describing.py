@@ -125,10 +125,10 @@ def _table(found: Any, table: str, source: str) -> dict[str, Any]:
     columns: list[dict[str, Any]] = []
     comments: dict[str, str] = {}
     offered: tuple[Offered, ...] = ()
-    fault = None
+    fault = unseen = None
     try:
         if getattr(found, "copies", False):
-            fault = _COPIED
+            unseen = _COPIED
         else:
             comments = dict(found.comments(table)) if hasattr(found, "comments") else {}
             low = {name.lower(): text for name, text in comments.items()}
@@ -139,12 +139,16 @@ def _table(found: Any, table: str, source: str) -> dict[str, Any]:
         offered = found.offered(table, source) if hasattr(found, "offered") else ()
     except TilthError as error:
         fault = error.message
-    return {
-        "name": table,
-        "columns": columns,
-        "offered": [{"item": o.item, "was": o.was, "why": o.why} for o in offered],
-        "error": fault,
-    } | _said(comments.get(""))
+    return (
+        {
+            "name": table,
+            "columns": columns,
+            "offered": [{"item": o.item, "was": o.was, "why": o.why} for o in offered],
+            "error": fault,
+        }
+        | ({"unseen": unseen} if unseen else {})
+        | _said(comments.get(""))
+    )
 
 
 def _said(comment: str | None) -> dict[str, str]:

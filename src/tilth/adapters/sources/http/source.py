@@ -22,6 +22,7 @@ class HttpSource:
 
     local = False
     speaks = False
+    copies = True
 
     @classmethod
     def from_options(cls, given: Mapping[str, object], root: str) -> RemoteSource:

@@ -16,11 +16,13 @@ import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 from tilth.adapters.jails.folders import scratch_folder
 from tilth.adapters.sources.remote.place import BrokenError, ChangedError, Item, Place, token
 from tilth.core.errors import SourceError, StorageError
 from tilth.core.sizes import show_size
+from tilth.ports import leaving
 
 LISTS, BODIES = 4, 4  # how often a list, and a body, is asked for before it is given up
 PAUSE = 0.2  # seconds after the first failure, doubled after each
@@ -43,6 +45,7 @@ _Key = tuple[int, str, str]
 _kept: dict[_Key, Copy] = {}
 _locks: dict[_Key, threading.Lock] = {}
 _lock = threading.Lock()
+_made: list[Any] = []  # what removes the copies that there are
 
 
 def copy(place: Place, address: str, table: str, home: str | None, most: int) -> Copy:
@@ -105,8 +108,18 @@ def _fetched(place: Place, items: tuple[Item, ...], home: str | None, most: int)
         raise
     unsure = tuple(i.shown for i in done if i.unsure)
     made = Copy(folder, tuple(paths), tuple(i.shown for i in items), token(done), again, unsure)
-    weakref.finalize(made, stack.close)
+    _made.append(weakref.finalize(made, stack.close))
+    _made[:] = [f for f in _made if f.alive]
     return made
+
+
+def _forget() -> None:
+    """Remove all copies."""
+    for remove in _made:
+        remove()
+
+
+leaving.at_end(_forget)
 
 
 def _whole(fetch: Callable[[], Item], path: str) -> tuple[Item, int]:

@@ -79,7 +79,7 @@ class RemoteSource:
         self._readers.stop()
 
     def close(self) -> None:
-        """Nothing of its own is open: copies are removed with the process."""
+        """Nothing of its own is open: copies stay for the next piece of work, and are removed with the process."""
 
     def _look(self, table: str) -> tuple[Copy, Looked]:
         """The copy that this piece of work reads: one state of the files for all that is asked of the table."""

@@ -27,6 +27,7 @@ class S3Source:
 
     local = False
     speaks = False
+    copies = True
 
     @classmethod
     def from_options(cls, given: Mapping[str, object], root: str) -> RemoteSource:
