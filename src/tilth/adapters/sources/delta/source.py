@@ -15,7 +15,6 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from tilth.adapters.sources.delta.refusing import refused
-from tilth.adapters.sources.predicates import condition
 from tilth.adapters.sources.processes import Processes
 from tilth.adapters.sources.remote import given as asked
 from tilth.core.errors import (
@@ -29,6 +28,7 @@ from tilth.core.names import did_you_mean, literal, quoted
 from tilth.core.scan import Predicate, Scan
 from tilth.core.schema import Field, Schema
 from tilth.ports.arrow import from_duckdb
+from tilth.ports.predicates import condition
 
 if TYPE_CHECKING:
     import pyarrow as pa

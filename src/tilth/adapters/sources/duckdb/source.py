@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.sources import writing
 from tilth.adapters.sources.duckdb.refusing import BEYOND, refused
-from tilth.adapters.sources.predicates import condition
 from tilth.adapters.sources.processes import Processes
 from tilth.core.errors import (
     BusyError,
@@ -28,6 +27,7 @@ from tilth.core.scan import Scan
 from tilth.core.schema import DataType, Field, Schema
 from tilth.ports.arrow import data_type
 from tilth.ports.engine import SQL_TYPE
+from tilth.ports.predicates import condition
 from tilth.ports.source import Write, Written
 
 if TYPE_CHECKING:

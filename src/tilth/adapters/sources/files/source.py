@@ -17,12 +17,12 @@ from tilth.adapters.sources import writing as allowing
 from tilth.adapters.sources.files import duck, options, writing
 from tilth.adapters.sources.files.found import Found, find, passed_over
 from tilth.adapters.sources.files.opening import Table, open_table, schema_of
-from tilth.adapters.sources.predicates import condition
 from tilth.core.errors import ProjectError, UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.ports import places, registry
+from tilth.ports.predicates import condition
 from tilth.ports.source import Notice, Write, Written
 
 if TYPE_CHECKING:

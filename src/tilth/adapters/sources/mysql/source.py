@@ -18,7 +18,6 @@ from tilth.adapters.sources.mysql.connecting import Server, refused, rows
 from tilth.adapters.sources.mysql.types import TYPES, Column, Place
 from tilth.adapters.sources.mysql.wire import Prepared
 from tilth.adapters.sources.native import reading
-from tilth.adapters.sources.predicates import condition
 from tilth.adapters.sources.table_options import Tables
 from tilth.core.errors import SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
@@ -26,6 +25,7 @@ from tilth.core.scan import Predicate, Scan
 from tilth.core.schema import Field, Schema
 from tilth.ports import registry
 from tilth.ports.engine import QueryEngine
+from tilth.ports.predicates import condition
 from tilth.ports.source import Notice, Write, Written
 from tilth.ports.streams import closing
 

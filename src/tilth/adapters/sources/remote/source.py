@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from tilth.adapters.sources.files import options
 from tilth.adapters.sources.files.found import passed_over
-from tilth.adapters.sources.predicates import condition
 from tilth.adapters.sources.remote.copies import Copy, copy
 from tilth.adapters.sources.remote.place import Place, token
 from tilth.adapters.sources.remote.reading import Looked, Readers
@@ -16,6 +15,7 @@ from tilth.core.errors import UnsupportedError
 from tilth.core.names import quoted
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
+from tilth.ports.predicates import condition
 from tilth.ports.source import Notice
 
 if TYPE_CHECKING:
