@@ -6,10 +6,12 @@ from typing import Any
 
 import duckdb
 import pytest
+import yaml
 
 import tilth
 from tilth.adapters.sources.dbt import manifest
 from tilth.core.errors import ProjectError, SourceError, TilthError, UnknownNameError
+from tilth.interfaces.cli.commands import run
 from tilth.kinds import parse
 
 DECLARED = """
@@ -211,3 +213,44 @@ def test_a_connection_is_named_without_quotes_and_shown_with_them() -> None:
     (found,) = parse("CREATE SOURCE s ENGINE dbt WITH (manifest = 'm', connection = dw);")
     assert "connection = 'dw'" in show(found)
     assert parse(show(found))[0].options == found.options
+
+
+def test_a_model_is_written_as_an_exposure(tmp_path: Path) -> None:
+    folder = written(tmp_path / "p")
+    with duckdb.connect(folder / "dw.duckdb") as db:
+        db.execute("ALTER TABLE marts.orders ADD good BOOLEAN")
+        db.execute("UPDATE marts.orders SET good = (id * 7) % 5 > 2")
+        db.execute(
+            "INSERT INTO marts.orders SELECT range + 50, 'new', 1, range % 7, (range * 7) % 5 > 2 FROM range(300)"
+        )
+    (folder / "m.sql").write_text(
+        "CREATE DATASET d KEY (id) AS SELECT o.id, o.customer_id, o.good, e.at FROM shop.orders o LEFT JOIN shop.raw__events e ON true;"
+        "CREATE MODEL late PREDICT good FROM d USING (engine = 'linear') PROMOTE IF manual;"
+    )
+    project = tilth.open(str(folder))
+    project.apply()
+    (version,) = project.sql("SELECT version FROM tilth.versions").rows()
+    project.sql(f"PROMOTE MODEL late VERSION {version['version']} BECAUSE 'a test'")
+    out = tmp_path / "late.yml"
+    line = [
+        "export",
+        "late",
+        "--format",
+        "dbt",
+        "--owner",
+        "ml@shop.example",
+        "--output",
+        str(out),
+        "--project",
+        str(folder),
+    ]
+    assert run(line) == 0
+    found = yaml.safe_load(out.read_text())
+    assert found["exposures"] == [
+        {
+            "name": "late", "type": "ml", "label": "late", "description": "Model late of tilth, version 1.",
+            "owner": {"email": "ml@shop.example"}, "depends_on": ["ref('orders')", "source('raw', 'events')"],
+        }
+    ]  # fmt: skip
+    assert run(line) != 0
+    assert run(["export", "late", "--format", "onnx", "--owner", "x", "--project", str(folder)]) == 2

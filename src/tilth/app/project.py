@@ -224,12 +224,26 @@ class Project:
         return Model(found, facts, lambda: models.newer(name, found))
 
     def export(
-        self, name: str, form: str, version: int | None = None, environment: str | None = None
+        self,
+        name: str,
+        form: str,
+        version: int | None = None,
+        environment: str | None = None,
+        owner: str | None = None,
     ) -> Exported:
-        """A version of a model, by default the one that serves, as files of another format: mlflow | onnx."""
+        """A version of a model, by default the one that serves, as files of another format: mlflow | onnx.
+
+        Of dbt: an exposure that says which of a dbt project's relations it is made from; `owner` is who answers for it.
+        """
         from tilth.runtime.asking.exporting import exported
 
-        return exported(self.looked(), name, self.model(name, version, environment).version, form)
+        number = self.model(name, version, environment).version
+        if form == "dbt":
+            from tilth.runtime.asking.exposing import exposed
+
+            graph = self.deployed(environment)
+            return exposed(self.looked(), graph, name, number, owner or self.settings.name)
+        return exported(self.looked(), name, number, form)
 
     def bring(
         self, name: str, folder: str, environment: str | None = None, progress: Progress | None = None,

@@ -35,6 +35,7 @@ class Relation:
     loaded_at: str | None = None
     freshness: Mapping[str, Any] = field(default_factory=dict)
     tests: tuple[Mapping[str, Any], ...] = ()
+    reference: str = ""  # what dbt's own files call it
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,16 @@ def _relation(node: Mapping[str, Any], tests: Mapping[str, list[Mapping[str, Any
         name, unique, _text(node.get("schema")), identifier, kind, _text(node.get("description")) or "", columns,
         _text(node.get("loaded_at_field")) or _text(config.get("loaded_at_field")),
         _dict(node.get("freshness")) or _dict(config.get("freshness")), tuple(tests.get(unique, ())),
+        _reference(node, kind),
     )  # fmt: skip
+
+
+def _reference(node: Mapping[str, Any], kind: str) -> str:
+    name = node.get("name")
+    if kind == "source":
+        return f"source('{node.get('source_name')}', '{name}')"
+    version = node.get("version")
+    return f"ref('{name}')" if version is None else f"ref('{name}', v={version})"
 
 
 def _tests(nodes: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

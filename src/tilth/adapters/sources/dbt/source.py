@@ -95,6 +95,10 @@ class DbtSource:
         """What dbt tests of the table, as items of EXPECT; `name` is what this source is called."""
         return expects.offered(self._named(table), self._manifest(), name)
 
+    def reference(self, table: str) -> str:
+        """How a dbt project refers to it: ref('orders'), or source('raw', 'events')."""
+        return self._named(table).reference
+
     def stop(self) -> None:
         """End what is being read, from another thread."""
         for source in list(self._open.values()):
