@@ -47,6 +47,7 @@ NEWER = "collected since, and not published here"
 class _Dataset:
     key: tuple[str, ...] = ()
     event_time: str | None = None
+    known_at: str | None = None
     refresh: Refresh = field(default_factory=Refresh)
     expect: tuple[Expectation, ...] = ()
     tags: tuple[Tag, ...] = ()
@@ -60,6 +61,10 @@ def _key(c: Cursor, d: _Dataset) -> None:
 
 def _event_time(c: Cursor, d: _Dataset) -> None:
     d.event_time = c.name("the event time column", reserved=False)
+
+
+def _known_at(c: Cursor, d: _Dataset) -> None:
+    d.known_at = c.name("the column of the time that a row was known", reserved=False)
 
 
 _REFRESH = ("EVERY", "ON CHANGE", "INCREMENTAL")
@@ -112,6 +117,7 @@ def _as(c: Cursor, d: _Dataset) -> None:
 _CLAUSES = {
     "KEY": _key,
     "EVENT TIME": _event_time,
+    "KNOWN AT": _known_at,
     "REFRESH": _refresh,
     "EXPECT": _expect,
     "TAG": _tag,
@@ -141,6 +147,7 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateDataset:
         exists,
         where,
         d.renamed_from,
+        d.known_at,
     )
 
 
@@ -168,6 +175,7 @@ def show(s: CreateDataset) -> str:
         writing.create(s),
         f"KEY ({writing.columns(s.key)})" if s.key else None,
         f"EVENT TIME {writing.column(s.event_time)}" if s.event_time else None,
+        f"KNOWN AT {writing.column(s.known_at)}" if s.known_at else None,
         _show_refresh(s.refresh),
         _show_expect(s.expect),
         f"TAG ({tags})" if tags else None,
@@ -185,6 +193,12 @@ def check(d: CreateDataset, _facts: Facts) -> None:
         raise ProjectError(
             f"Dataset `{d.name}` is INCREMENTAL but has no EVENT TIME.",
             hint="Add EVENT TIME <column>: new rows are found by it.",
+            where=d.position,
+        )
+    if d.known_at is not None and d.event_time is None:
+        raise ProjectError(
+            f"Dataset `{d.name}` has KNOWN AT and no EVENT TIME.",
+            hint="Add EVENT TIME <column>: when it happened. KNOWN AT is when that could be known.",
             where=d.position,
         )
     for e in d.expect:
@@ -219,12 +233,14 @@ def needs(d: CreateDataset, known: Known) -> Needs:
 
 def recipe(d: CreateDataset, _facts: Facts) -> dict[str, object]:
     """The query and the checks, and how rows are told apart; not when they are collected."""
+    known = {} if d.known_at is None else {"known_at": d.known_at}
     return {
         "query": normal(d.query.sql),
         "key": d.key,
         "event_time": d.event_time,
         "incremental": d.refresh.incremental,
         "expect": [_expectation(e) for e in d.expect],
+        **known,
     }
 
 
@@ -247,9 +263,9 @@ def renamed(d: CreateDataset, names: Names) -> CreateDataset:
     )
 
 
-def over(d: CreateDataset, queries: Mapping[str, str]) -> CreateDataset:
-    """The same declaration with the queries of views in the place of their names."""
-    found = query_over(d.query, queries)
+def over(d: CreateDataset, queries: Mapping[str, str], known: Known) -> CreateDataset:
+    """The same declaration with the queries of views in the place of their names, and AS OF as a join."""
+    found = query_over(d.query, queries, known)
     return d if found is d.query else replace(d, query=found)
 
 

@@ -28,8 +28,8 @@ from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import Instant
 from tilth.ml.data import checks as checking
+from tilth.ml.data import known, quarantine, reading, snapshots, windows
 from tilth.ml.data import merge as merging
-from tilth.ml.data import quarantine, reading, snapshots, windows
 from tilth.ml.data import rows as kept
 from tilth.ml.data.apart import Apart
 from tilth.ml.data.checks import Checks, RowCounts
@@ -167,6 +167,7 @@ def _collected(run: _Run) -> Collected:
         _not_empty(run, sum(p.rows for p in parts))
     times = windows.times(parts, checks.event_time, run.now, run.engine, run.blobs)
     told = (*key_results, *_volume(run, raw, good, parts), *times.results(checks.event_time))
+    told += known.results(run.spec, parts, run.engine, run.blobs)
     results = _results(run, checks, counts, parts, told)
     _stop(run, results, sum(p.rows for p in parts))
     run.progress.step(f"publish {run.spec.name}", None, f"{sum(p.rows for p in parts):,} rows")
