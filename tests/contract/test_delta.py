@@ -124,16 +124,20 @@ def test_a_path_may_be_the_table_itself(tmp_path: Path) -> None:
     assert (source.tables(), ids(source)) == (("t",), [1])
 
 
-def test_a_table_in_a_bucket(tmp_path: Path) -> None:
+def test_a_table_in_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_deltalake(tmp_path / "t", pa.table({"id": [1, 2]}))
-    name = buckets.new()
+    name_ = buckets.new()
     for path in (p for p in (tmp_path / "t").rglob("*") if p.is_file()):
-        buckets.put(name, f"lake/t/{path.relative_to(tmp_path / 't')}", path.read_bytes())
-    given = {k: v for k, v in buckets.options(name).items() if k != "bucket"}
-    source = DeltaSource.from_options({**given, "url": f"s3://{name}/lake/t"}, "")
+        buckets.put(name_, f"lake/t/{path.relative_to(tmp_path / 't')}", path.read_bytes())
+    given = {k: v for k, v in buckets.options(name_).items() if k != "bucket"}
+    source = DeltaSource.from_options({**given, "url": f"s3://{name_}/lake/t"}, "")
     assert (source.tables(), ids(source, Predicate("id", ">", 1))) == (("t",), [2])
     assert source.change_token("t").endswith(" 0")
-    wrong = DeltaSource.from_options({**given, "url": f"s3://{name}/lake/u"}, "")
+    for name in ("KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{'ACCESS_' if name == 'KEY_ID' else ''}{name}", buckets.KEY)
+    own = {k: v for k, v in given.items() if k not in ("key", "secret")}
+    assert ids(DeltaSource.from_options({**own, "url": f"s3://{name_}/lake/t"}, "")) == [1, 2]
+    wrong = DeltaSource.from_options({**given, "url": f"s3://{name_}/lake/u"}, "")
     with pytest.raises(SourceError, match="no Delta table"):
         wrong.describe("u")
 

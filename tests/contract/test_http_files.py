@@ -43,9 +43,9 @@ def rows(source: Any) -> Any:
     ("path", "body", "headers", "more", "table"),
     [
         ("/d/w.csv", BODY, {}, {}, "w"),
-        ("/d/w%20x.csv.gz", gzip.compress(BODY), {}, {}, "w x"),
-        ("/d/w.csv", gzip.compress(BODY), {"Content_Encoding": "gzip"}, {}, "w"),
-        ("/d/w.csv.gz", gzip.compress(BODY), {"Content_Encoding": "gzip"}, {}, "w"),
+        ("/d/w%20x.csv.gz", gzip.compress(BODY, mtime=0), {}, {}, "w x"),
+        ("/d/w.csv", gzip.compress(BODY, mtime=0), {"Content_Encoding": "gzip"}, {}, "w"),
+        ("/d/w.csv.gz", gzip.compress(BODY, mtime=0), {"Content_Encoding": "gzip"}, {}, "w"),
         ("/export", BODY, {"Content_Type": "text/csv; charset=utf-8"}, {}, "export"),
         ("/export", BODY, {}, {"kind": "csv"}, "export"),
         ("/export.php", BODY, {}, {"kind": "csv"}, "export"),

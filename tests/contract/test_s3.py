@@ -237,6 +237,23 @@ def test_a_body_that_is_cut_off_is_asked_for_again(tmp_path: Path, cut: int, sai
         source.describe("a")
 
 
+def test_a_key_that_is_given_is_used_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = sites.started()
+    site.put("/bkt", LIST.format(size=2).encode())
+    for name in ("AWS_SESSION_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "of-another")
+    for more in (
+        {"key": "mine", "secret": "s"},
+        {"key": "mine", "secret": "s", "token": "t"},
+        {"anonymous": True},
+    ):
+        given = {"bucket": "bkt", "path": "d", "endpoint": site.url, "region": "us-east-1", **more}
+        assert S3Source.from_options(given, str(tmp_path)).tables() == ("a",)
+        sent = " ".join(site.asked[-1][2].values())
+        assert "of-another" not in sent
+        assert ("mine/" in sent) == ("key" in more)
+
+
 def test_copies_are_below_the_project_and_go_with_what_read_them(bucket: str, tmp_path: Path) -> None:
     (tmp_path / ".tilth").mkdir()
     source = made(bucket, tmp_path)

@@ -21,7 +21,10 @@ from tilth.sql.language import clauses, values, writing
 from tilth.sql.language.statements import CreateSource, Kind, Options, RenamedFrom
 from tilth.sql.language.tokens import Cursor
 
-_SECRETS = frozenset({"password", "passwd", "pwd", "secret", "token", "api_key", "secret_key", "access_key"})
+_SECRETS = frozenset(
+    {"password", "passwd", "pwd", "secret", "token", "api_key", "secret_key", "access_key", "auth"}
+)
+_HEADERS = re.compile(r"auth|cookie|key|token|secret|password", re.IGNORECASE)
 _USERINFO = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 OVER = "connection"
 """The option that names another source, over which this one is read."""
@@ -83,6 +86,7 @@ def check(d: CreateSource, facts: Facts) -> None:
             hint=did_you_mean(d.engine, facts.sources, "engines"),
             where=d.position,
         )
+    _check_headers(d)
     for key, value in d.options.items:
         open_secret = isinstance(value, str) and (key in _SECRETS or _USERINFO.search(value))
         if open_secret:
@@ -90,6 +94,18 @@ def check(d: CreateSource, facts: Facts) -> None:
                 f"Source `{d.name}` holds a secret in its text, in `{key}`.",
                 hint=f"Keep it elsewhere and refer to it: {key if key in _SECRETS else 'password'} = SECRET 'env:"
                 f"{d.name.upper()}_{'PASSWORD' if key not in _SECRETS else key.upper()}'.",
+                where=_without_text(d.position),
+            )
+
+
+def _check_headers(d: CreateSource) -> None:
+    """Headers whose name says that they are secret are references."""
+    listed = d.options.get("headers")
+    for name, value in listed.items if isinstance(listed, Options) else ():
+        if isinstance(value, str) and _HEADERS.search(name):
+            raise ProjectError(
+                f"Source `{d.name}` holds a secret in its text, in the header `{name}`.",
+                hint=f"Keep it elsewhere and refer to it: headers = {{'{name}': SECRET 'env:{d.name.upper()}_KEY'}}.",
                 where=_without_text(d.position),
             )
 

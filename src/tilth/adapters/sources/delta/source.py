@@ -246,10 +246,20 @@ def _storage(given: Mapping[str, object]) -> dict[str, str]:
             "A delta source in a bucket needs `key` and `secret` together, or neither.",
             hint="Write key = SECRET 'env:AWS_ACCESS_KEY_ID', secret = SECRET 'env:AWS_SECRET_ACCESS_KEY'.",
         )
+    names = (
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+    )
+    theirs = (
+        {n: os.environ.get(n) for n in names} if key is None else {}
+    )  # the process that reads has none of ours
     known = {
         "AWS_REGION": asked.text(given, "region"), "AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": key,
         "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": asked.text(given, "token"),
         "AWS_ALLOW_HTTP": "true" if endpoint and endpoint.startswith("http://") else None,
         "AWS_SKIP_SIGNATURE": "true" if given.get("anonymous") is True else None,
     }  # fmt: skip
-    return {k: v for k, v in known.items() if v is not None}
+    return {k: v for k, v in {**theirs, **{k: v for k, v in known.items() if v is not None}}.items() if v}

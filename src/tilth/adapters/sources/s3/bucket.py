@@ -209,6 +209,18 @@ def _as_listed(item: Item) -> dict[str, object]:
     return {"if_match": item.tag} if item.tag and item.tag.startswith('"') else {}
 
 
+class _Given:
+    """The key that the source says, alone: a session's token of the environment belongs to another."""
+
+    def __init__(self, access: Access) -> None:
+        self._said = {"access_key_id": access.key, "secret_access_key": access.secret, "expires_at": None}
+        if access.token:
+            self._said["token"] = access.token
+
+    def __call__(self) -> dict[str, str | None]:
+        return self._said
+
+
 def _opened(access: Access) -> Any:
     try:
         from obstore.store import S3Store
@@ -220,9 +232,7 @@ def _opened(access: Access) -> Any:
     known: dict[str, Any] = {
         "region": access.region,
         "endpoint": access.endpoint,
-        "access_key_id": access.key,
-        "secret_access_key": access.secret,
-        "session_token": access.token,
+        "credential_provider": _Given(access) if access.key else None,
         "skip_signature": True if access.anonymous else None,
     }
     plain = access.endpoint is not None and access.endpoint.startswith("http://")
