@@ -174,9 +174,9 @@ class Bucket:
             raise self._refused(error) from error
 
     def _refused(self, error: Exception) -> SourceError:
-        text, where = str(error), f"s3://{self._access.bucket}/{self._path}"
-        low = text.lower()
-        kind = type(error).__name__
+        text, where = str(error).partition("Debug source:")[0], f"s3://{self._access.bucket}/{self._path}"
+        low, kind = text.lower(), type(error).__name__
+        code = next(iter(re.findall(r"status code: (\d+)", text)), "")
         if kind == "InvalidPathError":
             name = next(iter(re.findall(r'"([^"]+)"', text)), "")[:200]
             return SourceError(
@@ -185,7 +185,11 @@ class Bucket:
             )
         if "nosuchbucket" in low:
             return SourceError(f"There is no bucket `{self._access.bucket}`.", hint="Correct `bucket`, `region` or `endpoint`.")  # fmt: skip
-        if kind in ("PermissionDeniedError", "UnauthenticatedError") or "403" in low or "accessdenied" in low:
+        if (
+            kind in ("PermissionDeniedError", "UnauthenticatedError")
+            or code == "403"
+            or "accessdenied" in low
+        ):
             return SourceError(
                 f"The store does not let this key read {where}.",
                 hint="Check `key` and `secret`, and that the key may list the bucket and get its objects.",
@@ -197,7 +201,8 @@ class Bucket:
             )
         if "region" in low and ("301" in low or "redirect" in low):
             return SourceError(f"{where} lies in another region.", hint="Write region = '...' of the bucket.")
-        told = "does not answer" if any(w in low for w in ("timed out", "timeout", "connect", "dns", "sending request")) else "failed"  # fmt: skip
+        silent = any(w in low for w in ("timed out", "timeout", "connect", "dns", "sending request"))
+        told = f"answers {code}" if code else "does not answer" if silent else "failed"
         return SourceError(
             f"The store of {where} {told} ({kind}).",
             hint="Check `endpoint` and `region`, and that the store can be reached from here; then try again.",
