@@ -161,7 +161,7 @@ def test_a_server_that_stumbles_once_is_asked_again(tmp_path: Path, site: sites.
     site.special["/w.csv"] = answer
     source = made(tmp_path, f"{site.url}/w.csv")
     assert rows(source) == ROWS
-    assert [n.text for n in source.notices("w")] == ["1 bodies arrived cut off and were asked for again."]
+    assert [n.text for n in source.notices("w")] == ["1 body arrived cut off and had to be asked for again."]
     assert right == {}
 
 

@@ -43,7 +43,11 @@ def _rows(source: Any, table: str = "t") -> list[dict[str, Any]]:
         ([[], [None, "id", "city"], [None, 1, "Oslo"], [None, 2, None], [], [None, None, " "[:0]]], {}, ()),
         ([["Cities of 2024"], [], ["id", "city"], [1, "Oslo"], [2, None]], {}, ("row 3", "{skip: 2}")),
         ([["Cities", "2024"], ["id", "city"], [1, "Oslo"], [2, None]], {"format": {"skip": 1}}, ()),
-        ([["id", "city"], [1, "Oslo"], [], [2, None]], {}, ("1 rows of t.xlsx hold nothing",)),
+        (
+            [["id", "city"], [1, "Oslo"], [], [2, None]],
+            {},
+            ("1 row of t.xlsx without a value is passed over",),
+        ),
     ],
 )
 def test_the_table_within_a_sheet_is_found(
@@ -88,7 +92,7 @@ def test_merged_cells_and_what_does_not_fit_are_told_by_their_place(tmp_path: Pa
     book["data"].merge_cells("B3:B4")
     book.save(tmp_path / "t.xlsx")
     source = _source(tmp_path)
-    assert "1 ranges of t.xlsx are merged, the first at B3" in " ".join(n.text for n in source.notices("t"))
+    assert "1 range of t.xlsx is merged, the first at B3" in " ".join(n.text for n in source.notices("t"))
     assert source.broken(Scan("t"))["line"].to_pylist() == [303]
     assert [r["n"] for r in _rows(source)[:3]] == ["two\nlines", None, "two\nlines"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A guess that could be wrong, or something that was left out. `kind`: guessed | left_out | added.
+    """A guess that could be wrong, or something that was left out. `kind`: guessed | left_out | added | changed.
 
     `text` says it with its numbers (48 of 48 values read day first fit month first as well) and shows no value of a
     row; `option` is what to write to settle it, ready to paste.

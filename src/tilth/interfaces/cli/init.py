@@ -38,7 +38,7 @@ SHOWN = 8  # guesses that are listed
     "--from",
     "where",
     metavar="PLACE",
-    help="Propose a project for a table there: postgresql://user@host/db, mysql://..., a CSV, Parquet, SQLite or DuckDB file, or a folder.",
+    help="Propose a project for a table there: postgresql://user@host/db, mysql://..., https://..., s3://..., a CSV, Parquet, Excel, SQLite or DuckDB file, or a folder.",
 )
 @click.option("--table", metavar="NAME", help="With --from: the table, also as schema.table.")
 @click.option("--predict", "target", metavar="COLUMN", help="With --from: the column to predict.")

@@ -101,7 +101,7 @@ class WorkbookTable:
         if inside := [m for m in merged if m[0][0] >= made.first]:
             (row, column), _ = inside[0]
             made.told.append(
-                ("guessed", f"{len(inside)} ranges of {shown} are merged, the first at {_cell(row, column)}: the value counts for its first cell alone, the others are missing.", None)
+                ("guessed", f"{_many(len(inside), 'range')} of {shown} {_are(len(inside))} merged, the first at {_cell(row, column)}: the value counts for its first cell alone, the others are missing.", None)
             )  # fmt: skip
         return made
 
@@ -204,7 +204,9 @@ def _written(rows: list[list[Any]], shown: str, name: str, form: Format, table: 
     text.flush()
     text.detach()
     if blank := len(body) - len(places):
-        told.append(("left_out", f"{blank} rows of {shown} hold nothing and are passed over.", None))
+        told.append(
+            ("left_out", f"{_many(blank, 'row')} of {shown} without a value {_are(blank)} passed over.", None)
+        )
     return _Sheet(out, first, places, told)
 
 
@@ -221,7 +223,7 @@ def _header(texts: list[list[str]], shown: str, form: Format, table: str) -> tup
     told = sum(1 for n in filled[:first] if n)
     if not told:
         return first, []
-    text = f"{told} rows above the header, which was found in row {first + 1} of {shown}, are passed over."
+    text = f"{_many(told, 'row')} above the header, which was found in row {first + 1} of {shown}, {_are(told)} passed over."
     return first, [("left_out", text, paste(table, "skip", str(first)))]
 
 
@@ -248,6 +250,14 @@ def _row(sheet: _Sheet, line: int) -> int:
     return sheet.places[bisect_right(sheet.places, (line, 1 << 62)) - 1][1]
 
 
+def _many(n: int, what: str) -> str:
+    return f"{n:,} {what}" + ("s" if n != 1 else "")
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
+
+
 def _letters(column: int) -> str:
     out = ""
     column += 1
@@ -265,12 +275,13 @@ def _faults(path: str, name: str, shown: str) -> list[tuple[str, str, str | None
     """What the sheet's XML says of errors, and of formulas that were never computed: both are missing, and that is told."""
     data = _xml(path, name)
     out: list[tuple[str, str, str | None]] = []
-    for what, pattern in (("errors (#N/A, #DIV/0! and such)", _FAULTS), ("formulas without a value", _EMPTY)):
+    for what, pattern in (
+        ("an error (#N/A, #DIV/0! and such)", _FAULTS),
+        ("a formula without a value", _EMPTY),
+    ):
         found = [next(g for g in m.groups() if g).decode() for m in pattern.finditer(data)]
         if found:
-            text = (
-                f"{len(found)} cells of {shown} are {what}, the first at {found[0]}: they are missing values."
-            )
+            text = f"{_many(len(found), 'cell')} of {shown} with {what}, the first at {found[0]}, {_are(len(found))} read as missing."
             out.append(("guessed", text, None))
     return out
 

@@ -91,7 +91,11 @@ class RemoteSource:
 
 def _bodies(table: str, copied: Copy) -> Iterator[Notice]:
     if copied.again:
-        yield Notice("guessed", table, f"{copied.again} bodies arrived cut off and were asked for again.")
+        yield Notice(
+            "guessed",
+            table,
+            f"{copied.again} bod{'ies' if copied.again > 1 else 'y'} arrived cut off and had to be asked for again.",
+        )
     if copied.unsure:
         yield Notice(
             "guessed",
