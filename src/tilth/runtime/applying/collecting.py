@@ -6,7 +6,7 @@ row is there only when it was published.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from tilth.core.errors import CheckFailedError, TilthError
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import Instant
+from tilth.ml.data import reading, untimely
+from tilth.ml.data.apart import Apart
 from tilth.ml.data.collect import Collected, collect
 from tilth.ml.data.reading import find_source
 from tilth.ml.data.snapshots import plain_schema
@@ -26,13 +28,15 @@ from tilth.runtime.act import Act
 from tilth.runtime.applying import shapes
 from tilth.runtime.applying.notices import of_source
 from tilth.runtime.applying.shapes import Shapes
-from tilth.runtime.record import names, notices, refreshes, schemas, scrubs, snapshots
+from tilth.runtime.record import leakage, names, notices, refreshes, schemas, scrubs, snapshots
+from tilth.runtime.record.notices import Told
 from tilth.runtime.record.refreshes import Quarantined, Refresh
 from tilth.runtime.record.rows import Change
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateDataset, Kind, NativeQuery, Query
-from tilth.sql.queries import views
+from tilth.sql.queries import harmless, views
+from tilth.sql.queries.pointintime import Timed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,9 +49,13 @@ def refresh(
     sources: Mapping[str, Source],
     datasets: Mapping[str, Manifest],
     parent: Manifest | None,
+    times: Mapping[str, Timed],
     graph: Graph | None = None,
 ) -> Collected:
-    """Collect, vet and record, with what changed in the columns of its tables where the graph says who depends on it; raises what collecting raises after that was recorded too."""
+    """Collect, vet and record, with what changed in the columns of its tables where the graph says who depends on it.
+
+    Raises what collecting raises after that was recorded too. `times` are of datasets, by name.
+    """
     work, now, known_as = act.work, act.now(), names.origins(act.work.state)
     tokens = change_tokens(resource, sources, lambda source: known_as.origin(Kind.SOURCE, source))
     looked = shapes.look(work, graph, resource, sources) if graph is not None else None
@@ -69,6 +77,7 @@ def refresh(
     if looked is not None:
         found = replace(found, notices=(*looked.notices, *found.notices))
     mended = _mended(work, found.manifest)
+    judged = _judged(act, resource.recipe, declared, sources, datasets, times, found.manifest)
     with act.change(now) as change:
         snapshots.add(change, found.manifest, now)
         if mended is not None:
@@ -79,12 +88,52 @@ def refresh(
         )  # fmt: skip
         number = _add(change, one, found.results)
         _reshaped(change, declared.name, looked, refreshes.PUBLISHED, now)
-        told = [of_source(name, notice) for name, notice in found.notices]
+        if judged is not None:
+            leakage.put(change, declared.name, resource.recipe, judged, found.manifest.id, now)
+        told = [
+            *(of_source(name, notice) for name, notice in found.notices),
+            *_leaks(change, resource.recipe),
+        ]
         notices.put(change, notices.DATASET, declared.name, resource.recipe, told, now)
         if (kept := found.quarantine) is not None:
             held = Quarantined(number, declared.name, kept.blob, kept.rows, kept.bytes, now)
             refreshes.hold(change, held)
     return found
+
+
+def _judged(
+    act: Act,
+    recipe: str,
+    declared: CreateDataset,
+    sources: Mapping[str, Source],
+    datasets: Mapping[str, Manifest],
+    times: Mapping[str, Timed],
+    manifest: Manifest,
+) -> untimely.Judged | None:
+    """Whether its rows can hold what came after them, the first time that the recipe is collected; None where it is known or asked of nothing."""
+    work = act.work
+    if declared.event_time is None or leakage.of(work.state, recipe) is not None:
+        return None
+    schemas = reading.schemas_of(declared.query.sql, sources, datasets, declared.query.position)
+    judged = untimely.by_text(declared, schemas, times)
+    if judged.verdict == untimely.PROVEN:
+        return judged
+    act.progress.step(f"try {declared.name} without later rows")
+    asked = work.engine if harmless.query(declared.query.sql) else Apart(work.engine)
+    try:
+        return untimely.tried(
+            declared, judged, manifest, schemas, sources, datasets, times, asked, work.engine, work.blobs
+        )
+    except TilthError as error:
+        return untimely.untried(judged, error.message)
+
+
+def _leaks(change: Change, recipe: str) -> Iterator[Told]:
+    """What a trial found to change with what came later."""
+    found = leakage.of(change, recipe)
+    if found is not None and found.verdict == untimely.LEAKS:
+        advice = "Join it AS OF the row's event time, end windows at the row, or leave it out of FEATURES."
+        yield Told("leakage", f"Rows hold what came after them: {found.why}", option=advice)
 
 
 def _add(change: Change, one: Refresh, results: Sequence[CheckResult]) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from tilth.core.errors import ProjectError
 from tilth.core.figures import figure
+from tilth.kinds.view import times
 from tilth.ml.data import windows
 from tilth.ml.data.collect import VOLUME, Collected
 from tilth.plan.actions import (
@@ -91,7 +92,10 @@ def _collect(run: Run, action: Action) -> Result:
     resource = run.graph.get(action.name)
     parent = manifest_of(run.act.work.state, action.parent) if action.parent else None
     declared = resource.as_(CreateDataset)
-    found = collecting.refresh(run.act, resource, declared, run.sources, datasets(run), parent, run.graph)
+    known = times(r.declaration for r in run.graph)
+    found = collecting.refresh(
+        run.act, resource, declared, run.sources, datasets(run), parent, known, run.graph
+    )
     run.made[action.name] = found.manifest
     run.told = _lines(found)
     _point(run, Kind.DATASET, action.name, action.recipe, found.manifest.id)
@@ -176,7 +180,7 @@ def _data(run: Run, declared: CreateModel) -> tuple[CreateDataset | None, Manife
         opened, sql = collecting.native(sql, run.sources)
     assert isinstance(sql, Query)
     query = CreateDataset(declared.name, sql, position=declared.position)
-    found = collecting.refresh(run.act, resource, query, opened, datasets(run), None)
+    found = collecting.refresh(run.act, resource, query, opened, datasets(run), None, {})
     run.told = _lines(found)
     return None, found.manifest
 

@@ -23,6 +23,7 @@ _NAMING: Mapping[str, tuple[tuple[str, Kind], ...]] = {
     "quarantine": _DATASET,
     "source_schemas": (*_DATASET, ("source", Kind.SOURCE)),
     "schema_changes": (*_DATASET, ("source", Kind.SOURCE)),
+    "leakage": _DATASET,
     "revisions": (("endpoint", Kind.ENDPOINT), *_MODEL),
     "messages": (("channel", Kind.CHANNEL),),
     "channel_marks": (("channel", Kind.CHANNEL),),

@@ -728,3 +728,12 @@ WHERE NOT EXISTS (
     SELECT 1 FROM schema_changes c JOIN source_schemas s ON s.dataset = c.dataset AND s.source = c.source AND s.table_name = c.table_name
     WHERE c.dataset = d.name AND c.source = :source AND c.table_name = :table_name AND c.column_name = :column_name
       AND c.change = :change AND c.was IS :was AND c.now IS :now AND c.at > s.seen_at);
+
+-- name: leakage_of
+SELECT * FROM leakage WHERE recipe = :recipe;
+
+-- name: set_leakage
+INSERT INTO leakage (recipe, dataset, verdict, why, bounds, columns, snapshot, at)
+VALUES (:recipe, :dataset, :verdict, :why, :bounds, :columns, :snapshot, :at)
+ON CONFLICT (recipe) DO UPDATE SET verdict = excluded.verdict, why = excluded.why, bounds = excluded.bounds,
+    columns = excluded.columns, snapshot = excluded.snapshot, at = excluded.at;
