@@ -92,7 +92,9 @@ def _collect(run: Run, action: Action) -> Result:
     parent = manifest_of(run.act.work.state, action.parent) if action.parent else None
     declared = resource.as_(CreateDataset)
     known = times(r.declaration for r in run.graph)
-    found = collecting.refresh(run.act, resource, declared, run.sources, datasets(run), parent, known)
+    found = collecting.refresh(
+        run.act, resource, declared, run.sources, datasets(run), parent, known, run.graph
+    )
     run.made[action.name] = found.manifest
     run.told = _lines(found)
     _point(run, Kind.DATASET, action.name, action.recipe, found.manifest.id)
