@@ -63,17 +63,8 @@ def refresh(
     try:
         past = states.history(work.state, declared.name, resource.recipe) if _learns(declared) else History()
         found = collect(
-            declared,
-            resource.recipe,
-            sources,
-            datasets,
-            work.engine,
-            work.blobs,
-            parent,
-            now,
-            act.progress,
-            past,
-        )
+            declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress, past,
+        )  # fmt: skip
     except Exception as raised:
         error = known(raised)
         results = error.results if isinstance(error, CheckFailedError) else ()
