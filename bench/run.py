@@ -29,6 +29,7 @@ BENCHES = {
     "language": "The language",
     "planning": "Planning at a thousand resources",
     "data": "Collecting and vetting",
+    "healing": "Comparing days with a source",
     "learning": "Learning",
     "tall": "Tall tables",
     "intervals": "Intervals",

@@ -27,6 +27,7 @@ _UNSAID = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 )  # why output is not taken
 LATER = {
+    "backfill": "tilth.interfaces.cli.backfill",
     "demo": "tilth.interfaces.cli.demo",
     "deploy": "tilth.interfaces.cli.deploy",
     "init": "tilth.interfaces.cli.init",

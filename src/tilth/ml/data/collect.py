@@ -23,13 +23,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from tilth.core.errors import CheckFailedError, DamagedError, DataError, ProjectError
-from tilth.core.names import literal, quoted
+from tilth.core.names import quoted
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import Instant
 from tilth.ml.data import checks as checking
+from tilth.ml.data import healing, patching, quarantine, reading, snapshots, telling, windows
 from tilth.ml.data import merge as merging
-from tilth.ml.data import quarantine, reading, snapshots, windows
 from tilth.ml.data import rows as kept
 from tilth.ml.data.apart import Apart
 from tilth.ml.data.checks import Checks, RowCounts
@@ -48,10 +48,6 @@ from tilth.sql.queries import harmless
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VOLUME = "volume"  # the kind of the check that tells of rows that are suddenly few
-FEWER = 10  # times fewer than before
-FEWEST = 10  # rows before, below which nothing is told
-
 
 @dataclass(frozen=True, slots=True)
 class Collected:
@@ -65,6 +61,8 @@ class Collected:
     schema: Schema
     notices: tuple[tuple[str, Notice], ...] = ()  # what sources guessed or left out, with the source's name
     whole: bool = True  # all rows were read, not the new ones alone
+    healed: healing.Healed | None = None  # what was compared with the source, of an INCREMENTAL dataset
+    seen: healing.Seen | None = None  # of its sources, to be compared with at the next collection
 
 
 @dataclass(slots=True)
@@ -85,7 +83,9 @@ class _Run:
     folder: str
     damaged: tuple[Part, ...] = ()  # of the parent
     start: windows.Start | None = None
-    low: datetime | None = None  # rows from then on are read; all when None
+    low: datetime | None = None  # rows from then on may change; all when None
+    again: healing.Span | None = None  # days that are to be read whatever they hold
+    healing: healing.Healing | None = None
     rows_read: int = 0
     scans: tuple[tuple[str, Scan], ...] = ()
     references: dict[str, Relation] = field(default_factory=dict)
@@ -102,8 +102,13 @@ def collect(
     parent: Manifest | None,
     now: Instant,
     progress: Progress,
+    seen: healing.Seen | None = None,
+    again: healing.Span | None = None,
 ) -> Collected:
-    """Collect, vet and publish; CheckFailedError carries `.results` when an ON FAIL STOP does not hold."""
+    """Collect, vet and publish; CheckFailedError carries `.results` when an ON FAIL STOP does not hold.
+
+    `seen` is what was seen of the sources when the parent was collected; the days `again` are read whatever they hold.
+    """
     folder = blobs.scratch()
     asked = engine if harmless.query(spec.query.sql) else Apart(engine)
     plain = all(harmless.expression(e.expression) for e in spec.expect if e.expression)
@@ -112,8 +117,8 @@ def collect(
     try:
         run.damaged = _damaged(parent, blobs) if parent else ()
         run.start = windows.start(spec, recipe, parent, now, engine, blobs) if not run.damaged else None
-        run.low = run.start.low if run.start else None
-        return _collected(run)
+        run.again = again
+        return _collected(run, seen)
     finally:
         for held in run.holds:
             held.close()
@@ -152,21 +157,40 @@ def _vanished(run: _Run, found: _Vetted) -> bool:
     )
 
 
-def _collected(run: _Run) -> Collected:
+def _compared(run: _Run, schemas: Mapping[str, Schema], seen: healing.Seen | None) -> bool:
+    """Ask the sources which days are to be read again; whether all rows are, for that cannot be told."""
+    asking = healing.asking(run.spec, schemas, run.sources)
+    run.low = run.start.low if run.start else None
+    if asking is None:
+        return False
+    run.progress.step(f"collect {run.spec.name}", None, "comparing days with the source")
+    run.healing = healing.begin(asking, run.start, seen, healing.first_day(run.parent))
+    if run.again is not None:
+        run.healing.again(run.again)
+    run.low = run.healing.first
+    return run.healing.everything
+
+
+def _collected(run: _Run, seen: healing.Seen | None) -> Collected:
     run.progress.step(f"collect {run.spec.name}", None, "reading")
     schemas = reading.schemas_of(run.spec.query.sql, run.sources, run.datasets, run.spec.query.position)
+    if vanished := _compared(run, schemas, seen):
+        run.low = windows.FIRST
     vetted = _vetted(run, schemas)
-    if vanished := _vanished(run, vetted):
+    if not vanished and (vanished := _vanished(run, vetted)):
         run.low = windows.FIRST
         vetted = _vetted(run, schemas)
+    if vanished:
         run.low = windows.first(vetted.raw, cast("str", vetted.checks.event_time), run.engine)
     raw, checks, counts, good = vetted.raw, vetted.checks, vetted.counts, vetted.good
-    key_results = _key_results(checks, good.rows, vetted.repeated)
+    key_results = telling.of_key(checks, good.rows, vetted.repeated)
     parts, unchanged = _parts(run, good, checks)
     if raw.rows == 0:
         _not_empty(run, sum(p.rows for p in parts))
     times = windows.times(parts, checks.event_time, run.now, run.engine, run.blobs)
-    told = (*key_results, *_volume(run, raw, good, parts), *times.results(checks.event_time))
+    total = sum(p.rows for p in parts)
+    fewer = telling.of_volume(run.parent, run.low, raw.rows, good.rows, total) if _same_recipe(run) else ()
+    told = (*key_results, *fewer, *times.results(checks.event_time))
     results = _results(run, checks, counts, parts, told)
     _stop(run, results, sum(p.rows for p in parts))
     run.progress.step(f"publish {run.spec.name}", None, f"{sum(p.rows for p in parts):,} rows")
@@ -175,33 +199,98 @@ def _collected(run: _Run) -> Collected:
     bad = held.rows if held else 0
     tables = [(name, scan.table) for name, scan in run.scans]
     said = reading.notices_of(run.sources, tables)
+    healed, fresh = _healed(run, good, checks, manifest)
     return Collected(
-        manifest, results, held, run.rows_read, bad, manifest.schema, said, vanished or run.low is None
-    )
+        manifest, results, held, run.rows_read, bad, manifest.schema, said, vanished or run.low is None, healed, fresh
+    )  # fmt: skip
+
+
+def _healed(
+    run: _Run, good: Rows, checks: Checks, manifest: Manifest
+) -> tuple[healing.Healed | None, healing.Seen | None]:
+    """What was healed, and what is to be remembered of the source."""
+    one = run.healing
+    if one is None:
+        return None, None
+    healed = one.healed
+    if (
+        healed.by == healing.ENGINE
+        and run.parent is not None
+        and run.start is not None
+        and one.since is not None
+    ):
+        until = healing.midnight(run.start.low.date())
+        days = patching.changed(run.parent, good, checks, one.since, until, run.engine, run.blobs)
+        healed = replace(healed, healed=tuple(sorted({*healed.healed, *days})))
+    return healed, one.seen(manifest.watermark)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
 
 
 def _read(run: _Run, schemas: Mapping[str, Schema]) -> tuple[Rows, Checks]:
-    """The query's rows, kept, and the checks that apply to their schema."""
-    body, since = run.spec.query.sql.rstrip().rstrip(";"), None
-    if run.low is not None and run.low != windows.FIRST and run.spec.event_time:
-        since = reading.Since(run.spec.event_time, run.low)
-    inputs = reading.open_inputs(run.spec.query.sql, schemas, run.sources, run.datasets, run.blobs, since)
-    run.holds.append(inputs)
-    sql = body
-    if since is not None:
-        sql = f"SELECT * FROM (\n{body}\n) WHERE {quoted(since.column)} >= TIMESTAMP {literal(str(since.start))}"
-    reader = run.asked.stream(sql, inputs.inputs)
+    """The query's rows, kept, and the checks that apply to their schema; where days are read again, with the snapshot's own of the others."""
+    one = run.healing
+    if one is None or run.parent is None or not one.spans or run.low == windows.FIRST:
+        return _read_spans(run, schemas)
+    for _ in range(patching.ROUNDS):
+        rows, checks = _read_spans(run, schemas)
+        again = patching.more(run.parent, rows, one, checks, run.engine, run.blobs)
+        if not again:
+            break
+        one.spans = healing.joined(one.spans, again)
+        run.low = one.first
+    else:
+        assert one.first is not None
+        one.spans, one.low = (), one.first
+        return _read_spans(run, schemas)
+    return patching.patched(run.parent, rows, one, checks, run.engine, run.blobs, run.folder), checks
+
+
+def _spans(run: _Run) -> list[reading.Since | None]:
+    """What is read, span by span; all at once: [None]."""
+    if run.low is None or run.low == windows.FIRST or not run.spec.event_time:
+        return [None]
+    one = run.healing
+    if one is None or one.low is None:
+        return [reading.Since(run.spec.event_time, run.low)]
+    return [*healing.bounds(run.spec.event_time, one.spans, one.low)]
+
+
+def _read_spans(run: _Run, schemas: Mapping[str, Schema]) -> tuple[Rows, Checks]:
+    spans = _spans(run)
+    run.rows_read, run.scans = 0, ()
+    reader, inputs = _opened(run, schemas, spans[0])
     schema = _schema(run, reader.schema)
     known = run.parent.schema if run.low is not None and run.parent else None
     checks = _checks(run, schema_of(schema), known)
-    rows = kept.spool(
-        _counted(run, snapshots.plain_batches(reader, schema)), schema, run.folder, "read", checks
-    )
-    run.rows_read, run.scans = inputs.rows, tuple(inputs.scans)
-    return rows, checks
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from snapshots.plain_batches(reader, schema)
+        _handed(run, spans[0], inputs)
+        for span in spans[1:]:
+            another, read = _opened(run, schemas, span)
+            yield from snapshots.plain_batches(another, schema)
+            _handed(run, span, read)
+
+    return kept.spool(_counted(run, batches()), schema, run.folder, "read", checks), checks
+
+
+def _opened(
+    run: _Run, schemas: Mapping[str, Schema], since: reading.Since | None
+) -> tuple[pa.RecordBatchReader, reading.Reading]:
+    body = run.spec.query.sql.rstrip().rstrip(";")
+    inputs = reading.open_inputs(run.spec.query.sql, schemas, run.sources, run.datasets, run.blobs, since)
+    run.holds.append(inputs)
+    return run.asked.stream(body if since is None else since.of(body), inputs.inputs), inputs
+
+
+def _handed(run: _Run, since: reading.Since | None, inputs: reading.Reading) -> None:
+    """A span was read to its end: its rows are counted, and compared with what its source had counted before."""
+    run.rows_read += inputs.rows
+    run.scans = (*run.scans, *inputs.scans)
+    if run.healing is not None and since is not None:
+        run.healing.handed(since, inputs.rows)
 
 
 def _counted(run: _Run, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -292,31 +381,8 @@ def _publishable(run: _Run, raw: Rows, checks: Checks, counts: RowCounts) -> tup
     return good, raw.rows - counts.bad - good.rows
 
 
-def _key_results(checks: Checks, rows: int, repeated: int) -> tuple[CheckResult, ...]:
-    if not checks.key:
-        return ()
-    name = f"KEY ({', '.join(checks.key)})"
-    if not repeated:
-        observed = f"unique in {rows:,} rows"
-        return (CheckResult(name, "key", OnFail.STOP.value, True, 0, rows, observed),)
-    if checks.event_time:
-        observed = f"{repeated:,} rows superseded by a later one with the same key"
-        return (CheckResult(name, "key", OnFail.STOP.value, True, 0, rows, observed),)
-    observed = f"{repeated:,} rows repeat a key, and without EVENT TIME none is the latest"
-    return (CheckResult(name, "key", OnFail.STOP.value, False, repeated, rows + repeated, observed),)
-
-
-def _volume(run: _Run, raw: Rows, good: Rows, parts: tuple[Part | Written, ...]) -> tuple[CheckResult, ...]:
-    """A warning when the query returned a tenth of what it did before, or less: of all rows, or of the window's."""
-    if run.parent is None or run.parent.recipe != run.recipe:
-        return ()
-    total = sum(p.rows for p in parts)
-    before = run.parent.rows if run.low is None else run.parent.rows + good.rows - total
-    if before < FEWEST or raw.rows * FEWER > before:
-        return ()
-    where = "" if run.low is None else f" from {run.low:%Y-%m-%d %H:%M} on"
-    observed = f"{raw.rows:,} rows{where}, where the snapshot before has {before:,}"
-    return (CheckResult("ROWS ARE NOT SUDDENLY FEWER", VOLUME, OnFail.WARN.value, False, 1, total, observed),)
+def _same_recipe(run: _Run) -> bool:
+    return run.parent is not None and run.parent.recipe == run.recipe
 
 
 def _results(

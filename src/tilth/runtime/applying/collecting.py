@@ -13,18 +13,20 @@ from typing import TYPE_CHECKING
 from tilth.core.errors import CheckFailedError
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
+from tilth.core.time import show_duration
 from tilth.ml.data.collect import Collected, collect
+from tilth.ml.data.healing import Healed, Seen, Span
 from tilth.ml.data.reading import find_source
 from tilth.ml.data.snapshots import plain_schema
 from tilth.ports.arrow import schema_of
 from tilth.ports.snapshots import CheckResult, Manifest
-from tilth.ports.source import Source
+from tilth.ports.source import Notice, Source
 from tilth.resources.kinds import Resource
 from tilth.runtime.act import Act
 from tilth.runtime.applying.notices import of_source
-from tilth.runtime.record import names, notices, refreshes, scrubs, snapshots
-from tilth.runtime.record.refreshes import Quarantined, Refresh
-from tilth.runtime.record.rows import Change
+from tilth.runtime.record import names, notices, refreshes, scrubs, snapshots, waits
+from tilth.runtime.record.refreshes import Compared, Quarantined, Refresh
+from tilth.runtime.record.rows import Change, foreign
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateDataset, Kind, NativeQuery, Query
@@ -41,13 +43,25 @@ def refresh(
     sources: Mapping[str, Source],
     datasets: Mapping[str, Manifest],
     parent: Manifest | None,
+    again: Span | None = None,
 ) -> Collected:
     """Collect, vet and record; raises what collecting raises after that was recorded too."""
     work, now, known_as = act.work, act.now(), names.origins(act.work.state)
+    seen = _seen(work, parent)
     tokens = change_tokens(resource, sources, lambda source: known_as.origin(Kind.SOURCE, source))
     try:
         found = collect(
-            declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress
+            declared,
+            resource.recipe,
+            sources,
+            datasets,
+            work.engine,
+            work.blobs,
+            parent,
+            now,
+            act.progress,
+            seen,
+            again,
         )
     except Exception as raised:
         error = known(raised)
@@ -60,19 +74,48 @@ def refresh(
     mended = _mended(work, found.manifest)
     with act.change(now) as change:
         snapshots.add(change, found.manifest, now)
+        waits.forget(change, resource.recipe)
+        snapshots.put_seen(change, found.manifest.id, found.seen.plain() if found.seen else None)
         if mended is not None:
             _mend(change, declared.name, mended)
         one = Refresh(
             declared.name, resource.recipe, refreshes.PUBLISHED, act.now(), tokens, found.manifest.id,
-            found.rows_read, found.rows_quarantined, whole=found.whole,
+            found.rows_read, found.rows_quarantined, whole=found.whole, compared=_compared(found.healed),
         )  # fmt: skip
         number = _add(change, one, found.results)
-        told = [of_source(name, notice) for name, notice in found.notices]
+        told = [of_source(name, notice) for name, notice in (*found.notices, *_unguarded(declared, found))]
         notices.put(change, notices.DATASET, declared.name, resource.recipe, told, now)
         if (kept := found.quarantine) is not None:
             held = Quarantined(number, declared.name, kept.blob, kept.rows, kept.bytes, now)
             refreshes.hold(change, held)
     return found
+
+
+def _seen(work: Workspace, parent: Manifest | None) -> Seen | None:
+    """What the sources held when the parent was collected; None where nothing was kept, or it is not to be read."""
+    plain = snapshots.seen(work.state, parent.id) if parent is not None else None
+    try:
+        return None if plain is None else Seen.from_plain(plain)
+    except (KeyError, TypeError, ValueError) as error:
+        raise foreign("What is kept of the days of a source is none.") from error
+
+
+def _compared(healed: Healed | None) -> Compared:
+    if healed is None:
+        return Compared()
+    return Compared(
+        healed.by, healed.checked, len(healed.healed), healed.reread, healed.counted, healed.seconds
+    )
+
+
+def _unguarded(declared: CreateDataset, found: Collected) -> tuple[tuple[str, Notice], ...]:
+    """That rows of transactions that end late can be missed, where their source has transactions and does not tell."""
+    if found.healed is None or not found.healed.unguarded:
+        return ()
+    days = declared.refresh.heal
+    how = f"HEAL finds them for {show_duration(days)}" if days else "LOOKBACK and HEAL read days again"
+    text = f"rows of transactions that end late can be missed: {found.healed.unguarded}; {how}"
+    return ((declared.name, Notice("left_out", declared.name, text)),)
 
 
 def _add(change: Change, one: Refresh, results: Sequence[CheckResult]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from tilth.core.errors import UnknownNameError
 from tilth.core.names import did_you_mean
@@ -107,9 +108,24 @@ def mend(change: Change, manifest: Manifest) -> None:
     change.write("mend_snapshot", id=manifest.id, bytes=manifest.bytes, manifest=_kept(manifest))
 
 
+def seen(reader: Reader, snapshot: str) -> Mapping[str, Any] | None:
+    """What its sources held when it was collected, as JSON; None where nothing was kept."""
+    found = reader.read("source_days", snapshot=snapshot)
+    return decoded_object(text(found[0], "seen"), "what a source held") if found else None
+
+
+def put_seen(change: Change, snapshot: str, plain: Mapping[str, Any] | None) -> None:
+    """Remember what its sources held by now, or (None) nothing."""
+    if plain is None:
+        change.write("forget_source_days", snapshot=snapshot)
+    else:
+        change.write("put_source_days", snapshot=snapshot, seen=json.dumps(plain))
+
+
 def forget(change: Change, snapshot: str) -> None:
     """Remove its row; its files go with the next sweep."""
     change.write("forget_snapshot", id=snapshot)
+    change.write("forget_source_days", snapshot=snapshot)
 
 
 def _kept(manifest: Manifest) -> str:

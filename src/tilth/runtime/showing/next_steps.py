@@ -295,6 +295,7 @@ AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "deploy": _deployed,
     "up": _serving,
     "demo": _played,
+    "backfill": _refreshed,
 }
 """By command; `status` has `next_steps`."""
 _STATEMENTS: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -54,7 +54,11 @@ class RollbackEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class RefreshDataset:
+    """`REFRESH DATASET d FROM '2026-01-01' TO '2026-01-31'`: with days (the last one too) these are read again, whatever was read before."""
+
     name: str
+    first: date | None = None
+    last: date | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,7 +142,8 @@ def _explain_query(s: ExplainQuery) -> str:
 
 
 def _refresh_dataset(s: RefreshDataset) -> str:
-    return f"REFRESH DATASET {name(s.name)}"
+    days = "" if s.first is None else f" FROM '{s.first}' TO '{s.last}'"
+    return f"REFRESH DATASET {name(s.name)}{days}"
 
 
 def _cancel_statement(s: CancelStatement) -> str:

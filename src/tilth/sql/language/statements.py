@@ -185,6 +185,17 @@ class Refresh:
     on_change: bool = False
     incremental: bool = False
     lookback: timedelta | None = None
+    heal: timedelta | None = (
+        None  # so far back days are compared with their source, and read again where they differ
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """READY WHEN: a query that gives one truth; not before it is true is the dataset read, and after `within` it is late."""
+
+    query: Query
+    within: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +231,7 @@ class CreateDataset:
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
     renamed_from: RenamedFrom | None = None
+    ready: Ready | None = None
 
 
 @dataclass(frozen=True, slots=True)
