@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
 }
 MAKE = {
     "apply",
+    "backfill",
     "up",
     "reconcile",
     "init",

@@ -17,18 +17,27 @@ that lack a value in KEY or EVENT TIME, and lines of files that do not parse are
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from tilth.core.errors import CheckFailedError, DamagedError, DataError, ProjectError
-from tilth.core.names import quoted
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import Instant
 from tilth.ml.data import checks as checking
-from tilth.ml.data import healing, patching, quarantine, reading, snapshots, telling, windows
+from tilth.ml.data import (
+    healing,
+    patching,
+    quarantine,
+    reading,
+    referring,
+    releasing,
+    snapshots,
+    telling,
+    windows,
+)
 from tilth.ml.data import merge as merging
 from tilth.ml.data import rows as kept
 from tilth.ml.data.apart import Apart
@@ -85,6 +94,7 @@ class _Run:
     start: windows.Start | None = None
     low: datetime | None = None  # rows from then on may change; all when None
     again: healing.Span | None = None  # days that are to be read whatever they hold
+    released: Sequence[str] = ()  # files of rows that a person let out of quarantine
     healing: healing.Healing | None = None
     rows_read: int = 0
     scans: tuple[tuple[str, Scan], ...] = ()
@@ -104,10 +114,12 @@ def collect(
     progress: Progress,
     seen: healing.Seen | None = None,
     again: healing.Span | None = None,
+    released: Sequence[str] = (),
 ) -> Collected:
     """Collect, vet and publish; CheckFailedError carries `.results` when an ON FAIL STOP does not hold.
 
-    `seen` is what was seen of the sources when the parent was collected; the days `again` are read whatever they hold.
+    `seen` is what was seen of the sources when the parent was collected; the days `again` are read whatever they hold;
+    `released` are files of rows that a person let out of quarantine (`releasing`).
     """
     folder = blobs.scratch()
     asked = engine if harmless.query(spec.query.sql) else Apart(engine)
@@ -117,7 +129,7 @@ def collect(
     try:
         run.damaged = _damaged(parent, blobs) if parent else ()
         run.start = windows.start(spec, recipe, parent, now, engine, blobs) if not run.damaged else None
-        run.again = again
+        run.again, run.released = again, released
         return _collected(run, seen)
     finally:
         for held in run.holds:
@@ -138,10 +150,12 @@ class _Vetted:
 
 def _vetted(run: _Run, schemas: Mapping[str, Schema]) -> _Vetted:
     raw, checks = _read(run, schemas)
+    if run.released:
+        raw, _ = releasing.applied(run.released, raw, checks, run.engine, run.folder)
     if run.low is None:
         _not_empty(run, raw.rows)
     run.progress.step(f"vet {run.spec.name}", None, f"{raw.rows:,} rows")
-    _open_references(run, checks)
+    run.references = referring.opened(checks, run.sources, run.blobs, run.holds)
     counts = checking.count_rows(checks, raw.relation, run.vetting, run.references)
     good, repeated = _publishable(run, raw, checks, counts)
     return _Vetted(raw, checks, counts, good, repeated)
@@ -345,20 +359,6 @@ def _not_empty(run: _Run, rows: int) -> None:
         hint=f"Look whether {looked} {'holds' if len(run.scans) == 1 else 'hold'} rows, and at the query's WHERE and joins.",
         where=run.spec.query.position,
     )
-
-
-def _open_references(run: _Run, checks: Checks) -> None:
-    """The tables that REFERENCES checks look into, as inputs."""
-    for index in checks.references:
-        item = checks.items[index]
-        assert item.table is not None
-        source, table = item.table
-        names = ", ".join(quoted(c) for c in item.columns)
-        sql = f"SELECT DISTINCT {names} FROM {quoted(source)}.{quoted(table)}"
-        schemas = {f"{source}.{table}": reading.find_source(source, run.sources).describe(table)}
-        held = reading.open_inputs(sql, schemas, run.sources, {}, run.blobs, hold=True)
-        run.holds.append(held)
-        run.references[checking.reference(index)] = next(iter(held.inputs.values()))
 
 
 # --- vetting -----------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from tilth.ports.source import Notice, Source
 from tilth.resources.kinds import Resource
 from tilth.runtime.act import Act
 from tilth.runtime.applying.notices import of_source
-from tilth.runtime.record import names, notices, refreshes, scrubs, snapshots, waits
+from tilth.runtime.record import names, notices, refreshes, releases, scrubs, snapshots, waits
 from tilth.runtime.record.refreshes import Compared, Quarantined, Refresh
 from tilth.runtime.record.rows import Change, foreign
 from tilth.runtime.unforeseen import known
@@ -62,6 +62,7 @@ def refresh(
             act.progress,
             seen,
             again,
+            [work.blobs.path(r.blob) for r in releases.of(work.state, declared.name)],
         )
     except Exception as raised:
         error = known(raised)

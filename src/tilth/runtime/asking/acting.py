@@ -24,7 +24,7 @@ from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of
 from tilth.runtime import writers
 from tilth.runtime.applying import changes, executor, notices
-from tilth.runtime.asking import backfilling, declaring, running, tokens, writing
+from tilth.runtime.asking import backfilling, declaring, mending, running, tokens, writing
 from tilth.runtime.asking.declaring import applied
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.drills.drill import drill as rehearse
@@ -51,6 +51,7 @@ from tilth.sql.language.acts import (
     RollbackEnvironment,
     RunJob,
 )
+from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
 from tilth.sql.language.statements import (
     CreateModel,
     DatasetRef,
@@ -301,6 +302,8 @@ ACTS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     RefreshDataset: refresh,
     RetrainModel: retrain,
     Drill: drill,
+    ForgetFrom: mending.forget,
+    ReleaseQuarantine: mending.release,
     Drop: declaring.drop,
     Alter: declaring.alter,
     CreateToken: tokens.create,
@@ -319,6 +322,8 @@ OF_WHAT_IS_THERE = frozenset(
         RollbackEnvironment,
         RefreshDataset,
         RetrainModel,
+        ForgetFrom,
+        ReleaseQuarantine,
         Drill,
         Drop,
         Alter,

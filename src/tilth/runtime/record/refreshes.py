@@ -172,6 +172,11 @@ def published(reader: Reader, recipes: Iterable[str], most: int) -> Mapping[str,
     return {recipe: tuple(found) for recipe, found in out.items()}
 
 
+def of_recipe(reader: Reader, recipe: str) -> frozenset[int]:
+    """The numbers of a recipe's refreshes."""
+    return frozenset(whole(r, "id") for r in reader.read("refresh_numbers", recipe=recipe))
+
+
 def quarantine(reader: Reader) -> tuple[Quarantined, ...]:
     """Every file of rows that are held back."""
     return tuple(map(_quarantined, reader.read("quarantine")))
@@ -198,6 +203,21 @@ def hold(change: Change, one: Quarantined) -> None:
 def release(change: Change, one: Quarantined) -> None:
     """Forget a file of rows that were held back."""
     change.write("forget_quarantine", refresh=one.refresh, blob=one.blob)
+
+
+def fewer(change: Change, refresh: int, rows: int) -> None:
+    """So many rows that a refresh held back are held back no more."""
+    change.write("fewer_quarantined", refresh=refresh, rows=rows)
+
+
+def thin(change: Change, one: Quarantined, fresh: Quarantined | None) -> None:
+    """Give a file of rows that are held back fewer rows, or (None) none."""
+    if fresh is None:
+        release(change, one)
+        return
+    change.write(
+        "thin_quarantine", refresh=one.refresh, blob=one.blob, fresh=fresh.blob, rows=fresh.rows, bytes=fresh.bytes
+    )  # fmt: skip
 
 
 def _quarantined(row: Row) -> Quarantined:

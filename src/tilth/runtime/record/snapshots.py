@@ -57,7 +57,10 @@ def _manifest(dataset: str, recipe: str, watermark: str | None, text: str) -> Ma
             datetime.fromisoformat(watermark)
         parent = None if kept.get("parent") is None else str(kept["parent"])
         parts = tuple(Part(**part) for part in kept["parts"])
-        return Manifest(dataset, recipe, Schema.from_plain(kept["schema"]), parts, watermark, parent)
+        known_as = None if kept.get("known_as") is None else str(kept["known_as"])
+        return Manifest(
+            dataset, recipe, Schema.from_plain(kept["schema"]), parts, watermark, parent, known_as
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise foreign(f"What is kept of a snapshot of dataset `{dataset}` is no manifest.") from error
 
@@ -108,6 +111,13 @@ def mend(change: Change, manifest: Manifest) -> None:
     change.write("mend_snapshot", id=manifest.id, bytes=manifest.bytes, manifest=_kept(manifest))
 
 
+def thin(change: Change, manifest: Manifest) -> None:
+    """Give a snapshot fewer rows: those that were to be forgotten are gone."""
+    change.write(
+        "thin_snapshot", id=manifest.id, rows=manifest.rows, bytes=manifest.bytes, manifest=_kept(manifest)
+    )
+
+
 def seen(reader: Reader, snapshot: str) -> Mapping[str, Any] | None:
     """What its sources held when it was collected, as JSON; None where nothing was kept."""
     found = reader.read("source_days", snapshot=snapshot)
@@ -132,7 +142,8 @@ def _kept(manifest: Manifest) -> str:
     """What of a manifest stands in the JSON column."""
     names = ("blob", "content", "rows", "bytes", "event_min", "event_max", "ids")
     parts = [{name: getattr(p, name) for name in names} for p in manifest.parts]
-    return json.dumps({"schema": manifest.schema.plain(), "parts": parts, "parent": manifest.parent})
+    plain = {"schema": manifest.schema.plain(), "parts": parts, "parent": manifest.parent}
+    return json.dumps(plain | ({"known_as": manifest.known_as} if manifest.known_as else {}))
 
 
 def _snapshot(row: Row) -> Snapshot:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from tilth.core.errors import Position
 from tilth.core.principals import Role
+from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
 from tilth.sql.language.statements import Declaration, Drop, Kind, NativeQuery, Options, Query
 
 _NONE = Options()
@@ -297,6 +298,8 @@ Action: TypeAlias = (
     | RollbackEnvironment
     | RefreshDataset
     | RetrainModel
+    | ForgetFrom
+    | ReleaseQuarantine
     | Evaluate
     | Noted
     | ExplainPredict

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from tilth.core.names import is_bare, literal, quoted
-from tilth.sql.language import altering, tables
+from tilth.sql.language import altering, mending, tables
 from tilth.sql.language.acts import (
     Alter,
     ApplyStatement,
@@ -43,6 +43,7 @@ from tilth.sql.language.acts import (
     UseEnvironment,
 )
 from tilth.sql.language.acts import Show as ShowStatement
+from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
 from tilth.sql.language.statements import CheckKind, Drop, Expectation, Options
 from tilth.sql.language.writing import column, columns, name, options, rows_from, span
 
@@ -210,6 +211,8 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     ExplainPredict: _explain,
     ExplainQuery: _explain_query,
     Drill: _drill,
+    ForgetFrom: mending.show_forget,
+    ReleaseQuarantine: mending.show_release,
     RunJob: _run,
     CancelRun: _cancel,
     CancelStatement: _cancel_statement,

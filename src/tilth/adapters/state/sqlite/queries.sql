@@ -110,6 +110,45 @@ ON CONFLICT (id) DO NOTHING;
 -- name: mend_snapshot
 UPDATE snapshots SET bytes = :bytes, manifest = :manifest WHERE id = :id;
 
+-- name: thin_snapshot
+UPDATE snapshots SET rows = :rows, bytes = :bytes, manifest = :manifest WHERE id = :id;
+
+-- name: add_forget
+INSERT INTO forgets (dataset, condition, rows, quarantined, snapshots, models, at)
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :condition, :rows, :quarantined, :snapshots, :models, :at)
+RETURNING number;
+
+-- name: end_forget
+UPDATE forgets SET condition = NULL, predictions = :predictions, done_at = :at WHERE number = :number;
+
+-- name: forgets
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'dataset' AND n.origin = f.dataset LIMIT 1), f.dataset) AS dataset,
+       number, condition, rows, quarantined, predictions, snapshots, models, at, done_at FROM forgets f ORDER BY number;
+
+-- name: refresh_numbers
+SELECT id FROM refreshes WHERE recipe = :recipe;
+
+-- name: add_release
+INSERT INTO releases (dataset, blob, rows, because, at)
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :blob, :rows, :because, :at)
+RETURNING number;
+
+-- name: releases
+SELECT number, dataset, blob, rows FROM releases ORDER BY number;
+
+-- name: thin_release
+UPDATE releases SET blob = :blob, rows = :rows WHERE number = :number;
+
+-- name: forget_release
+DELETE FROM releases WHERE number = :number;
+
+-- name: fewer_quarantined
+UPDATE refreshes SET rows_quarantined = max(rows_quarantined - :rows, 0) WHERE id = :refresh;
+
+-- name: thin_quarantine
+UPDATE quarantine SET blob = :fresh, rows = :rows, bytes = :bytes WHERE refresh = :refresh AND blob = :blob;
+
 -- name: snapshot
 SELECT * FROM snapshots WHERE id = :id;
 
