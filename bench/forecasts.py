@@ -3,8 +3,10 @@
 A window is fitted on what lies before it and answers its horizon. The best member is the one that would have been best on
 those windows, which nobody knows before. Intervals are of one fit each three origins, asked with the history up to each
 origin. Sets are read from `--data FOLDER` (`tasks.json` and Parquet files with unique_id, ds, y) or, without one, made up.
-`--sets` takes some of them; `--peer` measures AutoGluon without neural members beside it, in an environment of its own. In
-the environment these are TILTH_BENCH_TASKS, _SETS and _PEER. Run it: `python bench/forecasts.py --data FOLDER`.
+`--sets` takes some of them; `--windows` says how many windows there are at least, where a set's own few say little (the
+figures of the goals stay those of its own); `--peer` measures AutoGluon without neural members beside it, in an environment
+of its own. In the environment these are TILTH_BENCH_TASKS, _SETS, _WINDOWS and _PEER.
+Run it: `python bench/forecasts.py --data FOLDER`.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from result import Result, at_least, at_most, compared
 
-DATA, SETS, PEER = "TILTH_BENCH_TASKS", "TILTH_BENCH_SETS", "TILTH_BENCH_PEER"  # in the environment
+DATA, SETS = "TILTH_BENCH_TASKS", "TILTH_BENCH_SETS"  # in the environment
+WINDOWS, PEER = "TILTH_BENCH_WINDOWS", "TILTH_BENCH_PEER"
+KEPT = 0.5  # of the longest series, at least, that lies before the first window
 ORIGINS = 12  # whose intervals are judged
 REFIT = 3  # origins that one fit answers
 MANY, POINTS = 1_000, 200
@@ -55,17 +59,23 @@ class Found:
     hits: int = 0
     asked: int = 0
     cpu: float = 0.0
+    last: int = 3  # windows that are the set's own
 
     @property
     def ratio(self) -> float:
+        return statistics.fmean(self.ours[-self.last :]) / statistics.fmean(self.naive[-self.last :])
+
+    @property
+    def long(self) -> float:
+        """The ratio over all windows."""
         return statistics.fmean(self.ours) / statistics.fmean(self.naive)
 
     @property
     def best(self) -> tuple[str, float]:
         """The member that was best, and our error against its."""
-        means = {n: statistics.fmean(e) for n, e in self.members.items() if len(e) == len(self.ours)}
+        means = {n: statistics.fmean(e) for n, e in self.members.items() if len(e) >= self.last}
         name = min(means, key=lambda n: means[n])
-        return name, statistics.fmean(self.ours) / means[name]
+        return name, statistics.fmean(self.ours[-self.last :]) / means[name]
 
     @property
     def coverage(self) -> float:
@@ -164,19 +174,31 @@ def judged(task: Task, members: bool = True) -> Found:
     """One set."""
     from tilth.ml.forecasting.fitting import fit
 
-    found = Found()
-    for window in range(task.windows, 0, -1):
+    found, number = Found(last=task.windows), windows(task)
+    for window in range(number, 0, -1):
         before, truth = cut(task, window * task.horizon)
         began = time.process_time()
         fitted = fit(before, spec_of(task))
-        found.cpu += (time.process_time() - began) / task.windows
+        found.cpu += (time.process_time() - began) / number
         own, naive = errors(fitted.forecaster.forecast().table, truth, before, task)
         found.ours.append(own)
         found.naive.append(naive)
-        if members:
+        if members and window <= task.windows:
             for name, table in everyone(fitted, before):
                 found.members.setdefault(name, []).append(errors(table, truth, before, task)[0])
     return found
+
+
+def windows(task: Task) -> int:
+    """How many windows: the set's own, or more where it is asked for and half of the longest series lies before them."""
+    wanted = int(os.environ.get(WINDOWS, "0"))
+    return max(task.windows, min(wanted, int((1 - KEPT) * longest(task)) // task.horizon))
+
+
+def longest(task: Task) -> int:
+    """Rows of the longest series."""
+    counted = task.table.group_by("unique_id").aggregate([("y", "count")])
+    return max(counted.column("y_count").to_pylist())
 
 
 def everyone(fitted: Any, before: Any) -> Iterator[tuple[str, Any]]:
@@ -235,8 +257,7 @@ def intervals(task: Task, found: Found) -> None:
     from tilth.ml.forecasting.fitting import fit
 
     fitted = None
-    longest = max(task.table.group_by("unique_id").aggregate([("y", "count")]).column("y_count").to_pylist())
-    stride = max(1, min(task.horizon, int(0.3 * longest) // ORIGINS))
+    stride = max(1, min(task.horizon, int(0.3 * longest(task)) // ORIGINS))
     for k in range(ORIGINS - 1, -1, -1):
         before, truth = cut(task, task.horizon + k * stride)
         if fitted is None or k % REFIT == REFIT - 1:
@@ -281,7 +302,7 @@ def peer(task: Task) -> Found:
     import pyarrow.parquet as pq
     import quality
 
-    found = Found()
+    found = Found(last=task.windows)
     with tempfile.TemporaryDirectory() as place:
         for window in range(task.windows, 0, -1):
             before, truth = cut(task, window * task.horizon)
@@ -355,6 +376,7 @@ def summed(found: dict[str, Found]) -> Iterator[Result]:
     yield compared(
         "MASE, worst set", f"{ratios[worst]:.3f}", "seasonal naive", ratios[worst], most=1.05, note=worst
     )
+    yield from over_more(found)
     behind = {n: f.best for n, f in found.items()}
     lost = geomean([b[1] for b in behind.values()])
     note = ", ".join(f"{n} {b[0]} {b[1]:.3f}" for n, b in behind.items())
@@ -387,6 +409,20 @@ def summed(found: dict[str, Found]) -> Iterator[Result]:
     )
 
 
+def over_more(found: dict[str, Found]) -> Iterator[Result]:
+    """The same over more windows, where they were asked for."""
+    longer = {n: f for n, f in found.items() if len(f.ours) > f.last}
+    if not longer:
+        return
+    ratios = {n: f.long for n, f in found.items()}
+    note = ", ".join(f"{n} {r:.3f} ({len(found[n].ours)} windows)" for n, r in ratios.items())
+    overall, worst = geomean(list(ratios.values())), max(ratios.values())
+    yield compared(
+        "the same mean, over more windows", f"{overall:.3f}", "seasonal naive", overall, most=0.88, note=note
+    )
+    yield compared("worst set, over more windows", f"{worst:.3f}", "seasonal naive", worst, most=1.05)
+
+
 def many() -> Iterator[Result]:
     """A thousand series of two hundred points."""
     from tilth.ml.forecasting import files
@@ -412,9 +448,11 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data")
     options.add_argument("--sets")
+    options.add_argument("--windows")
     options.add_argument("--peer", action="store_true")
     given = options.parse_args()
-    for name, value in ((DATA, given.data), (SETS, given.sets), (PEER, given.peer and "1")):
+    told = ((DATA, given.data), (SETS, given.sets), (WINDOWS, given.windows), (PEER, given.peer and "1"))
+    for name, value in told:
         if value:
             os.environ[name] = value
     for found in run():

@@ -177,6 +177,7 @@ OPTIONS: Mapping[type, Mapping[str, Change]] = {
     CreateDataset: {
         "key": _read("key", _names, ()),
         "event_time": _read("event_time", _name),
+        "known_at": _read("known_at", _name),
         "every": _within("refresh", "every", values.duration, None),
         "on_change": _within("refresh", "on_change", _truth, Refresh().on_change),
         "incremental": _within("refresh", "incremental", _truth, Refresh().incremental),

@@ -49,6 +49,7 @@ NEWER = "collected since, and not published here"
 class _Dataset:
     key: tuple[str, ...] = ()
     event_time: str | None = None
+    known_at: str | None = None
     refresh: Refresh = field(default_factory=Refresh)
     ready: Ready | None = None
     expect: tuple[Expectation, ...] = ()
@@ -63,6 +64,10 @@ def _key(c: Cursor, d: _Dataset) -> None:
 
 def _event_time(c: Cursor, d: _Dataset) -> None:
     d.event_time = c.name("the event time column", reserved=False)
+
+
+def _known_at(c: Cursor, d: _Dataset) -> None:
+    d.known_at = c.name("the column of the time that a row was known", reserved=False)
 
 
 _REFRESH = ("EVERY", "ON CHANGE", "INCREMENTAL")
@@ -128,6 +133,7 @@ def _as(c: Cursor, d: _Dataset) -> None:
 _CLAUSES = {
     "KEY": _key,
     "EVENT TIME": _event_time,
+    "KNOWN AT": _known_at,
     "REFRESH": _refresh,
     "READY WHEN": _ready,
     "EXPECT": _expect,
@@ -158,6 +164,7 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateDataset:
         exists,
         where,
         d.renamed_from,
+        d.known_at,
         d.ready,
     )
 
@@ -194,6 +201,7 @@ def show(s: CreateDataset) -> str:
         writing.create(s),
         f"KEY ({writing.columns(s.key)})" if s.key else None,
         f"EVENT TIME {writing.column(s.event_time)}" if s.event_time else None,
+        f"KNOWN AT {writing.column(s.known_at)}" if s.known_at else None,
         _show_refresh(s.refresh),
         _show_ready(s.ready),
         _show_expect(s.expect),
@@ -222,6 +230,12 @@ def check(d: CreateDataset, _facts: Facts) -> None:
         )
     if d.ready is not None:
         parsed(d.ready.query.sql, d.ready.query.position)
+    if d.known_at is not None and d.event_time is None:
+        raise ProjectError(
+            f"Dataset `{d.name}` has KNOWN AT and no EVENT TIME.",
+            hint="Add EVENT TIME <column>: when it happened. KNOWN AT is when that could be known.",
+            where=d.position,
+        )
     for e in d.expect:
         _check_item(d, e)
 
@@ -261,12 +275,14 @@ def needs(d: CreateDataset, known: Known) -> Needs:
 
 def recipe(d: CreateDataset, _facts: Facts) -> dict[str, object]:
     """The query and the checks, and how rows are told apart; not when they are collected."""
+    known = {} if d.known_at is None else {"known_at": d.known_at}
     return {
         "query": normal(d.query.sql),
         "key": d.key,
         "event_time": d.event_time,
         "incremental": d.refresh.incremental,
         "expect": [_expectation(e) for e in d.expect],
+        **known,
     }
 
 
@@ -292,10 +308,10 @@ def renamed(d: CreateDataset, names: Names) -> CreateDataset:
     )
 
 
-def over(d: CreateDataset, queries: Mapping[str, str]) -> CreateDataset:
-    """The same declaration with the queries of views in the place of their names."""
-    found = query_over(d.query, queries)
-    ready = None if d.ready is None else replace(d.ready, query=query_over(d.ready.query, queries))
+def over(d: CreateDataset, queries: Mapping[str, str], known: Known) -> CreateDataset:
+    """The same declaration with the queries of views in the place of their names, and AS OF as a join."""
+    found = query_over(d.query, queries, known)
+    ready = None if d.ready is None else replace(d.ready, query=query_over(d.ready.query, queries, known))
     return d if found is d.query and ready == d.ready else replace(d, query=found, ready=ready)
 
 

@@ -16,6 +16,7 @@ from tilth.resources.making import Known, Needs
 from tilth.sql.language.prefix import PROJECT
 from tilth.sql.language.statements import CreateView, Declaration, Kind, Query
 from tilth.sql.language.tokens import Cursor
+from tilth.sql.queries import asof
 from tilth.sql.queries.firsts import firsts, maybe
 from tilth.sql.queries.reads import TableUse, tables
 from tilth.sql.queries.timetravel import time_travel
@@ -57,7 +58,7 @@ def _needs(
             hint="Declare the model too: CREATE MODEL, or ask it once and write `tilth adopt NAME`; then name it here.",
             where=query.position or d.position,
         )
-    text = time_travel(query.sql)[0] if asked else query.sql
+    text = time_travel(query.sql)[0] if asked else asof.plain(query.sql)
     for use in tables(text, query.position):
         if use.schema is None and use.name.lower() in given:
             continue

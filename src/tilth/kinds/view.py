@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tilth.core.errors import LanguageError, Position
@@ -17,9 +17,10 @@ from tilth.resources.kinds import Resource
 from tilth.resources.making import Known, Making, Names, Needs
 from tilth.sql.language import clauses, prefix, writing
 from tilth.sql.language.normal import normal
-from tilth.sql.language.statements import CreateView, Kind, Query, RenamedFrom
+from tilth.sql.language.statements import CreateDataset, CreateView, Declaration, Kind, Query, RenamedFrom
 from tilth.sql.language.tokens import Cursor
-from tilth.sql.queries import reach, renaming, views
+from tilth.sql.queries import pointintime, reach, renaming, views
+from tilth.sql.queries.pointintime import Timed
 from tilth.sql.queries.timetravel import time_travel
 
 # --- grammar -----------------------------------------------------------------------------------------------
@@ -91,16 +92,22 @@ def renamed(d: CreateView, names: Names) -> CreateView:
     return replace(d, name=names.get(d.name, d.name), query=query)
 
 
-def over(d: CreateView, queries: Mapping[str, str]) -> CreateView:
-    """The same declaration with the queries of views in the place of their names."""
-    found = query_over(d.query, queries)
+def over(d: CreateView, queries: Mapping[str, str], known: Known) -> CreateView:
+    """The same declaration with the queries of views in the place of their names, and AS OF as a join."""
+    found = query_over(d.query, queries, known)
     return d if found is d.query else replace(d, query=found)
 
 
-def query_over(query: Query, queries: Mapping[str, str]) -> Query:
-    """The query with those of views in it, itself when it names none; what is edited has no place in a file any more."""
-    text = views.inlined(query.sql, queries)
+def query_over(query: Query, queries: Mapping[str, str], known: Known) -> Query:
+    """The query with those of views in it and with AS OF as a join, itself when it has neither; what is edited has no place in a file any more."""
+    text = pointintime.joined(query.sql, lambda: times(known.values()), query.position)
+    text = views.inlined(text, queries)
     return query if text == query.sql else Query(text)
+
+
+def times(declared: Iterable[Declaration]) -> dict[str, Timed]:
+    """When rows of the datasets happened and became known, by name: what AS OF asks."""
+    return {d.name: Timed(d.event_time, d.known_at, d.key) for d in declared if isinstance(d, CreateDataset)}
 
 
 # --- planning ----------------------------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def compile(  # noqa: A001 - the word of the field
         said = {**making.recipe(then, facts), **_around(then, asked, recipes)}
         recipe = recipes[then.name] = fingerprint(said, making.number)
         earlier = (fingerprint({**said, **making.before(then, facts)}),) if making.before is not None else ()
-        over = making.over(d, queries) if making.over is not None and queries else d
+        over = making.over(d, queries, known) if making.over is not None else d
         if making.stands_for is not None:
             queries[d.name] = making.stands_for(over)
         resource = _resource(d, own, recipe, shown(d, shows), earlier, then.name)

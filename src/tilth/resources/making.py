@@ -48,4 +48,6 @@ class Making:
     number: int = RECIPE
     before: Callable[[Any, Facts], Mapping[str, object]] | None = None  # what recipe 1 held otherwise
     stands_for: Callable[[Any], str] | None = None  # the query that takes the place of its name in others
-    over: Callable[[Any, Mapping[str, str]], Any] | None = None  # the same, with those queries in it by name
+    over: Callable[[Any, Mapping[str, str], Known], Any] | None = (
+        None  # the same, with those queries in it by name, and AS OF as a join
+    )

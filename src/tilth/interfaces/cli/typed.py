@@ -122,6 +122,7 @@ VERBS = [
     "EXPECT",
     "EVENT",
     "TIME",
+    "KNOWN",
     "FEATURES",
     "OBJECTIVE",
     "PROMOTE",

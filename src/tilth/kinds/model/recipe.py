@@ -37,13 +37,14 @@ def _all_of(source: DatasetRef) -> Query:
     return Query(f"SELECT * FROM {quoted(source.name)}", source.position)
 
 
-def over(d: CreateModel, queries: Mapping[str, str]) -> CreateModel:
-    """The same declaration with the queries of views in the place of their names: FROM view is a query like another."""
+def over(d: CreateModel, queries: Mapping[str, str], known: Known) -> CreateModel:
+    """The same declaration with the queries of views in the place of their names, and AS OF as a join: FROM view is a query like another."""
     if isinstance(d.source, DatasetRef):
-        return replace(d, source=query_over(_all_of(d.source), queries)) if d.source.name in queries else d
+        named = d.source.name in queries
+        return replace(d, source=query_over(_all_of(d.source), queries, known)) if named else d
     if isinstance(d.source, NativeQuery):
         return d
-    found = query_over(d.source, queries)
+    found = query_over(d.source, queries, known)
     return d if found is d.source else replace(d, source=found)
 
 

@@ -91,17 +91,26 @@ def reference(index: int) -> str:
 def checks_of(spec: CreateDataset, schema: Schema, engine: QueryEngine) -> Checks:
     """The expectations of a dataset, every one of which binds to the schema; errors carry the place of the culprit."""
     key = tuple(_column(schema, name, "KEY").name for name in spec.key)
-    event = _column(schema, spec.event_time, "EVENT TIME") if spec.event_time else None
-    if event is not None and event.type not in TEMPORAL:
-        raise ProjectError(
-            f"EVENT TIME {event.name} of dataset `{spec.name}` is of type {event.type}.",
-            hint=f"Write CAST({event.name} AS TIMESTAMP) AS {event.name} in its query, or name another column.",
-        )
-    checks = Checks(spec.expect, key, event.name if event else None, schema)
+    event, _ = times_of(spec, schema)
+    checks = Checks(spec.expect, key, event, schema)
     for item in spec.expect:
         _fits(item, checks)
     _bind(checks, engine)
     return with_gaps(checks, engine)
+
+
+def times_of(spec: CreateDataset, schema: Schema) -> tuple[str | None, str | None]:
+    """The columns of EVENT TIME and KNOWN AT as the schema has them; UnknownNameError or ProjectError where they are no times."""
+    out: list[str | None] = []
+    for clause, name in (("EVENT TIME", spec.event_time), ("KNOWN AT", spec.known_at)):
+        found = _column(schema, name, clause) if name else None
+        if found is not None and found.type not in TEMPORAL:
+            raise ProjectError(
+                f"{clause} {found.name} of dataset `{spec.name}` is of type {found.type}.",
+                hint=f"Write CAST({found.name} AS TIMESTAMP) AS {found.name} in its query, or name another column.",
+            )
+        out.append(found.name if found is not None else None)
+    return out[0], out[1]
 
 
 def with_gaps(checks: Checks, engine: QueryEngine) -> Checks:

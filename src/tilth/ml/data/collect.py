@@ -29,6 +29,7 @@ from tilth.core.time import Instant
 from tilth.ml.data import checks as checking
 from tilth.ml.data import (
     healing,
+    known,
     patching,
     quarantine,
     reading,
@@ -203,8 +204,10 @@ def _collected(run: _Run, seen: healing.Seen | None) -> Collected:
         _not_empty(run, sum(p.rows for p in parts))
     times = windows.times(parts, checks.event_time, run.now, run.engine, run.blobs)
     total = sum(p.rows for p in parts)
-    fewer = telling.of_volume(run.parent, run.low, raw.rows, good.rows, total) if _same_recipe(run) else ()
+    before = run.parent if run.parent and run.parent.recipe == run.recipe else None
+    fewer = telling.of_volume(before, run.low, raw.rows, good.rows, total)
     told = (*key_results, *fewer, *times.results(checks.event_time))
+    told += known.results(run.spec, parts, run.engine, run.blobs)
     results = _results(run, checks, counts, parts, told)
     _stop(run, results, sum(p.rows for p in parts))
     run.progress.step(f"publish {run.spec.name}", None, f"{sum(p.rows for p in parts):,} rows")
@@ -379,10 +382,6 @@ def _publishable(run: _Run, raw: Rows, checks: Checks, counts: RowCounts) -> tup
         repeats=repeats,
     )
     return good, raw.rows - counts.bad - good.rows
-
-
-def _same_recipe(run: _Run) -> bool:
-    return run.parent is not None and run.parent.recipe == run.recipe
 
 
 def _results(

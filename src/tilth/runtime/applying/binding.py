@@ -13,6 +13,7 @@ from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.kinds.model import forecasting
 from tilth.kinds.needs import SYSTEM
+from tilth.ml.data.checks import times_of
 from tilth.ml.data.reading import find_source
 from tilth.plan.actions import CollectDataset, DeclareTrigger, DeclareView, DeployEndpoint, Plan, TrainModel
 from tilth.ports.engine import QueryEngine
@@ -79,9 +80,13 @@ def _dataset(
 ) -> Schema:
     declared = resource.as_(CreateDataset)
     found = _described(declared.query, sources, known, engine)
-    event = (declared.event_time,) if declared.event_time else ()
-    for column in (*declared.key, *event, *(t.column for t in declared.tags)):
+    times = [c for c in (declared.event_time, declared.known_at) if c is not None]
+    for column in (*declared.key, *times, *(t.column for t in declared.tags)):
         _known(column, found, f"dataset `{declared.name}`", "its query returns", declared.position)
+    try:
+        times_of(declared, found)
+    except ProjectError as error:
+        raise error.at(declared.position) if declared.position is not None else error from None
     return found
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import InputError, LanguageError, Position, TilthError, UnknownNameError
 from tilth.core.schema import DataType, Schema
+from tilth.kinds.view import times
 from tilth.ml.data import reading
 from tilth.ml.forecasting.predicting import ForecastPredictor
 from tilth.ml.model.answerer import input_names, of_rows
@@ -38,7 +39,7 @@ from tilth.runtime.workspace import Workspace
 from tilth.sql.language.acts import Select
 from tilth.sql.language.parameters import FRAMES
 from tilth.sql.language.statements import CreateView, Kind
-from tilth.sql.queries import correlated, reach, reads
+from tilth.sql.queries import correlated, pointintime, reach, reads
 from tilth.sql.queries.blocks import Blocks, blocks
 from tilth.sql.queries.direct import direct
 from tilth.sql.queries.rewrite import (
@@ -124,6 +125,7 @@ def select(
     stack = ExitStack()
     try:
         own, given = natively.read(sql, graph, work.root, limits, given, None if explained else stack)
+        own = pointintime.joined(own, lambda: times(r.declaration for r in graph))
         whole = inlined(own, {**_unnamed(graph), **queries_of(graph)})
         whole = correlated.joined(whole, _served(models, graph), models.asked)
         place, sql = statement.position if whole == sql else None, whole

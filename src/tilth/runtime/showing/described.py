@@ -75,7 +75,8 @@ def _dataset(facts: Mapping[str, Any]) -> Iterator[str]:
         newest = f", the newest of {facts['newest'][:19]}" if facts["newest"] else ""
         yield f"{facts['rows']:,} rows ({facts['bytes'] / 1e6:.1f} MB){newest}; {facts['quarantined']:,} in quarantine."
     key, time = ", ".join(facts["key"]), facts["event_time"]
-    yield f"KEY {f'({key})' if key else 'none'}, EVENT TIME {time or 'none'}."
+    known = f", KNOWN AT {facts['known_at']}" if facts["known_at"] else ""
+    yield f"KEY {f'({key})' if key else 'none'}, EVENT TIME {time or 'none'}{known}."
 
 
 def _model(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -144,6 +144,7 @@ def _dataset(at: Place, one: Resource) -> dict[str, Any]:
         "newest": None if found is None else found.watermark,
         "key": list(declared.key),
         "event_time": declared.event_time,
+        "known_at": declared.known_at,
         "refresh_every": None if declared.refresh.every is None else str(declared.refresh.every),
         "on_change": declared.refresh.on_change,
         "incremental": declared.refresh.incremental,

@@ -231,6 +231,7 @@ class CreateDataset:
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
     renamed_from: RenamedFrom | None = None
+    known_at: str | None = None
     ready: Ready | None = None
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tilth.core.names import is_bare, quoted
 from tilth.sql.language.tokens import RESERVED
 from tilth.sql.language.trees import Named, named_tables, tree
+from tilth.sql.queries import asof
 from tilth.sql.queries.timetravel import time_travel
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def renamed(sql: str, names: Mapping[str, str]) -> str:
             edits[first.meta["start"]] = (first.meta["end"] + 1, _as_written(first, new))
             plain |= _qualifying(table)
     _columns(root, plain, names, edits)
+    for at, time in asof.times(sql):
+        _columns(time, plain, names, edits, at)
     out = sql
     for start, (end, text) in sorted(edits.items(), reverse=True):
         out = out[:start] + text + out[end:]
@@ -45,15 +48,17 @@ def _qualifying(table: Named) -> set[tuple[str, ...]]:
 
 
 def _columns(
-    root: exp.Expr, plain: set[tuple[str, ...]], names: Mapping[str, str], edits: dict[int, tuple[int, str]]
-) -> None:
+    root: exp.Expr, plain: set[tuple[str, ...]], names: Mapping[str, str], edits: dict[int, tuple[int, str]], at: int = 0
+) -> None:  # fmt: skip
+    """Note the qualifiers that change, of a tree whose text begins at `at`."""
     from sqlglot import exp
 
     for column in root.find_all(exp.Column):
         parts = [column.args[k] for k in ("catalog", "db", "table") if column.args.get(k) is not None]
         said = tuple(p.name.lower() for p in parts)
         if any(said[: len(known)] == known for known in plain):
-            edits[parts[0].meta["start"]] = (parts[0].meta["end"] + 1, _as_written(parts[0], names[said[0]]))
+            begin, end = parts[0].meta["start"] + at, parts[0].meta["end"] + 1 + at
+            edits[begin] = (end, _as_written(parts[0], names[said[0]]))
 
 
 def _as_written(old: exp.Expr, new: str) -> str:

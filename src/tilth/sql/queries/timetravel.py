@@ -1,4 +1,4 @@
-"""`FOR VERSION n` and `FOR SNAPSHOT '...'` after a table: taken out of a query before sqlglot or DuckDB see it."""
+"""`FOR VERSION n` and `FOR SNAPSHOT '...'` after a table: taken out of a query before sqlglot or DuckDB see it, as AS OF is."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tilth.core.errors import LanguageError
 from tilth.sql.language.tokens import Cursor
 from tilth.sql.language.trees import Named, named_tables, tree
 from tilth.sql.language.values import whole
+from tilth.sql.queries import asof
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +22,13 @@ class Pin:
 
 
 def time_travel(sql: str) -> tuple[str, tuple[Pin, ...]]:
-    """The query without its pins (blanked, so that places stay), and the pins. `late.3` is MindsDB's way of `late FOR VERSION 3`.
+    """The query without its pins and without AS OF (blanked, so that places stay), and the pins. `late.3` is MindsDB's way of
+    `late FOR VERSION 3`.
 
     >>> time_travel("SELECT * FROM late FOR VERSION 3")[1]
     (Pin(name='late', version=3, snapshot=None, end=18),)
     """
+    sql = asof.plain(sql)
     c = Cursor(sql)
     found: list[tuple[int, Pin, int]] = []
     for i, key in enumerate(c.keys[:-1]):
