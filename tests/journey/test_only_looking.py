@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "rollback": ([], 2),
     "drill": (["m", "drift"], 2),
     "deploy": (["systemd"], 0),
+    "test": ([], 0),
     "sql": (["SHOW TABLES"], 0),
 }
 MAKE = {

@@ -49,6 +49,7 @@ LATER = {
     "apply": "tilth.interfaces.cli.planning",
     "check": "tilth.interfaces.cli.texts",
     "fmt": "tilth.interfaces.cli.texts",
+    "test": "tilth.interfaces.cli.testing",
     "verify": "tilth.interfaces.cli.keep",
     "backup": "tilth.interfaces.cli.keep",
     "restore": "tilth.interfaces.cli.keep",
