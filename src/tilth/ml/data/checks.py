@@ -23,9 +23,9 @@ from typing import Any
 from tilth.core.errors import LanguageError, ProjectError, TilthError, UnknownNameError
 from tilth.core.figures import figure
 from tilth.core.names import did_you_mean, in_query, is_bare, quoted
-from tilth.core.schema import TEMPORAL, DataType, Schema
+from tilth.core.schema import DataType, Schema
 from tilth.core.time import Instant, naive, show_duration
-from tilth.ml.data import identity
+from tilth.ml.data import identity, known
 from tilth.ml.data.snapshots import Marks
 from tilth.ports.engine import QueryEngine, Relation
 from tilth.ports.snapshots import CheckResult
@@ -91,26 +91,12 @@ def reference(index: int) -> str:
 def checks_of(spec: CreateDataset, schema: Schema, engine: QueryEngine) -> Checks:
     """The expectations of a dataset, every one of which binds to the schema; errors carry the place of the culprit."""
     key = tuple(_column(schema, name, "KEY").name for name in spec.key)
-    event, _ = times_of(spec, schema)
+    event, _ = known.times_of(spec, schema)
     checks = Checks(spec.expect, key, event, schema)
     for item in spec.expect:
         _fits(item, checks)
     _bind(checks, engine)
     return with_gaps(checks, engine)
-
-
-def times_of(spec: CreateDataset, schema: Schema) -> tuple[str | None, str | None]:
-    """The columns of EVENT TIME and KNOWN AT as the schema has them; UnknownNameError or ProjectError where they are no times."""
-    out: list[str | None] = []
-    for clause, name in (("EVENT TIME", spec.event_time), ("KNOWN AT", spec.known_at)):
-        found = _column(schema, name, clause) if name else None
-        if found is not None and found.type not in TEMPORAL:
-            raise ProjectError(
-                f"{clause} {found.name} of dataset `{spec.name}` is of type {found.type}.",
-                hint=f"Write CAST({found.name} AS TIMESTAMP) AS {found.name} in its query, or name another column.",
-            )
-        out.append(found.name if found is not None else None)
-    return out[0], out[1]
 
 
 def with_gaps(checks: Checks, engine: QueryEngine) -> Checks:

@@ -1,4 +1,4 @@
-"""KNOWN AT: what is told of the times at which a snapshot's rows became known.
+"""EVENT TIME and KNOWN AT: the columns that they name, and what is told of the times at which a snapshot's rows became known.
 
 A row without one is never seen by AS OF; one that was known before it happened (a plan, a timetable) is seen when it happened.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tilth.core.names import quoted
+from tilth.core.errors import ProjectError, UnknownNameError
+from tilth.core.names import did_you_mean, quoted
+from tilth.core.schema import TEMPORAL, Schema
 from tilth.ml.data import snapshots
 from tilth.ml.data.snapshots import Written
 from tilth.ports.blobs import Blobs
@@ -16,6 +18,25 @@ from tilth.ports.snapshots import CheckResult, Part
 from tilth.sql.language.statements import CreateDataset, OnFail
 
 KNOWN = "known"  # the kind of the check
+
+
+def times_of(spec: CreateDataset, schema: Schema) -> tuple[str | None, str | None]:
+    """The columns of EVENT TIME and KNOWN AT as the schema has them; UnknownNameError or ProjectError where they are no times."""
+    out: list[str | None] = []
+    for clause, name in (("EVENT TIME", spec.event_time), ("KNOWN AT", spec.known_at)):
+        found = schema.find(name) if name else None
+        if name and found is None:
+            raise UnknownNameError(
+                f"{clause} names `{name}`, which the query does not return.",
+                hint=did_you_mean(name, schema.names, "columns"),
+            )
+        if found is not None and found.type not in TEMPORAL:
+            raise ProjectError(
+                f"{clause} {found.name} of dataset `{spec.name}` is of type {found.type}.",
+                hint=f"Write CAST({found.name} AS TIMESTAMP) AS {found.name} in its query, or name another column.",
+            )
+        out.append(found.name if found is not None else None)
+    return out[0], out[1]
 
 
 def results(

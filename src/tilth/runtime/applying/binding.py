@@ -13,7 +13,7 @@ from tilth.core.names import did_you_mean
 from tilth.core.schema import Schema
 from tilth.kinds.model import forecasting
 from tilth.kinds.needs import SYSTEM
-from tilth.ml.data.checks import times_of
+from tilth.ml.data.known import times_of
 from tilth.ml.data.reading import find_source
 from tilth.plan.actions import CollectDataset, DeclareTrigger, DeclareView, DeployEndpoint, Plan, TrainModel
 from tilth.ports.engine import QueryEngine

@@ -6,14 +6,16 @@ row is there only when it was published.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tilth.core.errors import CheckFailedError
+from tilth.core.errors import CheckFailedError, TilthError
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import show_duration
+from tilth.ml.data import reading, untimely
+from tilth.ml.data.apart import Apart
 from tilth.ml.data.collect import Collected, collect
 from tilth.ml.data.healing import Healed, Seen, Span
 from tilth.ml.data.reading import find_source
@@ -24,13 +26,15 @@ from tilth.ports.source import Notice, Source
 from tilth.resources.kinds import Resource
 from tilth.runtime.act import Act
 from tilth.runtime.applying.notices import of_source
-from tilth.runtime.record import names, notices, refreshes, releases, scrubs, snapshots, waits
+from tilth.runtime.record import leakage, names, notices, refreshes, releases, scrubs, snapshots, waits
+from tilth.runtime.record.notices import Told
 from tilth.runtime.record.refreshes import Compared, Quarantined, Refresh
 from tilth.runtime.record.rows import Change, foreign
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateDataset, Kind, NativeQuery, Query
-from tilth.sql.queries import views
+from tilth.sql.queries import harmless, views
+from tilth.sql.queries.pointintime import Timed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,9 +47,10 @@ def refresh(
     sources: Mapping[str, Source],
     datasets: Mapping[str, Manifest],
     parent: Manifest | None,
+    times: Mapping[str, Timed],
     again: Span | None = None,
 ) -> Collected:
-    """Collect, vet and record; raises what collecting raises after that was recorded too."""
+    """Collect, vet and record; raises what collecting raises after that was recorded too. `times` are of datasets, by name."""
     work, now, known_as = act.work, act.now(), names.origins(act.work.state)
     seen = _seen(work, parent)
     tokens = change_tokens(resource, sources, lambda source: known_as.origin(Kind.SOURCE, source))
@@ -73,6 +78,7 @@ def refresh(
             _add(change, one, results)
         raise error from error.__cause__
     mended = _mended(work, found.manifest)
+    judged = _judged(act, resource.recipe, declared, sources, datasets, times, found.manifest)
     with act.change(now) as change:
         snapshots.add(change, found.manifest, now)
         waits.forget(change, resource.recipe)
@@ -84,7 +90,12 @@ def refresh(
             found.rows_read, found.rows_quarantined, whole=found.whole, compared=_compared(found.healed),
         )  # fmt: skip
         number = _add(change, one, found.results)
-        told = [of_source(name, notice) for name, notice in (*found.notices, *_unguarded(declared, found))]
+        if judged is not None:
+            leakage.put(change, declared.name, resource.recipe, judged, found.manifest.id, now)
+        told = [
+            *(of_source(name, notice) for name, notice in (*found.notices, *_unguarded(declared, found))),
+            *_leaks(change, resource.recipe),
+        ]
         notices.put(change, notices.DATASET, declared.name, resource.recipe, told, now)
         if (kept := found.quarantine) is not None:
             held = Quarantined(number, declared.name, kept.blob, kept.rows, kept.bytes, now)
@@ -117,6 +128,41 @@ def _unguarded(declared: CreateDataset, found: Collected) -> tuple[tuple[str, No
     how = f"HEAL finds them for {show_duration(days)}" if days else "LOOKBACK and HEAL read days again"
     text = f"rows of transactions that end late can be missed: {found.healed.unguarded}; {how}"
     return ((declared.name, Notice("left_out", declared.name, text)),)
+
+
+def _judged(
+    act: Act,
+    recipe: str,
+    declared: CreateDataset,
+    sources: Mapping[str, Source],
+    datasets: Mapping[str, Manifest],
+    times: Mapping[str, Timed],
+    manifest: Manifest,
+) -> untimely.Judged | None:
+    """Whether its rows can hold what came after them, the first time that the recipe is collected; None where it is known or asked of nothing."""
+    work = act.work
+    if declared.event_time is None or leakage.of(work.state, recipe) is not None:
+        return None
+    schemas = reading.schemas_of(declared.query.sql, sources, datasets, declared.query.position)
+    judged = untimely.by_text(declared, schemas, times)
+    if judged.verdict == untimely.PROVEN:
+        return judged
+    act.progress.step(f"try {declared.name} without later rows")
+    asked = work.engine if harmless.query(declared.query.sql) else Apart(work.engine)
+    try:
+        return untimely.tried(
+            declared, judged, manifest, schemas, sources, datasets, times, asked, work.engine, work.blobs
+        )
+    except TilthError as error:
+        return untimely.untried(judged, error.message)
+
+
+def _leaks(change: Change, recipe: str) -> Iterator[Told]:
+    """What a trial found to change with what came later."""
+    found = leakage.of(change, recipe)
+    if found is not None and found.verdict == untimely.LEAKS:
+        advice = "Join it AS OF the row's event time, end windows at the row, or leave it out of FEATURES."
+        yield Told("leakage", f"Rows hold what came after them: {found.why}", option=advice)
 
 
 def _add(change: Change, one: Refresh, results: Sequence[CheckResult]) -> int:

@@ -273,7 +273,7 @@ def _made(act: Act, one: First, found: Found) -> Version:
         manifest = found.manifest
         if one.own and not (found.fresh and manifest is not None):
             query = one.data.as_(CreateDataset)
-            manifest = collecting.refresh(act, one.data, query, opened, of, None).manifest
+            manifest = collecting.refresh(act, one.data, query, opened, of, None, {}).manifest
         assert manifest is not None, "a dataset that is deployed has one"
     if (version := made_of(work.state, one, manifest)) is not None:
         return version

@@ -147,7 +147,8 @@ def _asked(
         metric = check_metric(own.metric, one.model.signature.kind)
         first = same is not None and _other_task(one, same)
         case = _case(work, own, manifest, one, None if first else same, metric)
-        stops = held_back.leaks(one.row, declared) or held_back.apart(one.row)
+        stops = held_back.leaks(one.row, declared) or held_back.later(work.state, manifest, one.row, declared)
+        stops = stops or held_back.apart(one.row)
         out.append(_Asked(own, one, same, first, metric, case, stops))
     return tuple(out)
 

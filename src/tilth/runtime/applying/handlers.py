@@ -12,6 +12,7 @@ from datetime import date
 
 from tilth.core.errors import ProjectError
 from tilth.core.figures import figure
+from tilth.kinds.view import times
 from tilth.ml.data import windows
 from tilth.ml.data.collect import Collected
 from tilth.ml.data.healing import Span
@@ -102,7 +103,8 @@ def _collect(run: Run, action: Action) -> Result:
         if action.first and action.last
         else None
     )
-    found = collecting.refresh(run.act, resource, declared, run.sources, datasets(run), parent, again)
+    known = times(r.declaration for r in run.graph)
+    found = collecting.refresh(run.act, resource, declared, run.sources, datasets(run), parent, known, again)
     run.made[action.name] = found.manifest
     run.told = _lines(found)
     _point(run, Kind.DATASET, action.name, action.recipe, found.manifest.id)
@@ -200,7 +202,7 @@ def _data(run: Run, declared: CreateModel) -> tuple[CreateDataset | None, Manife
         opened, sql = collecting.native(sql, run.sources)
     assert isinstance(sql, Query)
     query = CreateDataset(declared.name, sql, position=declared.position)
-    found = collecting.refresh(run.act, resource, query, opened, datasets(run), None)
+    found = collecting.refresh(run.act, resource, query, opened, datasets(run), None, {})
     run.told = _lines(found)
     return None, found.manifest
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from tilth.core.figures import figure
+from tilth.ports.snapshots import Manifest
+from tilth.runtime.record import leakage
+from tilth.runtime.record.rows import State
 from tilth.runtime.record.versions import Version
 from tilth.sql.language.statements import CreateModel
 
@@ -21,6 +24,23 @@ def leaks(candidate: Version, declared: CreateModel) -> str:
     return (
         f"It may know its target beforehand. {named}. Leave such columns out with FEATURES (* EXCEPT ({listed})), or say why they "
         f"are known when a prediction is made: ACCEPT LEAK ({listed}) BECAUSE '...'."
+    )
+
+
+def later(state: State, manifest: Manifest, candidate: Version, declared: CreateModel) -> str:
+    """What holds a version that learned from columns that were another when later rows were taken away."""
+    found = leakage.of(state, manifest.recipe)
+    if found is None or not found.columns:
+        return ""
+    used = {str(c["name"]).lower() for c in candidate.facts.get("columns", []) if c["used"]}
+    accepted = {c.lower() for c in declared.accept.columns} if declared.accept else set()
+    seen = [c for c in found.columns if c.lower() in used - accepted]
+    if not seen:
+        return ""
+    listed = ", ".join(seen)
+    return (
+        f"Of dataset `{manifest.dataset}` {found.why}; the model learned from {listed}. Join it AS OF the row's event time, end windows at the row, "
+        f"leave it out with FEATURES (* EXCEPT ({listed})), or say why it is known when a prediction is made: ACCEPT LEAK ({listed}) BECAUSE '...'."
     )
 
 

@@ -21,6 +21,7 @@ _NAMING: Mapping[str, tuple[tuple[str, Kind], ...]] = {
     "refreshes": _DATASET,
     "check_results": _DATASET,
     "quarantine": _DATASET,
+    "leakage": _DATASET,
     "revisions": (("endpoint", Kind.ENDPOINT), *_MODEL),
     "messages": (("channel", Kind.CHANNEL),),
     "channel_marks": (("channel", Kind.CHANNEL),),

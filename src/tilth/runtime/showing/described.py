@@ -77,6 +77,8 @@ def _dataset(facts: Mapping[str, Any]) -> Iterator[str]:
     key, time = ", ".join(facts["key"]), facts["event_time"]
     known = f", KNOWN AT {facts['known_at']}" if facts["known_at"] else ""
     yield f"KEY {f'({key})' if key else 'none'}, EVENT TIME {time or 'none'}{known}."
+    if facts["leakage"]:
+        yield f"Leakage {facts['leakage']}."
 
 
 def _model(facts: Mapping[str, Any]) -> Iterator[str]:

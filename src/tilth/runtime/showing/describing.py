@@ -25,6 +25,7 @@ from tilth.runtime.record import (
     declarations,
     endpoints,
     evidence,
+    leakage,
     nodes,
     notices,
     refreshes,
@@ -129,6 +130,7 @@ def _dataset(at: Place, one: Resource) -> dict[str, Any]:
         last = refreshes.recent(reader, one.recipe, REFRESHES)
         held = refreshes.rows_held(reader).get(one.recipe, 0)
         told = notices.of(reader, notices.DATASET, one.name, one.recipe)
+        leaking = leakage.of(reader, one.recipe)
     tags = {t.column: t.label for t in declared.tags}
     checks = []
     for e in declared.expect:
@@ -145,6 +147,7 @@ def _dataset(at: Place, one: Resource) -> dict[str, Any]:
         "key": list(declared.key),
         "event_time": declared.event_time,
         "known_at": declared.known_at,
+        "leakage": None if leaking is None else f"{leaking.verdict}: {leaking.why}",
         "refresh_every": None if declared.refresh.every is None else str(declared.refresh.every),
         "on_change": declared.refresh.on_change,
         "incremental": declared.refresh.incremental,

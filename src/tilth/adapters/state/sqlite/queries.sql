@@ -775,3 +775,12 @@ VALUES (:id, :began_at, :principal, :door, :environment, :status, :text, :second
 -- name: forget_statements
 DELETE FROM statements
 WHERE began_at < :before OR number <= (SELECT coalesce(max(number), 0) FROM statements) - :most;
+
+-- name: leakage_of
+SELECT * FROM leakage WHERE recipe = :recipe;
+
+-- name: set_leakage
+INSERT INTO leakage (recipe, dataset, verdict, why, bounds, columns, snapshot, at)
+VALUES (:recipe, :dataset, :verdict, :why, :bounds, :columns, :snapshot, :at)
+ON CONFLICT (recipe) DO UPDATE SET verdict = excluded.verdict, why = excluded.why, bounds = excluded.bounds,
+    columns = excluded.columns, snapshot = excluded.snapshot, at = excluded.at;

@@ -1,0 +1,77 @@
+"""Rows that hold what came after them: proven, tried, told, and models that learned from them held."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+import tilth
+from tilth.app.project import Project
+
+DECLARED = """
+CREATE SOURCE f ENGINE files WITH (path = 'data');
+CREATE DATASET plain KEY (id) EVENT TIME t AS SELECT id, t, x, y FROM f.events;
+CREATE DATASET peeking KEY (id) EVENT TIME t AS
+SELECT id, t, x, y, lead(x) OVER (ORDER BY t, id) AS next_x, sum(x) OVER (ORDER BY t ROWS UNBOUNDED PRECEDING) AS so_far FROM f.events;
+CREATE DATASET kinds KEY (id) EVENT TIME t AS SELECT e.id, e.t, k.label FROM f.events e JOIN f.kinds k ON k.kind = e.kind;
+CREATE DATASET before KEY (id) EVENT TIME t AS
+SELECT e.id, e.t, (SELECT max(o.x) FROM f.events o WHERE o.t < e.t) AS most FROM f.events e;
+CREATE MODEL guess PREDICT y FROM peeking FEATURES (x, next_x) USING (engine = 'linear');
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "data").mkdir()
+    draw = random.Random(1)
+    rows = ["id,t,x,y,kind"]
+    for n in range(300):
+        x = draw.gauss(0, 1)
+        rows.append(
+            f"{n},2024-01-{1 + n // 12:02} {n % 12:02}:00:00,{x:.4f},{x + draw.gauss(0, 1):.4f},{n % 3}"
+        )
+    (tmp_path / "data/events.csv").write_text("\n".join(rows))
+    (tmp_path / "data/kinds.csv").write_text("kind,label\n0,a\n1,b\n2,c\n")
+    (tmp_path / "all.sql").write_text(DECLARED)
+    found = tilth.open(tmp_path)
+    found.apply()
+    return found
+
+
+def test_what_is_known_of_each_dataset_is_a_table(project: Project) -> None:
+    rows = project.sql("SELECT dataset, verdict, why, columns FROM tilth.leakage ORDER BY dataset").rows()
+    assert {r["dataset"]: r["verdict"] for r in rows} == {
+        "before": "tested",
+        "kinds": "unproven",
+        "peeking": "leaks",
+        "plain": "proven",
+    }
+    by = {r["dataset"]: r for r in rows}
+    assert json.loads(by["peeking"]["columns"]) == {"next_x": 1}
+    assert "f.kinds has no one time by which it could be cut" in by["kinds"]["why"]
+    told = project.sql("SELECT text FROM tilth.notices WHERE kind = 'leakage'").rows()
+    assert [t["text"] for t in told] == [
+        "Rows hold what came after them: when later rows are taken away, next_x changes in 1 row"
+    ]
+
+
+def test_a_model_that_learned_from_it_is_held_until_somebody_says_why(project: Project) -> None:
+    [held] = project.sql("SELECT outcome, reason FROM tilth.gates WHERE model = 'guess'").rows()
+    assert held["outcome"] == "inconclusive"
+    assert "the model learned from next_x" in held["reason"]
+    text = Path(project.root, "all.sql")
+    text.write_text(
+        text.read_text().replace(
+            "FEATURES (x, next_x)",
+            "FEATURES (x, next_x) ACCEPT LEAK (next_x) BECAUSE 'it is planned a day ahead'",
+        )
+    )
+    project.apply()
+    assert project.model("guess").version
+
+
+def test_it_is_judged_once_for_what_is_declared(project: Project) -> None:
+    before = project.sql("SELECT recipe, recorded_at FROM tilth.leakage ORDER BY recipe").rows()
+    project.sql("REFRESH DATASET peeking")
+    assert project.sql("SELECT recipe, recorded_at FROM tilth.leakage ORDER BY recipe").rows() == before
