@@ -52,7 +52,6 @@ def refresh(
 ) -> Collected:
     """Collect, vet and record; raises what collecting raises after that was recorded too. `times` are of datasets, by name."""
     work, now, known_as = act.work, act.now(), names.origins(act.work.state)
-    seen = _seen(work, parent)
     tokens = change_tokens(resource, sources, lambda source: known_as.origin(Kind.SOURCE, source))
     try:
         found = collect(
@@ -65,9 +64,9 @@ def refresh(
             parent,
             now,
             act.progress,
-            seen,
+            _seen(work, parent),
             again,
-            [work.blobs.path(r.blob) for r in releases.of(work.state, declared.name)],
+            _released(work, declared.name),
         )
     except Exception as raised:
         error = known(raised)
@@ -101,6 +100,11 @@ def refresh(
             held = Quarantined(number, declared.name, kept.blob, kept.rows, kept.bytes, now)
             refreshes.hold(change, held)
     return found
+
+
+def _released(work: Workspace, dataset: str) -> list[str]:
+    """Files of rows that a person let out of quarantine."""
+    return [work.blobs.path(r.blob) for r in releases.of(work.state, dataset)]
 
 
 def _seen(work: Workspace, parent: Manifest | None) -> Seen | None:
