@@ -57,8 +57,8 @@ def _made(folder: str) -> None:
         )
         of = "i - (i % 10 = 9)::INT"
         c.execute(
-            f"COPY (SELECT i AS n, (hash({of} + 5) % {SERIES})::INT AS id, {moment.format(f'({of}) * 11')} AS at,"
-            f" at + INTERVAL 1 SECOND * (hash(i * 13) % 20000)::BIGINT AS known, random() AS price FROM range({ROWS}) r(i))"
+            f"COPY (SELECT i AS n, (hash({of} + 5) % {SERIES})::INT AS id, {moment.format(f'({of}) * 11')} AS happened,"
+            f" happened + INTERVAL 1 SECOND * (hash(i * 13) % 20000)::BIGINT AS known, random() AS price FROM range({ROWS}) r(i))"
             f" TO '{folder}/prices.parquet'"
         )
 
@@ -80,7 +80,9 @@ def _one(what: str, folder: str) -> dict[str, float]:
 
     sql = "SELECT count(*), sum(p.price), sum(p.n) FROM e JOIN p AS OF e.t ON p.id = e.id"
     known = "known" if what == "as of" else None
-    made = joined(sql, lambda: {"p": Timed("at", known, ("id", "at", *([known] if known else [])))})
+    made = joined(
+        sql, lambda: {"p": Timed("happened", known, ("id", "happened", *([known] if known else [])))}
+    )
     with duckdb.connect() as c:
         c.execute(f"SET threads = {os.cpu_count() or 1}")
         c.execute(f"SET memory_limit = '{MEMORY}MB'")

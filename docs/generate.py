@@ -166,7 +166,8 @@ def _extensions() -> str:
     ]
     text = (
         "A package offers one by an entry point in the group; the class implements the port in `tilth.ports` "
-        "(`source`, `learning`, `jobs`, `blobs`, `state`)."
+        "(`source`, `learning`, `jobs`, `blobs`, `state`). `tilth init acme --template plugin` makes a package with a source engine "
+        "that works, to begin with; `tilth.ports.suite.SourceSuite` is what every source must pass."
     )
     return "\n".join(
         ["## Extension points\n", text, "", "| group | what | built in |", "|---|---|---|", *rows, ""]

@@ -70,7 +70,19 @@ refused beyond them; `UHUGEINT`, `BIGNUM`, `BIT` and `TIMETZ` are refused by nam
 def page() -> str:
     """The whole page."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from fixtures.types import checks, csv, duckdb, inputs, json, mysql, parquet, postgres, sqlite
+    from fixtures.types import (
+        checks,
+        csv,
+        delta,
+        duckdb,
+        excel,
+        inputs,
+        json,
+        mysql,
+        parquet,
+        postgres,
+        sqlite,
+    )
 
     parts = [HEAD, _checks(checks), INPUTS, _inputs(inputs), SOURCES]
     parts.append(_typed("PostgreSQL", postgres))
@@ -81,6 +93,8 @@ def page() -> str:
     parts.append(_cells("CSV", csv, "the cells of a column"))
     parts.append(_cells("JSON Lines", json, "the values of a key"))
     parts.append(_cells("Parquet", parquet, "the column"))
+    parts.append(_cells("Excel", excel, "the cells of a column"))
+    parts.append(_cells("Delta", delta, "the column"))
     return "\n".join(part.strip("\n") + "\n" for part in parts)
 
 
@@ -157,4 +171,6 @@ def _given(given: Sequence[Any] | Callable[[], Any]) -> str:
     if callable(given):
         array = given()
         return f"{array.type}: {', '.join(_shown(v) for v in array.to_pylist())}"
+    if any(not isinstance(c, str | tuple) for c in given):
+        return ", ".join("(empty)" if c is None else _shown(c) for c in given)
     return ", ".join(f"{c[0]} (x{c[1]:,})" if isinstance(c, tuple) else c or "(empty)" for c in given)

@@ -43,6 +43,8 @@ def _end(status: int) -> NoReturn:
         sys.stdout.flush()
     with contextlib.suppress(OSError, ValueError):
         sys.stderr.flush()
+    if (leaving := sys.modules.get("tilth.ports.leaving")) is not None:
+        leaving.leave()
     os._exit(status)
 
 

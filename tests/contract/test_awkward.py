@@ -213,10 +213,19 @@ def test_folders_within_folders_are_passed_over_and_named(tmp_path: Path) -> Non
         _read(tmp_path)
 
 
-def test_an_array_is_no_json_lines(tmp_path: Path) -> None:
-    (tmp_path / "t.jsonl").write_text('[{"x": 1},{"x": 2}]')
-    with pytest.raises(SourceError, match="begins with"):
-        _read(tmp_path)
+def test_an_array_of_objects_is_read_as_lines_are(tmp_path: Path) -> None:
+    (tmp_path / "t.json").write_text(
+        '\ufeff [{"x": 1, "y": "a\\n\u2028"},\n {"x":\n 2}, 3]', encoding="utf-8"
+    )
+    source = FilesSource.from_options({"path": "."}, str(tmp_path))
+    assert source.scan(Scan("t")).read_all().to_pylist() == [{"x": 1, "y": "a\n\u2028"}, {"x": 2, "y": None}]
+    assert [(r["line"], r["reason"]) for r in source.broken(Scan("t")).to_pylist()] == [(3, "not an object")]
+
+
+def test_an_array_that_breaks_off_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('[{"x": 1},{"x": ')
+    with pytest.raises(SourceError, match="none to its end"):
+        FilesSource.from_options({"path": "."}, str(tmp_path)).describe("t")
 
 
 def test_a_table_without_columns_is_named() -> None:

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as t
 import pytest
 
 from fixtures.types import csv as csv_edges
+from fixtures.types import excel as excel_edges
 from fixtures.types import json as json_edges
 from fixtures.types import parquet as parquet_edges
 from tilth.adapters.sources.files.source import FilesSource
@@ -104,3 +106,20 @@ def test_what_is_described_is_what_a_scan_gives(tmp_path: Path, row: dict[str, A
     assert source.describe("t").names == tuple(table.schema.names)
     kept = source.broken(Scan("t")).num_rows
     assert table.num_rows + kept == len(_cells(row["given"]))
+
+
+@pytest.mark.parametrize("row", excel_edges.ROWS, ids=lambda r: r["edge"])
+def test_cells_of_a_sheet_become_what_the_table_says(tmp_path: Path, row: dict[str, Any]) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append(["nr", "x"])
+    for i, value in enumerate(row["given"]):
+        sheet.append([i, value])
+    book.save(tmp_path / "t.xlsx")
+    source = FilesSource.from_options({"path": "."}, str(tmp_path))
+    told = [n.text for n in source.notices("t")]
+    assert _shown(source.scan(Scan("t", ("x",))).read_all()["x"]) == row["becomes"]
+    if "said" in row:
+        assert row["said"] in " ".join(told)
+    else:
+        assert told == []

@@ -12,9 +12,9 @@ import servers
 from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.adapters.sources.mysql.source import MySqlSource
 from tilth.adapters.sources.postgres.source import PostgresSource
-from tilth.adapters.sources.predicates import condition
 from tilth.adapters.sources.sqlite.source import SqliteSource
 from tilth.core.scan import Predicate, Scan
+from tilth.ports.predicates import condition
 
 OPS = ("=", "<>", "<", "<=", ">", ">=")
 NUMBERS: tuple[Any, ...] = (0, 1, -5, 2.5, 2**53, 2**53 + 1, 1e10, float("inf"))

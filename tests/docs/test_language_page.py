@@ -26,7 +26,10 @@ EXAMPLES = [
 ]
 ACTS = [x for x in EXAMPLES if not declares(x)]
 SERVERS = [  # no hosts of ours
-    x for x in EXAMPLES if isinstance(x, s.CreateSource) and x.engine in {"postgres", "mysql"}
+    x
+    for x in EXAMPLES
+    if isinstance(x, s.CreateSource)
+    and (x.engine in {"postgres", "mysql", "s3", "http", "dbt"} or "url" in x.options)
 ]
 OWN = """
 from sklearn.tree import DecisionTreeClassifier
@@ -44,6 +47,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Any:
     (folder / "data" / "flights.db").rename(folder / "flights.db")
     with duckdb.connect(folder / "lake.duckdb") as lake:
         lake.execute("CREATE TABLE events AS SELECT 1 AS id")
+    (folder / "lakehouse").mkdir()
     (folder / "estimators").mkdir()
     (folder / "estimators" / "mymodels.py").write_text(OWN)
     declared = [x for x in EXAMPLES if declares(x) and x not in SERVERS]

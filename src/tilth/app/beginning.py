@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 WORD = "DB_PASSWORD"  # the environment variable that a proposed source names
 CLASSES = 1_000  # texts that can be learned apart
 LEARNED = NUMERIC | {DataType.STRING}
-_FILES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".gz", ".zst")
+_FILES = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xlsm", ".gz", ".zst")
 _SQLITE = (".db", ".sqlite", ".sqlite3")
 _DUCKDB = (".duckdb", ".ddb")
+_REMOTE = {"http": "http", "https": "http", "s3": "s3"}  # files elsewhere, by their urls
 _SERVERS = {
     "postgresql": "postgres",
     "postgres": "postgres",
@@ -163,11 +164,13 @@ def origin_of(where: str, table: str | None, folder: str) -> Origin:
     scheme, url, _ = where.partition("://")
     if url and scheme.lower() in _SERVERS:
         return _server(_SERVERS[scheme.lower()], where, table)
+    if url and (engine := _REMOTE.get(scheme.lower())) is not None:
+        return Origin(engine, {"url": where}, f"url = {literal(where)}", table)
     path = os.path.abspath(os.path.expanduser(where))
     if not os.path.exists(path):
         raise StorageError(
             f"There is nothing at {where}.",
-            hint="Name a file, a folder of files, postgresql://user@host/database, or mysql://user@host/database.",
+            hint="Name a file, a folder of files, https://host/file, s3://bucket/folder, postgresql://user@host/database, or mysql://user@host/database.",
         )
     if os.path.isdir(path):
         return _at("files", path, table, folder)

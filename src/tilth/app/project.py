@@ -120,7 +120,7 @@ class Project:
         """The same of a graph that is at hand."""
         from tilth.kinds import plan
         from tilth.runtime import writers
-        from tilth.runtime.applying import changes, notices
+        from tilth.runtime.applying import changes, notices, shapes
 
         name = environment or self.settings.environment
         if self.applied:
@@ -128,7 +128,9 @@ class Project:
         else:
             found = plan(graph, self.current(name), self.clock.now())
         found = notices.foreseen(found, graph, self.root)
-        return writers.named(found, graph, self.state()) if self.applied else found
+        if not self.applied:
+            return found
+        return writers.named(shapes.foreseen(found, graph, self.work()), graph, self.state())
 
     def session(
         self,
@@ -222,12 +224,26 @@ class Project:
         return Model(found, facts, lambda: models.newer(name, found))
 
     def export(
-        self, name: str, form: str, version: int | None = None, environment: str | None = None
+        self,
+        name: str,
+        form: str,
+        version: int | None = None,
+        environment: str | None = None,
+        owner: str | None = None,
     ) -> Exported:
-        """A version of a model, by default the one that serves, as files of another format: mlflow | onnx."""
+        """A version of a model, by default the one that serves, as files of another format: mlflow | onnx.
+
+        Of dbt: an exposure that says which of a dbt project's relations it is made from; `owner` is who answers for it.
+        """
         from tilth.runtime.asking.exporting import exported
 
-        return exported(self.looked(), name, self.model(name, version, environment).version, form)
+        number = self.model(name, version, environment).version
+        if form == "dbt":
+            from tilth.runtime.asking.exposing import exposed
+
+            graph = self.deployed(environment)
+            return exposed(self.looked(), graph, name, number, owner or self.settings.name)
+        return exported(self.looked(), name, number, form)
 
     def bring(
         self, name: str, folder: str, environment: str | None = None, progress: Progress | None = None,

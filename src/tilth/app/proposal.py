@@ -80,7 +80,7 @@ def _names(asked: Asked) -> dict[str, str]:
         taken.add(plain)
         return name(plain)
 
-    source = free("files" if asked.engine == "files" else "db", "source")
+    source = free("files" if asked.engine in ("files", "http", "s3") else "db", "source")
     dataset = free(asked.table, "data")
     model = free(asked.target, "model")
     return {
@@ -97,7 +97,8 @@ _REFRESH = {
     "files": _LOCAL,
     "sqlite": _LOCAL,
     "duckdb": _LOCAL,
-    **dict.fromkeys(("postgres", "mysql", "mariadb"), _DAILY),
+    "s3": _LOCAL,
+    **dict.fromkeys(("postgres", "mysql", "mariadb", "http"), _DAILY),
 }
 
 

@@ -21,8 +21,13 @@ from tilth.sql.language import clauses, values, writing
 from tilth.sql.language.statements import CreateSource, Kind, Options, RenamedFrom
 from tilth.sql.language.tokens import Cursor
 
-_SECRETS = frozenset({"password", "passwd", "pwd", "secret", "token", "api_key", "secret_key", "access_key"})
+_SECRETS = frozenset(
+    {"password", "passwd", "pwd", "secret", "token", "api_key", "secret_key", "access_key", "auth"}
+)
+_HEADERS = re.compile(r"auth|cookie|key|token|secret|password", re.IGNORECASE)
 _USERINFO = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+OVER = "connection"
+"""The option that names another source, over which this one is read."""
 READING = ("format", "misfits", "tables")
 """Options of a source that say what its rows are, where the others say where it lies."""
 
@@ -43,7 +48,7 @@ def _engine(c: Cursor, s: _Source) -> None:
 
 
 def _with(c: Cursor, s: _Source) -> None:
-    s.options = values.option_list(c)
+    s.options = values.option_list(c, names=(OVER,))
 
 
 def parse(c: Cursor, or_replace: bool, where: Position) -> CreateSource:
@@ -81,6 +86,7 @@ def check(d: CreateSource, facts: Facts) -> None:
             hint=did_you_mean(d.engine, facts.sources, "engines"),
             where=d.position,
         )
+    _check_headers(d)
     for key, value in d.options.items:
         open_secret = isinstance(value, str) and (key in _SECRETS or _USERINFO.search(value))
         if open_secret:
@@ -92,13 +98,35 @@ def check(d: CreateSource, facts: Facts) -> None:
             )
 
 
+def _check_headers(d: CreateSource) -> None:
+    """Headers whose name says that they are secret are references."""
+    listed = d.options.get("headers")
+    for name, value in listed.items if isinstance(listed, Options) else ():
+        if isinstance(value, str) and _HEADERS.search(name):
+            raise ProjectError(
+                f"Source `{d.name}` holds a secret in its text, in the header `{name}`.",
+                hint=f"Keep it elsewhere and refer to it: headers = {{'{name}': SECRET 'env:{d.name.upper()}_KEY'}}.",
+                where=_without_text(d.position),
+            )
+
+
 def _without_text(where: Position | None) -> Position | None:
     return None if where is None else Position(where.line, where.column, where.length, where.file)
 
 
-def needs(_d: CreateSource, _known: Known) -> Needs:
-    """Nothing: it is outside."""
-    return Needs()
+def needs(d: CreateSource, known: Known) -> Needs:
+    """Nothing, since it is outside; but for the source that it is read over, where an option names one."""
+    over = d.options.get(OVER)
+    if not isinstance(over, str):
+        return Needs()
+    sources = [n for n, other in known.items() if isinstance(other, CreateSource) and n != d.name]
+    if over not in sources:
+        raise UnknownNameError(
+            f"Source `{d.name}` is read over a source `{over}`, and there is none such.",
+            hint=did_you_mean(over, sources, "sources"),
+            where=d.position,
+        )
+    return Needs(others=(over,))
 
 
 def recipe(d: CreateSource, _facts: Facts) -> dict[str, object]:
@@ -107,7 +135,11 @@ def recipe(d: CreateSource, _facts: Facts) -> dict[str, object]:
 
 
 def renamed(d: CreateSource, names: Names) -> CreateSource:
-    """The same declaration under another name."""
+    """The same declaration where sources have other names."""
+    over = d.options.get(OVER)
+    if isinstance(over, str) and over in names:
+        changed = tuple((k, names[over] if k == OVER else v) for k, v in d.options.items)
+        d = replace(d, options=Options(changed))
     return replace(d, name=names.get(d.name, d.name))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A guess that could be wrong, or something that was left out. `kind`: guessed | left_out | added.
+    """A guess that could be wrong, or something that was left out. `kind`: guessed | left_out | added | changed.
 
     `text` says it with its numbers (48 of 48 values read day first fit month first as well) and shows no value of a
     row; `option` is what to write to settle it, ready to paste.
@@ -119,6 +119,31 @@ class ByDay(Protocol):
 
     def by_day(self, asked: AskedDays) -> Days | None:
         """The days; None where the column is none of times there, or what is asked for cannot be done by the source."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An item of EXPECT that is proposed, what it was elsewhere, and, where `item` is empty, why there is none."""
+
+    item: str
+    was: str
+    why: str = ""
+
+
+class Commented(Protocol):
+    """What a source also offers when people wrote down what its tables and columns mean."""
+
+    def comments(self, table: str) -> Mapping[str, str]:
+        """What is said of the columns by name, and of the table under ''."""
+        ...
+
+
+class Offering(Protocol):
+    """What a source also offers when it knows of checks that hold elsewhere."""
+
+    def offered(self, table: str, name: str) -> tuple[Offered, ...]:
+        """Items of EXPECT for a dataset that returns the table's columns under their names; `name` is the source's."""
         ...
 
 

@@ -21,17 +21,26 @@ def opened(graph: Graph, root: str, names: Iterable[str] | None = None) -> Itera
         out: dict[str, Source] = {}
         for resource in graph.of_kind(Kind.SOURCE):
             if wanted is None or resource.name in wanted:
-                found = open_source(resource.as_(CreateSource), root)
+                found = open_source(resource.as_(CreateSource), root, graph)
                 stack.callback(found.close)
                 out[resource.name] = found
         yield out
 
 
-def open_source(declared: CreateSource, root: str) -> Source:
-    """The source; SourceError when a secret is not where it should be, or the source refuses."""
+def open_source(declared: CreateSource, root: str, graph: Graph, schema: str | None = None) -> Source:
+    """The source; SourceError when a secret is not where it should be, or the source refuses.
+
+    Where the adapter's attribute `over` names an option, that option names another source of the graph, and the adapter is given what opens
+    it; `schema` is then asked of an engine that has one (`schemas`).
+    """
     adapter = registry.load("tilth.sources", declared.engine)
     try:
         given = secrets.options(declared.options, f"Source `{declared.name}`", root, declared.position)
+        if schema is not None and getattr(adapter, "schemas", False):
+            given["schema"] = schema
+        if (over := getattr(adapter, "over", None)) is not None:
+            beneath = graph.get(str(given.get(over))).as_(CreateSource) if over in given else None
+            given[over] = (lambda wanted: open_source(beneath, root, graph, wanted)) if beneath else None
         found = strangers.source(declared.engine, lambda: adapter.from_options(given, root))
     except SourceError as error:
         raise error.at(declared.position) if declared.position else error from None

@@ -28,6 +28,7 @@ CHANGED = [
     (SERVER, 'DATABASE s PARAMETERS = {"user": "you", "port": 5433, "schema": "own"}', SERVER.replace("me@db:5432", "you@db:5433").replace("public", "own")),
     (DATASET, "DATASET s SET (every = '2 hours')", DATASET.replace("1 day", "2 hours")),
     (DATASET, "DATASET s SET (every = NULL, on_change = true)", DATASET.replace("EVERY '1 day'", "ON CHANGE")),
+    (DATASET, "DATASET s SET (known_at = 'loaded')", DATASET.replace("TIME at", "TIME at KNOWN AT loaded")),
     (DATASET, "DATASET s SET (key = ['id', 'at'], event_time = 'seen')", DATASET.replace("(id)", "(id, at)").replace("TIME at", "TIME seen")),
     (DATASET, "DATASET s SET (lookback = '2 days')", DATASET.replace("'1 hour'", "'2 days'")),
     (DATASET, "DATASET s SET (heal = '30 days')", DATASET.replace("'1 hour'", "'1 hour' HEAL '30 days'")),

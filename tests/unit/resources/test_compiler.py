@@ -358,6 +358,20 @@ def test_a_secret_in_the_text_is_refused_and_not_shown(option: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "option",
+    ["auth = 'Bearer hunter2'", "headers = {'X-Api-Key': 'hunter2'}", "headers = {Authorization: 'hunter2'}"],
+)
+def test_a_secret_of_a_request_is_a_reference(option: str) -> None:
+    with pytest.raises(TilthError, match="holds a secret in its text") as caught:
+        compiled(f"CREATE SOURCE ops ENGINE postgres WITH (url = 'x', {option})")
+    assert "SECRET 'env:OPS_" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+    compiled(
+        "CREATE SOURCE ops ENGINE postgres WITH (headers = {'X-Api-Key': SECRET 'env:K', Accept: 'text/csv'})"
+    )
+
+
 PROJECT = """
 CREATE SOURCE ops ENGINE sqlite WITH (path = 'ops.db');
 CREATE DATASET d KEY (id) EVENT TIME t EXPECT (x > 1 ON FAIL WARN, count(*) > 5) AS SELECT * FROM ops.t;

@@ -37,7 +37,10 @@ def test_the_declarations_are_a_project() -> None:
         Engine("sklearn", options=None, prefixes=("estimator",), estimator=True),
         Engine("lightgbm", options=None),
     )
-    graph = compile(declared, Facts(engines, {}, ("duckdb", "files", "mysql", "postgres", "sqlite")))
+    graph = compile(
+        declared,
+        Facts(engines, {}, ("dbt", "delta", "duckdb", "files", "http", "mysql", "postgres", "s3", "sqlite")),
+    )
     assert [r.name for r in graph.upstream("late_api")] == ["ops", "wx", "departures", "late"]
 
 

@@ -41,6 +41,8 @@ def words(facts: Any) -> str:
         rows += ["", section.title.upper()]
         if section.title in ("definition", "to know"):
             rows += [str(row[0]) for row in section.rows]
+        elif section.title == "checks to take over":
+            rows += [f"{table}: {item},  -- {was}" for table, item, was in section.rows]
         elif section.title == "without a value":
             rows += [f"{given}: {then}" for given, then in section.rows]
         elif section.title == "example":

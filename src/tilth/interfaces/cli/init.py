@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tilth.interfaces.cli import completing, show
-from tilth.interfaces.demo.templates import create, empty
+from tilth.interfaces.demo.templates import PLUGIN, create, empty
 from tilth.runtime.showing.next_steps import after
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ SHOWN = 8  # guesses that are listed
     default=None,
     metavar="NAME",
     shell_complete=completing.templates,
-    help="flights | blank (the default).",
+    help="flights | plugin | blank (the default).",
 )
 @click.option(
     "--until",
@@ -38,7 +38,7 @@ SHOWN = 8  # guesses that are listed
     "--from",
     "where",
     metavar="PLACE",
-    help="Propose a project for a table there: postgresql://user@host/db, mysql://..., a CSV, Parquet, SQLite or DuckDB file, or a folder.",
+    help="Propose a project for a table there: postgresql://user@host/db, mysql://..., https://..., s3://..., a CSV, Parquet, Excel, SQLite or DuckDB file, or a folder.",
 )
 @click.option("--table", metavar="NAME", help="With --from: the table, also as schema.table.")
 @click.option("--predict", "target", metavar="COLUMN", help="With --from: the column to predict.")
@@ -64,10 +64,12 @@ def init(
     \b
     Templates: flights  real flights of 2013 with weather and planes, two models, an endpoint
                blank    files with a commented example each
+               plugin   a package with a source engine of your own, and the suite that each must pass
     With --from and --predict the schema and a sample are read, and each line says why it is there.
     A password comes from the url or DB_PASSWORD, and is written as SECRET 'env:DB_PASSWORD'.
     Example:   tilth init flights --template flights
                tilth init shop --from customers.csv --predict churned
+               tilth init acme --template plugin
                tilth init shop --from customers.csv --predict churned --with "format = {encoding: 'cp1252'}"
     """
     facts: dict[str, Any] = {"folder": os.path.abspath(folder)}
@@ -80,9 +82,11 @@ def init(
             raise click.UsageError("--table, --predict and --with go with --from PLACE.")
         made = create(folder, template or "blank", until)
         facts |= {"template": template or "blank", "files": made}
-        words = f"{folder} holds {len(made)} files: {', '.join(made)}.\nNext: cd {folder} && tilth plan"
+        plugin = template == PLUGIN
+        then = "pip install -e '.[dev]' && pytest" if plugin else "tilth plan"
+        words = f"{folder} holds {len(made)} files: {', '.join(made)}.\nNext: cd {folder} && {then}"
     if as_json:
-        facts["next"] = after("init", {"folder": folder})
+        facts["next"] = [] if template == PLUGIN else after("init", {"folder": folder})
     show.facts(facts, words, as_json)
 
 

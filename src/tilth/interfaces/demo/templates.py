@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import keyword
 import os
+import re
 from datetime import datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 DATA = {"flights"}  # templates whose data is made by `data`
+PLUGIN = "plugin"
+"""The template that is a package and no project: in it `example` is called as the folder is."""
+_MARK = ".template"
 
 
 def create(folder: str, template: str, until: datetime | None = None) -> list[str]:
@@ -28,6 +33,8 @@ def create(folder: str, template: str, until: datetime | None = None) -> list[st
             f"The template `{template}` has no data that could end.", hint="Leave out --until."
         )
     empty(folder)
+    if template == PLUGIN:
+        engine_of(folder)
     try:
         _write(folder, known[template], until if template in DATA else None, template in DATA)
     except OSError as error:
@@ -70,8 +77,37 @@ def _write(folder: str, template: Traversable, until: datetime | None, data: boo
         from tilth.interfaces.demo import data as flights
 
         flights.make(os.path.join(folder, "data"), until or flights.UNTIL)
+    called = engine_of(folder) if template.name == PLUGIN else ""
+    _copy(template, folder, called)
+
+
+def _copy(template: Traversable, folder: str, called: str) -> None:
+    """The files; those that end in `.template` with what they are called for `example`."""
     for file in template.iterdir():
-        if file.is_file():
-            name = ".gitignore" if file.name == "gitignore" else file.name
-            with open(os.path.join(folder, name), "wb") as out:
-                out.write(file.read_bytes())
+        if file.name == "__pycache__":
+            continue
+        name = ".gitignore" if file.name == "gitignore" else file.name.removesuffix(_MARK)
+        path = os.path.join(folder, name.replace("example", called) if called else name)
+        if file.is_dir():
+            os.makedirs(path)
+            _copy(file, path, called)
+            continue
+        data = file.read_bytes()
+        if file.name.endswith(_MARK):
+            text = data.decode().replace("Example", called.title().replace("_", ""))
+            text = text.replace("tilth-example", f"tilth-{called.replace('_', '-')}")
+            data = text.replace("example", called).encode()
+        with open(path, "wb") as out:
+            out.write(data)
+
+
+def engine_of(folder: str) -> str:
+    """What an engine is called that is made in a folder of this name; ProjectError when the name gives none."""
+    name = re.sub(r"[^a-z0-9]+", "_", os.path.basename(os.path.abspath(folder)).lower()).strip("_")
+    name = name.removeprefix("tilth_")
+    if not name or not name[0].isalpha() or keyword.iskeyword(name):
+        raise ProjectError(
+            f"{folder} is no name of an engine.",
+            hint="Name the folder as the engine is to be called, with letters.",
+        )
+    return name

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tilth.core.errors import CheckFailedError, TilthError
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
-from tilth.core.time import show_duration
+from tilth.core.time import Instant, show_duration
 from tilth.ml.data import reading, untimely
 from tilth.ml.data.apart import Apart
 from tilth.ml.data.collect import Collected, collect
@@ -23,10 +23,23 @@ from tilth.ml.data.snapshots import plain_schema
 from tilth.ports.arrow import schema_of
 from tilth.ports.snapshots import CheckResult, Manifest
 from tilth.ports.source import Notice, Source
+from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime.act import Act
+from tilth.runtime.applying import shapes
 from tilth.runtime.applying.notices import of_source
-from tilth.runtime.record import leakage, names, notices, refreshes, releases, scrubs, snapshots, waits
+from tilth.runtime.applying.shapes import Shapes
+from tilth.runtime.record import (
+    leakage,
+    names,
+    notices,
+    refreshes,
+    releases,
+    schemas,
+    scrubs,
+    snapshots,
+    waits,
+)
 from tilth.runtime.record.notices import Told
 from tilth.runtime.record.refreshes import Compared, Quarantined, Refresh
 from tilth.runtime.record.rows import Change, foreign
@@ -48,11 +61,16 @@ def refresh(
     datasets: Mapping[str, Manifest],
     parent: Manifest | None,
     times: Mapping[str, Timed],
+    graph: Graph | None = None,
     again: Span | None = None,
 ) -> Collected:
-    """Collect, vet and record; raises what collecting raises after that was recorded too. `times` are of datasets, by name."""
+    """Collect, vet and record, with what changed in the columns of its tables where the graph says who depends on it.
+
+    Raises what collecting raises after that was recorded too. `times` are of datasets, by name.
+    """
     work, now, known_as = act.work, act.now(), names.origins(act.work.state)
     tokens = change_tokens(resource, sources, lambda source: known_as.origin(Kind.SOURCE, source))
+    looked = shapes.look(work, graph, resource, sources) if graph is not None else None
     try:
         found = collect(
             declared,
@@ -75,7 +93,12 @@ def refresh(
         with act.change(now) as change:
             one = Refresh(declared.name, resource.recipe, status, act.now(), tokens, reason=error.message)
             _add(change, one, results)
+            _reshaped(change, declared.name, looked, status, now)
+        if looked is not None and isinstance(error, TilthError):
+            error.detail = tuple(dict.fromkeys((*error.detail, *looked.lines)))
         raise error from error.__cause__
+    if looked is not None:
+        found = replace(found, notices=(*looked.notices, *found.notices))
     mended = _mended(work, found.manifest)
     judged = _judged(act, resource.recipe, declared, sources, datasets, times, found.manifest)
     with act.change(now) as change:
@@ -89,6 +112,7 @@ def refresh(
             found.rows_read, found.rows_quarantined, whole=found.whole, compared=_compared(found.healed),
         )  # fmt: skip
         number = _add(change, one, found.results)
+        _reshaped(change, declared.name, looked, refreshes.PUBLISHED, now)
         if judged is not None:
             leakage.put(change, declared.name, resource.recipe, judged, found.manifest.id, now)
         told = [
@@ -174,6 +198,15 @@ def _add(change: Change, one: Refresh, results: Sequence[CheckResult]) -> int:
     number = refreshes.add(change, one, results)
     change.audit("refresh", one.dataset, {"refresh": number, "status": one.status, "snapshot": one.snapshot})
     return number
+
+
+def _reshaped(change: Change, dataset: str, looked: Shapes | None, status: str, at: Instant) -> None:
+    """Write down what changed in the columns, and, where the rows are published, what they are from now on."""
+    if looked is None:
+        return
+    schemas.add(change, dataset, [(at_, one, effect) for _, at_, one, effect in looked.changes], status, at)
+    if status == refreshes.PUBLISHED:
+        schemas.put(change, dataset, looked.now, at)
 
 
 def _mend(change: Change, dataset: str, mended: Manifest) -> None:

@@ -35,7 +35,7 @@ from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime import sources
 from tilth.runtime.act import Act
-from tilth.runtime.applying import arriving, binding, changes, dropping, renaming
+from tilth.runtime.applying import arriving, binding, changes, dropping, renaming, shapes
 from tilth.runtime.applying.handlers import (
     DONE,
     FAILED,
@@ -207,7 +207,10 @@ def _check_bound(run: Run, todo: Plan) -> None:
     binding.tables([a.name for a in todo.actions if isinstance(a, DeclareSource)], run.graph, run.sources)
     shares = (a for a in todo.actions if isinstance(a, ShareSnapshot))
     shared = {a.name: manifest_of(run.act.work.state, a.snapshot) for a in shares}
-    binding.check(todo, run.graph, run.sources, datasets(run) | shared, run.act.work.engine)
+    try:
+        binding.check(todo, run.graph, run.sources, datasets(run) | shared, run.act.work.engine)
+    except TilthError as error:
+        raise shapes.explained(error, todo, run.graph, run.act.work, run.sources) from error.__cause__
 
 
 def _source_names(graph: Graph, todo: Plan) -> set[str]:

@@ -104,7 +104,9 @@ def _collect(run: Run, action: Action) -> Result:
         else None
     )
     known = times(r.declaration for r in run.graph)
-    found = collecting.refresh(run.act, resource, declared, run.sources, datasets(run), parent, known, again)
+    found = collecting.refresh(
+        run.act, resource, declared, run.sources, datasets(run), parent, known, run.graph, again
+    )
     run.made[action.name] = found.manifest
     run.told = _lines(found)
     _point(run, Kind.DATASET, action.name, action.recipe, found.manifest.id)

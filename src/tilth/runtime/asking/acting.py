@@ -23,7 +23,7 @@ from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of
 from tilth.runtime import writers
-from tilth.runtime.applying import changes, executor, notices
+from tilth.runtime.applying import changes, executor, notices, shapes
 from tilth.runtime.asking import backfilling, declaring, mending, running, tokens, writing
 from tilth.runtime.asking.declaring import applied
 from tilth.runtime.asking.prompt import Prompt, Result
@@ -68,6 +68,7 @@ def plan(at: Prompt, statement: PlanStatement) -> Result:
     name = statement.environment or at.environment
     graph = at.declared()
     found = notices.foreseen(changes.planned(at.work, graph, name), graph, at.work.root)
+    found = shapes.foreseen(found, graph, at.work)
     found = writers.named(found, graph, at.work.state)
     return Result(None, words(found), facts(found))
 

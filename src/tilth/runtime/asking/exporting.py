@@ -30,7 +30,8 @@ from tilth.runtime.workspace import Workspace
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMATS = ("mlflow", "onnx")
+FORMATS = ("mlflow", "onnx", "dbt")
+"""Of `dbt` it is `exposing` that writes."""
 TRIED = 5_000  # rows that an ONNX file answers before it is written
 
 

@@ -168,15 +168,23 @@ class Explorer:
                     source = heeding(opened[name], self.at.limits)
                     for table in source.tables():
                         if only is None or (name, table.lower()) in only:
-                            yield Relation(name, table, "f", self._of_table(name, source, table, deep=deep))
+                            yield Relation(
+                                name,
+                                table,
+                                "f",
+                                self._of_table(name, source, table, deep=deep, all_=only is None),
+                            )
             except CancelledError:
                 raise
             except TilthError as error:
                 self.told.append(f"{name}: {error.message}")
 
-    def _of_table(self, name: str, source: Source, table: str, *, deep: bool) -> tuple[Col, ...]:
+    def _of_table(self, name: str, source: Source, table: str, *, deep: bool, all_: bool) -> tuple[Col, ...]:
+        """Its columns; where all tables are wanted, none of one that would be copied for it."""
         try:
-            return tuple(Col(f.name, f.type) for f in source.describe(table)) if deep else ()
+            if not deep or (all_ and getattr(source, "copies", False)):
+                return ()
+            return tuple(Col(f.name, f.type) for f in source.describe(table))
         except CancelledError:
             raise
         except TilthError as error:

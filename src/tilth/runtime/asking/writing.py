@@ -105,7 +105,7 @@ def _opened(at: Prompt, graph: Graph, statement: CreateTable | InsertInto) -> It
         _may_write(at)
         at.room()
         try:
-            source = sources.open_source(declared, at.work.root)
+            source = sources.open_source(declared, at.work.root, graph)
         except TilthError as error:
             _failed(at, statement, _begun(at, statement), error, Batches(statement.log))
             raise

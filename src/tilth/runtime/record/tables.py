@@ -21,6 +21,8 @@ _NAMING: Mapping[str, tuple[tuple[str, Kind], ...]] = {
     "refreshes": _DATASET,
     "check_results": _DATASET,
     "quarantine": _DATASET,
+    "source_schemas": (*_DATASET, ("source", Kind.SOURCE)),
+    "schema_changes": (*_DATASET, ("source", Kind.SOURCE)),
     "leakage": _DATASET,
     "revisions": (("endpoint", Kind.ENDPOINT), *_MODEL),
     "messages": (("channel", Kind.CHANNEL),),

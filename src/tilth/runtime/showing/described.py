@@ -110,8 +110,7 @@ def sections(facts: Mapping[str, Any]) -> list[Section]:
 
 def _sections(facts: Mapping[str, Any]) -> Iterator[Section]:
     if facts["kind"] == "source":
-        rows = [(f"{t['name']}.{c['name']}", c["type"]) for t in facts["tables"] for c in t["columns"]]
-        yield Section("columns", ("column", "type"), tuple(rows))
+        yield from _of_source(facts["tables"])
         faults = [(t["name"], t["error"]) for t in facts["tables"] if t["error"]]
         yield Section("cannot be read", ("table", "why"), tuple(faults))
         more = facts["more_tables"]
@@ -123,6 +122,22 @@ def _sections(facts: Mapping[str, Any]) -> Iterator[Section]:
     yield Section("to know", ("notice",), tuple((t,) for t in facts.get("notices", ())))
     yield Section("example", ("door", "request"), tuple((facts.get("example") or {}).items()))
     yield Section("definition", ("text",), ((facts["definition"],),))
+
+
+def _of_source(tables: Sequence[Mapping[str, Any]]) -> Iterator[Section]:
+    unseen = [(t["name"], t["unseen"]) for t in tables if t.get("unseen")]
+    yield Section("tables that are copied to be read", ("table", "columns"), tuple(unseen))
+    told = [(t["name"], t["comment"]) for t in tables if t.get("comment")]
+    yield Section("tables", ("table", "comment"), tuple(told))
+    rows = [(f"{t['name']}.{c['name']}", c["type"], c.get("comment")) for t in tables for c in t["columns"]]
+    said = any(comment for _, _, comment in rows)
+    names = ("column", "type", "comment") if said else ("column", "type")
+    yield Section("columns", names, tuple(r[: len(names)] for r in rows))
+    items = [(t["name"], o) for t in tables for o in t.get("offered", ())]
+    good = [(name, o["item"], o["was"]) for name, o in items if o["item"]]
+    yield Section("checks to take over", ("table", "EXPECT", "was"), tuple(good))
+    left = [(name, o["was"], o["why"]) for name, o in items if not o["item"]]
+    yield Section("checks that have no like", ("table", "was", "why"), tuple(left))
 
 
 def _of_dataset(facts: Mapping[str, Any]) -> Iterator[Section]:

@@ -17,6 +17,7 @@ from tilth.core.time import show_instant
 from tilth.ml.data.profile import Categorical, Numeric, Profile
 from tilth.ml.model.joint import parts_of, signature_of
 from tilth.ml.model.signature import Input, Joint, Signature
+from tilth.ports.source import Offered
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime import sources
@@ -106,12 +107,7 @@ def _source(at: Place, one: Resource) -> dict[str, Any]:
             found = opened[one.name]
             names = found.tables()
             for name in names[:TABLES]:
-                columns, fault = [], None
-                try:
-                    columns = [{"name": f.name, "type": f.type.value} for f in found.describe(name)]
-                except TilthError as error:
-                    fault = error.message
-                tables.append({"name": name, "columns": columns, "error": fault})
+                tables.append(_table(found, name, one.name))
     except TilthError as error:
         names, failed = (), error.message
     return {
@@ -120,6 +116,44 @@ def _source(at: Place, one: Resource) -> dict[str, Any]:
         "more_tables": max(0, len(names) - TABLES),
         "error": failed,
     }
+
+
+_COPIED = "its columns are told by what reads it: to look at it is to copy its files"
+
+
+def _table(found: Any, table: str, source: str) -> dict[str, Any]:
+    """A table's columns with what people wrote of them, and the checks that are known elsewhere."""
+    columns: list[dict[str, Any]] = []
+    comments: dict[str, str] = {}
+    offered: tuple[Offered, ...] = ()
+    fault = unseen = None
+    try:
+        if getattr(found, "copies", False):
+            unseen = _COPIED
+        else:
+            comments = dict(found.comments(table)) if hasattr(found, "comments") else {}
+            low = {name.lower(): text for name, text in comments.items()}
+            columns = [
+                {"name": f.name, "type": f.type.value} | _said(low.get(f.name.lower()))
+                for f in found.describe(table)
+            ]
+        offered = found.offered(table, source) if hasattr(found, "offered") else ()
+    except TilthError as error:
+        fault = error.message
+    return (
+        {
+            "name": table,
+            "columns": columns,
+            "offered": [{"item": o.item, "was": o.was, "why": o.why} for o in offered],
+            "error": fault,
+        }
+        | ({"unseen": unseen} if unseen else {})
+        | _said(comments.get(""))
+    )
+
+
+def _said(comment: str | None) -> dict[str, str]:
+    return {"comment": comment} if comment else {}
 
 
 def _dataset(at: Place, one: Resource) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def option_key(c: Cursor) -> str:
     return ".".join(parts).lower()
 
 
-def options(c: Cursor, known: Collection[str] | None = None) -> Options:
+def options(c: Cursor, known: Collection[str] | None = None, names: Collection[str] = ()) -> Options:
     """`k = v, k = v` to where no comma follows; keys are checked when `known` is given."""
     items: list[tuple[str, Value]] = []
     while True:
@@ -141,17 +141,18 @@ def options(c: Cursor, known: Collection[str] | None = None) -> Options:
         if any(k == key for k, _ in items):
             c.fail(f"`{key}` is given twice.", "Keep one of them.", at=at)
         c.expect("=", hint=f"Write {key} = value.")
-        items.append((key, value(c)))
+        named = key in names and c.at_name and not c.at_string
+        items.append((key, c.name("a name") if named else value(c)))
         if not c.take(","):
             return Options(tuple(items))
 
 
-def option_list(c: Cursor, known: Collection[str] | None = None) -> Options:
-    """`(k = v, ...)`."""
+def option_list(c: Cursor, known: Collection[str] | None = None, names: Collection[str] = ()) -> Options:
+    """`(k = v, ...)`; the values of `names` may be names, which need no quotes."""
     c.expect("(", hint="Write the options as (name = value, ...).")
     if c.take(")"):
         return Options()
-    found = options(c, known)
+    found = options(c, known, names)
     c.expect(")", hint="Separate options with commas and close the list with `)`.")
     return found
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.sources import writing
 from tilth.adapters.sources.duckdb.refusing import BEYOND, refused
-from tilth.adapters.sources.predicates import condition
 from tilth.adapters.sources.processes import Processes
 from tilth.core.errors import (
     BusyError,
@@ -28,6 +27,7 @@ from tilth.core.scan import Scan
 from tilth.core.schema import DataType, Field, Schema
 from tilth.ports.arrow import data_type
 from tilth.ports.engine import SQL_TYPE
+from tilth.ports.predicates import condition
 from tilth.ports.source import Write, Written
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _UNREAD = frozenset({"UHUGEINT", "BIGNUM", "BIT", "TIME WITH TIME ZONE"})
 
 class DuckDBSource:
     local = True
+    schemas = True  # the option `schema` says which
     speaks = False
 
     def __init__(self, path: str, schema: str = "main", *, new: bool = False) -> None:
@@ -104,6 +105,20 @@ class DuckDBSource:
             known = self._described[name] = state, _schema(reader.schema), kinds
             reader.read_all()
         return known[1], known[2]
+
+    def comments(self, table: str) -> Mapping[str, str]:
+        """What COMMENT ON says of the table or view ('') and of its columns."""
+        name = self._named(table)
+        here = f"database_name = current_database() AND schema_name = {literal(self._schema)}"
+        sql = " UNION ALL ".join(
+            (
+                f"SELECT '' AS name, comment FROM duckdb_tables() WHERE {here} AND table_name = {literal(name)}",
+                f"SELECT '', comment FROM duckdb_views() WHERE {here} AND view_name = {literal(name)}",
+                f"SELECT column_name, comment FROM duckdb_columns() WHERE {here} AND table_name = {literal(name)}",
+            )
+        )
+        rows = self._read(f"SELECT * FROM ({sql}) WHERE comment IS NOT NULL").read_all().to_pylist()
+        return {r["name"]: r["comment"] for r in rows}
 
     def native(self, sql: str) -> pa.RecordBatchReader:
         del sql

@@ -1,4 +1,4 @@
-"""One table of JSON Lines files: what is a number, a text or nested is in the file; the rest is decided as for a CSV.
+"""One table of JSON files, of lines or of one array: what is a number, a text or nested is in the file; the rest is decided as for a CSV.
 
 The keys come from all lines. A text is a date or a time when all texts of its key are; it is never a number. Fractions
 are DOUBLE, as JSON says; whole numbers are exact. Nested values keep DuckDB's types.
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from tilth.adapters.sources.files import dates, duck
+from tilth.adapters.sources.files.array import array_lines
 from tilth.adapters.sources.files.csv_lines import LONGEST, Line, misfit_rows, table_of
 from tilth.adapters.sources.files.kinds import Kind, Layouts, json_kind_sql
 from tilth.adapters.sources.files.options import JSON_KEYS, Format
@@ -82,10 +83,14 @@ class JsonTable:
     def _readable(self, path: str, shown: str) -> str:
         start = start_of(path, self.form.compression, 3)
         encoding = next((name for mark, name in _MARKS.items() if start.startswith(mark)), None)
-        if encoding is None:
-            return path
-        self._copies.append(spooled(path, self.form.compression, encoding, shown))
-        return path_of(self._copies[-1])
+        packed = self.form.compression
+        if encoding is not None:
+            self._copies.append(spooled(path, packed, encoding, shown))
+            path, packed = path_of(self._copies[-1]), "none"
+        if (whole := array_lines(path, packed)) is not None:
+            self._copies.append(whole)
+            path = path_of(whole)
+        return path
 
     def _open(self) -> None:
         sniffed = self._sniffed()
@@ -123,17 +128,9 @@ class JsonTable:
             why = "has a key without a name" if found else "holds no JSON object with a value"
             raise SourceError(
                 f"Table `{self.table}` ({self._shown[0]}) {why}.",
-                hint='A JSON Lines file has one object on each line: {"id": 1, "name": "..."}.'
-                + (" It begins with [, as one array does." if self._is_array() else ""),
+                hint='A JSON file has one object on each line, {"id": 1, "name": "..."}, or is one array of objects.',
             )
         return found
-
-    def _is_array(self) -> bool:
-        return (
-            start_of(self._paths[0], self.form.compression, 64)
-            .lstrip(b"\xef\xbb\xbf \t\r\n")
-            .startswith(b"[")
-        )
 
     def _check_names(self) -> None:
         keys = (

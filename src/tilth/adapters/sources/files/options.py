@@ -42,6 +42,7 @@ WRITTEN: dict[str, dict[str, Container[object]]] = {  # what may be said of the 
     },
     "jsonl": {"dateformat": ("%Y-%m-%d",), "compression": ("none",), "types": _Any(), "misfits": _Any()},
     "parquet": {},
+    "xlsx": {},
 }  # fmt: skip
 
 
@@ -64,6 +65,7 @@ class Format:
     comment: str | None = None
     types: tuple[tuple[str, str], ...] = ()
     misfits: str | None = None
+    sheet: str | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -86,21 +88,23 @@ class Formats:
     tables: tuple[tuple[str, Format], ...] = ()
 
     def of(self, table: str) -> Format:
-        """How this table is read."""
+        """How this table is read; `book#sheet` as `book`, where nothing else is said of it."""
+        base, _, sheet = table.partition("#")
+        common = replace(self.of(base), sheet=sheet) if sheet else self.common
         own = next((f for name, f in self.tables if name.lower() == table.lower()), None)
         if own is None:
-            return self.common
-        types = {name.lower(): (name, kind) for name, kind in (*self.common.types, *own.types)}
+            return common
+        types = {name.lower(): (name, kind) for name, kind in (*common.types, *own.types)}
         said = {key: getattr(own, key) for key in own.given if key != "types"}
-        if "thousands" not in said and said.get("decimal") == self.common.thousands:
+        if "thousands" not in said and said.get("decimal") == common.thousands:
             said["thousands"] = None  # it is the decimal sign of this table
-        return replace(self.common, **said, types=tuple(types.values()))
+        return replace(common, **said, types=tuple(types.values()))
 
     def check_tables(self, known: tuple[str, ...]) -> None:
         """UnknownNameError when `tables` names one that is not there."""
         low = {k.lower() for k in known}
         for name, _ in self.tables:
-            if name.lower() not in low:
+            if name.partition("#")[0].lower() not in low:
                 raise UnknownNameError(
                     f"The option `tables` names `{name}`, and there is no such table.",
                     hint=did_you_mean(name, known, "tables"),

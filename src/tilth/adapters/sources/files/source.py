@@ -1,7 +1,7 @@
 """Parquet, CSV and JSON Lines files as tables: `data/weather.csv`, or the files in a folder `data/weather/`.
 
 Rows that do not parse are left out of scans and kept by `broken`; what was guessed or left out is in `notices`. Times
-with a zone are given as naive UTC. How files are read is in `tilth.adapters.file_tables`.
+with a zone are given as naive UTC. How files are read is in the modules beside this one.
 """
 
 from __future__ import annotations
@@ -11,21 +11,18 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from tilth.adapters.sources import writing as allowing
 from tilth.adapters.sources.files import duck, options, writing
-from tilth.adapters.sources.files.csv_table import CsvTable
-from tilth.adapters.sources.files.found import Found, find, kind_of
-from tilth.adapters.sources.files.json_table import JsonTable
-from tilth.adapters.sources.files.parquet_table import ParquetTable
-from tilth.adapters.sources.predicates import condition
+from tilth.adapters.sources.files.found import Found, find, passed_over
+from tilth.adapters.sources.files.opening import Table, open_table, schema_of
 from tilth.core.errors import ProjectError, UnknownNameError, UnsupportedError
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.scan import Scan
-from tilth.core.schema import Field, Schema
+from tilth.core.schema import Schema
 from tilth.ports import places, registry
-from tilth.ports.arrow import from_duckdb
+from tilth.ports.predicates import condition
 from tilth.ports.source import Notice, Write, Written
 
 if TYPE_CHECKING:
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
 
 HELD_BYTES = 8 << 20  # rows of a file that stay in memory as long as the file stays as it is
 KEPT = 16  # tables whose files stay open in this process: making a database takes 15 ms, looking at all lines much more
-_TABLES: dict[str, Any] = {"csv": CsvTable, "jsonl": JsonTable, "parquet": ParquetTable}
 _Key = tuple[int, str, str, options.Format]
 _opened: dict[_Key, tuple[str | None, _Opened]] = {}
 _opening: dict[_Key, threading.Lock] = {}
@@ -41,21 +37,11 @@ _lock = threading.Lock()
 atexit.register(_opened.clear)
 
 
-class _Table(Protocol):
-    columns: list[tuple[str, str]]
-    notices: list[Notice]
-    connection: Any
-
-    def scan_sql(self, wanted: tuple[str, ...], where: str) -> str: ...
-
-    def broken(self) -> pa.Table: ...
-
-
 @dataclass(slots=True)
 class _Opened:
     """A table's files, and what was read of them."""
 
-    files: _Table
+    files: Table
     broken: pa.Table | None = None  # once they were looked for
     held: dict[str, pa.Table] = field(default_factory=dict)  # the last scan's rows, if they are few
 
@@ -106,7 +92,7 @@ class FilesSource:
         return tuple(sorted(self._found().tables))
 
     def describe(self, table: str) -> Schema:
-        return _schema(self._open(table))
+        return schema_of(self._open(table).files)
 
     def scan(self, scan: Scan) -> pa.RecordBatchReader:
         opened = self._open(scan.table)
@@ -141,7 +127,7 @@ class FilesSource:
 
     def notices(self, table: str) -> tuple[Notice, ...]:
         """What was guessed of the table, what was left out of it, and the files beside it that are passed over."""
-        return (*self._open(table).files.notices, *_passed(self._found(), table))
+        return (*self._open(table).files.notices, *passed_over(self._found(), table))
 
     def write(self, write: Write, rows: pa.RecordBatchReader) -> Written:
         """All of the rows in one step, or none of them."""
@@ -183,24 +169,16 @@ class FilesSource:
                     _opening.pop(oldest, None)
         return kept[1]
 
-    def _read(self, table: str, form: options.Format) -> _Table:
+    def _read(self, table: str, form: options.Format) -> Table:
         found = self._found().of(table)
         paths = [self._real(path) for path in found]
         base = self._path if os.path.isdir(self._path) else os.path.dirname(self._path)
         shown = [os.path.relpath(path, base) for path in found]
-        try:
-            made: _Table = _TABLES[kind_of(found[0])](table, paths, shown, form)
-        except duck.failures() as error:
-            raise duck.refused(error) from error
-        return made
-
-
-def _schema(opened: _Opened) -> Schema:
-    return Schema(tuple(Field(name, from_duckdb(kind)) for name, kind in opened.files.columns))
+        return open_table(table, paths, shown, form)
 
 
 def _select(opened: _Opened, scan: Scan) -> str:
-    schema = _schema(opened)
+    schema = schema_of(opened.files)
     wanted = tuple(schema.field(c).name for c in (schema.names if scan.columns is None else scan.columns))
     tests = [condition(where, quoted(schema.field(where.column).name)) for where in scan.where]
     return opened.files.scan_sql(wanted, " AND ".join(tests) or "true")
@@ -221,15 +199,3 @@ def _holding(reader: pa.RecordBatchReader, select: str, opened: _Opened) -> pa.R
             opened.held = {select: pa.Table.from_batches(kept, reader.schema)}
 
     return pa.RecordBatchReader.from_batches(reader.schema, batches())
-
-
-def _passed(found: Found, table: str) -> Iterator[Notice]:
-    """A word about files that are not read: in the table's folder, and beside the tables."""
-    for where, names in ((f"{table}/", found.passed.get(table, ())), ("", found.passed.get("", ()))):
-        if names:
-            listed = ", ".join(f"{where}{n}" for n in names[:5]) + (
-                f" and {len(names) - 5} more" if len(names) > 5 else ""
-            )
-            yield Notice(
-                "left_out", table, f"Passed over, since files of other kinds are not read: {listed}."
-            )

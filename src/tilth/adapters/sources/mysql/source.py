@@ -18,7 +18,6 @@ from tilth.adapters.sources.mysql.connecting import Server, refused, rows
 from tilth.adapters.sources.mysql.types import TYPES, Column, Place
 from tilth.adapters.sources.mysql.wire import Prepared
 from tilth.adapters.sources.native import reading
-from tilth.adapters.sources.predicates import condition
 from tilth.adapters.sources.table_options import Tables
 from tilth.core.errors import SourceError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
@@ -26,6 +25,7 @@ from tilth.core.scan import Predicate, Scan
 from tilth.core.schema import Field, Schema
 from tilth.ports import registry
 from tilth.ports.engine import QueryEngine
+from tilth.ports.predicates import condition
 from tilth.ports.source import Notice, Write, Written
 from tilth.ports.streams import closing
 
@@ -104,6 +104,15 @@ class MySqlSource:
             raise
         reader = self._stream(connection, query, read, scan.table)
         return _tested(reader, wanted, left) if left or len(read) != len(wanted) else reader
+
+    def comments(self, table: str) -> Mapping[str, str]:
+        """The COMMENT of the table ('') and of its columns."""
+        here = f"table_schema = DATABASE() AND table_name = {literal(table)}"
+        sql = (
+            f"SELECT '', table_comment FROM information_schema.tables WHERE {here} AND table_type = 'BASE TABLE'"
+            f" UNION ALL SELECT column_name, column_comment FROM information_schema.columns WHERE {here}"
+        )
+        return {str(name): str(said) for name, said in self._asked(sql) if said}
 
     def native(self, sql: str) -> pa.RecordBatchReader:
         asked = reading(sql, "mysql")

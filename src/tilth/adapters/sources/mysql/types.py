@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.sources.mysql.wire import NULLS, Moments, Sent, Vector
 from tilth.adapters.sources.numbers import Numbers, rounded, surviving
-from tilth.adapters.sources.predicates import condition, sql_literal
 from tilth.adapters.sources.table_options import decimal_of, option
 from tilth.core.errors import DataError, ProjectError
 from tilth.core.names import literal, quoted
 from tilth.core.scan import Predicate
 from tilth.core.schema import DataType
+from tilth.ports.predicates import condition, sql_literal
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -35,6 +35,8 @@ _OPTIONS = ("url", "password", "schema", "tables", writing.OPTION)
 
 
 class PostgresSource:
+    schemas = True  # the option `schema` says which
+
     def __init__(
         self, url: str, schema: str = "public", password: str | None = None, tables: Tables | None = None
     ) -> None:
@@ -110,6 +112,16 @@ class PostgresSource:
             f"SELECT {listed or 'NULL AS none'} FROM {quoted(self._schema)}.{quoted(scan.table)}"
             f" WHERE {' AND '.join(tests) or 'true'}"
         )
+
+    def comments(self, table: str) -> Mapping[str, str]:
+        """What COMMENT ON says of the table ('') and of its columns."""
+        sql = (
+            "SELECT coalesce(a.attname, '')::text AS name, d.description AS said FROM pg_description d"
+            " JOIN pg_class c ON c.oid = d.objoid JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.objsubid AND d.objsubid > 0"
+            f" WHERE d.classoid = 'pg_class'::regclass AND n.nspname = {literal(self._schema)} AND c.relname = {literal(table)}"
+        )
+        return {r["name"]: r["said"] for r in self._arrow(sql).read_all().to_pylist()}
 
     def native(self, sql: str) -> pa.RecordBatchReader:
         asked = reading(sql, "postgres")

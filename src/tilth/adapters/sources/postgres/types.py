@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.sources.numbers import Numbers, rounded, surviving
-from tilth.adapters.sources.predicates import condition
 from tilth.adapters.sources.table_options import decimal_of, option
 from tilth.core.errors import DataError, ProjectError
 from tilth.core.names import quoted
 from tilth.core.scan import Predicate
 from tilth.core.schema import DataType
+from tilth.ports.predicates import condition
 
 if TYPE_CHECKING:
     import pyarrow as pa

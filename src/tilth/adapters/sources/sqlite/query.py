@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from tilth.adapters.sources.predicates import condition
 from tilth.adapters.sources.sqlite.cells import TIMES, Cell
 from tilth.core.names import literal, quoted
 from tilth.core.scan import Predicate
 from tilth.core.schema import DataType
+from tilth.ports.predicates import condition
 
 _DATED = "'[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9]*[0-9zZ]'"  # not `0044-03-15 (BC)`, and no number
 

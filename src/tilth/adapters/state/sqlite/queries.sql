@@ -776,6 +776,27 @@ VALUES (:id, :began_at, :principal, :door, :environment, :status, :text, :second
 DELETE FROM statements
 WHERE began_at < :before OR number <= (SELECT coalesce(max(number), 0) FROM statements) - :most;
 
+-- name: schemas_of
+SELECT source, table_name, columns FROM source_schemas
+WHERE dataset = coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset);
+
+-- name: forget_schemas
+DELETE FROM source_schemas WHERE dataset = coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset);
+
+-- name: add_schema
+INSERT INTO source_schemas (dataset, source, table_name, columns, seen_at)
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :source, :table_name, :columns, :seen_at);
+
+-- name: add_schema_change
+-- One that a refresh that failed has met already is not met anew by the next one.
+INSERT INTO schema_changes (at, dataset, source, table_name, column_name, change, was, now, effect, status)
+SELECT :at, d.name, :source, :table_name, :column_name, :change, :was, :now, :effect, :status
+FROM (SELECT coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset) AS name) d
+WHERE NOT EXISTS (
+    SELECT 1 FROM schema_changes c JOIN source_schemas s ON s.dataset = c.dataset AND s.source = c.source AND s.table_name = c.table_name
+    WHERE c.dataset = d.name AND c.source = :source AND c.table_name = :table_name AND c.column_name = :column_name
+      AND c.change = :change AND c.was IS :was AND c.now IS :now AND c.at > s.seen_at);
+
 -- name: leakage_of
 SELECT * FROM leakage WHERE recipe = :recipe;
 

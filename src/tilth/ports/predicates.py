@@ -1,13 +1,30 @@
-"""Predicates of a scan as SQL text that DuckDB and PostgreSQL read alike. What a source cannot decide is its own business."""
+"""Predicates of a scan: as SQL text that DuckDB and PostgreSQL read alike, and applied to Arrow by DuckDB.
+
+What a source cannot decide is its own business.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import UnsupportedError
 from tilth.core.names import literal, quoted
-from tilth.core.scan import Literal, Predicate
+from tilth.core.scan import Literal, Predicate, Scan
+from tilth.core.schema import Schema
+from tilth.ports.streams import closing
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SETTINGS = (
+    "enable_external_access = false",
+    "python_enable_replacements = false",
+    "TimeZone = 'UTC'",
+    "lock_configuration = true",
+)
 
 
 def condition(where: Predicate, column: str | None = None) -> str:
@@ -37,3 +54,24 @@ def sql_literal(value: Literal) -> str:
         plain = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
         return f"TIMESTAMP '{plain.isoformat(sep=' ')}'"
     return f"DATE '{value.isoformat()}'" if isinstance(value, date) else literal(value)
+
+
+def selected(
+    rows: pa.Table | pa.RecordBatchReader, scan: Scan, schema: Schema, values: Mapping[str, str] | None = None
+) -> pa.RecordBatchReader:
+    """What the scan wants of the rows, exactly as DuckDB decides it: for sources that cannot test predicates themselves.
+
+    `schema` are the columns of `rows`; `values` gives SQL for those that are not read as they are. UnknownNameError for a column that is not there.
+    """
+    import duckdb
+
+    say = values or {}
+    names = [schema.field(c).name for c in (schema.names if scan.columns is None else scan.columns)]
+    tests = [condition(w, say.get(n := schema.field(w.column).name, quoted(n))) for w in scan.where]
+    listed = ", ".join(f"{say.get(n, quoted(n))} AS {quoted(n)}" for n in names) or "NULL AS none"
+    connection: Any = duckdb.connect(":memory:")
+    for setting in _SETTINGS:
+        connection.execute(f"SET {setting}")
+    connection.register("given", rows)
+    found = connection.sql(f"SELECT {listed} FROM given WHERE {' AND '.join(tests) or 'true'}")
+    return closing(found.to_arrow_reader(32_768), connection.close)

@@ -1,0 +1,1 @@
+"""What a dbt project makes, as tables over another source."""
