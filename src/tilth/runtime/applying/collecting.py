@@ -73,19 +73,9 @@ def refresh(
     looked = shapes.look(work, graph, resource, sources) if graph is not None else None
     try:
         found = collect(
-            declared,
-            resource.recipe,
-            sources,
-            datasets,
-            work.engine,
-            work.blobs,
-            parent,
-            now,
-            act.progress,
-            _seen(work, parent),
-            again,
-            _released(work, declared.name),
-        )
+            declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress,
+            _seen(work, parent), again, _released(work, declared.name),
+        )  # fmt: skip
     except Exception as raised:
         error = known(raised)
         results = error.results if isinstance(error, CheckFailedError) else ()
@@ -115,15 +105,17 @@ def refresh(
         _reshaped(change, declared.name, looked, refreshes.PUBLISHED, now)
         if judged is not None:
             leakage.put(change, declared.name, resource.recipe, judged, found.manifest.id, now)
-        told = [
-            *(of_source(name, notice) for name, notice in (*found.notices, *_unguarded(declared, found))),
-            *_leaks(change, resource.recipe),
-        ]
+        told = (*_told(declared, found), *_leaks(change, resource.recipe))
         notices.put(change, notices.DATASET, declared.name, resource.recipe, told, now)
         if (kept := found.quarantine) is not None:
             held = Quarantined(number, declared.name, kept.blob, kept.rows, kept.bytes, now)
             refreshes.hold(change, held)
     return found
+
+
+def _told(declared: CreateDataset, found: Collected) -> tuple[Told, ...]:
+    """What sources guessed or left out, and what may be missed of them."""
+    return tuple(of_source(name, notice) for name, notice in (*found.notices, *_unguarded(declared, found)))
 
 
 def _released(work: Workspace, dataset: str) -> list[str]:
