@@ -30,6 +30,7 @@ BENCHES = {
     "planning": "Planning at a thousand resources",
     "data": "Collecting and vetting",
     "usual": "What is usual",
+    "healing": "Comparing days with a source",
     "asof": "Joins as of a time",
     "learning": "Learning",
     "tall": "Tall tables",

@@ -16,6 +16,7 @@ SMALL: dict[str, dict[str, object]] = {
     "startup": {"TURNS": 1, "PLANS": 1},
     "small": {"ROWS": 120, "TURNS": 1, "MORE": 1},
     "state": {"MODELS": 4, "VERSIONS": 5, "DAYS": 12, "TURNS": 1},
+    "healing": {"ROWS": 20_000},
     "usual": {"SERIES": 2, "DAYS": 120, "HISTORIES": (60,), "STRIDE": 60, "PLAIN": 1},
     "data": {"ROWS": 20_000, "VETTED": 20_000, "TURNS": 1},
     "learning": {"ROWS": 4_000, "TURNS": 1},

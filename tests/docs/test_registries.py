@@ -47,6 +47,8 @@ WORDS = {
     "PromoteModel": "PROMOTE MODEL",
     "RefreshDataset": "REFRESH DATASET",
     "RetrainModel": "RETRAIN",
+    "ForgetFrom": "FORGET",
+    "ReleaseQuarantine": "RELEASE QUARANTINE",
     "RollbackEnvironment": "ROLLBACK ENVIRONMENT",
     "Select": "SELECT",
     "Show": "SHOW",

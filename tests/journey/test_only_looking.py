@@ -35,10 +35,12 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "rollback": ([], 2),
     "drill": (["m", "drift"], 2),
     "deploy": (["systemd"], 0),
+    "test": ([], 0),
     "sql": (["SHOW TABLES"], 0),
 }
 MAKE = {
     "apply",
+    "backfill",
     "up",
     "reconcile",
     "init",

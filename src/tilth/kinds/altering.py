@@ -182,6 +182,7 @@ OPTIONS: Mapping[type, Mapping[str, Change]] = {
         "on_change": _within("refresh", "on_change", _truth, Refresh().on_change),
         "incremental": _within("refresh", "incremental", _truth, Refresh().incremental),
         "lookback": _within("refresh", "lookback", values.duration, None),
+        "heal": _within("refresh", "heal", values.duration, None),
     },
     CreateModel: {**_all(rules.USING, _in("using")), **_all(rules.OBJECTIVE, _in("objective"))},
     CreateEndpoint: {

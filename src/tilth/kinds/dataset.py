@@ -30,6 +30,7 @@ from tilth.sql.language.statements import (
     Kind,
     OnFail,
     Query,
+    Ready,
     Refresh,
     RenamedFrom,
     Tag,
@@ -38,6 +39,7 @@ from tilth.sql.language.tokens import Cursor
 from tilth.sql.queries import gaps, renaming
 from tilth.sql.queries.reads import parsed
 
+LONGEST_HEAL = timedelta(days=3650)
 NEWER = "collected since, and not published here"
 
 # --- grammar -----------------------------------------------------------------------------------------------
@@ -49,6 +51,7 @@ class _Dataset:
     event_time: str | None = None
     known_at: str | None = None
     refresh: Refresh = field(default_factory=Refresh)
+    ready: Ready | None = None
     expect: tuple[Expectation, ...] = ()
     tags: tuple[Tag, ...] = ()
     query: Query | None = None
@@ -80,7 +83,8 @@ def _refresh(c: Cursor, d: _Dataset) -> None:
             found = replace(found, on_change=True)
         elif c.take("INCREMENTAL"):
             lookback: timedelta | None = values.duration(c) if c.take("LOOKBACK") else None
-            found = replace(found, incremental=True, lookback=lookback)
+            heal: timedelta | None = values.duration(c) if c.take("HEAL") else None
+            found = replace(found, incremental=True, lookback=lookback, heal=heal)
         elif c.i == start:
             raise c.unknown(
                 f"Expected EVERY, ON CHANGE or INCREMENTAL here{c.instead()}.", c.key, _REFRESH, "choices"
@@ -88,6 +92,18 @@ def _refresh(c: Cursor, d: _Dataset) -> None:
         else:
             break
     d.refresh = found
+
+
+def _ready(c: Cursor, d: _Dataset) -> None:
+    first, end = c.balanced("a query")
+    if c.keys[first] not in clauses.QUERY_WORDS:
+        c.fail(
+            "Expected a query in the parentheses of READY WHEN.",
+            "Write READY WHEN (SELECT count(*) > 0 FROM ops.loads WHERE day = current_date AND done).",
+            at=first,
+        )
+    within: timedelta | None = values.duration(c) if c.take("WITHIN") else None
+    d.ready = Ready(clauses.query(c, first, end), within)
 
 
 def _expect(c: Cursor, d: _Dataset) -> None:
@@ -119,6 +135,7 @@ _CLAUSES = {
     "EVENT TIME": _event_time,
     "KNOWN AT": _known_at,
     "REFRESH": _refresh,
+    "READY WHEN": _ready,
     "EXPECT": _expect,
     "TAG": _tag,
     clauses.RENAMED: clauses.renamed,
@@ -148,6 +165,7 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateDataset:
         where,
         d.renamed_from,
         d.known_at,
+        d.ready,
     )
 
 
@@ -158,8 +176,16 @@ def show_refresh(r: Refresh) -> str | None:
         "ON CHANGE" if r.on_change else "",
         "INCREMENTAL" if r.incremental else "",
         f"LOOKBACK {writing.span(r.lookback)}" if r.lookback is not None else "",
+        f"HEAL {writing.span(r.heal)}" if r.heal is not None else "",
     ]
     return " ".join(["REFRESH", *(w for w in words if w)]) if any(words) else None
+
+
+def _show_ready(r: Ready | None) -> str | None:
+    if r is None:
+        return None
+    within = f" WITHIN {writing.span(r.within)}" if r.within is not None else ""
+    return f"READY WHEN ({r.query.sql}){within}"
 
 
 def _show_expect(items: tuple[Expectation, ...]) -> str | None:
@@ -178,6 +204,7 @@ def show(s: CreateDataset) -> str:
         f"EVENT TIME {writing.column(s.event_time)}" if s.event_time else None,
         f"KNOWN AT {writing.column(s.known_at)}" if s.known_at else None,
         show_refresh(s.refresh),
+        _show_ready(s.ready),
         _show_expect(s.expect),
         f"TAG ({tags})" if tags else None,
         writing.renamed(s),
@@ -196,6 +223,14 @@ def check(d: CreateDataset, _facts: Facts) -> None:
             hint="Add EVENT TIME <column>: new rows are found by it.",
             where=d.position,
         )
+    if d.refresh.heal is not None and not timedelta(days=1) <= d.refresh.heal <= LONGEST_HEAL:
+        raise ProjectError(
+            f"Dataset `{d.name}` is to HEAL {show_duration(d.refresh.heal)}, and whole days are compared: from 1 to 3,650.",
+            hint="Write HEAL '30 days'.",
+            where=d.position,
+        )
+    if d.ready is not None:
+        parsed(d.ready.query.sql, d.ready.query.position)
     if d.known_at is not None and d.event_time is None:
         raise ProjectError(
             f"Dataset `{d.name}` has KNOWN AT and no EVENT TIME.",
@@ -251,7 +286,14 @@ def needs(d: CreateDataset, known: Known) -> Needs:
     checked = [need(e.table[0], Kind.SOURCE, known, d, e.position) for e in d.expect if e.table is not None]
     names = {*(str(s[0]) for s in reads.sources), *checked}
     direct = tuple(t for t in reads.tables if any(t.source == s[0] for s in reads.sources))
-    return replace(reads, sources=as_read(names, known, direct))
+    found = replace(reads, sources=as_read(names, known, direct))
+    if d.ready is None:
+        return found
+    # What says when it is read is no part of what is made of it.
+    asked = of_query(d, d.ready.query, known)
+    others = {*asked.upstream, *asked.others, *(str(s[0]) for s in asked.sources)}
+    made = {*found.upstream, *(str(s[0]) for s in found.sources), d.name}
+    return replace(found, others=tuple(sorted({*found.others, *(others - made)})))
 
 
 def recipe(d: CreateDataset, _facts: Facts) -> dict[str, object]:
@@ -285,13 +327,17 @@ def renamed(d: CreateDataset, names: Names) -> CreateDataset:
         name=names.get(d.name, d.name),
         query=replace(d.query, sql=renaming.renamed(d.query.sql, names)),
         expect=tuple(_renamed(e, names) for e in d.expect),
+        ready=None
+        if d.ready is None
+        else replace(d.ready, query=replace(d.ready.query, sql=renaming.renamed(d.ready.query.sql, names))),
     )
 
 
 def over(d: CreateDataset, queries: Mapping[str, str], known: Known) -> CreateDataset:
     """The same declaration with the queries of views in the place of their names, and AS OF as a join."""
     found = query_over(d.query, queries, known)
-    return d if found is d.query else replace(d, query=found)
+    ready = None if d.ready is None else replace(d.ready, query=query_over(d.ready.query, queries, known))
+    return d if found is d.query and ready == d.ready else replace(d, query=found, ready=ready)
 
 
 def _renamed(e: Expectation, names: Names) -> Expectation:

@@ -65,7 +65,7 @@ class DeclareSource:
 
 @dataclass(frozen=True, slots=True)
 class CollectDataset:
-    """Collect, vet and publish a snapshot. `parent` is the snapshot that an incremental collection continues."""
+    """Collect, vet and publish a snapshot. `parent` is the snapshot that an incremental collection continues; with days, these are read again."""
 
     kind: ClassVar[Kind] = Kind.DATASET
     sign: ClassVar[str] = "~"
@@ -74,9 +74,13 @@ class CollectDataset:
     reason: str
     parent: str | None = None
     estimate: Estimate = Estimate()
+    first: str | None = None  # day from which on rows are read again, to
+    last: str | None = None  # this one
 
     @property
     def does(self) -> str:
+        if self.first is not None:
+            return f"read again and vet the rows of {self.first} to {self.last}"
         return "collect and vet the new rows" if self.parent else "collect and vet"
 
 

@@ -42,6 +42,7 @@ from tilth.sql.language.acts import (
     Summarize,
     UseEnvironment,
 )
+from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
 from tilth.sql.language.statements import Drop
 
 
@@ -77,6 +78,8 @@ STATEMENTS: Mapping[type, Right] = {
     RollbackEnvironment: Right.OPERATE,
     RefreshDataset: Right.OPERATE,
     RetrainModel: Right.OPERATE,
+    ForgetFrom: Right.OPERATE,
+    ReleaseQuarantine: Right.OPERATE,
     CreateTable: Right.OPERATE,
     InsertInto: Right.OPERATE,
     Drill: Right.OPERATE,

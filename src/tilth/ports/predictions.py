@@ -7,7 +7,7 @@ and `score` (a number, or a list with one for each class; of several targets tho
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -78,6 +78,12 @@ class PredictionLog(Protocol):
         """Remove what holds only records older than an instant and is written to no more: how many files, and bytes."""
         ...
 
+    def drop(self, hits: Callable[[pa.Table], pa.Array]) -> tuple[int, int]:
+        """Remove the records for which `hits` gives true, of all that nobody writes to any more: how many, and how many stay
+        since their segment is still written to. Each file is replaced whole, or not at all.
+        """
+        ...
+
 
 class MemoryLog:
     """The in-memory log, for tests without a disk."""
@@ -113,6 +119,11 @@ class MemoryLog:
 
     def compact(self) -> int:
         return 0
+
+    def drop(self, hits: Callable[[pa.Table], pa.Array]) -> tuple[int, int]:
+        gone = [n for n, hit in enumerate(hits(arrow(self._records)).to_pylist()) if hit]
+        self._records = [r for n, r in enumerate(self._records) if n not in set(gone)]
+        return len(gone), 0
 
     def forget(self, before: str) -> tuple[int, int]:
         old = {n for n, at in enumerate(arrow(self._records)["at"].to_pylist()) if at < before}

@@ -41,6 +41,7 @@ class Manifest:
         None  # newest event time seen that was not later than the present, ISO without offset
     )
     parent: str | None = None
+    known_as: str | None = None  # the id that it was published with, where rows were taken out of it since
 
     @property
     def rows(self) -> int:
@@ -52,6 +53,11 @@ class Manifest:
 
     @property
     def id(self) -> str:
+        """What it is known as: its content, as it was published."""
+        return self.known_as or self.content
+
+    @property
+    def content(self) -> str:
         """32 hex characters over recipe, schema and the parts' content digests."""
         content = [self.recipe, self.schema.plain(), [p.content for p in self.parts]]
         return digest(canonical(content))[:32]

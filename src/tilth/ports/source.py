@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
@@ -81,6 +82,43 @@ class Guessed(Protocol):
 
     def notices(self, table: str) -> tuple[Notice, ...]:
         """What people should know of how the table is read; empty when nothing was guessed or left out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AskedDays:
+    """What is to be known of the rows of a scan by the day (in UTC) of one of its columns of times.
+
+    `counted`: how many rows each day from `since` on has (all days: None), and a checksum of them. `mark`: what an earlier
+    answer gave; days before `before` that hold rows written since are to be named.
+    """
+
+    scan: Scan
+    column: str
+    since: datetime | None = None
+    before: datetime | None = None
+    counted: bool = True
+    mark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Rows and checksum by day, and the days of rows that were written since the mark: None when that cannot be told.
+
+    `mark` stands for the transactions that had ended when this was answered; None with `why` where a source has no such thing.
+    """
+
+    counts: Mapping[date, tuple[int, str]]
+    late: frozenset[date] | None = frozenset()
+    mark: str | None = None
+    why: str = ""
+
+
+class ByDay(Protocol):
+    """What a source also offers when it counts rows itself, in one grouped scan."""
+
+    def by_day(self, asked: AskedDays) -> Days | None:
+        """The days; None where the column is none of times there, or what is asked for cannot be done by the source."""
         ...
 
 

@@ -31,6 +31,7 @@ CHANGED = [
     (DATASET, "DATASET s SET (known_at = 'loaded')", DATASET.replace("TIME at", "TIME at KNOWN AT loaded")),
     (DATASET, "DATASET s SET (key = ['id', 'at'], event_time = 'seen')", DATASET.replace("(id)", "(id, at)").replace("TIME at", "TIME seen")),
     (DATASET, "DATASET s SET (lookback = '2 days')", DATASET.replace("'1 hour'", "'2 days'")),
+    (DATASET, "DATASET s SET (heal = '30 days')", DATASET.replace("'1 hour'", "'1 hour' HEAL '30 days'")),
     (DATASET, "DATASET s SET (incremental = false, lookback = NULL)", DATASET.replace(" INCREMENTAL LOOKBACK '1 hour'", "")),
     (MODEL, "MODEL s SET (seed = 9)", MODEL.replace("8", "9")),
     (MODEL, "MODEL s SET (lightgbm.num_leaves = 31)", MODEL.replace("seed = 8", "seed = 8, lightgbm.num_leaves = 31")),

@@ -48,6 +48,8 @@ MAY = {
     "EVALUATE mae FROM (SELECT 1 AS actual, 2 AS prediction)": "owner reader",
     "USE mindsdb": "owner reader",
     "DRILL MODEL m (drift)": "owner",
+    "FORGET FROM d WHERE a = 1": "owner",
+    "RELEASE QUARANTINE d WHERE a = 1 BECAUSE 'b'": "owner",
     "CREATE TABLE s.t AS SELECT 1": "owner",
     "INSERT INTO s.t SELECT 1": "owner",
 }

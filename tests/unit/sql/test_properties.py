@@ -14,9 +14,9 @@ from tilth.kinds import KINDS, parse, parse_one, show
 from tilth.kinds.channel import EVENTS
 from tilth.kinds.model.grammar import SIGNALS
 from tilth.sql.language import acts as a
+from tilth.sql.language import mending, usual
 from tilth.sql.language import scheduled as d
 from tilth.sql.language import statements as s
-from tilth.sql.language import usual
 from tilth.sql.language.mindsdb import learning
 from tilth.sql.language.mindsdb.lists import PARTS
 from tilth.sql.language.normal import normal
@@ -241,6 +241,14 @@ ACTION = st.one_of(
     st.builds(a.ResetSetting, st.none() | st.sampled_from(["statement_timeout", "tilth.environment"])),
     st.builds(a.UseEnvironment, NAME),
     st.builds(a.ShowSetting, st.sampled_from(["all", "statement_timeout", "tilth.environment"])),
+    st.builds(mending.ForgetFrom, NAME, st.sampled_from(["a = 1", "b IS NULL"])),
+    st.builds(
+        mending.ReleaseQuarantine,
+        NAME,
+        st.just("a = 1"),
+        st.just("why"),
+        st.sampled_from([(), (("a", "b + 1"),)]),
+    ),
     st.builds(a.Drill, NAME, st.sampled_from(list(a.DrillKind))),
     QUERY.map(lambda q: a.Select(q.sql)),
 )
@@ -311,6 +319,8 @@ def test_layout_and_comments_change_nothing(text: str, data: st.DataObject) -> N
         | a.RetrainModel
         | a.CreateTable
         | a.InsertInto
+        | mending.ForgetFrom
+        | mending.ReleaseQuarantine
         | s.CreateDataset
         | s.CreateModel
         | s.CreateView

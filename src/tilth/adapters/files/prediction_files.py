@@ -12,7 +12,7 @@ import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 from zlib import crc32
@@ -287,6 +287,34 @@ def _write(table: pa.Table, final: str) -> None:
             f"Predictions cannot be written to {final} ({error.strerror}).",
             hint="Free some space (`tilth gc` frees more, once it has a little to work with); the segment stays as it is.",
         ) from error
+
+
+def drop(folder: str, hits: Callable[[pa.Table], pa.Array]) -> tuple[int, int]:
+    """Remove records of closed segments: how many, and how many of those that were meant lie in segments that are not closed."""
+    import pyarrow.compute as pc
+
+    compact(folder)
+    gone = stays = 0
+    for stem in stems(folder):
+        path = os.path.join(folder, stem + PARQUET)
+        if not os.path.exists(path):
+            found = _segment(folder, stem, 0)
+            if found is not None:
+                lines = [line for line in found[0] if line is not None]
+                stays += int(pc.sum(hits(arrow(lines))).as_py() or 0)
+            continue
+        table, _ = _parquet(path, 0, None)
+        hit = hits(table)
+        if not (count := int(pc.sum(hit).as_py() or 0)):
+            continue
+        left = table.filter(pc.invert(hit))
+        if left.num_rows:
+            _write(left, path)
+        else:
+            os.unlink(path)
+        durable.sync(folder)
+        gone += count
+    return gone, stays
 
 
 # --- what is old -------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from tilth.adapters.files import durable, own, prediction_files
@@ -104,6 +104,9 @@ class FilePredictions:
 
     def forget(self, before: str) -> tuple[int, int]:
         return prediction_files.forget(self._folder, before)
+
+    def drop(self, hits: Callable[[pa.Table], pa.Array]) -> tuple[int, int]:
+        return prediction_files.drop(self._folder, hits)
 
     def _take_back(self, written: int) -> None:
         """Cut off what was not written whole, so that no row of a refused request stays; else end the segment.

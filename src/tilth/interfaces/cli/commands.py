@@ -27,6 +27,7 @@ _UNSAID = frozenset(
     (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 )  # why output is not taken
 LATER = {
+    "backfill": "tilth.interfaces.cli.backfill",
     "demo": "tilth.interfaces.cli.demo",
     "deploy": "tilth.interfaces.cli.deploy",
     "init": "tilth.interfaces.cli.init",
@@ -49,6 +50,7 @@ LATER = {
     "apply": "tilth.interfaces.cli.planning",
     "check": "tilth.interfaces.cli.texts",
     "fmt": "tilth.interfaces.cli.texts",
+    "test": "tilth.interfaces.cli.testing",
     "verify": "tilth.interfaces.cli.keep",
     "backup": "tilth.interfaces.cli.keep",
     "restore": "tilth.interfaces.cli.keep",

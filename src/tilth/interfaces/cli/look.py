@@ -133,13 +133,23 @@ HEADS = {"counts": "its rollout counted"}
 LEAST_SHOWN = 100_000  # bytes of a kind, below which it is not worth a line
 TARGETS = ("output", "metric", "value", "quality")
 SECTIONS: dict[str, tuple[str, ...]] = {
-    "datasets": ("name", "rows", "newest", "refreshed_at", "last_refresh", "checks_failed", "quarantined"),
+    "datasets": (
+        "name",
+        "rows",
+        "newest",
+        "refreshed_at",
+        "last_refresh",
+        "checks_failed",
+        "quarantined",
+        "days_healed",
+    ),
     "models": ("name", "version", "engine", "metric", "value", "trained_at", "drift", "quality", "last_gate"),
     "endpoints": ("name", "model", "version", "stage", "previous", "counts"),
     "jobs": ("kind", "name", "next_due", "last_done", "failures", "said"),
     "servers": ("url", "pid", "generation", "seen_at"),
     "failures": ("at", "action", "name", "error"),
     "held": ("at", "name", "status", "error"),
+    "waiting": ("name", "status", "since", "text"),
     "undelivered": ("channel", "messages", "error"),
 }
 

@@ -39,6 +39,7 @@ SIGNS = {
     "done": ("ok", "green"),
     "refused": ("refused", "yellow"),
     "held": ("held", "yellow"),
+    "waiting": ("waiting", "yellow"),
     "failed": ("failed", "red"),
 }
 

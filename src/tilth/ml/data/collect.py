@@ -17,18 +17,31 @@ that lack a value in KEY or EVENT TIME, and lines of files that do not parse are
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
-from tilth.core.errors import CheckFailedError, DamagedError, DataError, ProjectError
-from tilth.core.names import literal, quoted
+from tilth.core.errors import DataError, ProjectError
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import Instant
 from tilth.ml.data import checks as checking
-from tilth.ml.data import known, margins, quarantine, reading, snapshots, states, windows
+from tilth.ml.data import (
+    healing,
+    known,
+    margins,
+    patching,
+    publishing,
+    quarantine,
+    reading,
+    referring,
+    releasing,
+    snapshots,
+    states,
+    telling,
+    windows,
+)
 from tilth.ml.data import merge as merging
 from tilth.ml.data import rows as kept
 from tilth.ml.data.apart import Apart
@@ -43,17 +56,13 @@ from tilth.ports.history import History, States
 from tilth.ports.progress import Progress
 from tilth.ports.snapshots import CheckResult, Manifest, Part, QuarantineFile
 from tilth.ports.source import Notice, Source
-from tilth.sql.language.printer import show_check
-from tilth.sql.language.statements import CheckKind, CreateDataset, OnFail
+from tilth.sql.language.statements import CheckKind, CreateDataset
 from tilth.sql.queries import harmless
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 USUAL = "usual"  # the kind of a check against the history
-VOLUME = "volume"  # the kind of the check that tells of rows that are suddenly few
-FEWER = 10  # times fewer than before
-FEWEST = 10  # rows before, below which nothing is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,8 @@ class Collected:
     whole: bool = True  # all rows were read, not the new ones alone
     told: tuple[Notice, ...] = ()  # of its checks
     states: Mapping[str, tuple[str | None, bytes]] = field(default_factory=dict)  # counted, and of which file
+    healed: healing.Healed | None = None  # what was compared with the source, of an INCREMENTAL dataset
+    seen: healing.Seen | None = None  # of its sources, to be compared with at the next collection
 
 
 @dataclass(slots=True)
@@ -90,7 +101,10 @@ class _Run:
     folder: str
     damaged: tuple[Part, ...] = ()  # of the parent
     start: windows.Start | None = None
-    low: datetime | None = None  # rows from then on are read; all when None
+    low: datetime | None = None  # rows from then on may change; all when None
+    again: healing.Span | None = None  # days that are to be read whatever they hold
+    released: Sequence[str] = ()  # files of rows that a person let out of quarantine
+    healing: healing.Healing | None = None
     rows_read: int = 0
     scans: tuple[tuple[str, Scan], ...] = ()
     references: dict[str, Relation] = field(default_factory=dict)
@@ -110,8 +124,15 @@ def collect(
     now: Instant,
     progress: Progress,
     history: History | None = None,
+    seen: healing.Seen | None = None,
+    again: healing.Span | None = None,
+    released: Sequence[str] = (),
 ) -> Collected:
-    """Collect, vet and publish; CheckFailedError carries `.results` when an ON FAIL STOP does not hold."""
+    """Collect, vet and publish; CheckFailedError carries `.results` when an ON FAIL STOP does not hold.
+
+    `seen` is what was seen of the sources when the parent was collected; the days `again` are read whatever they hold;
+    `released` are files of rows that a person let out of quarantine (`releasing`).
+    """
     folder = blobs.scratch()
     asked = engine if harmless.query(spec.query.sql) else Apart(engine)
     plain = all(harmless.expression(e.expression) for e in spec.expect if e.expression)
@@ -120,10 +141,10 @@ def collect(
     run.history = history or History()
     run.states = States(run.history.states)
     try:
-        run.damaged = _damaged(parent, blobs) if parent else ()
+        run.damaged = publishing.damaged(parent, blobs) if parent else ()
         run.start = windows.start(spec, recipe, parent, now, engine, blobs) if not run.damaged else None
-        run.low = run.start.low if run.start else None
-        return _collected(run)
+        run.again, run.released = again, released
+        return _collected(run, seen)
     finally:
         for held in run.holds:
             held.close()
@@ -143,10 +164,12 @@ class _Vetted:
 
 def _vetted(run: _Run, schemas: Mapping[str, Schema]) -> _Vetted:
     raw, checks = _read(run, schemas)
+    if run.released:
+        raw, _ = releasing.applied(run.released, raw, checks, run.engine, run.folder)
     if run.low is None:
         _not_empty(run, raw.rows)
     run.progress.step(f"vet {run.spec.name}", None, f"{raw.rows:,} rows")
-    _open_references(run, checks)
+    run.references = referring.opened(checks, run.sources, run.blobs, run.holds)
     counts = checking.count_rows(checks, raw.relation, run.vetting, run.references)
     good, repeated = _publishable(run, raw, checks, counts)
     return _Vetted(raw, checks, counts, good, repeated)
@@ -162,59 +185,144 @@ def _vanished(run: _Run, found: _Vetted) -> bool:
     )
 
 
-def _collected(run: _Run) -> Collected:
+def _compared(run: _Run, schemas: Mapping[str, Schema], seen: healing.Seen | None) -> bool:
+    """Ask the sources which days are to be read again; whether all rows are, for that cannot be told."""
+    asking = healing.asking(run.spec, schemas, run.sources)
+    run.low = run.start.low if run.start else None
+    if asking is None:
+        return False
+    run.progress.step(f"collect {run.spec.name}", None, "comparing days with the source")
+    run.healing = healing.begin(asking, run.start, seen, healing.first_day(run.parent))
+    if run.again is not None:
+        run.healing.again(run.again)
+    run.low = run.healing.first
+    return run.healing.everything
+
+
+def _collected(run: _Run, seen: healing.Seen | None) -> Collected:
     run.progress.step(f"collect {run.spec.name}", None, "reading")
     schemas = reading.schemas_of(run.spec.query.sql, run.sources, run.datasets, run.spec.query.position)
+    if vanished := _compared(run, schemas, seen):
+        run.low = windows.FIRST
     vetted = _vetted(run, schemas)
-    if vanished := _vanished(run, vetted):
+    if not vanished and (vanished := _vanished(run, vetted)):
         run.low = windows.FIRST
         vetted = _vetted(run, schemas)
+    if vanished:
         run.low = windows.first(vetted.raw, cast("str", vetted.checks.event_time), run.engine)
     raw, checks, counts, good = vetted.raw, vetted.checks, vetted.counts, vetted.good
-    key_results = _key_results(checks, good.rows, vetted.repeated)
+    key_results = telling.of_key(checks, good.rows, vetted.repeated)
     parts, unchanged = _parts(run, good, checks)
     if raw.rows == 0:
         _not_empty(run, sum(p.rows for p in parts))
     times = windows.times(parts, checks.event_time, run.now, run.engine, run.blobs)
-    told = (*key_results, *_volume(run, raw, good, parts), *times.results(checks.event_time))
+    total = sum(p.rows for p in parts)
+    before = run.parent if run.parent and run.parent.recipe == run.recipe else None
+    fewer = telling.of_volume(before, run.low, raw.rows, good.rows, total)
+    told = (*key_results, *fewer, *times.results(checks.event_time))
     told += known.results(run.spec, parts, run.engine, run.blobs)
     usual = _usual(run, checks, parts, times)
     results = (*_results(run, checks, counts, parts, told, times.watermark), *usual.results)
-    _stop(run, results, sum(p.rows for p in parts))
+    publishing.stop(run.spec, results, sum(p.rows for p in parts), stays=run.parent is not None)
     run.progress.step(f"publish {run.spec.name}", None, f"{sum(p.rows for p in parts):,} rows")
     held = _quarantined(run, raw, checks, counts)
     manifest = _publish(run, checks, parts, times.watermark, unchanged=unchanged)
     bad = held.rows if held else 0
     tables = [(name, scan.table) for name, scan in run.scans]
     said = reading.notices_of(run.sources, tables)
+    healed, fresh = _healed(run, good, checks, manifest)
     return Collected(
         manifest, results, held, run.rows_read, bad, manifest.schema, said, vanished or run.low is None,
-        tuple(usual.notices), _stated(run.states.new, parts),
+        tuple(usual.notices), _stated(run.states.new, parts), healed, fresh,
     )  # fmt: skip
+
+
+def _healed(
+    run: _Run, good: Rows, checks: Checks, manifest: Manifest
+) -> tuple[healing.Healed | None, healing.Seen | None]:
+    """What was healed, and what is to be remembered of the source."""
+    one = run.healing
+    if one is None:
+        return None, None
+    healed = one.healed
+    if (
+        healed.by == healing.ENGINE
+        and run.parent is not None
+        and run.start is not None
+        and one.since is not None
+    ):
+        until = healing.midnight(run.start.low.date())
+        days = patching.changed(run.parent, good, checks, one.since, until, run.engine, run.blobs)
+        healed = replace(healed, healed=tuple(sorted({*healed.healed, *days})))
+    return healed, one.seen(manifest.watermark)
 
 
 # --- reading -----------------------------------------------------------------------------------------------
 
 
 def _read(run: _Run, schemas: Mapping[str, Schema]) -> tuple[Rows, Checks]:
-    """The query's rows, kept, and the checks that apply to their schema."""
-    body, since = run.spec.query.sql.rstrip().rstrip(";"), None
-    if run.low is not None and run.low != windows.FIRST and run.spec.event_time:
-        since = reading.Since(run.spec.event_time, run.low)
-    inputs = reading.open_inputs(run.spec.query.sql, schemas, run.sources, run.datasets, run.blobs, since)
-    run.holds.append(inputs)
-    sql = body
-    if since is not None:
-        sql = f"SELECT * FROM (\n{body}\n) WHERE {quoted(since.column)} >= TIMESTAMP {literal(str(since.start))}"
-    reader = run.asked.stream(sql, inputs.inputs)
+    """The query's rows, kept, and the checks that apply to their schema; where days are read again, with the snapshot's own of the others."""
+    one = run.healing
+    if one is None or run.parent is None or not one.spans or run.low == windows.FIRST:
+        return _read_spans(run, schemas)
+    for _ in range(patching.ROUNDS):
+        rows, checks = _read_spans(run, schemas)
+        again = patching.more(run.parent, rows, one, checks, run.engine, run.blobs)
+        if not again:
+            break
+        one.spans = healing.joined(one.spans, again)
+        run.low = one.first
+    else:
+        assert one.first is not None
+        one.spans, one.low = (), one.first
+        return _read_spans(run, schemas)
+    return patching.patched(run.parent, rows, one, checks, run.engine, run.blobs, run.folder), checks
+
+
+def _spans(run: _Run) -> list[reading.Since | None]:
+    """What is read, span by span; all at once: [None]."""
+    if run.low is None or run.low == windows.FIRST or not run.spec.event_time:
+        return [None]
+    one = run.healing
+    if one is None or one.low is None:
+        return [reading.Since(run.spec.event_time, run.low)]
+    return [*healing.bounds(run.spec.event_time, one.spans, one.low)]
+
+
+def _read_spans(run: _Run, schemas: Mapping[str, Schema]) -> tuple[Rows, Checks]:
+    spans = _spans(run)
+    run.rows_read, run.scans = 0, ()
+    reader, inputs = _opened(run, schemas, spans[0])
     schema = _schema(run, reader.schema)
     known = run.parent.schema if run.low is not None and run.parent else None
     checks = _checks(run, schema_of(schema), known)
-    rows = kept.spool(
-        _counted(run, snapshots.plain_batches(reader, schema)), schema, run.folder, "read", checks
-    )
-    run.rows_read, run.scans = inputs.rows, tuple(inputs.scans)
-    return rows, checks
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield from snapshots.plain_batches(reader, schema)
+        _handed(run, spans[0], inputs)
+        for span in spans[1:]:
+            another, read = _opened(run, schemas, span)
+            yield from snapshots.plain_batches(another, schema)
+            _handed(run, span, read)
+
+    return kept.spool(_counted(run, batches()), schema, run.folder, "read", checks), checks
+
+
+def _opened(
+    run: _Run, schemas: Mapping[str, Schema], since: reading.Since | None
+) -> tuple[pa.RecordBatchReader, reading.Reading]:
+    body = run.spec.query.sql.rstrip().rstrip(";")
+    inputs = reading.open_inputs(run.spec.query.sql, schemas, run.sources, run.datasets, run.blobs, since)
+    run.holds.append(inputs)
+    return run.asked.stream(body if since is None else since.of(body), inputs.inputs), inputs
+
+
+def _handed(run: _Run, since: reading.Since | None, inputs: reading.Reading) -> None:
+    """A span was read to its end: its rows are counted, and compared with what its source had counted before."""
+    run.rows_read += inputs.rows
+    run.scans = (*run.scans, *inputs.scans)
+    if run.healing is not None and since is not None:
+        run.healing.handed(since, inputs.rows)
 
 
 def _counted(run: _Run, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -271,20 +379,6 @@ def _not_empty(run: _Run, rows: int) -> None:
     )
 
 
-def _open_references(run: _Run, checks: Checks) -> None:
-    """The tables that REFERENCES checks look into, as inputs."""
-    for index in checks.references:
-        item = checks.items[index]
-        assert item.table is not None
-        source, table = item.table
-        names = ", ".join(quoted(c) for c in item.columns)
-        sql = f"SELECT DISTINCT {names} FROM {quoted(source)}.{quoted(table)}"
-        schemas = {f"{source}.{table}": reading.find_source(source, run.sources).describe(table)}
-        held = reading.open_inputs(sql, schemas, run.sources, {}, run.blobs, hold=True)
-        run.holds.append(held)
-        run.references[checking.reference(index)] = next(iter(held.inputs.values()))
-
-
 # --- vetting -----------------------------------------------------------------------------------------------
 
 
@@ -303,33 +397,6 @@ def _publishable(run: _Run, raw: Rows, checks: Checks, counts: RowCounts) -> tup
         repeats=repeats,
     )
     return good, raw.rows - counts.bad - good.rows
-
-
-def _key_results(checks: Checks, rows: int, repeated: int) -> tuple[CheckResult, ...]:
-    if not checks.key:
-        return ()
-    name = f"KEY ({', '.join(checks.key)})"
-    if not repeated:
-        observed = f"unique in {rows:,} rows"
-        return (CheckResult(name, "key", OnFail.STOP.value, True, 0, rows, observed),)
-    if checks.event_time:
-        observed = f"{repeated:,} rows superseded by a later one with the same key"
-        return (CheckResult(name, "key", OnFail.STOP.value, True, 0, rows, observed),)
-    observed = f"{repeated:,} rows repeat a key, and without EVENT TIME none is the latest"
-    return (CheckResult(name, "key", OnFail.STOP.value, False, repeated, rows + repeated, observed),)
-
-
-def _volume(run: _Run, raw: Rows, good: Rows, parts: tuple[Part | Written, ...]) -> tuple[CheckResult, ...]:
-    """A warning when the query returned a tenth of what it did before, or less: of all rows, or of the window's."""
-    if run.parent is None or run.parent.recipe != run.recipe:
-        return ()
-    total = sum(p.rows for p in parts)
-    before = run.parent.rows if run.low is None else run.parent.rows + good.rows - total
-    if before < FEWEST or raw.rows * FEWER > before:
-        return ()
-    where = "" if run.low is None else f" from {run.low:%Y-%m-%d %H:%M} on"
-    observed = f"{raw.rows:,} rows{where}, where the snapshot before has {before:,}"
-    return (CheckResult("ROWS ARE NOT SUDDENLY FEWER", VOLUME, OnFail.WARN.value, False, 1, total, observed),)
 
 
 def _results(
@@ -384,29 +451,6 @@ def _stated(
     return {k: (c if (c := k.rpartition(":")[2]) in contents else None, v) for k, v in states.items()}
 
 
-def _stop(run: _Run, results: tuple[CheckResult, ...], rows: int) -> None:
-    """Raise when a check with ON FAIL STOP does not hold, or when quarantine would leave no row at all."""
-    stopping = [r for r in results if not r.passed and r.on_fail == OnFail.STOP.value]
-    if not stopping and rows == 0:
-        stopping = [r for r in results if not r.passed and r.kind in {"row", "references"}]
-    if not stopping:
-        return
-    first = stopping[0]
-    stays = "; the snapshot there is stays" if run.parent else ""
-    places = {
-        " ".join(show_check(e).split()): e.position for e in run.spec.expect if e.kind is not CheckKind.FRESH
-    }
-    places |= {name: e.position for e in run.spec.expect if e.usual for name in e.usual.names}
-    error = CheckFailedError(
-        f"Dataset `{run.spec.name}` was not published{stays}: {first.check} does not hold.",
-        hint="Correct the data at its source, or relax the check (ON FAIL QUARANTINE | WARN), then refresh.",
-        where=places.get(first.check),
-        detail=tuple(f"{r.check}: {r.observed}" for r in stopping),
-    )
-    error.results = results
-    raise error
-
-
 def _quarantined(run: _Run, raw: Rows, checks: Checks, counts: RowCounts) -> QuarantineFile | None:
     broken = quarantine.broken_rows(run.sources, run.scans)
     if not counts.bad and broken.num_rows == 0:
@@ -437,46 +481,15 @@ def _publish(
 ) -> Manifest:
     if unchanged and run.parent is not None:
         return run.parent
-    draft = Manifest(run.spec.name, run.recipe, checks.schema, tuple(_draft(p) for p in parts))
+    draft = Manifest(run.spec.name, run.recipe, checks.schema, tuple(publishing.draft(p) for p in parts))
     same = run.parent is not None and run.parent.id == draft.id
     if same and not run.damaged and run.parent is not None:
         return run.parent
     if not same:
-        _not_lost(run, draft.rows)
+        publishing.not_lost(run.spec, run.recipe, run.parent, run.damaged, draft.rows)
     done = tuple(p.put(run.blobs) if isinstance(p, Written) else p for p in parts)
     if same and run.parent is not None:
         return replace(run.parent, parts=done)
     marks = [watermark, run.start.mark if run.start else None]  # rows that are gone had moved it, too
     parent = run.parent.id if run.parent else None
     return replace(draft, parts=done, watermark=max(filter(None, marks), default=None), parent=parent)
-
-
-def _damaged(parent: Manifest, blobs: Blobs) -> tuple[Part, ...]:
-    return tuple(p for p in parent.parts if not all(map(blobs.intact, p.blobs)))
-
-
-def _not_lost(run: _Run, rows: int) -> None:
-    """DamagedError when rows that only the damaged parent holds would be given up: that is for a person to decide."""
-    parent = run.parent
-    if parent is None or not run.damaged or not run.spec.refresh.incremental or parent.recipe != run.recipe:
-        return
-    if rows >= parent.rows:
-        return
-    spans = tuple(
-        f"{p.blob[:12]}: {p.rows:,} rows" + (f" from {p.event_min} to {p.event_max}" if p.event_min else "")
-        for p in run.damaged
-    )
-    raise DamagedError(
-        f"Dataset `{run.spec.name}` has {len(run.damaged)} missing or damaged file{'s' * (len(run.damaged) > 1)}, and its "
-        f"sources hold {rows:,} of its {parent.rows:,} rows by now: the rest would be lost. Nothing was changed.",
-        hint="Put the file back: tilth restore FILE. To go on with what the sources hold, change its query or "
-        "add a check such as COUNT(*) >= 1 to its EXPECT, and apply: what is declared anew is collected anew.",
-        detail=spans,
-    )
-
-
-def _draft(part: Part | Written) -> Part:
-    """The part as far as identity goes, before its file is a blob."""
-    if isinstance(part, Part):
-        return part
-    return Part("", part.content, part.rows, 0, part.event_min, part.event_max)

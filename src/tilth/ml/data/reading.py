@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tilth.core.errors import Position, UnknownNameError
-from tilth.core.names import did_you_mean
+from tilth.core.names import did_you_mean, literal, quoted
 from tilth.core.scan import Predicate, Scan
 from tilth.core.schema import Schema
 from tilth.ml.data import snapshots
@@ -71,10 +71,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Only rows whose `column` of the query's result is `start` or later are wanted."""
+    """Only rows whose `column` of the query's result is `start` or later, and before `end` where there is one, are wanted."""
 
     column: str
     start: datetime
+    end: datetime | None = None
+
+    def of(self, sql: str) -> str:
+        """The query of these rows alone."""
+        column = quoted(self.column)
+        until = "" if self.end is None else f" AND {column} < TIMESTAMP {literal(str(self.end))}"
+        return f"SELECT * FROM (\n{sql}\n) WHERE {column} >= TIMESTAMP {literal(str(self.start))}{until}"
 
 
 def schemas_of(
@@ -146,7 +153,7 @@ def open_inputs(
                 manifest = next(m for n, m in datasets.items() if n.lower() == name.lower())
                 reading.inputs[name] = snapshots.relation(manifest, blobs)
                 continue
-            extra = (bound[1],) if bound and bound[0] == name.lower() else ()
+            extra = bound[1] if bound and bound[0] == name.lower() else ()
             scan = _scan(table, wanted.get(name.lower()), extra)
             reading.scans.append((space, scan))
             reader = reading.counted(find_source(space, sources).scan(scan), space, scan)
@@ -167,12 +174,15 @@ def _scan(table: str, found: Scan | None, extra: tuple[Predicate, ...]) -> Scan:
     return Scan(table, found.columns, (*found.where, *extra))
 
 
-def _bound(sql: str, schemas: Mapping[str, Schema], since: Since | None) -> tuple[str, Predicate] | None:
-    """The table and predicate that a lower bound on the result's column amounts to, when that is certain."""
+def _bound(
+    sql: str, schemas: Mapping[str, Schema], since: Since | None
+) -> tuple[str, tuple[Predicate, ...]] | None:
+    """The table and predicates that bounds on the result's column amount to, when that is certain."""
     found = origins.origin(sql, since.column, schemas) if since else None
     if since is None or found is None or not found[0]:
         return None
-    return _name(found[0], found[1]).lower(), Predicate(found[2], ">=", since.start)
+    until = (Predicate(found[2], "<", since.end),) if since.end is not None else ()
+    return _name(found[0], found[1]).lower(), (Predicate(found[2], ">=", since.start), *until)
 
 
 def _held(reader: pa.RecordBatchReader, reading: Reading, blobs: Blobs) -> Relation:

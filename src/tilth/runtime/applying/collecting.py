@@ -13,26 +13,38 @@ from typing import TYPE_CHECKING
 from tilth.core.errors import CheckFailedError, TilthError
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
-from tilth.core.time import Instant
+from tilth.core.time import Instant, show_duration
 from tilth.ml.data import reading, untimely
 from tilth.ml.data.apart import Apart
 from tilth.ml.data.collect import Collected, collect
+from tilth.ml.data.healing import Healed, Seen, Span
 from tilth.ml.data.reading import find_source
 from tilth.ml.data.snapshots import plain_schema
 from tilth.ports.arrow import schema_of
 from tilth.ports.history import History
 from tilth.ports.snapshots import CheckResult, Manifest
-from tilth.ports.source import Source
+from tilth.ports.source import Notice, Source
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime.act import Act
 from tilth.runtime.applying import shapes
 from tilth.runtime.applying.notices import of_source
 from tilth.runtime.applying.shapes import Shapes
-from tilth.runtime.record import leakage, names, notices, refreshes, schemas, scrubs, snapshots, states
+from tilth.runtime.record import (
+    leakage,
+    names,
+    notices,
+    refreshes,
+    releases,
+    schemas,
+    scrubs,
+    snapshots,
+    states,
+    waits,
+)
 from tilth.runtime.record.notices import Told
-from tilth.runtime.record.refreshes import Quarantined, Refresh
-from tilth.runtime.record.rows import Change
+from tilth.runtime.record.refreshes import Compared, Quarantined, Refresh
+from tilth.runtime.record.rows import Change, Reader, foreign
 from tilth.runtime.unforeseen import known
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CheckKind, CreateDataset, Kind, NativeQuery, Query
@@ -52,6 +64,7 @@ def refresh(
     parent: Manifest | None,
     times: Mapping[str, Timed],
     graph: Graph | None = None,
+    again: Span | None = None,
 ) -> Collected:
     """Collect, vet and record, with what changed in the columns of its tables where the graph says who depends on it.
 
@@ -64,6 +77,7 @@ def refresh(
         past = states.history(work.state, declared.name, resource.recipe) if _learns(declared) else History()
         found = collect(
             declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress, past,
+            _seen(work, parent), again, _released(work, declared.name),
         )  # fmt: skip
     except Exception as raised:
         error = known(raised)
@@ -82,18 +96,20 @@ def refresh(
     judged = _judged(act, resource.recipe, declared, sources, datasets, times, found.manifest)
     with act.change(now) as change:
         snapshots.add(change, found.manifest, now)
+        waits.forget(change, resource.recipe)
+        snapshots.put_seen(change, found.manifest.id, found.seen.plain() if found.seen else None)
         if mended is not None:
             _mend(change, declared.name, mended)
         one = Refresh(
             declared.name, resource.recipe, refreshes.PUBLISHED, act.now(), tokens, found.manifest.id,
-            found.rows_read, found.rows_quarantined, whole=found.whole,
+            found.rows_read, found.rows_quarantined, whole=found.whole, compared=_compared(found.healed),
         )  # fmt: skip
         number = _add(change, one, found.results)
         states.add(change, resource.recipe, found.states, now)
         _reshaped(change, declared.name, looked, refreshes.PUBLISHED, now)
         if judged is not None:
             leakage.put(change, declared.name, resource.recipe, judged, found.manifest.id, now)
-        told = [*lines_of(found), *_leaks(change, resource.recipe)]
+        told = told_of(change, declared, found, resource.recipe)
         notices.put(change, notices.DATASET, declared.name, resource.recipe, told, now)
         if (kept := found.quarantine) is not None:
             held = Quarantined(number, declared.name, kept.blob, kept.rows, kept.bytes, now)
@@ -105,12 +121,45 @@ def _learns(declared: CreateDataset) -> bool:
     return any(e.kind in (CheckKind.USUAL, CheckKind.SET) for e in declared.expect)
 
 
-def lines_of(found: Collected) -> list[Told]:
-    """What is told of a collection: by its sources, and of its checks."""
+def told_of(reader: Reader, declared: CreateDataset, found: Collected, recipe: str) -> list[Told]:
+    """What is told of a collection: by its sources, what may be missed of them, of its checks, and of rows that hold what came later."""
     return [
-        *(of_source(name, notice) for name, notice in found.notices),
+        *(of_source(name, notice) for name, notice in (*found.notices, *_unguarded(declared, found))),
         *(Told(t.kind, t.text, None, t.column, t.option) for t in found.told),
+        *_leaks(reader, recipe),
     ]
+
+
+def _released(work: Workspace, dataset: str) -> list[str]:
+    """Files of rows that a person let out of quarantine."""
+    return [work.blobs.path(r.blob) for r in releases.of(work.state, dataset)]
+
+
+def _seen(work: Workspace, parent: Manifest | None) -> Seen | None:
+    """What the sources held when the parent was collected; None where nothing was kept, or it is not to be read."""
+    plain = snapshots.seen(work.state, parent.id) if parent is not None else None
+    try:
+        return None if plain is None else Seen.from_plain(plain)
+    except (KeyError, TypeError, ValueError) as error:
+        raise foreign("What is kept of the days of a source is none.") from error
+
+
+def _compared(healed: Healed | None) -> Compared:
+    if healed is None:
+        return Compared()
+    return Compared(
+        healed.by, healed.checked, len(healed.healed), healed.reread, healed.counted, healed.seconds
+    )
+
+
+def _unguarded(declared: CreateDataset, found: Collected) -> tuple[tuple[str, Notice], ...]:
+    """That rows of transactions that end late can be missed, where their source has transactions and does not tell."""
+    if found.healed is None or not found.healed.unguarded:
+        return ()
+    days = declared.refresh.heal
+    how = f"HEAL finds them for {show_duration(days)}" if days else "LOOKBACK and HEAL read days again"
+    text = f"rows of transactions that end late can be missed: {found.healed.unguarded}; {how}"
+    return ((declared.name, Notice("left_out", declared.name, text)),)
 
 
 def _judged(
@@ -140,9 +189,9 @@ def _judged(
         return untimely.untried(judged, error.message)
 
 
-def _leaks(change: Change, recipe: str) -> Iterator[Told]:
+def _leaks(reader: Reader, recipe: str) -> Iterator[Told]:
     """What a trial found to change with what came later."""
-    found = leakage.of(change, recipe)
+    found = leakage.of(reader, recipe)
     if found is not None and found.verdict == untimely.LEAKS:
         advice = "Join it AS OF the row's event time, end windows at the row, or leave it out of FEATURES."
         yield Told("leakage", f"Rows hold what came after them: {found.why}", option=advice)

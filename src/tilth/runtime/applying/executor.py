@@ -32,10 +32,20 @@ from tilth.plan.actions import (
 from tilth.plan.snapshot import Current, Pointer
 from tilth.ports.jobs import Measured
 from tilth.resources.graph import Graph
+from tilth.resources.kinds import Resource
 from tilth.runtime import sources
 from tilth.runtime.act import Act
-from tilth.runtime.applying import binding, changes, dropping, renaming, shapes
-from tilth.runtime.applying.handlers import DONE, FAILED, HANDLERS, HELD, REFUSED, Run, datasets
+from tilth.runtime.applying import arriving, binding, changes, dropping, renaming, shapes
+from tilth.runtime.applying.handlers import (
+    DONE,
+    FAILED,
+    HANDLERS,
+    HELD,
+    REFUSED,
+    WAITING,
+    Run,
+    datasets,
+)
 from tilth.runtime.applying.settling import Pointers, settled
 from tilth.runtime.moving.publishing import Move, check_name, moved, publish
 from tilth.runtime.project import estimators
@@ -49,6 +59,7 @@ from tilth.sql.language.statements import (
     Kind,
 )
 
+ASKED = "asked for by"  # how the reason begins of an action that a statement asks for by name
 MAKING = "the project"  # the lock that all who make content share, and that whoever removes it holds alone
 
 
@@ -76,8 +87,8 @@ class Applied:
 
     @property
     def refusals(self) -> tuple[Did, ...]:
-        """Candidates that did not pass their gate, and what waits for one that does."""
-        return tuple(d for d in self.did if d.status in (REFUSED, HELD))
+        """Candidates that did not pass their gate, what waits for one that does, and datasets that are not ready."""
+        return tuple(d for d in self.did if d.status in (REFUSED, HELD, WAITING))
 
     @property
     def errors(self) -> tuple[Did, ...]:
@@ -226,7 +237,7 @@ def _perform(run: Run, todo: Plan, go_on: bool, tell: Tell) -> tuple[tuple[Did, 
         tell(one)
         if one.error is not None and not go_on:
             raise one.error
-        if one.status == FAILED or waits:
+        if one.status == FAILED or waits or (one.status == WAITING and not _is_there(run, action.name)):
             lost[action.name] = one.text
     return tuple(did), lost
 
@@ -239,10 +250,28 @@ def _waits(run: Run, action: Action, lost: dict[str, str]) -> str | None:
     for need in map(run.graph.get, resource.depends):
         if need.name in lost:
             return f"waits for `{need.name}`, which was not made: {lost[need.name]}"
+        if (wait := _not_ready(run, action, need)) is not None:
+            return wait
         pointer = run.pointers.get((Kind.DATASET, need.name))
         if need.kind is Kind.DATASET and pointer is not None and pointer.recipe not in need.recipes:
             return f"waits for `{need.name}`, which is not yet collected as it is declared now"
     return None
+
+
+def _is_there(run: Run, dataset: str) -> bool:
+    """Whether the dataset has a snapshot of before, which others can go on with."""
+    pointer = run.pointers.get((Kind.DATASET, dataset))
+    return pointer is not None and pointer.recipe in run.graph.get(dataset).recipes
+
+
+def _not_ready(run: Run, action: Action, need: Resource) -> str | None:
+    """Why something is not made of a dataset that waits for its READY WHEN; None once that is late, or where a person asked for it."""
+    if need.kind is not Kind.DATASET or not isinstance(action, TrainModel | CollectDataset):
+        return None
+    wait = arriving.known(run.act, need)
+    if wait is None or wait.late(run.act.now()) or action.reason.startswith(ASKED):
+        return None
+    return f"waits for `{need.name}`, which {wait.words(run.act.now())}"
 
 
 def _one(run: Run, action: Action, waits: str | None) -> Did:

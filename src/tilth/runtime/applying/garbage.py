@@ -14,7 +14,10 @@ from datetime import timedelta
 from tilth.core.principals import Principal
 from tilth.core.time import Instant, show_instant
 from tilth.resources.rules import duration_of
+from tilth.runtime.act import Act
+from tilth.runtime.applying import forgetting
 from tilth.runtime.applying.executor import MAKING
+from tilth.runtime.applying.sweeping import sweep
 from tilth.runtime.record import (
     declarations,
     endpoints,
@@ -23,7 +26,6 @@ from tilth.runtime.record import (
     messages,
     names,
     refreshes,
-    schedules,
     snapshots,
     states,
     versions,
@@ -69,18 +71,25 @@ def collect(work: Workspace, keep: int, by: Principal) -> Freed:
             names.forget(change, names.unused(change))
             change.audit("gc", "project", {"generations": old, "snapshots": rows, "versions": bundles})
         freed = _retire(work, now, by)
-        files, size = _sweep(work)
+        _resumed(work, by)
+        files, size = sweep(work)
     files, size = files + freed.predictions, size + freed.predictions_bytes
     return replace(freed, generations=old, snapshots=rows, versions=bundles, files=files, bytes=size)
+
+
+def _resumed(work: Workspace, by: Principal) -> None:
+    """Do what is left of a FORGET."""
+    forgetting.resume(Act(work, work.serving, by))
 
 
 def retire(work: Workspace, by: Principal) -> Freed:
     """Remove what `[keep]` says is old, and nothing else; BusyError while an apply is under way."""
     with work.locks.hold(MAKING):
+        _resumed(work, by)
         freed = _retire(work, work.clock.now(), by)
         if not (freed.quarantine or freed.refused or freed.predictions or freed.looks):
             return freed
-        files, size = _sweep(work)
+        files, size = sweep(work)
     return replace(freed, files=files + freed.predictions, bytes=size + freed.predictions_bytes)
 
 
@@ -208,22 +217,3 @@ def _forget_versions(change: Change, at: Instant) -> int:
     for v in old:
         versions.remove(change, v.model, v.version, at)
     return len(old)
-
-
-def _sweep(work: Workspace) -> tuple[int, int]:
-    """Delete every file that no row names any more; how many, and their bytes."""
-    blobs = {
-        blob for one in snapshots.all_of(work.state) for part in one.manifest.parts for blob in part.blobs
-    }
-    blobs |= {q.blob for q in refreshes.quarantine(work.state)}
-    blobs |= schedules.blobs(work.state, environments.names(work.state))
-    bundles = {v.digest for v in versions.all_of(work.state) if v.removed_at is None}
-    files = freed = 0
-    for digest, _ in tuple(work.blobs.digests()):
-        if digest not in blobs:
-            files, freed = files + 1, freed + work.blobs.delete(digest)
-    for digest, _ in tuple(work.bundles.digests()):
-        if digest not in bundles:
-            files, freed = files + 1, freed + work.bundles.delete(digest)
-    freed += work.blobs.tidy() + work.bundles.tidy()
-    return files, freed

@@ -6,14 +6,17 @@ rows in `runs` and the publication are `executor`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from tilth.core.errors import ProjectError
 from tilth.core.figures import figure
 from tilth.kinds.view import times
 from tilth.ml.data import windows
-from tilth.ml.data.collect import USUAL, VOLUME, Collected
+from tilth.ml.data.collect import USUAL, Collected
+from tilth.ml.data.healing import Span
+from tilth.ml.data.telling import VOLUME
 from tilth.plan.actions import (
     Action,
     CollectDataset,
@@ -35,9 +38,10 @@ from tilth.ports.jobs import Measured
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.resources.graph import Graph
+from tilth.resources.kinds import Resource
 from tilth.runtime import secrets
 from tilth.runtime.act import Act
-from tilth.runtime.applying import candidates, collecting, gate
+from tilth.runtime.applying import arriving, candidates, collecting, gate
 from tilth.runtime.applying.recording import Verdict
 from tilth.runtime.record import environments, evidence, names, notices, versions
 from tilth.runtime.record.snapshots import manifest_of
@@ -54,7 +58,7 @@ from tilth.sql.language.statements import (
 )
 
 GATES = 1_000  # of a model that are looked at, the newest
-DONE, REFUSED, HELD, FAILED = "done", "refused", "held", "failed"
+DONE, REFUSED, HELD, FAILED, WAITING = "done", "refused", "held", "failed", "waiting"
 
 
 @dataclass(slots=True)
@@ -89,14 +93,21 @@ def _declare(run: Run, action: Action) -> Result:
 def _collect(run: Run, action: Action) -> Result:
     assert isinstance(action, CollectDataset)
     resource = run.graph.get(action.name)
-    parent = manifest_of(run.act.work.state, action.parent) if action.parent else None
     declared = resource.as_(CreateDataset)
+    if (wait := arriving.waiting(run.act, resource, run.sources, datasets(run))) is not None:
+        return WAITING, wait.words(run.act.now()), None
+    parent = manifest_of(run.act.work.state, action.parent) if action.parent else None
+    again = (
+        Span(date.fromisoformat(action.first), date.fromisoformat(action.last))
+        if action.first and action.last
+        else None
+    )
     known = times(r.declaration for r in run.graph)
     found = collecting.refresh(
-        run.act, resource, declared, run.sources, datasets(run), parent, known, run.graph
+        run.act, resource, declared, run.sources, datasets(run), parent, known, run.graph, again
     )
     run.made[action.name] = found.manifest
-    run.told = _lines(found)
+    run.told = _lines(run, declared, found, action.recipe)
     _point(run, Kind.DATASET, action.name, action.recipe, found.manifest.id)
     failed = sum(not r.passed for r in found.results)
     held = f", {found.rows_quarantined:,} in quarantine" if found.rows_quarantined else ""
@@ -105,7 +116,11 @@ def _collect(run: Run, action: Action) -> Result:
     odd = "".join(
         f"; {r.observed}" for r in found.results if r.kind in (windows.FUTURE, VOLUME, USUAL) and not r.passed
     )
-    text = f"{found.rows_read:,} rows read, {found.manifest.rows:,} in the snapshot{held}, {checks}{odd}"
+    words = found.healed.words if found.healed is not None else ""
+    healed = f"; {words}" if words else ""
+    text = (
+        f"{found.rows_read:,} rows read, {found.manifest.rows:,} in the snapshot{held}, {checks}{healed}{odd}"
+    )
     return DONE, text, found.manifest.id
 
 
@@ -121,6 +136,7 @@ def _train(run: Run, action: Action) -> Result:
     resource = run.graph.get(action.name)
     declared = resource.as_(CreateModel)
     data, manifest = _data(run, declared)
+    run.told = (*run.told, *_not_waited_for(run, resource))
     champion = _champion(run, action.name)
     fresh = candidates.train(run.act, resource, data, manifest, action.reason, champion)
     told = notices.of(run.act.work.state, notices.MODEL, action.name, str(fresh.version))
@@ -131,6 +147,14 @@ def _train(run: Run, action: Action) -> Result:
     of = f"{fresh.rows:,} rows" if fresh.rows else fresh.reason
     seen = f"version {verdict.version} ({fresh.engine}, {of}){_figures(verdict)}: {verdict.reason}"
     return _as_judged(run, action, verdict, seen)
+
+
+def _not_waited_for(run: Run, resource: Resource) -> Iterator[str]:
+    """Of each dataset whose newest rows wait for their READY WHEN, that the training did not wait for them."""
+    for need in map(run.graph.get, resource.depends):
+        wait = arriving.known(run.act, need) if need.kind is Kind.DATASET else None
+        if wait is not None:
+            yield f"the training did not wait for the newest rows of {need.name}, which is {wait.words(run.act.now())}"
 
 
 def _as_judged(run: Run, action: TrainModel | ShareVersion, verdict: Verdict, seen: str) -> Result:
@@ -182,12 +206,12 @@ def _data(run: Run, declared: CreateModel) -> tuple[CreateDataset | None, Manife
     assert isinstance(sql, Query)
     query = CreateDataset(declared.name, sql, position=declared.position)
     found = collecting.refresh(run.act, resource, query, opened, datasets(run), None, {})
-    run.told = _lines(found)
+    run.told = _lines(run, query, found, resource.recipe)
     return None, found.manifest
 
 
-def _lines(found: Collected) -> tuple[str, ...]:
-    return notices.lines(collecting.lines_of(found))
+def _lines(run: Run, declared: CreateDataset, found: Collected, recipe: str) -> tuple[str, ...]:
+    return notices.lines(collecting.told_of(run.act.work.state, declared, found, recipe))
 
 
 def _manifest(run: Run, name: str) -> Manifest:

@@ -24,7 +24,7 @@ from tilth.resources.kinds import Resource
 from tilth.resources.rules import duration_of
 from tilth.runtime import writers
 from tilth.runtime.applying import changes, executor, notices, shapes
-from tilth.runtime.asking import declaring, running, tokens, writing
+from tilth.runtime.asking import backfilling, declaring, mending, running, tokens, writing
 from tilth.runtime.asking.declaring import applied
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.drills.drill import drill as rehearse
@@ -51,6 +51,7 @@ from tilth.sql.language.acts import (
     RollbackEnvironment,
     RunJob,
 )
+from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
 from tilth.sql.language.statements import (
     CreateModel,
     DatasetRef,
@@ -151,7 +152,11 @@ def refresh(at: Prompt, statement: RefreshDataset) -> Result:
     pointer = pointer_of(at, Kind.DATASET, statement.name)
     graph = at.deployed(at.environment)
     recipe = graph.get(statement.name).recipe
-    return only(at, CollectDataset(statement.name, recipe, "asked for by REFRESH", pointer.target), graph)
+    todo = CollectDataset(statement.name, recipe, "asked for by REFRESH", pointer.target)
+    if statement.first is not None and statement.last is not None:
+        backfilling.fits(graph.get(statement.name), statement)
+        todo = replace(todo, first=str(statement.first), last=str(statement.last))
+    return only(at, todo, graph)
 
 
 def retrain(at: Prompt, statement: RetrainModel) -> Result:
@@ -298,6 +303,8 @@ ACTS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     RefreshDataset: refresh,
     RetrainModel: retrain,
     Drill: drill,
+    ForgetFrom: mending.forget,
+    ReleaseQuarantine: mending.release,
     Drop: declaring.drop,
     Alter: declaring.alter,
     CreateToken: tokens.create,
@@ -316,6 +323,8 @@ OF_WHAT_IS_THERE = frozenset(
         RollbackEnvironment,
         RefreshDataset,
         RetrainModel,
+        ForgetFrom,
+        ReleaseQuarantine,
         Drill,
         Drop,
         Alter,

@@ -16,6 +16,8 @@ from tilth.core.errors import UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.time import naive
 from tilth.ml.data.snapshots import file_rows
+from tilth.plan import arrivals
+from tilth.plan.arrivals import Pattern
 from tilth.plan.snapshot import Pointer
 from tilth.ports.predictions import BATCH
 from tilth.runtime.asking import installed, statements
@@ -36,7 +38,7 @@ from tilth.runtime.record import (
 from tilth.runtime.record.rows import instant
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
-from tilth.runtime.showing import scheduled
+from tilth.runtime.showing import arriving, scheduled
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CreateChannel, CreateDataset, CreateSource, Kind
@@ -212,23 +214,32 @@ def _pointed(work: Workspace, environment: str, kind: Kind) -> list[Pointer]:
 
 def _sources(work: Workspace, environment: str) -> list[dict[str, Any]]:
     out = []
+    came = arriving.of_sources(work.state, environments.pointers_of(work.state, environment)[1])
     for p in _pointed(work, environment, Kind.SOURCE):
         declared = declarations.declared(p.text)
         assert isinstance(declared, CreateSource)
         out.append(
-            {"environment": environment, "name": p.name, "engine": declared.engine, "definition": p.text}
+            {
+                "environment": environment,
+                "name": p.name,
+                "engine": declared.engine,
+                **arriving.facts(came.get(p.name, Pattern(0, None))),
+                "definition": p.text,
+            }
         )
     return out
 
 
 def _datasets(work: Workspace, environment: str) -> list[dict[str, Any]]:
     current = snapshots.current(work.state, environment)
+    came = arriving.refreshed(work.state, environments.pointers_of(work.state, environment)[1])
     return [
         {
             "environment": environment,
             "name": p.name,
             "snapshot": p.target,
             **_kept(current.get(p.name), "rows", "bytes", "watermark"),
+            **arriving.facts(arrivals.pattern(came.get(p.recipe, ()))),
             "definition": p.text,
         }
         for p in _pointed(work, environment, Kind.DATASET)
@@ -387,7 +398,14 @@ WAYS = ("refit", "warm", "full")
 DROPPED = "dropped"  # the kind of a notice of a column that a model does not use
 
 _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
-    "sources": (dict.fromkeys(("environment", "name", "engine", "definition"), "text"), _sources),
+    "sources": (
+        {
+            **dict.fromkeys(("environment", "name", "engine"), "text"),
+            **arriving.COLUMNS,
+            "definition": "text",
+        },
+        _sources,
+    ),
     "channels": (dict.fromkeys(("environment", "name", "events", "model", "definition"), "text"), _channels),
     "views": (dict.fromkeys(("environment", "name", "definition"), "text"), _views),
     "jobs": (scheduled.JOBS, scheduled.jobs),
@@ -400,6 +418,7 @@ _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
             "rows": "int",
             "bytes": "int",
             "watermark": "time",
+            **arriving.COLUMNS,
             "definition": "text",
         },
         _datasets,

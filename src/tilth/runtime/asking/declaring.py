@@ -199,6 +199,7 @@ def applied_words(done: Applied) -> str:
         handlers.DONE: "ok",
         handlers.REFUSED: "refused",
         handlers.HELD: "held",
+        handlers.WAITING: "waiting",
         handlers.FAILED: "failed",
     }
     rows = []

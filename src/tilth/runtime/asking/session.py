@@ -57,7 +57,13 @@ class Session(Prompt):
     def perform(self, statement: Statement) -> Result:
         """Perform one statement; RightError when the principal may not, CancelledError when `cancel` was called meanwhile."""
         turn = self.next_turn()
-        noted = statements.begun(self, lambda: show(statement).rstrip(";")) if self.door else None
+        noted = (
+            statements.begun(
+                self, lambda: getattr(statement, "without_values", "") or show(statement).rstrip(";")
+            )
+            if self.door
+            else None
+        )
         try:
             done = self._perform(statement)
         except BaseException as error:

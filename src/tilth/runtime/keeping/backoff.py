@@ -38,6 +38,10 @@ class Backoff:
             count, now + min(CLOCK * factor, CLOCK_MOST), wall + min(WALL * factor, WALL_MOST)
         )
 
+    def waits(self, key: Hashable, now: Instant, wall: float) -> None:
+        """Nothing is wrong with it: ask again in a while that does not grow."""
+        self._resting[key] = _Rest(0, now + CLOCK, wall)
+
     def worked(self, key: Hashable) -> None:
         self._resting.pop(key, None)
 

@@ -27,9 +27,10 @@ from tilth.core.time import Instant, show_duration, show_instant
 from tilth.ports import registry
 from tilth.resources.graph import Graph
 from tilth.runtime import secrets
-from tilth.runtime.record import looks, messages, refreshes
+from tilth.runtime.record import environments, looks, messages, refreshes
 from tilth.runtime.record.messages import AUDIT, RUNS, Happened, Message, Tried
 from tilth.runtime.record.rows import Change, Reader
+from tilth.runtime.showing import arriving
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateChannel, CreateDataset, CreateModel, Kind
 
@@ -229,7 +230,11 @@ def _told_of(reader: Reader, environment: str, graph: Graph, channel: CreateChan
         events += messages.ill_writes(reader, environment, have.get(AUDIT, 0), MOST)
         events += messages.went_back(reader, environment, have.get(AUDIT, 0), MOST)
     moved: dict[str, int | None] = {}
-    states = {**_late(reader, graph, now), **_drifted(reader, environment, graph)}
+    states = {
+        **_late(reader, graph, now),
+        **_late_rows(reader, environment, now),
+        **_drifted(reader, environment, graph),
+    }
     for what, one in states.items():
         if what not in have:
             events.append(one)
@@ -270,6 +275,13 @@ def _late(reader: Reader, graph: Graph, now: Instant) -> dict[str, Happened]:
         words = f"was refreshed last {show_duration(_seconds(now - found.at))} ago, and is to be every {show_duration(every)}"
         out[f"late:{resource.name}"] = Happened("late", resource.name, words, now)
     return out
+
+
+def _late_rows(reader: Reader, environment: str, now: Instant) -> dict[str, Happened]:
+    """Datasets that are late by their READY WHEN or FRESH WITHIN."""
+    pointers = environments.checked(reader, environment)[1]
+    found = arriving.late(reader, environment, pointers, now)
+    return {f"late:{name}": Happened("late", name, f"is late: {words}", now) for name, words in found.items()}
 
 
 def _drifted(reader: Reader, environment: str, graph: Graph) -> dict[str, Happened]:

@@ -24,7 +24,7 @@ from tilth.resources.graph import Graph
 from tilth.runtime.act import Act
 from tilth.runtime.applying import changes, executor, garbage
 from tilth.runtime.applying.executor import Applied, Did
-from tilth.runtime.applying.handlers import DONE
+from tilth.runtime.applying.handlers import DONE, WAITING
 from tilth.runtime.keeping.backoff import Backoff
 from tilth.runtime.keeping.notifying import Notifier
 from tilth.runtime.keeping.pulse import IDLE, POLL, Pulse
@@ -255,6 +255,8 @@ class Reconciler:
         for one in done.did:
             if one.status == DONE:
                 self._backoff.worked(_key(one.action))
+            elif one.status == WAITING:
+                self._backoff.waits(_key(one.action), now, time.monotonic())
             else:
                 self._backoff.failed(_key(one.action), now, time.monotonic())
 

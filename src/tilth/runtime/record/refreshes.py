@@ -7,12 +7,36 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from tilth.core.time import Instant, show_instant
+from tilth.plan.arrivals import Refreshed
 from tilth.ports.snapshots import CheckResult
 from tilth.runtime.record import names
-from tilth.runtime.record.rows import Change, Reader, Row, decoded, instant, text, text_or_none, whole
+from tilth.runtime.record.rows import (
+    Cell,
+    Change,
+    Reader,
+    Row,
+    decoded,
+    instant,
+    real_or_none,
+    text,
+    text_or_none,
+    whole,
+)
 from tilth.sql.language.statements import Kind
 
 PUBLISHED, STOPPED, FAILED = "published", "stopped", "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Days that were compared with the source at a refresh. `by`: source | engine; None where none were."""
+
+    by: str | None = None
+    checked: int = 0
+    healed: int = 0
+    first: int = 0  # read again since nothing was known of them
+    rows: int = 0  # that the source counted
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +53,7 @@ class Refresh:
     rows_quarantined: int = 0
     reason: str | None = None
     whole: bool = False  # it read all that the sources hold
+    compared: Compared = Compared()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +63,7 @@ class Attempt:
     status: str
     reason: str | None
     at: Instant
+    compared: Compared = Compared()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +92,7 @@ def add(change: Change, one: Refresh, results: Iterable[CheckResult]) -> int:
     number = change.insert(
         "add_refresh", dataset=one.dataset, recipe=one.recipe, snapshot=one.snapshot, rows_read=one.rows_read,
         rows_quarantined=one.rows_quarantined, tokens=json.dumps(dict(one.tokens)), status=one.status,
-        reason=one.reason, at=at, whole=int(one.whole),
+        reason=one.reason, at=at, whole=int(one.whole), **_compared(one.compared),
     )  # fmt: skip
     for r in results:
         change.write(
@@ -77,6 +103,23 @@ def add(change: Change, one: Refresh, results: Iterable[CheckResult]) -> int:
     return number
 
 
+def _compared(one: Compared) -> dict[str, Cell]:
+    """The cells of what was compared: NULL where nothing was."""
+    there = one.by is not None or one.healed > 0
+    cells: dict[str, Cell] = {
+        "days_checked": one.checked, "days_healed": one.healed, "days_first": one.first, "check_rows": one.rows,
+        "check_seconds": one.seconds,
+    }  # fmt: skip
+    return {**(cells if there else dict.fromkeys(cells)), "checked_by": one.by}
+
+
+def _compared_of(row: Row) -> Compared:
+    return Compared(
+        text_or_none(row, "checked_by"), whole(row, "days_checked"), whole(row, "days_healed"),
+        whole(row, "days_first"), whole(row, "check_rows"), real_or_none(row, "check_seconds") or 0.0,
+    )  # fmt: skip
+
+
 def last_tokens(reader: Reader) -> Mapping[str, Mapping[str, str]]:
     """By recipe, what its last refresh saw that saw the data through: published, or stopped by a check."""
     return {text(r, "recipe"): decoded(text(r, "tokens")) for r in reader.read("last_outcomes")}
@@ -85,7 +128,9 @@ def last_tokens(reader: Reader) -> Mapping[str, Mapping[str, str]]:
 def last_attempts(reader: Reader) -> Mapping[str, Attempt]:
     """By recipe, what became of its last refresh."""
     return {
-        text(r, "recipe"): Attempt(text(r, "status"), text_or_none(r, "reason"), instant(r, "at"))
+        text(r, "recipe"): Attempt(
+            text(r, "status"), text_or_none(r, "reason"), instant(r, "at"), _compared_of(r)
+        )
         for r in reader.read("last_attempts")
     }
 
@@ -114,9 +159,23 @@ def recent(reader: Reader, recipe: str, limit: int) -> tuple[Refresh, ...]:
         Refresh(
             text(r, "dataset"), text(r, "recipe"), text(r, "status"), instant(r, "at"), {},
             text_or_none(r, "snapshot"), whole(r, "rows_read"), whole(r, "rows_quarantined"), text_or_none(r, "reason"),
+            compared=_compared_of(r),
         )
         for r in reader.read("refreshes_of", recipe=recipe, limit=limit)
     )  # fmt: skip
+
+
+def published(reader: Reader, recipes: Iterable[str], most: int) -> Mapping[str, tuple[Refreshed, ...]]:
+    """By recipe, its newest published refreshes, oldest first."""
+    out: dict[str, list[Refreshed]] = {}
+    for r in reader.read("published_refreshes", recipes=json.dumps(sorted(set(recipes))), most=most):
+        out.setdefault(text(r, "recipe"), []).append(Refreshed(instant(r, "at"), text(r, "snapshot")))
+    return {recipe: tuple(found) for recipe, found in out.items()}
+
+
+def of_recipe(reader: Reader, recipe: str) -> frozenset[int]:
+    """The numbers of a recipe's refreshes."""
+    return frozenset(whole(r, "id") for r in reader.read("refresh_numbers", recipe=recipe))
 
 
 def quarantine(reader: Reader) -> tuple[Quarantined, ...]:
@@ -150,6 +209,21 @@ def release(change: Change, one: Quarantined) -> None:
 def _number(row: Row, name: str) -> float | None:
     cell = row[name]
     return float(cell) if isinstance(cell, int | float) else None
+
+
+def fewer(change: Change, refresh: int, rows: int) -> None:
+    """So many rows that a refresh held back are held back no more."""
+    change.write("fewer_quarantined", refresh=refresh, rows=rows)
+
+
+def thin(change: Change, one: Quarantined, fresh: Quarantined | None) -> None:
+    """Give a file of rows that are held back fewer rows, or (None) none."""
+    if fresh is None:
+        release(change, one)
+        return
+    change.write(
+        "thin_quarantine", refresh=one.refresh, blob=one.blob, fresh=fresh.blob, rows=fresh.rows, bytes=fresh.bytes
+    )  # fmt: skip
 
 
 def _quarantined(row: Row) -> Quarantined:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from tilth.core.errors import UnknownNameError
 from tilth.core.names import did_you_mean
@@ -56,7 +57,10 @@ def _manifest(dataset: str, recipe: str, watermark: str | None, text: str) -> Ma
             datetime.fromisoformat(watermark)
         parent = None if kept.get("parent") is None else str(kept["parent"])
         parts = tuple(Part(**part) for part in kept["parts"])
-        return Manifest(dataset, recipe, Schema.from_plain(kept["schema"]), parts, watermark, parent)
+        known_as = None if kept.get("known_as") is None else str(kept["known_as"])
+        return Manifest(
+            dataset, recipe, Schema.from_plain(kept["schema"]), parts, watermark, parent, known_as
+        )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise foreign(f"What is kept of a snapshot of dataset `{dataset}` is no manifest.") from error
 
@@ -107,16 +111,39 @@ def mend(change: Change, manifest: Manifest) -> None:
     change.write("mend_snapshot", id=manifest.id, bytes=manifest.bytes, manifest=_kept(manifest))
 
 
+def thin(change: Change, manifest: Manifest) -> None:
+    """Give a snapshot fewer rows: those that were to be forgotten are gone."""
+    change.write(
+        "thin_snapshot", id=manifest.id, rows=manifest.rows, bytes=manifest.bytes, manifest=_kept(manifest)
+    )
+
+
+def seen(reader: Reader, snapshot: str) -> Mapping[str, Any] | None:
+    """What its sources held when it was collected, as JSON; None where nothing was kept."""
+    found = reader.read("source_days", snapshot=snapshot)
+    return decoded_object(text(found[0], "seen"), "what a source held") if found else None
+
+
+def put_seen(change: Change, snapshot: str, plain: Mapping[str, Any] | None) -> None:
+    """Remember what its sources held by now, or (None) nothing."""
+    if plain is None:
+        change.write("forget_source_days", snapshot=snapshot)
+    else:
+        change.write("put_source_days", snapshot=snapshot, seen=json.dumps(plain))
+
+
 def forget(change: Change, snapshot: str) -> None:
     """Remove its row; its files go with the next sweep."""
     change.write("forget_snapshot", id=snapshot)
+    change.write("forget_source_days", snapshot=snapshot)
 
 
 def _kept(manifest: Manifest) -> str:
     """What of a manifest stands in the JSON column."""
     names = ("blob", "content", "rows", "bytes", "event_min", "event_max", "ids")
     parts = [{name: getattr(p, name) for name in names} for p in manifest.parts]
-    return json.dumps({"schema": manifest.schema.plain(), "parts": parts, "parent": manifest.parent})
+    plain = {"schema": manifest.schema.plain(), "parts": parts, "parent": manifest.parent}
+    return json.dumps(plain | ({"known_as": manifest.known_as} if manifest.known_as else {}))
 
 
 def _snapshot(row: Row) -> Snapshot:

@@ -163,7 +163,7 @@ def _of_dataset(facts: Mapping[str, Any]) -> Iterator[Section]:
         for c in facts["checks"]
     ]
     yield Section("checks", names, tuple(checks))
-    keys = ("at", "status", "rows_read", "rows_quarantined", "reason")
+    keys = ("at", "status", "rows_read", "rows_quarantined", "days_healed", "reason")
     last = [(r["at"][:19].replace("T", " "), *(r[k] for k in keys[1:])) for r in facts["refreshes"]]
     yield Section("refreshes", keys, tuple(last))
 

@@ -197,7 +197,8 @@ def _dataset(at: Place, one: Resource) -> dict[str, Any]:
         "checks": checks,
         "refreshes": [
             {"at": show_instant(r.at), "status": r.status, "rows_read": r.rows_read,
-             "rows_quarantined": r.rows_quarantined, "reason": r.reason}
+             "rows_quarantined": r.rows_quarantined, "reason": r.reason, "days_checked": r.compared.checked,
+             "days_healed": r.compared.healed, "checked_by": r.compared.by}
             for r in last
         ],
         "quarantined": held,

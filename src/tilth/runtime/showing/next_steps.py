@@ -231,6 +231,14 @@ def _refreshed(facts: Facts, there: str) -> Iterator[str]:
     yield f'tilth sql "SUMMARIZE {facts["name"]}"{there}   each column at a glance'
 
 
+def _tested(facts: Facts, there: str) -> Iterator[str]:
+    del there
+    if "folder" in facts:
+        yield f"tilth test {_word(facts['dataset'])}   ask its query over it"
+    elif not facts["cases"]:
+        yield "tilth test --create DATASET   a case made of a sample"
+
+
 def _tokens(facts: Facts, there: str) -> Iterator[str]:
     del facts
     yield f'tilth sql "SELECT * FROM tilth.tokens"{there}   who may ask'
@@ -305,6 +313,8 @@ AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "deploy": _deployed,
     "up": _serving,
     "demo": _played,
+    "backfill": _refreshed,
+    "test": _tested,
 }
 """By command; `status` has `next_steps`."""
 _STATEMENTS: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {

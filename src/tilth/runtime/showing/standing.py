@@ -26,6 +26,7 @@ from tilth.runtime.record import (
     scrubs,
     snapshots,
     versions,
+    waits,
     writes,
 )
 from tilth.runtime.record.evidence import Gate
@@ -34,11 +35,12 @@ from tilth.runtime.record.nodes import Node
 from tilth.runtime.record.refreshes import Checks
 from tilth.runtime.record.rows import Reader
 from tilth.runtime.record.versions import Version
-from tilth.runtime.showing import scheduled
+from tilth.runtime.showing import arriving, scheduled
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
 
 FAILURES = 10  # names whose last run did not end well that are shown, the newest
+WAITED = timedelta(days=1)  # for which one that was never read is said to wait
 UNDER_WAY = timedelta(hours=1)  # for which a write that began is taken to go on
 NEVER: Mapping[str, Any] = {
     "generation": 0,
@@ -50,6 +52,7 @@ NEVER: Mapping[str, Any] = {
     "servers": [],
     "failures": [],
     "held": [],
+    "waiting": [],
     "undelivered": [],
     "damage": [],
 }
@@ -64,7 +67,10 @@ def standing(work: Workspace, environment: str) -> dict[str, Any]:
         unsettled = _unsettled(reader, environment, {(p.kind, p.name) for p in pointers})
         unsettled["failures"] += _unwritten(reader, environment, work.clock.now())
         if known is None:
-            return {**NEVER, "environment": environment, **unsettled, "damage": _damage(reader)}
+            waiting = _waiting(reader, environment, (), work.clock.now())
+            return {
+                **NEVER, "environment": environment, **unsettled, "waiting": waiting, "damage": _damage(reader),
+            }  # fmt: skip
         of = {kind: [p for p in pointers if p.kind is kind] for kind in KINDS.order}
         return {
             "environment": environment,
@@ -77,6 +83,7 @@ def standing(work: Workspace, environment: str) -> dict[str, Any]:
             "jobs": jobs,
             "servers": [_node(n, number) for n in nodes.of(reader, environment)],
             **unsettled,
+            "waiting": _waiting(reader, environment, of[Kind.DATASET], work.clock.now()),
             "undelivered": [
                 {"channel": d.channel, "messages": d.messages, "error": d.error}
                 for d in messages.dead(reader, environment)
@@ -100,6 +107,27 @@ def _unsettled(
         "failures": [r for r in rows if r["status"] == "failed"],
         "held": [r for r in rows if r["status"] != "failed"],
     }
+
+
+def _waiting(
+    reader: Reader, environment: str, pointers: Sequence[Pointer], now: Instant
+) -> list[dict[str, Any]]:
+    """Datasets that wait for their READY WHEN, and those whose rows are late."""
+    late = arriving.late(reader, environment, pointers, now)
+    mine, named = {p.recipe: p.name for p in pointers}, {p.name for p in pointers}
+    rows: list[dict[str, Any]] = []
+    for recipe, one in waits.all_of(reader).items():
+        if recipe in mine or (one.dataset not in named and now - one.asked_at < WAITED):
+            name = mine.get(recipe, one.dataset)
+            late.pop(name, None)
+            state = "late" if one.late(now) else "waiting"
+            rows.append(
+                {"name": name, "status": state, "since": show_instant(one.since), "text": one.words(now)}
+            )
+    rows += [
+        {"name": name, "status": "late", "since": None, "text": words} for name, words in sorted(late.items())
+    ]
+    return rows
 
 
 def _unwritten(reader: Reader, environment: str, now: Instant) -> list[dict[str, Any]]:
@@ -144,6 +172,10 @@ def _datasets(reader: Reader, environment: str, pointers: Sequence[Pointer]) -> 
                 "checks_failed": checked.failed,
                 "contradicted": _contradicted(reader, p.name) if checked.failed else [],
                 "quarantined": held.get(p.recipe, 0),
+                "days_checked": None
+                if attempt is None or attempt.compared.by is None
+                else attempt.compared.checked,
+                "days_healed": None if attempt is None else attempt.compared.healed,
                 "notices": notices.lines(told.get((notices.DATASET, p.name), ())),
             }
         )

@@ -18,7 +18,16 @@ from tilth.ml.data.identity import ID_BYTES
 from tilth.plan.snapshot import Pointer
 from tilth.ports.progress import Progress, Silent
 from tilth.runtime.loading import verified
-from tilth.runtime.record import audit, endpoints, environments, names, refreshes, snapshots, versions
+from tilth.runtime.record import (
+    audit,
+    endpoints,
+    environments,
+    forgets,
+    names,
+    refreshes,
+    snapshots,
+    versions,
+)
 from tilth.runtime.record.versions import Version
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import Kind
@@ -194,14 +203,17 @@ def _renamed(work: Workspace, found: list[TilthError]) -> None:
 
 
 def _named_by_content(work: Workspace, found: list[TilthError]) -> None:
-    """Each snapshot's id is that of what its manifest says."""
+    """Each snapshot's id is that of what its manifest says, or its content what FORGET left of it."""
+    thinned = forgets.contents(work.state)
     found += [
         StateChangedError(
             f"Snapshot {kept.id[:12]} of dataset {kept.dataset} is not what was published: the state file was edited.",
             hint=RESTORE,
         )
         for kept in snapshots.all_of(work.state)
-        if kept.manifest.id != kept.id or kept.manifest.rows != kept.rows
+        if kept.manifest.content != thinned.get(kept.id, kept.id)
+        or kept.manifest.id != kept.id
+        or kept.manifest.rows != kept.rows
     ]
 
 

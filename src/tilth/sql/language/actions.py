@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import NoReturn
 
 from tilth.core.errors import Position, UnsupportedError
@@ -178,9 +178,29 @@ def rollback(c: Cursor) -> RollbackEnvironment:
 
 
 def refresh(c: Cursor) -> RefreshDataset:
-    """`DATASET d`."""
+    """`DATASET d [FROM 'day' TO 'day']`."""
     c.expect("DATASET", hint="Write REFRESH DATASET <name>.")
-    return RefreshDataset(c.name("a dataset's name", fold=True))
+    name = c.name("a dataset's name", fold=True)
+    if not c.take("FROM"):
+        return RefreshDataset(name)
+    first = _day(c, "FROM")
+    c.expect(
+        "TO", hint=f"Write REFRESH DATASET {name} FROM '{first}' TO '{first}': the last day is read, too."
+    )
+    at = c.i
+    last = _day(c, "TO")
+    if last < first:
+        c.fail(f"{last} lies before {first}.", "Write the first day after FROM and the last after TO.", at=at)
+    return RefreshDataset(name, first, last)
+
+
+def _day(c: Cursor, word: str) -> date:
+    at = c.i
+    text = c.string(f"a day after {word}, such as '2026-01-31'")
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        c.fail(f"{text[:40]!r} is no day.", "Write it as '2026-01-31'.", at=at)
 
 
 def _model_name(c: Cursor) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
 from tilth.core.errors import Position
 from tilth.core.principals import Role
+from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
 from tilth.sql.language.statements import Declaration, Drop, Kind, NativeQuery, Options, Query
 
 _NONE = Options()
@@ -54,7 +55,11 @@ class RollbackEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class RefreshDataset:
+    """`REFRESH DATASET d FROM '2026-01-01' TO '2026-01-31'`: with days (the last one too) these are read again, whatever was read before."""
+
     name: str
+    first: date | None = None
+    last: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +298,8 @@ Action: TypeAlias = (
     | RollbackEnvironment
     | RefreshDataset
     | RetrainModel
+    | ForgetFrom
+    | ReleaseQuarantine
     | Evaluate
     | Noted
     | ExplainPredict

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tilth.core.errors import LanguageError, Position, TilthError, UnsupportedError
-from tilth.sql.language import actions, altering, clauses, sessions, tables
+from tilth.sql.language import actions, altering, clauses, mending, sessions, tables
 from tilth.sql.language.acts import Select, Statement
 from tilth.sql.language.mindsdb import forms
 from tilth.sql.language.statements import Declaration
@@ -36,6 +36,8 @@ _ACTIONS: dict[str, Callable[[Cursor], Statement]] = {
     "USE": sessions.use,
     "SUMMARIZE": actions.summarize,
     "DRILL": actions.drill,
+    "FORGET": mending.forget,
+    "RELEASE": mending.release,
     "RUN": actions.run,
     "CANCEL": sessions.cancel,
 }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from tilth.core.names import is_bare, literal, quoted
-from tilth.sql.language import altering, tables, usual
+from tilth.sql.language import altering, mending, tables, usual
 from tilth.sql.language.acts import (
     Alter,
     ApplyStatement,
@@ -43,6 +43,7 @@ from tilth.sql.language.acts import (
     UseEnvironment,
 )
 from tilth.sql.language.acts import Show as ShowStatement
+from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
 from tilth.sql.language.statements import CheckKind, Drop, Expectation, Options
 from tilth.sql.language.writing import column, columns, name, options, rows_from, span
 
@@ -149,7 +150,8 @@ def _explain_query(s: ExplainQuery) -> str:
 
 
 def _refresh_dataset(s: RefreshDataset) -> str:
-    return f"REFRESH DATASET {name(s.name)}"
+    days = "" if s.first is None else f" FROM '{s.first}' TO '{s.last}'"
+    return f"REFRESH DATASET {name(s.name)}{days}"
 
 
 def _cancel_statement(s: CancelStatement) -> str:
@@ -216,6 +218,8 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     ExplainPredict: _explain,
     ExplainQuery: _explain_query,
     Drill: _drill,
+    ForgetFrom: mending.show_forget,
+    ReleaseQuarantine: mending.show_release,
     RunJob: _run,
     CancelRun: _cancel,
     CancelStatement: _cancel_statement,

@@ -186,6 +186,17 @@ class Refresh:
     on_change: bool = False
     incremental: bool = False
     lookback: timedelta | None = None
+    heal: timedelta | None = (
+        None  # so far back days are compared with their source, and read again where they differ
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """READY WHEN: a query that gives one truth; not before it is true is the dataset read, and after `within` it is late."""
+
+    query: Query
+    within: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +250,7 @@ class CreateDataset:
     position: Position | None = field(default=None, compare=False)
     renamed_from: RenamedFrom | None = None
     known_at: str | None = None
+    ready: Ready | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from tilth.core.errors import ProjectError, SourceError, TilthError, UnknownName
 from tilth.core.names import did_you_mean, literal, quoted
 from tilth.core.scan import Scan
 from tilth.core.schema import Field, Schema
-from tilth.ports.source import Notice, Write, Written
+from tilth.ports.source import AskedDays, Days, Notice, Write, Written
 from tilth.ports.streams import Told, closing
 
 if TYPE_CHECKING:
@@ -190,6 +190,19 @@ class PostgresSource:
             return _schema(found), {c.name: c.kind for c in found}
 
         return Writer(self._connect(autocommit=False), self._schema, _refused, columns).write(write, rows)
+
+    def by_day(self, asked: AskedDays) -> Days | None:
+        """Rows by day; days of rows that were written since a mark, where the table is one and no view."""
+        from tilth.adapters.sources.postgres.days import by_day
+
+        connection = self._session()
+        try:
+            columns = self._columns(asked.scan.table, connection)
+            return by_day(
+                asked, columns, self._schema, lambda sql: self._stream(connection, sql, keep=True).read_all()
+            )
+        finally:
+            connection.close()
 
     def change_token(self, table: str) -> str | None:
         del table

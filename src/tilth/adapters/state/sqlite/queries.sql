@@ -110,6 +110,45 @@ ON CONFLICT (id) DO NOTHING;
 -- name: mend_snapshot
 UPDATE snapshots SET bytes = :bytes, manifest = :manifest WHERE id = :id;
 
+-- name: thin_snapshot
+UPDATE snapshots SET rows = :rows, bytes = :bytes, manifest = :manifest WHERE id = :id;
+
+-- name: add_forget
+INSERT INTO forgets (dataset, condition, rows, quarantined, snapshots, models, at)
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :condition, :rows, :quarantined, :snapshots, :models, :at)
+RETURNING number;
+
+-- name: end_forget
+UPDATE forgets SET condition = NULL, predictions = :predictions, done_at = :at WHERE number = :number;
+
+-- name: forgets
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'dataset' AND n.origin = f.dataset LIMIT 1), f.dataset) AS dataset,
+       number, condition, rows, quarantined, predictions, snapshots, models, at, done_at FROM forgets f ORDER BY number;
+
+-- name: refresh_numbers
+SELECT id FROM refreshes WHERE recipe = :recipe;
+
+-- name: add_release
+INSERT INTO releases (dataset, blob, rows, because, at)
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :blob, :rows, :because, :at)
+RETURNING number;
+
+-- name: releases
+SELECT number, dataset, blob, rows FROM releases ORDER BY number;
+
+-- name: thin_release
+UPDATE releases SET blob = :blob, rows = :rows WHERE number = :number;
+
+-- name: forget_release
+DELETE FROM releases WHERE number = :number;
+
+-- name: fewer_quarantined
+UPDATE refreshes SET rows_quarantined = max(rows_quarantined - :rows, 0) WHERE id = :refresh;
+
+-- name: thin_quarantine
+UPDATE quarantine SET blob = :fresh, rows = :rows, bytes = :bytes WHERE refresh = :refresh AND blob = :blob;
+
 -- name: snapshot
 SELECT * FROM snapshots WHERE id = :id;
 
@@ -143,9 +182,38 @@ FROM newest n JOIN refreshes r ON r.id = n.published JOIN refreshes e ON e.id = 
 -- name: forget_snapshot
 DELETE FROM snapshots WHERE id = :id;
 
+-- name: published_refreshes
+-- The newest published refreshes of each recipe, oldest first.
+SELECT recipe, snapshot, at FROM (
+    SELECT recipe, snapshot, at, id, row_number() OVER (PARTITION BY recipe ORDER BY id DESC) AS n
+    FROM refreshes WHERE status = 'published' AND recipe IN (SELECT value FROM json_each(:recipes)))
+WHERE n <= :most ORDER BY id;
+
+-- name: put_wait
+INSERT INTO waits (recipe, dataset, since, late_at, asked_at)
+VALUES (:recipe, coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :since, :late_at, :asked_at)
+ON CONFLICT (recipe) DO UPDATE SET late_at = :late_at, asked_at = :asked_at;
+
+-- name: forget_wait
+DELETE FROM waits WHERE recipe = :recipe;
+
+-- name: waits
+SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'dataset' AND n.origin = w.dataset LIMIT 1), w.dataset) AS dataset,
+       recipe, since, late_at, asked_at FROM waits w ORDER BY since;
+
+-- name: put_source_days
+INSERT INTO source_days (snapshot, seen) VALUES (:snapshot, :seen) ON CONFLICT (snapshot) DO UPDATE SET seen = :seen;
+
+-- name: source_days
+SELECT seen FROM source_days WHERE snapshot = :snapshot;
+
+-- name: forget_source_days
+DELETE FROM source_days WHERE snapshot = :snapshot;
+
 -- name: add_refresh
-INSERT INTO refreshes (dataset, recipe, snapshot, rows_read, rows_quarantined, tokens, status, reason, at, whole)
-VALUES (coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :recipe, :snapshot, :rows_read, :rows_quarantined, :tokens, :status, :reason, :at, :whole)
+INSERT INTO refreshes (dataset, recipe, snapshot, rows_read, rows_quarantined, tokens, status, reason, at, whole, days_checked, days_healed, days_first, checked_by, check_rows, check_seconds)
+VALUES (coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :recipe, :snapshot, :rows_read, :rows_quarantined, :tokens, :status, :reason, :at, :whole, :days_checked, :days_healed, :days_first, :checked_by, :check_rows, :check_seconds)
 RETURNING id;
 
 -- name: last_attempts
@@ -153,7 +221,7 @@ WITH RECURSIVE made (recipe) AS (
     SELECT min(recipe) FROM refreshes
     UNION ALL SELECT (SELECT min(recipe) FROM refreshes WHERE recipe > made.recipe) FROM made WHERE made.recipe IS NOT NULL
 )
-SELECT r.recipe, r.status, r.reason, r.at
+SELECT r.recipe, r.status, r.reason, r.at, r.days_checked, r.days_healed, r.days_first, r.checked_by, r.check_rows, r.check_seconds
 FROM made JOIN refreshes r ON r.id = (SELECT max(id) FROM refreshes l WHERE l.recipe = made.recipe);
 
 -- name: last_outcomes
@@ -516,7 +584,7 @@ WHERE refresh = (SELECT max(id) FROM refreshes WHERE recipe = :recipe) ORDER BY 
 -- name: refreshes_of
 SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
                  WHERE n.kind = 'dataset' AND n.origin = r.dataset LIMIT 1), r.dataset) AS dataset,
-       recipe, snapshot, rows_read, rows_quarantined, status, reason, at FROM refreshes r
+       recipe, snapshot, rows_read, rows_quarantined, status, reason, at, days_checked, days_healed, days_first, checked_by, check_rows, check_seconds FROM refreshes r
 WHERE recipe = :recipe ORDER BY id DESC LIMIT :limit;
 
 -- name: runs_after

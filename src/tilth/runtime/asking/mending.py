@@ -1,0 +1,75 @@
+"""FORGET and RELEASE QUARANTINE as statements: neither waits for an apply under way, and both say what they did."""
+
+from __future__ import annotations
+
+from tilth.core.errors import ProjectError, StorageError, TilthError, UnknownNameError
+from tilth.core.names import did_you_mean
+from tilth.runtime.applying import forgetting, releasing
+from tilth.runtime.applying.executor import MAKING
+from tilth.runtime.asking.prompt import Prompt, Result
+from tilth.runtime.record import environments
+from tilth.runtime.record.snapshots import manifest_of
+from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
+from tilth.sql.language.statements import Kind
+
+
+def forget(at: Prompt, statement: ForgetFrom) -> Result:
+    """Take rows out of all that is kept of a dataset."""
+    graph = at.deployed(at.environment)
+    target = _target(at, statement.name)
+    with at.work.locks.hold(MAKING):
+        schema = manifest_of(at.work.state, target).schema
+        try:
+            found = forgetting.forget(at.act(), graph, statement.name, statement.where, schema)
+        except TilthError as error:
+            if error.where is None and statement.position is not None and not isinstance(error, StorageError):
+                error.where = statement.position
+            raise
+    learned = f" Learned from by {', '.join(found.models)}." if found.models else ""
+    text = (
+        f"Forgotten from {statement.name}: {found.rows:,} row{'s' * (found.rows != 1)} of {len(found.snapshots):,}"
+        f" snapshot{'s' * (len(found.snapshots) != 1)}, {found.quarantined:,} in quarantine, {found.predictions:,} predictions.{learned}"
+    )
+    lines = [text, "Not reached:", *(f"  {line}" for line in found.unreached)]
+    facts = {
+        "dataset": statement.name, "rows": found.rows, "snapshots": sorted(found.snapshots), "quarantined": found.quarantined,
+        "predictions": found.predictions, "models": found.models, "unreached": found.unreached,
+    }  # fmt: skip
+    return Result(None, "\n".join(lines), facts)
+
+
+def release(at: Prompt, statement: ReleaseQuarantine) -> Result:
+    """Publish rows that are held back, repaired where that is asked for."""
+    at.room()
+    graph = at.deployed(at.environment)
+    _target(at, statement.name)
+    with at.work.locks.hold(MAKING, shared=True), at.work.locks.hold(f"apply-{at.environment}"):
+        try:
+            done = releasing.release(at.act(), graph, statement)
+        except TilthError as error:
+            if error.where is None and statement.position is not None and not isinstance(error, StorageError):
+                error.where = statement.position
+            raise
+    rows = f"{done.rows:,} row{'s' * (done.rows != 1)}"
+    text = f"{rows} of {statement.name} released: {at.environment} is at generation {done.generation}. It holds for each KEY until the source changes the row."
+    facts = {
+        "dataset": statement.name, "rows": done.rows, "snapshot": done.snapshot, "generation": done.generation,
+        "environment": at.environment,
+    }  # fmt: skip
+    return Result(None, text, facts)
+
+
+def _target(at: Prompt, name: str) -> str:
+    """The snapshot that the environment points at of a dataset."""
+    _, pointers = environments.pointers_of(at.work.state, at.environment)
+    known = {p.name: p.target for p in pointers if p.kind is Kind.DATASET}
+    if name not in known:
+        raise UnknownNameError(
+            f"There is no dataset `{name}` in `{at.environment}`.", hint=did_you_mean(name, known, "datasets")
+        )
+    target = known[name]
+    if target is None:
+        raise ProjectError(
+            f"Dataset `{name}` has no snapshot yet.", hint=f"REFRESH DATASET {name} collects it."
+        )
+    return target
