@@ -505,10 +505,10 @@ ORDER BY r.id DESC LIMIT :limit;
 INSERT INTO nodes (name, pid, url, environment, generation, started_at, seen_at)
 VALUES (:name, :pid, :url, :environment, :generation, :at, :at)
 ON CONFLICT (name) DO UPDATE SET pid = excluded.pid, url = excluded.url, environment = excluded.environment,
-    generation = excluded.generation, started_at = excluded.started_at, seen_at = excluded.seen_at, reconciled_at = NULL;
+    generation = excluded.generation, started_at = excluded.started_at, seen_at = excluded.seen_at, reconciled_at = NULL, looked_up = '[]';
 
 -- name: node_serves
-UPDATE nodes SET generation = :generation, seen_at = :at WHERE name = :name;
+UPDATE nodes SET generation = :generation, looked_up = :looked_up, seen_at = :at WHERE name = :name;
 
 -- name: node_reconciled
 UPDATE nodes SET reconciled_at = :at WHERE name = :name;
