@@ -248,7 +248,10 @@ def test_a_store_that_rots_is_an_error_and_then_made_again(folder: Path, server:
 
 def test_who_is_forgotten_is_looked_up_no_more(server: Up, project: Project) -> None:
     assert server.predict({"amount": 3, "customer_id": 11}, "/predict/back_api").status == 200
-    project.sql("FORGET FROM customers WHERE customer_id = 11")
+    done = project.sql("FORGET FROM customers WHERE customer_id = 11")
+    assert "the prediction log of back_api, open_api: inputs that were looked up in customers" in str(
+        done.facts
+    )
     wait(lambda: server.predict({"amount": 3, "customer_id": 11}, "/predict/back_api").status == 422)
     kept = b"".join(p.read_bytes() for p in Path(project.root, ".tilth/lookups").iterdir())
     assert str(customer(11)["spend"]).encode() not in kept

@@ -852,6 +852,9 @@ WHERE NOT EXISTS (
 -- name: leakage_of
 SELECT * FROM leakage WHERE recipe = :recipe;
 
+-- name: leakage_to_plan
+SELECT recipe, verdict, why FROM leakage WHERE verdict <> 'proven';
+
 -- name: set_leakage
 INSERT INTO leakage (recipe, dataset, verdict, why, bounds, columns, snapshot, at)
 VALUES (:recipe, :dataset, :verdict, :why, :bounds, :columns, :snapshot, :at)
