@@ -17,7 +17,7 @@ from tilth.core.canonical import canonical, digest
 from tilth.core.errors import InputError
 from tilth.core.time import Instant
 from tilth.ml.data.keyed import KEYS, KeyColumn
-from tilth.ml.model.once import apart
+from tilth.ml.model.once import apart, whole
 from tilth.ml.model.values import Misfit, fitted
 from tilth.ports.clock import Clock
 from tilth.ports.lookups import Rows
@@ -111,7 +111,10 @@ class Completing:
         lacking = [c for c in self.store.columns if c not in given]
         if not lacking and not any(k in given for k in self._strip):
             return body, ""
-        apart(body)  # a name that is given twice: afterwards it would be there once
+        try:
+            _each_once(body)
+        except UnicodeDecodeError:
+            return body, ""  # the model says so
         told = self._look_up(given, lacking) if lacking else ""
         for name in self._strip:
             given.pop(name, None)
@@ -148,6 +151,14 @@ class Completing:
                 )
             values.append(_value(column, given[column.name]))
         return None if None in values else key_bytes(values)
+
+
+def _each_once(body: bytes) -> None:
+    """InputError for a name that is given twice: afterwards it would be there once."""
+    try:
+        apart(body)
+    except (msgspec.MsgspecError, RecursionError):  # a number that no machine has, or too deep
+        whole(body)
 
 
 def _value(column: KeyColumn, raw: msgspec.Raw) -> Any:
