@@ -193,7 +193,22 @@ def delta(folder: Path) -> Any:
     return source, lambda: DeltaTable(folder / "lake" / "visits").delete("id = 4")
 
 
-MAKERS = {"delta": delta, "duckdb": duckdb, "files": files, "http": http, "s3": s3, "sqlite": sqlite}
+def iceberg(folder: Path) -> Any:
+    from pyiceberg.catalog.memory import InMemoryCatalog
+
+    from tilth.adapters.sources.iceberg.source import IcebergSource
+
+    catalog = InMemoryCatalog("c", warehouse=f"file://{folder}")
+    catalog.create_namespace("lake")
+    for name, rows in (("visits", ROWS), ("other", ROWS.slice(0, 1))):
+        catalog.create_table(f"lake.{name}", schema=rows.schema).append(rows)
+    source = IcebergSource.from_options({"path": "lake"}, str(folder))
+    return source, lambda: catalog.load_table("lake.visits").delete("id = 4")
+
+
+MAKERS = {
+    "delta": delta, "duckdb": duckdb, "files": files, "http": http, "iceberg": iceberg, "s3": s3, "sqlite": sqlite,
+}  # fmt: skip
 
 REMOTE: dict[str, Any] = {}  # made once: reading takes processes, and nothing here is written to
 
@@ -204,7 +219,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         source, change = postgres(request.getfixturevalue("postgres_schema"))
     elif request.param == "mysql":
         source, change = mysql(request.getfixturevalue("mysql_url"))
-    elif request.param in ("delta", "http", "s3") and "change" not in request.function.__name__:
+    elif request.param in ("delta", "http", "iceberg", "s3") and "change" not in request.function.__name__:
         source, change = REMOTE.get(request.param) or REMOTE.setdefault(
             request.param, MAKERS[request.param](tmp_path)
         )
@@ -216,7 +231,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sources that take a process for each scan are asked every fourth predicate: DuckDB decides all of them in one place."""
-    heavy = ("[delta-", "[http-", "[s3-")
+    heavy = ("[delta-", "[http-", "[iceberg-", "[s3-")
     items[:] = [
         i
         for i in items

@@ -1,6 +1,6 @@
 """Every source reads the same table the same way; then what each has of its own.
 
-Those of `conftest.MAKERS` (delta, duckdb, files, http, s3, sqlite), and the servers postgres, mysql and mariadb. `dbt` reads over one of them: see `test_dbt`.
+Those of `conftest.MAKERS` (delta, duckdb, files, http, iceberg, s3, sqlite), and the servers postgres, mysql and mariadb. `dbt` reads over one of them: see `test_dbt`.
 """
 
 import gc

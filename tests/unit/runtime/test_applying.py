@@ -307,7 +307,7 @@ WAITS: dict[str, tuple[tuple[Pointer, ...], Any, dict[str, str], str | None]] = 
 def test_an_action_waits_for_what_it_is_made_from(
     pointers: tuple[Pointer, ...], action: Any, lost: dict[str, str], says: str | None
 ) -> None:
-    found = _waits(run(None, *pointers), action, lost)
+    found = _waits(run(stocked(), *pointers), action, lost)
     assert (found is None) == (says is None)
     assert says is None or (found or "").startswith(says)
 

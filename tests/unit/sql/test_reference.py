@@ -39,7 +39,11 @@ def test_the_declarations_are_a_project() -> None:
     )
     graph = compile(
         declared,
-        Facts(engines, {}, ("dbt", "delta", "duckdb", "files", "http", "mysql", "postgres", "s3", "sqlite")),
+        Facts(
+            engines,
+            {},
+            ("dbt", "delta", "duckdb", "files", "http", "iceberg", "mysql", "postgres", "s3", "sqlite"),
+        ),
     )
     assert [r.name for r in graph.upstream("late_api")] == ["ops", "wx", "departures", "late"]
 
