@@ -123,6 +123,34 @@ def test_what_was_to_be_forgotten_is_written_nowhere(project: Project) -> None:
     assert not any("p7" in r["detail"] for r in said)
 
 
+@pytest.mark.parametrize(
+    ("where", "gone"),
+    [
+        ("person = 'p7'", {"p7", "both"}),
+        ("person IN ('p7', 'p6') AND v > 1", {"p7", "p6", "both"}),
+        ("id = 7", set()),
+        ("v > 3", set()),
+    ],
+)
+def test_texts_of_statements_that_name_who_is_forgotten_go(
+    project: Project, where: str, gone: set[str]
+) -> None:
+    asked = {
+        "p7": "SELECT count(*) AS n FROM d WHERE person = 'p7'",
+        "p6": "SELECT count(*) AS n FROM d WHERE person = 'p6'",
+        "both": "SELECT 'p7' AS a, 'p6' AS b",
+        "other": "SELECT 'p77' AS a, 3 AS n",
+    }
+    session = project.session(door="cli")
+    for text in asked.values():
+        session.run(text).rows()
+    done = session.run(f"FORGET FROM d WHERE {where}")
+    texts = {r["text"] for r in project.sql("SELECT text FROM tilth.statements").rows()}
+    assert asked["other"] in texts
+    assert {k for k, v in asked.items() if v not in texts} == gone
+    assert (done.facts["statements"] > 0) == bool(gone)
+
+
 @pytest.mark.parametrize("where", ["count(*) > 3", "gone = 1", "person", "v > (", "person = 'p7' OR", "1"])
 def test_what_is_no_condition_changes_nothing(project: Project, where: str) -> None:
     before = everywhere(project, "p7")

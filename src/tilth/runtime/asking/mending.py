@@ -6,6 +6,7 @@ from tilth.core.errors import ProjectError, StorageError, TilthError, UnknownNam
 from tilth.core.names import did_you_mean
 from tilth.runtime.applying import forgetting, releasing
 from tilth.runtime.applying.executor import MAKING
+from tilth.runtime.asking import statements
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.record import environments
 from tilth.runtime.record.snapshots import manifest_of
@@ -19,6 +20,7 @@ def forget(at: Prompt, statement: ForgetFrom) -> Result:
     target = _target(at, statement.name)
     with at.work.locks.hold(MAKING):
         schema = manifest_of(at.work.state, target).schema
+        statements.write(at.work.state)
         try:
             found = forgetting.forget(at.act(), graph, statement.name, statement.where, schema)
         except TilthError as error:
@@ -26,14 +28,15 @@ def forget(at: Prompt, statement: ForgetFrom) -> Result:
                 error.where = statement.position
             raise
     learned = f" Learned from by {', '.join(found.models)}." if found.models else ""
+    said = f", the texts of {found.statements:,} statements of the log" if found.statements else ""
     text = (
         f"Forgotten from {statement.name}: {found.rows:,} row{'s' * (found.rows != 1)} of {len(found.snapshots):,}"
-        f" snapshot{'s' * (len(found.snapshots) != 1)}, {found.quarantined:,} in quarantine, {found.predictions:,} predictions.{learned}"
+        f" snapshot{'s' * (len(found.snapshots) != 1)}, {found.quarantined:,} in quarantine, {found.predictions:,} predictions{said}.{learned}"
     )
     lines = [text, "Not reached:", *(f"  {line}" for line in found.unreached)]
     facts = {
         "dataset": statement.name, "rows": found.rows, "snapshots": sorted(found.snapshots), "quarantined": found.quarantined,
-        "predictions": found.predictions, "models": found.models, "unreached": found.unreached,
+        "predictions": found.predictions, "statements": found.statements, "models": found.models, "unreached": found.unreached,
     }  # fmt: skip
     return Result(None, "\n".join(lines), facts)
 
