@@ -1,5 +1,6 @@
 """FORGET: a person leaves snapshots, quarantine and the prediction log, and what cannot be reached is said."""
 
+import errno
 import json
 import os
 import sqlite3
@@ -12,9 +13,9 @@ import pytest
 
 import tilth
 from tilth.app.project import Project
-from tilth.core.errors import TilthError
+from tilth.core.errors import StorageError, TilthError
 from tilth.ports.clock import ManualClock
-from tilth.runtime.applying import forgetting
+from tilth.runtime.applying import forgetting, releasing
 from tilth.runtime.record import snapshots
 
 START = datetime(2024, 1, 25, tzinfo=UTC)
@@ -191,6 +192,28 @@ def test_a_process_that_dies_forgets_all_or_nothing_and_goes_on(
         project.gc()
     assert everywhere(project, "p7") == {"snapshots": 0, "quarantine": 0, "predictions": 0}
     assert project.sql("SELECT DISTINCT condition FROM tilth.forgets").rows() == [{"condition": None}]
+    assert project.verify()
+
+
+@pytest.mark.parametrize(
+    ("room", "at", "statement"),
+    [
+        (forgetting, "_commit", "FORGET FROM d WHERE person = 'p7'"),
+        (releasing, "_manifest", "RELEASE QUARANTINE d WHERE id = 7 SET v = 1 BECAUSE 'x'"),
+    ],
+)
+def test_a_full_disk_is_said_and_changes_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch, room: Any, at: str, statement: str
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = everywhere(project, "p7")
+    monkeypatch.setattr(room, at, full)
+    with pytest.raises(StorageError, match="No space left") as raised:
+        project.sql(statement)
+    assert "Free some space" in raised.value.hint
+    assert everywhere(project, "p7") == before
     assert project.verify()
 
 

@@ -84,7 +84,10 @@ def part(one: Part, where: str, engine: QueryEngine, blobs: Blobs, folder: str) 
     ids = None
     if one.ids is not None:
         kept = np.fromfile(blobs.path(one.ids), dtype="<u8")[stays.to_numpy(zero_copy_only=False)]
-        kept.tofile(f"{fresh}.ids")
+        with open(
+            f"{fresh}.ids", "wb"
+        ) as file:  # an error of numpy's own `tofile` does not say that the disk is full
+            file.write(kept.tobytes())
         ids = blobs.put_file(f"{fresh}.ids")
     size = os.path.getsize(made.path)
     return Part(blobs.put_file(made.path), made.content, made.rows, size, one.event_min, one.event_max, ids)

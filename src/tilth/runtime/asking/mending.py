@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tilth.core.errors import ProjectError, StorageError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.runtime.applying import forgetting, releasing
@@ -22,7 +25,8 @@ def forget(at: Prompt, statement: ForgetFrom) -> Result:
         schema = manifest_of(at.work.state, target).schema
         statements.write(at.work.state)
         try:
-            found = forgetting.forget(at.act(), graph, statement.name, statement.where, schema)
+            with _written():
+                found = forgetting.forget(at.act(), graph, statement.name, statement.where, schema)
         except TilthError as error:
             if error.where is None and statement.position is not None and not isinstance(error, StorageError):
                 error.where = statement.position
@@ -48,7 +52,8 @@ def release(at: Prompt, statement: ReleaseQuarantine) -> Result:
     _target(at, statement.name)
     with at.work.locks.hold(MAKING, shared=True), at.work.locks.hold(f"apply-{at.environment}"):
         try:
-            done = releasing.release(at.act(), graph, statement)
+            with _written():
+                done = releasing.release(at.act(), graph, statement)
         except TilthError as error:
             if error.where is None and statement.position is not None and not isinstance(error, StorageError):
                 error.where = statement.position
@@ -60,6 +65,18 @@ def release(at: Prompt, statement: ReleaseQuarantine) -> Result:
         "environment": at.environment,
     }  # fmt: skip
     return Result(None, text, facts)
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """A disk that refuses, as an instruction."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"Files of the project could not be written ({error.strerror or error}).",
+            hint="Free some space on its disk, then run the statement again.",
+        ) from error
 
 
 def _target(at: Prompt, name: str) -> str:
