@@ -32,6 +32,7 @@ BENCHES = {
     "usual": "What is usual",
     "healing": "Comparing days with a source",
     "asof": "Joins as of a time",
+    "lookup": "Requests that are completed",
     "learning": "Learning",
     "tall": "Tall tables",
     "intervals": "Intervals",

@@ -53,7 +53,7 @@ PREDICT = """
 | an array of objects | `{"rows": [...], "version": ..., "digest": ..., "id": ...}`, in the order asked |
 | `{"rows": [...], "outputs": [...]}` | the same, with the outputs that are named |
 
-All rows of a request are answered by one version. A model that has an input called `rows` takes many rows as an array only.
+All rows of a request are answered by one version. Where the endpoint has [LOOK UP](language.md#look-up-what-a-request-need-not-know), inputs that are left out are looked up by a key that the row gives. A model that has an input called `rows` takes many rows as an array only.
 
 ```console
 $ curl -s -H "Authorization: Bearer $(cat .tilth/token)" http://127.0.0.1:8439/predict/late_api?outputs=late,late_probabilities -d '[{"ordered_at": "2024-04-30T20:00:00Z", "carrier": "slow", "distance": 50.5}, {"ordered_at": "2024-04-30T20:00:00Z", "carrier": null, "distance": 3}]'

@@ -23,6 +23,7 @@ SMALL: dict[str, dict[str, object]] = {
     "tall": {"ROWS": 20_000, "PIECE": 10_000, "SECONDS": 20},
     "intervals": {"ROWS": 1_500, "SEEDS": (0,)},
     "batch": {"TURNS": 1, "FLIGHTS": False, "LONG": 300_000},
+    "lookup": {"ROWS": 20_000, "PART": 8_000, "ASKED": 500},
     "asof": {"ROWS": 20_000, "SERIES": 50, "TURNS": 1},
     "forecasts": {"MANY": 12, "POINTS": 60, "ORIGINS": 3},
     "querying": {"TURNS": 3, "ROWS": 70_000, "COLUMNS": 2},

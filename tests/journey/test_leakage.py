@@ -75,3 +75,58 @@ def test_it_is_judged_once_for_what_is_declared(project: Project) -> None:
     before = project.sql("SELECT recipe, recorded_at FROM tilth.leakage ORDER BY recipe").rows()
     project.sql("REFRESH DATASET peeking")
     assert project.sql("SELECT recipe, recorded_at FROM tilth.leakage ORDER BY recipe").rows() == before
+
+
+MADE_OF = """
+CREATE DATASET passed_on KEY (id) EVENT TIME t AS SELECT id, t, y, next_x * 2 AS soon, so_far FROM peeking;
+CREATE DATASET all_of_it KEY (id) EVENT TIME t AS SELECT * FROM peeking;
+CREATE DATASET joined KEY (id) EVENT TIME t AS
+SELECT p.id, p.t, p.x, p.y, q.next_x AS seen FROM plain p LEFT JOIN peeking AS OF p.t q ON q.id = p.id;
+CREATE DATASET without KEY (id) EVENT TIME t AS SELECT id, t, so_far FROM peeking;
+CREATE DATASET inner_one KEY (id) EVENT TIME t AS
+SELECT p.id, p.t, w.z FROM plain p JOIN (SELECT id, max(next_x) AS z FROM peeking GROUP BY id) w ON w.id = p.id;
+CREATE DATASET of_kinds KEY (id) EVENT TIME t AS SELECT id, t, label FROM kinds;
+CREATE DATASET of_before KEY (id) EVENT TIME t AS SELECT id, t, most FROM before;
+CREATE MODEL next_guess PREDICT y FROM joined FEATURES (x, seen) USING (engine = 'linear');
+"""
+
+
+def test_what_a_dataset_is_made_of_leaks_in_it_too(project: Project) -> None:
+    Path(project.root, "more.sql").write_text(MADE_OF)
+    project.apply()
+    rows = project.sql("SELECT dataset, verdict, why, columns FROM tilth.leakage").rows()
+    by = {r["dataset"]: (r["verdict"], sorted(json.loads(r["columns"]))) for r in rows}
+    assert {
+        n: by[n] for n in MADE_OF.split() if n in by and n not in ("plain", "peeking", "kinds", "before")
+    } == {
+        "passed_on": ("leaks", ["soon"]),
+        "all_of_it": ("leaks", ["next_x"]),
+        "joined": ("leaks", ["seen"]),
+        "without": ("tested", []) if by["peeking"][0] == "tested" else ("proven", []),
+        "inner_one": ("unproven", []),
+        "of_kinds": ("unproven", []),
+        "of_before": ("tested", []),
+    }
+    why = {r["dataset"]: r["why"] for r in rows}
+    assert (
+        "soon made of next_x of dataset peeking, which leaks: when later rows are taken away"
+        in why["passed_on"]
+    )
+    assert "dataset kinds is unproven: " in why["of_kinds"]
+    [held] = project.sql("SELECT outcome, reason FROM tilth.gates WHERE model = 'next_guess'").rows()
+    assert held["outcome"] == "inconclusive"
+    assert "the model learned from seen" in held["reason"]
+
+
+def test_a_plan_says_what_is_known_of_the_rows_that_a_model_learns_from(project: Project) -> None:
+    text = Path(project.root, "all.sql")
+    more = """CREATE MODEL sure PREDICT y FROM plain FEATURES (x) USING (engine = 'linear');
+    CREATE MODEL of_before PREDICT most FROM before USING (engine = 'linear');"""
+    text.write_text(text.read_text().replace("FEATURES (x, next_x)", "FEATURES (x)") + more)
+    notes = [(n.name, n.text) for n in project.plan().notes]
+    said = {name: text for name, text in notes if "leakage" in text}
+    assert set(said) == {"guess", "of_before"}
+    assert said["guess"].startswith(
+        "it learns from `peeking`, whose leakage is leaks: when later rows are taken away, next_x"
+    )
+    assert said["of_before"].startswith("it learns from `before`, whose leakage is tested: ")

@@ -419,6 +419,7 @@ class Project:
             said.serving,
             said.keep,
             said.writable,
+            cache(lambda: self._part("lookups", home)),
         )
 
     def _facts(self, *, renames: bool = False) -> Facts:

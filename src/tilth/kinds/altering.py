@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from tilth.core.errors import Position, ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
-from tilth.kinds import channel, endpoint, job
+from tilth.kinds import channel, endpoint, job, looking_up
 from tilth.kinds.model import rules
 from tilth.sql.language import values
 from tilth.sql.language.acts import Alter
@@ -153,6 +153,17 @@ def _rollout(declared: CreateEndpoint, key: str, value: Value) -> CreateEndpoint
     return replace(declared, rollout=endpoint.rollout_option(_cursor(value), key, declared.rollout))
 
 
+def _else(declared: CreateEndpoint, key: str, value: Value) -> CreateEndpoint:
+    if declared.look_up is None:
+        raise ProjectError(
+            f"Endpoint `{declared.name}` looks nothing up.",
+            hint=f"Declare it with LOOK UP dataset (key): CREATE OR REPLACE ENDPOINT {declared.name} ...",
+        )
+    if value is None:
+        return replace(declared, look_up=replace(declared.look_up, gaps=False))
+    return replace(declared, look_up=looking_up.option(_cursor(value), key, declared.look_up))
+
+
 def _events(c: Cursor) -> tuple[str, ...]:
     return channel.events(Cursor(f"({columns(_names(c))})"))
 
@@ -187,6 +198,7 @@ OPTIONS: Mapping[type, Mapping[str, Change]] = {
     CreateModel: {**_all(rules.USING, _in("using")), **_all(rules.OBJECTIVE, _in("objective"))},
     CreateEndpoint: {
         **_all(("shadow", "canary", "max_error_rate", "max_p99", "max_disagreement", "deadline"), _rollout),
+        "else": _else,
         "replicas": _read("replicas", lambda c: values.whole(c, "replicas", 1), 1),
         "regions": _read("regions", _names, ()),
         "every": _within("watch", "every", values.duration, Watch().every),

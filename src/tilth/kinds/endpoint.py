@@ -9,6 +9,7 @@ from tilth.core.canonical import plain
 from tilth.core.errors import LanguageError, Position, ProjectError, UnsupportedError
 from tilth.core.names import literal
 from tilth.core.time import Instant
+from tilth.kinds import looking_up
 from tilth.kinds.needs import need
 from tilth.kinds.spec import KindSpec
 from tilth.plan.actions import DeployEndpoint
@@ -23,6 +24,7 @@ from tilth.sql.language.statements import (
     CreateModel,
     Declaration,
     Kind,
+    LookUp,
     Outcomes,
     RenamedFrom,
     Rollout,
@@ -46,6 +48,7 @@ class _Endpoint:
     outcomes: Outcomes | None = None
     watch: Watch = field(default_factory=Watch)
     renamed_from: RenamedFrom | None = None
+    look_up: LookUp | None = None
 
 
 def _for_model(c: Cursor, e: _Endpoint) -> None:
@@ -167,12 +170,17 @@ def _watch(c: Cursor, e: _Endpoint) -> None:
     c.expect(")")
 
 
+def _look_up(c: Cursor, e: _Endpoint) -> None:
+    e.look_up = looking_up.parse(c)
+
+
 _CLAUSES = {
     "FOR MODEL": _for_model,
     "REGIONS": _regions,
     "REPLICAS": _replicas,
     "ROLLOUT": _rollout,
     "OUTCOMES": _outcomes,
+    "LOOK UP": _look_up,
     "WATCH": _watch,
     clauses.RENAMED: clauses.renamed,
 }
@@ -201,6 +209,7 @@ def parse(c: Cursor, or_replace: bool, where: Position) -> CreateEndpoint:
         exists,
         where,
         e.renamed_from,
+        e.look_up,
     )
 
 
@@ -244,6 +253,7 @@ def show(s: CreateEndpoint) -> str:
         f"OUTCOMES FROM {writing.name(o.dataset)} ({writing.columns((*o.key, o.column))}){' REQUIRE KEY' if o.require_key else ''}"
         if o
         else None,
+        looking_up.show(s.look_up),
         _show_watch(s.watch),
         writing.renamed(s),
     )
@@ -289,11 +299,14 @@ def _check_watch(d: CreateEndpoint) -> None:
 
 
 def needs(d: CreateEndpoint, known: Known) -> Needs:
-    """The model, and the dataset of the outcomes: only by name."""
+    """The model, and the datasets of the outcomes and of LOOK UP: only by name."""
     need(d.model, Kind.MODEL, known, d)
     _truths(d, known[d.model])
-    outcomes = () if d.outcomes is None else (need(d.outcomes.dataset, Kind.DATASET, known, d),)
-    return Needs(others=(d.model, *outcomes))
+    named = [one.dataset for one in (d.outcomes, d.look_up) if one is not None]
+    for dataset in named:
+        need(dataset, Kind.DATASET, known, d)
+    looking_up.check(d, known)
+    return Needs(others=(d.model, *dict.fromkeys(named)))
 
 
 def _truths(d: CreateEndpoint, model: Declaration) -> None:
@@ -319,6 +332,7 @@ def recipe(d: CreateEndpoint, _facts: Facts) -> dict[str, object]:
         "replicas": d.replicas,
         "rollout": _declared(d.rollout, "max_disagreement", "deadline"),
         "outcomes": _declared(d.outcomes, "require_key"),
+        **({} if d.look_up is None else {"look_up": plain(d.look_up)}),
     }
 
 
@@ -335,7 +349,12 @@ def renamed(d: CreateEndpoint, names: Names) -> CreateEndpoint:
     truth = d.outcomes
     if truth is not None:
         truth = replace(truth, dataset=names.get(truth.dataset, truth.dataset))
-    return replace(d, name=names.get(d.name, d.name), model=names.get(d.model, d.model), outcomes=truth)
+    rows = d.look_up
+    if rows is not None:
+        rows = replace(rows, dataset=names.get(rows.dataset, rows.dataset))
+    return replace(
+        d, name=names.get(d.name, d.name), model=names.get(d.model, d.model), outcomes=truth, look_up=rows
+    )
 
 
 # --- planning ----------------------------------------------------------------------------------------------

@@ -97,6 +97,9 @@ class Current:
         tuple[str, int], ...
     ] = ()  # engines that are installed, with the number of their way of learning
     histories: Histories = field(default_factory=Histories)  # under which names things are remembered
+    leakage: tuple[
+        tuple[str, str], ...
+    ] = ()  # of recipes of datasets that are pointed at and not proven, what is known of their leakage
 
     _index: _Index = field(init=False, repr=False, compare=False)
 

@@ -16,6 +16,7 @@ from tilth.ports.clock import Clock
 from tilth.ports.engine import QueryEngine
 from tilth.ports.jobs import Jobs
 from tilth.ports.locks import Locks
+from tilth.ports.lookups import Lookups, MemoryLookups
 from tilth.ports.predictions import PredictionLog
 from tilth.ports.signing import Keys
 from tilth.ports.state import State
@@ -39,6 +40,7 @@ class Workspace:
     serving: str = SERVING  # the environment where gates hold
     keep: Keep = KEEP
     writable: frozenset[str] = frozenset()  # environments besides the serving one that may write into sources
+    lookups_of: Callable[[], Lookups] = MemoryLookups
 
     @property
     def engine(self) -> QueryEngine:
@@ -51,3 +53,7 @@ class Workspace:
     @property
     def log(self) -> PredictionLog:
         return self.log_of()
+
+    @property
+    def lookups(self) -> Lookups:
+        return self.lookups_of()

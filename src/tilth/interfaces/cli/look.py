@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -58,6 +59,7 @@ def words(found: dict[str, Any]) -> str:
     if not found["generation"]:
         rows = [f"Nothing is published in {found['environment']} yet."]
     found = {**found, "endpoints": [{**one, "counts": _counts(one["counts"])} for one in found["endpoints"]]}
+    found = {**found, "servers": [{**one, "looks_up": _looks_up(one)} for one in found["servers"]]}
     for title, columns in SECTIONS.items():
         shown = [row for row in found[title] if row.get("alive", True)]
         if shown:
@@ -96,6 +98,12 @@ def _against(check: dict[str, Any]) -> str:
     return (
         f"{check['expectation']} does not hold since {_moment(check['since'])}{times}: {check['observed']}."
     )
+
+
+def _looks_up(server: Mapping[str, Any]) -> str | None:
+    """The snapshots whose rows complete requests, in words."""
+    listed = [f"{u['endpoint']}: {u['dataset']} {u['snapshot'][:12]}" for u in server.get("looks_up", ())]
+    return ", ".join(listed) or None
 
 
 def _counts(kept: str | None) -> str | None:
@@ -146,7 +154,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "models": ("name", "version", "engine", "metric", "value", "trained_at", "drift", "quality", "last_gate"),
     "endpoints": ("name", "model", "version", "stage", "previous", "counts"),
     "jobs": ("kind", "name", "next_due", "last_done", "failures", "said"),
-    "servers": ("url", "pid", "generation", "seen_at"),
+    "servers": ("url", "pid", "generation", "seen_at", "looks_up"),
     "failures": ("at", "action", "name", "error"),
     "held": ("at", "name", "status", "error"),
     "waiting": ("name", "status", "since", "text"),

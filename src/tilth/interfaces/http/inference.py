@@ -80,8 +80,10 @@ def side_of(route: Route, version: str | None) -> Side | None:
 
 def model(route: Route, version: str | None) -> bytes:
     """A model's metadata."""
-    served = (side_of(route, version) or route.champion).model
+    side = side_of(route, version) or route.champion
+    served, looked_up = side.model, side.completing
     inputs = [_described(i.name, i.type) for i in (*served.inputs, *served.carried)]
+    inputs += [_described(*key) for key in (() if looked_up is None else looked_up.asked)]
     outputs = [_described(o.name, o.type) for o in served.outputs]
     return encode(
         {

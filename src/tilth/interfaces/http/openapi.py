@@ -21,6 +21,7 @@ from tilth.ml.model.answerer import answer_of, input_names
 from tilth.ml.model.outputs import label
 from tilth.plan.rights import Right
 from tilth.runtime.serving.answering import Route
+from tilth.runtime.serving.looking_up import Completing
 from tilth.runtime.showing.describing import MEANINGS
 from tilth.runtime.showing.learned import Learned
 
@@ -287,18 +288,41 @@ def _row(one: Served, *, alone: bool) -> Schema:
     model, keys = side.model, {k.lower() for k in side.keys}
     must = keys if one.route.require_key else set()
     properties, required = {}, []
+    looked = () if side.completing is None else side.completing.store.columns
     for known in (*model.inputs, *model.carried):
         learned = known in model.inputs
-        needed = (learned and known.required) or known.name.lower() in must
+        needed = (learned and known.required and known.name not in looked) or known.name.lower() in must
         sure = known.name.lower() in must or (model.strict and alone and learned and known.required)
         properties[known.name] = _input(one, known.name, known.type, null=not sure, learned=learned)
         required += [known.name] if needed else []
+    if side.completing is not None:
+        properties |= _looked_up(side.completing, properties)
     schema: Schema = {
         "type": "object", "properties": properties, "required": required, "additionalProperties": False
     }  # fmt: skip
     if one.learned is not None:
-        schema["examples"] = [one.learned.row]
+        row = one.learned.row
+        if side.completing is not None:
+            row = {**side.completing.sample, **{k: v for k, v in row.items() if k not in looked}}
+        schema["examples"] = [row]
     return schema
+
+
+def _looked_up(by: Completing, properties: Mapping[str, Schema]) -> dict[str, Schema]:
+    """What may be left out, and the key that is given instead."""
+    store, out = by.store, {}
+    key = ", ".join(k.name for k in store.key)
+    for name in store.columns:
+        said = f"may be left out where {key} is given: it is looked up in {store.dataset}"
+        more = properties[name].get("description")
+        out[name] = {**properties[name], "description": f"{said}; {more}" if more else said}
+    for asked in by.asked:
+        schema = dict(TYPES.get(asked.type, {}))
+        if "type" in schema:
+            schema["type"] = [schema["type"], "null"]
+        said = f"looks up {', '.join(store.columns)} in {store.dataset}, where they are left out"
+        out[asked.name] = {**schema, "description": said}
+    return out
 
 
 def _input(one: Served, name: str, kind: DataType, *, null: bool, learned: bool) -> Schema:

@@ -20,6 +20,24 @@ from tilth.sql.language.statements import (
 
 
 def decide(resource: Resource, current: Current, now: Instant) -> Outcome:
+    """What is to be done, and where it trains what is known of the leakage of the rows that it learns from."""
+    did, said = _decided(resource, current, now)
+    if any(isinstance(action, TrainModel) for action in did):
+        said = (*said, *_leakage(resource, current))
+    return did, said
+
+
+def _leakage(resource: Resource, current: Current) -> tuple[Note, ...]:
+    """That its dataset, as it is now, is not proven to hold nothing that came after its rows."""
+    source = resource.as_(CreateModel).source
+    found = current.pointer(Kind.DATASET, source.name) if isinstance(source, DatasetRef) else None
+    known = None if found is None else dict(current.leakage).get(found.recipe)
+    if found is None or known is None:
+        return ()
+    return (Note(resource.name, f"it learns from `{found.name}`, whose leakage is {known}"),)
+
+
+def _decided(resource: Resource, current: Current, now: Instant) -> Outcome:
     """Train it when it is new, changed or due by RETRAIN WHEN; share a version of the same recipe.
 
     A model whose data moved but whose definition did not is refitted only when its RETRAIN WHEN says so.

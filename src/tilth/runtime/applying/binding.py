@@ -21,6 +21,7 @@ from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
+from tilth.runtime.applying import looking_up
 from tilth.sql.language.scheduled import CreateTrigger
 from tilth.sql.language.statements import (
     CreateDataset,
@@ -58,6 +59,7 @@ def check(
             _view(graph, graph.get(action.name), sources, known, engine)
         elif isinstance(action, DeclareTrigger):
             _trigger(graph.get(action.name).as_(CreateTrigger), sources)
+    looking_up.check(plan, graph, known, lambda model: _learned_of(model, sources, known, engine))
     return known
 
 
@@ -154,12 +156,11 @@ def _model(
     resource: Resource, sources: Mapping[str, Source], known: Mapping[str, Schema], engine: QueryEngine
 ) -> None:
     declared = resource.as_(CreateModel)
-    if isinstance(declared.source, DatasetRef):
-        found, where = known[declared.source.name.lower()], f"dataset `{declared.source.name}` has"
-    elif isinstance(declared.source, Query):
-        found, where = _described(declared.source, sources, known, engine), "its query returns"
-    else:
-        return  # a native query: only its source can tell, when it is run
+    found = _learned_of(declared, sources, known, engine)
+    if found is None:
+        return
+    one = declared.source
+    where = f"dataset `{one.name}` has" if isinstance(one, DatasetRef) else "its query returns"
     who = f"model `{declared.name}`"
     for target in declared.targets:
         _known(target.column, found, who, where, target.position or declared.position)
@@ -180,6 +181,17 @@ def _model(
         *(name for name, _ in monotone_of(declared)),
     ):
         _known(column, found, who, where, declared.position)
+
+
+def _learned_of(
+    declared: CreateModel, sources: Mapping[str, Source], known: Mapping[str, Schema], engine: QueryEngine
+) -> Schema | None:
+    """The columns that a model is trained on; None of a native query, of which only its source can tell, when it is run."""
+    if isinstance(declared.source, DatasetRef):
+        return known.get(declared.source.name.lower())
+    if isinstance(declared.source, Query):
+        return _described(declared.source, sources, known, engine)
+    return None
 
 
 def slices_of(declared: CreateModel) -> tuple[str, ...]:

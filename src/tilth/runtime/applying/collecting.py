@@ -14,7 +14,7 @@ from tilth.core.errors import CheckFailedError, TilthError
 from tilth.core.scan import Scan
 from tilth.core.schema import Schema
 from tilth.core.time import Instant, show_duration
-from tilth.ml.data import reading, untimely
+from tilth.ml.data import inherited, reading, untimely
 from tilth.ml.data.apart import Apart
 from tilth.ml.data.collect import Collected, collect
 from tilth.ml.data.healing import Healed, Seen, Span
@@ -177,8 +177,25 @@ def _judged(
         return None
     schemas = reading.schemas_of(declared.query.sql, sources, datasets, declared.query.position)
     judged = untimely.by_text(declared, schemas, times)
-    if judged.verdict == untimely.PROVEN:
-        return judged
+    if judged.verdict != untimely.PROVEN:
+        judged = _tried(act, declared, judged, manifest, schemas, sources, datasets, times)
+    of = {n: leakage.of(work.state, m.recipe) for n, m in datasets.items() if n in schemas}
+    brought = {n: inherited.Known(k.verdict, k.why, k.columns) for n, k in of.items() if k is not None}
+    return inherited.inherited(judged, declared.query.sql, brought, manifest.schema.names)
+
+
+def _tried(
+    act: Act,
+    declared: CreateDataset,
+    judged: untimely.Judged,
+    manifest: Manifest,
+    schemas: Mapping[str, Schema],
+    sources: Mapping[str, Source],
+    datasets: Mapping[str, Manifest],
+    times: Mapping[str, Timed],
+) -> untimely.Judged:
+    """What the trial of what the text leaves open says."""
+    work = act.work
     act.progress.step(f"try {declared.name} without later rows")
     asked = work.engine if harmless.query(declared.query.sql) else Apart(work.engine)
     try:

@@ -22,6 +22,7 @@ from tilth.ml.data.apart import Apart
 from tilth.ports.engine import QueryEngine
 from tilth.ports.snapshots import Manifest, Part
 from tilth.resources.graph import Graph
+from tilth.resources.kinds import Resource
 from tilth.runtime.act import Act
 from tilth.runtime.applying.sweeping import sweep
 from tilth.runtime.record import forgets, names, refreshes, releases, snapshots, statements, versions
@@ -30,7 +31,7 @@ from tilth.runtime.record.refreshes import Quarantined
 from tilth.runtime.record.releases import Release
 from tilth.runtime.record.snapshots import Snapshot
 from tilth.runtime.workspace import Workspace
-from tilth.sql.language.statements import Kind
+from tilth.sql.language.statements import CreateEndpoint, Kind
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -218,6 +219,7 @@ def _rest(act: Act, number: int, dataset: str, where: str, schema: Schema, found
     sweep(act.work)
     values = thinning.values_in(where)
     found.statements = statements.erase(act.work.state, lambda text: thinning.named(text, values))
+    act.work.lookups.keep(())  # servers make them again of what is left
     found.predictions, found.waiting = _predictions(act.work, dataset, where, schema, found)
     if found.waiting:
         found.unreached.append(
@@ -263,12 +265,22 @@ def _predictions(work: Workspace, dataset: str, where: str, schema: Schema, foun
     return gone
 
 
+def _looks_up(resource: Resource, dataset: str) -> bool:
+    one = resource.as_(CreateEndpoint).look_up
+    return one is not None and one.dataset == dataset
+
+
 def _unreached(work: Workspace, graph: Graph, dataset: str, found: Found) -> None:
     """What holds such rows and is out of reach."""
     made = [r.name for r in graph.downstream(dataset) if r.kind is Kind.DATASET]
     if made:
         found.unreached.append(
             f"rows of {', '.join(made)}, which {'is' if len(made) == 1 else 'are'} made of {dataset}: FORGET FROM them too"
+        )
+    by = [r.name for r in graph.of_kind(Kind.ENDPOINT) if _looks_up(r, dataset)]
+    if by and found.rows:
+        found.unreached.append(
+            f"the prediction log of {', '.join(by)}: inputs that were looked up in {dataset} stand there without its key"
         )
     if found.models:
         found.unreached.append(

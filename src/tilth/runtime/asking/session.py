@@ -15,7 +15,7 @@ from tilth.core.figures import figure
 from tilth.kinds import declares, parse, show
 from tilth.ml.model.answerer import of_rows
 from tilth.plan.rights import allowed
-from tilth.runtime.asking import explaining, first, natively, statements
+from tilth.runtime.asking import by_endpoint, explaining, first, natively, statements
 from tilth.runtime.asking import select as asking
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.sql.language.acts import (
@@ -118,9 +118,11 @@ def explain(at: Prompt, statement: ExplainPredict) -> Result:
     """Why a model answers so: a row an input."""
     import pyarrow as pa
 
-    model = of_rows(asking.models_of(at.work, at.environment, at.loaded).get(statement.model))
+    models = asking.models_of(at.work, at.environment, at.loaded)
+    name, inputs, looked_up = by_endpoint.completed(at, models, statement.model, dict(statement.inputs.items))
+    model = of_rows(models.get(name))
     names = {i.name.lower(): i.name for i in model.inputs}
-    given = {names.get(k, k): v for k, v in statement.inputs.items}
+    given = {names.get(k, k): v for k, v in inputs.items()}
     found = model.explain(given)
     each = found if (several := len(model.classes_of) > 1) else {"": found}
     rows = [{"output": output, **row} for output, one in each.items() for row in one.pop("contributions", [])]
@@ -133,7 +135,9 @@ def explain(at: Prompt, statement: ExplainPredict) -> Result:
     table = pa.table(columns if several else {k: v for k, v in columns.items() if k != "output"})
     version = next(iter(each.values()))["version"]
     words = ". ".join(f"{output}: {_added(one)}" if several else _added(one) for output, one in each.items())
-    return Result(table.to_reader(), f"{statement.model} version {version}: {words}", found)
+    if looked_up:
+        words, found = f"{words}; {looked_up.pop('words')}", {**found, "looked_up": looked_up}
+    return Result(table.to_reader(), f"{name} version {version}: {words}", found)
 
 
 def _added(found: Mapping[str, Any]) -> str:

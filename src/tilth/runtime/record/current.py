@@ -41,7 +41,20 @@ def current(
             serving,
             _learning(pointers, versions, histories),
             histories,
+            _leakage(reader, pointers),
         )
+
+
+def _leakage(reader: Reader, pointers: Iterable[Pointer]) -> tuple[tuple[str, str], ...]:
+    """What is known of the datasets that are pointed at, where their rows are not proven to hold nothing that came later."""
+    recipes = {p.recipe for p in pointers if p.kind is Kind.DATASET}
+    rows = reader.read("leakage_to_plan") if recipes else ()
+    return tuple((text(r, "recipe"), _known(r)) for r in rows if text(r, "recipe") in recipes)
+
+
+def _known(row: Row) -> str:
+    verdict, why = text(row, "verdict"), text(row, "why")
+    return f"{verdict}: {why}" if why else verdict
 
 
 def _learning(

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from tilth.core.time import Instant, show_instant
-from tilth.runtime.record.rows import Change, Reader, Row, instant, instant_or_none, text, whole
+from tilth.runtime.record.rows import Change, Reader, Row, foreign, instant, instant_or_none, text, whole
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """A snapshot whose rows complete the requests of an endpoint, as a node serves it."""
+
+    endpoint: str
+    dataset: str
+    snapshot: str
+    rows: int
+    collected_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +34,7 @@ class Node:
     reconciled_at: Instant | None  # the instant that its reconciler last came to rest at
     started_at: Instant
     seen_at: Instant
+    looked_up: tuple[LookedUp, ...] = ()
 
 
 def all_of(reader: Reader) -> tuple[Node, ...]:
@@ -41,9 +55,12 @@ def begin(change: Change, name: str, url: str, environment: str, at: Instant) ->
     )
 
 
-def serves(change: Change, name: str, generation: int, at: Instant) -> None:
-    """The node serves that generation."""
-    change.write("node_serves", name=name, generation=generation, at=show_instant(at))
+def serves(
+    change: Change, name: str, generation: int, at: Instant, looked_up: Sequence[LookedUp] = ()
+) -> None:
+    """The node serves that generation, and looks rows up in these snapshots."""
+    kept = json.dumps([asdict(one) for one in looked_up])
+    change.write("node_serves", name=name, generation=generation, looked_up=kept, at=show_instant(at))
 
 
 def rested(change: Change, name: str, at: Instant) -> None:
@@ -61,4 +78,12 @@ def _node(row: Row) -> Node:
         instant_or_none(row, "reconciled_at"),
         instant(row, "started_at"),
         instant(row, "seen_at"),
+        _looked_up(row),
     )
+
+
+def _looked_up(row: Row) -> tuple[LookedUp, ...]:
+    try:
+        return tuple(LookedUp(**one) for one in json.loads(text(row, "looked_up")))
+    except (TypeError, ValueError) as error:
+        raise foreign(f"What node `{text(row, 'name')}` looks up is no list of snapshots.") from error

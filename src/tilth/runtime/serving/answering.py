@@ -27,6 +27,7 @@ from tilth.ml.model.outputs import Answer
 from tilth.ml.watching.rollout import Observation, Progress, Stage, observe, takes
 from tilth.ports.clock import Clock
 from tilth.ports.predictions import PredictionLog
+from tilth.runtime.serving.looking_up import Completing, noticed
 from tilth.sql.language.statements import Rollout
 
 CHAMPION, CANARY, SHADOW = "champion", "canary", "shadow"
@@ -41,13 +42,18 @@ Scored = tuple[bytes, Any, Answer, bytes]  # the answer's inside, the row, its s
 class Side:
     """One version as an endpoint answers with it: the model, and what its answers and records have in common."""
 
-    __slots__ = ("_endpoint", "_heads", "_key_fields", "keys", "model", "stamp", "version")
+    __slots__ = ("_endpoint", "_heads", "_key_fields", "completing", "keys", "model", "stamp", "version")
 
     def __init__(
-        self, model: RowAnswerer, endpoint: str, environment: str, keys: tuple[str, ...] = ()
+        self,
+        model: RowAnswerer,
+        endpoint: str,
+        environment: str,
+        keys: tuple[str, ...] = (),
+        completing: Completing | None = None,
     ) -> None:
-        """`keys` are the columns that join what was asked with its outcome."""
-        self.model, self.keys, self._endpoint = model, keys, endpoint
+        """`keys` are the columns that join what was asked with its outcome; `completing` looks up what a row lacks."""
+        self.model, self.keys, self._endpoint, self.completing = model, keys, endpoint, completing
         self._key_fields = model.fields(keys)
         self.version = model.version
         self.stamp = b',"version":%d,"digest":"%s"' % (model.version, model.digest.encode())
@@ -98,10 +104,23 @@ class Side:
 
     def score(self, body: bytes) -> Scored:
         """One row of JSON, decoded and scored; InputError when it does not fit, or gives a name twice."""
+        told = ""
+        if self.completing is not None:
+            body, told = self.completing.completed(body)
         inside, row, score = self.model.score_json(body)
         written = self.model.record(row)
         once(body, written)
-        return inside, row, score, written
+        return noticed(inside, told) if told else inside, row, score, written
+
+    def decode(self, body: bytes) -> tuple[Any, bytes, str]:
+        """One row of JSON as the model takes it, as it is logged, and what is to be told of it; the same errors."""
+        told = ""
+        if self.completing is not None:
+            body, told = self.completing.completed(body)
+        row = self.model.decode(body)
+        written = self.model.record(row)
+        once(body, written)
+        return row, written, told
 
     def answer(self, ident: bytes, inside: bytes) -> bytes:
         """The answer to a single row, as JSON."""
@@ -386,7 +405,7 @@ def _otherwise(route: Route, row: bytes, answer: Answer) -> bool:
     assert route.candidate is not None
     old = route.champion.model
     try:
-        said = old.score_row(old.decode(row))
+        said = old.score_row(route.champion.decode(row)[0])
     except InputError:
         return False
     return old.differs(said, route.candidate.model, answer)
@@ -426,14 +445,12 @@ class _Asked:
         """The outputs by name, if any are named; UnknownNameError for one that this version does not have."""
         return None if self.outputs is None else named(side.model, self.outputs)
 
-    async def decoded(self, side: Side) -> list[tuple[Any, bytes]]:
-        """All rows as this version takes them, and as they are logged; InputError names the row."""
+    async def decoded(self, side: Side) -> list[tuple[Any, bytes, str]]:
+        """All rows as this version takes them, as they are logged, and what is told of each; InputError names the row."""
         pause, out, model = _Pause(), [], side.model
         for number, body in enumerate(self.rows):
             try:
-                row = model.decode(body)
-                written = model.record(row)
-                once(body, written)
+                row, written, told = side.decode(body)
                 if self.require_key:
                     side.require(row)
                 if model.strict and (lacking := model.gaps(row)):
@@ -444,22 +461,27 @@ class _Asked:
                 if self.alone:
                     raise
                 raise InputError(f"Row {number + 1}: {error.message}", hint=error.hint) from error
-            out.append((row, written))
+            out.append((row, written, told))
             await pause.here()
         return out
 
 
-async def _said(side: Side, decoded: Sequence[tuple[Any, bytes]], names: Sequence[str] | None) -> list[_Said]:
+async def _said(
+    side: Side, decoded: Sequence[tuple[Any, bytes, str]], names: Sequence[str] | None
+) -> list[_Said]:
     pause, out, model = _Pause(), [], side.model
-    for row, written in decoded:
+    for row, written, told in decoded:
         if isinstance(row, InputError):
             out.append(_Said(b'"error":' + msgspec.json.encode(row.fields()), None))
             continue
         score = model.score_row(row)
         remark = model.remark(row)
         inside = model.render(score)
-        said = inside if names is None else _chosen(model, row, score, names)
-        out.append(_Said(said + remark, (inside + remark, row, score, written)))
+        said = (inside if names is None else _chosen(model, row, score, names)) + remark
+        whole = inside + remark
+        if told:
+            said, whole = noticed(said, told), noticed(whole, told)
+        out.append(_Said(said, (whole, row, score, written)))
         await pause.here()
     return out
 

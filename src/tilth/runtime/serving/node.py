@@ -10,25 +10,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tilth.core.errors import BusyError, StorageError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, nearest
 from tilth.core.principals import job
+from tilth.core.time import show_instant
 from tilth.ml.forecasting.predicting import ForecastPredictor
 from tilth.ml.forecasting.requests import requested
 from tilth.ml.forecasting.signature import ENGINE
 from tilth.ml.model.answerer import RowAnswerer, of_rows
 from tilth.plan.snapshot import Pointer
+from tilth.ports.lookups import Rows
 from tilth.runtime.act import Act
 from tilth.runtime.loading import any_version_of, newer
-from tilth.runtime.record import declarations, endpoints, environments, nodes, versions
+from tilth.runtime.record import declarations, endpoints, environments, nodes, snapshots, versions
 from tilth.runtime.record.endpoints import Revision
-from tilth.runtime.serving import rollouts
+from tilth.runtime.record.nodes import LookedUp
+from tilth.runtime.serving import rollouts, stores
 from tilth.runtime.serving.answering import Rolling, Route, Side
+from tilth.runtime.serving.looking_up import Completing, Store
 from tilth.runtime.workspace import Workspace
-from tilth.sql.language.statements import Kind, Rollout
+from tilth.sql.language.statements import CreateEndpoint, Kind, Rollout
 
 POLL = 0.025  # seconds between looks at the state's counter
 RETRY = 2.0  # seconds until what did not verify is tried again
@@ -77,10 +81,11 @@ class _Seen:
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)  # that outcomes are joined by, by endpoint
     troubles: dict[str, str] = field(default_factory=dict)
     pointers: tuple[Pointer, ...] = ()
+    contents: dict[str, str] = field(default_factory=dict)  # of the snapshots that rows are looked up in
 
     def key(self) -> object:
         rows = [(p.name, p.text, r.revision, r.stage, r.version, r.previous) for p, r in self.endpoints]
-        return self.generation, tuple(rows)
+        return self.generation, tuple(rows), tuple(sorted(self.contents.items()))
 
 
 class Node:
@@ -101,6 +106,7 @@ class Node:
         self._act = Act(work, environment, BY)
         self._name = ""
         self._cache: dict[Key, RowAnswerer] = {}
+        self._stores: dict[str, Rows] = {}
         self._key: object = None
         self._counter = -1
         self._again = 0.0  # when what is not served is tried again
@@ -183,6 +189,8 @@ class Node:
         if now < self._rest:
             return
         try:
+            if any(c.damaged for c in _completing(self.table)):
+                self._key, self._counter = None, -1  # its store is made again
             counter = self._work.state.version_counter()
             if counter != self._counter or (self.troubles and now >= self._again):
                 self._counter, self._again = counter, now + RETRY
@@ -225,7 +233,18 @@ class Node:
                     f"Revision {p.target} of `{p.name}` is missing.", hint="Run `tilth verify`."
                 )
             out.append((p, found))
-        return _Seen(number, out, keys, pointers=tuple(pointers))
+        return _Seen(number, out, keys, pointers=tuple(pointers), contents=self._contents(pointers))
+
+    def _contents(self, pointers: Sequence[Pointer]) -> dict[str, str]:
+        """The contents of the snapshots that rows are looked up in, which change when rows are forgotten."""
+        declared = [declarations.endpoint(p) for p in pointers if p.kind is Kind.ENDPOINT]
+        wanted = {d.look_up.dataset for d in declared if d.look_up is not None}
+        found = {
+            p.name: snapshots.get(self._work.state, p.target)
+            for p in pointers
+            if _is_of(p, wanted) and p.target
+        }
+        return {name: one.manifest.content for name, one in found.items() if one is not None}
 
     def _routes(self, seen: _Seen) -> dict[str, Route]:
         """The routes that can be served; what cannot is noted in `seen.troubles`."""
@@ -240,26 +259,38 @@ class Node:
         return out
 
     def _route_of(self, pointer: Pointer, at: Revision, seen: _Seen) -> Route:
-        stage, model, number, serving = at.stage, at.model, at.revision, at.answering
+        stage, number, serving = at.stage, at.revision, at.answering
         if serving is None:
-            raise StorageError("no version answers it", hint=f"RETRAIN MODEL {model}.")
+            raise StorageError("no version answers it", hint=f"RETRAIN MODEL {at.model}.")
         declared = declarations.endpoint(pointer)
         keys = seen.keys.get(pointer.name, ())
         required, share = declared.outcomes is not None and declared.outcomes.require_key, declared.watch.log
-        champion = self._side(pointer.name, model, serving, keys, seen)
+        champion = self._side(declared, serving, keys, seen)
         if not at.under_way:
             return Route(pointer.name, number, stage, champion, require_key=required, log=share)
-        candidate = self._side(pointer.name, model, at.version, keys, seen)
+        candidate = self._side(declared, at.version, keys, seen)
         rolling = self._rolling(pointer.name, at, declared.rollout)
         return Route(pointer.name, number, stage, champion, candidate, rolling, required, share)
 
-    def _side(self, endpoint: str, model: str, version: int, keys: tuple[str, ...], seen: _Seen) -> Side:
+    def _side(self, declared: CreateEndpoint, version: int, keys: tuple[str, ...], seen: _Seen) -> Side:
+        model = declared.model
         row = versions.require(self._work.state, model, version)
         snapshot = declarations.snapshot_of(seen.pointers, model) if row.engine == ENGINE else None
         key = (model, version, row.digest, snapshot)
         found = self._cache.pop(key, None) or self._answering(model, version, snapshot)
         self._cache[key] = found  # the last used is last
-        return Side(found, endpoint, self.environment, keys)
+        looked_up = stores.completing(self._work, declared, seen.pointers, found, self._rows_of)
+        return Side(found, declared.name, self.environment, keys, looked_up)
+
+    def _rows_of(self, store: Store) -> Rows:
+        """The rows to look up, open already or made now; one store for all that look up the same."""
+        found = self._stores.get(store.name)
+        if found is not None and found.damaged:
+            self._work.lookups.keep(self._stores.keys() - {store.name})
+            found = None
+        if found is None:
+            found = self._stores[store.name] = stores.opened(self._work, store, self._tell)
+        return found
 
     def _answering(self, model: str, version: int, snapshot: str | None) -> RowAnswerer:
         """The version as requests ask it; one that forecasts goes on from what came since its training."""
@@ -321,7 +352,7 @@ class Node:
             return
         now = self._act.now()
         with self._act.change(now, keyless=True) as change:
-            nodes.serves(change, self._name, table.generation, now)
+            nodes.serves(change, self._name, table.generation, now, _looked_up(table))
             change.audit("serve", self._name, {"generation": table.generation})
 
     def _forget(self, table: Table) -> None:
@@ -330,6 +361,8 @@ class Node:
         spare = [key for key, predictor in self._cache.items() if id(predictor) not in needed]
         for key in spare[:-KEPT]:
             del self._cache[key]
+        self._stores = {c.store.name: self._stores[c.store.name] for c in _completing(table)}
+        self._work.lookups.keep(self._stores)
 
     def _trouble(self, troubles: Mapping[str, str]) -> None:
         """What keeps the current generation from being served; told once."""
@@ -359,6 +392,27 @@ class Node:
             if new and recorded:
                 self._tell(f"{route.endpoint}: {progress.stage.value}: {progress.reason}")
         return moved
+
+
+def _is_of(pointer: Pointer, datasets: Collection[str]) -> bool:
+    return pointer.kind is Kind.DATASET and pointer.name in datasets
+
+
+def _completing(table: Table | None) -> list[Completing]:
+    """What completes requests, of every version that may answer."""
+    routes = () if table is None else table.routes.values()
+    return [s.completing for r in routes for s in r.sides() if s.completing is not None]
+
+
+def _looked_up(table: Table) -> list[LookedUp]:
+    """The snapshots that rows are looked up in, by endpoint."""
+    out = {}
+    for route in table.routes.values():
+        for side in route.sides():
+            if (one := side.completing) is not None:
+                at, store = show_instant(one.store.made_at), one.store
+                out[route.endpoint] = LookedUp(route.endpoint, store.dataset, store.snapshot, len(one), at)
+    return list(out.values())
 
 
 def _rolling(table: Table | None) -> Sequence[Route]:

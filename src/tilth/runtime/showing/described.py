@@ -60,6 +60,8 @@ def _lineage(facts: Mapping[str, Any]) -> Iterator[str]:
             else "no version yet"
         )
         yield f"POST {facts['path']}, model {facts['model']}: {version}."
+        if looked := facts.get("look_up"):
+            yield f"A request may leave out {', '.join(looked['columns'])} and give {', '.join(looked['key'])}: they are looked up in {looked['dataset']}, snapshot {(looked['snapshot'] or 'none')[:12]}; a key that is not there is {'answered with gaps' if looked['else'] == 'gaps' else 'refused'}."
 
 
 def _scheduled(facts: Mapping[str, Any]) -> Iterator[str]:

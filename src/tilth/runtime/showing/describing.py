@@ -36,7 +36,7 @@ from tilth.runtime.record import (
     versions,
 )
 from tilth.runtime.record.versions import Version
-from tilth.runtime.showing import example, forecasts
+from tilth.runtime.showing import example, forecasts, looked_up
 from tilth.runtime.showing.understood import KEYS
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import check_names, show_check
@@ -377,7 +377,7 @@ def _endpoint(at: Place, one: Resource) -> dict[str, Any]:
         "outcomes": None if declared.outcomes is None else asdict(declared.outcomes),
     }
     if version is None:
-        return {**facts, "inputs": [], "outputs": [], "example": {}}
+        return {**facts, "look_up": None, "inputs": [], "outputs": [], "example": {}}
     url = (urls[-1] if urls else SERVED).partition("/#")[0].rstrip("/")
     if forecasts.is_one(version):
         return {**facts, **_ahead(at.work, one.name, declared.model, version, url)}
@@ -387,9 +387,12 @@ def _endpoint(at: Place, one: Resource) -> dict[str, Any]:
     model = at.graph.get(declared.model).as_(CreateModel)
     key = () if declared.outcomes is None else declarations.key_of(declared.outcomes.of(model.targets))
     carried = [i for i in signature.carried if i.name in key]
-    row = {**{i.name: example.usual(i, kept.profile, kept.newest) for i in carried}, **body}
+    looked = looked_up.facts(at.work, at.environment, declared.look_up, signature.inputs)
+    usual = {**{i.name: example.usual(i, kept.profile, kept.newest) for i in carried}, **body}
+    row = looked_up.asked(usual, looked)
     return {
         **facts,
+        "look_up": looked,
         "inputs": _inputs(kept, version.importance),
         "outputs": [o for part in signature.parts for o in _outputs(part)],
         "body": row,

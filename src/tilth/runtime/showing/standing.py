@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -264,6 +265,7 @@ def _node(one: Node, generation: int) -> dict[str, Any]:
         "alive": _alive(one.pid),
         "seen_at": show_instant(one.seen_at),
         "reconciled_at": _shown(one.reconciled_at),
+        "looks_up": [asdict(u) for u in one.looked_up],
     }
 
 

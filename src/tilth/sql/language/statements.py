@@ -372,6 +372,18 @@ class Outcomes:
 
 
 @dataclass(frozen=True, slots=True)
+class LookUp:
+    """What completes a request: the newest row of a dataset that has the request's key.
+
+    A key that is not there is refused, or with `gaps` answered without what would have been looked up.
+    """
+
+    dataset: str
+    key: tuple[str, ...]
+    gaps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """How an endpoint's answers are looked at: how often, over how much of the past, and what share of them is logged."""
 
@@ -394,6 +406,7 @@ class CreateEndpoint:
     if_not_exists: bool = False
     position: Position | None = field(default=None, compare=False)
     renamed_from: RenamedFrom | None = None
+    look_up: LookUp | None = None
 
 
 @dataclass(frozen=True, slots=True)

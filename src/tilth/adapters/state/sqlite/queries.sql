@@ -505,10 +505,10 @@ ORDER BY r.id DESC LIMIT :limit;
 INSERT INTO nodes (name, pid, url, environment, generation, started_at, seen_at)
 VALUES (:name, :pid, :url, :environment, :generation, :at, :at)
 ON CONFLICT (name) DO UPDATE SET pid = excluded.pid, url = excluded.url, environment = excluded.environment,
-    generation = excluded.generation, started_at = excluded.started_at, seen_at = excluded.seen_at, reconciled_at = NULL;
+    generation = excluded.generation, started_at = excluded.started_at, seen_at = excluded.seen_at, reconciled_at = NULL, looked_up = '[]';
 
 -- name: node_serves
-UPDATE nodes SET generation = :generation, seen_at = :at WHERE name = :name;
+UPDATE nodes SET generation = :generation, looked_up = :looked_up, seen_at = :at WHERE name = :name;
 
 -- name: node_reconciled
 UPDATE nodes SET reconciled_at = :at WHERE name = :name;
@@ -857,6 +857,9 @@ WHERE NOT EXISTS (
 
 -- name: leakage_of
 SELECT * FROM leakage WHERE recipe = :recipe;
+
+-- name: leakage_to_plan
+SELECT recipe, verdict, why FROM leakage WHERE verdict <> 'proven';
 
 -- name: set_leakage
 INSERT INTO leakage (recipe, dataset, verdict, why, bounds, columns, snapshot, at)
