@@ -1,5 +1,6 @@
 """FORGET: a person leaves snapshots, quarantine and the prediction log, and what cannot be reached is said."""
 
+import errno
 import json
 import os
 import sqlite3
@@ -12,9 +13,9 @@ import pytest
 
 import tilth
 from tilth.app.project import Project
-from tilth.core.errors import TilthError
+from tilth.core.errors import StorageError, TilthError
 from tilth.ports.clock import ManualClock
-from tilth.runtime.applying import forgetting
+from tilth.runtime.applying import forgetting, releasing
 from tilth.runtime.record import snapshots
 
 START = datetime(2024, 1, 25, tzinfo=UTC)
@@ -123,6 +124,34 @@ def test_what_was_to_be_forgotten_is_written_nowhere(project: Project) -> None:
     assert not any("p7" in r["detail"] for r in said)
 
 
+@pytest.mark.parametrize(
+    ("where", "gone"),
+    [
+        ("person = 'p7'", {"p7", "both"}),
+        ("person IN ('p7', 'p6') AND v > 1", {"p7", "p6", "both"}),
+        ("id = 7", set()),
+        ("v > 3", set()),
+    ],
+)
+def test_texts_of_statements_that_name_who_is_forgotten_go(
+    project: Project, where: str, gone: set[str]
+) -> None:
+    asked = {
+        "p7": "SELECT count(*) AS n FROM d WHERE person = 'p7'",
+        "p6": "SELECT count(*) AS n FROM d WHERE person = 'p6'",
+        "both": "SELECT 'p7' AS a, 'p6' AS b",
+        "other": "SELECT 'p77' AS a, 3 AS n",
+    }
+    session = project.session(door="cli")
+    for text in asked.values():
+        session.run(text).rows()
+    done = session.run(f"FORGET FROM d WHERE {where}")
+    texts = {r["text"] for r in project.sql("SELECT text FROM tilth.statements").rows()}
+    assert asked["other"] in texts
+    assert {k for k, v in asked.items() if v not in texts} == gone
+    assert (done.facts["statements"] > 0) == bool(gone)
+
+
 @pytest.mark.parametrize("where", ["count(*) > 3", "gone = 1", "person", "v > (", "person = 'p7' OR", "1"])
 def test_what_is_no_condition_changes_nothing(project: Project, where: str) -> None:
     before = everywhere(project, "p7")
@@ -163,6 +192,28 @@ def test_a_process_that_dies_forgets_all_or_nothing_and_goes_on(
         project.gc()
     assert everywhere(project, "p7") == {"snapshots": 0, "quarantine": 0, "predictions": 0}
     assert project.sql("SELECT DISTINCT condition FROM tilth.forgets").rows() == [{"condition": None}]
+    assert project.verify()
+
+
+@pytest.mark.parametrize(
+    ("room", "at", "statement"),
+    [
+        (forgetting, "_commit", "FORGET FROM d WHERE person = 'p7'"),
+        (releasing, "_manifest", "RELEASE QUARANTINE d WHERE id = 7 SET v = 1 BECAUSE 'x'"),
+    ],
+)
+def test_a_full_disk_is_said_and_changes_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch, room: Any, at: str, statement: str
+) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = everywhere(project, "p7")
+    monkeypatch.setattr(room, at, full)
+    with pytest.raises(StorageError, match="No space left") as raised:
+        project.sql(statement)
+    assert "Free some space" in raised.value.hint
+    assert everywhere(project, "p7") == before
     assert project.verify()
 
 

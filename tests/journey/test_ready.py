@@ -128,6 +128,8 @@ def test_a_query_that_fails_or_gives_no_truth_is_an_error(tmp_path: Path, ready:
     assert says in raised.value.message
     assert any("READY WHEN" in line for line in (raised.value.message, *raised.value.detail))
     assert raised.value.where is not None
+    assert raised.value.where.file is not None
+    assert "READY WHEN" in (raised.value.where.text or "")
     assert project.sql("SELECT count(*) AS n FROM tilth.snapshots").rows() == [{"n": 0}]
 
 

@@ -97,7 +97,7 @@ def _found(project: Project, resource: Resource, manifest: Manifest) -> Suggeste
         for f in schema
         if f.name not in own and f.name.lower() not in {t.column.lower() for t in spec.tags}
     ]
-    said = looked.look(rows, schema, names)
+    said = looked.look(rows, schema, names if manifest.rows >= proposing.LEAST else ())
     taken = set(_named(spec, schema))
     made, refused = proposing.propose(rows, said, spec.key, taken)
     if said.total >= proposing.LEAST:

@@ -73,6 +73,15 @@ def _known_at(c: Cursor, d: _Dataset) -> None:
 _REFRESH = ("EVERY", "ON CHANGE", "INCREMENTAL")
 
 
+def _incremental(c: Cursor, found: Refresh) -> Refresh:
+    """`LOOKBACK` and `HEAL` in any order, each once."""
+    spans: dict[str, timedelta] = {}
+    while (word := c.key) in ("LOOKBACK", "HEAL") and word not in spans:
+        c.i += 1
+        spans[word] = values.duration(c)
+    return replace(found, incremental=True, lookback=spans.get("LOOKBACK"), heal=spans.get("HEAL"))
+
+
 def _refresh(c: Cursor, d: _Dataset) -> None:
     start, found = c.i, Refresh()
     while True:
@@ -82,9 +91,7 @@ def _refresh(c: Cursor, d: _Dataset) -> None:
             c.expect("CHANGE", hint="Write REFRESH ON CHANGE.")
             found = replace(found, on_change=True)
         elif c.take("INCREMENTAL"):
-            lookback: timedelta | None = values.duration(c) if c.take("LOOKBACK") else None
-            heal: timedelta | None = values.duration(c) if c.take("HEAL") else None
-            found = replace(found, incremental=True, lookback=lookback, heal=heal)
+            found = _incremental(c, found)
         elif c.i == start:
             raise c.unknown(
                 f"Expected EVERY, ON CHANGE or INCREMENTAL here{c.instead()}.", c.key, _REFRESH, "choices"
@@ -141,13 +148,23 @@ _CLAUSES = {
     clauses.RENAMED: clauses.renamed,
     "AS": _as,
 }
+_INNER = {
+    "EVERY": "REFRESH EVERY '1 hour'",
+    "INCREMENTAL": "REFRESH INCREMENTAL",
+    "LOOKBACK": "REFRESH INCREMENTAL LOOKBACK '2 hours'",
+    "HEAL": "REFRESH INCREMENTAL HEAL '30 days'",
+    "WITHIN": "READY WHEN (query) WITHIN '2 hours'",
+    "USUAL": "EXPECT (USUAL (volume))",
+    "FRESH": "EXPECT (FRESH WITHIN '2 days')",
+}
+"""Words that belong into a clause, with where."""
 
 
 def parse(c: Cursor, or_replace: bool, where: Position) -> CreateDataset:
     """`[IF NOT EXISTS] name` with its clauses; what follows AS is the query, to the semicolon."""
     exists, name = clauses.head(c, "dataset")
     d = _Dataset()
-    clauses.read(c, _CLAUSES, d, "CREATE DATASET")
+    clauses.read(c, _CLAUSES, d, "CREATE DATASET", _INNER)
     if d.query is None:
         raise LanguageError(
             f"Dataset `{name}` has no query.", hint="Add AS SELECT ... as the last clause.", where=where

@@ -247,6 +247,30 @@ def test_a_constant_series_goes_off_when_it_changes(bench: Bench) -> None:
     assert not said(over(bench, rows([*[100] * 59, 97]), 60.2), "volume").passed
 
 
+@pytest.mark.parametrize(
+    ("each", "judged"),
+    [
+        (19, {"volume"}),
+        (24, {"volume", "nulls", "distribution"}),
+    ],
+)
+def test_shares_of_periods_with_few_rows_are_not_judged_and_it_is_said(
+    bench: Bench, each: int, judged: set[str]
+) -> None:
+    found = over(bench, rows([each] * 60), 60.2, item("USUAL (volume, nulls, distribution)"))
+    usual = [r for r in found.results if r.kind == "usual"]
+    assert {r.check.removeprefix("USUAL ") for r in usual if r.judged} == judged
+    assert not [r.observed for r in usual if "nan" in r.observed or "inf" in r.observed]
+    told = " ".join(n.text for n in found.told)
+    assert ("20 rows or more, and a day has fewer here" in told) == (len(judged) == 1)
+
+
+@pytest.mark.parametrize("place", ["XX", "DE-QQ"])
+def test_a_place_without_holidays_is_an_error_at_the_first_refresh(bench: Bench, place: str) -> None:
+    with pytest.raises(InputError, match="is no place"):
+        over(bench, rows(USUAL[:3]), 3.2, item(f"USUAL (volume) HOLIDAYS '{place}'"))
+
+
 def test_a_holiday_is_known_by_its_country_and_another_place_is_an_error(bench: Bench) -> None:
     thin = counts(120, usual=400)
     days = [(START + timedelta(days=d)).date() for d in range(120)]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import DataError, LanguageError, ProjectError
@@ -83,7 +84,10 @@ def part(one: Part, where: str, engine: QueryEngine, blobs: Blobs, folder: str) 
     ids = None
     if one.ids is not None:
         kept = np.fromfile(blobs.path(one.ids), dtype="<u8")[stays.to_numpy(zero_copy_only=False)]
-        kept.tofile(f"{fresh}.ids")
+        with open(
+            f"{fresh}.ids", "wb"
+        ) as file:  # an error of numpy's own `tofile` does not say that the disk is full
+            file.write(kept.tobytes())
         ids = blobs.put_file(f"{fresh}.ids")
     size = os.path.getsize(made.path)
     return Part(blobs.put_file(made.path), made.content, made.rows, size, one.event_min, one.event_max, ids)
@@ -139,6 +143,30 @@ def apart(where: str, engine: QueryEngine, other: QueryEngine) -> QueryEngine:
         return engine if harmless.expression(where) else other
     except LanguageError:
         return other
+
+
+def values_in(where: str) -> frozenset[str]:
+    """The values that the condition says columns are equal to, as texts.
+
+    >>> sorted(values_in("id IN (4711, 12) OR name = 'O''Hara' AND age > 7"))
+    ['12', '4711', "O'Hara"]
+    """
+    from sqlglot import exp
+
+    equal = list(tree(f"SELECT {where}").find_all(exp.EQ, exp.In))
+    return frozenset(v.this for e in equal for v in e.find_all(exp.Literal) if v.this)
+
+
+def named(text: str, values: Collection[str]) -> bool:
+    """Whether a statement has one of the values: as a word of its own.
+
+    >>> named("SELECT 1 WHERE id = 4711", {"4711"}), named("SELECT 14711", {"4711"}), named("x = 'O''Hara'", {"O'Hara"})
+    (True, False, True)
+    """
+    parts = [re.escape(v) for v in values]
+    return bool(parts) and bool(
+        re.search(rf"(?<!\w)(?:{'|'.join(sorted(parts))})(?!\w)", text.replace("''", "'"))
+    )
 
 
 def names_in(where: str, names: Sequence[str]) -> tuple[str, ...]:

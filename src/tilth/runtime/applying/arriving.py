@@ -17,6 +17,7 @@ from tilth.runtime.record import notices, waits
 from tilth.runtime.record.notices import Told
 from tilth.runtime.record.waits import Wait
 from tilth.sql.language.statements import CreateDataset, Ready
+from tilth.sql.language.trees import shifted
 from tilth.sql.queries import harmless
 
 ASKING = Limits(seconds=600.0, memory=1_000_000_000, disk=10_000_000_000)  # of the query of a READY WHEN
@@ -64,8 +65,9 @@ def _holds(
     try:
         found = reading.query_rows(ready.query.sql, datasets, sources, engine, act.work.blobs).read_all()
     except TilthError as error:
-        if error.where is None and ready.query.position is not None:
-            error.where = ready.query.position
+        inner = error.where is not None and error.where.file is None
+        error.where = shifted(error.where, ready.query.position) if inner else error.where
+        error.where = error.where or ready.query.position
         error.detail = (
             *error.detail,
             f"This was the READY WHEN of dataset `{declared.name}`: it was not read.",

@@ -25,7 +25,7 @@ from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime.act import Act
 from tilth.runtime.applying.sweeping import sweep
-from tilth.runtime.record import forgets, names, refreshes, releases, snapshots, versions
+from tilth.runtime.record import forgets, names, refreshes, releases, snapshots, statements, versions
 from tilth.runtime.record.forgets import Forgotten
 from tilth.runtime.record.refreshes import Quarantined
 from tilth.runtime.record.releases import Release
@@ -45,6 +45,7 @@ class Found:
     snapshots: dict[str, str] = field(default_factory=dict)
     quarantined: int = 0
     predictions: int = 0
+    statements: int = 0  # whose texts went
     waiting: int = 0  # predictions in a segment that is still written to
     models: list[str] = field(default_factory=list)  # versions that learned from rows that went
     unreached: list[str] = field(default_factory=list)
@@ -216,6 +217,8 @@ def _rest(act: Act, number: int, dataset: str, where: str, schema: Schema, found
     """Files that nothing names go, and records of the prediction log; written down as done when none is left."""
     act.progress.step(f"forget from {dataset}", None, "files and predictions")
     sweep(act.work)
+    values = thinning.values_in(where)
+    found.statements = statements.erase(act.work.state, lambda text: thinning.named(text, values))
     act.work.lookups.keep(())  # servers make them again of what is left
     found.predictions, found.waiting = _predictions(act.work, dataset, where, schema, found)
     if found.waiting:
@@ -283,6 +286,9 @@ def _unreached(work: Workspace, graph: Graph, dataset: str, found: Found) -> Non
         found.unreached.append(
             "what models learned: RETRAIN makes versions without it, and `tilth gc` removes the old bundles"
         )
+    found.unreached.append(
+        "statements of the log (`tilth.statements`) that name them in other words, and cases of `tilth test` that were made of their rows"
+    )
     found.unreached.append(
         "backups, tables that were written into sources, and the sources: a refresh brings back what they still hold"
     )

@@ -72,6 +72,7 @@ def release(act: Act, graph: Graph, statement: ReleaseQuarantine) -> Released:
             f"Dataset `{statement.name}` has no KEY, so nothing tells which rows a release holds for.",
             hint="Declare KEY (column), apply, and release then.",
         )
+    _keeps_key(declared, statement)
     if pointer.target is None or pointer.recipe not in graph.get(statement.name).recipes:
         raise ProjectError(
             f"Dataset `{statement.name}` is declared otherwise and not yet collected.", hint="Apply first."
@@ -90,6 +91,17 @@ def release(act: Act, graph: Graph, statement: ReleaseQuarantine) -> Released:
         for held in holds:
             held.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keeps_key(declared: CreateDataset, statement: ReleaseQuarantine) -> None:
+    """Raise for a repair of the KEY: it would take the place of the row that has that KEY at the source, now or later."""
+    keys = {k.lower() for k in declared.key}
+    for column, _ in statement.sets:
+        if column.lower() in keys:
+            raise ProjectError(
+                f"`{column}` is of the KEY of dataset `{declared.name}`, and a release holds for the KEY that the source gave.",
+                hint="Correct the KEY at its source, or in the dataset's query.",
+            )
 
 
 def _checks(act: Act, declared: CreateDataset, schema: Schema) -> Checks:
@@ -149,10 +161,12 @@ def _repaired(
     for column, _ in statement.sets:
         checks.schema.field(column)
     engine = Apart(act.work.engine)
-    held = pa.concat_tables([h.rows for h in found])
+    held = pa.concat_tables([h.rows for h in found])  # the newest first
+    held = held.append_column("tilth_n", pa.array(range(held.num_rows), pa.int64()))
     keys = ", ".join(quoted(k) for k in checks.key)
     one = act.work.engine.stream(
-        f"SELECT * FROM rows QUALIFY row_number() OVER (PARTITION BY {keys}) = 1", {"rows": held}
+        f"SELECT * EXCLUDE (tilth_n) FROM rows QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY tilth_n) = 1",
+        {"rows": held},
     ).read_all()
     rows = releasing.repaired(one, checks.schema, statement.sets, engine)
     failing = releasing.fail(rows, checks, engine, dict(references))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tilth.core.errors import ProjectError, StorageError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.runtime.applying import forgetting, releasing
 from tilth.runtime.applying.executor import MAKING
+from tilth.runtime.asking import statements
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.record import environments
 from tilth.runtime.record.snapshots import manifest_of
@@ -19,21 +23,24 @@ def forget(at: Prompt, statement: ForgetFrom) -> Result:
     target = _target(at, statement.name)
     with at.work.locks.hold(MAKING):
         schema = manifest_of(at.work.state, target).schema
+        statements.write(at.work.state)
         try:
-            found = forgetting.forget(at.act(), graph, statement.name, statement.where, schema)
+            with _written():
+                found = forgetting.forget(at.act(), graph, statement.name, statement.where, schema)
         except TilthError as error:
             if error.where is None and statement.position is not None and not isinstance(error, StorageError):
                 error.where = statement.position
             raise
     learned = f" Learned from by {', '.join(found.models)}." if found.models else ""
+    said = f", the texts of {found.statements:,} statements of the log" if found.statements else ""
     text = (
         f"Forgotten from {statement.name}: {found.rows:,} row{'s' * (found.rows != 1)} of {len(found.snapshots):,}"
-        f" snapshot{'s' * (len(found.snapshots) != 1)}, {found.quarantined:,} in quarantine, {found.predictions:,} predictions.{learned}"
+        f" snapshot{'s' * (len(found.snapshots) != 1)}, {found.quarantined:,} in quarantine, {found.predictions:,} predictions{said}.{learned}"
     )
     lines = [text, "Not reached:", *(f"  {line}" for line in found.unreached)]
     facts = {
         "dataset": statement.name, "rows": found.rows, "snapshots": sorted(found.snapshots), "quarantined": found.quarantined,
-        "predictions": found.predictions, "models": found.models, "unreached": found.unreached,
+        "predictions": found.predictions, "statements": found.statements, "models": found.models, "unreached": found.unreached,
     }  # fmt: skip
     return Result(None, "\n".join(lines), facts)
 
@@ -45,7 +52,8 @@ def release(at: Prompt, statement: ReleaseQuarantine) -> Result:
     _target(at, statement.name)
     with at.work.locks.hold(MAKING, shared=True), at.work.locks.hold(f"apply-{at.environment}"):
         try:
-            done = releasing.release(at.act(), graph, statement)
+            with _written():
+                done = releasing.release(at.act(), graph, statement)
         except TilthError as error:
             if error.where is None and statement.position is not None and not isinstance(error, StorageError):
                 error.where = statement.position
@@ -57,6 +65,18 @@ def release(at: Prompt, statement: ReleaseQuarantine) -> Result:
         "environment": at.environment,
     }  # fmt: skip
     return Result(None, text, facts)
+
+
+@contextmanager
+def _written() -> Iterator[None]:
+    """A disk that refuses, as an instruction."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"Files of the project could not be written ({error.strerror or error}).",
+            hint="Free some space on its disk, then run the statement again.",
+        ) from error
 
 
 def _target(at: Prompt, name: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from tilth.core.time import Instant, show_instant
-from tilth.runtime.record.rows import State
+from tilth.runtime.record.rows import State, text, whole
 
 MOST = 100_000  # statements that are kept, the newest
+ERASED = "(forgotten)"  # in the place of a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +36,10 @@ def note(state: State, statements: Sequence[Noted]) -> None:
 def forget(state: State, before: Instant, most: int = MOST) -> None:
     """Forget those that began before, and all but the newest."""
     state.note("forget_statements", [{"before": show_instant(before), "most": most}])
+
+
+def erase(state: State, told: Callable[[str], bool]) -> int:
+    """Take the texts away of which that is so; who asked, when and how it ended stays. How many."""
+    found = [whole(r, "number") for r in state.read("statement_texts") if told(text(r, "text"))]
+    state.note("erase_statement", [{"number": n, "text": ERASED} for n in found])
+    return len(found)

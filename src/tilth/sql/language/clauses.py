@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from tilth.core.errors import LanguageError
@@ -28,17 +29,33 @@ class Renames(Protocol):
     renamed_from: RenamedFrom | None
 
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
 def renamed(c: Cursor, parts: Renames) -> None:
     """`RENAMED FROM name`, which a declaration of any kind may say."""
     where = c.position()
     parts.renamed_from = RenamedFrom(c.name("its earlier name", fold=True), where)
 
 
-def read(c: Cursor, table: Mapping[str, Callable[[Cursor, T], None]], parts: T, what: str) -> None:
-    """Read clauses into `parts` to the end of the statement, whatever their order; each may stand once."""
+def read(
+    c: Cursor,
+    table: Mapping[str, Callable[[Cursor, T], None]],
+    parts: T,
+    what: str,
+    inner: Mapping[str, str] = NOTHING,
+) -> None:
+    """Read clauses into `parts` to the end of the statement, whatever their order; each may stand once.
+
+    `inner` are words that belong into a clause, with how it is written: for who writes one beside it.
+    """
     seen: set[str] = set()
     while not c.at_end:
         at = c.i
+        if c.key in inner:
+            raise c.problem(
+                f"`{c.word}` is no clause of its own.", f"Write {inner[c.key]}, where it belongs, once."
+            )
         clause = _next(c, table, what)
         if clause in seen:
             c.fail(f"{clause} is given twice.", "Keep one of them.", at=at)

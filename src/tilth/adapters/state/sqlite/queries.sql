@@ -795,6 +795,12 @@ VALUES (:id, :began_at, :principal, :door, :environment, :status, :text, :second
 DELETE FROM statements
 WHERE began_at < :before OR number <= (SELECT coalesce(max(number), 0) FROM statements) - :most;
 
+-- name: statement_texts
+SELECT number, text FROM statements;
+
+-- name: erase_statement
+UPDATE statements SET text = :text WHERE number = :number;
+
 -- name: assumptions_of
 -- For each check the stretches of refreshes at which it said the same; one that could not be asked tells nothing once it was.
 WITH asked AS (

@@ -20,6 +20,7 @@ from tilth.ml.data.suggesting.looked import NUMBERS, TIMES, Column, Looked, Rows
 LEAST = 100  # rows, below which nothing is proposed
 WIDER = 0.25  # of the range that was seen, to either side
 MOST = 12  # proposals
+CODES = 5  # whole numbers of a column that are listed, not bounded
 PAIRS = 6  # columns of times that are compared with one another
 UNIQUE_ROWS = 5_000_000  # up to so many rows, columns are tried for being unique
 
@@ -89,7 +90,7 @@ def _of_column(rows: Rows, found: Looked, column: Column, refused: list[Refusal]
         if made is not None:
             return made
     if column.type in NUMBERS:
-        made = _range(found, column, gaps, refused)
+        made = _codes(rows, found, column, gaps) or _range(found, column, gaps, refused)
         if made is not None:
             return made
     if gaps == 0:
@@ -109,6 +110,14 @@ def _missing(gaps: int, total: int) -> str:
     return f"; {gaps:,} of {total:,} rows lack it" if gaps else ""
 
 
+def _codes(rows: Rows, found: Looked, column: Column, gaps: int) -> Proposal | None:
+    """Whole numbers that are codes (0 and 1, stars): as few as texts of a set would be, all of them seen from the start."""
+    if column.type is not DataType.INTEGER:
+        return None
+    values = looked.values_of(rows, column.name)
+    return None if values is None or len(values) > CODES else _set(rows, found, column, gaps, [])
+
+
 def _set(rows: Rows, found: Looked, column: Column, gaps: int, refused: list[Refusal]) -> Proposal | None:
     values = looked.values_of(rows, column.name)
     if values is None or not 1 < len(values) <= max(2, sum(column.there) // 20):
@@ -124,7 +133,7 @@ def _set(rows: Rows, found: Looked, column: Column, gaps: int, refused: list[Ref
         )
         return None
     listed = ", ".join(
-        str(v).upper() if isinstance(v, bool) else literal(v) for v in sorted(v for v, _, _ in values)
+        literal(v) if isinstance(v, str) else str(v).upper() for v in sorted(v for v, _, _ in values)
     )
     evidence = f"{len(values)} values, all of them in the oldest half of {found.total:,} rows, the rarest {min(n for _, _, n in values):,} times"
     test = f"{in_query(column.name)} IN ({listed})"

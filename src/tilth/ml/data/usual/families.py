@@ -94,11 +94,22 @@ class Judged:
         """Whether the period is unusual."""
         return any(self.chance[period, side] < spent for side, spent in enumerate(self.spent))
 
+    def known(self, period: int) -> bool:
+        """Whether any series of the period has a value, and something was expected of it."""
+        return bool(self._there(period).any())
+
     def worst(self, period: int) -> int:
-        """The series that came out farthest."""
+        """The series that came out farthest, of those that were judged."""
         import numpy as np
 
-        return int(np.abs(self.scores[period]).argmax())
+        return int(np.where(self._there(period), np.abs(self.scores[period]), -1.0).argmax())
+
+    def _there(self, period: int) -> npt.NDArray[np.bool_]:
+        import numpy as np
+
+        values, spread = self.family.values[period], self.followed.spread[period]
+        there: npt.NDArray[np.bool_] = np.isfinite(values) & np.isfinite(spread)
+        return there
 
     def bounds(self, period: int, series: int) -> tuple[float, float]:
         """Between which values of its scale the series is usual; infinite where one side is not judged, or nothing is known."""

@@ -86,7 +86,7 @@ def _run(values: Floats, calendar: Floats, uneven: Bools, floor: Floats, odd: fl
     periods, series = values.shape
     size = 2 + calendar.shape[1]
     state, known = np.zeros((size, series)), np.eye(size) * DIFFUSE
-    state[0] = np.nan_to_num(np.median(values[:FIRST], 0))
+    state[0] = _middle(values[:FIRST])
     known[1, 1] = STEEP**2
     grown = np.sqrt(1 / np.array([pace, SLOPE, *[CALENDAR] * (size - 2)]))
     even, other = _Scale(series), _Scale(series)
@@ -123,6 +123,16 @@ def _run(values: Floats, calendar: Floats, uneven: Bools, floor: Floats, odd: fl
         if seen:
             scale.see(np.where(there, far / np.sqrt(doubt), scale.width))
     return Followed(centre, spread, score, degrees)
+
+
+def _middle(values: Floats) -> Floats:
+    """The median of each series, of the periods that have a value; 0 where none has."""
+    import numpy as np
+
+    there = ~np.isnan(values).all(0)
+    middle = np.zeros(values.shape[1])
+    middle[there] = np.nanmedian(values[:, there], 0)
+    return middle
 
 
 def _lasting(before: Floats, score: Floats) -> Floats:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tilth.core.schema import DataType, Schema
 from tilth.core.time import Instant, naive
+from tilth.ml.data import holidays
 from tilth.ml.data.usual import calendar, chances, counted, families, telling
 from tilth.ml.data.usual.calendar import DAY, GRAINS, HOUR, Grain
 from tilth.ml.data.usual.counted import Counts, Watched
@@ -56,6 +57,10 @@ def judge(data: Data, history: History, states: States, engine: QueryEngine) -> 
     found = Found()
     for item in data.spec.expect:
         if item.usual is not None:
+            if (
+                item.usual.holidays is not None
+            ):  # so that a place that is none is an error now, not in three weeks
+                holidays.between(item.usual.holidays, data.now.year, data.now.year)
             _item(item, item.usual, data, history, states, engine, found)
     return found
 

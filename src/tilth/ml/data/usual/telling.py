@@ -12,7 +12,7 @@ from tilth.core.time import show_duration
 from tilth.ml.data.usual import calendar
 from tilth.ml.data.usual.calendar import DAY, Known
 from tilth.ml.data.usual.counted import GAPPED, SPREAD, Watched
-from tilth.ml.data.usual.families import SHARE, Judged, plain
+from tilth.ml.data.usual.families import SHARE, THIN, Judged, plain
 from tilth.ports.snapshots import CheckResult
 from tilth.ports.source import Notice
 from tilth.sql.language.statements import Expectation, Usual
@@ -52,9 +52,13 @@ class Saying:
     def judged(self, done: Judged, steps: Any, known: Known) -> None:
         """What a family says of the steps that are to be judged."""
         aspect = done.family.aspect
-        fresh = range(steps.first, len(steps.moments))
-        if not fresh:
+        over = range(steps.first, len(steps.moments))
+        if not over:
             self._add(aspect, f"no {steps.grain.name} was completed since the last refresh", judged=False)
+            return
+        fresh = [t for t in over if done.known(t)]
+        if not fresh:
+            self.unjudged((aspect,), _unknown(done, steps))
             return
         off = [t for t in fresh if done.off(t)]
         shown = off[:LISTED] or [fresh[-1]]
@@ -146,6 +150,14 @@ class Saying:
 
     def _tell(self, text: str, kind: str) -> None:
         self.notices.append(Notice(kind, "", text))
+
+
+def _unknown(done: Judged, steps: Any) -> str:
+    """Why nothing was judged though there were periods to judge."""
+    of = "refresh" if steps.of_refreshes else steps.grain.name
+    if done.family.scale == SHARE:
+        return f"shares are told of {THIN} rows or more, and a {of} has fewer here"
+    return f"the {of}s before do not say what is usual"
 
 
 def _between(low: float, high: float) -> str:
