@@ -121,6 +121,7 @@ class Project:
         from tilth.kinds import plan
         from tilth.runtime import writers
         from tilth.runtime.applying import changes, notices, shapes
+        from tilth.runtime.showing import column_value
 
         name = environment or self.settings.environment
         if self.applied:
@@ -130,7 +131,8 @@ class Project:
         found = notices.foreseen(found, graph, self.root)
         if not self.applied:
             return found
-        return writers.named(shapes.foreseen(found, graph, self.work()), graph, self.state())
+        found = writers.named(shapes.foreseen(found, graph, self.work()), graph, self.state())
+        return column_value.named(found, graph, self.state())
 
     def session(
         self,
