@@ -16,7 +16,17 @@ from tilth.core.errors import TrainingError
 from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
 from tilth.ml.judging import answers
-from tilth.ml.learning import described, evaluation, intervals, leaks, monotone, reading, retraining, valuing
+from tilth.ml.learning import (
+    described,
+    evaluation,
+    intervals,
+    labels,
+    leaking,
+    monotone,
+    reading,
+    retraining,
+    valuing,
+)
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.dealing import Files
 from tilth.ml.learning.made import Getter, Made, Report, Tools
@@ -55,7 +65,7 @@ def train(
     made, taken = retraining.made_by(spec, task, data, tools, clock, taken)
     if made.searched is not None:
         tools = replace(tools, deadline=tools.deadline + made.searched.seconds)
-    found_leaks, task = leaks.find(data), replace(task, texts=None)
+    found_leaks, task = leaking.every(spec, data, tools), replace(task, texts=None)
     data, made = reading.served(data, made)
     made = _with_ends(spec, task, data, made, tools)
     laps.lap("fit")
@@ -71,8 +81,9 @@ def train(
     laps.lap("judge and write")
     spent = {"cpu_seconds": laps.cpu, "fit_cpu_seconds": taken.cpu}
     worth = valuing.valued(task, data, valuing.days_of(spec, data), tools, laps.cpu)
+    more = {"column_value": worth, "labels": labels.told(spec, files, data, made)}
     return {
-        "metrics": {**found.clocked(), **spent, "column_value": worth},
+        "metrics": {**found.clocked(), **spent, **more},
         "start": taken.begun,
         "engine": made.engine,
         "learning": learning_of(learners(made.engine)),
