@@ -121,7 +121,7 @@ class Project:
         from tilth.kinds import plan
         from tilth.runtime import writers
         from tilth.runtime.applying import changes, notices, shapes
-        from tilth.runtime.showing import column_value
+        from tilth.runtime.showing import column_value, lineage
 
         name = environment or self.settings.environment
         if self.applied:
@@ -132,7 +132,7 @@ class Project:
         if not self.applied:
             return found
         found = writers.named(shapes.foreseen(found, graph, self.work()), graph, self.state())
-        return column_value.named(found, graph, self.state())
+        return lineage.named(column_value.named(found, graph, self.state()), self.work())
 
     def session(
         self,
