@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import tilth
+from tilth.runtime.asking import statements
 
 FILES = """
 CREATE SOURCE files ENGINE files WITH (path = 'data');
@@ -19,12 +20,16 @@ CREATE ENDPOINT crop_api FOR MODEL crop;
 def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder: Path = tmp_path_factory.mktemp("fields")
     (folder / "data").mkdir()
-    rows = [f"{n},{n * 37 % 101},{'north' if n % 3 else 'south'},{(n * 37 % 101) / 10}" for n in range(300)]
+    rows = [
+        f"{n},{n * 37 % 101},{'north' if n % 3 else 'south'},{(n * 37 % 101) / 10 + n * 7 % 17}"
+        for n in range(300)
+    ]
     (folder / "data" / "raw.csv").write_text("\n".join(["id,rain,side,tons", *rows]))
     (folder / "fields.sql").write_text(FILES)
     with tilth.open(str(folder)) as project:
         project.apply()
         project.sql("SELECT f.id, m.tons FROM fields f JOIN crop m WHERE f.wet > 500").rows()
+        statements.write(project.state())
         yield project, folder
 
 

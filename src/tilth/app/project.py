@@ -319,6 +319,14 @@ class Project:
         where = environment or self.settings.environment
         return report(Place(self.looked(), where, self.deployed(where), True), name)
 
+    def profile(self, name: str, environment: str | None = None) -> dict[str, Any]:
+        """What the published rows of a dataset look like, as plain facts; see `runtime.asking.profiling`."""
+        from tilth.runtime.asking.profiling import profiled
+        from tilth.runtime.showing.describing import Place
+
+        where = environment or self.settings.environment
+        return profiled(Place(self.looked(), where, self.deployed(where), True), name)
+
     def promises(self, environment: str | None = None) -> dict[str, Any]:
         """Whether what is promised holds, as plain facts; see `runtime.showing.promises`."""
         from tilth.runtime.showing.promises import facts, promises
