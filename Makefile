@@ -85,7 +85,7 @@ bench-quality: $(VENV)/.ready  ## engines side by side on the tasks of TILTH_BEN
 	$(BIN)/python bench/run.py quality
 
 lock:  ## make the lock files anew (needs uv)
-	$(UV) pyproject.toml --extra demo --extra dev --extra xgboost --extra catboost --extra mysql --extra onnx --extra search --extra forecast --extra s3 --extra excel --extra delta --extra odcs -o requirements.lock
+	$(UV) pyproject.toml --extra demo --extra dev --extra xgboost --extra catboost --extra mysql --extra onnx --extra search --extra forecast --extra s3 --extra excel --extra delta --extra iceberg --extra odcs -o requirements.lock
 	echo "sqlglot[c]" | $(UV) - -c requirements.lock -o requirements-compiled.lock
 	$(UV) src/tilth/adapters/learners/autogluon.in -o src/tilth/adapters/learners/autogluon.lock
 	$(UV) bench/peers/flaml.in -o bench/peers/flaml.lock

@@ -76,6 +76,7 @@ def page() -> str:
         delta,
         duckdb,
         excel,
+        iceberg,
         inputs,
         json,
         mysql,
@@ -95,6 +96,7 @@ def page() -> str:
     parts.append(_cells("Parquet", parquet, "the column"))
     parts.append(_cells("Excel", excel, "the cells of a column"))
     parts.append(_cells("Delta", delta, "the column"))
+    parts.append(_cells("Iceberg", iceberg, "the column"))
     return "\n".join(part.strip("\n") + "\n" for part in parts)
 
 

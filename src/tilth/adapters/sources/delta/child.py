@@ -48,7 +48,7 @@ def _run(spec: dict[str, Any]) -> None:
     ):  # fmt: skip
         connection.execute(f"SET {setting}")
     table = DeltaTable(spec["uri"], version=spec["version"], storage_options=spec["storage"] or None)
-    rows = table.scan(columns=spec["columns"], predicate=spec["prefilter"])
+    rows = table.scan(columns=spec["columns"], predicate=" AND ".join(spec["early"]) or None)
     reader = pa.RecordBatchReader.from_stream(rows)
     connection.register("given", reader)
     if spec["ask"] == "look":
