@@ -176,7 +176,7 @@ def _over_time(history: Facts) -> str:
     else:
         valued = [p for p in points if p["rows"] and p["failed"] is not None]
         values, ends, name = [p["failed"] / p["rows"] for p in valued], [], "share that failed"
-    if len(valued) < 2:
+    if len(valued) < 2 or not any(values):  # nothing ever failed: the table says so
         return ""
     drawn = charts.line(
         history["check"], list(range(1, len(values) + 1)), values, ("refresh", name), spread=ends, dots=True
