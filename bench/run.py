@@ -33,6 +33,7 @@ BENCHES = {
     "healing": "Comparing days with a source",
     "asof": "Joins as of a time",
     "lookup": "Requests that are completed",
+    "columns": "What columns are worth",
     "learning": "Learning",
     "tall": "Tall tables",
     "intervals": "Intervals",

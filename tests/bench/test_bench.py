@@ -21,6 +21,7 @@ SMALL: dict[str, dict[str, object]] = {
     "data": {"ROWS": 20_000, "VETTED": 20_000, "TURNS": 1},
     "learning": {"ROWS": 4_000, "TURNS": 1},
     "tall": {"ROWS": 20_000, "PIECE": 10_000, "SECONDS": 20},
+    "columns": {"ROWS": 1_500, "TABLES": 1},
     "intervals": {"ROWS": 1_500, "SEEDS": (0,)},
     "batch": {"TURNS": 1, "FLIGHTS": False, "LONG": 300_000},
     "lookup": {"ROWS": 20_000, "PART": 8_000, "ASKED": 500},

@@ -36,6 +36,7 @@ WORDS = {
     "RunJob": "RUN JOB",
     "Drop": "DROP",
     "DropToken": "DROP TOKEN",
+    "ExplainDataset": "EXPLAIN DATASET",
     "ExplainPredict": "EXPLAIN PREDICT",
     "Evaluate": "EVALUATE",
     "Noted": "USE mindsdb",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import tilth
-from tilth.core.errors import InputError, TargetError
+from tilth.core.errors import InputError, TargetError, UnknownNameError
 
 WORDS = ("dry soil", "wet soil", "late frost", "good seed", "old plough")
 FILES = """
@@ -86,3 +86,33 @@ def test_sql_tells_once_a_statement_what_is_far_out(made: Any) -> None:
         "yield: `rain` is 90,000, and training had 0 to 100",
         "yield: `side` is 'east', and training had 'north', 'south'",
     ]
+
+
+def test_what_each_column_is_worth_is_told_with_its_cost(made: Any) -> None:
+    project, _ = made
+    found = {r["column_name"]: r for r in project.sql("EXPLAIN DATASET fields FOR MODEL yield").rows()}
+    assert (found["rain"]["verdict"], found["rain"]["proposed"]) == ("needed", False)
+    assert found["rain"]["low"] > found["rain"]["shuffled"]
+    assert (found["note"]["verdict"], found["note"]["reason"]) == (
+        "unsure",
+        "what a text is worth is not measured",
+    )
+    assert found["code"]["verdict"] == "unused"
+    assert all(r["given"] is None for r in found.values())
+    table = project.sql("SELECT * FROM tilth.column_value WHERE model = 'yield'").rows()
+    assert {r["column_name"]: r["verdict"] for r in table} == {n: r["verdict"] for n, r in found.items()}
+    assert all(r["cpu_seconds"] > 0 and r["cpu_share"] < 1 for r in table)
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("EXPLAIN DATASET fields FOR MODEL yeld", "There is no model `yeld`"),
+        ("EXPLAIN DATASET files FOR MODEL yield", "does not learn from a dataset `files`"),
+        ("EXPLAIN DATASET fields FOR MODEL named", "There is no model `named`"),
+    ],
+)
+def test_a_wrong_name_is_told(made: Any, statement: str, words: str) -> None:
+    project, _ = made
+    with pytest.raises(UnknownNameError, match=words.replace("`", ".")):
+        project.sql(statement)

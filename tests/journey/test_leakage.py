@@ -130,3 +130,41 @@ def test_a_plan_says_what_is_known_of_the_rows_that_a_model_learns_from(project:
         "it learns from `peeking`, whose leakage is leaks: when later rows are taken away, next_x"
     )
     assert said["of_before"].startswith("it learns from `before`, whose leakage is tested: ")
+
+
+LABELLED = """
+CREATE SOURCE f ENGINE files WITH (path = 'data');
+CREATE DATASET rows KEY (id) AS SELECT * FROM f.rows;
+CREATE MODEL kind PREDICT y FROM rows FEATURES (x, code) {accept} USING (engine = 'linear');
+"""
+
+
+def test_wrong_labels_are_listed_and_an_accepted_leak_is_in_the_evidence(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    draw = random.Random(4)
+    wrong = {7, 99, 250, 401}
+    lines = ["id,x,code,y"]
+    for n in range(600):
+        x = draw.choice((-3, 3)) + draw.gauss(0, 0.4)
+        yes = (x > 0) != (n in wrong)
+        lines.append(f"{n},{x:.3f},{draw.random() + 5 * (x > 0):.3f},{'yes' if yes else 'no'}")
+    (tmp_path / "data/rows.csv").write_text("\n".join(lines))
+    (tmp_path / "all.sql").write_text(LABELLED.format(accept=""))
+    project = tilth.open(tmp_path)
+    project.apply()
+    held = project.sql("SELECT reason, outcome FROM tilth.gates").rows()
+    assert held[0]["outcome"] == "inconclusive"
+    assert "ACCEPT LEAK (" in held[0]["reason"]
+    (tmp_path / "all.sql").write_text(
+        LABELLED.format(accept="ACCEPT LEAK (x, code) BECAUSE 'both are measured before'")
+    )
+    project.apply()
+    gate = project.sql("SELECT reason, outcome FROM tilth.gates ORDER BY id DESC LIMIT 1").rows()[0]
+    assert gate["outcome"] == "pass"
+    assert "Accepted as no leak, because 'both are measured before': " in gate["reason"]
+    found = project.sql(
+        "SELECT row_key, given, likely, confidence, asked_rows FROM tilth.suspicious_labels"
+    ).rows()
+    assert {json.loads(r["row_key"])["id"] for r in found} & wrong
+    assert all(r["given"] != r["likely"] and 0 < r["confidence"] <= 1 for r in found)
+    assert found[0]["asked_rows"] == 600

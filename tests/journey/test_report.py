@@ -94,7 +94,7 @@ def test_the_command_writes_a_file_and_says_where(
 WRONG: dict[str, tuple[tuple[str, ...], int, str]] = {
     "no model": (("model", "retruns"), 2, "Did you mean `returns`?"),
     "a dataset": (("model", "orders"), 2, "There is no model `orders`"),
-    "another kind": (("dataset", "orders"), 2, "Invalid value"),
+    "another kind": (("source", "orders"), 2, "Invalid value"),
     "an environment without it": (
         ("model", "returns", "--env", "dev"),
         2,

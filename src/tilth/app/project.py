@@ -121,6 +121,7 @@ class Project:
         from tilth.kinds import plan
         from tilth.runtime import writers
         from tilth.runtime.applying import changes, notices, shapes
+        from tilth.runtime.showing import column_value, lineage
 
         name = environment or self.settings.environment
         if self.applied:
@@ -130,7 +131,8 @@ class Project:
         found = notices.foreseen(found, graph, self.root)
         if not self.applied:
             return found
-        return writers.named(shapes.foreseen(found, graph, self.work()), graph, self.state())
+        found = writers.named(shapes.foreseen(found, graph, self.work()), graph, self.state())
+        return lineage.named(column_value.named(found, graph, self.state()), self.work())
 
     def session(
         self,
@@ -316,6 +318,14 @@ class Project:
 
         where = environment or self.settings.environment
         return report(Place(self.looked(), where, self.deployed(where), True), name)
+
+    def profile(self, name: str, environment: str | None = None) -> dict[str, Any]:
+        """What the published rows of a dataset look like, as plain facts; see `runtime.asking.profiling`."""
+        from tilth.runtime.asking.profiling import profiled
+        from tilth.runtime.showing.describing import Place
+
+        where = environment or self.settings.environment
+        return profiled(Place(self.looked(), where, self.deployed(where), True), name)
 
     def promises(self, environment: str | None = None) -> dict[str, Any]:
         """Whether what is promised holds, as plain facts; see `runtime.showing.promises`."""

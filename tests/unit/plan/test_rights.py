@@ -31,6 +31,7 @@ MAY = {
     "USE dev": "owner reader",
     "SHOW ALL": "owner reader",
     "EXPLAIN SELECT 1": "owner reader",
+    "EXPLAIN DATASET d FOR MODEL m": "owner reader",
     "DROP MODEL m": "owner",
     "ALTER MODEL m SET (seed = 8)": "owner",
     "APPLY": "owner",

@@ -41,6 +41,7 @@ LATER = {
     "environments": "tilth.interfaces.cli.environments",
     "describe": "tilth.interfaces.cli.describe",
     "suggest": "tilth.interfaces.cli.suggest",
+    "profile": "tilth.interfaces.cli.profiled",
     "report": "tilth.interfaces.cli.report",
     "install": "tilth.interfaces.cli.install",
     "export": "tilth.interfaces.cli.export",

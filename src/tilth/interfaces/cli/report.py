@@ -1,4 +1,4 @@
-"""`tilth report`: a page about a model that one can send to somebody."""
+"""`tilth report`: a page about a model or a dataset that one can send to somebody."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tilth.runtime.showing.next_steps import after
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["model"]))
+@click.argument("kind", type=click.Choice(["model", "dataset"]))
 @click.argument("name", shell_complete=completing.RESOURCES)
 @click.option("--output", metavar="FILE", help="Where the page is written (default: NAME-report.html).")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
@@ -30,21 +30,29 @@ def report(
 ) -> None:
     """One page about the version of model NAME that serves: how good it is, on what, why, and what its gates said.
 
+    Of a dataset: its columns, gaps, drift, checks over time, freshness and lineage.
+
     \b
     Curves are of rows that it was not tuned on. The page needs nothing else: no script, no request; light and dark.
     With --json the facts are printed and no page is written.
     Example: tilth report model late
              tilth report model late --output late.html
+             tilth report dataset departures
     """
-    del kind
-    from tilth.interfaces.report.page import page
-
     found = opened(project, clock)
-    facts = found.report(name, environment)
+    if kind == "dataset":
+        from tilth.interfaces.report.dataset import page
+
+        facts = found.profile(name, environment)
+    else:
+        from tilth.interfaces.report.page import page
+
+        facts = found.report(name, environment)
     if as_json:
         show.facts(facts, "", True)
         return
     path = output or f"{name}-report.html"
     files.write_text(page(facts), path, force=force)
-    steps = after("report", facts, there(found, environment))
-    show.facts({"file": path}, f"{path} tells of {name} version {facts['version']}.", False, steps)
+    steps = after("report", facts, there(found, environment)) if kind == "model" else ()
+    what = f"{name} version {facts['version']}" if kind == "model" else f"dataset {name}"
+    show.facts({"file": path}, f"{path} tells of {what}.", False, steps)

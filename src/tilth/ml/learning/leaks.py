@@ -31,15 +31,26 @@ FEW = 3  # values of a column that could be another writing of a target of two c
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A column, how well it alone tells the target (0 to 1), and what was seen, in words."""
+    """A column ('' for the rows as a whole), how clearly it shows (0 to 1), and what was seen, in words.
+
+    `kind` is power, or one of those of `leaking`; what `holds` holds the model until it is accepted, the rest is told.
+    """
 
     column: str
     score: float
     seen: str
+    kind: str = "power"
+    holds: bool = True
 
     def plain(self) -> dict[str, object]:
         """JSON-able values."""
-        return {"column": self.column, "score": round(self.score, 6), "seen": self.seen}
+        return {
+            "column": self.column,
+            "score": round(self.score, 6),
+            "seen": self.seen,
+            "kind": self.kind,
+            "holds": self.holds,
+        }
 
 
 def find(data: Rows) -> tuple[Leak, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.names import is_bare, literal, quoted
@@ -55,12 +55,27 @@ def told(names: Sequence[str], data: Rows, made: Made, metrics: dict[str, Any]) 
         *_texts(data),
         *_infinite(names, data.table),
         *_twice(names, data),
+        *_suspicious(metrics.get("leaks", ())),
         *_rare(data.target, metrics.get("rare")),
         *_quantile(data.target.name, metrics.get("quantile")),
         *_interval(data, made),
         *_cut_short(made),
         *(_say(one.kind, None, one.text, one.option) for one in made.remarks),
     ]
+
+
+def _suspicious(found: Sequence[Mapping[str, Any]]) -> Iterator[Told]:
+    """What may be a leak and holds nothing."""
+    for one in found:
+        if not one.get("holds", True):
+            column = str(one["column"])
+            text = f"`{column}` may leak: {one['seen']}." if column else f"The rows may leak: {one['seen']}."
+            option = (
+                f"FEATURES (* EXCEPT ({_sql(column)})), or ACCEPT LEAK ({_sql(column)}) BECAUSE '...'."
+                if column
+                else "Look at how the dataset's rows are made."
+            )
+            yield _say("leak", column or None, text, option)
 
 
 def _say(kind: str, column: str | None, text: str, option: str) -> Told:

@@ -16,7 +16,17 @@ from tilth.core.errors import TrainingError
 from tilth.core.names import did_you_mean
 from tilth.ml.bundles.manifest import bundle_digest
 from tilth.ml.judging import answers
-from tilth.ml.learning import described, evaluation, intervals, leaks, monotone, reading, retraining
+from tilth.ml.learning import (
+    described,
+    evaluation,
+    intervals,
+    labels,
+    leaking,
+    monotone,
+    reading,
+    retraining,
+    valuing,
+)
 from tilth.ml.learning.clock import Clock
 from tilth.ml.learning.dealing import Files
 from tilth.ml.learning.made import Getter, Made, Report, Tools
@@ -25,7 +35,7 @@ from tilth.ml.learning.told import told
 from tilth.ml.learning.write import signature_of, write
 from tilth.ml.model.spec import TrainingSpec
 from tilth.ports.jobs import NOTHING
-from tilth.ports.learning import FULL, engines, learning_of
+from tilth.ports.learning import FULL, Task, engines, learning_of
 
 
 def train(
@@ -55,12 +65,9 @@ def train(
     made, taken = retraining.made_by(spec, task, data, tools, clock, taken)
     if made.searched is not None:
         tools = replace(tools, deadline=tools.deadline + made.searched.seconds)
-    found_leaks, task = leaks.find(data), replace(task, texts=None)
+    found_leaks, task = leaking.every(spec, data, tools), replace(task, texts=None)
     data, made = reading.served(data, made)
-    if data.target.kind == "regression":
-        report("learning how sure each answer is", 0.91)
-        found_ends = intervals.fit(spec, task, data, made, tools)
-        made = replace(made, interval=found_ends, curve=replace(made.curve, conformal=found_ends.conformal))
+    made = _with_ends(spec, task, data, made, tools)
     laps.lap("fit")
     report("judging", 0.93)
     found = evaluation.metrics(spec, task, data, made, evaluation.judged(data, made), tools)
@@ -72,8 +79,11 @@ def train(
     report("writing the bundle", 0.97)
     written = _written(out, spec, files, data, made, metrics)
     laps.lap("judge and write")
+    spent = {"cpu_seconds": laps.cpu, "fit_cpu_seconds": taken.cpu}
+    worth = valuing.valued(task, data, valuing.days_of(spec, data), tools, laps.cpu)
+    more = {"column_value": worth, "labels": labels.told(spec, files, data, made)}
     return {
-        "metrics": {**found.clocked(), "cpu_seconds": laps.cpu, "fit_cpu_seconds": taken.cpu},
+        "metrics": {**found.clocked(), **spent, **more},
         "start": taken.begun,
         "engine": made.engine,
         "learning": learning_of(learners(made.engine)),
@@ -88,6 +98,15 @@ def train(
         "searched": sorted({t.about for t in made.searched.trials}) if made.searched else [],
         "seconds": {**laps.laps, "total": round(time.monotonic() - started, 3)},
     }
+
+
+def _with_ends(spec: TrainingSpec, task: Task, data: Rows, made: Made, tools: Tools) -> Made:
+    """Of a regression what was made, with how sure each answer is."""
+    if data.target.kind != "regression":
+        return made
+    tools.report("learning how sure each answer is", 0.91)
+    found = intervals.fit(spec, task, data, made, tools)
+    return replace(made, interval=found, curve=replace(made.curve, conformal=found.conformal))
 
 
 def _written(

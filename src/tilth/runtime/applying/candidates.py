@@ -187,6 +187,13 @@ def _job(
     return job, start.beside | {digest: path for path, digest in own.values()}
 
 
+def _accepted(resource: Resource) -> frozenset[str]:
+    """The columns that ACCEPT LEAK names, in lower case."""
+    declared = resource.declaration
+    accept = declared.accept if isinstance(declared, CreateModel) else None
+    return frozenset(c.lower() for c in accept.columns) if accept else frozenset()
+
+
 def sealed(
     act: Act, resource: Resource, manifest: Manifest, output: Output, reason: str, deed: str = "train"
 ) -> Version:
@@ -217,6 +224,8 @@ def sealed(
         with act.change(now) as change:
             versions.add(change, made)
             made_into(change, model, facts.get("searched", ()), number)
-            notices.put(change, notices.MODEL, model, str(number), of_training(facts), now)
+            notices.put(
+                change, notices.MODEL, model, str(number), of_training(facts, _accepted(resource)), now
+            )
             change.audit(deed, model, {"version": number, "digest": bundle.digest, "key": bundle.key_id})
     return made

@@ -87,6 +87,7 @@ class _Asked:
     metric: str
     case: _Case
     leaks: str
+    accepted: tuple[str, ...] = ()  # what of it the text accepts
 
 
 def gate(
@@ -149,7 +150,8 @@ def _asked(
         case = _case(work, own, manifest, one, None if first else same, metric)
         stops = held_back.leaks(one.row, declared) or held_back.later(work.state, manifest, one.row, declared)
         stops = stops or held_back.apart(one.row)
-        out.append(_Asked(own, one, same, first, metric, case, stops))
+        let = held_back.accepted(one.row, declared)
+        out.append(_Asked(own, one, same, first, metric, case, stops, let))
     return tuple(out)
 
 
@@ -173,7 +175,7 @@ def _of_target(declared: CreateModel, one: _Asked, shared: Rule, uses: int) -> G
             result.confidence,
             result.spent,
         )
-    said = [*result.reasons, *one.case.remarks, *held_back.judged_by(one.fresh.row)]
+    said = [*result.reasons, *one.case.remarks, *held_back.judged_by(one.fresh.row), *one.accepted]
     if one.first and one.held is not None:
         said.append(
             f"Version {one.held.number} predicts something else: the target was changed, so this passes as the first."

@@ -15,7 +15,7 @@ def leaks(candidate: Version, declared: CreateModel) -> str:
     accepted = {c.lower() for c in declared.accept.columns} if declared.accept else set()
     found = [
         leak for leak in candidate.facts.get("leaks", [])
-        if str(leak["column"]).lower() not in accepted
+        if leak.get("holds", True) and str(leak["column"]).lower() not in accepted
     ]  # fmt: skip
     if not found:
         return ""
@@ -25,6 +25,18 @@ def leaks(candidate: Version, declared: CreateModel) -> str:
         f"It may know its target beforehand. {named}. Leave such columns out with FEATURES (* EXCEPT ({listed})), or say why they "
         f"are known when a prediction is made: ACCEPT LEAK ({listed}) BECAUSE '...'."
     )
+
+
+def accepted(candidate: Version, declared: CreateModel) -> tuple[str, ...]:
+    """What was found and is accepted by the text, with the reason that it gives: a part of what the gate says."""
+    if declared.accept is None:
+        return ()
+    named = {c.lower() for c in declared.accept.columns}
+    found = [leak for leak in candidate.facts.get("leaks", []) if str(leak["column"]).lower() in named]
+    if not found:
+        return ()
+    said = "; ".join(f"`{leak['column']}`: {leak['seen']}" for leak in found)
+    return (f"Accepted as no leak, because {declared.accept.because!r}: {said}.",)
 
 
 def later(state: State, manifest: Manifest, candidate: Version, declared: CreateModel) -> str:

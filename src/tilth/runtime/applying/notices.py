@@ -24,10 +24,12 @@ def of_source(source: str, notice: Notice) -> Told:
     return Told(notice.kind, notice.text, f"{source}.{notice.table}", notice.column, notice.option)
 
 
-def of_training(facts: Mapping[str, Any]) -> tuple[Told, ...]:
-    """What a training says of what it left out or found odd."""
+def of_training(facts: Mapping[str, Any], accepted: frozenset[str] = frozenset()) -> tuple[Told, ...]:
+    """What a training says of what it left out or found odd; of columns that ACCEPT LEAK names, in lower case, no leak."""
     return tuple(
-        Told(t["kind"], t["text"], None, t.get("column"), t.get("option")) for t in facts.get("told", ())
+        Told(t["kind"], t["text"], None, t.get("column"), t.get("option"))
+        for t in facts.get("told", ())
+        if t["kind"] != "leak" or str(t.get("column")).lower() not in accepted
     )
 
 

@@ -34,6 +34,7 @@ from tilth.runtime.moving.approval import Wish, approve
 from tilth.runtime.record import declarations, environments, versions
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
+from tilth.runtime.showing import column_value, lineage
 from tilth.sql.language.acts import (
     Alter,
     ApplyStatement,
@@ -69,7 +70,8 @@ def plan(at: Prompt, statement: PlanStatement) -> Result:
     graph = at.declared()
     found = notices.foreseen(changes.planned(at.work, graph, name), graph, at.work.root)
     found = shapes.foreseen(found, graph, at.work)
-    found = writers.named(found, graph, at.work.state)
+    found = column_value.named(writers.named(found, graph, at.work.state), graph, at.work.state)
+    found = lineage.named(found, at.work)
     return Result(None, words(found), facts(found))
 
 

@@ -38,7 +38,7 @@ from tilth.runtime.record import (
 from tilth.runtime.record.rows import instant
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.record.versions import Version
-from tilth.runtime.showing import arriving, scheduled
+from tilth.runtime.showing import arriving, elements, scheduled
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CreateChannel, CreateDataset, CreateSource, Kind
@@ -408,6 +408,7 @@ _MADE: Mapping[str, tuple[Mapping[str, str], Made]] = {
     ),
     "channels": (dict.fromkeys(("environment", "name", "events", "model", "definition"), "text"), _channels),
     "views": (dict.fromkeys(("environment", "name", "definition"), "text"), _views),
+    **elements.TABLES,
     "jobs": (scheduled.JOBS, scheduled.jobs),
     "triggers": (scheduled.TRIGGERS, scheduled.triggers),
     "datasets": (

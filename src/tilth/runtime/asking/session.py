@@ -22,6 +22,7 @@ from tilth.sql.language.acts import (
     CancelStatement,
     Describe,
     Evaluate,
+    ExplainDataset,
     ExplainPredict,
     ExplainQuery,
     LookAt,
@@ -164,6 +165,13 @@ def explain_query(at: Prompt, statement: ExplainQuery) -> Result:
     return Result(found if not steps else explaining.after(steps, found).to_reader())
 
 
+def explain_dataset(at: Prompt, statement: ExplainDataset) -> Result:
+    """What each column is worth to a model."""
+    from tilth.runtime.asking import valued
+
+    return valued.explained(at, statement)
+
+
 def look(at: Prompt, statement: LookAt) -> Result:
     """What the answers of a served model say now."""
     from tilth.runtime.asking import looking
@@ -208,6 +216,7 @@ ASKS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     Select: select,
     ExplainPredict: explain,
     ExplainQuery: explain_query,
+    ExplainDataset: explain_dataset,
     LookAt: look,
     Evaluate: evaluate,
     Noted: note,

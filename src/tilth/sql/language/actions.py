@@ -19,6 +19,7 @@ from tilth.sql.language.acts import (
     Drill,
     DrillKind,
     DropToken,
+    ExplainDataset,
     ExplainPredict,
     ExplainQuery,
     LookAt,
@@ -219,15 +220,23 @@ def retrain(c: Cursor) -> RetrainModel:
     return RetrainModel(name, found.using, source, active, found.told)
 
 
-def explain(c: Cursor, where: Position) -> ExplainPredict | ExplainQuery:
-    """`PREDICT m (k = v, ...)`, or a query."""
+def explain(c: Cursor, where: Position) -> ExplainDataset | ExplainPredict | ExplainQuery:
+    """`PREDICT m (k = v, ...)`, `DATASET d FOR MODEL m`, or a query."""
     if c.key == "ANALYZE":
         raise UnsupportedError(
             "EXPLAIN ANALYZE is not in this version: EXPLAIN runs nothing.", hint="Write EXPLAIN SELECT ...", where=where
         )  # fmt: skip
     if c.key in clauses.QUERY_WORDS:
         return ExplainQuery(clauses.rest(c, c.i))
-    c.expect("PREDICT", hint="Write EXPLAIN SELECT ..., or EXPLAIN PREDICT late (origin = 'JFK').")
+    if c.take("DATASET"):
+        dataset = c.name("a dataset's name", fold=True)
+        c.expect("FOR", hint="Write EXPLAIN DATASET departures FOR MODEL late.")
+        c.expect("MODEL", hint="Write EXPLAIN DATASET departures FOR MODEL late.")
+        return ExplainDataset(dataset, c.name("a model's name", fold=True))
+    c.expect(
+        "PREDICT",
+        hint="Write EXPLAIN SELECT ..., EXPLAIN PREDICT late (origin = 'JFK'), or EXPLAIN DATASET departures FOR MODEL late.",
+    )
     name = c.name("a model's name", fold=True)
     return ExplainPredict(name, values.option_list(c))
 

@@ -111,6 +111,14 @@ class ExplainQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class ExplainDataset:
+    """`EXPLAIN DATASET departures FOR MODEL late`: what each column is worth to the model."""
+
+    dataset: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
 class LookAt:
     """`LOOK AT MODEL late` or `LOOK AT ENDPOINT late_api`: drift and quality now."""
 
@@ -302,6 +310,7 @@ Action: TypeAlias = (
     | ReleaseQuarantine
     | Evaluate
     | Noted
+    | ExplainDataset
     | ExplainPredict
     | ExplainQuery
     | LookAt

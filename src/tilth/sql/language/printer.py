@@ -22,6 +22,7 @@ from tilth.sql.language.acts import (
     Drill,
     DropToken,
     Evaluate,
+    ExplainDataset,
     ExplainPredict,
     ExplainQuery,
     InsertInto,
@@ -145,6 +146,10 @@ def _explain(s: ExplainPredict) -> str:
     return f"EXPLAIN PREDICT {name(s.model)} ({options(s.inputs)})"
 
 
+def _explain_dataset(s: ExplainDataset) -> str:
+    return f"EXPLAIN DATASET {name(s.dataset)} FOR MODEL {name(s.model)}"
+
+
 def _explain_query(s: ExplainQuery) -> str:
     return f"EXPLAIN {s.query.sql}"
 
@@ -215,6 +220,7 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     RetrainModel: _retrain,
     Evaluate: _evaluate,
     Noted: _noted,
+    ExplainDataset: _explain_dataset,
     ExplainPredict: _explain,
     ExplainQuery: _explain_query,
     Drill: _drill,
