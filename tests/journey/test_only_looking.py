@@ -21,6 +21,8 @@ COMMANDS: dict[str, tuple[list[str], int]] = {
     "status": ([], 0),
     "environments": ([], 0),
     "describe": (["t"], 0),
+    "profile": (["t"], 2),
+    "suggest": (["t"], 2),
     "report": (["model", "m"], 2),
     "export": (["m", "--format", "onnx"], 2),
     "adopt": (["m"], 2),
