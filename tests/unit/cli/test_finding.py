@@ -99,6 +99,8 @@ STEPS: dict[str, dict[str, Any]] = {
     "rollback": {"environment": "live", "from": 3},
     "drill": {"model": "late"},
     "gc": {},
+    "backfill": {"statement": "RefreshDataset", "name": "d", "refused": False},
+    "test": {"cases": []},
     "diff": {"second": "late@2"},
     "watch": {"environment": "dev", "looks": [{"model": "late"}]},
     "verify": {},
@@ -125,7 +127,7 @@ def test_a_command_says_what_to_do_next(command: str) -> None:
 
 
 def test_every_command_has_a_next_step() -> None:
-    assert {*LATER, *tilth.commands} - set(AFTER) == {"status", "reconcile"}
+    assert {*LATER, *tilth.commands} - set(AFTER) == {"profile", "status", "reconcile"}
     assert after("init", {"folder": "it's"})[0].startswith("cd 'it'\"'\"'s' && ")
     assert after("plan", {"actions": [1], "generation": 0, "environment": "dev"}, " --env dev") == [
         "tilth apply --env dev   do this"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.leak_corpus import TARGETS, clean, corpus, planted
+from leak_corpus import TARGETS, clean, corpus, planted
 
 from tilth.ml.learning import leaking
 from tilth.ml.learning.dealing import Files, dealt

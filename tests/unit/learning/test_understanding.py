@@ -149,7 +149,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict:
 @pytest.mark.parametrize("rows", [ROWS, 300])
 def test_a_training_tells_what_simpler_models_would_be(made: dict, rows: int) -> None:
     facts, kept = made[rows]
-    measured = {"row_us", "cpu_seconds", "fit_cpu_seconds"}  # by a clock, which is none of the bundle's
+    measured = {
+        "row_us",
+        "cpu_seconds",
+        "fit_cpu_seconds",
+        "column_value",
+        "labels",
+    }  # of the version, and none of the bundle's
     assert {k: v for k, v in facts.items() if k not in measured} == kept
     models = {m["name"]: m for m in kept["simpler"]["models"]}
     assert list(models) == ["linear", "small trees", "small trees, fewer columns"]
