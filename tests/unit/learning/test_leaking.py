@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from leak_corpus import TARGETS, clean, corpus, planted
 
+from leak_corpus import TARGETS, clean, corpus, planted
 from tilth.ml.learning import leaking
 from tilth.ml.learning.dealing import Files, dealt
 from tilth.ml.learning.leaks import Leak
