@@ -22,7 +22,7 @@ def route(
         name="m", inputs=inputs, carried=carried, outputs=outputs,
         classes_of={outputs[0].name: more.pop("classes", ())}, strict=more.pop("strict", False),
     )  # fmt: skip
-    side = SimpleNamespace(model=model, version=3, keys=more.pop("keys", ()))
+    side = SimpleNamespace(model=model, version=3, keys=more.pop("keys", ()), completing=None)
     return SimpleNamespace(endpoint="e", leading=side, sides=lambda: (side,), require_key=False, **more)
 
 
