@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tilth.core.errors import Position
 from tilth.core.names import in_query, literal
+from tilth.sql.language import writing
 from tilth.sql.language.tokens import Cursor
 
 
@@ -63,7 +64,7 @@ def release(c: Cursor) -> ReleaseQuarantine:
 def show_release(s: ReleaseQuarantine) -> str:
     sets = ", ".join(f"{in_query(column)} = {expression}" for column, expression in s.sets)
     how = f" SET {sets}" if sets else ""
-    return f"RELEASE QUARANTINE {in_query(s.name)} WHERE {s.where}{how} BECAUSE {literal(s.because)}"
+    return f"RELEASE QUARANTINE {writing.name(s.name)} WHERE {s.where}{how} BECAUSE {literal(s.because)}"
 
 
 def forget(c: Cursor) -> ForgetFrom:
@@ -85,4 +86,4 @@ def condition(c: Cursor, what: str, ends: frozenset[str]) -> tuple[str, Position
 
 
 def show_forget(s: ForgetFrom) -> str:
-    return f"FORGET FROM {in_query(s.name)} WHERE {s.where}"
+    return f"FORGET FROM {writing.name(s.name)} WHERE {s.where}"
