@@ -8,7 +8,8 @@ import click
 
 from tilth.core.figures import figure
 from tilth.interfaces.cli import completing, files, show
-from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened
+from tilth.interfaces.cli.options import CLOCK, ENV, JSON, PROJECT, opened, there
+from tilth.runtime.showing.next_steps import after
 
 
 @click.command()
@@ -36,15 +37,17 @@ def profile(
     Example: tilth profile departures
              tilth profile departures --html departures.html
     """
-    facts = opened(project, clock).profile(name, environment)
+    found = opened(project, clock)
+    facts = found.profile(name, environment)
     if page_file is not None:
         from tilth.interfaces.report.dataset import page
 
         files.write_text(page(facts), page_file, force=force)
+    steps = after("profile", facts, there(found, environment))
     if page_file is not None and not as_json:
-        show.facts({"file": page_file}, f"{page_file} shows {name}.", False)
+        show.facts({"file": page_file}, f"{page_file} shows {name}.", False, steps)
         return
-    show.facts(facts, "\n".join(_lines(facts)), as_json)
+    show.facts(facts, "\n".join(_lines(facts)), as_json, steps)
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:

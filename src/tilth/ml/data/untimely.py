@@ -1,6 +1,6 @@
 """Whether rows change when what came after them is taken away: the trial of a dataset whose query does not prove that they cannot.
 
-A metamorphic test (Chen 1998; of pipelines: the time travel test of Kaufman et al. 2012, "Leakage in Data Mining"): the inputs are cut at a time,
+A metamorphic test (Chen 1998; of the no-time-machine requirement of Kaufman et al. 2012, "Leakage in Data Mining"): the inputs are cut at a time,
 the query is answered again, and rows that happened by then must be the same, value for value. A dataset's rows are cut by when they
 happened and were known, a source's by its one column of times. What has no time cannot be cut, and stays unproven.
 """

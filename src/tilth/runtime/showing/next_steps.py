@@ -276,6 +276,10 @@ def _word(text: str) -> str:
     return shlex.quote(text)
 
 
+def _profiled(facts: Facts, there: str) -> Iterator[str]:
+    yield f"tilth suggest {_word(facts['name'])}{there}   checks that its rows hold"
+
+
 def _suggested(facts: Facts, there: str) -> Iterator[str]:
     if facts["file"]:
         yield f"tilth apply{there}   collect by them"
@@ -303,6 +307,7 @@ AFTER: Mapping[str, Callable[[Facts, str], Iterator[str]]] = {
     "describe": _described,
     "report": _reported,
     "suggest": _suggested,
+    "profile": _profiled,
     "predict": _predicted,
     "export": _exported,
     "adopt": _adopted,
