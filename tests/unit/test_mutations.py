@@ -25,7 +25,7 @@ PARTS = {
     "signing": ("ml/bundles/",),
     "drift": ("ml/data/drift.py", "ml/watching/monitoring.py"),
     "rollout": ("ml/watching/rollout.py", "runtime/serving/rollouts.py"),
-    "gc": ("runtime/applying/garbage.py",),
+    "gc": ("runtime/applying/garbage.py", "runtime/applying/sweeping.py"),
     "executor": ("runtime/applying/executor.py", "runtime/applying/handlers.py", "runtime/moving/"),
 }
 
