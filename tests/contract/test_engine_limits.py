@@ -109,8 +109,11 @@ def test_ctrl_c_ends_what_hears_no_interrupt(tmp_path: Path) -> None:
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(1.5)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        listed = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        until = time.monotonic() + 30
+        while not (children := listed.read_text().split()) and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(1.5)  # so that the child is in the middle of its query
         process.send_signal(signal.SIGINT)
         try:
             assert process.wait(30) != 0

@@ -40,9 +40,13 @@ class Table(Protocol):
 
 
 def open_table(table: str, paths: Sequence[str], shown: Sequence[str], form: Format) -> Table:
-    """The files, looked at whole; `shown` are their names in messages. SourceError when they cannot be read."""
+    """The files, looked at whole; `shown` are their names in messages, which say their kind. SourceError when they cannot be read.
+
+    A link is of the kind of its own name; where a message names no file, the file's own name says it.
+    """
+    kind = kind_of(shown[0]) or kind_of(paths[0])
     try:
-        made: Table = _TABLES[kind_of(paths[0])](table, paths, shown, form)
+        made: Table = _TABLES[kind](table, paths, shown, form)
     except duck.failures() as error:
         raise duck.refused(error) from error
     return made
