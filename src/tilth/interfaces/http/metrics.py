@@ -8,12 +8,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 
+from tilth.core.latency import BOUNDS
 from tilth.interfaces.http.once import Once
 from tilth.ml.watching.rollout import Stage
 from tilth.runtime.serving.answering import Answering
 from tilth.runtime.serving.node import Node
 
-BOUNDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _ESCAPED = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 KIND = b"text/plain; version=0.0.4; charset=utf-8"
 

@@ -28,6 +28,7 @@ from tilth.interfaces.http.crowd import Crowd, descriptors
 from tilth.interfaces.http.door import Door
 from tilth.interfaces.http.journal import Journal, Numbered
 from tilth.interfaces.http.listening import HOST, Place
+from tilth.interfaces.http.minutes import Minutes
 from tilth.interfaces.http.openapi import Served, document
 from tilth.interfaces.http.renewing import Renewal
 from tilth.interfaces.http.status import status
@@ -124,14 +125,20 @@ async def _serve(
     server = _server(Numbered(door, journal, proxied=place.proxied), crowd, waiting, context=place.context)
     _end_by_signals(server)
     url = place.url if place.path is None else f"unix:{place.path}"
-    await loop.run_in_executor(None, node.start, f"{environment}-{place.name}", url)
+    named = f"{environment}-{place.name}"
+    await loop.run_in_executor(None, node.start, named, url)
+    minutes = Minutes(work, environment, named, counts, tell)
     await loop.run_in_executor(None, holders.start)
     _settle()
     if journal is not None:
         journal.start()
     beside = await _started(None if postgres is None else postgres(secret, holders))
     ready(node)
-    watches = [loop.create_task(crowd.watch()), *_renewing(loop, place, lets_in, tell)]
+    watches = [
+        loop.create_task(crowd.watch()),
+        loop.create_task(minutes.watch(reader)),
+        *_renewing(loop, place, lets_in, tell),
+    ]
     try:
         await server.serve(sockets=[place.socket])
     finally:
@@ -140,6 +147,7 @@ async def _serve(
         if beside is not None:
             await beside.stop()
         with contextlib.suppress(Exception):
+            await loop.run_in_executor(reader, minutes.note)
             await loop.run_in_executor(None, node.stop)
             await loop.run_in_executor(None, holders.stop)
         reader.shutdown()

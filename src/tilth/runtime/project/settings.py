@@ -34,6 +34,7 @@ class Keep:
     looks: timedelta
     messages: timedelta
     statements: timedelta = timedelta(days=30)
+    requests: timedelta = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ KEYS = (
         "30 days",
         "how long the log of statements stays; the newest 100,000 at most",
     ),
+    Key("keep.requests", _duration, "31 days", "how long the counts of requests by the minute stay"),
     Key("limits.statement_timeout", _duration, "60 s", "how long one statement may run"),
     Key("limits.statement_memory", _size, "2 GB", "how much memory one statement may use"),
     Key(

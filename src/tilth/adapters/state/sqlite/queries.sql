@@ -866,3 +866,13 @@ INSERT INTO leakage (recipe, dataset, verdict, why, bounds, columns, snapshot, a
 VALUES (:recipe, :dataset, :verdict, :why, :bounds, :columns, :snapshot, :at)
 ON CONFLICT (recipe) DO UPDATE SET verdict = excluded.verdict, why = excluded.why, bounds = excluded.bounds,
     columns = excluded.columns, snapshot = excluded.snapshot, at = excluded.at;
+
+-- name: add_requests
+INSERT OR REPLACE INTO requests (began_at, ended_at, environment, node, endpoint, version, status, requests, rows, seconds, p50_seconds, p99_seconds, buckets)
+VALUES (:began_at, :ended_at, :environment, :node, :endpoint, :version, :status, :requests, :rows, :seconds, :p50_seconds, :p99_seconds, :buckets);
+
+-- name: requests_of
+SELECT * FROM requests WHERE environment = :environment AND endpoint = :endpoint AND began_at >= :since ORDER BY began_at;
+
+-- name: forget_requests
+DELETE FROM requests WHERE began_at < :before;
