@@ -116,6 +116,7 @@ def up(
                 journal,
                 None if door is None else sql_door.opened(door, found, name, say),
                 lambda at, by, progress: found.session(at or name, progress, by=by, door="http"),
+                drawing(found, clock),
             )
     finally:
         if keeper is not None:
@@ -198,6 +199,12 @@ def command(project: Project, environment: str, clock: str | None, form: str | N
     return [
         sys.executable, "-m", "tilth", "reconcile", "--project", project.root, "--env", environment, *more,
     ]  # fmt: skip
+
+
+def drawing(project: Project, clock: str | None) -> list[str]:
+    """How the process that draws the console's pages is started."""
+    more = [os.path.abspath(clock)] if clock else []
+    return [sys.executable, "-m", "tilth.interfaces.console.child", project.root, *more]
 
 
 class Keeper:

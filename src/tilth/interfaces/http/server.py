@@ -13,7 +13,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,6 +30,7 @@ from tilth.interfaces.http.journal import Journal, Numbered
 from tilth.interfaces.http.listening import HOST, Place
 from tilth.interfaces.http.openapi import Served, document
 from tilth.interfaces.http.renewing import Renewal
+from tilth.interfaces.http.served import Served as ServedFacts
 from tilth.interfaces.http.status import status
 from tilth.plan.rights import Right
 from tilth.ports.progress import Progress
@@ -78,13 +79,18 @@ def serve(
     journal: Journal | None = None,
     postgres: Postgres | None = None,
     sessions: Sessions | None = None,
+    drawing: Sequence[str] = (),
 ) -> None:
-    """Answer until SIGINT or SIGTERM; requests in flight are finished and the log is synced."""
+    """Answer until SIGINT or SIGTERM; requests in flight are finished and the log is synced. `drawing` starts the process that
+    draws the console's pages; without it there are none.
+    """
     import uvloop
 
     sys.setswitchinterval(SWITCH)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(work, home, environment, place, ready, tell, disk, journal, postgres, sessions))
+        runner.run(
+            _serve(work, home, environment, place, ready, tell, disk, journal, postgres, sessions, drawing)
+        )
 
 
 async def _serve(
@@ -98,6 +104,7 @@ async def _serve(
     journal: Journal | None,
     postgres: Postgres | None,
     sessions: Sessions | None,
+    drawing: Sequence[str],
 ) -> None:
     loop = asyncio.get_running_loop()
     node = Node(work, environment, loop.call_soon_threadsafe, tell)
@@ -108,23 +115,17 @@ async def _serve(
 
     shown = _Shown(loop, reader, work, node, counts, Library(work), watched.Measured(disk), tell)
     secret = guard.token(home)
-    lets_in = guard.Guard(secret, others=holders.who, names=place.names)
-    door = Door(
-        node,
-        answering,
-        lets_in,
-        counts,
-        shown,
-        tell,
-        root=work.root,
-        asking=None if sessions is None else Asking(sessions, pool),
-    )
+    lets_in = guard.Guard(secret, others=holders.who, names=place.names, kept=holders.kept)
+    asking = None if sessions is None else Asking(sessions, pool)
+    served = ServedFacts(node, counts, work.root)
+    console = served.console(lets_in, asking, tell, drawing, place) if drawing else None
+    door = Door(node, answering, lets_in, counts, shown, tell, root=work.root, asking=asking, console=console)
     most, waiting = descriptors()
     crowd = Crowd(most)
-    server = _server(Numbered(door, journal, proxied=place.proxied), crowd, waiting, context=place.context)
+    ending, app = None if console is None else console.end, Numbered(door, journal, proxied=place.proxied)
+    server = _server(app, crowd, waiting, context=place.context, ending=ending)
     _end_by_signals(server)
-    url = place.url if place.path is None else f"unix:{place.path}"
-    await loop.run_in_executor(None, node.start, f"{environment}-{place.name}", url)
+    await loop.run_in_executor(None, node.start, f"{environment}-{place.name}", place.at)
     await loop.run_in_executor(None, holders.start)
     _settle()
     if journal is not None:
@@ -137,8 +138,9 @@ async def _serve(
     finally:
         for watch in watches:
             watch.cancel()
-        if beside is not None:
-            await beside.stop()
+        for other in (beside, console):
+            if other is not None:
+                await other.stop()
         with contextlib.suppress(Exception):
             await loop.run_in_executor(None, node.stop)
             await loop.run_in_executor(None, holders.stop)
@@ -236,6 +238,7 @@ def _server(
     waiting: int = 2048,
     protocol: type[asyncio.Protocol] | None = None,
     context: ssl.SSLContext | None = None,
+    ending: Callable[[], None] | None = None,
 ) -> uvicorn.Server:
     import uvicorn
 
@@ -261,6 +264,8 @@ def _server(
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             for one in (*self.servers, *(sockets or ())):
                 one.close()
+            if ending is not None:
+                ending()
             await crowd.drain(GRACE)
             await super().shutdown(sockets)
 
