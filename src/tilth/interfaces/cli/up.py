@@ -121,11 +121,10 @@ def up(
     finally:
         if keeper is not None:
             keeper.stop()
-        _close(door, here)
-        found.close()
+        _close(door, here, found)
 
 
-def _close(*places: sql_door.Wanted | Place | None) -> None:
+def _close(*places: sql_door.Wanted | Place | Project | None) -> None:
     for one in places:
         if one is not None:
             one.close()
