@@ -132,11 +132,11 @@ def _tables() -> str:
 
 
 def _paths() -> str:
-    from tilth.interfaces.http.paths import PATHS
+    from tilth.interfaces.http.paths import PAGES, PATHS
 
     rows = [
         f"| `{known.method} {path}` | {known.asked or 'none'} | {known.gives} |"
-        for path, known in PATHS.items()
+        for path, known in {**PATHS, **PAGES}.items()
     ]
     text = "What `tilth up` answers. Who holds the token in `.tilth/token` has every right, any other (CREATE TOKEN) those of its role; what asks for none needs no token."
     return "\n".join(["## HTTP\n", text, "", "| path | right | gives |", "|---|---|---|", *rows, ""])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 HEAD = """# HTTP
 
-`tilth up` answers on one address, by default http://127.0.0.1:8439: predictions, the Open Inference Protocol, health, figures and a console. This page is
+`tilth up` answers on one address, by default http://127.0.0.1:8439: predictions, the Open Inference Protocol, health, figures and [a console](#the-console). This page is
 made by `make docs` from the tables that the server answers by, and its examples run in the suite. The server itself gives the same as an OpenAPI 3.1
 document, of the endpoints that it serves now: [`GET /openapi.json`](#the-document).
 
@@ -40,6 +40,24 @@ any ([operations](operations.md#reached-from-other-machines)); a request that a 
 PATHS_END = """
 HEAD is answered where GET is. `<endpoint>` is the name of CREATE ENDPOINT, `<version>` the number of a version that is served. Every path can also end
 in one of {every}; 405 is another method, with `Allow`.
+"""
+
+CONSOLE = """
+## The console
+
+Pages for people, drawn from what `tilth.*` holds. `tilth up` prints the address that signs in: its token stands behind the `#`, which browsers do not send, and is
+exchanged once for a session. Or paste a token into the form of `/sign-in`. A session ends with its token, after 12 hours, an hour after it was last used (an open page uses
+it), and when the server begins anew; the page then says so and comes back after signing in. A session's cookie is no use to other sites (`SameSite=Strict`, `HttpOnly`, over TLS `Secure`).
+A page is also given for `Authorization: Bearer <token>`.
+"""
+
+CONSOLE_END = """
+What is done from a page is one statement, asked once on a page that says what it will do, performed as `POST /sql` would, by the rights of the token, and audited with its name. A form holds a key
+of its session and the generation that was looked at: when the environment has moved on since, nothing is done, and what happened is told (409). A statement that takes long goes on, and its outcome stands on the next page.
+Scripts on a page send statements to `POST /sql` with the session and its key as `X-Tilth-Key`.
+
+Pages change as things do (`/events`), and are read without scripts too. They are drawn by a process of its own that starts with the first visit, rests after 5 minutes
+without one, has no key to sign with, and runs behind the one that predicts. Nothing is loaded from elsewhere, no script stands in a page (`Content-Security-Policy`).
 """
 
 PREDICT = """
@@ -218,7 +236,8 @@ def page() -> str:
         [
             HEAD, _table(("role", "right", "paths"), _roles()), WHO,
             _table(("path", "right", "takes", "gives", "and can end in"), _paths()),
-            PATHS_END.format(every=_statuses(set(paths.EVERY))), PREDICT,
+            PATHS_END.format(every=_statuses(set(paths.EVERY))), CONSOLE,
+            _table(("path", "right", "shows"), _pages()), CONSOLE_END, PREDICT,
             _table(("output", "of", "type", "what"), _outputs()), ROWS_END,
             _table(("header", "of", "what"), HEADERS), LIMITS, _table(("limit", "of", "and else"), _limits()), ERRORS,
             _table(("status", "what", "do"), [(str(n), what, do) for n, (what, do) in paths.STATUSES.items() if n != 200]),
@@ -274,6 +293,12 @@ def _paths() -> list[tuple[str, ...]]:
         )
         for path, known in PATHS.items()
     ]  # fmt: skip
+
+
+def _pages() -> list[tuple[str, ...]]:
+    from tilth.interfaces.http.paths import PAGES
+
+    return [(f"`{known.method} {path}`", known.asked or "none", known.gives) for path, known in PAGES.items()]
 
 
 def _outputs() -> list[tuple[str, ...]]:

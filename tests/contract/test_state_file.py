@@ -74,7 +74,7 @@ def test_every_query_fits_the_schema(state: SqliteState) -> None:
     for _, _, text in migrations():
         db.executescript(text)
     for text in queries().values():
-        names = set(re.findall(r":([a-z_]+)", text))
+        names = set(re.findall(r":([a-z_][a-z_0-9]*)", text))
         db.execute(f"EXPLAIN {text}", dict.fromkeys(names))
     db.close()
     assert len(queries()) > 50

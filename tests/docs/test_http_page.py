@@ -16,7 +16,7 @@ import http_server
 import servers
 import shop_project
 from http_server import Up, up
-from tilth.interfaces.http.paths import PATHS, STATUSES
+from tilth.interfaces.http.paths import PAGES, PATHS, STATUSES
 from tilth.interfaces.http.shapes import OBJECTS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "http.md").read_text("utf-8")
@@ -73,9 +73,9 @@ def test_the_endpoint_of_the_page_is_the_one_that_is_asked() -> None:
     assert declared.strip() in shop_project.DECLARED
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", [*PATHS, *PAGES])
 def test_a_path_is_on_the_page(path: str) -> None:
-    assert f"| `{PATHS[path].method} {path}` |" in PAGE
+    assert f"| `{(PATHS.get(path) or PAGES[path]).method} {path}` |" in PAGE
 
 
 @pytest.mark.parametrize("name", OBJECTS)

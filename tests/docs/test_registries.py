@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tilth.adapters.learners import apart
+from tilth.interfaces.console.places import PLACES
 from tilth.interfaces.http.paths import PATHS
 from tilth.kinds import KINDS
 from tilth.plan.rights import STATEMENTS
@@ -95,6 +96,12 @@ def test_an_extension_point_is_documented_with_what_ships(group: str) -> None:
     built_in = ", ".join(registry.names(group))
     assert f"| `{group}` | {registry.GROUPS[group]} | {built_in} |" in PAGES["reference"]
     assert registry.names(group)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_page_of_the_console_is_looked_at_by_a_journey(place: str) -> None:
+    (journey,) = [text for name, text in TESTS.items() if "test_console_pages" in name]
+    assert f'"{place}"' in journey
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -48,8 +48,12 @@ if TYPE_CHECKING:
 class Project:
     """A project folder, opened. Nothing is written until something is changed."""
 
-    def __init__(self, root: str, clock: Clock | None = None, *, home: str | None = None) -> None:
-        """`home` is where its state is, when that is not (yet) the folder's `.tilth`."""
+    def __init__(
+        self, root: str, clock: Clock | None = None, *, home: str | None = None, looks: bool = False
+    ) -> None:
+        """`home` is where its state is, when that is not (yet) the folder's `.tilth`. `looks`: it has no key to sign with, so
+        nothing that is remembered can be changed.
+        """
         from tilth.ports import registry
         from tilth.ports.turns import Turns
         from tilth.runtime.project.loader import find_project
@@ -68,7 +72,7 @@ class Project:
         self._empty: tuple[weakref.finalize[..., Project], Workspace] | None = None  # see `looked`
         self._loaded: Loaded = {}
         self._turns = Turns(self.settings.limits.queries or 2 * (os.cpu_count() or 1))
-        self._keys_once = cache(lambda: self._part("keys", self.home))
+        self._keys_once = cache(lambda: self._part("public_keys" if looks else "keys", self.home))
         self._deployed: tuple[Facts, tuple[str, ...], Graph] | None = None  # the last one asked for
 
     @property

@@ -101,5 +101,5 @@ def test_what_holds_nothing_secret_asks_for_no_token(path: str) -> None:
 
 
 def test_the_table_of_paths_is_the_one_that_answers() -> None:
-    assert {p for p, known in PATHS.items() if not known.rights} == {"/", "/healthz", "/ping"}
+    assert {p for p, known in PATHS.items() if not known.rights} == {"/healthz", "/ping"}
     assert PATHS["/predict/<endpoint>"].rights == (Right.PREDICT,)

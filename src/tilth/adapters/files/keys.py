@@ -178,6 +178,46 @@ class LocalKeys:
         return known
 
 
+class PublicKeys:
+    """Verifies with the public key of a folder, and signs nothing: for a process that only looks. The private key is not read."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self._folder = Path(folder)
+        self._public: PublicKey | None = None
+
+    @staticmethod
+    def opened(home: str) -> PublicKeys:
+        """The project's."""
+        return PublicKeys(os.path.join(home, "keys"))
+
+    @property
+    def key_id(self) -> str:
+        return self._known().key_id
+
+    def sign(self, payload: bytes) -> bytes:
+        """StateChangedError: it never signs."""
+        del payload
+        raise self._none()
+
+    def verify(self, payload: bytes, signature: bytes, key_id: str) -> None:
+        self._known().verify(payload, signature, key_id)
+
+    def ready(self) -> None:
+        """StateChangedError: it cannot sign."""
+        raise self._none()
+
+    def _known(self) -> PublicKey:
+        if self._public is None:
+            check(str(self._folder), folder=True)
+            self._public = PublicKey.read(self._folder)
+        return self._public
+
+    def _none(self) -> StateChangedError:
+        return StateChangedError(
+            "This process has no key to sign with: it only looks.", hint="Ask the server that acts."
+        )
+
+
 def _read(path: Path) -> bytes:
     try:
         with os.fdopen(open_file(str(path), os.O_RDONLY), "rb") as file:

@@ -116,15 +116,15 @@ def up(
                 journal,
                 None if door is None else sql_door.opened(door, found, name, say),
                 lambda at, by, progress: found.session(at or name, progress, by=by, door="http"),
+                drawing(found, clock),
             )
     finally:
         if keeper is not None:
             keeper.stop()
-        _close(door, here)
-        found.close()
+        _close(door, here, found)
 
 
-def _close(*places: sql_door.Wanted | Place | None) -> None:
+def _close(*places: sql_door.Wanted | Place | Project | None) -> None:
     for one in places:
         if one is not None:
             one.close()
@@ -198,6 +198,12 @@ def command(project: Project, environment: str, clock: str | None, form: str | N
     return [
         sys.executable, "-m", "tilth", "reconcile", "--project", project.root, "--env", environment, *more,
     ]  # fmt: skip
+
+
+def drawing(project: Project, clock: str | None) -> list[str]:
+    """How the process that draws the console's pages is started."""
+    more = [os.path.abspath(clock)] if clock else []
+    return [sys.executable, "-m", "tilth.interfaces.console.child", project.root, *more]
 
 
 class Keeper:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from tilth.core.errors import AuthError, InputError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.principals import Principal
-from tilth.interfaces.http import console, inference, metrics
+from tilth.interfaces.http import inference, metrics
 from tilth.interfaces.http.asking import PROBLEM, Asking, BrokenOffError, problem
 from tilth.interfaces.http.bodies import (
     BYTES,
@@ -27,15 +27,15 @@ from tilth.interfaces.http.bodies import (
     check_kind,
     encode,
     failure,
-    public,
     read,
-    unplaced,
 )
+from tilth.interfaces.http.console import Console
 from tilth.interfaces.http.guard import Guard
 from tilth.interfaces.http.journal import BY
 from tilth.interfaces.http.once import Once, Predicted, key_of
 from tilth.interfaces.http.paths import ANY, PATHS, PREDICT, Path
 from tilth.interfaces.http.predictions import predict
+from tilth.interfaces.public import public, unplaced
 from tilth.plan.rights import RIGHTS, Right
 from tilth.runtime.serving.answering import Answering, Route, Side
 from tilth.runtime.serving.node import Node
@@ -64,7 +64,7 @@ NO_STORE: Pairs = ((b"cache-control", b"no-store"), (b"x-content-type-options", 
 
 
 class Door:
-    """Answers HTTP for one node. `shown` reads the state: what the console shows, what is promised, figures for Prometheus."""
+    """Answers HTTP for one node. `shown` reads the state: what stands, what is promised, figures for Prometheus."""
 
     def __init__(
         self,
@@ -77,8 +77,9 @@ class Door:
         limit: int = LIMIT,
         root: str = "",
         asking: Asking | None = None,
+        console: Console | None = None,
     ) -> None:
-        self._asking = asking
+        self._asking, self._console = asking, console
         self._node, self._answering, self._guard = node, answering, guard
         self._counts, self._shown, self._tell, self._limit = counts, shown, tell, limit
         self._once = Once()
@@ -94,6 +95,8 @@ class Door:
             return self._protocol(scope, receive, send)
         if scope["path"] == "/sql" and self._asking is not None:
             return self._sql(self._asking, scope, receive, send)
+        if self._console is not None and self._console.has(scope["path"]):
+            return self._console(scope, receive, send)
         return self._other(scope, send)
 
     # --- predictions ---------------------------------------------------------------------------------------
@@ -256,7 +259,7 @@ class Door:
     async def _sql(self, asking: Asking, scope: Scope, receive: Receive, send: Send) -> None:
         """Statements of who asks. An error before the first row is an answer; one after it breaks the connection off."""
         try:
-            length = self._enter(scope, ANY)
+            length = self._asks(scope)
             _allow(scope, PATHS["/sql"])
             body = await read(receive, length, self._limit)
             await asking.answer(scope, body, receive, send)
@@ -268,6 +271,13 @@ class Door:
             known = self._known(error)
             more = (*NO_STORE, *_challenge(known))
             await answer(send, known.http_status, problem(known), PROBLEM, more)
+
+    def _asks(self, scope: Scope) -> int:
+        """Let in who holds a token, or who sends it from a page of the console; the announced length of the body."""
+        by = None if self._console is None else self._console.holder(scope)
+        length = self._enter(scope, ANY if by is None else ())
+        scope[BY] = by or scope[BY]
+        return length
 
     # --- the rest ------------------------------------------------------------------------------------------
 
@@ -282,8 +292,6 @@ class Door:
                 raise _no_path(scope["path"], scope[BY])
             _allow(scope, path)
             status, payload, kind = await self._page(scope["path"], scope[BY])
-            if scope["path"] == "/":
-                more = (*NO_STORE, *console.HEADERS)
         except Exception as error:
             known = self._known(error)
             status, payload, kind = known.http_status, failure(known), JSON
@@ -308,8 +316,6 @@ class Door:
             case "/status":
                 found = await self._shown.status()
                 return 200, encode({**found, "health": self._health(found["health"])}), JSON
-            case "/":
-                return 200, console.page(), b"text/html; charset=utf-8"
         raise _no_path(path, by)
 
     def _health(self, found: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from tilth.adapters.files import own
 from tilth.core.errors import AuthError, InputError, StorageError
@@ -117,7 +118,10 @@ LOCAL = Names()
 Others = Callable[[bytes], Principal | None]
 
 
-def _nobody(_given: bytes) -> None:
+Kept = Callable[[str], Principal | None]
+
+
+def _nobody(_given: bytes | str) -> None:
     return None
 
 
@@ -125,11 +129,18 @@ class Guard:
     """Checks the headers of a request, and whether who asks may. Never says what the token is, nor where on the disk it lies."""
 
     def __init__(
-        self, secret: str, principal: Principal = OWNER, others: Others = _nobody, names: Names = LOCAL
+        self,
+        secret: str,
+        principal: Principal = OWNER,
+        others: Others = _nobody,
+        names: Names = LOCAL,
+        kept: Kept = _nobody,
     ) -> None:
-        """`principal` is whoever holds the token of the home, `others` finds who holds any other."""
+        """`principal` is whoever holds the token of the home, `others` finds who holds any other, `kept` the same by its hash."""
         self._names = names
-        self._principal, self._others = principal, others
+        self._principal, self._others, self._kept = principal, others, kept
+        self._hash = sha256(secret.encode()).hexdigest()
+        self.mark = sha256(b"mark" + secret.encode()).hexdigest()[:8]  # tells servers of one machine apart
         self.by: Principal | None = None  # who sent the request that was checked last
         self._expected = b"Bearer " + secret.encode()
         self._secret = secret.encode()
@@ -176,6 +187,19 @@ class Guard:
         if RIGHTS[by.role].isdisjoint(rights):
             require(by, rights[0], "This path")
         return length
+
+    def who(self, given: bytes) -> Principal:
+        """Who holds the token; AuthError when nobody does."""
+        return self._other(b"Bearer " + given if given else None)
+
+    def holding(self, kept: str) -> Principal:
+        """Who holds the token of this hash now; AuthError once it was dropped or expired."""
+        if hmac.compare_digest(kept, self._hash):
+            return self._principal
+        found = self._kept(kept)
+        if found is None:
+            raise AuthError("The token is not there any more.", hint="Sign in with another one.")
+        return found
 
     def _is_ours(self, host: bytes) -> bool:
         """Whether the name is this server's; the good ones are kept, since the next request has the same."""

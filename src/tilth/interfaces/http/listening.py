@@ -63,6 +63,11 @@ class Place:
         """The port; 0 of a unix socket."""
         return 0 if self.path is not None else int(self.socket.getsockname()[1])
 
+    @property
+    def at(self) -> str:
+        """How the state names it."""
+        return self.url if self.path is None else f"unix:{self.path}"
+
     def close(self) -> None:
         """Close it, and take a unix socket away that is still ours."""
         self.socket.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from tilth.interfaces.console.places import PLACES
 from tilth.plan.rights import Right
 
 ANY = (Right.READ, Right.PREDICT)
@@ -74,7 +75,6 @@ TEXT = "text/plain"
 HTML = "text/html"
 
 PATHS: Mapping[str, Path] = {
-    "/": Path("GET", (), "the console: a page that holds nothing secret", HTML, EVERY),
     "/healthz": Path(
         "GET", (), "whether this process can answer: 503 while it starts; what it cannot serve is told, and is 200",
         "Health", EVERY,
@@ -112,3 +112,15 @@ PATHS: Mapping[str, Path] = {
         "POST", PREDICT, "predictions of that version", "Inferred", _ROWS, "Infer"
     ),
 }  # fmt: skip
+
+PAGES: Mapping[str, Path] = {
+    **{place: Path("GET", READ, shows, HTML, (*_STATE, 404)) for place, shows in PLACES.items()},
+    "/sign-in": Path(
+        "GET", (), "the form that exchanges a token for a session; so does a POST of `token`", HTML, EVERY
+    ),
+    "/sign-out": Path("POST", READ, "the session is over", HTML, _HELD),
+    "/events": Path(
+        "GET", READ, "a line whenever something moved, until the session ends", "text/event-stream", _HELD
+    ),
+}
+"""The console: pages for people, by a session or a token; they are no part of the document of `/openapi.json`."""

@@ -13,7 +13,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -31,6 +31,7 @@ from tilth.interfaces.http.listening import HOST, Place
 from tilth.interfaces.http.minutes import Minutes
 from tilth.interfaces.http.openapi import Served, document
 from tilth.interfaces.http.renewing import Renewal
+from tilth.interfaces.http.served import Served as ServedFacts
 from tilth.interfaces.http.status import status
 from tilth.plan.rights import Right
 from tilth.ports.progress import Progress
@@ -79,13 +80,18 @@ def serve(
     journal: Journal | None = None,
     postgres: Postgres | None = None,
     sessions: Sessions | None = None,
+    drawing: Sequence[str] = (),
 ) -> None:
-    """Answer until SIGINT or SIGTERM; requests in flight are finished and the log is synced."""
+    """Answer until SIGINT or SIGTERM; requests in flight are finished and the log is synced. `drawing` starts the process that
+    draws the console's pages; without it there are none.
+    """
     import uvloop
 
     sys.setswitchinterval(SWITCH)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(work, home, environment, place, ready, tell, disk, journal, postgres, sessions))
+        runner.run(
+            _serve(work, home, environment, place, ready, tell, disk, journal, postgres, sessions, drawing)
+        )
 
 
 async def _serve(
@@ -99,6 +105,7 @@ async def _serve(
     journal: Journal | None,
     postgres: Postgres | None,
     sessions: Sessions | None,
+    drawing: Sequence[str],
 ) -> None:
     loop = asyncio.get_running_loop()
     node = Node(work, environment, loop.call_soon_threadsafe, tell)
@@ -109,24 +116,18 @@ async def _serve(
 
     shown = _Shown(loop, reader, work, node, counts, Library(work), watched.Measured(disk), tell)
     secret = guard.token(home)
-    lets_in = guard.Guard(secret, others=holders.who, names=place.names)
-    door = Door(
-        node,
-        answering,
-        lets_in,
-        counts,
-        shown,
-        tell,
-        root=work.root,
-        asking=None if sessions is None else Asking(sessions, pool),
-    )
+    lets_in = guard.Guard(secret, others=holders.who, names=place.names, kept=holders.kept)
+    asking = None if sessions is None else Asking(sessions, pool)
+    served = ServedFacts(node, counts, work.root)
+    console = served.console(lets_in, asking, tell, drawing, place) if drawing else None
+    door = Door(node, answering, lets_in, counts, shown, tell, root=work.root, asking=asking, console=console)
     most, waiting = descriptors()
     crowd = Crowd(most)
-    server = _server(Numbered(door, journal, proxied=place.proxied), crowd, waiting, context=place.context)
+    ending, app = None if console is None else console.end, Numbered(door, journal, proxied=place.proxied)
+    server = _server(app, crowd, waiting, context=place.context, ending=ending)
     _end_by_signals(server)
-    url = place.url if place.path is None else f"unix:{place.path}"
     named = f"{environment}-{place.name}"
-    await loop.run_in_executor(None, node.start, named, url)
+    await loop.run_in_executor(None, node.start, named, place.at)
     minutes = Minutes(work, environment, named, counts, tell)
     await loop.run_in_executor(None, holders.start)
     _settle()
@@ -134,27 +135,33 @@ async def _serve(
         journal.start()
     beside = await _started(None if postgres is None else postgres(secret, holders))
     ready(node)
-    watches = [
-        loop.create_task(crowd.watch()),
-        loop.create_task(minutes.watch(reader)),
-        *_renewing(loop, place, lets_in, tell),
-    ]
+    watches = [loop.create_task(w) for w in (crowd.watch(), minutes.watch(reader))]
+    watches += _renewing(loop, place, lets_in, tell)
     try:
         await server.serve(sockets=[place.socket])
     finally:
         for watch in watches:
             watch.cancel()
-        if beside is not None:
-            await beside.stop()
-        with contextlib.suppress(Exception):
-            await loop.run_in_executor(reader, minutes.note)
-            await loop.run_in_executor(None, node.stop)
-            await loop.run_in_executor(None, holders.stop)
+        await _stopped(beside, console)
+        await _ended(reader, minutes.note, node.stop, holders.stop)
         reader.shutdown()
         pool.shutdown(wait=False, cancel_futures=True)
         if journal is not None:
             journal.stop()
         work.log.flush()
+
+
+async def _stopped(*doors: Beside | None) -> None:
+    for door in doors:
+        if door is not None:
+            await door.stop()
+
+
+async def _ended(reader: ThreadPoolExecutor, *steps: Callable[[], object]) -> None:
+    """The last steps, up to the first that fails: what they tell is no more needed to end."""
+    with contextlib.suppress(Exception):
+        for step in steps:
+            await asyncio.get_running_loop().run_in_executor(reader, step)
 
 
 async def _started(door: Beside | None) -> Beside | None:
@@ -244,6 +251,7 @@ def _server(
     waiting: int = 2048,
     protocol: type[asyncio.Protocol] | None = None,
     context: ssl.SSLContext | None = None,
+    ending: Callable[[], None] | None = None,
 ) -> uvicorn.Server:
     import uvicorn
 
@@ -269,6 +277,8 @@ def _server(
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             for one in (*self.servers, *(sockets or ())):
                 one.close()
+            if ending is not None:
+                ending()
             await crowd.drain(GRACE)
             await super().shutdown(sockets)
 

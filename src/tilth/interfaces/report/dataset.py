@@ -10,13 +10,12 @@ from typing import Any
 from tilth.core.figures import figure
 from tilth.core.sizes import show_size
 from tilth.interfaces import style
-from tilth.interfaces.report import charts
-from tilth.interfaces.report.tables import table
+from tilth.interfaces.drawing import charts
+from tilth.interfaces.drawing.tables import table
 
 Facts = Mapping[str, Any]
 MOST_BARS, MOST_CHARTS, MOST_CHECKS = 20, 60, 24
 MOVED = 0.1  # the index above which a column is said to have moved
-PRINT = "@media print{.panel{break-inside:avoid}.charts figure{break-inside:avoid}}"
 
 
 def page(facts: Facts) -> str:
@@ -28,7 +27,7 @@ def page(facts: Facts) -> str:
         if inside
     )
     return (
-        frame.replace("{{style}}", style() + PRINT)
+        frame.replace("{{style}}", style())
         .replace("{{title}}", escape(f"Dataset {facts['name']}"))
         .replace("{{body}}", _head(facts) + "".join(panels))
     )

@@ -9,8 +9,9 @@ from typing import Any
 
 from tilth.core.figures import figure
 from tilth.interfaces import style
-from tilth.interfaces.report import charts, foretold, searched, understood
-from tilth.interfaces.report.tables import table
+from tilth.interfaces.drawing import charts
+from tilth.interfaces.drawing.tables import table
+from tilth.interfaces.report import foretold, searched, understood
 from tilth.runtime.showing.described import of_each
 
 Facts = Mapping[str, Any]

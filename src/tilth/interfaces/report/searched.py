@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from tilth.interfaces.report import charts
-from tilth.interfaces.report.tables import table
+from tilth.interfaces.drawing import charts
+from tilth.interfaces.drawing.tables import table
 from tilth.runtime.showing import searched
 
 Facts = Mapping[str, Any]

@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 from tilth.core.figures import figure
-from tilth.interfaces.report import charts
-from tilth.interfaces.report.tables import table
+from tilth.interfaces.drawing import charts
+from tilth.interfaces.drawing.tables import table
 from tilth.runtime.showing import understood
 
 Facts = Mapping[str, Any]

@@ -41,13 +41,17 @@ class Holders:
         of = project_of(given) if len(given) <= MOST else None
         if of is None:
             return None
-        kept = hashed(given)
+        found = self.kept(hashed(given))
+        if found is None and self._project and of != self._project:
+            raise AuthError(
+                "This token is of another project.", hint=_new("reader", "or predictor, in this project")
+            )
+        return found
+
+    def kept(self, kept: str) -> Principal | None:
+        """Who holds the token of that hash; None for none, AuthError for one that ended."""
         found = self._known.get(kept)
         if found is None or not hmac.compare_digest(found[0].hash, kept):
-            if self._project and of != self._project:
-                raise AuthError(
-                    "This token is of another project.", hint=_new("reader", "or predictor, in this project")
-                )
             return None
         one, principal = found
         now = self._work.clock.now()

@@ -70,6 +70,7 @@ class Figures:
     swap_seconds: float = 0.0
     last_swap_seconds: float = 0.0
     rejected: int = 0
+    moves: int = 0  # of the state
 
 
 @dataclass(slots=True)
@@ -193,6 +194,7 @@ class Node:
                 self._key, self._counter = None, -1  # its store is made again
             counter = self._work.state.version_counter()
             if counter != self._counter or (self.troubles and now >= self._again):
+                self.figures.moves += counter != self._counter
                 self._counter, self._again = counter, now + RETRY
                 self.refresh()
             if self._write_progress():

@@ -191,8 +191,7 @@ def heat(classes: Sequence[str], rows: Sequence[Sequence[int]]) -> str:
     for name, counts in zip(classes, rows, strict=True):
         whole = sum(counts) or 1
         cells = "".join(
-            f'<td class="number" style="--share:{c / whole:.3f}" title="{c / whole:.1%}">{c:,}</td>'
-            for c in counts
+            f'<td class="number s{round(10 * c / whole)}" title="{c / whole:.1%}">{c:,}</td>' for c in counts
         )
         body.append(f"<tr><th>{escape(_short(name))}</th>{cells}</tr>")
     return f'<div class="wide"><table class="heat"><thead><tr><th>is \\ said</th>{head}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'

@@ -1,0 +1,14 @@
+"""The function of each place: facts from a read model, and the template that shows them. `PAGES` is compared with `places.PLACES` by a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tilth.interfaces.console.acting import act
+from tilth.interfaces.console.looking import Looking, Page
+from tilth.interfaces.console.overview import overview
+
+PAGES: Mapping[str, Callable[[Looking], Page]] = {
+    "/": overview,
+    "/acts/<act>": act,
+}
