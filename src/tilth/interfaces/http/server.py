@@ -63,6 +63,12 @@ class Beside(Protocol):
     async def stop(self) -> None: ...
 
 
+class Stops(Protocol):
+    """What is to be stopped in order."""
+
+    async def stop(self) -> None: ...
+
+
 Sessions = Callable[[str | None, Principal, Progress], Session]
 """Makes a session in an environment for whoever asks."""
 Postgres = Callable[[str, Holders], Beside]
@@ -151,7 +157,7 @@ async def _serve(
         work.log.flush()
 
 
-async def _stopped(*doors: Beside | None) -> None:
+async def _stopped(*doors: Stops | None) -> None:
     for door in doors:
         if door is not None:
             await door.stop()
