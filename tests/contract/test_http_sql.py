@@ -134,7 +134,12 @@ def test_each_statement_asks_for_its_right(server: http_server.Up) -> None:
 def test_an_error_after_the_first_rows_breaks_the_answer_off(server: http_server.Up) -> None:
     """Late rows of a cross join do not convert: what came before is no whole answer, in any form."""
     failing = "SELECT CAST(CASE WHEN a.id = 5999 THEN 'x' ELSE '1' END AS INTEGER) AS n, a.carrier FROM deliveries a, deliveries b WHERE b.id < 200"
-    for form in ("application/json", "text/csv", "application/vnd.apache.arrow.stream"):
+    for form in (
+        "application/json",
+        "text/csv",
+        "application/vnd.apache.arrow.stream",
+        "application/vnd.apache.parquet",
+    ):
         try:
             found = ask(server, {"sql": failing}, Accept=form)
         except (http.client.IncompleteRead, ConnectionError):

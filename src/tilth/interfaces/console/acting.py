@@ -5,6 +5,7 @@ from __future__ import annotations
 from tilth.core.errors import TilthError
 from tilth.interfaces.console import places
 from tilth.interfaces.console.acts import act_of
+from tilth.interfaces.console.environments import MOST, changes
 from tilth.interfaces.console.looking import Looking, Page
 from tilth.kinds import show
 from tilth.plan.rights import RIGHTS
@@ -30,6 +31,7 @@ def act(at: Looking) -> Page:
     values = {
         "act": found, "name": name, "given": given, "statement": statement, "back": back, "seen": at.query.get("seen", ""), "at": at.environment,
         "current": environments.current_number(at.work.state, at.environment), "query": at.query, "allowed": at.may(found.right), "roles": roles,
+        "changes": changes(at, name, given), "most": MOST,
     }  # fmt: skip
     title = f"{found.title}{' ' + given['name'] if 'name' in given else ''}"
     return Page(

@@ -132,9 +132,7 @@ class DrawingProcess:
                 waiting = self._asked.pop(drawn.number, None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(drawn)
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        status = await process.wait()
+        status = await _ended(process)
         if self._process is process:
             self._process = None
             asked, self._asked = self._asked, {}
@@ -174,6 +172,16 @@ class DrawingProcess:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await reading
+
+
+async def _ended(process: asyncio.subprocess.Process) -> int:
+    """Its status, once it has ended: by itself, or killed where it says no more and goes on."""
+    try:
+        return await asyncio.wait_for(process.wait(), LEAVE)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        return await process.wait()
 
 
 def _died() -> DrawingError:

@@ -25,6 +25,7 @@ def contents() -> Mapping[str, bytes]:
     """What is sent, by name."""
     return {
         "console.js": text("console.js").encode(),
+        "query.js": text("query.js").encode(),
         "style.css": style().encode(),
         "leaf.svg": text("leaf.svg").encode(),
     }

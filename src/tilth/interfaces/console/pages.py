@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tilth.interfaces.console import endpoints, environments, query, records
 from tilth.interfaces.console.acting import act
 from tilth.interfaces.console.looking import Looking, Page
 from tilth.interfaces.console.overview import overview
 
 PAGES: Mapping[str, Callable[[Looking], Page]] = {
     "/": overview,
+    "/endpoints": endpoints.listed,
+    "/endpoints/<name>": endpoints.shown,
+    "/environments": environments.listed,
+    "/generations/<number>": environments.generation,
+    "/query": query.editor,
+    "/runs": records.runs,
+    "/runs/<run>": records.run,
+    "/jobs": records.jobs,
+    "/notices": records.told,
+    "/audit": records.audited,
     "/acts/<act>": act,
 }

@@ -7,6 +7,16 @@ from urllib.parse import quote, unquote, urlencode
 
 PLACES: Mapping[str, str] = {
     "/": "the loop as a picture, and what needs attention",
+    "/endpoints": "the endpoints, with their versions, stages and requests of a day",
+    "/endpoints/<name>": "an endpoint: requests and latency over time, rollout, quality and drift, a request to copy",
+    "/environments": "the environments, what they point at, and how they differ from the one that serves",
+    "/generations/<number>": "a generation: what it points at, and what differs from the one before",
+    "/query": "SQL: an editor with completion, results as tables and charts, downloads, history",
+    "/runs": "what was begun, and what became of it",
+    "/runs/<run>": "a run, with what the audit chain says of its time",
+    "/jobs": "jobs and triggers, when they run next and what they did",
+    "/notices": "what was guessed, left out or found odd",
+    "/audit": "who did what to which thing",
     "/acts/<act>": "what an act will do, asked once before it is done",
 }
 """Each place and what it shows; `pages.PAGES` has a function for each."""

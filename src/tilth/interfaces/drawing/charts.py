@@ -11,16 +11,19 @@ WIDTH, HEIGHT = 320, 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 34
 
 
-def _svg(what: str, inside: str, height: int = HEIGHT) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(what)}"><title>{escape(what)}</title>{inside}</svg>'
+def svg(what: str, inside: str, height: int = HEIGHT, width: int = WIDTH) -> str:
+    """A picture with its title."""
+    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(what)}"><title>{escape(what)}</title>{inside}</svg>'
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+def scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """From values to places: `low` lies at `start`, `high` at `end`."""
     wide = high - low or 1.0
     return lambda value: start + (value - low) / wide * (end - start)
 
 
-def _text(x: float, y: float, words: str, anchor: str = "middle") -> str:
+def label(x: float, y: float, words: str, anchor: str = "middle") -> str:
+    """Words at a place, escaped."""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
@@ -29,11 +32,11 @@ def _axes(x: tuple[float, float], y: tuple[float, float], names: tuple[str, str]
     return "".join(
         [
             f'<path class="axis" fill="none" d="M{LEFT} {TOP}V{bottom}H{WIDTH - RIGHT}"/>',
-            _text(LEFT - 4, TOP + 8, figure(y[1], 3), "end"),
-            _text(LEFT - 4, bottom, figure(y[0], 3), "end"),
-            _text(LEFT, bottom + 14, figure(x[0], 3), "start"),
-            _text(WIDTH - RIGHT, bottom + 14, figure(x[1], 3), "end"),
-            _text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, names[0]),
+            label(LEFT - 4, TOP + 8, figure(y[1], 3), "end"),
+            label(LEFT - 4, bottom, figure(y[0], 3), "end"),
+            label(LEFT, bottom + 14, figure(x[0], 3), "start"),
+            label(WIDTH - RIGHT, bottom + 14, figure(x[1], 3), "end"),
+            label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4, names[0]),
             f'<text transform="translate(11 {(TOP + bottom) / 2:.0f}) rotate(-90)" text-anchor="middle">{escape(names[1])}</text>',
         ]
     )
@@ -57,7 +60,7 @@ def line(
     ends = [v for pair in spread for v in pair]
     xs = (0.0, 1.0) if unit else (min(x), max(x))
     ys = (0.0, 1.0) if unit else (min([*y, *ends]), max([*y, *ends]))
-    to_x, to_y = _scale(*xs, LEFT, WIDTH - RIGHT), _scale(*ys, HEIGHT - BOTTOM, TOP)
+    to_x, to_y = scale(*xs, LEFT, WIDTH - RIGHT), scale(*ys, HEIGHT - BOTTOM, TOP)
     points = [(to_x(a), to_y(b)) for a, b in zip(x, y, strict=True)]
     inside = _axes(xs, ys, names) + _foot(rows)
     if diagonal:
@@ -70,7 +73,7 @@ def line(
     inside += '<path class="line" d="M' + "L".join(f"{a:.1f} {b:.1f}" for a, b in points) + '"/>'
     if dots:
         inside += "".join(f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="2.6"/>' for a, b in points)
-    return _svg(what, inside)
+    return svg(what, inside)
 
 
 def fan(
@@ -88,14 +91,14 @@ def fan(
     known = [v for v in (*history, *said, *(v for row in ahead for v in row)) if v is not None]
     ys = (min(known), max(known))
     count = len(history) + len(ahead)
-    to_x, to_y = _scale(0.0, max(1.0, count - 1.0), LEFT, WIDTH - RIGHT), _scale(*ys, HEIGHT - BOTTOM, TOP)
+    to_x, to_y = scale(0.0, max(1.0, count - 1.0), LEFT, WIDTH - RIGHT), scale(*ys, HEIGHT - BOTTOM, TOP)
     bottom = HEIGHT - BOTTOM
     inside = (
         f'<path class="axis" fill="none" d="M{LEFT} {TOP}V{bottom}H{WIDTH - RIGHT}"/>'
-        + _text(LEFT - 4, TOP + 8, figure(ys[1], 3), "end")
-        + _text(LEFT - 4, bottom, figure(ys[0], 3), "end")
-        + _text(LEFT, bottom + 14, ends[0], "start")
-        + _text(WIDTH - RIGHT, bottom + 14, ends[1], "end")
+        + label(LEFT - 4, TOP + 8, figure(ys[1], 3), "end")
+        + label(LEFT - 4, bottom, figure(ys[0], 3), "end")
+        + label(LEFT, bottom + 14, ends[0], "start")
+        + label(WIDTH - RIGHT, bottom + 14, ends[1], "end")
     )
     steps = [(to_x(len(history) + i), *map(to_y, row)) for i, row in enumerate(ahead)]
     if steps:
@@ -110,7 +113,7 @@ def fan(
         inside += (
             f'<path class="line" d="M{begin}' + "L".join(f"{x:.1f} {y:.1f}" for x, y, _, _ in steps) + '"/>'
         )
-    return _svg(what, inside)
+    return svg(what, inside)
 
 
 def _pieces(
@@ -157,7 +160,7 @@ def bars(
             place * row,
             max(1.0, (abs(value) if not spread else max(0.0, value)) / most * (WIDTH - 70)),
         )
-        inside.append(_text(0, top + 11, _short(name), "start"))
+        inside.append(label(0, top + 11, _short(name), "start"))
         inside.append(f'<rect class="bar" x="0" y="{top + 15}" width="{long:.1f}" height="9" rx="2"/>')
         end = long
         if place < len(spread):
@@ -165,19 +168,19 @@ def bars(
             inside.append(
                 f'<path class="spread" d="M{low:.1f} {top + 19.5}H{max(end, low + 1):.1f}M{low:.1f} {top + 16}v7M{max(end, low + 1):.1f} {top + 16}v7"/>'
             )
-        inside.append(_text(max(long, end) + 5, top + 23, text, "start"))
-    return _svg(what, "".join(inside), row * len(names) + 4)
+        inside.append(label(max(long, end) + 5, top + 23, text, "start"))
+    return svg(what, "".join(inside), row * len(names) + 4)
 
 
 def columns(what: str, edges: Sequence[float], counts: Sequence[int], name: str) -> str:
     """A histogram."""
     most = max([*counts, 1])
-    to_x, to_y = _scale(edges[0], edges[-1], LEFT, WIDTH - RIGHT), _scale(0, most, HEIGHT - BOTTOM, TOP)
+    to_x, to_y = scale(edges[0], edges[-1], LEFT, WIDTH - RIGHT), scale(0, most, HEIGHT - BOTTOM, TOP)
     inside = _axes((edges[0], edges[-1]), (0, most), (name, "rows"))
     for start, end, count in zip(edges[:-1], edges[1:], counts, strict=True):
         x, y = to_x(start), to_y(count)
         inside += f'<rect class="bar" x="{x + 0.5:.1f}" y="{y:.1f}" width="{max(0.5, to_x(end) - x - 1):.1f}" height="{HEIGHT - BOTTOM - y:.1f}"/>'
-    return _svg(what, inside)
+    return svg(what, inside)
 
 
 def _short(text: str) -> str:

@@ -1,4 +1,4 @@
-"""`POST /sql`: statements with a token, answered as JSON, CSV or an Arrow stream, piece by piece as rows come.
+"""`POST /sql`: statements with a token, answered as JSON, CSV, an Arrow stream or Parquet, piece by piece as rows come.
 
 A statement is performed in a thread of a pool by a session of its own. An error before the first piece is an answer with its status
 (`application/problem+json`, RFC 9457); after it the connection is broken off, so that no part looks like the whole.
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 PROBLEM = b"application/problem+json"
 ARROW, CSV, JSON = "application/vnd.apache.arrow.stream", "text/csv", "application/json"
-FORMS = (JSON, CSV, ARROW)
+PARQUET = "application/vnd.apache.parquet"
+FORMS = (JSON, CSV, ARROW, PARQUET)
 TEXTS = frozenset({"application/sql", "text/plain", "text/x-sql"})
 GATHERED = 65_536  # bytes that are sent at once, at least, while more come
 PIECE = 8_192  # rows that are written at once
@@ -255,16 +256,34 @@ def _arrow(result: Result) -> Iterator[bytes]:
     yield sink.taken()
 
 
+def _parquet(result: Result) -> Iterator[bytes]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    reader = result.reader if result.reader is not None else result.arrow().to_reader()
+    sink = _Sink()
+    with pq.ParquetWriter(pa.PythonFile(sink, "w"), reader.schema, compression="zstd") as out:
+        for batch in reader:
+            out.write_batch(batch)
+            yield sink.taken()
+    yield sink.taken()
+
+
 class _Sink:
     """A file whose bytes are taken as they are written."""
 
     def __init__(self) -> None:
         self._held = bytearray()
+        self._written = 0
         self.closed = False
 
     def write(self, data: bytes) -> int:
         self._held += data
+        self._written += len(data)
         return len(data)
+
+    def tell(self) -> int:
+        return self._written
 
     def flush(self) -> None: ...
 
@@ -283,4 +302,9 @@ def _slices(reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
             yield batch.slice(start, PIECE)
 
 
-WRITTEN: Mapping[str, Callable[[Result], Iterator[bytes]]] = {JSON: _json, CSV: _csv, ARROW: _arrow}
+WRITTEN: Mapping[str, Callable[[Result], Iterator[bytes]]] = {
+    JSON: _json,
+    CSV: _csv,
+    ARROW: _arrow,
+    PARQUET: _parquet,
+}

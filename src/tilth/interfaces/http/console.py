@@ -23,8 +23,18 @@ from tilth.core.principals import Principal
 from tilth.interfaces.console import acts, files, places
 from tilth.interfaces.console.drawing_process import DrawingProcess, Key
 from tilth.interfaces.console.sessions import Session, Sessions
+from tilth.interfaces.http import queried
 from tilth.interfaces.http.asking import Asking
-from tilth.interfaces.http.bodies import GoneError, Receive, Send, WrongMethodError, answer, read
+from tilth.interfaces.http.bodies import (
+    JSON,
+    GoneError,
+    Receive,
+    Send,
+    WrongMethodError,
+    answer,
+    failure,
+    read,
+)
 from tilth.interfaces.http.guard import Guard
 from tilth.interfaces.http.journal import BY
 from tilth.interfaces.http.pulse import Pulse
@@ -36,6 +46,8 @@ from tilth.runtime.record import environments
 
 HTML, TEXT = b"text/html; charset=utf-8", b"text/event-stream"
 FORM = 64 << 10  # bytes of a form
+STATEMENT = 4 << 20  # bytes of a statement, or of a chart's values
+LINKED = 4_000  # characters of a statement that stands in a URL
 WAITED = 1.5  # seconds an act is waited for before its page comes back without it
 PING = 15.0  # seconds of silence after which a line goes to who listens
 POLICY = (
@@ -47,7 +59,9 @@ HEADERS: Pairs = (
     (b"content-security-policy", POLICY.encode()), (b"referrer-policy", b"same-origin"), (b"cross-origin-opener-policy", b"same-origin"),
     (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"),
 )  # fmt: skip
-OWN = frozenset({"/sign-in", "/sign-out", "/events"})
+EDITOR, CHART, HISTORY = "/query", "/query/chart", "/query/history"
+QUERIED = frozenset({EDITOR, CHART, HISTORY})
+OWN = frozenset({"/sign-in", "/sign-out", "/events", CHART, HISTORY})
 ASK = "Open the address that `tilth up` printed, or paste the token from .tilth/token, or one that its owner made for you."
 ENDED = "The session ended: it was over, its token was dropped, or the server began anew. Sign in again, and the page comes back."
 Scope = MutableMapping[str, Any]
@@ -137,6 +151,8 @@ class Console:
             await self._signing_out(scope, receive, send, length)
         elif path == "/events":
             await self._events(self._signed(scope), receive, send)
+        elif path in QUERIED and (path != EDITOR or method == "POST"):
+            await self._queried(scope, receive, send, length)
         elif path.startswith("/acts/") and method == "POST":
             await self._act(scope, receive, send, length)
         elif method in {"GET", "HEAD"}:
@@ -319,6 +335,50 @@ class Console:
             return False
         return True
 
+    # --- statements of the SQL page ------------------------------------------------------------------------
+
+    async def _queried(self, scope: Scope, receive: Receive, send: Send, length: int) -> None:
+        """A form of statements, the chart of a result, or what was asked before."""
+        signed = self._signed(scope)
+        if signed.session is None or self._asking is None:
+            raise RightError("This path is for sessions.", hint="From a program: POST /sql with the token.")
+        if scope["path"] == EDITOR:
+            fields = await _fields(receive, length, STATEMENT)
+            signed.session.require(fields.get("key", ""))
+            await self._form_of_statements(send, signed.by, fields)
+            return
+        key = dict(scope["headers"]).get(b"x-tilth-key", b"").decode("latin-1")
+        signed.session.require(key)
+        loop = asyncio.get_running_loop()
+        try:
+            if scope["path"] == CHART:
+                body = await read(receive, length, STATEMENT)
+                svg = await loop.run_in_executor(self._asking.pool, queried.chart, body)
+                await answer(send, 200, svg.encode(), b"image/svg+xml", HEADERS)
+            else:
+                found = await loop.run_in_executor(
+                    self._asking.pool, queried.history, self._asking, signed.by
+                )
+                await answer(send, 200, found, JSON, HEADERS)
+        except TilthError as error:
+            known = public(error, self._root)
+            await answer(send, known.http_status, failure(known), JSON, HEADERS)
+
+    async def _form_of_statements(self, send: Send, by: Principal, fields: dict[str, str]) -> None:
+        """The answer as a page, for browsers without scripts."""
+        assert self._asking is not None
+        text, name = fields.get("sql", ""), fields.get("environment") or self._environment
+        status = 200
+        try:
+            said = await queried.answered(self._asking, by, text, name)
+        except TilthError as error:
+            known = public(error, self._root)
+            status, hint = known.http_status, f"<p>{escape(known.hint)}</p>" if known.hint else ""
+            said = f'<p class="bad">{escape(known.message)}</p>{hint}'
+        to = places.url("query", sql=text if len(text) < LINKED else None, environment=name)
+        page = _static("answered.html", sql=text, to=to).replace(b"<!--answer-->", said.encode())
+        await answer(send, status, page, HTML, HEADERS)
+
     # --- acts ----------------------------------------------------------------------------------------------
 
     async def _act(self, scope: Scope, receive: Receive, send: Send, length: int) -> None:
@@ -414,9 +474,9 @@ def _static(name: str, **values: str) -> bytes:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: escape(known[found[1]]), page).encode()
 
 
-async def _fields(receive: Receive, length: int) -> dict[str, str]:
+async def _fields(receive: Receive, length: int, most: int = FORM) -> dict[str, str]:
     """The fields of a form."""
-    body = await read(receive, length, FORM)
+    body = await read(receive, length, most)
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100))
 
 

@@ -159,7 +159,11 @@ def _operation(path: str, known: Path, name: str) -> dict[str, Any]:
             "required": True,
             "content": {JSON: {"schema": ref(known.takes)}, "application/sql": text},
         }
-        out["responses"]["200"]["content"] |= {"text/csv": text, "application/vnd.apache.arrow.stream": text}
+        out["responses"]["200"]["content"] |= {
+            "text/csv": text,
+            "application/vnd.apache.arrow.stream": text,
+            "application/vnd.apache.parquet": text,
+        }
     return out
 
 

@@ -92,7 +92,7 @@ PATHS: Mapping[str, Path] = {
         "GET", READ, "whether what is promised holds, each with the reason when it does not", "Promises", _STATE
     ),
     "/sql": Path(
-        "POST", ANY, "what statements answer: JSON, CSV or an Arrow stream, by `Accept`; each statement asks for its own right",
+        "POST", ANY, "what statements answer: JSON, CSV, an Arrow stream or Parquet, by `Accept`; each statement asks for its own right",
         "Table", (*_STATE, 404, 413, 415, 422, 501, 502), "Statements",
     ),
     "/status": Path("GET", READ, "what `tilth status --json` says, and the server's figures", "Status", _STATE),

@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from tilth.runtime.record.rows import Reader, decoded_object, foreign, text
+from tilth.core.time import Instant, show_instant
+from tilth.runtime.record.rows import Reader, Row, decoded_object, foreign, instant, text, whole
 
 _DETAIL = "a detail of the audit chain"
+LAST = 2**53  # a sequence that none has yet
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One row of the chain, as it stands there; whether the chain holds is not asked here."""
+
+    sequence: int
+    at: Instant
+    actor: str
+    verb: str
+    subject: str
+    detail: str  # JSON
+    hash: str
+
+
+def before(reader: Reader, sequence: int, limit: int, word: str = "") -> tuple[Link, ...]:
+    """Rows before that one, the newest first; only those with the word, in whatever case."""
+    return tuple(map(_link, reader.read("audit_before", before=sequence, limit=limit, word=word)))
+
+
+def between(reader: Reader, since: Instant, until: Instant, limit: int) -> tuple[Link, ...]:
+    """Rows of that time, the oldest first."""
+    found = reader.read("audit_between", since=show_instant(since), until=show_instant(until), limit=limit)
+    return tuple(map(_link, found))
+
+
+def _link(row: Row) -> Link:
+    return Link(
+        whole(row, "sequence"), instant(row, "at"), text(row, "actor"), text(row, "verb"), text(row, "subject"), text(row, "detail"),
+        text(row, "hash"),
+    )  # fmt: skip
 
 
 def published(reader: Reader, environment: str) -> tuple[int | None, str | None]:

@@ -83,6 +83,12 @@ def latest(reader: Reader, environment: str) -> tuple[Revision, ...]:
     return tuple(map(_revision, reader.read("latest_revisions", environment=environment)))
 
 
+def of(reader: Reader, environment: str, endpoint: str, limit: int) -> tuple[Revision, ...]:
+    """The newest revisions of an endpoint, newest first."""
+    found = reader.read("revisions_of", environment=environment, endpoint=endpoint, limit=limit)
+    return tuple(map(_revision, found))
+
+
 def next_number(reader: Reader, environment: str, endpoint: str) -> int:
     """The number of the endpoint's next revision there."""
     return whole(reader.read("next_revision", environment=environment, endpoint=endpoint)[0], "revision")

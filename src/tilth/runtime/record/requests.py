@@ -38,6 +38,15 @@ def of(reader: Reader, environment: str, endpoint: str, since: Instant) -> tuple
     return tuple(map(_counted, found))
 
 
+def since(reader: Reader, environment: str, at: Instant) -> dict[str, dict[int, int]]:
+    """How many requests there were since then, by endpoint and HTTP status."""
+    out: dict[str, dict[int, int]] = {}
+    for row in reader.read("requests_since", environment=environment, since=show_instant(at)):
+        known = out.setdefault(text(row, "endpoint"), {})
+        known[whole(row, "status")] = known.get(whole(row, "status"), 0) + whole(row, "requests")
+    return out
+
+
 def forget(state: State, before: Instant) -> None:
     """Forget what was counted before."""
     state.note("forget_requests", [{"before": show_instant(before)}])

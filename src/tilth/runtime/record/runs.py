@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from tilth.core.time import Instant, show_instant
 from tilth.plan.actions import Action
 from tilth.runtime.act import Act
-from tilth.runtime.record.rows import Change, Reader, instant_or_none, text, text_or_none, whole
+from tilth.runtime.record.rows import (
+    Change,
+    Reader,
+    Row,
+    instant,
+    instant_or_none,
+    real_or_none,
+    text,
+    text_or_none,
+    whole,
+    whole_or_none,
+)
 from tilth.sql.language.statements import Kind
 
 HELD, REFUSED = "held", "refused"
@@ -52,6 +63,48 @@ class Unsettled:
     error: str | None
     at: Instant | None
     origin: str = ""  # the name that its history is kept under
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One row of `runs`: what was begun and, once it is over, what became of it."""
+
+    number: int
+    environment: str
+    action: str
+    kind: str
+    name: str
+    reason: str
+    status: str
+    error: str | None
+    seconds: float | None
+    memory: int | None  # bytes
+    started_at: Instant
+    finished_at: Instant | None
+
+
+def get(reader: Reader, number: int) -> Run | None:
+    """The run of that number; None when there is none."""
+    found = reader.read("run", id=number)
+    return _run(found[0]) if found else None
+
+
+def before(
+    reader: Reader, environment: str, number: int, limit: int, *, word: str = "", status: str = ""
+) -> tuple[Run, ...]:
+    """Runs of an environment that began before that number, the newest first; only those with the word, and of the status."""
+    found = reader.read(
+        "runs_before", environment=environment, before=number, limit=limit, word=word, status=status
+    )
+    return tuple(map(_run, found))
+
+
+def _run(row: Row) -> Run:
+    return Run(
+        whole(row, "id"), text(row, "environment"), text(row, "action"), text(row, "kind"), text(row, "name"), text(row, "reason"),
+        text(row, "status"), text_or_none(row, "error"), real_or_none(row, "seconds"), whole_or_none(row, "memory"),
+        instant(row, "started_at"), instant_or_none(row, "finished_at"),
+    )  # fmt: skip
 
 
 def start(act: Act, begun: Begun) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from tilth.core.time import Instant, show_instant
-from tilth.runtime.record.rows import State, text, whole
+from tilth.runtime.record.rows import Reader, State, real_or_none, text, text_or_none, whole, whole_or_none
 
 MOST = 100_000  # statements that are kept, the newest
 ERASED = "(forgotten)"  # in the place of a text
@@ -31,6 +31,17 @@ class Noted:
 def note(state: State, statements: Sequence[Noted]) -> None:
     """Note them."""
     state.note("add_statement", [asdict(s) for s in statements])
+
+
+def newest(reader: Reader, principal: str, limit: int) -> tuple[Noted, ...]:
+    """The newest statements of somebody that came by HTTP, newest first."""
+    return tuple(
+        Noted(
+            text(r, "id"), text(r, "began_at"), text(r, "principal"), text(r, "door"), text(r, "environment"), text(r, "status"), text(r, "text"),
+            real_or_none(r, "seconds") or 0.0, whole_or_none(r, "rows"), text_or_none(r, "code"),
+        )
+        for r in reader.read("statements_of", principal=principal, door="http", limit=limit)
+    )  # fmt: skip
 
 
 def forget(state: State, before: Instant, most: int = MOST) -> None:

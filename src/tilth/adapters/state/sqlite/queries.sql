@@ -876,3 +876,30 @@ SELECT * FROM requests WHERE environment = :environment AND endpoint = :endpoint
 
 -- name: forget_requests
 DELETE FROM requests WHERE began_at < :before;
+
+-- name: revisions_of
+SELECT :endpoint AS endpoint, coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.kind AND c.name = n.name
+                 WHERE n.kind = 'model' AND n.origin = r.model AND c.environment = r.environment LIMIT 1), r.model) AS model, r.* FROM revisions r
+WHERE environment = :environment AND endpoint = coalesce((SELECT origin FROM names WHERE kind = 'endpoint' AND name = :endpoint), :endpoint)
+ORDER BY revision DESC LIMIT :limit;
+
+-- name: requests_since
+SELECT endpoint, version, status, sum(requests) AS requests, sum(rows) AS rows FROM requests
+WHERE environment = :environment AND began_at >= :since GROUP BY endpoint, version, status;
+
+-- name: runs_before
+SELECT * FROM runs
+WHERE id < :before AND environment = :environment AND (:status = '' OR status = :status)
+    AND (:word = '' OR instr(lower(name || ' ' || action || ' ' || reason || ' ' || coalesce(error, '')), lower(:word)) > 0)
+ORDER BY id DESC LIMIT :limit;
+
+-- name: audit_before
+SELECT sequence, at, actor, verb, subject, detail, hash FROM audit
+WHERE sequence < :before AND (:word = '' OR instr(lower(at || ' ' || actor || ' ' || verb || ' ' || subject || ' ' || detail), lower(:word)) > 0)
+ORDER BY sequence DESC LIMIT :limit;
+
+-- name: audit_between
+SELECT sequence, at, actor, verb, subject, detail, hash FROM audit WHERE at >= :since AND at <= :until ORDER BY sequence LIMIT :limit;
+
+-- name: statements_of
+SELECT * FROM statements WHERE principal = :principal AND door = :door ORDER BY number DESC LIMIT :limit;
