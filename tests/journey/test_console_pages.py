@@ -20,6 +20,8 @@ sync_api = pytest.importorskip("playwright.sync_api")
 EVIL = '<img src=x onerror="document.title=1">'
 PAGES = {
     "/": ("/", "Needs attention"),
+    "/datasets": ("/datasets", "deliveries"),
+    "/datasets/<name>": ("/datasets/deliveries", "Refreshes and snapshots"),
     "/acts/<act>": ("/acts/refresh?name=deliveries&environment=prod&seen=1", "REFRESH DATASET deliveries"),
 }
 """A path of each place, and words that stand there."""

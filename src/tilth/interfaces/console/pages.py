@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from tilth.interfaces.console import datasets
 from tilth.interfaces.console.acting import act
 from tilth.interfaces.console.looking import Looking, Page
 from tilth.interfaces.console.overview import overview
 
 PAGES: Mapping[str, Callable[[Looking], Page]] = {
     "/": overview,
+    "/datasets": datasets.listed,
+    "/datasets/<name>": datasets.one,
     "/acts/<act>": act,
 }

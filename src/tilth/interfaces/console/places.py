@@ -7,6 +7,8 @@ from urllib.parse import quote, unquote, urlencode
 
 PLACES: Mapping[str, str] = {
     "/": "the loop as a picture, and what needs attention",
+    "/datasets": "datasets, with rows, freshness and checks",
+    "/datasets/<name>": "a dataset: profile, checks over time, snapshots, quarantine, lineage",
     "/acts/<act>": "what an act will do, asked once before it is done",
 }
 """Each place and what it shows; `pages.PAGES` has a function for each."""

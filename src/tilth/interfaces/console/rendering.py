@@ -18,7 +18,7 @@ from tilth.runtime.record import environments
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-NAVIGATION = (("Overview", "/"),)
+NAVIGATION = (("Overview", "/"), ("Datasets", "/datasets"))
 """Words and place; a page below a place is of it."""
 GOOD = frozenset({"full", "promoted", "pass", "ok", "published", "good", "yes", "holds", "alive"})
 WAITS = frozenset(
