@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tilth.interfaces.console import datasets
+from tilth.interfaces.console import datasets, models
 from tilth.interfaces.console.acting import act
 from tilth.interfaces.console.looking import Looking, Page
 from tilth.interfaces.console.overview import overview
+from tilth.interfaces.console.predicting import predict
 
 PAGES: Mapping[str, Callable[[Looking], Page]] = {
     "/": overview,
     "/datasets": datasets.listed,
     "/datasets/<name>": datasets.one,
+    "/models": models.listed,
+    "/models/<name>": models.one,
+    "/models/<name>/versions/<version>": models.version,
+    "/models/<name>/compare": models.compared,
+    "/models/<name>/predict": predict,
     "/acts/<act>": act,
 }

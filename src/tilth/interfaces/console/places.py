@@ -9,6 +9,11 @@ PLACES: Mapping[str, str] = {
     "/": "the loop as a picture, and what needs attention",
     "/datasets": "datasets, with rows, freshness and checks",
     "/datasets/<name>": "a dataset: profile, checks over time, snapshots, quarantine, lineage",
+    "/models": "models, with the version that serves, its gate, drift and quality",
+    "/models/<name>": "a model: looks over time, versions, gates, declaration",
+    "/models/<name>/versions/<version>": "a version: curves, importance, what each input does, what was left out",
+    "/models/<name>/compare": "two versions side by side",
+    "/models/<name>/predict": "a form that predicts one row, and explains the answer",
     "/acts/<act>": "what an act will do, asked once before it is done",
 }
 """Each place and what it shows; `pages.PAGES` has a function for each."""

@@ -319,6 +319,10 @@ FROM versions v ORDER BY v.model DESC, version DESC LIMIT :limit;
 -- name: version_numbers
 SELECT version, status, removed_at FROM versions WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) ORDER BY version;
 
+-- name: versions_of
+SELECT :model AS model, model AS origin, * FROM versions
+WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) ORDER BY version DESC LIMIT :limit;
+
 -- name: candidates
 SELECT :model AS model, model AS origin, * FROM versions
 WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND status = 'candidate' AND snapshot = :snapshot AND removed_at IS NULL ORDER BY version;
