@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup
@@ -13,7 +12,8 @@ from tilth.core.errors import InputError
 from tilth.core.time import show_duration
 from tilth.interfaces.console import places
 from tilth.interfaces.console.looking import Looking, Page
-from tilth.interfaces.drawing.timeline import Line, Rule, timeline
+from tilth.interfaces.drawing.over_time import over_time
+from tilth.interfaces.drawing.timeline import Line, timeline
 from tilth.interfaces.http.paths import STATUSES
 from tilth.kinds import show
 from tilth.ml.watching.rollout import Stage
@@ -106,25 +106,14 @@ def _looked(found: Endpoint) -> list[tuple[str, Markup]]:
     looks = found.looks[::-1]
     if not looks:
         return []
-    ends = (looks[0].at, looks[-1].at)
-    marks = [(b.at, f"v{b.version}") for a, b in pairwise(looks) if a.version != b.version]
-    out = []
-    for title, field, signal in (
-        (f"Realised {looks[-1].metric or 'quality'}", "value", "quality"), ("Drift of inputs, by importance", "drift", "drift"),
-        ("Drift of predictions", "prediction_drift", "prediction_drift"),
-    ):  # fmt: skip
-        line = Line(title, [(one.at, getattr(one, field)) for one in looks])
-        out.append(
-            (title, _drawn(timeline(title, [line], rule=_rule(found, signal), marks=marks, ends=ends)))
+    rules = {c.signal: (c.op, c.value) for c in found.retrain if isinstance(c.value, float)}
+    return [
+        (title, _drawn(over_time(title, [(one.at, getattr(one, field), one.version) for one in looks], rules.get(signal))))
+        for title, field, signal in (
+            (f"Realised {looks[-1].metric or 'quality'}", "value", "quality"), ("Drift of inputs, by importance", "drift", "drift"),
+            ("Drift of predictions", "prediction_drift", "prediction_drift"),
         )
-    return [(title, svg) for title, svg in out if svg]
-
-
-def _rule(found: Endpoint, signal: str) -> Rule | None:
-    for one in found.retrain:
-        if one.signal == signal and isinstance(one.value, float):
-            return Rule(one.op, one.value, f"RETRAIN WHEN {signal} {one.op} {one.value:g}")
-    return None
+    ]  # fmt: skip
 
 
 def _drift(found: Endpoint) -> list[tuple[str, float | None, float | None, float | None, int]]:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tilth.interfaces.console import endpoints, environments, query, records
+from tilth.interfaces.console import datasets, endpoints, environments, models, query, records
 from tilth.interfaces.console.acting import act
 from tilth.interfaces.console.looking import Looking, Page
 from tilth.interfaces.console.overview import overview
+from tilth.interfaces.console.predicting import predict
 
 PAGES: Mapping[str, Callable[[Looking], Page]] = {
     "/": overview,
+    "/datasets": datasets.listed,
+    "/datasets/<name>": datasets.one,
+    "/models": models.listed,
+    "/models/<name>": models.one,
+    "/models/<name>/versions/<version>": models.version,
+    "/models/<name>/compare": models.compared,
+    "/models/<name>/predict": predict,
     "/endpoints": endpoints.listed,
     "/endpoints/<name>": endpoints.shown,
     "/environments": environments.listed,

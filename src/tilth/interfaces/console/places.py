@@ -7,6 +7,13 @@ from urllib.parse import quote, unquote, urlencode
 
 PLACES: Mapping[str, str] = {
     "/": "the loop as a picture, and what needs attention",
+    "/datasets": "datasets, with rows, freshness and checks",
+    "/datasets/<name>": "a dataset: profile, checks over time, snapshots, quarantine, lineage",
+    "/models": "models, with the version that serves, its gate, drift and quality",
+    "/models/<name>": "a model: looks over time, versions, gates, declaration",
+    "/models/<name>/versions/<version>": "a version: curves, importance, what each input does, what was left out",
+    "/models/<name>/compare": "two versions side by side",
+    "/models/<name>/predict": "a form that predicts one row, and explains the answer",
     "/endpoints": "the endpoints, with their versions, stages and requests of a day",
     "/endpoints/<name>": "an endpoint: requests and latency over time, rollout, quality and drift, a request to copy",
     "/environments": "the environments, what they point at, and how they differ from the one that serves",

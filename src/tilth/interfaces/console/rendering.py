@@ -7,6 +7,8 @@ from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from tilth.core.errors import TilthError
 from tilth.core.figures import figure
 from tilth.core.sizes import show_size
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 NAVIGATION = (
     ("Overview", "/"),
+    ("Datasets", "/datasets"),
+    ("Models", "/models"),
     ("Endpoints", "/endpoints"),
     ("Environments", "/environments"),
     ("SQL", "/query"),
@@ -59,7 +63,7 @@ def templates() -> Environment:
         lstrip_blocks=True, auto_reload=False,
     )  # fmt: skip
     found.filters |= {
-        "figure": _figure, "count": _count, "size": lambda v: "–" if v is None else show_size(int(v)), "time": _time, "day": lambda v: _time(v)[:10],
+        "figure": _figure, "count": _count, "size": lambda v: "–" if v is None else show_size(int(v)), "time": lambda v: Markup("<time>{}</time>").format(_time(v)), "day": lambda v: _time(v)[:10],
         "span": show_duration, "state": state, "short": short,
     }  # fmt: skip
     found.globals |= {"ACTS": acts.ACTS}
@@ -92,7 +96,7 @@ def _common(looking: Looking, marks: Mapping[str, str]) -> dict[str, Any]:
     return {
         "project": looking.project.settings.name, "environment": looking.environment, "serving": looking.project.settings.serving,
         "environments": named, "generation": number, "served": looking.served, "looking": looking, "marks": marks, "url": looking.url,
-        "do": do, "may": lambda act: looking.may(acts.ACTS[act].right), "navigation": NAVIGATION, "has_query": "/query" in places.PLACES, "files": files.names(), "now": show_instant(looking.now),
+        "do": do, "may": lambda act: looking.may(acts.ACTS[act].right), "navigation": NAVIGATION, "places": places.PLACES, "has_query": "/query" in places.PLACES, "files": files.names(), "now": show_instant(looking.now),
     }  # fmt: skip
 
 

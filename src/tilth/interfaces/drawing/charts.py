@@ -161,7 +161,8 @@ def bars(
             max(1.0, (abs(value) if not spread else max(0.0, value)) / most * (WIDTH - 70)),
         )
         inside.append(label(0, top + 11, _short(name), "start"))
-        inside.append(f'<rect class="bar" x="0" y="{top + 15}" width="{long:.1f}" height="9" rx="2"/>')
+        kind = "bar minus" if value < 0 and not spread else "bar"
+        inside.append(f'<rect class="{kind}" x="0" y="{top + 15}" width="{long:.1f}" height="9" rx="2"/>')
         end = long
         if place < len(spread):
             low, end = (max(0.0, v) / most * (WIDTH - 70) for v in spread[place])

@@ -8,7 +8,7 @@ from html import escape
 
 WIDTH, HEIGHT, GAP, BETWEEN = 196, 62, 14, 44
 MOST = 12  # boxes of a column
-LINE = 31  # characters of a line
+LINE = 29  # characters of a line
 
 
 @dataclass(frozen=True, slots=True)

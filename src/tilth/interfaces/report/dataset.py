@@ -21,15 +21,15 @@ MOVED = 0.1  # the index above which a column is said to have moved
 def page(facts: Facts) -> str:
     """The whole page."""
     frame = resources.files(__package__).joinpath("page.html").read_text("utf-8")
-    panels = (
+    drawn = (
         f'<section class="panel"><h2>{escape(n)}</h2>{inside}</section>'
-        for n, inside in _panels(facts)
+        for n, inside in panels(facts)
         if inside
     )
     return (
         frame.replace("{{style}}", style())
         .replace("{{title}}", escape(f"Dataset {facts['name']}"))
-        .replace("{{body}}", _head(facts) + "".join(panels))
+        .replace("{{body}}", _head(facts) + "".join(drawn))
     )
 
 
@@ -50,7 +50,8 @@ def _head(facts: Facts) -> str:
     )
 
 
-def _panels(facts: Facts) -> Iterator[tuple[str, str]]:
+def panels(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Title and inside of each panel, of facts that `asking.profiling.profiled` gives."""
     yield "Columns", _columns(facts["columns"])
     yield "Missing values", _missing(facts["columns"])
     yield "Drift against the snapshot before", _drift(facts)

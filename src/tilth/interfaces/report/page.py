@@ -22,7 +22,7 @@ def page(facts: Facts) -> str:
     """The whole page."""
     frame = resources.files(__package__).joinpath("page.html").read_text("utf-8")
     title = f"{facts['name']} version {facts['version']}"
-    body = "".join(_panel(name, inside) for name, inside in _panels(facts) if inside)
+    body = "".join(_panel(name, inside) for name, inside in panels(facts) if inside)
     return (
         frame.replace("{{style}}", style())
         .replace("{{title}}", escape(title))
@@ -34,7 +34,8 @@ def _panel(title: str, inside: str) -> str:
     return f'<section class="panel"><h2>{escape(title)}</h2>{inside}</section>'
 
 
-def _panels(facts: Facts) -> Iterator[tuple[str, str]]:
+def panels(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Title and inside of each panel, of facts that `asking.reporting.report` gives."""
     if "forecast" in facts:
         yield from foretold.panels(facts)
     for one in () if "forecast" in facts else of_each(facts):

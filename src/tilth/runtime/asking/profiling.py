@@ -6,33 +6,43 @@ columns are looked at and the rest is counted. Of a column with a TAG only gaps 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tilth.core.errors import ProjectError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.time import show_instant
 from tilth.ml.data import drift, snapshots
 from tilth.ml.data.profile import Categorical, Numeric, Profile, measure, profile
-from tilth.runtime.record import tables
+from tilth.runtime.record import refreshes
 from tilth.runtime.record.snapshots import manifest_of
 from tilth.runtime.showing import lineage
 from tilth.runtime.showing.describing import Place, describe
 from tilth.sql.language.statements import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
     from tilth.ports.engine import Relation
     from tilth.ports.snapshots import Manifest
 
+Key = tuple[str, str, str | None]  # a dataset, its snapshot, and the one before
+Keep: TypeAlias = "Callable[[Key, Callable[[], list[dict[str, Any]]]], list[dict[str, Any]]]"
 COLUMNS = 200  # that are looked at
 BARS = 24  # of a histogram
 VALUES = 12  # of a text column that are shown
 POINTS = 60  # refreshes of a curve, the newest
 
 
-def profiled(at: Place, name: str, columns: int = COLUMNS) -> dict[str, Any]:
-    """The facts; UnknownNameError for what is no dataset, ProjectError while nothing of it is published."""
+def _each_time(_key: Key, make: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    return make()
+
+
+def profiled(at: Place, name: str, columns: int = COLUMNS, kept: Keep = _each_time) -> dict[str, Any]:
+    """The facts; UnknownNameError for what is no dataset, ProjectError while nothing of it is published.
+
+    `kept` may give what was measured of the columns of a snapshot against another before, which never changes.
+    """
     found = at.graph.find(name)
     if found is None or found.kind is not Kind.DATASET:
         names = [r.name for r in at.graph.of_kind(Kind.DATASET)]
@@ -53,7 +63,10 @@ def profiled(at: Place, name: str, columns: int = COLUMNS) -> dict[str, Any]:
         "name": name, "environment": at.environment, "at": show_instant(at.work.clock.now()),
         "newest": None if said["newest"] is None else str(said["newest"]), "definition": found.text,
         "before": None if before is None else before.id,
-        "columns": _columns(at, manifest, before, said["columns"], columns),
+        "columns": kept(
+            (name, manifest.id, None if before is None else before.id),
+            lambda: _columns(at, manifest, before, said["columns"], columns),
+        ),
         "left_out": max(0, len(said["columns"]) - columns),
         "history": _history(at, name), "refreshes": _refreshes(at, name),
         "lineage": [
@@ -65,11 +78,8 @@ def profiled(at: Place, name: str, columns: int = COLUMNS) -> dict[str, Any]:
 
 def _before(at: Place, name: str, manifest: Manifest) -> Manifest | None:
     """The newest snapshot of the dataset that was made before this one and has rows."""
-    rows = [r for r in tables.rows(at.work.state, "snapshots", at.work.serving) if r["dataset"] == name]
-    places = [n for n, r in enumerate(rows) if r["id"] == manifest.id]
-    earlier = rows[: places[-1]] if places else []
-    other = next((r for r in reversed(earlier) if r["id"] != manifest.id and r["rows"]), None)
-    return None if other is None else manifest_of(at.work.state, str(other["id"]))
+    other = refreshes.snapshot_before(at.work.state, name, manifest.id)
+    return None if other is None else manifest_of(at.work.state, other)
 
 
 def _columns(
@@ -146,26 +156,11 @@ def _moved(at: Place, found: Profile, before: Manifest | None) -> dict[str, floa
 
 def _history(at: Place, name: str) -> list[dict[str, Any]]:
     """For each check how it went at the newest refreshes, and how close it came."""
-    rows = [r for r in tables.rows(at.work.state, "check_results", at.work.serving) if r["dataset"] == name]
-    by: dict[str, list[Mapping[str, Any]]] = {}
-    for r in rows:
-        by.setdefault(str(r["check"] if "check" in r else r["expectation"]), []).append(r)
-    return [
-        {
-            "check": check,
-            "points": [
-                {
-                    "at": str(r["at"]), "value": r["value"], "low": r["low"], "high": r["high"],
-                    "failed": r["failed"], "rows": r["rows"], "passed": bool(r["passed"]) if r["judged"] else None,
-                }
-                for r in found[-POINTS:]
-            ],
-        }
-        for check, found in by.items()
-    ]  # fmt: skip
+    found = refreshes.over_time(at.work.state, name, POINTS)
+    return [{"check": check, "points": [asdict(p) for p in points]} for check, points in found.items()]
 
 
 def _refreshes(at: Place, name: str) -> list[dict[str, Any]]:
-    rows = [r for r in tables.rows(at.work.state, "refreshes", at.work.serving) if r["dataset"] == name]
-    kept = ("at", "status", "rows_read", "rows_quarantined", "reason")
-    return [{k: r[k] for k in kept} for r in rows[-POINTS:]]
+    kept = ("status", "rows_read", "rows_quarantined", "reason")
+    found = refreshes.steps(at.work.state, name, POINTS)
+    return [{"at": show_instant(s.at), **{k: getattr(s, k) for k in kept}} for s in reversed(found)]

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tilth.ml.model.predictor import Predictor
+    from tilth.resources.kinds import Resource
 
     Array = npt.NDArray[np.float64]
 
@@ -42,7 +43,9 @@ VERSIONS = 20  # gates that are listed, the newest
 
 
 def report(at: Place, name: str) -> dict[str, Any]:
-    """The facts of the model's version that serves; UnknownNameError for what is no model, ProjectError while none serves."""
+    """The facts of the model's version that serves, or of the one that `at` names; UnknownNameError for what is no model,
+    ProjectError while none serves.
+    """
     found = at.graph.find(name)
     if found is None or found.kind is not Kind.MODEL:
         models = [r.name for r in at.graph.of_kind(Kind.MODEL)]
@@ -58,7 +61,7 @@ def report(at: Place, name: str) -> dict[str, Any]:
     row = versions.require(at.work.state, name, facts["version"])
     with at.work.state.reading() as reader:
         gates = [{**asdict(g), "at": show_instant(g.at)} for g in evidence.gates_of(reader, name, VERSIONS)]
-    declared = found.as_(CreateModel)
+    declared, facts = _declared(at, found, row), {**facts, **_text(at, row)}
     made = show_instant(at.work.clock.now())
     if forecasts.is_one(row):
         _, pointers = environments.pointers_of(at.work.state, at.environment)
@@ -75,6 +78,20 @@ def report(at: Place, name: str) -> dict[str, Any]:
     return {**facts, "at": made, "gates": gates, **seen}
 
 
+def _text(at: Place, row: Version) -> dict[str, str]:
+    """What was declared when another version than the one that serves was made, where that is still kept."""
+    if at.version is None:
+        return {}
+    text = environments.definition_of(at.work.state, Kind.MODEL, row.model, row.recipe)
+    return {} if text is None else {"definition": text}
+
+
+def _declared(at: Place, found: Resource, row: Version) -> CreateModel:
+    text = _text(at, row).get("definition")
+    declared = None if text is None else declarations.declared(text)
+    return declared if isinstance(declared, CreateModel) else found.as_(CreateModel)
+
+
 def _seen(
     at: Place, declared: CreateModel, row: Version, importance: Mapping[str, float | None], place: int = 0
 ) -> dict[str, Any]:
@@ -85,7 +102,11 @@ def _seen(
             "effects": [],
             "why": "The model reads a query of its own, whose rows are not kept.",
         }
-    data = at.graph.get(declared.source.name).as_(CreateDataset)
+    known = at.graph.find(declared.source.name)
+    if known is None or known.kind is not Kind.DATASET:
+        why = f"Its dataset `{declared.source.name}` is not deployed any more."
+        return {"judged": None, "effects": [], "why": why}
+    data = known.as_(CreateDataset)
     try:
         manifest = manifest_of(at.work.state, row.snapshot)
     except UnknownNameError:

@@ -21,6 +21,7 @@ from tilth.runtime.record.rows import (
     text,
     text_or_none,
     whole,
+    whole_or_none,
 )
 from tilth.sql.language.statements import Kind
 
@@ -163,6 +164,66 @@ def recent(reader: Reader, recipe: str, limit: int) -> tuple[Refresh, ...]:
         )
         for r in reader.read("refreshes_of", recipe=recipe, limit=limit)
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One refresh of a dataset, whatever it was declared as then, with the snapshot that it published."""
+
+    number: int
+    at: Instant
+    status: str
+    rows_read: int
+    rows_quarantined: int
+    reason: str | None
+    healed: int
+    snapshot: str | None
+    rows: int | None
+    bytes: int | None
+    newest: str | None
+
+
+def steps(reader: Reader, dataset: str, limit: int) -> tuple[Step, ...]:
+    """The newest refreshes of a dataset, the newest first."""
+    return tuple(
+        Step(
+            whole(r, "id"), instant(r, "at"), text(r, "status"), whole(r, "rows_read"), whole(r, "rows_quarantined"),
+            text_or_none(r, "reason"), whole_or_none(r, "days_healed") or 0, text_or_none(r, "snapshot"), whole_or_none(r, "rows"),
+            whole_or_none(r, "bytes"), text_or_none(r, "watermark"),
+        )
+        for r in reader.read("refreshes_of_dataset", dataset=dataset, limit=limit)
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """How a check went at one refresh. `passed` is None where it was not judged."""
+
+    at: str
+    value: float | None
+    low: float | None
+    high: float | None
+    failed: int
+    rows: int
+    passed: bool | None
+
+
+def over_time(reader: Reader, dataset: str, limit: int) -> Mapping[str, tuple[Point, ...]]:
+    """By check, how it went at the newest refreshes of a dataset, the oldest first."""
+    out: dict[str, list[Point]] = {}
+    for r in reader.read("checks_over_time", dataset=dataset, limit=limit):
+        passed = None if r["judged"] == 0 else bool(whole(r, "passed"))
+        figures = (_number(r, "value"), _number(r, "low"), _number(r, "high"))
+        out.setdefault(text(r, "check"), []).append(
+            Point(text(r, "at"), *figures, whole(r, "failed"), whole(r, "rows"), passed)
+        )
+    return {check: tuple(found) for check, found in out.items()}
+
+
+def snapshot_before(reader: Reader, dataset: str, snapshot: str) -> str | None:
+    """The snapshot with rows that the dataset had before this one."""
+    found = reader.read("snapshot_before", dataset=dataset, snapshot=snapshot)
+    return text(found[0], "id") if found else None
 
 
 def published(reader: Reader, recipes: Iterable[str], most: int) -> Mapping[str, tuple[Refreshed, ...]]:

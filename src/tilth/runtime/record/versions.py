@@ -133,6 +133,11 @@ def made(reader: Reader, model: str) -> tuple[Made, ...]:
     return tuple(Made(whole(r, "version"), text(r, "status"), r["removed_at"] is not None) for r in found)
 
 
+def newest(reader: Reader, model: str, limit: int) -> tuple[Version, ...]:
+    """The newest versions of a model, the newest first."""
+    return tuple(map(_version, reader.read("versions_of", model=model, limit=limit)))
+
+
 def all_of(reader: Reader) -> tuple[Version, ...]:
     """Every version, by model and number."""
     return tuple(map(_version, reader.read("versions")))

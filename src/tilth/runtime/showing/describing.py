@@ -76,12 +76,13 @@ MEANINGS: Mapping[str, Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something is looked up: an environment, and the graph that names it."""
+    """Where something is looked up: an environment, and the graph that names it. `version` is of a model, in place of the one that serves."""
 
     work: Workspace
     environment: str
     graph: Graph
     deployed: bool
+    version: int | None = None
 
 
 def describe(at: Place, one: Resource, *, differs: bool) -> dict[str, Any]:
@@ -230,7 +231,10 @@ def known(work: Workspace, one: Version) -> Known:
 
 def _model(at: Place, one: Resource) -> dict[str, Any]:
     with at.work.state.reading() as reader:
-        found = versions.current(reader, at.environment).get(one.name) if at.deployed else None
+        if at.version is not None:
+            found: Version | None = versions.require(reader, one.name, at.version)
+        else:
+            found = versions.current(reader, at.environment).get(one.name) if at.deployed else None
         gate = None if found is None else evidence.last(reader, one.name, found.version)
         told = () if found is None else notices.of(reader, notices.MODEL, one.name, str(found.version))
     if found is None:

@@ -179,11 +179,8 @@ def _lines(kind: str, one: Mapping[str, Any], served: Mapping[str, Any], now: In
 def _of_dataset(one: Mapping[str, Any], now: Instant) -> tuple[str, ...]:
     rows = "no rows yet" if one["rows"] is None else f"{one['rows']:,} rows"
     age = "" if one["newest"] is None else f", {_span(now - parse_instant(one['newest']))} old"
-    checks = (
-        f"{one['checks'] - one['checks_failed']} of {one['checks']} checks hold"
-        if one["checks"]
-        else "no checks"
-    )
+    hold = one["checks"] - one["checks_failed"]
+    checks = f"{hold} of {one['checks']} checks" if one["checks"] else "no checks"
     held = f", {one['quarantined']:,} held back" if one["quarantined"] else ""
     return rows + age, checks + held
 

@@ -319,6 +319,10 @@ FROM versions v ORDER BY v.model DESC, version DESC LIMIT :limit;
 -- name: version_numbers
 SELECT version, status, removed_at FROM versions WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) ORDER BY version;
 
+-- name: versions_of
+SELECT :model AS model, model AS origin, * FROM versions
+WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) ORDER BY version DESC LIMIT :limit;
+
 -- name: candidates
 SELECT :model AS model, model AS origin, * FROM versions
 WHERE model = coalesce((SELECT origin FROM names WHERE kind = 'model' AND name = :model), :model) AND status = 'candidate' AND snapshot = :snapshot AND removed_at IS NULL ORDER BY version;
@@ -586,6 +590,24 @@ SELECT coalesce((SELECT c.name FROM names n CROSS JOIN called c ON c.kind = n.ki
                  WHERE n.kind = 'dataset' AND n.origin = r.dataset LIMIT 1), r.dataset) AS dataset,
        recipe, snapshot, rows_read, rows_quarantined, status, reason, at, days_checked, days_healed, days_first, checked_by, check_rows, check_seconds FROM refreshes r
 WHERE recipe = :recipe ORDER BY id DESC LIMIT :limit;
+
+-- name: refreshes_of_dataset
+SELECT r.id, r.recipe, r.snapshot, r.rows_read, r.rows_quarantined, r.status, r.reason, r.at, r.days_healed, s.rows, s.bytes, s.watermark
+FROM refreshes r LEFT JOIN snapshots s ON s.id = r.snapshot
+WHERE r.dataset = coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset) ORDER BY r.id DESC LIMIT :limit;
+
+-- name: checks_over_time
+SELECT "check", at, value, low, high, failed, rows, passed, judged FROM check_results
+WHERE refresh IN (SELECT id FROM refreshes WHERE dataset = coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset)
+                  ORDER BY id DESC LIMIT :limit)
+ORDER BY refresh, rowid;
+
+-- name: snapshot_before
+SELECT s.id FROM refreshes r JOIN snapshots s ON s.id = r.snapshot
+WHERE r.dataset = coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset) AND s.rows > 0 AND s.id <> :snapshot
+  AND r.id < (SELECT max(id) FROM refreshes
+              WHERE dataset = coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset) AND snapshot = :snapshot)
+ORDER BY r.id DESC LIMIT 1;
 
 -- name: runs_after
 SELECT * FROM runs
