@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -47,6 +48,11 @@ class Answers:
         return {f"{i}.{n}" if count else i for i, count in self.acknowledged for n in range(count or 1)}
 
 
+def _left(connection: http.client.HTTPConnection) -> bool:
+    """Whether the server has closed a connection on which nothing was asked: there is its end to be read."""
+    return connection.sock is not None and bool(select.select([connection.sock], [], [], 0)[0])
+
+
 class Client:
     """One connection; an answer that is not 200, or none, counts as failed."""
 
@@ -60,6 +66,8 @@ class Client:
         self._answers.requests += 1
         began = time.perf_counter()
         try:
+            if self._connection is not None and _left(self._connection):
+                self.close()  # it rested longer than the server keeps connections
             if self._connection is None:
                 self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
             self._connection.request("POST", ROUTE, body, self._headers)
