@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import http_server
@@ -30,6 +31,16 @@ PAGES = {
         "/models/late/predict?in.ordered_at=2024-04-30T20:00:00&in.carrier=slow&in.distance=50.5",
         "add up to",
     ),
+    "/endpoints": ("/endpoints", "late_api"),
+    "/endpoints/<name>": ("/endpoints/late_api?span=7d", "Training promised roc_auc"),
+    "/environments": ("/environments?plan=1", "Nothing to do: prod is as declared"),
+    "/generations/<number>": ("/generations/2", "What differs from generation 1"),
+    "/query": ("/query?sql=SELECT+1", "What can be asked"),
+    "/runs": ("/runs", "collect dataset deliveries"),
+    "/runs/<run>": ("/runs/1", "The audit chain in its time"),
+    "/jobs": ("/jobs", "No job is declared"),
+    "/notices": ("/notices", "when what stands in prod was made"),
+    "/audit": ("/audit", "each row seals the one before it"),
     "/acts/<act>": ("/acts/refresh?name=deliveries&environment=prod&seen=1", "REFRESH DATASET deliveries"),
 }
 """A path of each place, and words that stand there."""
@@ -75,12 +86,20 @@ def page(server: Up, chromium: Any) -> Iterator[Any]:
     made = chromium.new_context().new_page()
     wrong: list[str] = []
     made.on("pageerror", lambda error: wrong.append(str(error)))
-    made.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    made.on(
+        "console",
+        lambda said: wrong.append(said.text) if said.type == "error" and not _refused(said) else None,
+    )
     made.goto(f"{_base(server)}/#token={server.token}")
     made.wait_for_selector("text=Needs attention")
     yield made
     made.context.close()
     assert not wrong
+
+
+def _refused(said: Any) -> bool:
+    """A statement that was answered with an error, which the page tells and the browser notes."""
+    return str(said.location.get("url", "")).endswith("/sql")
 
 
 def _base(server: Up) -> str:
@@ -200,6 +219,106 @@ def test_a_page_follows_what_happens_and_the_death_of_the_process_that_draws_it(
     wait(lambda: drawers[0] not in _children(server.process.pid))
     page.reload()
     page.wait_for_selector("text=Needs attention")
+
+
+COUNTS = "SELECT carrier, count(*) AS n, avg(distance) AS d FROM deliveries GROUP BY carrier ORDER BY 1"
+ASKED: list[tuple[str, str, str]] = [
+    (COUNTS, "table", "1972"),
+    ("SELECT carrier FROM deliveries LIMIT 1500", "table", ""),
+    ("SELECT NULL AS a, ['x', 'y]'] AS b, '\"],[' AS c", "table", '["x","y]"]'),
+    ("SELECT 1 WHERE false", "table", ""),
+    ("SELECT cariers FROM deliveries", "pre", "^^^^^^^"),
+    ("SELEC 1", "p.bad", "does not begin a statement"),
+    ("DESCRIBE late", "#answer > *", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "where", "words"), ASKED, ids=lambda value: str(value)[:30])
+def test_a_statement_is_answered_where_it_is_typed(
+    page: Any, server: Up, text: str, where: str, words: str
+) -> None:
+    page.goto(_base(server) + "/query")
+    page.fill("#sql", text)
+    page.press("#sql", "Control+Enter")
+    page.wait_for_selector("#asked:text-matches('in [0-9.]+ s|after [0-9.]+ s')")
+    assert page.locator("#answer").locator(where.removeprefix("#answer > ")).count() >= 1
+    assert words in page.inner_text("#answer")
+
+
+def test_a_result_is_drawn_downloaded_and_listed(page: Any, server: Up) -> None:
+    page.goto(_base(server) + "/query")
+    page.fill("#sql", COUNTS)
+    page.click("#run")
+    page.click("#drawn button")
+    page.wait_for_selector("#drawn svg rect.bar")
+    with page.expect_download() as got:
+        page.click("#parquet")
+    table = pq.read_table(got.value.path())
+    with page.expect_download() as got:
+        page.click("#csv")
+    lines = Path(got.value.path()).read_text().splitlines()
+    assert table.column_names == lines[0].split(",") == ["carrier", "n", "d"]
+    assert [str(n) for n in table["n"].to_pylist()] == [line.split(",")[1] for line in lines[1:]]
+    page.wait_for_selector("#before >> text=GROUP BY carrier")
+
+
+def test_a_statement_is_cancelled_and_names_are_completed(page: Any, server: Up) -> None:
+    page.goto(_base(server) + "/query")
+    page.fill(
+        "#sql",
+        "SELECT count(*) FROM deliveries a, deliveries b, deliveries c WHERE a.distance + b.distance < c.distance",
+    )
+    page.click("#run")
+    page.click("#cancel")
+    page.wait_for_selector("#asked:text-matches('cancelled')")
+    page.fill("#sql", "SELECT ")
+    page.type("#sql", "deli")
+    page.wait_for_selector("#offers li")
+    page.press("#sql", "Tab")
+    page.type("#sql", " d WHERE d.carr")
+    page.press("#sql", "Tab")
+    assert page.input_value("#sql") == "SELECT deliveries d WHERE d.carrier"
+
+
+def test_sql_is_asked_without_scripts_and_by_who_may(server: Up, chromium: Any) -> None:
+    made = chromium.new_context(java_script_enabled=False).new_page()
+    made.goto(_base(server) + "/query?sql=" + "SELECT+'<b>'+AS+x,+1+AS+y")
+    made.fill("input[name=token]", server.token)
+    made.click("button")
+    made.click("#run")
+    assert made.locator("td").all_inner_texts() == ["<b>", "1"]
+    made.click("text=Back to the editor")
+    assert made.input_value("#sql") == "SELECT '<b>' AS x, 1 AS y"
+    made.fill("#sql", "SELECT nothing FROM nowhere")
+    made.click("#run")
+    assert made.locator("p.bad").count() == 1
+    made.context.close()
+    assert server.ask("GET", "/query/history").status == 403
+    assert server.ask("POST", "/query", b"sql=SELECT+1").status == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/endpoints/nothing", 404, "no endpoint"),
+        ("/endpoints/late_api?span=9y", 422, "no span"),
+        ("/generations/999", 404, "no generation 999"),
+        ("/generations/x", 422, "not a number"),
+        ("/generations/1?against=999", 404, "no generation 999"),
+        ("/runs/99999", 404, "no run"),
+        ("/runs?status=odd", 422, "no status"),
+        ("/runs?before=-1", 422, "not a number"),
+        ("/audit?q=" + "x" * 300, 422, "over 200"),
+        ("/audit?q=%3Cimg", 200, "No row has"),
+        ("/environments?environment=nope", 404, "no environment"),
+        ("/query?sql=" + "x" * 7000, 200, "xxx"),
+    ],
+)
+def test_what_is_not_there_is_told(server: Up, path: str, status: int, words: str) -> None:
+    found = server.ask("GET", path, headers={"Accept": "text/html"})
+    assert found.status == status
+    assert words in found.body.decode()
+    assert "<img" not in found.body.decode()
 
 
 def _children(parent: int) -> list[int]:

@@ -68,7 +68,7 @@
   // --- an error: under the word ------------------------------------------------------------------------------
   function wrong(error, text) {
     const parts = [make("p", {class: "bad"}, error.title || error.message || "The statement failed.")];
-    const where = error.where || {}, line = where.line, column = where.column;
+    const [line, column] = (String(error.where || "").match(/:(\d+):(\d+)$/) || []).slice(1).map(Number);
     if (line) {
       const row = text.split("\n")[line - 1] || "", before = Math.max(0, (column || 1) - 1);
       const word = (/^\w+|^./.exec(row.slice(before)) || [""])[0];
