@@ -16,9 +16,9 @@ from tilth.runtime.record import requests
 MINUTE = timedelta(minutes=1)
 
 
-@dataclass(frozen=True)
-class At:
-    """A clock that stands."""
+@dataclass
+class Moving:
+    """A clock that is set."""
 
     at: datetime
 
@@ -67,13 +67,15 @@ def counting(*asked: tuple[str, int, int, float]) -> Metrics:
 def test_each_minute_is_noted_once_and_adds_up() -> None:
     work = workspace()
     counts = counting(("late", 1, 200, 0.0004), ("late", 1, 200, 0.004), ("late", 0, 422, 0.0001))
-    minutes = Minutes(work, "prod", "n1", counts, print)
-    minutes.note()
-    later = replace(work, clock=At(work.clock.now() + MINUTE))
-    minutes._work = later
-    minutes.note()  # nothing came
-    counts.add("late", 1, 200, 0.03, 5)
-    minutes.note()
+    clock = Moving(NOW)
+    minutes = Minutes(replace(work, clock=clock), "prod", "n1", counts, print)
+    minutes.note()  # the clock stands
+    assert requests.of(work.state, "prod", "late", NOW - timedelta(days=1)) == ()
+    for more in ((), ((0.03, 5),), ()):
+        clock.at += MINUTE
+        for seconds, rows in more:
+            counts.add("late", 1, 200, seconds, rows)
+        minutes.note()
     found = requests.of(work.state, "prod", "late", NOW - timedelta(days=1))
     assert [(c.version, c.status, c.requests, c.rows) for c in found] == [(0, 422, 1, 1), (1, 200, 2, 2), (1, 200, 1, 5)]  # fmt: skip
     assert sum(added(c.buckets for c in found)) == 4
@@ -83,12 +85,13 @@ def test_each_minute_is_noted_once_and_adds_up() -> None:
 
 
 def test_what_cannot_be_noted_is_told_and_noted_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    work, said = workspace(), list[str]()
-    minutes = Minutes(work, "prod", "n1", counting(("late", 1, 200, 0.01)), said.append)
+    work, said, clock = workspace(), list[str](), Moving(NOW)
+    minutes = Minutes(replace(work, clock=clock), "prod", "n1", counting(("late", 1, 200, 0.01)), said.append)
 
     def full(*_given: object) -> None:
         raise StorageError("The disk is full.", hint="Make room.")
 
+    clock.at += MINUTE
     with monkeypatch.context() as patched:
         patched.setattr(requests, "note", full)
         minutes.note()
@@ -98,11 +101,15 @@ def test_what_cannot_be_noted_is_told_and_noted_with_the_next(monkeypatch: pytes
 
 
 def test_old_minutes_are_forgotten_by_the_setting() -> None:
-    work = workspace()
-    now = work.clock.now()
-    Minutes(work, "prod", "n1", counting(("late", 1, 200, 0.01)), print).note()
-    requests.forget(work.state, now)
-    assert len(requests.of(work.state, "prod", "late", now - timedelta(days=400))) == 1
-    late = replace(work, clock=At(now + work.keep.requests + MINUTE))
-    Minutes(late, "prod", "n1", Metrics(), print).note()
-    assert requests.of(work.state, "prod", "late", now - timedelta(days=400)) == ()
+    work, clock = workspace(), Moving(NOW)
+    work = replace(work, clock=clock)
+    minutes = Minutes(work, "prod", "n1", counting(("late", 1, 200, 0.01)), print)
+    for later, left in (
+        (MINUTE, 1),
+        (work.keep.requests - MINUTE, 1),
+        (2 * MINUTE, 1),
+        (timedelta(hours=2), 0),
+    ):
+        clock.at += later
+        minutes.note()
+        assert len(requests.of(work.state, "prod", "late", NOW - timedelta(days=400))) == left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +11,12 @@ from tilth.interfaces.console import places
 from tilth.interfaces.console.looking import Looking, Page
 from tilth.plan import explain
 from tilth.runtime.record import environments as record
+from tilth.runtime.record.environments import Generation
 from tilth.runtime.showing.apart import Apart, apart, standings
 
 AT_ONCE = 50
 MOST = 200  # differences that are shown
+_DUE = re.compile(r"[^;]*: due: REFRESH [^;]*(; [^;]*: due: REFRESH [^;]*)*\Z")
 
 
 def listed(at: Looking) -> Page:
@@ -25,7 +28,7 @@ def listed(at: Looking) -> Page:
         number = record.current_number(reader, at.environment)
         known = [g for g in record.generations(reader, at.environment) if g.number < before]
     values = {
-        "standing": standing, "serving_now": serving, "generations": known[:AT_ONCE], "current": number, "others": [s.name for s in standing if s.name != at.environment],
+        "standing": standing, "serving_now": serving, "generations": _grouped(known[:AT_ONCE]), "current": number, "others": [s.name for s in standing if s.name != at.environment],
         "older": at.url("environments", before=known[AT_ONCE - 1].number) if len(known) > AT_ONCE else "", "newer": before != 2**53, "differences": lambda rows: _shown(at, rows),
         "plan": _plan(at) if at.query.get("plan") == "1" else None, "plan_at": at.url("environments", plan=1), "of": lambda name: places.url("environments", environment=None if name == serving else name),
     }  # fmt: skip
@@ -94,6 +97,17 @@ def _shown(at: Looking, rows: Sequence[Apart]) -> tuple[dict[str, Any], ...]:
         {"kind": r.kind, "name": r.name, "what": r.what, "was": _short(r.was), "now": _short(r.now), "lines": r.lines, "link": _link(at, r.kind, r.name)}
         for r in rows[:MOST]
     )  # fmt: skip
+
+
+def _grouped(known: Sequence[Generation]) -> list[list[Generation]]:
+    """Generations that only published refreshes that were due, one after the other, together; every other one alone."""
+    out: list[list[Generation]] = []
+    for one in known:
+        if out and _DUE.match(one.reason) and _DUE.match(out[-1][-1].reason):
+            out[-1].append(one)
+        else:
+            out.append([one])
+    return out
 
 
 def _short(target: str | None) -> str:

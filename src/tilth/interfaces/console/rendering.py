@@ -33,9 +33,12 @@ NAVIGATION = (
     ("Audit", "/audit"),
 )
 """Words and place; a page below a place is of it."""
-GOOD = frozenset({"full", "promoted", "pass", "ok", "published", "good", "yes", "holds", "alive"})
+GOOD = frozenset({"done", "full", "promoted", "pass", "ok", "published", "good", "yes", "holds", "alive"})
 WAITS = frozenset(
     {
+        "running",
+        "gone",
+        "superseded",
         "shadow",
         "canary",
         "candidate",

@@ -51,6 +51,8 @@ class Minutes:
     def note(self) -> None:
         """Note what was counted since the last time; told, and tried again with the next, where that cannot be."""
         now = self._work.clock.now()
+        if now <= self._since:
+            return  # the clock stands, or went back: with the next
         counted, seen = self._taken(now)
         try:
             if counted:
