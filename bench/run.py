@@ -43,6 +43,7 @@ BENCHES = {
     "writing": "Writing into sources",
     "serving": "Serving",
     "floods": "Serving under a flood",
+    "console": "The console",
     "doors": "The Postgres door",
     "install": "Installing",
     "quality": "How good engines are",

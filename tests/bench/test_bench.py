@@ -38,6 +38,7 @@ SMALL: dict[str, dict[str, object]] = {
     "serving": {
         "ROWS": 4_000, "TURNS": 1, "SECONDS": 1, "WRK_TURNS": 1, "RATE": 200, "SWAPS": 1, "MIN_REQUESTS": 200,
     },
+    "console": {"PREDICTIONS": 50, "TURNS": 1, "ROUNDS": 1, "RATE": 50, "SECONDS": 6, "BROWSERS": 2},
     "floods": {"HALF_OPEN": 300, "RATE": 200, "SECONDS": 1},
     "doors": {"ROWS": 20_000, "TURNS": 1, "ASKED": 20, "IDLE": 5},
 }  # fmt: skip

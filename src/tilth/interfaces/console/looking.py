@@ -35,6 +35,7 @@ class Looking:
     parameters: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     served: Mapping[str, Any] = field(default_factory=dict)  # what the server alone knows; see `http.console`
+    once: list[Graph] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def work(self) -> Workspace:
@@ -42,8 +43,10 @@ class Looking:
 
     @property
     def graph(self) -> Graph:
-        """What is deployed in the environment."""
-        return self.project.deployed(self.environment)
+        """What is deployed in the environment, as of the first time it is asked for."""
+        if not self.once:
+            self.once.append(self.project.deployed(self.environment))
+        return self.once[0]
 
     @property
     def now(self) -> Instant:

@@ -20,7 +20,7 @@ COLUMNS: Mapping[str, str] = {
     "late_from_at": "time",
 }  # fmt: skip
 """What of a pattern is a column of `tilth.sources` and `tilth.datasets`, and its type."""
-RECENT = 400  # refreshes of a dataset that are looked at
+RECENT = 120  # refreshes of a dataset that are looked at: twice the arrivals of which a pattern is learned
 
 
 def refreshed(reader: Reader, pointers: Iterable[Pointer]) -> Mapping[str, tuple[Refreshed, ...]]:
@@ -46,20 +46,22 @@ def _shown(at: Instant | None) -> str | None:
 
 def late(reader: Reader, environment: str, pointers: Iterable[Pointer], now: Instant) -> dict[str, str]:
     """By dataset, why it is late: by its READY WHEN, or by its FRESH WITHIN, before that is missed where a pattern is known."""
-    mine = [p for p in pointers if p.kind is Kind.DATASET]
-    waiting, known = waits.all_of(reader), refreshed(reader, mine)
-    current = snapshots.current(reader, environment)
+    waiting = waits.all_of(reader)
     out: dict[str, str] = {}
-    for p in mine:
+    due: list[tuple[Pointer, timedelta]] = []  # that are to be fresh, and are not waited for
+    for p in (p for p in pointers if p.kind is Kind.DATASET):
         wait = waiting.get(p.recipe)
         if wait is not None and wait.late(now):
             out[p.name] = wait.words(now)
             continue
         declared = declarations.declared(p.text)
         assert isinstance(declared, CreateDataset)
-        within = fresh_within(declared)
+        if (within := fresh_within(declared)) is not None:
+            due.append((p, within))
+    known, current = refreshed(reader, (p for p, _ in due)), snapshots.current(reader, environment)
+    for p, within in due:
         one = current.get(p.name)
-        if within is None or one is None or one.watermark is None:
+        if one is None or one.watermark is None:
             continue
         found = arrivals.pattern(known.get(p.recipe, ()))
         words = arrivals.lateness(found, parse_instant(one.watermark), within, now)

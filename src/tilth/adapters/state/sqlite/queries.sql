@@ -184,10 +184,8 @@ DELETE FROM snapshots WHERE id = :id;
 
 -- name: published_refreshes
 -- The newest published refreshes of each recipe, oldest first.
-SELECT recipe, snapshot, at FROM (
-    SELECT recipe, snapshot, at, id, row_number() OVER (PARTITION BY recipe ORDER BY id DESC) AS n
-    FROM refreshes WHERE status = 'published' AND recipe IN (SELECT value FROM json_each(:recipes)))
-WHERE n <= :most ORDER BY id;
+SELECT f.recipe, f.snapshot, f.at FROM json_each(:recipes) r CROSS JOIN refreshes f
+WHERE f.id IN (SELECT id FROM refreshes WHERE recipe = r.value AND status = 'published' ORDER BY id DESC LIMIT :most) ORDER BY f.id;
 
 -- name: put_wait
 INSERT INTO waits (recipe, dataset, since, late_at, asked_at)
