@@ -44,6 +44,7 @@ BENCHES = {
     "serving": "Serving",
     "floods": "Serving under a flood",
     "doors": "The Postgres door",
+    "console": "The console beside requests",
     "install": "Installing",
     "quality": "How good engines are",
     "luck": "Gates: luck and drift",

@@ -12,6 +12,7 @@ from tilth.core.figures import figure
 from tilth.interfaces.console.datasets import resource
 from tilth.interfaces.console.looking import Looking, Page
 from tilth.interfaces.drawing.over_time import interval, over_time
+from tilth.interfaces.public import public
 from tilth.interfaces.report import page as report
 from tilth.resources.kinds import Resource
 from tilth.runtime.asking.reporting import report as reported
@@ -81,7 +82,8 @@ def version(at: Looking) -> Page:
             ("version", at.environment, row.digest, *_moves(at, row)), lambda: _report(at, found, number)
         )
     except TilthError as error:
-        why = f"{error.message} {error.hint or ''}"
+        known = public(error, at.project.root)
+        why = f"{known.message} {known.hint or ''}"
     panels = [
         (title, f"panel-{place}", _markup(inside), title.startswith(FOLDED))
         for place, (title, inside) in enumerate(report.panels(facts) if facts else ()) if inside

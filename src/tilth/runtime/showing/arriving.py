@@ -47,8 +47,8 @@ def _shown(at: Instant | None) -> str | None:
 def late(reader: Reader, environment: str, pointers: Iterable[Pointer], now: Instant) -> dict[str, str]:
     """By dataset, why it is late: by its READY WHEN, or by its FRESH WITHIN, before that is missed where a pattern is known."""
     mine = [p for p in pointers if p.kind is Kind.DATASET]
-    waiting, known = waits.all_of(reader), refreshed(reader, mine)
-    current = snapshots.current(reader, environment)
+    waiting, current = waits.all_of(reader), snapshots.current(reader, environment)
+    known = refreshed(reader, [p for p in mine if _promises(p)])
     out: dict[str, str] = {}
     for p in mine:
         wait = waiting.get(p.recipe)
@@ -66,6 +66,12 @@ def late(reader: Reader, environment: str, pointers: Iterable[Pointer], now: Ins
         if words is not None:
             out[p.name] = words
     return out
+
+
+def _promises(pointer: Pointer) -> bool:
+    """Whether the dataset promises an age; of others nobody asks for a pattern."""
+    declared = declarations.declared(pointer.text)
+    return isinstance(declared, CreateDataset) and fresh_within(declared) is not None
 
 
 def fresh_within(declared: CreateDataset) -> timedelta | None:
