@@ -13,6 +13,7 @@ import http_server
 import shop_project
 from http_server import Up, up, wait
 from tilth.app.project import Project
+from tilth.core.errors import StateChangedError
 from tilth.interfaces.console.places import PLACES
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -225,6 +226,16 @@ def test_a_page_follows_what_happens_and_the_death_of_the_process_that_draws_it(
     wait(lambda: drawers[0] not in _children(server.process.pid))
     page.reload()
     page.wait_for_selector("text=Needs attention")
+
+
+def test_what_draws_pages_cannot_change_what_is_remembered(project: Project) -> None:
+    with Project(project.root, project.clock, looks=True) as looking:
+        before = looking.generations()
+        with pytest.raises(StateChangedError, match="only looks"):
+            looking.rollback("prod")
+        with pytest.raises(StateChangedError, match="only looks"):
+            looking.sql("RETRAIN MODEL late USING (seed = 3)")
+        assert looking.generations() == before
 
 
 def _children(parent: int) -> list[int]:
