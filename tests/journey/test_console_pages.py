@@ -14,6 +14,7 @@ import http_server
 import shop_project
 from http_server import Up, up, wait
 from tilth.app.project import Project
+from tilth.core.errors import StateChangedError
 from tilth.interfaces.console.places import PLACES
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -125,6 +126,31 @@ def test_a_page_shows_its_words_fits_a_phone_and_holds_text_as_text(
         assert page.locator("style, script:not([src]), [style]").count() == 0
         alone = "[...document.getElementById('live').children].filter(part => !part.id).length"
         assert page.evaluate(alone) == 0
+
+
+REFUSED = [
+    ("/nowhere", 404, "error"),
+    ("/?environment=nope", 404, "There is no environment `nope`."),
+    ("/?environment=..%2F", 404, "There is no environment"),
+    ("/models/" + "a" * 63, 404, "There is no model"),
+    ("/models/%3Cimg%20onerror%3D1%3E", 404, "&lt;img onerror=1&gt;"),
+    ("/datasets/late", 404, "There is no dataset"),
+    ("/models/late/versions/99", 404, "Versions: 1, 2"),
+    ("/models/late/versions/1e3", 422, "is not a number"),
+    ("/models/late/compare?first=1&second=zz", 422, "is not a number"),
+    ("/acts/nope", 404, "There is no act"),
+    ("/acts/refresh?name=%3Cimg%3E", 422, "&lt;img&gt;"),
+    ("/models/late/predict?in.distance=far", 200, "must be a number"),
+]
+
+
+@pytest.mark.parametrize(("path", "status", "said"), REFUSED)
+def test_what_is_not_there_or_no_name_is_told(server: Up, path: str, status: int, said: str) -> None:
+    found = server.ask("GET", path)
+    assert found.status == status
+    assert said in found.body.decode()
+    assert b"<img" not in found.body
+    assert str(server.folder).encode() not in found.body
 
 
 def test_the_token_leaves_the_address_and_no_page_is_given_without_a_session(
@@ -319,6 +345,16 @@ def test_what_is_not_there_is_told(server: Up, path: str, status: int, words: st
     assert found.status == status
     assert words in found.body.decode()
     assert "<img" not in found.body.decode()
+
+
+def test_what_draws_pages_cannot_change_what_is_remembered(project: Project) -> None:
+    with Project(project.root, project.clock, looks=True) as looking:
+        before = looking.generations()
+        with pytest.raises(StateChangedError, match="only looks"):
+            looking.rollback("prod")
+        with pytest.raises(StateChangedError, match="only looks"):
+            looking.sql("RETRAIN MODEL late USING (seed = 3)")
+        assert looking.generations() == before
 
 
 def _children(parent: int) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tilth.adapters.files.keys import LocalKeys, PublicKey
+from tilth.adapters.files.keys import PRIVATE, LocalKeys, PublicKey, PublicKeys
 from tilth.core.errors import StateChangedError, StorageError, TamperError
 from tilth.ml.bundles.manifest import ENVELOPE
 from tilth.ml.bundles.provenance import Statement, Subject, read_statement, write_statement
@@ -318,3 +318,17 @@ def test_without_the_key_a_bundle_is_whole_or_the_file_is_named(tmp_path: Path) 
     (folder / ENVELOPE).unlink()
     with pytest.raises(TamperError, match="missing file"):
         whole(folder)
+
+
+def test_who_only_looks_verifies_and_never_signs_nor_reads_the_private_key(tmp_path: Path) -> None:
+    keys = LocalKeys(tmp_path / "keys")
+    signature = keys.sign(b"payload")
+    (tmp_path / "keys" / PRIVATE).unlink()
+    looks = PublicKeys(tmp_path / "keys")
+    assert looks.key_id == keys.key_id
+    looks.verify(b"payload", signature, keys.key_id)
+    with pytest.raises(TamperError):
+        looks.verify(b"another", signature, keys.key_id)
+    for act in (looks.ready, lambda: looks.sign(b"payload")):
+        with pytest.raises(StateChangedError, match="only looks"):
+            act()

@@ -6,10 +6,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tilth.core.errors import ProjectError, UnknownNameError
+from tilth.core.errors import TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.interfaces.console import places
 from tilth.interfaces.console.looking import Looking, Page
+from tilth.interfaces.public import public
 from tilth.interfaces.report import dataset as report
 from tilth.resources.kinds import Resource
 from tilth.runtime.asking.profiling import COLUMNS, profiled
@@ -50,8 +51,9 @@ def one(at: Looking) -> Page:
         facts = profiled(
             place, found.name, COLUMNS, lambda key, make: at.kept.get(("columns", at.environment, key), make)
         )
-    except ProjectError as error:
-        why = f"{error.message} {error.hint or ''}"
+    except TilthError as error:
+        known = public(error, at.project.root)
+        why = f"{known.message} {known.hint or ''}"
     panels = [
         (title, title.lower().replace(" ", "-"), Markup(inside), title in FOLDED)  # noqa: S704  # the report escapes what is in it
         for title, inside in (report.panels(facts) if facts else ()) if inside and title not in OWN

@@ -50,7 +50,7 @@ class Looking:
 
     @property
     def now(self) -> Instant:
-        return self.work.clock.now()
+        return self.project.clock.now()
 
     def may(self, right: Right) -> bool:
         """Whether who looks has the right."""

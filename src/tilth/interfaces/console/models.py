@@ -12,10 +12,13 @@ from tilth.core.figures import figure
 from tilth.interfaces.console.datasets import resource
 from tilth.interfaces.console.looking import Looking, Page
 from tilth.interfaces.drawing.over_time import interval, over_time
+from tilth.interfaces.public import public
 from tilth.interfaces.report import page as report
+from tilth.resources.graph import Graph
 from tilth.resources.kinds import Resource
 from tilth.runtime.asking.reporting import report as reported
-from tilth.runtime.record import environments, versions
+from tilth.runtime.record import environments, evidence, versions
+from tilth.runtime.showing import forecasts
 from tilth.runtime.showing.comparing import compare
 from tilth.runtime.showing.describing import Place
 from tilth.runtime.showing.standing import standing
@@ -44,15 +47,18 @@ def listed(at: Looking) -> Page:
     known = {m["name"] for m in found["models"]}
     held = {h["name"]: h for h in found["held"]}
     failed = {f["name"]: f for f in found["failures"]}
-    more = [r.name for r in at.graph.of_kind(Kind.MODEL) if r.name not in known]
+    there = [r.name for r in at.graph.of_kind(Kind.MODEL)] + [
+        h["name"] for h in found["held"] if h["action"] == "TrainModel"
+    ]
+    more = [name for name in dict.fromkeys(there) if name not in known]
     values = {"models": found["models"], "more": more, "held": held, "failed": failed}
     return Page("Models", "models.html", values, "SELECT * FROM tilth.models", (("Overview", at.url()),))
 
 
 def one(at: Looking) -> Page:
     """The page at `/models/<name>`."""
-    found = resource(at, Kind.MODEL, "models")
-    facts = trained(at.work, at.environment, found.as_(CreateModel))
+    (found, _), name = _found(at), at.parameters["name"]
+    facts = trained(at.work, at.environment, name, None if found is None else found.as_(CreateModel))
     seen = facts["looks"]
     metric = seen[-1].metric if seen else "quality"
     charts = [
@@ -63,83 +69,102 @@ def one(at: Looking) -> Page:
         **facts,
         "charts": charts,
         "gates": _gates(facts["gates"]),
-        "text": found.text,
+        "text": "" if found is None else found.text,
         "shown": GATES,
         "metric": metric,
     }
-    query = f"SELECT * FROM tilth.versions WHERE model = '{found.name}' ORDER BY version DESC"
-    return Page(found.name, "model.html", values, query, _trail(at))
+    query = f"SELECT * FROM tilth.versions WHERE model = '{name}' ORDER BY version DESC"
+    return Page(name, "model.html", values, query, _trail(at))
 
 
 def version(at: Looking) -> Page:
     """The page at `/models/<name>/versions/<version>`."""
-    found, number = resource(at, Kind.MODEL, "models"), at.whole("version")
-    row = versions.require(at.work.state, found.name, number)
+    (found, graph), name, number = _found(at), at.parameters["name"], at.whole("version")
+    row = versions.require(at.work.state, name, number)
     why, facts = "", dict[str, Any]()
     try:
+        if found is None:
+            raise UnknownNameError(
+                "Its declaration is in no file, and deployed nowhere.", hint="What is known is below."
+            )
         facts = at.kept.get(
-            ("version", at.environment, row.digest, *_moves(at, row)), lambda: _report(at, found, number)
+            ("version", at.environment, name, number, *_moves(at, row)),
+            lambda: reported(Place(at.work, at.environment, graph, True, number), name),
         )
     except TilthError as error:
-        why = f"{error.message} {error.hint or ''}"
+        known = public(error, at.project.root)
+        why = f"{known.message} {known.hint or ''}"
     panels = [
         (title, f"panel-{place}", _markup(inside), title.startswith(FOLDED))
         for place, (title, inside) in enumerate(report.panels(facts) if facts else ()) if inside
     ]  # fmt: skip
-    serves = versions.current(at.work.state, at.environment).get(found.name)
-    numbers = [m.number for m in versions.made(at.work.state, found.name)]
+    serves = versions.current(at.work.state, at.environment).get(name)
+    numbers = [m.number for m in versions.made(at.work.state, name)]
     values = {
-        "name": found.name, "row": row, "facts": facts, "why": why, "panels": panels, "columns": columns_of(row), "figures": row.facts,
+        "name": name, "row": row, "facts": facts, "why": why, "panels": panels, "columns": columns_of(row), "figures": row.facts,
         "serves": serves is not None and serves.version == number, "other": None if serves is None else serves.version, "numbers": numbers,
         "several": len(row.parts) > 1,
     }  # fmt: skip
-    query = f"SELECT * FROM tilth.versions WHERE model = '{found.name}' AND version = {number}"
+    query = f"SELECT * FROM tilth.versions WHERE model = '{name}' AND version = {number}"
     return Page(
         f"version {number}",
         "version.html",
         values,
         query,
-        (*_trail(at), (found.name, at.url("models", found.name))),
+        (*_trail(at), (name, at.url("models", name))),
     )
 
 
 def _moves(at: Looking, row: versions.Version) -> tuple[object, ...]:
-    """What of a version's report may change: its status, and the generation where a forecast goes on from newer rows."""
-    number = environments.current_number(at.work.state, at.environment)
-    return row.status, row.removed_at, number if "forecast" in row.facts or row.facts.get("horizon") else 0
-
-
-def _report(at: Looking, found: Resource, number: int) -> dict[str, Any]:
-    return reported(Place(at.work, at.environment, at.graph, True, number), found.name)
+    """What of a version's report may change: its status, its newest gate, and the rows that a forecast goes on from."""
+    gate = evidence.last(at.work.state, row.model, row.version)
+    number = environments.current_number(at.work.state, at.environment) if forecasts.is_one(row) else 0
+    return row.digest, row.status, row.removed_at, None if gate is None else gate.at, number
 
 
 def compared(at: Looking) -> Page:
     """The page at `/models/<name>/compare`: `first` and `second` are numbers of versions."""
-    found = resource(at, Kind.MODEL, "models")
-    numbers = [m.number for m in versions.made(at.work.state, found.name)]
+    name = at.parameters["name"]
+    _found(at)  # it is there
+    numbers = [m.number for m in versions.made(at.work.state, name)]
     if not numbers:
-        raise UnknownNameError(f"`{found.name}` has no version yet.", hint="Run `tilth apply` to train one.")
+        raise UnknownNameError(f"`{name}` has no version yet.", hint="Run `tilth apply` to train one.")
     second = at.whole("second", numbers[-1])
-    serves = versions.current(at.work.state, at.environment).get(found.name)
+    serves = versions.current(at.work.state, at.environment).get(name)
     other = max((n for n in numbers if n < second), default=second)
     first = at.whole("first", other if serves is None or serves.version == second else serves.version)
-    facts = compare(at.work, (found.name, first), (found.name, second))
+    facts = compare(at.work, (name, first), (name, second))
     values = {
-        "name": found.name,
+        "name": name,
         "numbers": numbers,
         "first": first,
         "second": second,
         "facts": facts,
         "lines": _lines(facts["definition"]),
     }
-    query = f"SELECT * FROM tilth.versions WHERE model = '{found.name}' AND version IN ({first}, {second})"
+    query = f"SELECT * FROM tilth.versions WHERE model = '{name}' AND version IN ({first}, {second})"
     return Page(
         f"{first} and {second}",
         "compare.html",
         values,
         query,
-        (*_trail(at), (found.name, at.url("models", found.name))),
+        (*_trail(at), (name, at.url("models", name))),
     )
+
+
+def _found(at: Looking) -> tuple[Resource | None, Graph]:
+    """The model of the path, with a graph that has it. One whose first version is held back is deployed nowhere yet: the files
+    declare it; where they do not, its versions are told without a declaration (None).
+    """
+    name = at.parameters["name"]
+    if at.graph.find(name) is None and versions.made(at.work.state, name):
+        try:
+            declared = at.project.graph()
+        except TilthError:  # the files are being edited
+            return None, at.graph
+        found = declared.find(name)
+        return (found, declared) if found is not None and found.kind is Kind.MODEL else (None, at.graph)
+    return resource(at, Kind.MODEL, "models"), at.graph
 
 
 def _trail(at: Looking) -> tuple[tuple[str, str], ...]:

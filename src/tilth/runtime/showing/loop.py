@@ -83,8 +83,11 @@ def _concerns(
     found: Mapping[str, Any], broken: Sequence[Promise], served: Mapping[str, Any]
 ) -> Iterator[Concern]:
     """The worst first; each thing that is wrong is said once."""
+    endpoints = {e["name"] for e in found["endpoints"]}
     for reason in served.get("health", {}).get("reasons", ()):
-        yield Concern(BAD, "", "", f"The server does not serve all: {reason}.")
+        name = reason.partition(": ")[0]
+        kind, about = ("endpoint", name) if name in endpoints else ("", "")
+        yield Concern(BAD, kind, about, f"The server does not serve all: {reason.rstrip('.')}.")
     told = set()
     for p in broken:
         told.add(p.name)

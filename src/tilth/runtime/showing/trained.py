@@ -21,9 +21,8 @@ LOOKS = 400  # points of a chart
 COLUMNS = 12  # that moved most
 
 
-def trained(work: Workspace, environment: str, declared: CreateModel) -> dict[str, Any]:
-    """The facts of a model, as of one moment."""
-    name = declared.name
+def trained(work: Workspace, environment: str, name: str, declared: CreateModel | None) -> dict[str, Any]:
+    """The facts of a model, as of one moment; `declared` has the rules of RETRAIN WHEN."""
     with work.state.reading() as reader:
         current = versions.current(reader, environment).get(name)
         rows = versions.newest(reader, name, VERSIONS)
@@ -44,7 +43,9 @@ def trained(work: Workspace, environment: str, declared: CreateModel) -> dict[st
         "looks": tuple(reversed(seen)),
         "columns": columns,
         "limits": {
-            c.signal: (way_of(c, metric), c.value) for c in declared.retrain if isinstance(c.value, float)
+            c.signal: (way_of(c, metric), c.value)
+            for c in (declared.retrain if declared else ())
+            if isinstance(c.value, float)
         },
         "notices": notices.lines(told),
     }
