@@ -95,7 +95,7 @@ class Kept:
         engine, blobs = DuckDBEngine([str(self.server.folder)]), FileBlobs(str(self.server.folder / "blobs"))
         found = collect(
             self.spec, "1:r", {"ops": source or self.server.source()}, {}, engine, blobs, self.parent, now, Silent(),
-            self.seen,
+            seen=self.seen,
         )  # fmt: skip
         plain = found.seen.plain() if found.seen else None
         self.parent, self.seen = found.manifest, Seen.from_plain(plain) if plain else None

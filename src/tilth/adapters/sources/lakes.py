@@ -6,15 +6,24 @@ moment becomes naive UTC.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tilth.adapters.sources.processes import Processes
 from tilth.adapters.sources.remote import given as asked
-from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
+from tilth.core.errors import (
+    MissingExtraError,
+    ProjectError,
+    SourceError,
+    TilthError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.scan import Predicate, Scan
 from tilth.core.schema import Field, Schema
@@ -42,19 +51,53 @@ class Looked:
         return Schema(tuple(Field(n, from_duckdb(_plain(k))) for n, k in self.kinds))
 
 
-class LakeSource:
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What one kind of tables is called, read by, and how errors of what reads it are told."""
+
+    engine: str
+    table: str  # in messages, such as `Delta table`
+    package: str
+    pinned: str  # the option that names a version
+    child: str  # the module that reads
+    refused: Callable[[Mapping[str, str]], TilthError]
+    storage: Callable[
+        [Mapping[str, object]], Mapping[str, str]
+    ]  # what reaches a bucket, by the library's names
+
+    def there(self) -> None:
+        """MissingExtraError where the library is not."""
+        if importlib.util.find_spec(self.package) is None:
+            raise MissingExtraError(
+                f"Sources of the engine {self.engine} need the package {self.package}, which is not installed.",
+                hint=f"pip install 'tilth[{self.engine}]'",
+            )
+
+    def processes(self) -> Processes:
+        """What reads for one source."""
+        broken = "The table may be damaged, or need more memory than 2 GB to be read."
+        return Processes(self.child, self.refused, self.table, broken)
+
+
+class LakeSource(ABC):
     """One table, or a folder of them."""
 
     speaks = False
-    what = ""  # what a table is called in messages
+    kind: ClassVar[Kind]
 
-    def __init__(
-        self, place: str, version: int | None, storage: Mapping[str, str], processes: Processes
-    ) -> None:
+    def __init__(self, place: str, version: int | None, storage: Mapping[str, str]) -> None:
         self._place, self._version, self._storage = place, version, dict(storage)
         self.local = "://" not in place
         self._looked: dict[str, Looked] = {}
-        self._processes = processes
+        self._processes = self.kind.processes()
+
+    @classmethod
+    def from_options(cls, given: Mapping[str, object], root: str) -> Self:
+        kind = cls.kind
+        asked.check(given, ("path", "url", kind.pinned, *STORED), kind.engine)
+        kind.there()
+        place, version = placed(given, root, kind.engine, kind.pinned)
+        return cls(place, version, kind.storage(given) if "://" in place else {})
 
     def tables(self) -> tuple[str, ...]:
         if not self.local:
@@ -87,7 +130,7 @@ class LakeSource:
 
     def native(self, sql: str) -> pa.RecordBatchReader:
         raise UnsupportedError(
-            f"{self.what[0].upper()}{self.what[1:]} has no query language of its own ({len(sql)} characters given).",
+            f"Tables of the engine {self.kind.engine} have no query language of their own ({len(sql)} characters given).",
             hint="Write the query as DuckDB SQL over the source's tables.",
         )
 
@@ -95,8 +138,12 @@ class LakeSource:
         """End what is being read, from another thread."""
         self._processes.stop()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - the same of every kind
         """Nothing is kept open between calls."""
+
+    @abstractmethod
+    def change_token(self, table: str) -> str | None:
+        """The version that is newest now. What this piece of work reads is pinned anew where it moved."""
 
     # --- within --------------------------------------------------------------------------------------------
 
@@ -113,12 +160,13 @@ class LakeSource:
             found = self._looked[table] = Looked(told["version"], told["id"], kinds)
         return found
 
+    @abstractmethod
     def _is_table(self, path: str) -> bool:
-        raise NotImplementedError
+        """Whether the folder is a table."""
 
+    @abstractmethod
     def _early(self, where: Predicate, name: str, kind: str) -> Any:
         """The predicate as the library skips files and rows by it; None where it may mean something else there. DuckDB tests it again."""
-        raise NotImplementedError
 
     def _uri(self, table: str) -> str:
         names = self.tables()

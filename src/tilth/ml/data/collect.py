@@ -123,6 +123,7 @@ def collect(
     parent: Manifest | None,
     now: Instant,
     progress: Progress,
+    *,
     history: History | None = None,
     seen: healing.Seen | None = None,
     again: healing.Span | None = None,

@@ -76,8 +76,8 @@ def refresh(
     try:
         past = states.history(work.state, declared.name, resource.recipe) if _learns(declared) else History()
         found = collect(
-            declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress, past,
-            _seen(work, parent), again, _released(work, declared.name),
+            declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress,
+            history=past, seen=_seen(work, parent), again=again, released=_released(work, declared.name),
         )  # fmt: skip
     except Exception as raised:
         error = known(raised)

@@ -6,7 +6,6 @@ deletes, deletion vectors and evolved columns are pyiceberg's; equality deletes 
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
@@ -14,38 +13,52 @@ from typing import Any
 
 from tilth.adapters.sources.iceberg.newest import METADATA, newest
 from tilth.adapters.sources.iceberg.refusing import refused
-from tilth.adapters.sources.lakes import STORED, LakeSource, Looked, credentials, placed
-from tilth.adapters.sources.processes import Processes
+from tilth.adapters.sources.lakes import Kind, LakeSource, Looked, credentials
 from tilth.adapters.sources.remote import given as asked
-from tilth.core.errors import MissingExtraError, SourceError
+from tilth.core.errors import SourceError
 from tilth.core.scan import Predicate
 
-OPTIONS = ("path", "url", "snapshot", *STORED)
 _WHOLE = frozenset({"INTEGER", "BIGINT"})
+
+
+def _literal(value: object, kind: str) -> object:
+    """As pyiceberg takes it; None where it may compare otherwise."""
+    if isinstance(value, bool):
+        return value if kind == "BOOLEAN" else None
+    if isinstance(value, int):
+        return value if kind in _WHOLE and abs(value) < 1 << (31 if kind == "INTEGER" else 62) else None
+    if isinstance(value, str):
+        return value if kind == "VARCHAR" else None
+    if isinstance(value, datetime):
+        plain = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
+        zoned = kind == "TIMESTAMP WITH TIME ZONE"
+        return plain.isoformat() + ("+00:00" if zoned else "") if kind.startswith("TIMESTAMP") else None
+    return value.isoformat() if isinstance(value, date) and kind == "DATE" else None
+
+
+def _storage(given: Mapping[str, object]) -> dict[str, str]:
+    """What reaches the bucket, by the names that pyiceberg has for it."""
+    key, secret = credentials(given, "iceberg")
+    ours = key is None
+    known = {
+        "s3.access-key-id": key or os.environ.get("AWS_ACCESS_KEY_ID"),
+        "s3.secret-access-key": secret or os.environ.get("AWS_SECRET_ACCESS_KEY"),
+        "s3.session-token": asked.text(given, "token") or (os.environ.get("AWS_SESSION_TOKEN") if ours else None),
+        "s3.region": asked.text(given, "region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+        "s3.endpoint": asked.text(given, "endpoint"),
+        "s3.anonymous": "true" if given.get("anonymous") is True else None,
+    }  # fmt: skip
+    return {k: v for k, v in known.items() if v}
 
 
 class IcebergSource(LakeSource):
     """One table, or a folder of them."""
 
-    what = "an Iceberg table"
-
-    @classmethod
-    def from_options(cls, given: Mapping[str, object], root: str) -> IcebergSource:
-        asked.check(given, OPTIONS, "iceberg")
-        if importlib.util.find_spec("pyiceberg") is None:
-            raise MissingExtraError(
-                "Sources of the engine iceberg need the package pyiceberg, which is not installed.",
-                hint="pip install 'tilth[iceberg]'",
-            )
-        place, snapshot = placed(given, root, "iceberg", "snapshot")
-        processes = Processes(
-            "tilth.adapters.sources.iceberg.child", refused, "Iceberg table",
-            "The table may be damaged, or need more memory than 2 GB to be read.",
-        )  # fmt: skip
-        return cls(place, snapshot, _storage(given) if "://" in place else {}, processes)
+    kind = Kind(
+        "iceberg", "Iceberg table", "pyiceberg", "snapshot", "tilth.adapters.sources.iceberg.child", refused, _storage
+    )  # fmt: skip
 
     def change_token(self, table: str) -> str | None:
-        """The metadata that is newest now. What this piece of work reads is pinned anew where it moved."""
         if self._version is not None:
             return f"snapshot {self._version}"
         if not self.local:
@@ -93,33 +106,3 @@ class IcebergSource(LakeSource):
         if where.op == "in" or (where.op in ("=", "<", "<=", ">", ">=") and len(written) == 1):
             return [where.op, name, written]
         return None
-
-
-def _literal(value: object, kind: str) -> object:
-    """As pyiceberg takes it; None where it may compare otherwise."""
-    if isinstance(value, bool):
-        return value if kind == "BOOLEAN" else None
-    if isinstance(value, int):
-        return value if kind in _WHOLE and abs(value) < 1 << (31 if kind == "INTEGER" else 62) else None
-    if isinstance(value, str):
-        return value if kind == "VARCHAR" else None
-    if isinstance(value, datetime):
-        plain = value if value.tzinfo is None else value.astimezone(UTC).replace(tzinfo=None)
-        zoned = kind == "TIMESTAMP WITH TIME ZONE"
-        return plain.isoformat() + ("+00:00" if zoned else "") if kind.startswith("TIMESTAMP") else None
-    return value.isoformat() if isinstance(value, date) and kind == "DATE" else None
-
-
-def _storage(given: Mapping[str, object]) -> dict[str, str]:
-    """What reaches the bucket, by the names that pyiceberg has for it."""
-    key, secret = credentials(given, "iceberg")
-    ours = key is None
-    known = {
-        "s3.access-key-id": key or os.environ.get("AWS_ACCESS_KEY_ID"),
-        "s3.secret-access-key": secret or os.environ.get("AWS_SECRET_ACCESS_KEY"),
-        "s3.session-token": asked.text(given, "token") or (os.environ.get("AWS_SESSION_TOKEN") if ours else None),
-        "s3.region": asked.text(given, "region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
-        "s3.endpoint": asked.text(given, "endpoint"),
-        "s3.anonymous": "true" if given.get("anonymous") is True else None,
-    }  # fmt: skip
-    return {k: v for k, v in known.items() if v}
