@@ -205,6 +205,8 @@ def test_what_is_healed_is_what_is_collected_at_once(
             assert kept.rows() == kept.oracle()
         else:
             perform(server, open_, op, near=not key)
+            if key and op[0] == "move":  # what leaves a day that is not compared, and is gone, is not seen
+                kept.refresh()
 
 
 def test_several_rows_of_a_key_give_way_and_come_back(server: Server) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 from tilth.adapters.sources.delta.refusing import refused
-from tilth.adapters.sources.lakes import ZONED, Kind, LakeSource, Looked, credentials
+from tilth.adapters.sources.lakes import ZONED, Kind, LakeSource, credentials
 from tilth.adapters.sources.remote import given as asked
 from tilth.core.errors import SourceError
 from tilth.core.names import literal, quoted
@@ -73,41 +73,27 @@ def _storage(given: Mapping[str, object]) -> dict[str, str]:
     return {k: v for k, v in {**theirs, **{k: v for k, v in known.items() if v is not None}}.items() if v}
 
 
+def _newest(folder: str) -> str | None:
+    """The newest entry of a table's log, told without opening it; None where the folder has no log."""
+    log = os.path.join(folder, LOG)
+    if not os.path.isdir(log):
+        return None
+    try:
+        last = max(n for n in os.listdir(log) if n.endswith(".json") and n[:20].isdecimal())
+        found = os.stat(os.path.join(log, last))
+    except (ValueError, OSError) as error:
+        raise SourceError(
+            f"The log of Delta table `{os.path.basename(folder)}` cannot be read.", hint="Check its folder."
+        ) from error
+    return f"{last} {found.st_ino} {found.st_mtime_ns}"
+
+
 class DeltaSource(LakeSource):
     """One table, or a folder of them."""
 
     kind = Kind(
-        "delta",
-        "Delta table",
-        "deltalake",
-        "version",
-        "tilth.adapters.sources.delta.child",
-        refused,
-        _storage,
-    )
-
-    def change_token(self, table: str) -> str | None:
-        if self._version is not None:
-            return f"version {self._version}"
-        now = self._newest(table) if self.local else self._fresh(table)
-        return f"{now.id} {now.version}" if isinstance(now, Looked) else now
-
-    def _newest(self, table: str) -> str:
-        """The newest entry of the table's log, told without opening it."""
-        folder = os.path.join(self._uri(table), LOG)
-        try:
-            last = max(n for n in os.listdir(folder) if n.endswith(".json") and n[:20].isdecimal())
-            found = os.stat(os.path.join(folder, last))
-        except (ValueError, OSError) as error:
-            raise SourceError(
-                f"The log of Delta table `{table}` cannot be read.", hint="Check its folder."
-            ) from error
-        if table in self._looked and self._looked[table].version != int(last[:20]):
-            del self._looked[table]
-        return f"{last} {found.st_ino} {found.st_mtime_ns}"
-
-    def _is_table(self, path: str) -> bool:
-        return os.path.isdir(os.path.join(path, LOG))
+        "delta", "Delta table", "deltalake", "version", "tilth.adapters.sources.delta.child", refused, _newest, _storage
+    )  # fmt: skip
 
     def _early(self, where: Predicate, name: str, kind: str) -> str | None:
         return _early(where, name, kind)

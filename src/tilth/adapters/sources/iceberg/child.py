@@ -35,6 +35,8 @@ def _table(spec: Spec) -> Any:
     from pyiceberg.table import StaticTable
 
     uri = str(spec["uri"])
+    if spec["metadata"] is not None:
+        return StaticTable.from_metadata(spec["metadata"], dict(spec["storage"]))
     if spec["local"]:
         folder = os.path.join(uri, METADATA)
         name = newest(os.listdir(folder)) if os.path.isdir(folder) else None
