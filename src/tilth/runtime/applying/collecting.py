@@ -78,6 +78,7 @@ def refresh(
         found = collect(
             declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress,
             history=past, seen=_seen(work, parent), again=again, released=_released(work, declared.name),
+            held=[work.blobs.path(q.blob) for q in refreshes.held_since(work.state, resource.recipe)],
         )  # fmt: skip
     except Exception as raised:
         error = known(raised)
