@@ -228,6 +228,7 @@ TYPES = {
 def page() -> str:
     """The whole page."""
     from tilth.interfaces.http import paths, shapes, tensors
+    from tilth.interfaces.statuses import STATUSES
 
     def code(names: Iterable[object]) -> str:
         return ", ".join(f"`{n}`" for n in names)
@@ -240,7 +241,7 @@ def page() -> str:
             _table(("path", "right", "shows"), _pages()), CONSOLE_END, PREDICT,
             _table(("output", "of", "type", "what"), _outputs()), ROWS_END,
             _table(("header", "of", "what"), HEADERS), LIMITS, _table(("limit", "of", "and else"), _limits()), ERRORS,
-            _table(("status", "what", "do"), [(str(n), what, do) for n, (what, do) in paths.STATUSES.items() if n != 200]),
+            _table(("status", "what", "do"), [(str(n), what, do) for n, (what, do) in STATUSES.items() if n != 200]),
             PROTOCOL, _table(("type of a column", "datatype"), _datatypes()),
             PROTOCOL_END.format(accepted=code(tensors.ACCEPTED)),
             *(f"\n### {name}\n\n{_table(('field', 'type', 'what'), _fields(name))}" for name in shapes.OBJECTS),

@@ -13,6 +13,7 @@ from tilth.core.errors import (
     DataError,
     InputError,
     LanguageError,
+    Position,
     ResourceLimitError,
     SourceError,
     TilthError,
@@ -20,6 +21,7 @@ from tilth.core.errors import (
     UnsupportedError,
 )
 from tilth.core.schema import DataType, Field, Schema
+from tilth.sql.queries.located import located
 
 TABLE = pa.table({"id": [1, 2, 3], "name": ["a", "b", None]})
 SECRET = TABLE
@@ -59,6 +61,39 @@ def test_parameters_are_named_and_surplus_ones_ignored(engine: DuckDBEngine) -> 
     assert _rows(engine, "SELECT id FROM t WHERE id > $low", low=2, other=1) == [{"id": 3}]
     with pytest.raises(InputError, match="low"):
         _rows(engine, "SELECT id FROM t WHERE id > $low")
+
+
+MANY = "id, " * 60
+PLACED = [  # a query, and the words that the engine's error is about
+    ("SELECT id,, x FROM s.t", ","),
+    ("SELECT id\n  , x y z FROM s.t", "z"),
+    ("SELECT id FROM s.t;\nSELECT 1", None),
+    ("SELECT id, nosuch(x) FROM s.t", "nosuch(x)"),
+    ("SELECT id\n, 'é', ids FROM s.t", "ids"),
+    (f"SELECT {MANY}ids, {MANY}x FROM s.t", "ids"),
+    (f"SELECT 1,\n{MANY}\tids, {MANY}x FROM s.t", "ids"),
+    ("SELECT\n\t'漢字', 'e\u0301',\tids FROM s.t", "ids"),
+    ("SELECT id FROM s.u", "s.u"),
+]
+
+
+@pytest.mark.parametrize(("sql", "about"), PLACED)
+def test_what_does_not_bind_is_said_under_its_words(
+    engine: DuckDBEngine, sql: str, about: str | None
+) -> None:
+    schema = Schema((Field("id", DataType.INTEGER), Field("x", DataType.STRING)))
+    base = Position(7, 5, 1, "a.sql", f"    {sql.partition(chr(10))[0]}")
+    with pytest.raises((LanguageError, UnknownNameError)) as caught:
+        engine.check(sql)
+        engine.describe(sql, {"s.t": schema}, placed=True)
+    where = located(caught.value, sql, base).where
+    assert where is not None
+    if about is None:
+        assert where == base
+        return
+    rows = [" " * 4 + sql.split("\n", maxsplit=1)[0], *sql.split("\n")[1:]]
+    assert rows[where.line - 7][where.column - 1 : where.column - 1 + where.length] == about
+    assert (where.file, caught.value.detail) == ("a.sql", ())
 
 
 def test_describe_reads_no_row(engine: DuckDBEngine) -> None:

@@ -16,8 +16,9 @@ import http_server
 import servers
 import shop_project
 from http_server import Up, up
-from tilth.interfaces.http.paths import PAGES, PATHS, STATUSES
+from tilth.interfaces.http.paths import PAGES, PATHS
 from tilth.interfaces.http.shapes import OBJECTS
+from tilth.interfaces.statuses import STATUSES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "http.md").read_text("utf-8")
 CONSOLE = re.findall(r"^```console\n\$ (.*?)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)

@@ -85,6 +85,30 @@ def test_rows_are_repaired_and_published_at_once(project: Project) -> None:
     assert project.plan().actions == ()
 
 
+def test_a_row_that_is_held_again_is_held_once(project: Project) -> None:
+    write(project.root, "INSERT INTO t VALUES (300, '2024-01-21 00:00:00', 'a', -1)")
+    for turn in range(3):
+        later(project)
+        write(
+            project.root,
+            f"INSERT INTO t VALUES ({301 + turn}, '2024-01-21 0{turn + 1}:00:00', 'a', {1 - turn})",
+        )
+        project.sql("REFRESH DATASET d")
+        count = 5 + (turn == 2)
+        assert held(project) == count == project.status()["datasets"][0]["quarantined"]
+    rows = project.sql(
+        "SELECT row, since, refresh FROM tilth.quarantined_rows WHERE dataset = 'd' ORDER BY since"
+    ).rows()
+    assert [r["since"].day for r in rows] == [25] * 4 + [26, 28]
+    if _days(project):
+        files = project.sql("SELECT rows FROM tilth.quarantine WHERE dataset = 'd' ORDER BY refresh").rows()
+        assert [r["rows"] for r in files] == [4, 1, 1]
+        counted = project.sql(
+            "SELECT rows_quarantined AS n FROM tilth.refreshes WHERE dataset = 'd' ORDER BY id"
+        ).rows()
+        assert [r["n"] for r in counted] == [4, 1, 1, 2], "a refresh says how many it held back"
+
+
 def test_a_release_holds_until_the_source_changes_the_row(project: Project) -> None:
     project.sql("RELEASE QUARANTINE d WHERE v < 0 SET v = abs(v) BECAUSE 'sign'")
     for turn in range(2):

@@ -125,6 +125,7 @@ class Project:
         from tilth.kinds import plan
         from tilth.runtime import writers
         from tilth.runtime.applying import changes, notices, shapes
+        from tilth.runtime.project import queries
         from tilth.runtime.showing import column_value, lineage
 
         name = environment or self.settings.environment
@@ -132,6 +133,7 @@ class Project:
             found = changes.planned(self.work(), graph, name)
         else:
             found = plan(graph, self.current(name), self.clock.now())
+        queries.require(graph.get(a.name) for a in found.actions if graph.find(a.name))
         found = notices.foreseen(found, graph, self.root)
         if not self.applied:
             return found

@@ -22,7 +22,18 @@ from tilth.sql.language.statements import CreateSource, Kind, Options, RenamedFr
 from tilth.sql.language.tokens import Cursor
 
 _SECRETS = frozenset(
-    {"password", "passwd", "pwd", "secret", "token", "api_key", "secret_key", "access_key", "auth"}
+    {
+        "password",
+        "passwd",
+        "pwd",
+        "secret",
+        "token",
+        "credential",
+        "api_key",
+        "secret_key",
+        "access_key",
+        "auth",
+    }
 )
 _HEADERS = re.compile(r"auth|cookie|key|token|secret|password", re.IGNORECASE)
 _USERINFO = re.compile(r"://[^/@\s]*:[^/@\s]+@")

@@ -43,6 +43,13 @@ class QueryEngine(Protocol):
         """Begin to make ready what queries with limits need, without waiting for it; nothing, where nothing is needed."""
         ...
 
-    def describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
-        """The columns that the query would return over inputs of those schemas, without reading any row."""
+    def describe(self, sql: str, schemas: Mapping[str, Schema], *, placed: bool = False) -> Schema:
+        """The columns that the query would return over inputs of those schemas, without reading any row.
+
+        With `placed` an error has the engine's line and caret in `detail`, as that of `check`, where it knows them.
+        """
+        ...
+
+    def check(self, sql: str) -> None:
+        """LanguageError, with the engine's line and caret in `detail`, where the text is not one SELECT of its grammar. No name is bound."""
         ...

@@ -87,7 +87,9 @@ class Bench:
     ) -> Collected:
         sources = {"ops": self.source, **self.more}
         known, engine = datasets or {}, self.engine
-        return collect(spec, recipe, sources, known, engine, self.blobs, parent, now, Silent(), history)
+        return collect(
+            spec, recipe, sources, known, engine, self.blobs, parent, now, Silent(), history=history
+        )
 
     def rows(self, manifest: Manifest) -> list[dict[str, Any]]:
         return read(manifest, self.blobs).read_all().to_pylist()

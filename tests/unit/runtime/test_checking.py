@@ -46,6 +46,11 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         {"a.sql": f"{OPS}CREATE DATASET d AS SELECT * FROM e;\nCREATE DATASET e AS SELECT * FROM d;\nCREATE MODEL m PREDICT y FROM no;"},
         ["a.sql:2:1 E-CYCLE", "a.sql:4:31 E-NAME"],
     ),
+    "what only the engine refuses": (
+        {"a.sql": f"{OPS}CREATE DATASET d AS SELECT a,, b\nFROM ops.t;\nCREATE DATASET e AS\n  SELECT b FROM ops.t WHERE a IN (1,, 2);\n"
+                  "CREATE MODEL m PREDICT y FROM (SELECT y,, z FROM d);"},
+        ["a.sql:2:30 E-SYNTAX", "a.sql:5:37 E-SYNTAX", "a.sql:6:41 E-SYNTAX"],
+    ),
     "own estimators": (
         {"a.sql": f"{OPS}{D}CREATE MODEL m PREDICT y FROM d USING (engine = 'sklearn', estimator = 'own:make');\n"
                   "CREATE MODEL n PREDICT y FROM d USING (engine = 'sklearn', estimator = 'mine:make');",

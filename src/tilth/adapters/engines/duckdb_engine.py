@@ -17,7 +17,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.engines.duckdb_errors import columns_of, translated, unquoted
-from tilth.adapters.engines.duckdb_task import BATCH, Bounds, Task, lock_down, only_select, told_types
+from tilth.adapters.engines.duckdb_task import (
+    BATCH,
+    Bounds,
+    Task,
+    lock_down,
+    one_select,
+    only_select,
+    told_types,
+)
 from tilth.adapters.files import durable, own
 from tilth.core.errors import TilthError, UnsupportedError
 from tilth.core.schema import Field, Schema
@@ -94,17 +102,26 @@ class DuckDBEngine:
 
         NURSERY.warm()
 
-    def describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
+    def describe(self, sql: str, schemas: Mapping[str, Schema], *, placed: bool = False) -> Schema:
         asked = (sql, tuple(schemas.items()))
         if (found := self._described.get(asked)) is None:
-            found = self._describe(sql, schemas)
+            found = self._describe(sql, schemas, placed=placed)
             with self._lock:
                 self._described[asked] = found
                 if len(self._described) > DESCRIBED:
                     del self._described[next(iter(self._described))]
         return found
 
-    def _describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
+    def check(self, sql: str) -> None:
+        task = self._task([])
+        try:
+            one_select(task.connection, sql)
+        except Exception as error:
+            raise unquoted(translated(error), sql, set()) from error
+        finally:
+            task.close()
+
+    def _describe(self, sql: str, schemas: Mapping[str, Schema], *, placed: bool) -> Schema:
         task = self._task([])
         try:
             for name, schema in schemas.items():
@@ -113,7 +130,8 @@ class DuckDBEngine:
             pairs = zip(relation.columns, relation.types, strict=True)
             return Schema(tuple(Field(name, from_duckdb(str(kind))) for name, kind in pairs))
         except Exception as error:
-            raise unquoted(translated(error), sql, {n for s in schemas.values() for n in s.names}) from error
+            said = task.placed(sql, error) if placed else error
+            raise unquoted(translated(said), sql, {n for s in schemas.values() for n in s.names}) from error
         finally:
             task.close()
 

@@ -95,6 +95,18 @@ class Task:
         self.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
         return "", f"{quoted(schema)}.{quoted(table)}"
 
+    def placed(self, sql: str, error: Exception) -> Exception:
+        """The same error with DuckDB's line and caret, which its relations do not tell: making a view binds, too, and runs nothing."""
+        import duckdb
+
+        try:
+            self.connection.execute(f"CREATE TEMP VIEW tilth_placed AS {sql}")
+        except duckdb.Error as found:
+            same = str(found).partition("\n")[0] == str(error).partition("\n")[0]
+            return _without(found, "CREATE TEMP VIEW tilth_placed AS ") if same else error
+        self.connection.execute("DROP VIEW tilth_placed")
+        return error
+
     def close(self) -> None:
         import duckdb
 
@@ -108,14 +120,20 @@ class Task:
             self.connection.close()
 
 
+def _without(error: Exception, before: str) -> Exception:
+    """The error as of a text that does not begin with `before`; the caret moves with it."""
+    text, first, rest = str(error).partition(f"LINE 1: {before}")
+    if not first:
+        return error
+    shown, _, caret = rest.partition("\n")
+    moved = caret[len(before) :] if caret[: len(before)].isspace() else caret
+    return type(error)(f"{text}LINE 1: {shown}\n{moved}")
+
+
 def only_select(connection: Any, sql: str, parameters: Mapping[str, object] | None) -> Any:
     """The lazy result of one SELECT; without parameters given, each stands for NULL."""
-    statements = connection.extract_statements(sql)
-    if len(statements) != 1 or statements[0].type.name != "SELECT":
-        raise LanguageError(
-            "A query is one SELECT statement.", hint="Remove the other statements; WITH ... SELECT is fine."
-        )
-    wanted = statements[0].named_parameters
+    statement = one_select(connection, sql)
+    wanted = statement.named_parameters
     if parameters is None:
         parameters = dict.fromkeys(wanted)
     if missing := sorted(set(wanted) - set(parameters)):
@@ -123,7 +141,17 @@ def only_select(connection: Any, sql: str, parameters: Mapping[str, object] | No
             f"The query needs a value for ${missing[0]}.", hint=f"Parameters: {', '.join(sorted(wanted))}."
         )
     given = {name: parameters[name] for name in wanted}
-    return connection.sql(statements[0], params=given) if given else connection.sql(statements[0])
+    return connection.sql(statement, params=given) if given else connection.sql(statement)
+
+
+def one_select(connection: Any, sql: str) -> Any:
+    """The statement, parsed; LanguageError where it is another, or several."""
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type.name != "SELECT":
+        raise LanguageError(
+            "A query is one SELECT statement.", hint="Remove the other statements; WITH ... SELECT is fine."
+        )
+    return statements[0]
 
 
 def told_types(schema: pa.Schema, kinds: Sequence[str]) -> pa.Schema:

@@ -6,15 +6,24 @@ moment becomes naive UTC.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from tilth.adapters.sources.processes import Processes
 from tilth.adapters.sources.remote import given as asked
-from tilth.core.errors import ProjectError, SourceError, UnknownNameError, UnsupportedError
+from tilth.core.errors import (
+    MissingExtraError,
+    ProjectError,
+    SourceError,
+    TilthError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from tilth.core.names import did_you_mean, quoted
 from tilth.core.scan import Predicate, Scan
 from tilth.core.schema import Field, Schema
@@ -42,30 +51,129 @@ class Looked:
         return Schema(tuple(Field(n, from_duckdb(_plain(k))) for n, k in self.kinds))
 
 
-class LakeSource:
-    """One table, or a folder of them."""
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What one kind of tables is called, read by, and how errors of what reads it are told."""
 
-    speaks = False
-    what = ""  # what a table is called in messages
+    engine: str
+    table: str  # in messages, such as `Delta table`
+    package: str
+    pinned: str  # the option that names a version
+    child: str  # the module that reads
+    refused: Callable[[Mapping[str, str]], TilthError]
+    newest: Callable[[str], str | None]  # of a folder: `Folder`
+    storage: Callable[[Mapping[str, object]], Mapping[str, str]]
+    """What reaches a bucket, by the library's names."""
 
-    def __init__(
-        self, place: str, version: int | None, storage: Mapping[str, str], processes: Processes
-    ) -> None:
-        self._place, self._version, self._storage = place, version, dict(storage)
-        self.local = "://" not in place
-        self._looked: dict[str, Looked] = {}
-        self._processes = processes
+    def there(self) -> None:
+        """MissingExtraError where the library is not."""
+        if importlib.util.find_spec(self.package) is None:
+            raise MissingExtraError(
+                f"Sources of the engine {self.engine} need the package {self.package}, which is not installed.",
+                hint=f"pip install 'tilth[{self.engine}]'",
+            )
+
+    def processes(self) -> Processes:
+        """What reads for one source."""
+        broken = "The table may be damaged, or need more memory than 2 GB to be read."
+        return Processes(self.child, self.refused, self.table, broken)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the process that reads is told of where a table lies. A `local` one may read what is below `uri` and nothing else."""
+
+    uri: str
+    local: bool
+    storage: Mapping[str, str] = field(default_factory=dict)
+    metadata: str | None = None  # of the table, where a catalog knows it
+
+
+class Place(Protocol):
+    """Where tables of a source lie."""
+
+    local: bool
 
     def tables(self) -> tuple[str, ...]:
-        if not self.local:
-            return (os.path.basename(self._place),)
-        if not os.path.isdir(self._place):
-            raise SourceError(f"There is no folder at {self._place}.", hint="Correct the source's path.")
-        if self._is_table(self._place):
-            return (os.path.basename(self._place),)
-        return tuple(
-            sorted(n for n in os.listdir(self._place) if self._is_table(os.path.join(self._place, n)))
-        )
+        """Their names, sorted."""
+        ...
+
+    def at(self, table: str) -> Given:
+        """Where one lies; UnknownNameError when there is none such."""
+        ...
+
+    def token(self, table: str) -> str | None:
+        """Some text that differs when the table does, told without opening it; None where it has to be looked at."""
+        ...
+
+
+class Folder:
+    """A table on this machine, or a folder of them; `newest` tells the newest version of a table's folder, None of what is no table."""
+
+    local = True
+
+    def __init__(self, path: str, newest: Callable[[str], str | None]) -> None:
+        self._path, self._newest = path, newest
+
+    def tables(self) -> tuple[str, ...]:
+        if not os.path.isdir(self._path):
+            raise SourceError(f"There is no folder at {self._path}.", hint="Correct the source's path.")
+        if self._newest(self._path) is not None:
+            return (os.path.basename(self._path),)
+        return tuple(n for n in sorted(os.listdir(self._path)) if self._newest(os.path.join(self._path, n)) is not None)  # fmt: skip
+
+    def at(self, table: str) -> Given:
+        found = named(table, self.tables())
+        alone = self._newest(self._path) is not None
+        return Given(self._path if alone else os.path.join(self._path, found), local=True)
+
+    def token(self, table: str) -> str:
+        found = self._newest(self.at(table).uri)
+        if found is None:  # it was there a moment ago
+            raise SourceError(f"Table `{table}` is gone.", hint="Check its folder.")
+        return found
+
+
+class Bucket:
+    """One table in a bucket."""
+
+    local = False
+
+    def __init__(self, url: str, storage: Mapping[str, str]) -> None:
+        self._url, self._storage = url, dict(storage)
+
+    def tables(self) -> tuple[str, ...]:
+        return (os.path.basename(self._url),)
+
+    def at(self, table: str) -> Given:
+        named(table, self.tables())
+        return Given(self._url, local=False, storage=self._storage)
+
+    def token(self, table: str) -> None:
+        del table
+
+
+class LakeSource(ABC):
+    """Tables of one kind at one place."""
+
+    speaks = False
+    kind: ClassVar[Kind]
+
+    def __init__(self, place: Place, version: int | None) -> None:
+        self._place, self._version = place, version
+        self.local = place.local
+        self._looked: dict[str, tuple[str | None, Looked]] = {}
+        self._processes = self.kind.processes()
+
+    @classmethod
+    def from_options(cls, given: Mapping[str, object], root: str) -> Self:
+        kind = cls.kind
+        asked.check(given, ("path", "url", kind.pinned, *STORED), kind.engine)
+        kind.there()
+        return cls(placed(given, root, kind), pinned(given, kind))
+
+    def tables(self) -> tuple[str, ...]:
+        return self._place.tables()
 
     def describe(self, table: str) -> Schema:
         return self._look(table).schema
@@ -87,46 +195,44 @@ class LakeSource:
 
     def native(self, sql: str) -> pa.RecordBatchReader:
         raise UnsupportedError(
-            f"{self.what[0].upper()}{self.what[1:]} has no query language of its own ({len(sql)} characters given).",
+            f"Tables of the engine {self.kind.engine} have no query language of their own ({len(sql)} characters given).",
             hint="Write the query as DuckDB SQL over the source's tables.",
         )
+
+    def change_token(self, table: str) -> str | None:
+        """The version that is newest now. What this piece of work reads is pinned anew where it moved."""
+        if self._version is not None:
+            return f"{self.kind.pinned} {self._version}"
+        now = self._place.token(table)
+        if now is None:
+            self._looked.pop(table, None)
+            found = self._look(table)
+            return f"{found.id} {found.version}"
+        if table in self._looked and self._looked[table][0] != now:
+            del self._looked[table]
+        return now
 
     def stop(self) -> None:
         """End what is being read, from another thread."""
         self._processes.stop()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - the same of every kind
         """Nothing is kept open between calls."""
 
     # --- within --------------------------------------------------------------------------------------------
 
-    def _fresh(self, table: str) -> Looked:
-        self._looked.pop(table, None)
-        return self._look(table)
+    @abstractmethod
+    def _early(self, where: Predicate, name: str, kind: str) -> Any:
+        """The predicate as the library skips files and rows by it; None where it may mean something else there. DuckDB tests it again."""
 
     def _look(self, table: str) -> Looked:
-        found = self._looked.get(table)
-        if found is None:
+        if table not in self._looked:
+            token = self._place.token(table)  # before it is read: what moves in between is seen
             rows = self._asked(table, "look", self._version, None, (), "").read_all()
             told = json.loads(rows["found"][0].as_py())
             kinds = tuple((str(n), str(k)) for n, k in told["kinds"])
-            found = self._looked[table] = Looked(told["version"], told["id"], kinds)
-        return found
-
-    def _is_table(self, path: str) -> bool:
-        raise NotImplementedError
-
-    def _early(self, where: Predicate, name: str, kind: str) -> Any:
-        """The predicate as the library skips files and rows by it; None where it may mean something else there. DuckDB tests it again."""
-        raise NotImplementedError
-
-    def _uri(self, table: str) -> str:
-        names = self.tables()
-        found = next((n for n in names if n.lower() == table.lower()), None)
-        if found is None:
-            raise UnknownNameError(f"There is no table `{table}`.", hint=did_you_mean(table, names, "tables"))
-        alone = not self.local or self._is_table(self._place)
-        return self._place if alone else os.path.join(self._place, found)
+            self._looked[table] = token, Looked(told["version"], told["id"], kinds)
+        return self._looked[table][1]
 
     def _asked(
         self,
@@ -137,12 +243,21 @@ class LakeSource:
         early: Sequence[Any],
         sql: str,
     ) -> pa.RecordBatchReader:
+        at = self._place.at(table)
         return self._processes.read(
             {
-                "ask": ask, "uri": self._uri(table), "local": self.local, "version": version, "storage": self._storage,
-                "columns": columns, "early": list(early), "sql": sql, "memory": MEMORY, "seconds": SECONDS,
+                "ask": ask, "uri": at.uri, "local": at.local, "storage": dict(at.storage), "metadata": at.metadata,
+                "version": version, "columns": columns, "early": list(early), "sql": sql, "memory": MEMORY, "seconds": SECONDS,
             }
         )  # fmt: skip
+
+
+def named(table: str, names: Sequence[str]) -> str:
+    """The table as it is called there; UnknownNameError when there is none such."""
+    found = next((n for n in names if n.lower() == table.lower()), None)
+    if found is None:
+        raise UnknownNameError(f"There is no table `{table}`.", hint=did_you_mean(table, names, "tables"))
+    return found
 
 
 def _plain(kind: str) -> str:
@@ -154,23 +269,30 @@ def _value(name: str, kind: str) -> str:
     return f"({quoted(name)} AT TIME ZONE 'UTC')" if kind == ZONED else quoted(name)
 
 
-def placed(given: Mapping[str, object], root: str, engine: str, version: str) -> tuple[str, int | None]:
-    """Where the table is, and the version that the option `version` names; ProjectError for what is neither."""
+def placed(given: Mapping[str, object], root: str, kind: Kind) -> Folder | Bucket:
+    """Where `path` or `url` says that tables are; ProjectError for neither and for both."""
     path, url = asked.text(given, "path"), asked.text(given, "url")
     if (path is None) == (url is None) or path == "":
         raise ProjectError(
-            f"A source of the engine {engine} needs a path, or a url.",
+            f"A source of the engine {kind.engine} needs a path, or a url.",
             hint="Write WITH (path = 'lake'), a table or a folder of tables; or WITH (url = 's3://bucket/table').",
         )
-    said = given.get(version)
-    if said is not None and (not isinstance(said, int) or isinstance(said, bool) or said < 0):
-        raise ProjectError(f"`{version}` is a whole number.", hint=f"Write {version} = 12, or leave it out.")
     if path is not None:
-        return os.path.realpath(os.path.join(root, path)), said
+        return Folder(os.path.realpath(os.path.join(root, path)), kind.newest)
     assert url is not None
     if not url.startswith("s3://") or len(url.strip("/").split("/")) < 4:
         raise ProjectError(f"{url[:80]!r} is no table in a bucket.", hint="Write url = 's3://bucket/table'.")
-    return url.rstrip("/"), said
+    return Bucket(url.rstrip("/"), kind.storage(given))
+
+
+def pinned(given: Mapping[str, object], kind: Kind) -> int | None:
+    """The version that the option names."""
+    said = given.get(kind.pinned)
+    if said is None or (isinstance(said, int) and not isinstance(said, bool) and said >= 0):
+        return said
+    raise ProjectError(
+        f"`{kind.pinned}` is a whole number.", hint=f"Write {kind.pinned} = 12, or leave it out."
+    )
 
 
 def credentials(given: Mapping[str, object], engine: str) -> tuple[str | None, str | None]:

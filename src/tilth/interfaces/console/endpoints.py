@@ -14,7 +14,7 @@ from tilth.interfaces.console import places
 from tilth.interfaces.console.looking import Looking, Page
 from tilth.interfaces.drawing.over_time import over_time
 from tilth.interfaces.drawing.timeline import Line, timeline
-from tilth.interfaces.http.paths import STATUSES
+from tilth.interfaces.statuses import STATUSES
 from tilth.kinds import show
 from tilth.ml.watching.rollout import Stage
 from tilth.runtime.record import endpoints, requests

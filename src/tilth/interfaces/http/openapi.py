@@ -13,9 +13,10 @@ from importlib.metadata import version as installed
 from typing import Any
 
 from tilth.core.schema import DataType
-from tilth.interfaces.http.paths import PATHS, STATUSES, Path
+from tilth.interfaces.http.paths import PATHS, Path
 from tilth.interfaces.http.predictions import MOST_ROWS
 from tilth.interfaces.http.shapes import OBJECTS, Schema, array, component, reached, ref
+from tilth.interfaces.statuses import STATUSES
 from tilth.ml.forecasting.requests import RequestedForecast
 from tilth.ml.model.answerer import answer_of, input_names
 from tilth.ml.model.outputs import label

@@ -39,5 +39,8 @@ class Apart:
     def warm(self) -> None:
         self._engine.warm()
 
-    def describe(self, sql: str, schemas: Mapping[str, Schema]) -> Schema:
-        return self._engine.describe(sql, schemas)
+    def describe(self, sql: str, schemas: Mapping[str, Schema], *, placed: bool = False) -> Schema:
+        return self._engine.describe(sql, schemas, placed=placed)
+
+    def check(self, sql: str) -> None:
+        self._engine.check(sql)

@@ -104,6 +104,7 @@ class _Run:
     low: datetime | None = None  # rows from then on may change; all when None
     again: healing.Span | None = None  # days that are to be read whatever they hold
     released: Sequence[str] = ()  # files of rows that a person let out of quarantine
+    held: Sequence[str] = ()  # files of rows that were held back since all was read
     healing: healing.Healing | None = None
     rows_read: int = 0
     scans: tuple[tuple[str, Scan], ...] = ()
@@ -123,15 +124,17 @@ def collect(
     parent: Manifest | None,
     now: Instant,
     progress: Progress,
+    *,
     history: History | None = None,
     seen: healing.Seen | None = None,
     again: healing.Span | None = None,
     released: Sequence[str] = (),
+    held: Sequence[str] = (),
 ) -> Collected:
     """Collect, vet and publish; CheckFailedError carries `.results` when an ON FAIL STOP does not hold.
 
     `seen` is what was seen of the sources when the parent was collected; the days `again` are read whatever they hold;
-    `released` are files of rows that a person let out of quarantine (`releasing`).
+    `released` are files of rows that a person let out of quarantine (`releasing`), `held` those of rows held back since all was read.
     """
     folder = blobs.scratch()
     asked = engine if harmless.query(spec.query.sql) else Apart(engine)
@@ -143,11 +146,11 @@ def collect(
     try:
         run.damaged = publishing.damaged(parent, blobs) if parent else ()
         run.start = windows.start(spec, recipe, parent, now, engine, blobs) if not run.damaged else None
-        run.again, run.released = again, released
+        run.again, run.released, run.held = again, released, held
         return _collected(run, seen)
     finally:
-        for held in run.holds:
-            held.close()
+        for one in run.holds:
+            one.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -225,14 +228,14 @@ def _collected(run: _Run, seen: healing.Seen | None) -> Collected:
     results = (*_results(run, checks, counts, parts, told, times.watermark), *usual.results)
     publishing.stop(run.spec, results, sum(p.rows for p in parts), stays=run.parent is not None)
     run.progress.step(f"publish {run.spec.name}", None, f"{sum(p.rows for p in parts):,} rows")
-    held = _quarantined(run, raw, checks, counts)
+    whole = vanished or run.low is None
+    held, bad = _quarantined(run, raw, checks, counts, () if whole else run.held)
     manifest = _publish(run, checks, parts, times.watermark, unchanged=unchanged)
-    bad = held.rows if held else 0
     tables = [(name, scan.table) for name, scan in run.scans]
     said = reading.notices_of(run.sources, tables)
     healed, fresh = _healed(run, good, checks, manifest)
     return Collected(
-        manifest, results, held, run.rows_read, bad, manifest.schema, said, vanished or run.low is None,
+        manifest, results, held, run.rows_read, bad, manifest.schema, said, whole,
         tuple(usual.notices), _stated(run.states.new, parts), healed, fresh,
     )  # fmt: skip
 
@@ -451,14 +454,15 @@ def _stated(
     return {k: (c if (c := k.rpartition(":")[2]) in contents else None, v) for k, v in states.items()}
 
 
-def _quarantined(run: _Run, raw: Rows, checks: Checks, counts: RowCounts) -> QuarantineFile | None:
+def _quarantined(
+    run: _Run, raw: Rows, checks: Checks, counts: RowCounts, known_files: Sequence[str]
+) -> tuple[QuarantineFile | None, int]:
+    """What is kept of the rows that are held back, and how many there are."""
     broken = quarantine.broken_rows(run.sources, run.scans)
     if not counts.bad and broken.num_rows == 0:
-        return None
-    inputs = {checking.ROWS: raw.relation, **run.references}
-    return quarantine.write(
-        checks, inputs if counts.bad else None, broken, run.vetting, run.blobs, run.folder
-    )
+        return None, 0
+    inputs = {checking.ROWS: raw.relation, **run.references} if counts.bad else None
+    return quarantine.write(checks, inputs, broken, run.vetting, run.blobs, run.folder, known_files)
 
 
 # --- publishing --------------------------------------------------------------------------------------------

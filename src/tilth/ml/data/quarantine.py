@@ -1,12 +1,14 @@
 """Rows held back: kept whole as JSON with the reasons, in one Parquet blob for each collection.
 
 Its columns: `row` (JSON text of the row as the query returned it, or the raw line of a file), `reasons` (texts), and
-`origin` (the dataset's query, or `source.table:line` for a line that did not parse).
+`origin` (the dataset's query, or `source.table:line` for a line that did not parse). A row that was held back before, since all was read,
+is not kept again.
 """
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -52,17 +54,40 @@ def write(
     engine: QueryEngine,
     blobs: Blobs,
     folder: str,
-) -> QuarantineFile:
-    """The bad rows of the inputs and the broken lines as a blob."""
+    known: Sequence[str] = (),
+) -> tuple[QuarantineFile | None, int]:
+    """The bad rows of the inputs and the broken lines as a blob, but for those of the files `known`; and how many there are with those."""
     import pyarrow.parquet as pq
 
-    path, rows = os.path.join(folder, "quarantine.parquet"), 0
+    path, rows, kept, before = os.path.join(folder, "quarantine.parquet"), 0, 0, _held(known)
     with pq.ParquetWriter(path, _schema(), compression="zstd") as file:
         for batch in _batches(checks, inputs, broken, engine):
-            rows += batch.num_rows
-            file.write_batch(batch)
+            fresh = _fresh(batch, before) if before else batch
+            rows, kept = rows + batch.num_rows, kept + fresh.num_rows
+            file.write_batch(fresh)
+    if not kept:
+        return None, rows
     size = os.path.getsize(path)
-    return QuarantineFile(blobs.put_file(path), rows, size)
+    return QuarantineFile(blobs.put_file(path), kept, size), rows
+
+
+def _held(files: Sequence[str]) -> Counter[tuple[str, str]]:
+    """How often each row, with its origin, is held in all of the files together; `tilth verify` tells of one that is gone."""
+    import pyarrow.parquet as pq
+
+    tables = (pq.read_table(f, columns=["origin", "row"]) for f in files if os.path.isfile(f))
+    return Counter(pair for t in tables for pair in zip(*(c.to_pylist() for c in t.columns), strict=True))
+
+
+def _fresh(batch: pa.RecordBatch, before: Counter[tuple[str, str]]) -> pa.RecordBatch:
+    """The rows that were not held before; each of those before is taken for one."""
+    import pyarrow as pa
+
+    wanted = []
+    for pair in zip(batch["origin"].to_pylist(), batch["row"].to_pylist(), strict=True):
+        wanted.append(before[pair] <= 0)
+        before[pair] -= 1
+    return batch.filter(pa.array(wanted, pa.bool_()))
 
 
 def _batches(

@@ -34,6 +34,7 @@ from tilth.sql.language.statements import (
     Query,
 )
 from tilth.sql.queries import reads
+from tilth.sql.queries.located import located
 from tilth.sql.queries.timetravel import time_travel
 from tilth.sql.queries.twins import settled
 
@@ -141,9 +142,9 @@ def _described(
             raise error.at(use.position) if use.position else error from None
         schemas[f"{use.schema}.{use.name}" if use.schema else use.name] = found
     try:
-        return engine.describe(query.sql, settled(query.sql, schemas, query.position))
+        return engine.describe(query.sql, settled(query.sql, schemas, query.position), placed=True)
     except (ProjectError, LanguageError) as error:
-        raise error.at(query.position) if query.position else error from None
+        raise located(error, query.sql, query.position) from None
 
 
 def _need(schema: Schema | None, name: str) -> Schema:

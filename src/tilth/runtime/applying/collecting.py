@@ -76,8 +76,8 @@ def refresh(
     try:
         past = states.history(work.state, declared.name, resource.recipe) if _learns(declared) else History()
         found = collect(
-            declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress, past,
-            _seen(work, parent), again, _released(work, declared.name),
+            declared, resource.recipe, sources, datasets, work.engine, work.blobs, parent, now, act.progress,
+            history=past, seen=_seen(work, parent), again=again, released=_released(work, declared.name), held=_held(work, resource.recipe),
         )  # fmt: skip
     except Exception as raised:
         error = known(raised)
@@ -133,6 +133,11 @@ def told_of(reader: Reader, declared: CreateDataset, found: Collected, recipe: s
 def _released(work: Workspace, dataset: str) -> list[str]:
     """Files of rows that a person let out of quarantine."""
     return [work.blobs.path(r.blob) for r in releases.of(work.state, dataset)]
+
+
+def _held(work: Workspace, recipe: str) -> list[str]:
+    """Files of rows that were held back since the sources were read whole."""
+    return [work.blobs.path(q.blob) for q in refreshes.held_since(work.state, recipe)]
 
 
 def _seen(work: Workspace, parent: Manifest | None) -> Seen | None:

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 from tilth.core.errors import UnknownNameError
 from tilth.core.names import did_you_mean
 from tilth.core.time import naive
-from tilth.ml.data.snapshots import file_rows
 from tilth.plan import arrivals
 from tilth.plan.arrivals import Pattern
 from tilth.plan.snapshot import Pointer
 from tilth.ports.predictions import BATCH
-from tilth.runtime.asking import installed, statements
+from tilth.runtime.asking import installed, quarantined, statements
 from tilth.runtime.asking.made_tables import MadeTables
 from tilth.runtime.loading import any_version_of
 from tilth.runtime.record import (
@@ -30,7 +29,6 @@ from tilth.runtime.record import (
     environments,
     messages,
     notices,
-    refreshes,
     snapshots,
     tables,
     versions,
@@ -80,7 +78,7 @@ class SystemTables(MadeTables):
         if name == "engines":
             return installed.table()
         if name == "quarantined_rows":
-            return _quarantined(self._work)
+            return quarantined.table(self._work)
         if name in _MADE:
             columns, make = _MADE[name]
             return _table(
@@ -133,23 +131,6 @@ def _scored(work: Workspace, predictions: pa.Table) -> pa.Table:
     place = predictions.schema.get_field_index("score")
     score = pc.if_else(theirs, pa.scalar(None, pa.float64()), predictions.column("score"))
     return predictions.set_column(place, "score", score)
-
-
-def _quarantined(work: Workspace) -> pa.Table:
-    """The rows held back, of all refreshes: what they were (JSON, or the raw line), and why."""
-    import pyarrow as pa
-
-    kinds = (pa.int64(), pa.string(), pa.string(), pa.list_(pa.string()), pa.string())
-    schema = pa.schema(zip(("refresh", "dataset", "row", "reasons", "origin"), kinds, strict=True))
-    found = [schema.empty_table()]
-    for kept in refreshes.quarantine(work.state):
-        rows = file_rows(work.blobs.path(kept.blob))
-        said = {
-            "refresh": pa.repeat(pa.scalar(kept.refresh, pa.int64()), len(rows)),
-            "dataset": pa.repeat(pa.scalar(kept.dataset, pa.string()), len(rows)),
-        }
-        found.append(pa.table({**said, **{n: rows[n] for n in ("row", "reasons", "origin")}}, schema=schema))
-    return pa.concat_tables(found)
 
 
 def _timed(predictions: pa.Table) -> pa.Table:

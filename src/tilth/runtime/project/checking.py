@@ -16,7 +16,7 @@ from tilth.core.errors import StorageError, TilthError, UnknownNameError
 from tilth.kinds import KINDS, declares
 from tilth.ports import places
 from tilth.resources.facts import Facts
-from tilth.runtime.project import estimators, known, loader
+from tilth.runtime.project import estimators, known, loader, queries
 from tilth.runtime.project.settings import settings
 from tilth.sql.language.acts import Statement
 from tilth.sql.language.statements import Kind
@@ -58,6 +58,7 @@ def check(root: str) -> Checked:
                     problems.append(loader.not_here(statement, name, where))
     graph, wrong = KINDS.look_at(statements, _facts(root, problems))
     problems += [e for e in wrong if not (isinstance(e, UnknownNameError) and _lost(e, lost))]
+    problems += queries.problems(graph)
     for model in graph.of_kind(Kind.MODEL):
         with _noted(problems):
             estimators.require(graph, os.path.join(root, estimators.FOLDER), [model.name])

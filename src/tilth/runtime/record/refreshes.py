@@ -244,6 +244,11 @@ def quarantine(reader: Reader) -> tuple[Quarantined, ...]:
     return tuple(map(_quarantined, reader.read("quarantine")))
 
 
+def held_since(reader: Reader, recipe: str) -> tuple[Quarantined, ...]:
+    """The files of rows that a recipe's refreshes held back since its sources were read whole, by that reading too."""
+    return tuple(map(_quarantined, reader.read("held_since", recipe=recipe)))
+
+
 def rows_held(reader: Reader) -> Mapping[str, int]:
     """By recipe, how many rows were held back since its sources were read whole."""
     return {text(r, "recipe"): whole(r, "rows") for r in reader.read("quarantined")}

@@ -6,71 +6,18 @@ which is a moment, becomes naive UTC, a `timestamp_ntz` stays what it is.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 from tilth.adapters.sources.delta.refusing import refused
-from tilth.adapters.sources.lakes import STORED, ZONED, LakeSource, Looked, credentials, placed
-from tilth.adapters.sources.processes import Processes
+from tilth.adapters.sources.lakes import ZONED, Kind, LakeSource, credentials
 from tilth.adapters.sources.remote import given as asked
-from tilth.core.errors import MissingExtraError, SourceError
+from tilth.core.errors import SourceError
 from tilth.core.names import literal, quoted
 from tilth.core.scan import Predicate
 
-OPTIONS = ("path", "url", "version", *STORED)
 LOG = "_delta_log"
-
-
-class DeltaSource(LakeSource):
-    """One table, or a folder of them."""
-
-    what = "a Delta table"
-
-    @classmethod
-    def from_options(cls, given: Mapping[str, object], root: str) -> DeltaSource:
-        asked.check(given, OPTIONS, "delta")
-        if importlib.util.find_spec("deltalake") is None:
-            raise MissingExtraError(
-                "Sources of the engine delta need the package deltalake, which is not installed.",
-                hint="pip install 'tilth[delta]'",
-            )
-        place, version = placed(given, root, "delta", "version")
-        processes = Processes(
-            "tilth.adapters.sources.delta.child", refused, "Delta table",
-            "The table may be damaged, or need more memory than 2 GB to be read.",
-        )  # fmt: skip
-        return cls(place, version, _storage(given) if "://" in place else {}, processes)
-
-    def change_token(self, table: str) -> str | None:
-        """The version that is newest now. What this piece of work reads is pinned anew where it moved."""
-        if self._version is not None:
-            return f"version {self._version}"
-        now = self._newest(table) if self.local else self._fresh(table)
-        return f"{now.id} {now.version}" if isinstance(now, Looked) else now
-
-    def _newest(self, table: str) -> str:
-        """The newest entry of the table's log, told without opening it."""
-        folder = os.path.join(self._uri(table), LOG)
-        try:
-            last = max(n for n in os.listdir(folder) if n.endswith(".json") and n[:20].isdecimal())
-            found = os.stat(os.path.join(folder, last))
-        except (ValueError, OSError) as error:
-            raise SourceError(
-                f"The log of Delta table `{table}` cannot be read.", hint="Check its folder."
-            ) from error
-        if table in self._looked and self._looked[table].version != int(last[:20]):
-            del self._looked[table]
-        return f"{last} {found.st_ino} {found.st_mtime_ns}"
-
-    def _is_table(self, path: str) -> bool:
-        return os.path.isdir(os.path.join(path, LOG))
-
-    def _early(self, where: Predicate, name: str, kind: str) -> str | None:
-        return _early(where, name, kind)
-
-
 _WHOLE = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT"})
 
 
@@ -124,3 +71,29 @@ def _storage(given: Mapping[str, object]) -> dict[str, str]:
         "AWS_SKIP_SIGNATURE": "true" if given.get("anonymous") is True else None,
     }  # fmt: skip
     return {k: v for k, v in {**theirs, **{k: v for k, v in known.items() if v is not None}}.items() if v}
+
+
+def _newest(folder: str) -> str | None:
+    """The newest entry of a table's log, told without opening it; None where the folder has no log."""
+    log = os.path.join(folder, LOG)
+    if not os.path.isdir(log):
+        return None
+    try:
+        last = max(n for n in os.listdir(log) if n.endswith(".json") and n[:20].isdecimal())
+        found = os.stat(os.path.join(log, last))
+    except (ValueError, OSError) as error:
+        raise SourceError(
+            f"The log of Delta table `{os.path.basename(folder)}` cannot be read.", hint="Check its folder."
+        ) from error
+    return f"{last} {found.st_ino} {found.st_mtime_ns}"
+
+
+class DeltaSource(LakeSource):
+    """One table, or a folder of them."""
+
+    kind = Kind(
+        "delta", "Delta table", "deltalake", "version", "tilth.adapters.sources.delta.child", refused, _newest, _storage
+    )  # fmt: skip
+
+    def _early(self, where: Predicate, name: str, kind: str) -> str | None:
+        return _early(where, name, kind)

@@ -28,7 +28,7 @@ from tilth.core.schema import DataType, Field, Schema
 from tilth.ports.arrow import data_type
 from tilth.ports.engine import SQL_TYPE
 from tilth.ports.predicates import condition
-from tilth.ports.source import Write, Written
+from tilth.ports.source import AskedDays, Days, Write, Written
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,6 +94,28 @@ class DuckDBSource:
         return self._read(
             f"SELECT {listed} FROM {self._target(self._named(scan.table))} WHERE {' AND '.join(tests) or 'true'}"
         )
+
+    def by_day(self, asked: AskedDays) -> Days | None:
+        """Rows by day, with the sum of DuckDB's hashes of them; None where the column is none of times, or nothing is to be counted."""
+        schema, kinds = self._known(asked.scan.table)
+        event = next((f for f in schema if f.name.lower() == asked.column.lower()), None)
+        if not asked.counted or event is None or event.type not in (DataType.DATE, DataType.TIMESTAMP):
+            return None
+        scan, time = asked.scan, quoted(event.name)
+        names = schema.names if scan.columns is None else tuple(schema.field(c).name for c in scan.columns)
+        for name in names:
+            _sent(name, kinds.get(name, ""), scan.table)  # refuses what is not read
+        tests = [
+            f"isfinite({time})",
+            *(condition(w, quoted(schema.field(w.column).name)) for w in scan.where),
+        ]
+        if asked.since is not None:
+            tests.append(f"{time} >= TIMESTAMP {literal(str(asked.since))}")
+        rows = self._read(
+            f"SELECT {time}::DATE AS day, count(*) AS n, sum(hash({', '.join(map(quoted, names))}))::VARCHAR AS content"
+            f" FROM {self._target(self._named(scan.table))} WHERE {' AND '.join(tests)} GROUP BY 1"
+        ).read_all()
+        return Days({r["day"]: (int(r["n"]), r["content"]) for r in rows.to_pylist()})
 
     def _known(self, table: str) -> tuple[Schema, dict[str, str]]:
         """The table's columns, and DuckDB's types of those that Arrow has no type of its own for."""

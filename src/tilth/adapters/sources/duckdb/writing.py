@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.sources import writing
-from tilth.adapters.sources.duckdb.child import CATALOG, settle
+from tilth.adapters.sources.answering import settle
+from tilth.adapters.sources.duckdb.child import CATALOG
 from tilth.adapters.sources.duckdb.refusing import refused
 from tilth.core.errors import BusyError, DataError, ProjectError, SourceError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, literal, quoted
@@ -49,7 +50,7 @@ def write(path: str, schema: str, write: Write, rows: pa.RecordBatchReader, *, n
                 writing.check_key(lambda sql: _count(connection, sql), ROWS, key)
             real = os.path.realpath(path)
             settle(
-                connection, [real, f"{real}.wal", f"{real}.wal.checkpoint", f"{real}.wal.recovery"], MEMORY
+                connection, MEMORY, [real, f"{real}.wal", f"{real}.wal.checkpoint", f"{real}.wal.recovery"]
             )
             changed = _written(connection, real, schema, write, rows.schema, key)
         except duckdb.Error as error:

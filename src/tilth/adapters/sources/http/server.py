@@ -163,7 +163,7 @@ class Server:
             **self._headers,
         }
         request = urllib.request.Request(url, headers=headers, method=method)  # noqa: S310 (`address` checked it)
-        opener = urllib.request.build_opener(_Redirects(self._headers))
+        opener = urllib.request.build_opener(Redirects(self._headers))
         try:
             return opener.open(request, timeout=self._timeout)
         except urllib.error.HTTPError as error:
@@ -255,7 +255,7 @@ def _why(reason: object) -> str:
     return (reason.strerror or type(reason).__name__) if isinstance(reason, OSError) else str(reason)[:100]
 
 
-class _Redirects(urllib.request.HTTPRedirectHandler):
+class Redirects(urllib.request.HTTPRedirectHandler):
     max_redirections = REDIRECTS
     max_repeats = 1
 

@@ -26,7 +26,7 @@ from tilth.core.schema import Field, Schema
 from tilth.ports import registry
 from tilth.ports.engine import QueryEngine
 from tilth.ports.predicates import condition
-from tilth.ports.source import Notice, Write, Written
+from tilth.ports.source import AskedDays, Days, Notice, Write, Written
 from tilth.ports.streams import closing
 
 if TYPE_CHECKING:
@@ -149,6 +149,28 @@ class MySqlSource:
         from tilth.adapters.sources.mysql.writing import Writer
 
         return Writer(connecting.connect(self._at)).write(write, rows)
+
+    def by_day(self, asked: AskedDays) -> Days | None:
+        """Rows by day; None where the server cannot count them as they are read."""
+        from tilth.adapters.sources.mysql.days import by_day
+
+        table = asked.scan.table
+        connection = self._session()
+        try:
+            columns = self._columns(connection, table)
+        finally:
+            connection.close()
+
+        def ask(sql: str) -> pa.Table:
+            session = self._session()
+            try:
+                query = Prepared(session, sql)
+            except BaseException:
+                session.close()
+                raise
+            return self._stream(session, query, [Column(c) for c in query.columns], None).read_all()
+
+        return by_day(asked, columns, table, ask)
 
     def change_token(self, table: str) -> str | None:
         del table

@@ -277,6 +277,18 @@ FROM made JOIN refreshes w ON w.id = coalesce((
     SELECT max(id) FROM refreshes l WHERE l.recipe = made.recipe AND l.status = 'published' AND l.whole = 1), (
     SELECT min(id) FROM refreshes l WHERE l.recipe = made.recipe AND l.status = 'published'));
 
+-- name: held_since
+-- Rows that the refresh which read all held back as the one before it did are in the file of that one.
+WITH w AS (
+    SELECT id, rows_quarantined FROM refreshes WHERE id = coalesce((
+        SELECT max(id) FROM refreshes WHERE recipe = :recipe AND status = 'published' AND whole = 1), (
+        SELECT min(id) FROM refreshes WHERE recipe = :recipe AND status = 'published'))
+)
+SELECT q.* FROM quarantine q JOIN refreshes r ON r.id = q.refresh, w
+WHERE r.recipe = :recipe AND (q.refresh > w.id OR (w.rows_quarantined > 0 AND q.refresh = (
+    SELECT max(o.refresh) FROM quarantine o JOIN refreshes e ON e.id = o.refresh WHERE e.recipe = :recipe AND o.refresh <= w.id)))
+ORDER BY q.refresh;
+
 -- name: add_quarantine
 INSERT INTO quarantine (refresh, dataset, blob, rows, bytes, at) VALUES (:refresh, coalesce((SELECT origin FROM names WHERE kind = 'dataset' AND name = :dataset), :dataset), :blob, :rows, :bytes, :at);
 
