@@ -14,8 +14,8 @@ from tilth.core.errors import DataError
 from tilth.core.names import quoted
 from tilth.core.schema import Schema
 from tilth.ml.data import checks as checking
+from tilth.ml.data import counting, snapshots
 from tilth.ml.data import rows as kept
-from tilth.ml.data import snapshots
 from tilth.ml.data.checks import Checks
 from tilth.ml.data.rows import Rows
 from tilth.ports.arrow import arrow_type
@@ -119,7 +119,7 @@ def fail(
 ) -> list[str]:
     """What of the checks that hold rows back, or stop, still fails of these rows: a line a check."""
     rows = repaired_rows.select(checks.schema.names)
-    counts = checking.count_rows(checks, rows, engine, references)
+    counts = counting.count_rows(checks, rows, engine, references)
     found = (*checking.needed_results(checks, counts), *checking.row_results(checks, counts).values())
     return [
         f"{r.check}: {r.failed:,} of {r.rows:,} rows fail"
