@@ -7,7 +7,7 @@ that KEY, it is that row that is vetted.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import DataError
@@ -91,6 +91,29 @@ def applied(
     inputs: dict[str, Relation] = {"rows": raw.relation, "given": given, "found": found}
     batches = snapshots.plain_batches(engine.stream(put, inputs), raw.schema)
     return kept.spool(batches, raw.schema, folder, "released", checks), found.num_rows
+
+
+def not_among(rows: str, others: str, checks: Checks) -> str:
+    """SQL that is true for a row of one table that is not, value for value, in another."""
+    same = " AND ".join(f"x.{quoted(k)} = {rows}.{quoted(k)}" for k in checks.key)
+    alike = f"{as_json(checks.schema, 'x')} = {as_json(checks.schema, rows)}"
+    return f"NOT EXISTS (SELECT 1 FROM {others} x WHERE {same} AND {alike})"
+
+
+def judged(
+    given: pa.Table, checks: Checks, engine: QueryEngine, references: Mapping[str, Relation]
+) -> tuple[pa.Table, pa.Table]:
+    """Of rows as a source gave them (with `tilth_row`): those that the checks let pass, and those held back, as quarantine keeps them."""
+    import pyarrow as pa
+
+    inputs: dict[str, Relation] = {"rows": given, **references}
+    bad = f"coalesce({checking.bad(checks)}, false)"
+    names = ", ".join(quoted(n) for n in checks.schema.names)
+    good = engine.stream(f"SELECT {names} FROM rows WHERE NOT {bad}", inputs).read_all()
+    sql = f"SELECT {quoted(ROW)} AS row, {checking.reasons(checks)} AS reasons, 'query' AS origin FROM rows WHERE {bad}"
+    held = engine.stream(sql, inputs).read_all()
+    kept = [("row", pa.string()), ("reasons", pa.list_(pa.string())), ("origin", pa.string())]
+    return good, pa.table([held[n].cast(t) for n, t in kept], names=[n for n, _ in kept])
 
 
 def newest(files: Sequence[str], engine: QueryEngine) -> pa.Table:
