@@ -175,7 +175,7 @@ def _replayed(data: judging.Data, history: History, counted: States, engine: Que
 
     found = judging.replay(data, history, counted, engine)
     asked = [
-        Failed(f"{words(r.at, r.grain)[0]}: {', '.join(r.off)}" if r.off else "", len(r.off), 0, 0)
+        Failed(f"{words(r.at, r.grain)[0]} ({', '.join(r.off)})" if r.off else "", len(r.off), 0, 0)
         for r in found
     ]
     if found:

@@ -67,6 +67,7 @@ def test_what_can_be_found_is_what_all_rows_would_give(
         assert sorted(kept) == sorted(every)
         return
     assert len(kept) < len(every)
+    assert not list(keeping.kept(store, [], DuckDBEngine()))
     some, whole = MemoryRows(kept), MemoryRows(every)
     assert len({(k.key, k.at, k.known) for k in every}) == len(every)
     for hours in range(0, 400, 7):

@@ -43,7 +43,12 @@ def suggest(
     else:
         lines += ["Nothing is proposed."]
     if done.more:
-        lines += [f"{done.more} more are of less worth; they come when these are written."]
+        some = "1 more is" if done.more == 1 else f"{done.more} more are"
+        lines += [f"{some} of less worth, and proposed when these are written."]
+    if done.proposals and not any(p.caught for p in done.proposals):
+        lines += [
+            "What they would have caught is not known: one refresh is kept, and there is no EVENT TIME."
+        ]
     if done.unasked:
         lines += [
             f"{done.unasked:,} older refreshes were not asked: their snapshots have too many rows to read again."

@@ -39,18 +39,17 @@ def count(
         found += items
         asked = ", ".join(f"({tests[i]})::BOOLEAN AS h{i}" for i in items)
         sums = ", ".join(
-            f"coalesce(sum(n) FILTER (WHERE NOT coalesce(h{i}, false)), 0) AS f{i}, coalesce(sum(n) FILTER (WHERE h{i} IS NULL), 0) AS u{i}"
+            f"coalesce(sum(n) FILTER (WHERE NOT coalesce(h{i}, false)), 0), coalesce(sum(n) FILTER (WHERE h{i} IS NULL), 0)"
             for i in items
         )
         values = (
             f"(SELECT {quoted(column)}, count(*) AS tilth_n FROM {ROWS} GROUP BY {quoted(column)}) AS {ROWS}"
         )
-        parts.append(f"(SELECT {sums} FROM (SELECT {asked}, tilth_n AS n FROM {values})) AS g{len(parts)}")
+        parts.append(f"(SELECT [{sums}] FROM (SELECT {asked}, tilth_n AS n FROM {values}))")
     if not parts:
         return {}
-    listed = ", ".join(f"f{i}, u{i}" for i in found)
-    table = engine.stream(f"SELECT {listed} FROM {', '.join(parts)}", {ROWS: rows}).read_all()
-    said = [int(c[0].as_py()) for c in table.columns]
+    table = engine.stream(f"SELECT {', '.join(parts)}", {ROWS: rows}).read_all()
+    said = [int(n) for c in table.columns for n in c[0].as_py()]
     return {i: (said[2 * n], said[2 * n + 1]) for n, i in enumerate(found)}
 
 

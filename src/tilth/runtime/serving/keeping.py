@@ -30,7 +30,7 @@ def kept(store: Store, paths: Sequence[str], engine: QueryEngine) -> Iterator[Ke
 
     A row without a key, or without a time that is needed, is never found: it is left out.
     """
-    wanted = _newest(store, paths, engine) if store.event_time is not None else None
+    wanted = _newest(store, paths, engine) if store.event_time is not None and paths else None
     times = [t for t in (store.event_time, store.known_at) if t is not None]
     names = list(dict.fromkeys((*(k.name for k in store.key), *store.columns, *times)))
     start = 0
@@ -67,9 +67,10 @@ def _timed(store: Store, paths: Sequence[str]) -> tuple[pa.RecordBatchReader, in
 
     keys = [k.name for k in store.key]
     names = list(dict.fromkeys((*keys, *(t for t in (store.event_time, store.known_at) if t is not None))))
-    first = pq.read_schema(paths[0]) if paths else pa.schema([])
-    own = [first.field(k) for k in keys] if paths else []
-    schema = pa.schema([*own, *(pa.field(n, pa.int64()) for n in (AT, KNOWN, ROW))])
+    first = pq.read_schema(paths[0])
+    schema = pa.schema(
+        [*(first.field(k) for k in keys), *(pa.field(n, pa.int64()) for n in (AT, KNOWN, ROW))]
+    )
 
     def batches() -> Iterator[pa.RecordBatch]:
         start = 0
