@@ -1,12 +1,14 @@
 """Collecting and vetting: PostgreSQL to a snapshot against raw COPY, and 20 checks over 5 million rows.
 
 Both run in child processes, so that a peak of memory is theirs alone. Peaks are resident memory above what the process
-holds when everything is imported and has run once. Run it: `python bench/data.py`.
+holds when everything is imported and has run once. Run it: `python bench/data.py`; with a Python that has dataframely in
+TILTH_BENCH_DATAFRAMELY, vetting is compared with it.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -21,7 +23,8 @@ ROOT = Path(__file__).parents[1]
 ROWS = 1_000_000
 VETTED = 5_000_000
 TURNS = 5
-NOW = datetime(2013, 6, 1, tzinfo=UTC)
+NOW = datetime(2020, 1, 1, tzinfo=UTC)
+PEER_MOST = 0.5  # of dataframely's CPU
 
 TABLE = """
 CREATE TABLE bench.flights AS SELECT
@@ -85,19 +88,56 @@ def _postgres(folder: str) -> list[Result]:
 def _vetting(folder: str) -> list[Result]:
     made = _child("rows", folder, str(VETTED))
     found = _child("vet", folder, str(VETTED))
+    beside = _beside(folder)
     note = f"{VETTED:,} rows in {made['parts']} Parquet files, {found['checks']} checks, {found['cpu']:.2f} CPU seconds"
     keyed = f"{found['key_cpu']:.2f} CPU seconds; hashes of all keys are compared, 8 bytes a row"
     return [
         at_most("vetting, peak memory over the base", found["peak_mb"], 150, "MB", f"{note}; {_base(found)}"),
         at_most(
-            "vetting one row in a hundred more, of vetting all", found["more"], 0.05, "of the CPU",
-            "set checks from states of files, kept; row checks of the new rows alone",
+            "vetting one row in a hundred more, of vetting all", found["more"][0] / found["more"][1], 0.05, "of the CPU",
+            f"set checks from states of files, kept; row checks of the new rows alone; {found['more'][0]:.3f} of {found['more'][1]:.2f} CPU seconds",
         ),
+        *beside,
         Result(
             "whether a KEY repeats, peak memory over the base", f"{found['key_peak_mb']:.3g} MB", "-",
             f"{found['key_peak_mb']:.3g} MB", "", None, keyed,
         ),
     ]  # fmt: skip
+
+
+def _beside(folder: str) -> list[Result]:
+    """CPU of all checks against dataframely's over the same files, alternating; nothing where no Python that has it is named."""
+    python = os.environ.get("TILTH_BENCH_DATAFRAMELY")
+    if not python:
+        return []
+    ours: dict[str, list[float]] = {"": [], "keyed": []}
+    theirs: dict[str, list[float]] = {"": [], "keyed": []}
+    peaks = []
+    for _ in range(TURNS):
+        found = _child("vet", folder, str(VETTED))
+        ours[""].append(found["cpu"])
+        ours["keyed"].append(found["cpu"] + found["key_cpu"])
+        for how, took in theirs.items():
+            peer = _dataframely(python, folder, how)
+            took.append(peer["cpu"])
+            peaks.append(peer["peak_mb"])
+    out = []
+    for how, what in (("keyed", "20 checks and a KEY of two columns"), ("", "20 checks")):
+        own, other = statistics.median(ours[how]), statistics.median(theirs[how])
+        note = f"medians of {TURNS} alternating runs over the same Parquet files, reading included; its peak memory is up to {max(peaks):,.0f} MB"
+        named = (f"vetting, {what}, CPU of dataframely's", f"{own:.2f} s", f"dataframely {other:.2f} s")
+        if how:
+            out.append(compared(*named, own / other, most=PEER_MOST, note=note))
+        else:
+            out.append(Result(*named, f"{own / other:.2f}", "", None, note))
+    return out
+
+
+def _dataframely(python: str, folder: str, how: str) -> dict:
+    peer = str(ROOT / "bench" / "peers" / "vet_dataframely.py")
+    line = [python, peer, folder, *([how] if how else [])]
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, check=True, timeout=300)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def _reading(folder: str) -> Result:
@@ -210,6 +250,7 @@ def vet(folder: str, rows: str) -> dict:
     from tilth.adapters.engines.duckdb_engine import DuckDBEngine
     from tilth.kinds import parse_one
     from tilth.ml.data import checks as checking
+    from tilth.ml.data import counting
     from tilth.ml.data.rows import Rows, may_repeat
     from tilth.ports.arrow import schema_of
 
@@ -219,9 +260,10 @@ def vet(folder: str, rows: str) -> dict:
     checks = checking.checks_of(spec, schema_of(schema), engine)
 
     def once(relation, rows: int):
-        counts = checking.count_rows(checks, relation, engine, {})
+        counts = counting.count_rows(checks, relation, engine, {}, NOW)
         found = checking.row_results(checks, counts)
-        return counts, found | checking.set_results(checks, relation, engine, NOW, rows)
+        known = {} if counts.bad else counts.ahead
+        return counts, found | checking.set_results(checks, relation, engine, NOW, rows, known)
 
     with pq.ParquetFile(files[0]) as file:
         once(_table(file), 1000)
@@ -238,19 +280,19 @@ def vet(folder: str, rows: str) -> dict:
     return {**out, "key_peak_mb": key["peak_mb"], "key_cpu": time.process_time() - began, "more": more}
 
 
-def _more(folder: str, files: list[str], checks, engine) -> float:
-    """CPU of vetting one in a hundred rows more, of that of vetting all: of what is there, states are kept."""
+def _more(folder: str, files: list[str], checks, engine) -> tuple[float, float]:
+    """CPU seconds of vetting one in a hundred rows more, and of vetting all: of what is there, states are kept."""
     import pyarrow.parquet as pq
 
     from tilth.ml.data import checks as checking
-    from tilth.ml.data import snapshots, states
+    from tilth.ml.data import counting, snapshots, states
     from tilth.ports.history import States
 
     kept = States()
 
     def once(fresh, parts: list[str]) -> float:
         began = time.process_time()
-        counts = checking.count_rows(checks, fresh, engine, {})
+        counts = counting.count_rows(checks, fresh, engine, {})
         each = [(p, snapshots.opened([p], pq.read_metadata(p).num_rows)) for p in parts]
         known = states.answered(checks, each, kept, engine) | checking.newest(checks, "2012-01-01T00:00:00")
         found = checking.set_results(checks, parts, engine, NOW, counts.rows, known)
@@ -264,7 +306,7 @@ def _more(folder: str, files: list[str], checks, engine) -> float:
     pq.write_table(table, new)
     once(table, [new])
     whole = once(files, files)
-    return once(table, [*files, new]) / whole
+    return once(table, [*files, new]), whole
 
 
 def read(folder: str) -> dict:

@@ -64,11 +64,12 @@ def _made(folder: str) -> None:
 
 
 def _apart(folder: str, rows: int, asked: int) -> dict[str, float]:
+    from tilth.adapters.engines.duckdb_engine import DuckDBEngine
     from tilth.adapters.files.lookups import ProjectLookups
     from tilth.core.schema import DataType
     from tilth.ml.data.keyed import KeyColumn
     from tilth.ports.clock import ManualClock
-    from tilth.runtime.serving import stores
+    from tilth.runtime.serving import keeping
     from tilth.runtime.serving.looking_up import Completing, Store
 
     now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -76,7 +77,7 @@ def _apart(folder: str, rows: int, asked: int) -> dict[str, float]:
     paths = sorted(os.path.join(folder, name) for name in os.listdir(folder))
     lookups = ProjectLookups.opened(folder)
     began = time.perf_counter()
-    lookups.made(store.name, stores.kept(store, paths))
+    lookups.made(store.name, keeping.kept(store, paths, DuckDBEngine()))
     seconds = time.perf_counter() - began
     found = lookups.opened(store.name)
     assert found is not None

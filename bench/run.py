@@ -72,8 +72,16 @@ def machine() -> str:
     return f"- machine: {cores} cores, {memory:.0f} GB of memory, {model}\n- versions: python {python}, {versions}"
 
 
-def section(name: str, results: Sequence[Result]) -> str:
-    """The part of RESULTS.md of one bench."""
+def beside() -> str:
+    """That other work has the machine, where more wants to run than there are cores; nothing else."""
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    return (
+        f", beside other work (a load of {load:.1f} on {cores} cores before it began)" if load > cores else ""
+    )
+
+
+def section(name: str, results: Sequence[Result], shared: str = "") -> str:
+    """The part of RESULTS.md of one bench; `shared` says what else the machine did."""
     day = datetime.now(UTC).date().isoformat()
     rows, notes = [], []
     for r in results:
@@ -84,7 +92,7 @@ def section(name: str, results: Sequence[Result]) -> str:
         holds = {True: "yes", False: "**no**", None: "-"}[r.holds]
         rows.append(f"| {r.what}{mark} | {r.measured} | {r.against} | {r.ratio} | {r.goal} | {holds} |")
     said = "".join(f"\n{n}. {text}" for n, text in enumerate(notes, 1))
-    return f"## {BENCHES[name]}\n\nMeasured on {day}.\n\n{HEAD}\n" + "\n".join(rows) + "\n" + said
+    return f"## {BENCHES[name]}\n\nMeasured on {day}{shared}.\n\n{HEAD}\n" + "\n".join(rows) + "\n" + said
 
 
 def kept() -> dict[str, str]:
@@ -128,6 +136,7 @@ def main(names: Sequence[str]) -> int:
     sections, status = kept(), 0
     for name in names or [n for n in BENCHES if n not in ASKED]:
         print(f"{name} ...", file=sys.stderr, flush=True)
+        shared = beside()
         try:
             results = measured(name)
         except (subprocess.SubprocessError, ValueError, IndexError) as error:
@@ -136,7 +145,7 @@ def main(names: Sequence[str]) -> int:
             continue
         for r in results:
             print(f"  {r.what}: {r.ratio} (goal {r.goal or 'none'})", file=sys.stderr, flush=True)
-        sections[name] = section(name, results)
+        sections[name] = section(name, results, shared)
         write(sections)
     return status
 

@@ -51,6 +51,7 @@ WORDS = {
     "RetrainModel": "RETRAIN",
     "ForgetFrom": "FORGET",
     "ReleaseQuarantine": "RELEASE QUARANTINE",
+    "HoldQuarantine": "HOLD QUARANTINE",
     "RollbackEnvironment": "ROLLBACK ENVIRONMENT",
     "Select": "SELECT",
     "Show": "SHOW",

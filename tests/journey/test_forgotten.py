@@ -199,7 +199,7 @@ def test_a_process_that_dies_forgets_all_or_nothing_and_goes_on(
     ("room", "at", "statement"),
     [
         (forgetting, "_commit", "FORGET FROM d WHERE person = 'p7'"),
-        (releasing, "_manifest", "RELEASE QUARANTINE d WHERE id = 7 SET v = 1 BECAUSE 'x'"),
+        (releasing, "manifest_with", "RELEASE QUARANTINE d WHERE id = 7 SET v = 1 BECAUSE 'x'"),
     ],
 )
 def test_a_full_disk_is_said_and_changes_nothing(

@@ -194,3 +194,62 @@ def test_it_survives_gc(project: Project) -> Any:
     project.gc(keep=1)
     assert values(project, 5, 6) == {5: 5.0, 6: 6.0}
     assert project.verify()
+
+
+def test_a_release_is_taken_back_at_once_and_for_good(project: Project) -> None:
+    project.sql("RELEASE QUARANTINE d WHERE v < 0 SET v = abs(v) BECAUSE 'sign'")
+    done = project.sql("HOLD QUARANTINE d WHERE id = 5 BECAUSE 'the till was right'")
+    assert (done.facts["rows"], done.facts["held"], done.facts["published"]) == (1, 1, 0)
+    assert values(project, 5, 6) == {6: 6.0}
+    assert (len(values(project)), held(project)) == (97, 3)
+    assert project.status()["datasets"][0]["quarantined"] == 3
+    found = project.sql(
+        "SELECT row, reasons FROM tilth.quarantined_rows WHERE dataset = 'd' AND json_extract(row, '$.id') = 5"
+    ).rows()
+    assert [("v >= 0" in str(r["reasons"]), '"v":-5.0' in r["row"]) for r in found] == [(True, True)]
+    said = project.sql("SELECT detail FROM tilth.audit WHERE verb = 'hold'").rows()
+    assert ["the till was right" in r["detail"] for r in said] == [True]
+    assert project.verify()
+    assert project.plan().actions == ()
+    later(project)
+    project.sql(
+        "REFRESH DATASET d FROM '2024-01-01' TO '2024-01-31'" if _days(project) else "REFRESH DATASET d"
+    )
+    assert values(project, 5, 6) == {6: 6.0}
+    project.sql("RELEASE QUARANTINE d WHERE id = 5 SET v = 50 BECAUSE 'it was not'")
+    assert values(project, 5, 6) == {5: 50.0, 6: 6.0}
+
+
+def test_what_the_source_changed_since_and_what_passes_now_stays(tmp_path: Path) -> None:
+    project = project_of(tmp_path, REFRESHES[1])
+    project.sql("RELEASE QUARANTINE d WHERE id IN (5, 7) SET v = 1, shop = 'a' BECAUSE 'x'")
+    write(project.root, "UPDATE t SET v = 500 WHERE id = 5")
+    text = Path(project.root) / "d.sql"
+    text.write_text(text.read_text().replace("shop IS NOT NULL ON FAIL QUARANTINE, ", ""))
+    later(project)
+    project.apply()
+    assert values(project, 5, 7) == {5: 500.0, 7: 1.0}
+    done = project.sql("HOLD QUARANTINE d WHERE id IN (5, 7) BECAUSE 'x'")
+    assert (done.facts["rows"], done.facts["held"], done.facts["published"]) == (2, 0, 1)
+    assert values(project, 5, 7) == {5: 500.0, 7: 7.0}
+    assert project.verify()
+
+
+@pytest.mark.parametrize(
+    ("statement", "says"),
+    [
+        ("d WHERE id = 8 BECAUSE 'x'", "No released row"),
+        ("d WHERE nope = 8 BECAUSE 'x'", "nope"),
+        ("d WHERE max(id) = 8 BECAUSE 'x'", "aggregate"),
+        ("keyless WHERE id = 5 BECAUSE 'x'", "no KEY"),
+        ("nothere WHERE id = 5 BECAUSE 'x'", "no dataset"),
+    ],
+)
+def test_what_was_not_released_cannot_be_taken_back(tmp_path: Path, statement: str, says: str) -> None:
+    project = project_of(tmp_path, REFRESHES[0])
+    project.sql("RELEASE QUARANTINE d WHERE v < 0 SET v = abs(v) BECAUSE 'sign'")
+    before = project.status()["generation"]
+    with pytest.raises(TilthError) as raised:
+        project.sql(f"HOLD QUARANTINE {statement}")
+    assert says in raised.value.message + raised.value.hint
+    assert (project.status()["generation"], held(project)) == (before, 2)

@@ -13,13 +13,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tilth.adapters.files import durable
+from tilth.core.canonical import canonical, digest
 from tilth.core.errors import DataError, ProjectError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean, in_query, literal, quoted
 from tilth.core.schema import DataType, Schema
 from tilth.core.time import naive, show_duration
 from tilth.ml.data import reading, snapshots
-from tilth.ml.data.suggesting import looked, proposing
-from tilth.ml.data.suggesting.proposing import MOST, Proposal, Refusal
+from tilth.ml.data.suggesting import looked, past, proposing
+from tilth.ml.data.suggesting.proposing import MOST, Failed, Proposal, Refusal, Tried
 from tilth.ports.snapshots import Manifest
 from tilth.ports.source import Source
 from tilth.sql.language.statements import CheckKind, CreateDataset, Kind
@@ -27,6 +28,9 @@ from tilth.sql.language.tokens import tokens_of
 
 if TYPE_CHECKING:
     from tilth.app.project import Project
+    from tilth.ml.data.usual import judging
+    from tilth.ports.engine import QueryEngine
+    from tilth.ports.history import History, States
     from tilth.resources.kinds import Resource
 
 TABLES = 30  # of a source that are looked at for what a column refers to
@@ -48,12 +52,14 @@ class Suggested:
     left_out: tuple[Refusal, ...]
     more: int = 0  # proposals beyond the most
     file: str | None = None
+    unasked: int = 0  # refreshes, the oldest, whose rows were too many to ask again
 
     def facts(self) -> dict[str, Any]:
         """As plain values."""
         return {
             "dataset": self.dataset, "rows": self.rows, "held_out": self.held_out, "more": self.more, "file": self.file,
-            "proposals": [{**asdict(p), "columns": list(p.columns), "item": p.item} for p in self.proposals],
+            "unasked": self.unasked,
+            "proposals": [{**asdict(p), "columns": list(p.columns), "item": p.item, "caught": p.caught} for p in self.proposals],
             "left_out": [asdict(r) for r in self.left_out],
         }  # fmt: skip
 
@@ -68,13 +74,22 @@ def suggest(project: Project, name: str, environment: str | None = None, *, writ
         raise UnknownNameError(
             f"There is no dataset `{name}` in {where}.", hint=did_you_mean(name, known, "datasets")
         )
-    from tilth.runtime.record.snapshots import current
+    from tilth.runtime.record import snapshots as recorded
 
     work = project.looked()
-    kept = current(work.state, where).get(resource.name)
-    if kept is None:
-        raise DataError(f"Dataset `{name}` has no snapshot.", hint=f'Run: tilth sql "REFRESH DATASET {name}"')
-    found = _found(project, resource, kept.manifest)
+    with work.state.reading() as reader:
+        current = recorded.current(reader, where).get(resource.name)
+        if current is None:
+            raise DataError(
+                f"Dataset `{name}` has no snapshot.", hint=f'Run: tilth sql "REFRESH DATASET {name}"'
+            )
+        before = [
+            s
+            for s in recorded.all_of(reader)
+            if s.dataset == current.dataset and s.id != current.id and s.created_at <= current.created_at
+        ]
+    kept = [past.Kept(naive(s.created_at), s.manifest) for s in (*before, current)]
+    found = _found(project, resource, kept)
     return (
         replace(found, file=_write(project, resource.name, found.proposals))
         if write and found.proposals
@@ -82,7 +97,8 @@ def suggest(project: Project, name: str, environment: str | None = None, *, writ
     )
 
 
-def _found(project: Project, resource: Resource, manifest: Manifest) -> Suggested:
+def _found(project: Project, resource: Resource, kept: Sequence[past.Kept]) -> Suggested:
+    manifest = kept[-1].manifest
     work, spec, schema = project.looked(), resource.as_(CreateDataset), manifest.schema
     event = schema.field(spec.event_time).name if spec.event_time else None
     relation = snapshots.relation(manifest, work.blobs)
@@ -100,12 +116,18 @@ def _found(project: Project, resource: Resource, manifest: Manifest) -> Suggeste
     said = looked.look(rows, schema, names if manifest.rows >= proposing.LEAST else ())
     taken = set(_named(spec, schema))
     made, refused = proposing.propose(rows, said, spec.key, taken)
+    tests = [past.Test(p, past.failing(p.check, p.columns, schema)) for p in made]
+    replayed: list[Proposal] = []
     if said.total >= proposing.LEAST:
-        made += [*_usual(project, resource, manifest, relation), *_fresh(project, spec)]
-        made += _references(project, resource, schema, rows, [n for n in names if n not in taken])
-    made.sort(key=lambda p: (-p.worth, p.check))
-    more = max(len(made) - MOST, 0)
-    return Suggested(resource.name, said.total, said.held_out, tuple(made[:MOST]), tuple(refused), more)
+        replayed = [*_usual(project, resource, manifest, relation), *_fresh(project, spec)]
+        tests += _references(project, resource, schema, rows, [n for n in names if n not in taken])
+    tests.sort(key=lambda t: (-t.proposal.worth, t.proposal.check))
+    asked, unasked = past.tried(tests[:MOST], kept, rows.periods, work.blobs, work.engine)
+    best = sorted([*asked, *replayed], key=lambda p: (-p.worth, p.check))
+    more = max(len(tests) + len(replayed) - MOST, 0)
+    return Suggested(
+        resource.name, said.total, said.held_out, tuple(best[:MOST]), tuple(refused), more, None, unasked
+    )
 
 
 def _named(spec: CreateDataset, schema: Schema) -> Iterator[str]:
@@ -136,11 +158,28 @@ def _usual(project: Project, resource: Resource, manifest: Manifest, relation: A
         replace(spec, expect=parsed.expect), "", manifest.schema, [("", relation)], relation, manifest.rows,
         manifest.watermark, span, project.clock.now(),
     )  # fmt: skip
-    past = states.history(work.state, resource.name, "")
-    results = judging.judge(data, replace(past, refreshes=()), States(), work.engine).results
+    history = replace(states.history(work.state, resource.name, ""), refreshes=())
+    counted = States()
+    results = judging.judge(data, history, counted, work.engine).results
     if all(r.judged and r.passed for r in results):
         evidence = next(r.observed or "" for r in results if r.check == "USUAL volume")
-        yield Proposal("usual", USUAL, "WARN", evidence, 1.0)
+        yield Proposal(
+            "usual", USUAL, "WARN", evidence, 1.0, (), tuple(_replayed(data, history, counted, work.engine))
+        )
+
+
+def _replayed(data: judging.Data, history: History, counted: States, engine: QueryEngine) -> Iterator[Tried]:
+    """What USUAL would have said of each period of the history, by those before it."""
+    from tilth.ml.data.usual import judging
+    from tilth.ml.data.usual.calendar import words
+
+    found = judging.replay(data, history, counted, engine)
+    asked = [
+        Failed(f"{words(r.at, r.grain)[0]} ({', '.join(r.off)})" if r.off else "", len(r.off), 0, 0)
+        for r in found
+    ]
+    if found:
+        yield past.told(f"{found[0].grain.name}s", asked)
 
 
 def _fresh(project: Project, spec: CreateDataset) -> Iterator[Proposal]:
@@ -149,19 +188,20 @@ def _fresh(project: Project, spec: CreateDataset) -> Iterator[Proposal]:
 
     if spec.event_time is None or any(e.kind is CheckKind.FRESH for e in spec.expect):
         return
-    past = states.history(project.looked().state, spec.name, "").refreshes
-    ages = [naive(p.at) - datetime.fromisoformat(p.watermark) for p in past if p.watermark]
+    before = states.history(project.looked().state, spec.name, "").refreshes
+    ages = [naive(p.at) - datetime.fromisoformat(p.watermark) for p in before if p.watermark]
     if len(ages) < REFRESHES:
         return
     hours = max(1, round(2 * max(ages) / timedelta(hours=1)))
     words = show_duration(timedelta(hours=hours))
     evidence = f"the newest row was at most {show_duration(timedelta(seconds=int(max(ages).total_seconds())))} old at {len(ages):,} refreshes"
-    yield Proposal("fresh", f"FRESH WITHIN {literal(words)}", "WARN", evidence, 0.85)
+    tried = Tried(past.REFRESHES, len(ages), (), len(ages))  # twice the greatest age is never reached
+    yield Proposal("fresh", f"FRESH WITHIN {literal(words)}", "WARN", evidence, 0.85, (), (tried,))
 
 
 def _references(
     project: Project, resource: Resource, schema: Schema, rows: looked.Rows, names: Sequence[str]
-) -> Iterator[Proposal]:
+) -> Iterator[past.Test]:
     """Columns whose values are all found in a column of the same name that is unique in another table of its sources."""
     from tilth.runtime import sources as opening
 
@@ -179,7 +219,7 @@ def _references(
 
 def _reference(
     project: Project, rows: looked.Rows, schema: Schema, place: tuple[str, str, str], source: Source
-) -> Proposal | None:
+) -> past.Test | None:
     name, table, column = place
     try:
         fields = source.describe(table)
@@ -200,14 +240,17 @@ def _reference(
         return None
     own = quoted(column)
     asked = f"SELECT count(*) AS n, count(DISTINCT {own}) AS d FROM {looked.ROWS} WHERE {own} IS NOT NULL"
-    missing = f"{asked} AND {own} NOT IN (SELECT v FROM known WHERE v IS NOT NULL)"
-    inputs_of = {looked.ROWS: rows.relation, "known": known}
+    held_in = f"known_{digest(canonical(place))[:16]}"
+    unknown = f"{own} NOT IN (SELECT v FROM {held_in} WHERE v IS NOT NULL)"
+    missing = f"{asked} AND {unknown}"
+    inputs_of = {looked.ROWS: rows.relation, held_in: known}
     total, lost = (rows.engine.stream(q, inputs_of).read_all().to_pylist()[0] for q in (asked, missing))
     if lost["n"] or total["d"] < 2 or total["n"] < OFTEN * known.num_rows:
         return None
     check = f"REFERENCES {in_query(name)}.{in_query(table)} ({in_query(column)})"
     evidence = f"all {total['d']:,} values are among the {known.num_rows:,} of that table, where each is once"
-    return Proposal("reference", check, "WARN", evidence, 0.75, (column,))
+    made = Proposal("reference", check, "WARN", evidence, 0.75, (column,))
+    return past.Test(made, f"({own} IS NOT NULL AND {unknown})", {held_in: known})
 
 
 # --- into the file -----------------------------------------------------------------------------------------
@@ -225,13 +268,18 @@ def _write(project: Project, name: str, proposals: Sequence[Proposal]) -> str:
     path = os.path.join(project.root, where.file)
     with open(path, encoding="utf-8", newline="") as file:
         text = file.read()
-    fresh = added(text, where.line, [p.item for p in proposals])
+    fresh = added(text, where.line, [_written(p) for p in proposals])
     _same_but(declared.as_(CreateDataset), fresh, name, len(proposals))
     try:
         durable.write_whole(path, fresh.encode(), 0o644)
     except OSError as error:
         raise durable.refused(f"{path} cannot be written", project.root, error) from error
     return where.file
+
+
+def _written(proposal: Proposal) -> str:
+    """The item, below a comment that says what it would have caught."""
+    return f"-- {proposal.caught}\n    {proposal.item}" if proposal.caught else proposal.item
 
 
 def added(text: str, line: int, items: Sequence[str]) -> str:

@@ -43,7 +43,7 @@ from tilth.sql.language.acts import (
     Summarize,
     UseEnvironment,
 )
-from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
+from tilth.sql.language.mending import ForgetFrom, HoldQuarantine, ReleaseQuarantine
 from tilth.sql.language.statements import Drop
 
 
@@ -82,6 +82,7 @@ STATEMENTS: Mapping[type, Right] = {
     RetrainModel: Right.OPERATE,
     ForgetFrom: Right.OPERATE,
     ReleaseQuarantine: Right.OPERATE,
+    HoldQuarantine: Right.OPERATE,
     CreateTable: Right.OPERATE,
     InsertInto: Right.OPERATE,
     Drill: Right.OPERATE,

@@ -40,6 +40,11 @@ class Rows(Protocol):
 class Lookups(Protocol):
     """The stores of one project, by name. A name says all that a store is made of."""
 
+    @property
+    def home(self) -> str | None:
+        """What another process opens them with; None where they live in this one alone."""
+        ...
+
     def opened(self, name: str) -> Rows | None:
         """The finished store of that name; None where there is none."""
         ...
@@ -73,6 +78,8 @@ class MemoryRows:
 
 class MemoryLookups:
     """The in-memory stores, for tests without a disk."""
+
+    home = None
 
     def __init__(self) -> None:
         self._stores: dict[str, MemoryRows] = {}

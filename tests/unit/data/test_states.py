@@ -12,7 +12,7 @@ from data_bench import Bench, check, dataset
 
 from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.ml.data import checks as checking
-from tilth.ml.data import grouped, merge, rows, snapshots, states
+from tilth.ml.data import counting, grouped, merge, rows, snapshots, states
 from tilth.ports.arrow import schema_of
 from tilth.ports.history import History, States
 from tilth.sql.language.statements import CheckKind, OnFail
@@ -129,11 +129,11 @@ def test_values_say_of_rows_what_the_rows_say(
     engine = DuckDBEngine([str(tmp_path)])
     spec = dataset("SELECT 1", *(check(t, on_fail) for t in ROWS))
     checks = checking.checks_of(spec, schema_of(table.schema), engine)
-    flat = checking.count_rows(checks, files, engine, {})
+    flat = counting.count_rows(checks, files, engine, {})
     monkeypatch.setattr(grouped, "LEAST_ROWS", 1)
     found = grouped.count({i: checks.expressions[i] for i in checks.row_items}, checks.schema, files, engine)
     assert sorted(found) == [0, 1, 2, 3, 4, 5, 10]
-    assert checking.count_rows(checks, files, engine, {}) == flat
+    assert counting.count_rows(checks, files, engine, {}) == flat
 
 
 def test_a_column_of_many_values_is_asked_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from tilth.adapters.engines.duckdb_engine import DuckDBEngine
 from tilth.app.suggesting import added
 from tilth.core.errors import ProjectError
 from tilth.kinds import parse
-from tilth.ml.data.suggesting import looked, proposing
+from tilth.ml.data.suggesting import looked, past, proposing
+from tilth.ml.data.suggesting.proposing import Failed
 from tilth.ports.arrow import schema_of
 
 ENGINE = DuckDBEngine([])
@@ -76,6 +77,33 @@ def test_what_the_newest_rows_would_break_is_left_out_and_said(values: Any, why:
 def test_gaps_that_come_only_lately_are_no_reason_to_forbid_them() -> None:
     made, _ = proposed({"c": pa.array(RNG.uniform(0, 9, N), mask=NEWEST & (np.arange(N) % 7 == 0))})
     assert list(made) == ["c IS NULL OR c BETWEEN 0 AND 12"]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "check"),
+    [
+        (np.arange(24) % 8 == 0, "c BETWEEN 0 AND 12"),
+        (np.arange(24 * 40) % 24 == 0, "c IS NULL OR c BETWEEN 0 AND 12"),
+    ],
+)
+def test_gaps_of_few_days_are_failures_and_those_of_many_are_not(lacks: Any, check: str) -> None:
+    mask = np.append(lacks, np.zeros(N - len(lacks), bool))
+    made, _ = proposed({"c": pa.array(np.arange(N) % 10, pa.float64(), mask=mask)})
+    assert check in made
+
+
+@pytest.mark.parametrize(
+    ("failed", "words"),
+    [
+        ((), "0 of 31 days"),
+        ((Failed("2026-03-04", 12, 12, 100),), "1 of 31 days: 2026-03-04 (12 % NULL); 0 of the last 11"),
+        ((Failed("a", 1, 0, 3), Failed("b: volume", 1, 0, 0)), "2 of 31 days: a (33 %), b: volume; 0 of the last 11"),
+        (tuple(Failed(d, 1, 0, 2) for d in "abcde"), "5 of 31 days: a (50 %), b (50 %), c (50 %) and 2 more; 0 of the last 11"),
+    ],
+)  # fmt: skip
+def test_what_a_check_would_have_caught_is_said(failed: tuple[Failed, ...], words: str) -> None:
+    asked = [*(Failed("", 0, 0, 9) for _ in range(20 - len(failed))), *failed, *[Failed("", 0, 0, 9)] * 11]
+    assert past.told("days", asked).words == words
 
 
 def test_a_key_is_proposed_where_there_is_none() -> None:

@@ -14,6 +14,7 @@ from tilth.core.errors import TilthError
 from tilth.kinds import compile, parse, parse_one  # noqa: A004
 from tilth.kinds.dataset import recipe
 from tilth.ml.data import checks as checking
+from tilth.ml.data import counting
 from tilth.ports.arrow import schema_of
 from tilth.resources.facts import Facts
 from tilth.sql.language.statements import CreateDataset, Kind
@@ -41,7 +42,7 @@ def test_a_row_check_holds_when_it_is_true(expression: str, right: list[int]) ->
     sql = f"SELECT {checking.fails(checks, 0)} AS fails FROM {checking.ROWS}"
     failed = ENGINE.stream(sql, {checking.ROWS: TABLE}).read_all()["fails"].to_pylist()
     assert [i for i, fails in enumerate(failed) if not fails] == right
-    counts = checking.count_rows(checks, TABLE, ENGINE, {})
+    counts = counting.count_rows(checks, TABLE, ENGINE, {})
     assert counts.failed[0] == len(ROWS) - len(right)
 
 
@@ -109,7 +110,7 @@ def test_what_asks_in_a_text_or_a_subquery_is_one(expression: str) -> None:
 
 def test_a_missing_value_is_said_to_be_why() -> None:
     checks = checks_of("x >= 0")
-    results = checking.row_results(checks, checking.count_rows(checks, TABLE, ENGINE, {}))
+    results = checking.row_results(checks, counting.count_rows(checks, TABLE, ENGINE, {}))
     assert results[0].observed == "3 of 7 rows fail, 2 of them since a value is missing"
 
 

@@ -51,6 +51,7 @@ MAY = {
     "DRILL MODEL m (drift)": "owner",
     "FORGET FROM d WHERE a = 1": "owner",
     "RELEASE QUARANTINE d WHERE a = 1 BECAUSE 'b'": "owner",
+    "HOLD QUARANTINE d WHERE a = 1 BECAUSE 'b'": "owner",
     "CREATE TABLE s.t AS SELECT 1": "owner",
     "INSERT INTO s.t SELECT 1": "owner",
 }

@@ -249,6 +249,7 @@ ACTION = st.one_of(
         st.just("why"),
         st.sampled_from([(), (("a", "b + 1"),)]),
     ),
+    st.builds(mending.HoldQuarantine, NAME, st.sampled_from(["a = 1", "b IS NULL"]), st.just("why")),
     st.builds(a.Drill, NAME, st.sampled_from(list(a.DrillKind))),
     QUERY.map(lambda q: a.Select(q.sql)),
 )
@@ -321,6 +322,7 @@ def test_layout_and_comments_change_nothing(text: str, data: st.DataObject) -> N
         | a.InsertInto
         | mending.ForgetFrom
         | mending.ReleaseQuarantine
+        | mending.HoldQuarantine
         | s.CreateDataset
         | s.CreateModel
         | s.CreateView

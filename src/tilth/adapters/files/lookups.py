@@ -18,9 +18,9 @@ from tilth.ports.lookups import Kept, Rows
 
 SUFFIX = ".rows"
 FORM = 1  # of the file; one of another form is made anew
-CACHE = 32 << 10  # KB that SQLite may hold while a store is made
+CACHE = 64 << 10  # KB that SQLite may hold while a store is made, and sort in
+PAGE = 16 << 10  # bytes
 READ = 4 << 10  # and while it is read
-BATCH = 10_000
 _FIND = "SELECT row, sum FROM rows WHERE key = ? AND seen <= ? ORDER BY at DESC, known DESC LIMIT 1"
 
 
@@ -76,8 +76,8 @@ class SqliteRows:
 class SqliteLookups:
     """The stores in one folder, which is made at need."""
 
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
+    def __init__(self, folder: str, home: str) -> None:
+        self._folder, self.home = folder, home
 
     def opened(self, name: str) -> Rows | None:
         path = self._path(name)
@@ -143,7 +143,7 @@ class ProjectLookups:
     @staticmethod
     def opened(home: str) -> SqliteLookups:
         """In a folder of its own, which no backup needs."""
-        return SqliteLookups(os.path.join(home, "lookups"))
+        return SqliteLookups(os.path.join(home, "lookups"), home)
 
 
 def _write(path: str, rows: Iterable[Kept]) -> None:
@@ -154,17 +154,16 @@ def _write(path: str, rows: Iterable[Kept]) -> None:
             "journal_mode = OFF",
             "synchronous = OFF",
             f"cache_size = -{CACHE}",
-            "page_size = 4096",
+            f"page_size = {PAGE}",
         ):
             db.execute(f"PRAGMA {pragma}")
         db.execute("BEGIN")
         db.execute(
             "CREATE TABLE rows (key BLOB, at INTEGER, known INTEGER, seen INTEGER, row BLOB, sum INTEGER)"
         )
-        count = 0
-        for some in _batches(rows):
-            db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", some)
-            count += len(some)
+        before = db.total_changes
+        db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", _summed(rows))
+        count = db.total_changes - before
         db.execute("CREATE INDEX by_key ON rows (key, at, known, seen)")
         db.execute("CREATE TABLE about (count INTEGER)")
         db.execute("INSERT INTO about VALUES (?)", (count,))
@@ -174,15 +173,9 @@ def _write(path: str, rows: Iterable[Kept]) -> None:
         db.close()
 
 
-def _batches(rows: Iterable[Kept]) -> Iterator[list[tuple[object, ...]]]:
-    some: list[tuple[object, ...]] = []
-    for one in rows:
-        some.append((one.key, one.at, one.known, one.seen, one.row, crc32(one.row, crc32(one.key))))
-        if len(some) >= BATCH:
-            yield some
-            some = []
-    if some:
-        yield some
+def _summed(rows: Iterable[Kept]) -> Iterator[tuple[object, ...]]:
+    """The rows, each with its checksum."""
+    return ((k, at, known, seen, row, crc32(row, crc32(k))) for k, at, known, seen, row in rows)
 
 
 def _quoted(path: str) -> str:

@@ -25,7 +25,8 @@ def suggest(
 
     \b
     They are learned from the oldest four fifths of its published rows and hold for the newest, and bounds are wider than what
-    was seen; what grows or moves with time gets none, and it is said. Columns with a TAG and those that a check names already
+    was seen; what grows or moves with time gets none, and it is said. Each says what it would have caught over the refreshes whose
+    snapshots are kept, and the days, weeks or months of the rows. Columns with a TAG and those that a check names already
     are not looked at. With --write the next `tilth apply` collects by them.
     Example: tilth suggest departures
              tilth suggest departures --write
@@ -37,11 +38,21 @@ def suggest(
     facts = done.facts()
     lines = [f"{done.rows:,} rows of {done.dataset}, of which the newest {done.held_out:,} were held out."]
     if done.proposals:
-        lines += [line for p in done.proposals for line in ("", p.item, f"    {p.evidence}")]
+        for p in done.proposals:
+            lines += ["", p.item, f"    {p.evidence}", *([f"    {p.caught}"] if p.caught else [])]
     else:
         lines += ["Nothing is proposed."]
     if done.more:
-        lines += [f"{done.more} more are of less worth; they come when these are written."]
+        some = "1 more is" if done.more == 1 else f"{done.more} more are"
+        lines += [f"{some} of less worth, and proposed when these are written."]
+    if done.proposals and not any(p.caught for p in done.proposals):
+        lines += [
+            "What they would have caught is not known: one refresh is kept, and there is no EVENT TIME."
+        ]
+    if done.unasked:
+        lines += [
+            f"{done.unasked:,} older refreshes were not asked: their snapshots have too many rows to read again."
+        ]
     if done.left_out:
         lines += ["", "LEFT OUT", *(f"{r.column}: {r.why}" if r.column else r.why for r in done.left_out)]
     if done.file:

@@ -13,7 +13,7 @@ One pass counts what fails of all row checks; one more answers all set checks at
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -26,7 +26,7 @@ from tilth.core.figures import figure
 from tilth.core.names import did_you_mean, in_query, is_bare, quoted
 from tilth.core.schema import DataType, Schema
 from tilth.core.time import Instant, naive, show_duration
-from tilth.ml.data import grouped, identity, known, margins
+from tilth.ml.data import footers, identity, known, margins
 from tilth.ml.data.comparison import split_comparison, words_of
 from tilth.ml.data.snapshots import Marks
 from tilth.ports.engine import QueryEngine, Relation
@@ -48,6 +48,7 @@ class Checks:
     event_time: str | None = None
     schema: Schema = field(default=Schema(()), compare=False)
     expressions: tuple[str, ...] = field(default=(), compare=False)  # of the items, with NaN as NULL
+    sound: tuple[str, ...] = field(default=(), compare=False)  # the same over columns in which NaN is NULL
 
     @property
     def row_items(self) -> tuple[int, ...]:
@@ -83,6 +84,8 @@ class RowCounts:
     unknown: Mapping[int, int]  # of those, the rows for which the item is NULL: a value is missing
     missing: tuple[int, ...]
     bad: int  # rows that go into quarantine
+    ahead: Mapping[int, tuple[object, object]] = field(default_factory=dict, compare=False)
+    """What set checks come to over all these rows, as `set_results` takes it: of use where none of them is bad."""
 
 
 def reference(index: int) -> str:
@@ -115,7 +118,18 @@ def with_gaps(checks: Checks, engine: QueryEngine) -> Checks:
         gaps.without_nan(item.expression, floats, [p for p in own if p in unsure]) if item.expression else ""
         for item, own in zip(checks.items, parts, strict=True)
     ]
-    return replace(checks, expressions=tuple(made))
+    sound = [
+        gaps.without_nan(item.expression, (), [p for p in own if p in unsure]) if _of_rows(item) else text
+        for item, own, text in zip(checks.items, parts, made, strict=True)
+    ]
+    return replace(checks, expressions=tuple(made), sound=tuple(sound))
+
+
+def _of_rows(item: Expectation) -> bool:
+    """Whether the expression asks nothing but the row, or rows, that it is asked of."""
+    from sqlglot import exp
+
+    return bool(item.expression) and tree(item.expression).find(exp.Query) is None
 
 
 def _floats(parts: Iterable[str], schema: Schema, engine: QueryEngine) -> list[str]:
@@ -235,14 +249,14 @@ _NOT_OF_A_ROW = ("window function", "UNNEST")
 
 def fails(checks: Checks, index: int) -> str:
     """SQL that is true for a row of ROWS that fails item `index`: one for which it is false, or NULL."""
-    return _not(_holds(checks, index))
+    return _not(holds(checks, index))
 
 
 def _not(test: str) -> str:
     return f"NOT coalesce({test}, false)"
 
 
-def _holds(checks: Checks, index: int) -> str:
+def holds(checks: Checks, index: int) -> str:
     """SQL that is true for a row of ROWS for which item `index` holds, NULL where a value is missing; a reference with a gap
     holds, as a foreign key does.
     """
@@ -256,72 +270,42 @@ def _holds(checks: Checks, index: int) -> str:
 
 def bad(checks: Checks) -> str:
     """SQL that is true for a row of ROWS that goes into quarantine."""
-    terms = [test for test, _, _ in _needs(checks)]
+    terms = [test for test, _, _ in needs(checks)]
     terms += [fails(checks, i) for i in checks.row_items if checks.items[i].on_fail is OnFail.QUARANTINE]
     return " OR ".join(terms) or "false"
 
 
-def count_rows(
-    checks: Checks, rows: Relation, engine: QueryEngine, references: Mapping[str, Relation]
-) -> RowCounts:
-    """One pass: how many rows fail each row check, and how many go into quarantine. Each is tested once for a row."""
-    needs, every = _needs(checks), checks.row_items
-    known = _of_values(checks, rows, engine)
-    items = tuple(i for i in every if i not in known)
-    tests = {f"tilth_need_{n}": test for n, (test, _, _) in enumerate(needs)}
-    tests |= {f"tilth_item_{i}": _holds(checks, i) for i in items}
-    good_if = [f"NOT tilth_need_{n}" for n in range(len(needs))]
-    good_if += [f"tilth_item_{i}" for i in items if checks.items[i].on_fail is OnFail.QUARANTINE]
-    # What is not true is counted as the rest: that is cheaper than to ask for it.
-    listed = ["count(*)", _count(" AND ".join(good_if) or "true")]
-    listed += [_count(f"tilth_need_{n}") for n in range(len(needs))]
-    listed += [_count(f"tilth_item_{i}") for i in items]
-    listed += [f"count(tilth_item_{i})" for i in items]
-    tested = ", ".join(f"{test} AS {name}" for name, test in tests.items()) or "1"
-    sql = f"SELECT {', '.join(listed)} FROM (SELECT {tested} FROM {ROWS})"
-    rows_there, good, *found = (int(n) for n in one_row(engine, sql, {ROWS: rows, **references}))
-    missing, rest = tuple(found[: len(needs)]), [rows_there - n for n in found[len(needs) :]]
-    failed = dict(zip(items, rest[: len(items)], strict=True)) | {i: n for i, (n, _) in known.items()}
-    unknown = dict(zip(items, rest[len(items) :], strict=True)) | {i: n for i, (_, n) in known.items()}
-    return RowCounts(rows_there, failed, unknown, missing, rows_there - good)
-
-
-def _of_values(checks: Checks, rows: Relation, engine: QueryEngine) -> dict[int, tuple[int, int]]:
-    """What row checks say that were asked of a column's values; those that send rows into quarantine only where none fails."""
-    items = [i for i in checks.row_items if checks.items[i].kind is CheckKind.ROW]
-    found = grouped.count({i: checks.expressions[i] for i in items}, checks.schema, rows, engine)
-    return {
-        i: said
-        for i, said in found.items()
-        if not said[0] or checks.items[i].on_fail is not OnFail.QUARANTINE
-    }
-
-
-def _count(test: str) -> str:
-    """SQL for how many rows pass the test."""
-    return f"count(*) FILTER (WHERE {test})"
-
-
 def reasons(checks: Checks) -> str:
     """SQL for the list of reasons why a row of ROWS goes into quarantine."""
-    parts = [(test, reason) for test, reason, _ in _needs(checks)]
+    parts = [(test, reason) for test, reason, _ in needs(checks)]
     held = [i for i in checks.row_items if checks.items[i].on_fail is OnFail.QUARANTINE]
     parts += [(fails(checks, i), label(checks.items[i])) for i in held]
     listed = ", ".join(f"CASE WHEN {test} THEN {_text(words)} END" for test, words in parts) or "NULL"
     return f"list_filter([{listed}]::VARCHAR[], lambda r: r IS NOT NULL)"
 
 
-def _needs(checks: Checks) -> tuple[tuple[str, str, str], ...]:
+def needs(checks: Checks) -> tuple[tuple[str, str, str], ...]:
     """What KEY and EVENT TIME need of a row: SQL that is true when it lacks that, the reason, and the check's name."""
     clauses = [(_missing(checks, c), _clause(checks, c)) for c in checks.needed]
     needs = [(test, f"{words} IS NULL", f"{words} IS NOT NULL") for test, words in clauses]
     event = checks.schema.find(checks.event_time) if checks.event_time else None
     if event is not None and event.type in _CALENDAR:
         words = f"EVENT TIME {event.name}"
-        first, last = _CALENDAR[event.type]
-        test = f"coalesce({quoted(event.name)} NOT BETWEEN {first} AND {last}, false)"
-        needs.append((test, f"{words} IS IN NO YEAR FROM 1 TO 9999", f"{words} IS IN A YEAR FROM 1 TO 9999"))
+        needs.append(
+            (
+                in_no_year(checks),
+                f"{words} IS IN NO YEAR FROM 1 TO 9999",
+                f"{words} IS IN A YEAR FROM 1 TO 9999",
+            )
+        )
     return tuple(needs)
+
+
+def in_no_year(checks: Checks) -> str:
+    """SQL that is true for a row of ROWS whose EVENT TIME, a date or a time, is in no calendar."""
+    event = checks.schema.field(checks.event_time or "")
+    first, last = _CALENDAR[event.type]
+    return f"coalesce({quoted(event.name)} NOT BETWEEN {first} AND {last}, false)"
 
 
 _CALENDAR = {
@@ -365,7 +349,7 @@ def needed_results(checks: Checks, counts: RowCounts) -> tuple[CheckResult, ...]
             name, "row", OnFail.QUARANTINE.value, False, missing, counts.rows,
             f"{missing:,} of {counts.rows:,} rows have none",
         )
-        for (_, _, name), missing in zip(_needs(checks), counts.missing, strict=True)
+        for (_, _, name), missing in zip(needs(checks), counts.missing, strict=True)
         if missing
     )  # fmt: skip
 
@@ -382,29 +366,43 @@ def set_results(
     known: Mapping[int, tuple[object, object]] = MappingProxyType({}),
 ) -> dict[int, CheckResult]:
     """The results of set checks and freshness over the rows to be published, in one pass; `known` are answered already."""
-    out = {i: _of_the_set(checks.items[i], *said, now, total) for i, said in known.items()}
-    listed: list[str] = []
-    asked: list[int] = []
+    said = dict(known)
+    asked = set_asked(checks, checks.expressions, now, known)
+    listed = [sql for pair in asked.values() for sql in pair]
+    if (told := footers.read(rows, checks.schema) if asked else None) is not None:
+        filled = [footers.filled(sql, told) for sql in listed]
+        kinds = [footers.counts(sql) for sql in filled]
+        if not any(k is not False for k in kinds):
+            said |= _in_pairs(asked, one_row(engine, f"SELECT {', '.join(filled)}", {}))
+            asked = {}
+        elif True in kinds:  # so that it is one row still
+            listed = filled
+    if asked:
+        said |= _in_pairs(asked, one_row(engine, f"SELECT {', '.join(listed)} FROM {ROWS}", {ROWS: rows}))
+    return {i: _of_the_set(checks.items[i], *pair, now, total) for i, pair in said.items()}
+
+
+def _in_pairs(asked: Iterable[int], found: Sequence[object]) -> dict[int, tuple[object, object]]:
+    return {i: (found[2 * n], found[2 * n + 1]) for n, i in enumerate(asked)}
+
+
+def set_asked(
+    checks: Checks, expressions: Sequence[str], now: Instant, known: Collection[int] = ()
+) -> dict[int, tuple[str, str]]:
+    """By the place of each set check and freshness that is not `known`, SQL of whether it holds, and of what stands left of its comparison."""
+    asked = {}
     for i, item in enumerate(checks.items):
         if i in known:
             continue
         if item.kind is CheckKind.SET:
-            left, _ = split_comparison(checks.expressions[i])
-            listed += [f"({checks.expressions[i]})::BOOLEAN", f"({left})"]
-            asked.append(i)
+            left, _ = split_comparison(expressions[i])
+            asked[i] = (f"({expressions[i]})::BOOLEAN", f"({left})")
         elif item.kind is CheckKind.FRESH and checks.event_time:
             # A row from the future says nothing of how fresh the others are.
             column = quoted(checks.event_time)
             past = f"max({column}) FILTER (WHERE {column} <= TIMESTAMP '{naive(now)}')"
-            listed += ["true", f"coalesce({past}, max({column}))::TIMESTAMP"]
-            asked.append(i)
-    if not asked:
-        return out
-    found = one_row(engine, f"SELECT {', '.join(listed)} FROM {ROWS}", {ROWS: rows})
-    for place, i in enumerate(asked):
-        passed, value = found[2 * place], found[2 * place + 1]
-        out[i] = _of_the_set(checks.items[i], passed, value, now, total)
-    return out
+            asked[i] = ("true", f"coalesce({past}, max({column}))::TIMESTAMP")
+    return asked
 
 
 def newest(checks: Checks, mark: str | None) -> dict[int, tuple[object, object]]:

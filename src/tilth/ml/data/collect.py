@@ -28,6 +28,7 @@ from tilth.core.schema import Schema
 from tilth.core.time import Instant
 from tilth.ml.data import checks as checking
 from tilth.ml.data import (
+    counting,
     healing,
     known,
     margins,
@@ -173,7 +174,9 @@ def _vetted(run: _Run, schemas: Mapping[str, Schema]) -> _Vetted:
         _not_empty(run, raw.rows)
     run.progress.step(f"vet {run.spec.name}", None, f"{raw.rows:,} rows")
     run.references = referring.opened(checks, run.sources, run.blobs, run.holds)
-    counts = checking.count_rows(checks, raw.relation, run.vetting, run.references)
+    by_file = run.low is not None or (run.spec.refresh.incremental and raw.rows > snapshots.FEW_ROWS)
+    ahead = None if by_file else run.now
+    counts = counting.count_rows(checks, raw.relation, run.vetting, run.references, ahead)
     good, repeated = _publishable(run, raw, checks, counts)
     return _Vetted(raw, checks, counts, good, repeated)
 
@@ -415,8 +418,8 @@ def _results(
     found = margins.of_rows(checking.row_results(checks, counts), checks.items, checks.schema, files)
     total = sum(p.rows for p in parts)
     published = snapshots.opened(files, total) if files else snapshots.empty(checks.schema)
-    answered: dict[int, tuple[object, object]] = {}
-    if total > snapshots.FEW_ROWS:
+    answered = dict(counts.ahead) if not counts.bad and total == counts.rows else {}
+    if not answered and total > snapshots.FEW_ROWS:
         each = [(p.content, snapshots.opened([f], p.rows)) for p, f in zip(parts, files, strict=True)]
         answered = states.answered(checks, each, run.states, run.vetting)
         answered |= checking.newest(checks, mark)

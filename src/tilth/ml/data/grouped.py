@@ -32,9 +32,11 @@ def count(
     for item, test in tests.items():
         if (column := _alone(test, schema)) is not None:
             by_column[column].append(item)
-    found: dict[int, tuple[int, int]] = {}
+    found: list[int] = []
+    parts: list[str] = []
     for column in _few(tuple(by_column), rows):
         items = by_column[column]
+        found += items
         asked = ", ".join(f"({tests[i]})::BOOLEAN AS h{i}" for i in items)
         sums = ", ".join(
             f"coalesce(sum(n) FILTER (WHERE NOT coalesce(h{i}, false)), 0), coalesce(sum(n) FILTER (WHERE h{i} IS NULL), 0)"
@@ -43,10 +45,12 @@ def count(
         values = (
             f"(SELECT {quoted(column)}, count(*) AS tilth_n FROM {ROWS} GROUP BY {quoted(column)}) AS {ROWS}"
         )
-        sql = f"SELECT {sums} FROM (SELECT {asked}, tilth_n AS n FROM {values})"
-        said = [int(c[0].as_py()) for c in engine.stream(sql, {ROWS: rows}).read_all().columns]
-        found |= {i: (said[2 * n], said[2 * n + 1]) for n, i in enumerate(items)}
-    return found
+        parts.append(f"(SELECT [{sums}] FROM (SELECT {asked}, tilth_n AS n FROM {values}))")
+    if not parts:
+        return {}
+    table = engine.stream(f"SELECT {', '.join(parts)}", {ROWS: rows}).read_all()
+    said = [int(n) for c in table.columns for n in c[0].as_py()]
+    return {i: (said[2 * n], said[2 * n + 1]) for n, i in enumerate(found)}
 
 
 def _many(files: Sequence[str]) -> bool:

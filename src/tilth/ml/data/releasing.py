@@ -7,15 +7,15 @@ that KEY, it is that row that is vetted.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tilth.core.errors import DataError
 from tilth.core.names import quoted
 from tilth.core.schema import Schema
 from tilth.ml.data import checks as checking
+from tilth.ml.data import counting, snapshots
 from tilth.ml.data import rows as kept
-from tilth.ml.data import snapshots
 from tilth.ml.data.checks import Checks
 from tilth.ml.data.rows import Rows
 from tilth.ports.arrow import arrow_type
@@ -93,6 +93,29 @@ def applied(
     return kept.spool(batches, raw.schema, folder, "released", checks), found.num_rows
 
 
+def not_among(rows: str, others: str, checks: Checks) -> str:
+    """SQL that is true for a row of one table that is not, value for value, in another."""
+    same = " AND ".join(f"x.{quoted(k)} = {rows}.{quoted(k)}" for k in checks.key)
+    alike = f"{as_json(checks.schema, 'x')} = {as_json(checks.schema, rows)}"
+    return f"NOT EXISTS (SELECT 1 FROM {others} x WHERE {same} AND {alike})"
+
+
+def judged(
+    given: pa.Table, checks: Checks, engine: QueryEngine, references: Mapping[str, Relation]
+) -> tuple[pa.Table, pa.Table]:
+    """Of rows as a source gave them (with `tilth_row`): those that the checks let pass, and those held back, as quarantine keeps them."""
+    import pyarrow as pa
+
+    inputs: dict[str, Relation] = {"rows": given, **references}
+    bad = f"coalesce({checking.bad(checks)}, false)"
+    names = ", ".join(quoted(n) for n in checks.schema.names)
+    good = engine.stream(f"SELECT {names} FROM rows WHERE NOT {bad}", inputs).read_all()
+    sql = f"SELECT {quoted(ROW)} AS row, {checking.reasons(checks)} AS reasons, 'query' AS origin FROM rows WHERE {bad}"
+    held = engine.stream(sql, inputs).read_all()
+    kept = [("row", pa.string()), ("reasons", pa.list_(pa.string())), ("origin", pa.string())]
+    return good, pa.table([held[n].cast(t) for n, t in kept], names=[n for n, _ in kept])
+
+
 def newest(files: Sequence[str], engine: QueryEngine) -> pa.Table:
     """The releases of all files, of each row that a source gave the newest."""
     import pyarrow as pa
@@ -119,7 +142,7 @@ def fail(
 ) -> list[str]:
     """What of the checks that hold rows back, or stop, still fails of these rows: a line a check."""
     rows = repaired_rows.select(checks.schema.names)
-    counts = checking.count_rows(checks, rows, engine, references)
+    counts = counting.count_rows(checks, rows, engine, references)
     found = (*checking.needed_results(checks, counts), *checking.row_results(checks, counts).values())
     return [
         f"{r.check}: {r.failed:,} of {r.rows:,} rows fail"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tilth.core.schema import DataType
 from tilth.core.time import Instant
 from tilth.ml.data import checks as checking
+from tilth.ml.data import counting
 from tilth.ml.data.checks import ROWS, Checks
 from tilth.ports.engine import QueryEngine
 from tilth.ports.snapshots import CheckResult
@@ -123,7 +124,7 @@ def repeated(table: pa.Table) -> pa.Table:
 
 
 def _say(table: pa.Table, checks: Checks, engine: QueryEngine, now: Instant) -> _Said:
-    counts = checking.count_rows(checks, table, engine, {})
+    counts = counting.count_rows(checks, table, engine, {})
     good = table
     if counts.bad:
         sql = f"SELECT * FROM {ROWS} WHERE NOT coalesce({checking.bad(checks)}, false)"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tilth.core.canonical import canonical, digest
 from tilth.core.errors import LanguageError
+from tilth.ml.data import footers
 from tilth.ml.data.checks import Checks
 from tilth.ml.data.comparison import split_comparison
 from tilth.ports.engine import QueryEngine, Relation
@@ -61,7 +62,7 @@ def split(expression: str, partials: Partials) -> str | None:
         root = tree(expression).copy()
     except LanguageError:
         return None
-    if any(not isinstance(node, _plain()) for node in root.walk()):
+    if not footers.plain(root):
         return None
     made, several = list(partials.columns), list(partials.distinct)
     for node in [n for n in root.walk() if isinstance(n, exp.AggFunc)]:
@@ -76,18 +77,6 @@ def split(expression: str, partials: Partials) -> str | None:
         else:
             outer.replace(fresh)
     return root.sql(dialect="duckdb")
-
-
-def _plain() -> tuple[type, ...]:
-    """What an expression may be made of to be written anew: what means the same however it is laid out."""
-    from sqlglot import exp
-
-    return (
-        exp.Column, exp.Identifier, exp.Literal, exp.Star, exp.Paren, exp.Neg, exp.Not, exp.And, exp.Or, exp.Is, exp.Null,
-        exp.Boolean, exp.Between, exp.In, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Add, exp.Sub, exp.Mul, exp.Div,
-        exp.Cast, exp.DataType, exp.Nullif, exp.Coalesce, exp.Abs, exp.Filter, exp.Where, exp.Count, exp.CountIf, exp.Sum,
-        exp.ApproxDistinct, exp.Distinct, exp.Avg, exp.Min, exp.Max, exp.Stddev, exp.StddevSamp, exp.StddevPop, exp.Variance, exp.VariancePop,
-    )  # fmt: skip
 
 
 def _merged(node: exp.Expr, outer: exp.Expr, partials: Partials) -> str | None:

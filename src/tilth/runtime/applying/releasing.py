@@ -34,6 +34,7 @@ from tilth.runtime.moving.publishing import Move, insert
 from tilth.runtime.record import environments, refreshes, releases
 from tilth.runtime.record import snapshots as recorded
 from tilth.runtime.record.refreshes import Quarantined, Refresh
+from tilth.runtime.record.rows import Change
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.mending import ReleaseQuarantine
 from tilth.sql.language.statements import CreateDataset, Kind
@@ -52,6 +53,17 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True)
+class At:
+    """Where a dataset stands in an environment."""
+
+    generation: int
+    pointers: tuple[Pointer, ...]
+    pointer: Pointer
+    target: str  # the id of its snapshot
+    recipe: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Held:
     """Rows of one file of quarantine that are to be released, and what stays in it."""
 
@@ -63,30 +75,18 @@ class _Held:
 def release(act: Act, graph: Graph, statement: ReleaseQuarantine) -> Released:
     """Release the rows that meet the condition; called while nobody else applies to the environment."""
     work, folder = act.work, act.work.blobs.scratch()
-    declared = graph.get(statement.name).as_(CreateDataset)
-    recipe = graph.get(statement.name).recipe
-    generation, pointers = environments.pointers_of(work.state, act.environment)
-    pointer = next(p for p in pointers if p.kind is Kind.DATASET and p.name == statement.name)
-    if not declared.key:
-        raise ProjectError(
-            f"Dataset `{statement.name}` has no KEY, so nothing tells which rows a release holds for.",
-            hint="Declare KEY (column), apply, and release then.",
-        )
+    declared, at = ready(act, graph, statement.name)
     _keeps_key(declared, statement)
-    if pointer.target is None or pointer.recipe not in graph.get(statement.name).recipes:
-        raise ProjectError(
-            f"Dataset `{statement.name}` is declared otherwise and not yet collected.", hint="Apply first."
-        )
-    parent = recorded.manifest_of(work.state, pointer.target)
+    parent = recorded.manifest_of(work.state, at.target)
     holds: list[Reading] = []
     try:
         with ExitStack() as stack:
-            checks = _checks(act, declared, parent.schema)
-            references = _references(act, graph, checks, stack, holds)
-            found = _found(work, statement, recipe, parent.schema)
+            checks = checking.checks_of(declared, parent.schema, work.engine)
+            references = references_of(act, graph, checks, stack, holds)
+            found = _found(work, statement, at.recipe, parent.schema)
             rows = _repaired(act, found, statement, checks, references)
-            manifest = _manifest(act, parent, rows, checks, folder)
-        return _publish(act, statement, found, rows, manifest, (generation, pointers, pointer), folder)
+            manifest = manifest_with(act, parent, rows, checks, folder)
+        return _publish(act, statement, found, rows, manifest, at, folder)
     finally:
         for held in holds:
             held.close()
@@ -104,11 +104,25 @@ def _keeps_key(declared: CreateDataset, statement: ReleaseQuarantine) -> None:
             )
 
 
-def _checks(act: Act, declared: CreateDataset, schema: Schema) -> Checks:
-    return checking.checks_of(declared, schema, act.work.engine)
+def ready(act: Act, graph: Graph, name: str) -> tuple[CreateDataset, At]:
+    """The dataset and where it stands; ProjectError for one without KEY, or that is not collected as it is declared."""
+    resource = graph.get(name)
+    declared = resource.as_(CreateDataset)
+    generation, pointers = environments.pointers_of(act.work.state, act.environment)
+    pointer = next(p for p in pointers if p.kind is Kind.DATASET and p.name == name)
+    if not declared.key:
+        raise ProjectError(
+            f"Dataset `{name}` has no KEY, so nothing tells which rows a release holds for.",
+            hint="Declare KEY (column), apply, and release then.",
+        )
+    if pointer.target is None or pointer.recipe not in resource.recipes:
+        raise ProjectError(
+            f"Dataset `{name}` is declared otherwise and not yet collected.", hint="Apply first."
+        )
+    return declared, At(generation, pointers, pointer, pointer.target, resource.recipe)
 
 
-def _references(
+def references_of(
     act: Act, graph: Graph, checks: Checks, stack: ExitStack, holds: list[Reading]
 ) -> dict[str, Relation]:
     """The tables that REFERENCES checks look into, as inputs."""
@@ -180,17 +194,24 @@ def _repaired(
     return rows
 
 
-def _manifest(act: Act, parent: Manifest, rows: pa.Table, checks: Checks, folder: str) -> Manifest:
-    """The snapshot with the rows in it: of a key the one with the latest event time stays."""
+def manifest_with(
+    act: Act, parent: Manifest, rows: pa.Table, checks: Checks, folder: str, gone: pa.Table | None = None
+) -> Manifest:
+    """The snapshot with the rows in it, and without those that are `gone`: of a key the one with the latest event time stays."""
+    import pyarrow as pa
+
     work, schema = act.work, snapshots.empty(checks.schema).schema
     fresh = rows.select(checks.schema.names).cast(schema)
-    low = _low(fresh, checks)
+    taken = schema.empty_table() if gone is None else gone.select(checks.schema.names).cast(schema)
+    low = _low(pa.concat_tables([fresh, taken]), checks)
     event = quoted(checks.event_time) if checks.event_time else ""
     edge = event_text(low) or "" if low is not None else ""
     old = [work.blobs.path(p.blob) for p in parent.parts if low is None or (p.event_max or "") >= edge]
-    later = f" WHERE {event} >= TIMESTAMP '{low}'" if low is not None else ""
-    sql = (f"SELECT * FROM old{later} UNION ALL " if old else "") + "SELECT * FROM new"
-    inputs: dict[str, Relation] = {**({"old": old} if old else {}), "new": fresh}
+    terms = [f"{event} >= TIMESTAMP '{low}'"] if low is not None else []
+    terms += [releasing.not_among("old", "gone", checks)] if gone is not None else []
+    where = f" WHERE {' AND '.join(terms)}" if terms else ""
+    sql = (f"SELECT * FROM old{where} UNION ALL " if old else "") + "SELECT * FROM new"
+    inputs: dict[str, Relation] = {**({"old": old} if old else {}), "new": fresh, "gone": taken}
     both = kept.spool(
         snapshots.plain_batches(work.engine.stream(sql, inputs), schema), schema, folder, "both", checks
     )
@@ -237,29 +258,18 @@ def _publish(
     found: list[_Held],
     rows: pa.Table,
     manifest: Manifest,
-    at: tuple[int, tuple[Pointer, ...], Pointer],
+    at: At,
     folder: str,
 ) -> Released:
     """Snapshot, release, quarantine without the rows and pointer, in one change of the state."""
-    work, (generation, pointers, pointer), now = act.work, at, act.now()
+    work, now = act.work, act.now()
     blob = releasing.write(rows, work.blobs, folder)
     files = [(h, _left(h, work, folder)) for h in found]
-    last = refreshes.last_attempts(work.state).get(manifest.recipe)
-    tokens = refreshes.last_tokens(work.state).get(manifest.recipe, {})
-    parent = recorded.seen(work.state, pointer.target or "")
     with act.change(now) as change:
-        recorded.add(change, manifest, now)
-        recorded.put_seen(change, manifest.id, parent)
         number = releases.add(change, statement.name, blob, rows.num_rows, statement.because, now)
         for one, fresh in files:
             refreshes.thin(change, one.file, fresh)
             refreshes.fewer(change, one.file.refresh, one.rows.num_rows)
-        when = last.at if last is not None else now  # nothing was asked of the source
-        refreshes.add(
-            change,
-            Refresh(statement.name, manifest.recipe, refreshes.PUBLISHED, when, tokens, manifest.id),
-            (),
-        )
         said = {
             "release": number,
             "rows": rows.num_rows,
@@ -267,15 +277,27 @@ def _publish(
             "because": statement.because,
         }
         change.audit("release", statement.name, said)
-        moved = tuple(replace(p, target=manifest.id) if p == pointer else p for p in pointers)
-        move = Move(
-            act.environment,
-            generation,
-            f"{statement.name}: released from quarantine: {statement.because}",
-            now,
-        )
-        made = insert(change, move, moved)
+        why = f"{statement.name}: released from quarantine: {statement.because}"
+        made, _ = moved_to(act, change, manifest, statement.name, at, why)
     return Released(rows.num_rows, manifest.id, made)
+
+
+def moved_to(
+    act: Act, change: Change, manifest: Manifest, name: str, at: At, why: str, held: int = 0
+) -> tuple[int, int]:
+    """Publish a snapshot that a person made, and point at it: the generation, and the number of the refresh that it counts as."""
+    work, now = act.work, act.now()
+    last = refreshes.last_attempts(work.state).get(manifest.recipe)
+    tokens = refreshes.last_tokens(work.state).get(manifest.recipe, {})
+    recorded.add(change, manifest, now)
+    recorded.put_seen(change, manifest.id, recorded.seen(work.state, at.target))
+    when = last.at if last is not None else now  # nothing was asked of the source
+    one = Refresh(
+        name, manifest.recipe, refreshes.PUBLISHED, when, tokens, manifest.id, rows_quarantined=held
+    )
+    number = refreshes.add(change, one, ())
+    moved = tuple(replace(p, target=manifest.id) if p == at.pointer else p for p in at.pointers)
+    return insert(change, Move(act.environment, at.generation, why, now), moved), number
 
 
 def _left(one: _Held, work: Workspace, folder: str) -> Quarantined | None:

@@ -52,7 +52,7 @@ from tilth.sql.language.acts import (
     RollbackEnvironment,
     RunJob,
 )
-from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
+from tilth.sql.language.mending import ForgetFrom, HoldQuarantine, ReleaseQuarantine
 from tilth.sql.language.statements import (
     CreateModel,
     DatasetRef,
@@ -307,6 +307,7 @@ ACTS: Mapping[type, Callable[[Prompt, Any], Result]] = {
     Drill: drill,
     ForgetFrom: mending.forget,
     ReleaseQuarantine: mending.release,
+    HoldQuarantine: mending.hold,
     Drop: declaring.drop,
     Alter: declaring.alter,
     CreateToken: tokens.create,
@@ -327,6 +328,7 @@ OF_WHAT_IS_THERE = frozenset(
         RetrainModel,
         ForgetFrom,
         ReleaseQuarantine,
+        HoldQuarantine,
         Drill,
         Drop,
         Alter,

@@ -1,4 +1,4 @@
-"""FORGET and RELEASE QUARANTINE as statements: neither waits for an apply under way, and both say what they did."""
+"""FORGET, RELEASE QUARANTINE and HOLD QUARANTINE as statements: none waits for an apply under way, and all say what they did."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from contextlib import contextmanager
 
 from tilth.core.errors import ProjectError, StorageError, TilthError, UnknownNameError
 from tilth.core.names import did_you_mean
-from tilth.runtime.applying import forgetting, releasing
+from tilth.resources.graph import Graph
+from tilth.runtime.applying import forgetting, holding, releasing
 from tilth.runtime.applying.executor import MAKING
 from tilth.runtime.asking import statements
 from tilth.runtime.asking.prompt import Prompt, Result
 from tilth.runtime.record import environments
 from tilth.runtime.record.snapshots import manifest_of
-from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
+from tilth.sql.language.mending import ForgetFrom, HoldQuarantine, ReleaseQuarantine
 from tilth.sql.language.statements import Kind
 
 
@@ -47,17 +48,9 @@ def forget(at: Prompt, statement: ForgetFrom) -> Result:
 
 def release(at: Prompt, statement: ReleaseQuarantine) -> Result:
     """Publish rows that are held back, repaired where that is asked for."""
-    at.room()
-    graph = at.deployed(at.environment)
-    _target(at, statement.name)
-    with at.work.locks.hold(MAKING, shared=True), at.work.locks.hold(f"apply-{at.environment}"):
-        try:
-            with _written():
-                done = releasing.release(at.act(), graph, statement)
-        except TilthError as error:
-            if error.where is None and statement.position is not None and not isinstance(error, StorageError):
-                error.where = statement.position
-            raise
+    graph = _ready(at, statement)
+    with _alone(at, statement):
+        done = releasing.release(at.act(), graph, statement)
     rows = f"{done.rows:,} row{'s' * (done.rows != 1)}"
     text = f"{rows} of {statement.name} released: {at.environment} is at generation {done.generation}. It holds for each KEY until the source changes the row."
     facts = {
@@ -65,6 +58,44 @@ def release(at: Prompt, statement: ReleaseQuarantine) -> Result:
         "environment": at.environment,
     }  # fmt: skip
     return Result(None, text, facts)
+
+
+def hold(at: Prompt, statement: HoldQuarantine) -> Result:
+    """Take back what was released: the checks judge again what the source gave."""
+    graph = _ready(at, statement)
+    with _alone(at, statement):
+        done = holding.hold(at.act(), graph, statement)
+    rows = f"{done.rows:,} released row{'s' * (done.rows != 1)}"
+    text = (
+        f"{rows} of {statement.name} taken back: {done.held:,} held back by the checks, {done.published:,} published as the source gave them."
+        f" {at.environment} is at generation {done.generation}."
+    )
+    facts = {
+        "dataset": statement.name, "rows": done.rows, "held": done.held, "published": done.published, "snapshot": done.snapshot,
+        "generation": done.generation, "environment": at.environment,
+    }  # fmt: skip
+    return Result(None, text, facts)
+
+
+def _ready(at: Prompt, statement: ReleaseQuarantine | HoldQuarantine) -> Graph:
+    """What is deployed, where there is room on the disk and a snapshot of the dataset."""
+    at.room()
+    graph = at.deployed(at.environment)
+    _target(at, statement.name)
+    return graph
+
+
+@contextmanager
+def _alone(at: Prompt, statement: ReleaseQuarantine | HoldQuarantine) -> Iterator[None]:
+    """While nobody else applies to the environment; errors point at the condition."""
+    with at.work.locks.hold(MAKING, shared=True), at.work.locks.hold(f"apply-{at.environment}"):
+        try:
+            with _written():
+                yield
+        except TilthError as error:
+            if error.where is None and statement.position is not None and not isinstance(error, StorageError):
+                error.where = statement.position
+            raise
 
 
 @contextmanager

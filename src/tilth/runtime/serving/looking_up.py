@@ -15,14 +15,14 @@ import msgspec
 
 from tilth.core.canonical import canonical, digest
 from tilth.core.errors import InputError
-from tilth.core.time import Instant
+from tilth.core.time import Instant, show_instant
 from tilth.ml.data.keyed import KEYS, KeyColumn
 from tilth.ml.model.once import apart, whole
 from tilth.ml.model.values import Misfit, fitted
 from tilth.ports.clock import Clock
 from tilth.ports.lookups import Rows
 
-FORM = 1  # of what is in a store
+FORM = 2  # of what is in a store
 _GIVEN = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NULL = msgspec.Raw(b"null")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,7 +33,8 @@ encode = msgspec.json.Encoder().encode
 class Store:
     """What a store is made of: a snapshot's rows by a key, with these columns of them.
 
-    `content` is the snapshot's as it is now, `event_time` is named where several rows may have one key.
+    `content` is the snapshot's as it is now, `event_time` is named where several rows may have one key; `replayed` is a time before the
+    snapshot was made from which on it is asked, as when the past is replayed.
     """
 
     dataset: str
@@ -44,12 +45,19 @@ class Store:
     columns: tuple[str, ...]
     event_time: str | None
     known_at: str | None
+    replayed: Instant | None = None
+
+    @property
+    def since(self) -> Instant:
+        """From when on it is asked."""
+        return self.made_at if self.replayed is None else self.replayed
 
     @property
     def name(self) -> str:
         """32 hex characters over all that its rows depend on."""
         keys = [[k.name, k.type.value] for k in self.key]
         of = [FORM, self.content, keys, list(self.columns), self.event_time, self.known_at]
+        of += [] if self.replayed is None else [show_instant(self.replayed)]
         return digest(canonical(of))[:32]
 
 

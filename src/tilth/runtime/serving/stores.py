@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from tilth.core.errors import DataError
+from tilth.core.errors import DataError, StorageError
 from tilth.ml.data.keyed import columns_of, key_of, sample
-from tilth.ml.data.snapshots import file_batches
 from tilth.ml.model.answerer import RowAnswerer
 from tilth.plan.snapshot import Pointer
-from tilth.ports.lookups import Kept, Rows
+from tilth.ports.lookups import Rows
 from tilth.runtime.record import declarations, snapshots
 from tilth.runtime.record.snapshots import Snapshot
-from tilth.runtime.serving.looking_up import Completing, Store, encode, key_bytes
+from tilth.runtime.serving import keeping, making
+from tilth.runtime.serving.looking_up import Completing, Store
 from tilth.runtime.workspace import Workspace
 from tilth.sql.language.statements import CreateDataset, CreateEndpoint, Kind, LookUp
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-ALWAYS = -(2**63)  # before any time
+HERE = (
+    50_000  # rows, up to which a store is made in the thread that wants it; of more by a process of its own
+)
 
 
 def snapshot_of(work: Workspace, pointers: Sequence[Pointer], dataset: str) -> tuple[CreateDataset, Snapshot]:
@@ -61,7 +60,16 @@ def opened(work: Workspace, store: Store, tell: Callable[[str], None] = lambda _
     manifest = snapshots.manifest_of(work.state, store.snapshot)
     tell(f"{store.dataset}: {manifest.rows:,} rows are made ready to be looked up")
     paths = [work.blobs.path(part.blob) for part in manifest.parts]
-    return work.lookups.made(store.name, kept(store, paths))
+    if work.lookups.home is None or manifest.rows <= HERE:
+        return work.lookups.made(store.name, keeping.kept(store, paths, work.engine))
+    making.made(work.lookups.home, store, paths, manifest.rows, tell)
+    made = work.lookups.opened(store.name)
+    if made is None:
+        raise StorageError(
+            f"The rows of `{store.dataset}` to look up were made and cannot be opened.",
+            hint="Look whether the disk is sound; the server tries again.",
+        )
+    return made
 
 
 def completing(
@@ -77,59 +85,10 @@ def completing(
         return None
     declared, snapshot = snapshot_of(work, pointers, one.dataset)
     store = store_of(one, declared, snapshot, model)
+    if (now := work.clock.now()) < store.made_at:
+        store = replace(store, replayed=now)
     taken, parts = [i.name for i in (*model.inputs, *model.carried)], snapshot.manifest.parts
     shown = sample(
         work.blobs.path(parts[0].blob) if parts else None, store.key, [t.column for t in declared.tags]
     )
     return Completing(endpoint.name, store, open_rows(store), taken, work.clock, shown, gaps=one.gaps)
-
-
-# --- rows ---------------------------------------------------------------------------------------------------
-
-
-def kept(store: Store, paths: Sequence[str]) -> Iterator[Kept]:
-    """The rows of a snapshot's files as a store has them, one batch in memory at a time.
-
-    A row without a key, or without a time that is needed, is never found: it is left out.
-    """
-    keys = [k.name for k in store.key]
-    times = [t for t in (store.event_time, store.known_at) if t is not None]
-    wanted = list(dict.fromkeys((*keys, *store.columns, *times)))
-    for path in paths:
-        for batch in file_batches(path, wanted):
-            yield from _of_batch(store, batch)
-
-
-def _of_batch(store: Store, batch: pa.RecordBatch) -> Iterator[Kept]:
-    count = batch.num_rows
-    keys = zip(*(batch.column(k.name).to_pylist() for k in store.key), strict=True)
-    values = [_values(batch.column(c)) for c in store.columns]
-    rows = zip(*values, strict=True) if values else iter([()] * count)
-    happened = _times(batch, store.event_time)
-    known = _times(batch, store.known_at)
-    for key, row, at, when in zip(keys, rows, happened, known, strict=True):
-        if None in key or at is None or when is None:
-            continue
-        body = encode(dict(zip(store.columns, row, strict=True)))
-        yield Kept(key_bytes(key), at, when, max(at, when), body)
-
-
-def _values(column: pa.Array) -> list[Any]:
-    """As JSON has them: decimals are the numbers that a model reads."""
-    import pyarrow as pa
-
-    plain = column.cast(pa.float64()) if pa.types.is_decimal(column.type) else column
-    found: list[Any] = plain.to_pylist()
-    return found
-
-
-def _times(batch: pa.RecordBatch, name: str | None) -> list[int | None]:
-    """Microseconds; where no column says when, always."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if name is None:
-        return [ALWAYS] * batch.num_rows
-    when = pc.cast(batch.column(name), pa.timestamp("us"), safe=False)
-    found: list[int | None] = when.cast(pa.int64()).to_pylist()
-    return found

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from tilth.core.errors import Position
 from tilth.core.principals import Role
-from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
+from tilth.sql.language.mending import ForgetFrom, HoldQuarantine, ReleaseQuarantine
 from tilth.sql.language.statements import Declaration, Drop, Kind, NativeQuery, Options, Query
 
 _NONE = Options()
@@ -308,6 +308,7 @@ Action: TypeAlias = (
     | RetrainModel
     | ForgetFrom
     | ReleaseQuarantine
+    | HoldQuarantine
     | Evaluate
     | Noted
     | ExplainDataset

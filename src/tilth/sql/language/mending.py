@@ -1,4 +1,6 @@
-"""What is done to rows of a dataset by a person: FORGET FROM d WHERE ..., and RELEASE QUARANTINE d WHERE ... [SET c = expr] BECAUSE '...'."""
+"""What is done to rows of a dataset by a person: FORGET FROM d WHERE ..., RELEASE QUARANTINE d WHERE ... [SET c = expr] BECAUSE '...', and
+HOLD QUARANTINE d WHERE ... BECAUSE '...', which takes it back.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +37,16 @@ class ReleaseQuarantine:
     position: Position | None = field(default=None, compare=False)  # of the condition
 
 
+@dataclass(frozen=True, slots=True)
+class HoldQuarantine:
+    """`HOLD QUARANTINE orders WHERE id = 7 BECAUSE 'the till was right'`; the condition is verbatim."""
+
+    name: str
+    where: str
+    because: str
+    position: Position | None = field(default=None, compare=False)  # of the condition
+
+
 def release(c: Cursor) -> ReleaseQuarantine:
     """`QUARANTINE d WHERE condition [SET column = expression, ...] BECAUSE '...'`."""
     c.expect("QUARANTINE", hint="Write RELEASE QUARANTINE orders WHERE id = 7 BECAUSE 'why'.")
@@ -53,18 +65,36 @@ def release(c: Cursor) -> ReleaseQuarantine:
             sets.append((column, c.slice(first, c.i)))
             if not c.take(","):
                 break
-    c.expect("BECAUSE", hint=f"Write {what} WHERE {where} BECAUSE 'the reason'.")
+    return ReleaseQuarantine(name, where, _because(c, f"{what} WHERE {where}"), tuple(sets), at)
+
+
+def hold(c: Cursor) -> HoldQuarantine:
+    """`QUARANTINE d WHERE condition BECAUSE '...'`."""
+    c.expect("QUARANTINE", hint="Write HOLD QUARANTINE orders WHERE id = 7 BECAUSE 'why'.")
+    name = c.name("a dataset's name", fold=True)
+    what = f"HOLD QUARANTINE {name}"
+    where, at = condition(c, what, frozenset({"BECAUSE", ";"}))
+    return HoldQuarantine(name, where, _because(c, f"{what} WHERE {where}"), at)
+
+
+def _because(c: Cursor, what: str) -> str:
+    """`BECAUSE 'the reason'`."""
+    c.expect("BECAUSE", hint=f"Write {what} BECAUSE 'the reason'.")
     spot = c.i
     because = c.string("a reason").strip()
     if not because:
         c.fail("The reason is empty.", "Say in a few words why.", at=spot)
-    return ReleaseQuarantine(name, where, because, tuple(sets), at)
+    return because
 
 
 def show_release(s: ReleaseQuarantine) -> str:
     sets = ", ".join(f"{in_query(column)} = {expression}" for column, expression in s.sets)
     how = f" SET {sets}" if sets else ""
     return f"RELEASE QUARANTINE {writing.name(s.name)} WHERE {s.where}{how} BECAUSE {literal(s.because)}"
+
+
+def show_hold(s: HoldQuarantine) -> str:
+    return f"HOLD QUARANTINE {writing.name(s.name)} WHERE {s.where} BECAUSE {literal(s.because)}"
 
 
 def forget(c: Cursor) -> ForgetFrom:

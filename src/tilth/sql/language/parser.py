@@ -38,6 +38,7 @@ _ACTIONS: dict[str, Callable[[Cursor], Statement]] = {
     "DRILL": actions.drill,
     "FORGET": mending.forget,
     "RELEASE": mending.release,
+    "HOLD": mending.hold,
     "RUN": actions.run,
     "CANCEL": sessions.cancel,
 }

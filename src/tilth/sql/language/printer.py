@@ -44,7 +44,7 @@ from tilth.sql.language.acts import (
     UseEnvironment,
 )
 from tilth.sql.language.acts import Show as ShowStatement
-from tilth.sql.language.mending import ForgetFrom, ReleaseQuarantine
+from tilth.sql.language.mending import ForgetFrom, HoldQuarantine, ReleaseQuarantine
 from tilth.sql.language.statements import CheckKind, Drop, Expectation, Options
 from tilth.sql.language.writing import column, columns, name, options, rows_from, span
 
@@ -226,6 +226,7 @@ _SHOW: dict[type, Callable[[Any], str]] = {
     Drill: _drill,
     ForgetFrom: mending.show_forget,
     ReleaseQuarantine: mending.show_release,
+    HoldQuarantine: mending.show_hold,
     RunJob: _run,
     CancelRun: _cancel,
     CancelStatement: _cancel_statement,

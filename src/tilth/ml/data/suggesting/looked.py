@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from tilth.core.names import quoted
@@ -20,6 +21,9 @@ SHAPES = 20
 NUMBERS = frozenset({DataType.INTEGER, DataType.FLOAT, DataType.DECIMAL})
 TIMES = frozenset({DataType.TIMESTAMP, DataType.DATE})
 PIECE = 60  # columns of one query
+UNITS = {"day": 1, "week": 7, "month": 30}  # days of periods that rows lie in, and
+PERIODS = 120  # how many of them there are at most
+DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,35 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class Periods:
+    """Days, weeks or months of a column of times, the shortest of which there are not too many."""
+
+    event: str
+    unit: str  # as DuckDB's date_trunc takes it
+
+    @property
+    def sql(self) -> str:
+        """The first day of the period that a row lies in."""
+        return f"date_trunc('{self.unit}', {quoted(self.event)}::TIMESTAMP)::DATE"
+
+    def called(self, first: date) -> str:
+        """A period in words."""
+        if self.unit == "month":
+            return f"{first:%Y-%m}"
+        return f"week of {first}" if self.unit == "week" else str(first)
+
+
+@dataclass(frozen=True, slots=True)
 class Rows:
-    """A snapshot's rows and how they are cut: `source` is SQL that gives them with their block as `tilth_block`."""
+    """A snapshot's rows and how they are cut: `source` is SQL that gives them with their block as `tilth_block`.
+
+    `periods` are those of their event times; None without one.
+    """
 
     relation: Relation
     source: str
     engine: QueryEngine
+    periods: Periods | None = None
 
     def ask(self, sql: str) -> list[dict[str, Any]]:
         """The rows of a query over `blocks`."""
@@ -71,12 +98,15 @@ def cut(relation: Relation, event: str | None, total: int, engine: QueryEngine) 
         return Rows(relation, f"SELECT *, least({BLOCKS - 1}, {place}) AS tilth_block FROM {ROWS}", engine)
     moment = f"epoch_us({quoted(event)}::TIMESTAMP)"
     parts = [n / BLOCKS for n in range(1, BLOCKS)]
-    table = engine.stream(
-        f"SELECT approx_quantile({moment}, {parts}) AS q FROM {ROWS}", {ROWS: relation}
-    ).read_all()
-    edges = table["q"][0].as_py() or []
+    asked = (
+        f"SELECT approx_quantile({moment}, {parts}) AS q, min({moment}) AS a, max({moment}) AS b FROM {ROWS}"
+    )
+    (found,) = engine.stream(asked, {ROWS: relation}).read_all().to_pylist()
+    edges = found["q"] or []
     block = " + ".join(f"({moment} > {int(e)})::INTEGER" for e in edges) or "0"
-    return Rows(relation, f"SELECT *, {block} AS tilth_block FROM {ROWS}", engine)
+    days = 0 if found["a"] is None else (found["b"] - found["a"]) // DAY + 1
+    unit = next((u for u, length in UNITS.items() if days <= PERIODS * length), "year")
+    return Rows(relation, f"SELECT *, {block} AS tilth_block FROM {ROWS}", engine, Periods(event, unit))
 
 
 def look(rows: Rows, schema: Schema, names: Sequence[str]) -> Looked:
@@ -129,6 +159,21 @@ def shapes_of(rows: Rows, column: str) -> list[str] | None:
 def distinct(rows: Rows, column: str) -> int:
     """How many values a column has."""
     return int(rows.ask(f"SELECT count(DISTINCT {quoted(column)}) AS n FROM blocks")[0]["n"])
+
+
+def lacking(rows: Rows, columns: Sequence[Column]) -> dict[str, tuple[int, int]]:
+    """In how many periods a value of each column is missing, and of how many; nothing without periods."""
+    if rows.periods is None or not columns:
+        return {}
+    listed = [f"count(*) > count({_sound(c)}) AS l{i}" for i, c in enumerate(columns)]
+    found = rows.ask(f"SELECT {rows.periods.sql} AS p, {', '.join(listed)} FROM blocks GROUP BY p")
+    return {c.name: (sum(r[f"l{i}"] for r in found), len(found)) for i, c in enumerate(columns)}
+
+
+def _sound(column: Column) -> str:
+    """SQL of the column's value, with NaN as NULL."""
+    own = quoted(column.name)
+    return f"CASE WHEN NOT isnan({own}) THEN {own} END" if column.type is DataType.FLOAT else own
 
 
 def broken(rows: Rows, tests: Sequence[str]) -> list[tuple[int, int]]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from tilth.core.figures import figure
 from tilth.core.names import in_query, literal
 from tilth.core.schema import DataType
 from tilth.ml.data.suggesting import looked
@@ -21,8 +22,49 @@ LEAST = 100  # rows, below which nothing is proposed
 WIDER = 0.25  # of the range that was seen, to either side
 MOST = 12  # proposals
 CODES = 5  # whole numbers of a column that are listed, not bounded
+NAMED = 3  # periods that failed and are named
+SELDOM = 0.1  # of the periods, in which gaps are a failure and no habit
 PAIRS = 6  # columns of times that are compared with one another
 UNIQUE_ROWS = 5_000_000  # up to so many rows, columns are tried for being unique
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A period or refresh of which `rows` of `of` would have failed, `missing` of them for want of a value."""
+
+    at: str
+    rows: int
+    missing: int
+    of: int
+
+    @property
+    def words(self) -> str:
+        """The period, with the share of its rows in parentheses; what there is no share of has none."""
+        if not self.of:
+            return self.at
+        share = f"{figure(100 * self.rows / self.of, 2)} %"
+        return f"{self.at} ({share}{' NULL' if self.missing == self.rows else ''})"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """A check asked of the past: of how many `unit` (days, refreshes), which would have failed, how many came since the last of those."""
+
+    unit: str
+    asked: int
+    failed: tuple[Failed, ...] = ()
+    since: int = 0
+
+    @property
+    def words(self) -> str:
+        """As `2 of 31 days: 2026-03-04 (12 % NULL), 2026-03-05 (3 % NULL); 0 of the last 20`."""
+        head = f"{len(self.failed):,} of {self.asked:,} {self.unit}"
+        if not self.failed:
+            return head
+        named = ", ".join(f.words for f in self.failed[:NAMED])
+        more = f" and {len(self.failed) - NAMED:,} more" if len(self.failed) > NAMED else ""
+        since = f"0 of the last {self.since:,}" if self.since else "the newest among them"
+        return f"{head}: {named}{more}; {since}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +77,22 @@ class Proposal:
     evidence: str
     worth: float
     columns: tuple[str, ...] = ()
+    tried: tuple[Tried, ...] = ()  # what it would have caught
+    lacking: int = (
+        0  # rows that fail it since they lack the value, all of them in few periods that are long over
+    )
 
     @property
     def item(self) -> str:
         return f"{self.check} ON FAIL {self.on_fail}"
+
+    @property
+    def caught(self) -> str:
+        """What it would have caught, in words; nothing where there is no past to ask."""
+        if not self.tried:
+            return ""
+        kept = "; these rows are still there: ON FAIL QUARANTINE would hold them back" if self.lacking else ""
+        return f"would have failed {', and '.join(t.words for t in self.tried)}{kept}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +112,8 @@ def propose(
     named = {n.lower() for n in taken}
     free = [c for c in found.columns if c.name.lower() not in named]
     refused: list[Refusal] = []
-    made = [p for c in free if (p := _of_column(rows, found, c, refused)) is not None]
+    lost = _lost(rows, found, free)
+    made = [p for c in free if (p := _of_column(rows, found, c, refused, lost.get(c.name, 0))) is not None]
     if not key:
         made += _unique(rows, found, free)
     made += _ordered(rows, found, free)
@@ -66,11 +121,11 @@ def propose(
 
 
 def _tried(rows: Rows, found: Looked, made: list[Proposal], refused: list[Refusal]) -> list[Proposal]:
-    """Those that hold for every row, the newest too."""
+    """Those that hold for every row, the newest too, but for rows that should not lack a value."""
     of_rows = [p for p in made if p.kind != "unique"]
     out = [p for p in made if p.kind == "unique"]
     for one, (failed, newest) in zip(of_rows, looked.broken(rows, [p.check for p in of_rows]), strict=True):
-        if failed:
+        if failed > one.lacking or newest:
             where = f"{newest:,} of the newest {found.held_out:,}" if newest else f"{failed:,}"
             refused.append(Refusal(one.columns[0], f"{one.check} would fail for {where} rows"))
         else:
@@ -78,13 +133,26 @@ def _tried(rows: Rows, found: Looked, made: list[Proposal], refused: list[Refusa
     return sorted(out, key=lambda p: (-p.worth, p.check))
 
 
-def _of_column(rows: Rows, found: Looked, column: Column, refused: list[Refusal]) -> Proposal | None:
-    """The check that says most of one column."""
+def _lost(rows: Rows, found: Looked, columns: Sequence[Column]) -> dict[str, int]:
+    """Rows that lack a value, of columns that lack one in few periods only, none of them in the newest two fifths of the rows."""
+    may = [c for c in columns if 0 < sum(c.there) < found.total and c.there[-2:] == found.rows[-2:]]
+    seldom = {n for n, (lack, of) in looked.lacking(rows, may).items() if lack <= SELDOM * of}
+    return {c.name: found.total - sum(c.there) for c in may if c.name in seldom}
+
+
+def _of_column(
+    rows: Rows, found: Looked, column: Column, refused: list[Refusal], lost: int
+) -> Proposal | None:
+    """The check that says most of one column; `lost` rows lack a value and should not have."""
+    made = _kind_of(rows, found, column, refused, found.total - sum(column.there) - lost)
+    return replace(made, lacking=lost) if made is not None and lost else made
+
+
+def _kind_of(rows: Rows, found: Looked, column: Column, refused: list[Refusal], gaps: int) -> Proposal | None:
     there = sum(column.there)
     if there == 0:
         refused.append(Refusal(column.name, "it has no value"))
         return None
-    gaps = found.total - there
     if column.type in (DataType.STRING, DataType.BOOLEAN):
         made = _set(rows, found, column, gaps, refused) or _format(rows, column, gaps, there)
         if made is not None:
@@ -94,7 +162,8 @@ def _of_column(rows: Rows, found: Looked, column: Column, refused: list[Refusal]
         if made is not None:
             return made
     if gaps == 0:
-        evidence = f"none of {found.total:,} rows lacks it"
+        lacks = f"{found.total - there:,} of {found.total:,} rows lack it" if there < found.total else ""
+        evidence = lacks or f"none of {found.total:,} rows lacks it"
         return Proposal(
             "not null", f"{in_query(column.name)} IS NOT NULL", "WARN", evidence, 0.3, (column.name,)
         )

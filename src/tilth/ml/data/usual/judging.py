@@ -34,6 +34,7 @@ FEWEST = 21  # refreshes, before one is judged
 MOST = 800  # refreshes that are looked at
 AT_ONCE = 60  # periods that one refresh judges at most, the newest
 DENSE = 0.5  # share of periods with rows, from which on they are periods of the data
+STRIDE = 14  # periods of a replay that are judged by what was before the first of them
 LATE = 0.9  # share of refreshes that find a period complete by then
 
 
@@ -96,6 +97,44 @@ def _item(
             said.left_out(watched, rest)
     found.results += said.results()
     found.notices += said.notices
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One period of the history judged by those before it alone: the aspects that would have gone off."""
+
+    at: datetime
+    grain: Grain
+    off: tuple[str, ...]
+
+
+def replay(data: Data, history: History, states: States, engine: QueryEngine) -> list[Replayed]:
+    """What the dataset's one USUAL item would have said of each complete period, from the first that could be judged on.
+
+    It is judged as by a refresh each STRIDE periods. Of periods of the data alone: nothing without an EVENT TIME.
+    """
+    (usual,) = [e.usual for e in data.spec.expect if e.usual is not None]
+    aspects = [a for a in usual.aspects if a != "freshness"]
+    watched = _watched(data, states, engine, values="distribution" in aspects)
+    if watched.event is None or data.total == 0:
+        return []
+    counts = _counts(data, watched, states, engine, columns=aspects != ["volume"])
+    steps = _by_period(data, history, counts, watched)
+    known = calendar.known(steps.moments, steps.grain, usual.holidays)
+    budget = _budget(usual, steps.span) / sum(chances.WEIGHTS[a] for a in usual.aspects)
+    last = len(steps.moments)
+    off: dict[int, list[str]] = {t: [] for t in range(steps.fewest, last)}
+    for aspect in aspects:
+        family = _family(aspect, steps, watched)
+        if family is None:
+            continue
+        way = families.followed(family, known)
+        for start in range(steps.fewest, last, STRIDE):
+            done = families.judged(family, way, start, budget * chances.WEIGHTS[aspect])
+            for t in range(start, min(start + STRIDE, last)):
+                if done.known(t) and done.off(t):
+                    off[t].append(aspect)
+    return [Replayed(steps.moments[t], steps.grain, tuple(found)) for t, found in off.items()]
 
 
 # --- what is counted ---------------------------------------------------------------------------------------
