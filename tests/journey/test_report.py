@@ -115,3 +115,23 @@ def test_what_cannot_be_reported_is_said(shop: Path, capfd: pytest.CaptureFixtur
     found, _, err = line(shop, capfd, *arguments)
     assert found == status
     assert words in err
+
+
+def test_an_environment_has_the_reports_of_all_it_holds(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "prod.html"
+    assert run(["report", "environment", "prod", "--project", str(shop), "--output", str(out)]) == 0
+    text = out.read_text()
+    for name in ("model-returns", "model-price", "model-shop", "dataset-orders"):
+        assert f'id="{name}"' in text
+        assert f'href="#{name}"' in text
+    assert text.count("<h1>") == 1
+    assert "Needs attention" in text
+    assert "<script" not in text
+    assert (
+        run(["report", "environment", "nope", "--project", str(shop), "--output", str(tmp_path / "x.html")])
+        != 0
+    )
+    assert "There is no environment `nope`" in capsys.readouterr().err
+    assert not (tmp_path / "x.html").exists()

@@ -1,4 +1,4 @@
-"""`tilth report`: a page about a model or a dataset that one can send to somebody."""
+"""`tilth report`: a page about a model, a dataset or an environment that one can send to somebody."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tilth.runtime.showing.next_steps import after
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["model", "dataset"]))
+@click.argument("kind", type=click.Choice(["model", "dataset", "environment"]))
 @click.argument("name", shell_complete=completing.RESOURCES)
 @click.option("--output", metavar="FILE", help="Where the page is written (default: NAME-report.html).")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
@@ -30,7 +30,7 @@ def report(
 ) -> None:
     """One page about the version of model NAME that serves: how good it is, on what, why, and what its gates said.
 
-    Of a dataset: its columns, gaps, drift, checks over time, freshness and lineage.
+    Of a dataset: its columns, gaps, drift, checks over time, freshness and lineage. Of an environment: the loop, what needs attention, and the reports of all its datasets and models.
 
     \b
     Curves are of rows that it was not tuned on. The page needs nothing else: no script, no request; light and dark.
@@ -38,9 +38,18 @@ def report(
     Example: tilth report model late
              tilth report model late --output late.html
              tilth report dataset departures
+             tilth report environment prod
     """
     found = opened(project, clock)
-    if kind == "dataset":
+    if kind == "environment":
+        from tilth.interfaces.report.environment import gathered, page
+
+        line = show.Line()
+        try:
+            facts = gathered(found, name, line)
+        finally:
+            line.close()
+    elif kind == "dataset":
         from tilth.interfaces.report.dataset import page
 
         facts = found.profile(name, environment)
@@ -54,5 +63,5 @@ def report(
     path = output or f"{name}-report.html"
     files.write_text(page(facts), path, force=force)
     steps = after("report", facts, there(found, environment)) if kind == "model" else ()
-    what = f"{name} version {facts['version']}" if kind == "model" else f"dataset {name}"
+    what = f"{name} version {facts['version']}" if kind == "model" else f"{kind} {name}"
     show.facts({"file": path}, f"{path} tells of {what}.", False, steps)

@@ -29,11 +29,12 @@ def page(facts: Facts) -> str:
     return (
         frame.replace("{{style}}", style())
         .replace("{{title}}", escape(f"Dataset {facts['name']}"))
-        .replace("{{body}}", _head(facts) + "".join(drawn))
+        .replace("{{body}}", head(facts) + "".join(drawn))
     )
 
 
-def _head(facts: Facts) -> str:
+def head(facts: Facts, level: int = 1) -> str:
+    """What stands above the panels; `level` is of its heading."""
     newest = f", the newest of {escape(str(facts['newest'])[:16])}" if facts["newest"] else ""
     rows = [
         f"{facts['rows']:,} rows, {len(facts['columns']) + facts['left_out']:,} columns, {escape(show_size(facts['bytes'] or 0))}{newest}.",
@@ -44,7 +45,7 @@ def _head(facts: Facts) -> str:
     if facts["left_out"]:
         rows.append(f"{facts['left_out']:,} more columns are not shown.")
     return (
-        f"<header><h1>Dataset {escape(facts['name'])}</h1>"
+        f"<header><h{level}>Dataset {escape(facts['name'])}</h{level}>"
         + "".join(f"<p>{r}</p>" for r in rows)
         + "</header>"
     )

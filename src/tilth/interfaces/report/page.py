@@ -26,7 +26,7 @@ def page(facts: Facts) -> str:
     return (
         frame.replace("{{style}}", style())
         .replace("{{title}}", escape(title))
-        .replace("{{body}}", _head(facts) + body)
+        .replace("{{body}}", head(facts) + body)
     )
 
 
@@ -65,7 +65,8 @@ def _of_target(facts: Facts, model: Facts) -> Iterator[tuple[str, str]]:
     yield "Search of options", searched.trials(own.get("search"))
 
 
-def _head(facts: Facts) -> str:
+def head(facts: Facts, level: int = 1) -> str:
+    """What stands above the panels; `level` is of its heading."""
     gate = facts["gate"]
     rows = [
         *(
@@ -80,7 +81,9 @@ def _head(facts: Facts) -> str:
     rows.append(
         f'<span class="soft">Bundle {escape(facts["digest"][:16])} of {escape(facts["environment"])}; this report was made {_when(facts["at"])}.</span>'
     )
-    title = f'<h1>{escape(facts["name"])} <span class="soft">version {facts["version"]}</span></h1>'
+    title = (
+        f'<h{level}>{escape(facts["name"])} <span class="soft">version {facts["version"]}</span></h{level}>'
+    )
     return f"<header>{title}</header>" + "".join(f"<p>{row}</p>" for row in rows)
 
 
