@@ -15,7 +15,7 @@ $(shell for venv in $(VENV) $(COMPILED); do \
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-compiled faults mutations lint check bench bench-quality docs lock clean
+.PHONY: help setup demo test test-compiled faults mutations lint check bench bench-quality docs screenshots lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,6 +75,10 @@ bench: setup  ## measure everything and write bench/RESULTS.md
 
 docs: setup  ## make docs/reference.md anew from the code
 	@$(BIN)/python docs/generate.py
+
+screenshots: setup  ## make the pictures of README anew from the demo's project; needs Chromium
+	@rm -rf .demo && $(BIN)/tilth demo --keep .demo/flights
+	@$(BIN)/python docs/screenshots.py .demo/flights
 
 # What KServe's package asks for and its client does not use.
 UNUSED := kubernetes pillow aiohttp aiohttp-retry aiohappyeyeballs aiosignal frozenlist multidict propcache yarl attrs oauthlib \
