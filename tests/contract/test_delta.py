@@ -163,6 +163,25 @@ def test_what_is_wrong_is_said(tmp_path: Path, given: Any, error: type[TilthErro
     assert caught.value.hint
 
 
+def test_what_is_damaged_or_newer_is_said_and_harms_no_other_table(tmp_path: Path) -> None:
+    for name in ("t", "other"):
+        write_deltalake(tmp_path / "lake" / name, pa.table({"id": [1]}))
+    folder = tmp_path / "lake" / "t"
+    log, data = folder / "_delta_log" / "00000000000000000000.json", next(folder.glob("*.parquet"))
+    text, whole = log.read_text(), data.read_bytes()
+    data.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError, match="is damaged"):
+        ids(made(tmp_path))
+    log.write_text(text.replace('"minReaderVersion":1', '"minReaderVersion":9'))
+    with pytest.raises(UnsupportedError, match="cannot read"):
+        ids(made(tmp_path))
+    log.unlink()
+    with pytest.raises(SourceError, match="log of Delta table `t`"):
+        ids(made(tmp_path))
+    assert made(tmp_path).tables() == ("other", "t")
+    assert made(tmp_path).scan(Scan("other")).read_all().num_rows == 1
+
+
 def test_a_log_that_points_out_of_its_folder_is_not_followed(tmp_path: Path) -> None:
     write_deltalake(tmp_path / "secret", pa.table({"id": [42]}))
     write_deltalake(tmp_path / "lake" / "t", pa.table({"id": [1]}))

@@ -129,6 +129,7 @@ def _answer(status: int, headers: dict[str, str], body: bytes = b"", wait: float
         (200, {"Transfer-Encoding": "chunked"}, b"c\r\n" + BODY + b"\r\n", "broke off .*4 times over"),
         (200, {"Content-Length": "9999999"}, b"", "reads 1 KB at most"),
         (200, {}, b"x\n" + b"1\n" * 4000, "reads 1 KB at most"),
+        (200, {"Content-Length": "36"}, b"\n<!DOCTYPE html><html>Sign in</html>\n", r"a page \(HTML\) and no data"),
         (200, {"Content-Encoding": "br", "Content-Length": "12"}, BODY, "not unpacked"),
         (302, {"Location": "file:///etc/passwd"}, b"", "neither http nor https"),
         (302, {"Location": "/w.csv"}, b"", "leads in circles"),

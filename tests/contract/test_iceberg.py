@@ -14,13 +14,21 @@ from pyiceberg.catalog.memory import InMemoryCatalog
 from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.table import Table
 from pyiceberg.typedef import Record
+from pyiceberg.types import LongType
 from test_files_types import _shown
 
 import buckets
 from fixtures.types import iceberg as edges
 from tilth.adapters.sources.iceberg.newest import newest
 from tilth.adapters.sources.iceberg.source import IcebergSource
-from tilth.core.errors import ProjectError, SourceError, TilthError, UnknownNameError, UnsupportedError
+from tilth.core.errors import (
+    DataError,
+    ProjectError,
+    SourceError,
+    TilthError,
+    UnknownNameError,
+    UnsupportedError,
+)
 from tilth.core.scan import Predicate, Scan
 
 
@@ -93,6 +101,19 @@ def test_a_column_that_came_later_is_null_before(tmp_path: Path) -> None:
     table.append(pa.table({"id": [2], "new": ["x"]}))
     found = made(tmp_path).scan(Scan("t", ("id", "new"))).read_all().to_pylist()
     assert sorted(found, key=lambda r: r["id"]) == [{"id": 1, "new": None}, {"id": 2, "new": "x"}]
+
+
+def test_columns_that_changed_since_the_last_rows_are_those_of_the_table(tmp_path: Path) -> None:
+    table, source = written(tmp_path, pa.table({"id": [1], "x": ["a"]})), made(tmp_path)
+    first = table.current_snapshot().snapshot_id
+    assert source.describe("t").names == ("id", "x")
+    with table.update_schema() as change:
+        change.rename_column("x", "w")
+        change.add_column("n", LongType())
+    assert source.scan(Scan("t")).read_all().to_pylist() == [{"id": 1, "x": "a"}]
+    source.change_token("t")
+    assert source.scan(Scan("t")).read_all().to_pylist() == [{"id": 1, "w": "a", "n": None}]
+    assert made(tmp_path, snapshot=first).describe("t").names == ("id", "x")
 
 
 def test_what_is_asked_for_skips_files(tmp_path: Path) -> None:
@@ -184,6 +205,12 @@ def test_what_is_wrong_is_said(
         ids(IcebergSource.from_options(options, str(tmp_path)))
 
 
+def test_names_that_differ_by_case_alone_are_said(tmp_path: Path) -> None:
+    written(tmp_path, pa.table({"Id": [1], "id": [2]}))
+    with pytest.raises(DataError, match="two columns that are called `id`"):
+        made(tmp_path).describe("t")
+
+
 def test_another_table_is_not_there(tmp_path: Path) -> None:
     written(tmp_path, pa.table({"id": [1]}))
     with pytest.raises(UnknownNameError, match="no table `u`"):
@@ -196,8 +223,17 @@ def test_a_damaged_table_and_one_that_points_elsewhere_are_refused(tmp_path: Pat
     shutil.copytree(folder, tmp_path / "other" / "t")
     with pytest.raises(SourceError, match="outside of its folder"):
         ids(IcebergSource.from_options({"path": "other"}, str(tmp_path)))
+    data = next((folder / "data").glob("*.parquet"))
+    whole = data.read_bytes()
+    data.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SourceError, match="is damaged"):
+        ids(made(tmp_path))
+    data.write_bytes(whole)
     path = folder / "metadata" / newest(p.name for p in (folder / "metadata").iterdir())  # type: ignore[operator]
     text = path.read_text()
+    path.write_text(text.replace('"format-version":2', '"format-version":9'))
+    with pytest.raises(UnsupportedError, match="format version"):
+        ids(made(tmp_path))
     path.write_text(text[: len(text) // 2])
     with pytest.raises(SourceError, match="could not be read"):
         ids(made(tmp_path))

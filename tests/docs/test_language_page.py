@@ -30,7 +30,9 @@ SERVERS = [  # no hosts of ours
     x
     for x in EXAMPLES
     if isinstance(x, s.CreateSource)
-    and (x.engine in {"postgres", "mysql", "s3", "http", "dbt"} or "url" in x.options)
+    and (
+        x.engine in {"postgres", "mysql", "s3", "http", "dbt"} or "url" in x.options or "catalog" in x.options
+    )
 ]
 OWN = """
 from sklearn.tree import DecisionTreeClassifier

@@ -71,11 +71,16 @@ def lock(connection: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """One version of a table that a library opened: its rows as a reader of Arrow, its number, and what tells it from others."""
+    """One version of a table that a library opened: its rows as a reader of Arrow, its number, what tells it from others, and its metadata."""
 
     rows: Any
     version: int | None
     id: str
+    metadata: str | None = None
+
+
+class AlikeNames(Exception):
+    """Columns whose names differ by case alone, which DuckDB does not tell apart."""
 
 
 def of_version(spec: Spec, load: Callable[[], None], opened: Callable[[Spec], Opened]) -> None:
@@ -93,13 +98,16 @@ def of_version(spec: Spec, load: Callable[[], None], opened: Callable[[Spec], Op
     settle(connection, spec["memory"])
     lock(connection)
     found = opened(spec)
+    names = [n.lower() for n in found.rows.schema.names]
+    if twice := sorted({n for n in names if names.count(n) > 1} if len(set(names)) < len(names) else ()):
+        raise AlikeNames(twice[0])
     connection.register("given", found.rows)
     if spec["ask"] == "rows":
         send(connection.sql(spec["sql"]).to_arrow_reader(BATCH))
         return
     relation = connection.sql("SELECT * FROM given LIMIT 0")
     kinds = list(zip(relation.columns, map(str, relation.types), strict=True))
-    tell({"kinds": kinds, "version": found.version, "id": found.id})
+    tell({"kinds": kinds, "version": found.version, "id": found.id, "metadata": found.metadata})
 
 
 def tell(what: Mapping[str, object]) -> None:

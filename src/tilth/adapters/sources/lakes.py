@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 from tilth.adapters.sources.processes import Processes
 from tilth.adapters.sources.remote import given as asked
 from tilth.core.errors import (
+    DataError,
     MissingExtraError,
     ProjectError,
     SourceError,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 STORED = ("region", "endpoint", "key", "secret", "token", "anonymous")  # options of a table in a bucket
 MEMORY, SECONDS = 2_000_000_000, 86_400
+BROKE_OFF = "reading the stream registered"  # DuckDB's words, in lower case, where the library that reads had an error
 ZONED = "TIMESTAMP WITH TIME ZONE"
 
 
@@ -45,6 +47,7 @@ class Looked:
     version: int | None
     id: str
     kinds: tuple[tuple[str, str], ...]
+    metadata: str | None = None  # that it was read by, where a version is not all there is to it
 
     @property
     def schema(self) -> Schema:
@@ -61,7 +64,8 @@ class Kind:
     pinned: str  # the option that names a version
     child: str  # the module that reads
     refused: Callable[[Mapping[str, str]], TilthError]
-    newest: Callable[[str], str | None]  # of a folder: `Folder`
+    is_table: Callable[[str], bool]  # whether a folder is one
+    newest: Callable[[str], str]  # of a table's folder: some text that differs when its newest version does
     storage: Callable[[Mapping[str, object]], Mapping[str, str]]
     """What reaches a bucket, by the library's names."""
 
@@ -108,30 +112,27 @@ class Place(Protocol):
 
 
 class Folder:
-    """A table on this machine, or a folder of them; `newest` tells the newest version of a table's folder, None of what is no table."""
+    """A table on this machine, or a folder of them."""
 
     local = True
 
-    def __init__(self, path: str, newest: Callable[[str], str | None]) -> None:
-        self._path, self._newest = path, newest
+    def __init__(self, path: str, kind: Kind) -> None:
+        self._path, self._is_table, self._newest = path, kind.is_table, kind.newest
 
     def tables(self) -> tuple[str, ...]:
         if not os.path.isdir(self._path):
             raise SourceError(f"There is no folder at {self._path}.", hint="Correct the source's path.")
-        if self._newest(self._path) is not None:
+        if self._is_table(self._path):
             return (os.path.basename(self._path),)
-        return tuple(n for n in sorted(os.listdir(self._path)) if self._newest(os.path.join(self._path, n)) is not None)  # fmt: skip
+        return tuple(n for n in sorted(os.listdir(self._path)) if self._is_table(os.path.join(self._path, n)))
 
     def at(self, table: str) -> Given:
         found = named(table, self.tables())
-        alone = self._newest(self._path) is not None
+        alone = self._is_table(self._path)
         return Given(self._path if alone else os.path.join(self._path, found), local=True)
 
     def token(self, table: str) -> str:
-        found = self._newest(self.at(table).uri)
-        if found is None:  # it was there a moment ago
-            raise SourceError(f"Table `{table}` is gone.", hint="Check its folder.")
-        return found
+        return self._newest(self.at(table).uri)
 
 
 class Bucket:
@@ -189,8 +190,8 @@ class LakeSource(ABC):
         early = [p for w, n in tested if (p := self._early(w, n, kinds[n])) is not None]
         read = list(values) or [schema.names[0]]
         return self._asked(
-            scan.table, "rows", looked.version, read, early,
-            f"SELECT {listed} FROM given WHERE {where}",
+            scan.table, "rows", looked.version if looked.metadata is None else self._version, read, early,
+            f"SELECT {listed} FROM given WHERE {where}", looked.metadata,
         )  # fmt: skip
 
     def native(self, sql: str) -> pa.RecordBatchReader:
@@ -231,7 +232,7 @@ class LakeSource(ABC):
             rows = self._asked(table, "look", self._version, None, (), "").read_all()
             told = json.loads(rows["found"][0].as_py())
             kinds = tuple((str(n), str(k)) for n, k in told["kinds"])
-            self._looked[table] = token, Looked(told["version"], told["id"], kinds)
+            self._looked[table] = token, Looked(told["version"], told["id"], kinds, told["metadata"])
         return self._looked[table][1]
 
     def _asked(
@@ -242,14 +243,23 @@ class LakeSource(ABC):
         columns: Sequence[str] | None,
         early: Sequence[Any],
         sql: str,
+        metadata: str | None = None,
     ) -> pa.RecordBatchReader:
         at = self._place.at(table)
         return self._processes.read(
             {
-                "ask": ask, "uri": at.uri, "local": at.local, "storage": dict(at.storage), "metadata": at.metadata,
+                "ask": ask, "uri": at.uri, "local": at.local, "storage": dict(at.storage), "metadata": metadata or at.metadata,
                 "version": version, "columns": columns, "early": list(early), "sql": sql, "memory": MEMORY, "seconds": SECONDS,
             }
         )  # fmt: skip
+
+
+def alike(kind: str, name: str) -> DataError:
+    """What is told of columns whose names differ by case alone."""
+    return DataError(
+        f"The {kind} has two columns that are called `{name}` but for upper and lower case, which queries do not tell apart.",
+        hint="Rename one of them where the table is written.",
+    )
 
 
 def named(table: str, names: Sequence[str]) -> str:
@@ -278,7 +288,7 @@ def placed(given: Mapping[str, object], root: str, kind: Kind) -> Folder | Bucke
             hint="Write WITH (path = 'lake'), a table or a folder of tables; or WITH (url = 's3://bucket/table').",
         )
     if path is not None:
-        return Folder(os.path.realpath(os.path.join(root, path)), kind.newest)
+        return Folder(os.path.realpath(os.path.join(root, path)), kind)
     assert url is not None
     if not url.startswith("s3://") or len(url.strip("/").split("/")) < 4:
         raise ProjectError(f"{url[:80]!r} is no table in a bucket.", hint="Write url = 's3://bucket/table'.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tilth.adapters.sources.lakes import BROKE_OFF, alike
 from tilth.core.errors import DataError, SourceError, TilthError, UnsupportedError
 
 
@@ -11,6 +12,8 @@ def refused(said: Mapping[str, str]) -> TilthError:
     """What is told of an error of the process, without what a row holds."""
     text, kind = str(said.get("said")), str(said.get("kind"))
     low = text.lower()
+    if kind == "AlikeNames":
+        return alike("Delta table", text)
     if kind == "TableNotFoundError" or "not a delta table" in low or "no files in log" in low:
         return SourceError("There is no Delta table there.", hint="Correct the source's path or url.")
     if (
@@ -24,7 +27,13 @@ def refused(said: Mapping[str, str]) -> TilthError:
         )
     if any(
         w in low
-        for w in ("unsupported reader", "reader feature", "not supported", "unsupported table feature")
+        for w in (
+            "unsupported reader",
+            "unsupported minimum reader",
+            "reader feature",
+            "not supported",
+            "unsupported table feature",
+        )
     ):
         return UnsupportedError(
             "The Delta table uses a feature that deltalake cannot read.",
@@ -50,10 +59,12 @@ def refused(said: Mapping[str, str]) -> TilthError:
             "The store of the Delta table does not answer.",
             hint="Check `endpoint` and `region`, then try again.",
         )
-    if (
-        kind in ("ConversionException", "InvalidInputException", "OutOfRangeException")
-        and "get_next" not in low
-    ):
+    if "parquet error" in low or BROKE_OFF in low:
+        return SourceError(
+            "A file of this version of the Delta table is damaged.",
+            hint="Open it with another program to see why; a damaged table is restored from a copy.",
+        )
+    if kind in ("ConversionException", "InvalidInputException", "OutOfRangeException"):
         return DataError(
             f"DuckDB could not make a value that a predicate asks for ({kind}).",
             hint="CAST the column in the query.",

@@ -73,11 +73,13 @@ def _storage(given: Mapping[str, object]) -> dict[str, str]:
     return {k: v for k, v in {**theirs, **{k: v for k, v in known.items() if v is not None}}.items() if v}
 
 
-def _newest(folder: str) -> str | None:
-    """The newest entry of a table's log, told without opening it; None where the folder has no log."""
+def _is_table(folder: str) -> bool:
+    return os.path.isdir(os.path.join(folder, LOG))
+
+
+def _newest(folder: str) -> str:
+    """The newest entry of a table's log, told without opening it."""
     log = os.path.join(folder, LOG)
-    if not os.path.isdir(log):
-        return None
     try:
         last = max(n for n in os.listdir(log) if n.endswith(".json") and n[:20].isdecimal())
         found = os.stat(os.path.join(log, last))
@@ -92,7 +94,8 @@ class DeltaSource(LakeSource):
     """One table, or a folder of them."""
 
     kind = Kind(
-        "delta", "Delta table", "deltalake", "version", "tilth.adapters.sources.delta.child", refused, _newest, _storage
+        "delta", "Delta table", "deltalake", "version", "tilth.adapters.sources.delta.child", refused, _is_table, _newest,
+        _storage
     )  # fmt: skip
 
     def _early(self, where: Predicate, name: str, kind: str) -> str | None:

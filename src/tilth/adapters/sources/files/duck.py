@@ -82,6 +82,8 @@ def refused(error: Exception) -> TilthError:
     if isinstance(error, TilthError):
         return error
     said = error.strerror if isinstance(error, OSError) and error.strerror else None
+    if said is None and (isinstance(error, EOFError | OSError) or type(error).__module__ == "zlib"):
+        said = "unpacking"  # gzip's and zlib's texts are no kinds
     kind = said or str(error).partition(" Error")[0].partition("\n")[0][:40]
     return SourceError(
         f"The files could not be read ({kind} error).",

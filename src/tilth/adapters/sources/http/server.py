@@ -120,6 +120,7 @@ class Server:
             size = self._written(answer, path, most, item.shown)
             unsure = head.size is None and answer.headers.get("Transfer-Encoding", "").lower() != "chunked"
             kind = self._ending(item, answer)
+        _no_page(path, item.shown)
         if head.size is not None and size != head.size:
             raise BrokenError(f"{item.shown} ended after {show_size(size)} of {show_size(head.size)}")
         return replace(
@@ -219,6 +220,17 @@ def shown(url: str) -> str:
     """An address as it may be told: a query often holds a key."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}{parts.path}{'?...' if parts.query else ''}"
+
+
+def _no_page(path: str, name: str) -> None:
+    """SourceError for what is a page for people: a server that wants one to sign in often answers so, with 200."""
+    with open(path, "rb") as file:
+        begins = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if begins.startswith((b"<!doctype html", b"<html")):
+        raise SourceError(
+            f"{name} answers a page (HTML) and no data.",
+            hint="Correct the url; or sign in: auth = SECRET 'env:NAME', where NAME holds 'Bearer ...' or 'Basic ...'.",
+        )
 
 
 def _head(answer: Any) -> _Head:

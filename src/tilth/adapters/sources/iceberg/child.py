@@ -62,8 +62,9 @@ def _opened(spec: Spec) -> Opened:
     columns = tuple(spec["columns"]) if spec["columns"] is not None else ("*",)
     scan = table.scan(row_filter=_filter(spec["early"]), selected_fields=columns, snapshot_id=version)
     snapshot = table.current_snapshot()
-    newest = snapshot.snapshot_id if snapshot is not None else None
-    return Opened(scan.to_arrow_batch_reader(), version or newest, str(table.metadata.table_uuid))
+    last = snapshot.snapshot_id if snapshot is not None else None
+    rows = scan.to_arrow_batch_reader()
+    return Opened(rows, version or last, str(table.metadata.table_uuid), table.metadata_location)
 
 
 def _filter(early: Sequence[Sequence[Any]]) -> Any:

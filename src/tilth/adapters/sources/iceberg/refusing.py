@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tilth.adapters.sources.lakes import alike
 from tilth.core.errors import DataError, SourceError, TilthError, UnsupportedError
 
 
@@ -11,6 +12,18 @@ def refused(said: Mapping[str, str]) -> TilthError:
     """What is told of an error of the process, without what a row holds."""
     text, kind = str(said.get("said")), str(said.get("kind"))
     low = text.lower()
+    if kind == "AlikeNames":
+        return alike("Iceberg table", text)
+    if kind == "ValidationError" and "format-version" in low and "tag" in low:
+        return UnsupportedError(
+            "The Iceberg table is of a format version that pyiceberg cannot read.",
+            hint="pip install --upgrade pyiceberg; or have its writer keep to version 2.",
+        )
+    if any(w in low for w in ("magic bytes", "corrupt", "deserialize thrift")):
+        return SourceError(
+            "A file of this snapshot of the Iceberg table is damaged.",
+            hint="Open it with another program to see why; a damaged table is restored from a copy.",
+        )
     if kind == "NoMetadata":
         return SourceError("There is no Iceberg table there.", hint="Correct the source's path or url.")
     if "snapshot not found" in low or kind == "NoSnapshot":

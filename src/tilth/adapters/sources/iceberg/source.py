@@ -43,27 +43,30 @@ def _storage(given: Mapping[str, object]) -> dict[str, str]:
     return {**storage.ambient(given), **storage.declared(given, "token")}
 
 
-def _newest(folder: str) -> str | None:
-    """The newest metadata of a table, told without opening it; None where the folder has none."""
+def _is_table(folder: str) -> bool:
     inner = os.path.join(folder, METADATA)
-    if not os.path.isdir(inner):
-        return None
+    return os.path.isdir(inner) and newest(os.listdir(inner)) is not None
+
+
+def _newest(folder: str) -> str:
+    """The newest metadata of a table, told without opening it."""
+    inner = os.path.join(folder, METADATA)
     try:
-        name = newest(os.listdir(inner))
-        found = os.stat(os.path.join(inner, name)) if name is not None else None
+        name = newest(os.listdir(inner)) or ""
+        found = os.stat(os.path.join(inner, name))
     except OSError as error:
         raise SourceError(
             f"The metadata of Iceberg table `{os.path.basename(folder)}` cannot be read.", hint="Check its folder."
         ) from error  # fmt: skip
-    return f"{name} {found.st_ino} {found.st_mtime_ns}" if found is not None else None
+    return f"{name} {found.st_ino} {found.st_mtime_ns}"
 
 
 class IcebergSource(LakeSource):
     """One table, a folder of them, or those of a namespace of a catalog."""
 
     kind = Kind(
-        "iceberg", "Iceberg table", "pyiceberg", "snapshot", "tilth.adapters.sources.iceberg.child", refused, _newest,
-        _storage,
+        "iceberg", "Iceberg table", "pyiceberg", "snapshot", "tilth.adapters.sources.iceberg.child", refused, _is_table,
+        _newest, _storage,
     )  # fmt: skip
 
     @classmethod
