@@ -45,6 +45,9 @@ def gaps(values: Any) -> pa.Array:
         ("stars", gaps(RNG.integers(1, 6, N)), "stars IS NULL OR stars IN (1, 2, 3, 4, 5)"),
         ("dice", RNG.integers(1, 7, N), "dice BETWEEN 0 AND 8"),
         ("x", RNG.uniform(0, 1, N), "x BETWEEN 0 AND 1"),
+        ("b", RNG.choice(["a", "z"], N), "b IN ('a', 'z')"),
+        ("v", RNG.choice(["a", "z"], N), "v IN ('a', 'z')"),
+        ("p", pa.array(RNG.uniform(0, 1, N), mask=np.arange(N) < 9), "p BETWEEN 0 AND 1"),
         ("y", RNG.uniform(-50, 50, N), "y BETWEEN -80 AND 80"),
         ("n", RNG.integers(10, 100, N), "n BETWEEN 0 AND 130"),
         ("select", gaps(RNG.choice(["a", "b"], N)), '"select" IS NULL OR "select" IN (\'a\', \'b\')'),
@@ -97,7 +100,7 @@ def test_gaps_of_few_days_are_failures_and_those_of_many_are_not(lacks: Any, che
     [
         ((), "0 of 31 days"),
         ((Failed("2026-03-04", 12, 12, 100),), "1 of 31 days: 2026-03-04 (12 % NULL); 0 of the last 11"),
-        ((Failed("a", 1, 0, 3), Failed("b: volume", 1, 0, 0)), "2 of 31 days: a (33 %), b: volume; 0 of the last 11"),
+        ((Failed("a", 1, 0, 3), Failed("b (volume)", 1, 0, 0)), "2 of 31 days: a (33 %), b (volume); 0 of the last 11"),
         (tuple(Failed(d, 1, 0, 2) for d in "abcde"), "5 of 31 days: a (50 %), b (50 %), c (50 %) and 2 more; 0 of the last 11"),
     ],
 )  # fmt: skip

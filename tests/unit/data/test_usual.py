@@ -360,3 +360,12 @@ def test_a_scale_is_undone(scale: str) -> None:
         families.SHARE: np.arcsin(np.sqrt(value)),
     }
     assert families.plain(scale, float(made[scale])) == pytest.approx(value)
+
+
+def test_shares_are_said_as_they_are_counted_and_columns_may_be_called_as_they_like(bench: Bench) -> None:
+    table = rows(USUAL).rename_columns(["id", "at", "p", "y", "kind"])
+    whole = table.set_column(3, "y", pa.array(np.zeros(table.num_rows)))
+    found = over(bench, whole, 60.2)
+    assert (said(found, "nulls").passed, said(found, "nulls").value) == (True, 0.0)
+    assert "0 % of " in said(found, "nulls").observed
+    assert said(found, "volume").observed.startswith(f"{USUAL[-1]} rows came on")

@@ -112,7 +112,7 @@ def cut(relation: Relation, event: str | None, total: int, engine: QueryEngine) 
 def look(rows: Rows, schema: Schema, names: Sequence[str]) -> Looked:
     """What the named columns hold, block by block."""
     counts = {
-        r["b"]: r["n"] for r in rows.ask("SELECT tilth_block AS b, count(*) AS n FROM blocks GROUP BY b")
+        r["b"]: r["n"] for r in rows.ask("SELECT tilth_block AS b, count(*) AS n FROM blocks GROUP BY 1")
     }
     columns: list[Column] = []
     for first in range(0, len(names), PIECE):
@@ -126,7 +126,7 @@ def look(rows: Rows, schema: Schema, names: Sequence[str]) -> Looked:
                 asked += [
                     f"{w}({number}) FILTER (WHERE isfinite({number})) AS {w}{i}" for w in ("min", "max")
                 ]
-        found = {r["b"]: r for r in rows.ask(f"SELECT {', '.join(asked)} FROM blocks GROUP BY b")}
+        found = {r["b"]: r for r in rows.ask(f"SELECT {', '.join(asked)} FROM blocks GROUP BY 1")}
         for i, f in enumerate(piece):
             blocks = [found.get(b, {}) for b in range(BLOCKS)]
             there = tuple(int(r.get(f"t{i}") or 0) for r in blocks)
@@ -141,8 +141,8 @@ def values_of(rows: Rows, column: str) -> list[tuple[Any, int, int]] | None:
     """Each value of a column, the block that had it first, and its rows; None where they are too many for a list."""
     own = quoted(column)
     found = rows.ask(
-        f"SELECT {own} AS v, min(tilth_block) AS first, count(*) AS n FROM blocks WHERE {own} IS NOT NULL GROUP BY v"
-        f" ORDER BY n DESC, v LIMIT {SETS + 1}"
+        f"SELECT {own} AS v, min(tilth_block) AS first, count(*) AS n FROM blocks WHERE {own} IS NOT NULL GROUP BY 1"
+        f" ORDER BY 3 DESC, 1 LIMIT {SETS + 1}"
     )
     return None if len(found) > SETS else [(r["v"], r["first"], r["n"]) for r in found]
 
@@ -166,7 +166,7 @@ def lacking(rows: Rows, columns: Sequence[Column]) -> dict[str, tuple[int, int]]
     if rows.periods is None or not columns:
         return {}
     listed = [f"count(*) > count({_sound(c)}) AS l{i}" for i, c in enumerate(columns)]
-    found = rows.ask(f"SELECT {rows.periods.sql} AS p, {', '.join(listed)} FROM blocks GROUP BY p")
+    found = rows.ask(f"SELECT {rows.periods.sql} AS p, {', '.join(listed)} FROM blocks GROUP BY 1")
     return {c.name: (sum(r[f"l{i}"] for r in found), len(found)) for i, c in enumerate(columns)}
 
 

@@ -108,7 +108,7 @@ def _part(
         gap = " OR ".join(f"{quoted(c)} IS NULL" for c in one.proposal.columns)
         listed += [f"count(*) FILTER (WHERE {one.fails})", f"count(*) FILTER (WHERE {one.fails} AND ({gap}))"]
         inputs |= one.others
-    sql = f"SELECT {', '.join(f'{what} AS c{n}' for n, what in enumerate(listed))} FROM {ROWS} GROUP BY c0"
+    sql = f"SELECT {', '.join(f'{what} AS c{n}' for n, what in enumerate(listed))} FROM {ROWS} GROUP BY 1"
     table = engine.stream(sql, inputs).read_all()
     rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
     found: list[list[tuple[Any, int, int, int]]] = [[] for _ in tests]

@@ -191,7 +191,7 @@ def _count(rows: Relation, watched: Watched, engine: QueryEngine) -> Counts:
     for first in range(0, max(len(tests), 1), PIECE):
         listed = [f"count(*) FILTER (WHERE {t})" for t in tests[first : first + PIECE]]
         asked = ", ".join([f"{period} AS p", "count(*)", *listed])
-        table = engine.stream(f"SELECT {asked} FROM {ROWS} GROUP BY p ORDER BY p", {ROWS: rows}).read_all()
+        table = engine.stream(f"SELECT {asked} FROM {ROWS} GROUP BY 1 ORDER BY 1", {ROWS: rows}).read_all()
         own = np.stack([np.asarray(c, dtype=np.float64) for c in table.columns[1:]], 1)
         pieces.append(own if not pieces else own[:, 1:])
     begin = [0 if m is None else grain.index(m) for m in table.column(0).to_pylist()]

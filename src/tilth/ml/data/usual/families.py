@@ -30,11 +30,12 @@ MOMENT = 1 / 60  # hours, added to a lag
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Series [periods, series] on a scale of their own, with what each is called."""
+    """Series [periods, series] on a scale of their own, with what each is called, and as people count them: rows, hours, shares."""
 
     aspect: str
     scale: str
     values: Floats
+    plain: Floats
     floor: Floats
     names: tuple[str, ...]
 
@@ -45,7 +46,9 @@ def volume(rows: Floats) -> Family:
 
     scale = LOG if np.median(rows) >= MANY else ROOT
     values = np.log(rows + 1) if scale == LOG else 2 * np.sqrt(rows + 0.375)
-    return Family("volume", scale, values[:, None], np.full((len(rows), 1), LEAST[scale]), ("rows",))
+    return Family(
+        "volume", scale, values[:, None], rows[:, None], np.full((len(rows), 1), LEAST[scale]), ("rows",)
+    )
 
 
 def freshness(hours: Floats) -> Family:
@@ -53,7 +56,9 @@ def freshness(hours: Floats) -> Family:
     import numpy as np
 
     values = np.log(np.maximum(hours, 0) + MOMENT)
-    return Family("freshness", LAG, values[:, None], np.full((len(hours), 1), LEAST[LAG]), ("age",))
+    return Family(
+        "freshness", LAG, values[:, None], hours[:, None], np.full((len(hours), 1), LEAST[LAG]), ("age",)
+    )
 
 
 def shares(aspect: str, counts: Floats, totals: Floats, names: Sequence[str]) -> Family:
@@ -62,7 +67,9 @@ def shares(aspect: str, counts: Floats, totals: Floats, names: Sequence[str]) ->
 
     values = np.arcsin(np.sqrt((counts + 0.375) / (totals + 0.75)))
     values[totals < THIN] = np.nan
-    return Family(aspect, SHARE, values, 0.5 / np.sqrt(totals + 1), tuple(names))
+    return Family(
+        aspect, SHARE, values, counts / np.maximum(totals, 1), 0.5 / np.sqrt(totals + 1), tuple(names)
+    )
 
 
 def plain(scale: str, value: float) -> float:

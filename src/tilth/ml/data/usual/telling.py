@@ -100,7 +100,7 @@ class Saying:
             rows = int(steps.table[at, 0])
             came = f"{rows:,} rows are there" if steps.of_refreshes else f"{rows:,} rows came on {period}"
             return f"{came}; usual {kind} is {_between(low, high)}"
-        share = plain(SHARE, done.family.values[at, series])
+        share = float(done.family.plain[at, series])
         name, _, what = done.family.names[series].partition(": ")
         missing = done.family.aspect == "nulls"
         value = f"{figure(100 * share, 3)} % of {name} {'is missing' if missing else 'is ' + what}"
@@ -132,7 +132,7 @@ class Saying:
             done, period = at
             series = done.worst(period)
             scale = done.family.scale
-            value = plain(scale, float(done.family.values[period, series]))
+            value = float(done.family.plain[period, series])
             low, high = (plain(scale, float(b)) for b in done.bounds(period, series))
         self._found[aspect] = CheckResult(
             f"USUAL {aspect}",
