@@ -171,7 +171,7 @@ def _vetted(run: _Run, schemas: Mapping[str, Schema]) -> _Vetted:
     if run.released:
         raw, _ = releasing.applied(run.released, raw, checks, run.engine, run.folder)
     if run.low is None:
-        _not_empty(run, raw.rows)
+        publishing.not_empty(run.spec, run.scans, raw.rows, stays=bool(run.parent))
     run.progress.step(f"vet {run.spec.name}", None, f"{raw.rows:,} rows")
     run.references = referring.opened(checks, run.sources, run.blobs, run.holds)
     by_file = run.low is not None or (run.spec.refresh.incremental and raw.rows > snapshots.FEW_ROWS)
@@ -220,7 +220,7 @@ def _collected(run: _Run, seen: healing.Seen | None) -> Collected:
     key_results = telling.of_key(checks, good.rows, vetted.repeated)
     parts, unchanged = _parts(run, good, checks)
     if raw.rows == 0:
-        _not_empty(run, sum(p.rows for p in parts))
+        publishing.not_empty(run.spec, run.scans, sum(p.rows for p in parts), stays=bool(run.parent))
     times = windows.times(parts, checks.event_time, run.now, run.engine, run.blobs)
     total = sum(p.rows for p in parts)
     before = run.parent if run.parent and run.parent.recipe == run.recipe else None
@@ -370,19 +370,6 @@ def _checks(run: _Run, schema: Schema, known: Schema | None) -> Checks:
         key = tuple(schema.field(k).name for k in run.spec.key)
         return checking.with_gaps(Checks(run.spec.expect, key, event, schema), run.engine)
     return checking.checks_of(run.spec, schema, run.engine)
-
-
-def _not_empty(run: _Run, rows: int) -> None:
-    """A query that leaves a dataset without any row is an error; a window without rows is none."""
-    if rows:
-        return
-    looked = ", ".join(f"{source}.{scan.table}" for source, scan in run.scans) or "its datasets"
-    kept_words = "; the snapshot there is stays" if run.parent else ""
-    raise DataError(
-        f"The query of dataset `{run.spec.name}` returned no rows{kept_words}.",
-        hint=f"Look whether {looked} {'holds' if len(run.scans) == 1 else 'hold'} rows, and at the query's WHERE and joins.",
-        where=run.spec.query.position,
-    )
 
 
 # --- vetting -----------------------------------------------------------------------------------------------

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tilth.core.errors import CheckFailedError, DamagedError
+from tilth.core.errors import CheckFailedError, DamagedError, DataError
+from tilth.core.scan import Scan
 from tilth.ml.data.snapshots import Written
 from tilth.ports.blobs import Blobs
 from tilth.ports.snapshots import CheckResult, Manifest, Part
 from tilth.sql.language.printer import show_check
 from tilth.sql.language.statements import CheckKind, CreateDataset, OnFail
+
+
+def not_empty(spec: CreateDataset, scans: Sequence[tuple[str, Scan]], rows: int, *, stays: bool) -> None:
+    """A query that leaves a dataset without any row is an error; a window without rows is none."""
+    if rows:
+        return
+    looked = ", ".join(f"{source}.{scan.table}" for source, scan in scans) or "its datasets"
+    raise DataError(
+        f"The query of dataset `{spec.name}` returned no rows{'; the snapshot there is stays' if stays else ''}.",
+        hint=f"Look whether {looked} {'holds' if len(scans) == 1 else 'hold'} rows, and at the query's WHERE and joins.",
+        where=spec.query.position,
+    )
 
 
 def stop(spec: CreateDataset, results: tuple[CheckResult, ...], rows: int, *, stays: bool) -> None:
