@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
+import console_story
 from tilth.adapters.clocks import FileClock
 from tilth.app.project import Project
 from tilth.core.errors import TamperError
@@ -53,6 +54,8 @@ def test_every_step_of_the_story_holds(tmp_path: Path) -> None:
     kept = Project(str(tmp_path / "flights"), FileClock(str(tmp_path / "flights" / "clock")))
     assert kept.verify().bundles >= 2
     assert kept.plan().actions == ()
+    kept.close()
+    console_story.followed(tmp_path / "flights")
 
 
 @pytest.mark.parametrize("after", [0.2, 0.5, 1.5])  # seconds into the second step
