@@ -209,8 +209,8 @@ def test_a_redirect_from_https_to_http_is_refused() -> None:
     request = urllib.request.Request("https://h/x.csv?key=1")
     for target in ("http://h/x.csv", "ftp://h/x"):
         with pytest.raises(SourceError, match="which is not followed"):
-            serving._Redirects({}).redirect_request(request, None, 302, "", {}, target)
-    assert serving._Redirects({}).redirect_request(request, None, 302, "", {}, "https://g/x.csv") is not None
+            serving.Redirects({}).redirect_request(request, None, 302, "", {}, target)
+    assert serving.Redirects({}).redirect_request(request, None, 302, "", {}, "https://g/x.csv") is not None
 
 
 def test_neither_errors_nor_tokens_show_what_a_query_holds(tmp_path: Path, site: sites.Site) -> None:

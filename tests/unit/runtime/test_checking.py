@@ -51,6 +51,12 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
                   "CREATE MODEL m PREDICT y FROM (SELECT y,, z FROM d);"},
         ["a.sql:2:30 E-SYNTAX", "a.sql:5:37 E-SYNTAX", "a.sql:6:41 E-SYNTAX"],
     ),
+    "what the engine is not given": (
+        {"a.sql": f"{OPS}CREATE DATASET w KEY (id) EVENT TIME t AS SELECT id, t FROM ops.w;\nCREATE DATASET d AS SELECT e.id\n"
+                  "FROM ops.e e JOIN w AS OF e.t v ON v.id = e.id;\nCREATE DATASET e AS SELECT e.id\n"
+                  "FROM ops.e e JOIN w AS OF e.t v ON v.id IN (1,, 2);"},
+        ["a.sql:6:47 E-SYNTAX"],
+    ),
     "own estimators": (
         {"a.sql": f"{OPS}{D}CREATE MODEL m PREDICT y FROM d USING (engine = 'sklearn', estimator = 'own:make');\n"
                   "CREATE MODEL n PREDICT y FROM d USING (engine = 'sklearn', estimator = 'mine:make');",

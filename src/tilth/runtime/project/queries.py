@@ -13,6 +13,7 @@ from tilth.ports import registry
 from tilth.ports.engine import QueryEngine
 from tilth.resources.kinds import Resource
 from tilth.sql.language.statements import CreateDataset, CreateModel, Query
+from tilth.sql.queries import asof
 from tilth.sql.queries.located import located
 
 
@@ -22,10 +23,12 @@ def problems(resources: Iterable[Resource]) -> Iterator[LanguageError]:
     engine = cast("QueryEngine", registry.load(registry.PARTS, "engine")()) if queries else None
     for query in queries:
         assert engine is not None
+        plain = asof.plain(query.sql)
         try:
-            engine.check(query.sql)
+            engine.check(plain)
         except LanguageError as error:
-            found = located(error, query.sql, query.position)
+            same = len(plain) == len(query.sql)
+            found = located(error, plain, query.position, query.sql if same else None)
             found.hint = found.hint or "Queries are DuckDB SQL."
             yield found
 

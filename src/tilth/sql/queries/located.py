@@ -18,11 +18,14 @@ _CUT = "..."
 Error = TypeVar("Error", bound=TilthError)
 
 
-def located(error: Error, sql: str, base: Position | None) -> Error:
-    """The error under the word that it is about, in the file in which the query begins at `base`; else at `base`."""
+def located(error: Error, sql: str, base: Position | None, written: str | None = None) -> Error:
+    """The error under the word that it is about, in the file in which the query begins at `base`; else at `base`.
+
+    `written` is what the person wrote, where the engine was given another text of which every sign stands at the same place.
+    """
     found = _span(error.detail, sql) if error.where is None else None
     if found is not None:
-        error.where = shifted(place(sql, *found), base)
+        error.where = shifted(place(written or sql, *found), base)
         error.detail = error.detail[2:]
     elif base is not None:
         error.at(base)
