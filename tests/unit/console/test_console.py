@@ -1,6 +1,7 @@
 """The console's parts: its URLs, who is signed in, what a form may do, what is drawn once, and that every text is text."""
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -185,6 +186,12 @@ def test_what_never_changes_is_made_once_and_the_oldest_goes() -> None:
     for key in ("a", "a", "b", "a", "c", "a", "b"):
         assert kept.get(key, make(key)) == key
     assert made == ["a", "b", "c", "b"]
+
+
+def test_a_server_that_nobody_looks_at_loads_no_templates() -> None:
+    code = "import sys, tilth.interfaces.http.server; print({'jinja2', 'markupsafe'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "set()\n"
 
 
 DRAWER = """

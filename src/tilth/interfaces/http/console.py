@@ -24,7 +24,16 @@ from tilth.interfaces.console import acts, files, places
 from tilth.interfaces.console.drawing_process import DrawingProcess, Key
 from tilth.interfaces.console.sessions import Session, Sessions
 from tilth.interfaces.http.asking import Asking
-from tilth.interfaces.http.bodies import GoneError, Receive, Send, WrongMethodError, answer, read
+from tilth.interfaces.http.bodies import (
+    JSON,
+    GoneError,
+    Receive,
+    Send,
+    WrongMethodError,
+    answer,
+    failure,
+    read,
+)
 from tilth.interfaces.http.guard import Guard
 from tilth.interfaces.http.journal import BY
 from tilth.interfaces.http.pulse import Pulse
@@ -273,7 +282,7 @@ class Console:
         await answer(send, 200, found[0], found[1], kept)
 
     async def _failed(self, scope: Scope, send: Send, error: Exception) -> None:
-        """A page of its own, which needs nobody to draw it."""
+        """A page of its own, which needs nobody to draw it; JSON for what is no browser."""
         if not isinstance(error, TilthError):
             self._tell(f"console: a request failed: {type(error).__name__}: {error}")
             error = TilthError("The server failed at this request.", hint="Its log says why.")
@@ -281,6 +290,9 @@ class Console:
         to = places.here(scope["path"]) if scope["method"] == "GET" else "/"
         more: Pairs = ((b"allow", known.allowed.encode()),) if isinstance(known, WrongMethodError) else ()
         more += ((b"www-authenticate", b'Bearer realm="tilth"'),) if known.http_status == 401 else ()
+        if not _shows_pages(scope):
+            await answer(send, known.http_status, failure(known), JSON, (*HEADERS, *more))
+            return
         words = f"{known.message}{''.join(f' {d}' for d in known.detail)}"
         page = _static("plain.html", title="It did not work", words=words, hint=known.hint or "", to=to)
         await answer(send, known.http_status, page, HTML, (*HEADERS, *more))
@@ -397,8 +409,11 @@ def _fresh(state: Any, name: str, seen: str) -> None:
 
 def _is_page(scope: Scope) -> bool:
     """Whether a browser asks for a page to show."""
-    accepts = next((v for n, v in scope["headers"] if n == b"accept"), b"")
-    return scope["method"] in {"GET", "HEAD"} and b"text/html" in accepts
+    return scope["method"] in {"GET", "HEAD"} and _shows_pages(scope)
+
+
+def _shows_pages(scope: Scope) -> bool:
+    return b"text/html" in next((v for n, v in scope["headers"] if n == b"accept"), b"")
 
 
 def _sign_in(scope: Scope, *, ended: bool) -> str:
