@@ -114,6 +114,7 @@ MADE = [
     ("promote_environment", {"source": "dev", "environment": "prod"}, "PROMOTE ENVIRONMENT dev TO prod"),
     ("roll_back", {"environment": "prod", "generation": "3"}, "ROLLBACK ENVIRONMENT prod TO GENERATION 3"),
     ("release", {"name": "d", "where": "id = 7", "because": "seen"}, "RELEASE QUARANTINE d WHERE id = 7 BECAUSE 'seen'"),
+    ("release", {"name": "d", "where": "id = 7", "set": "x = abs(x)", "because": "a sign"}, "RELEASE QUARANTINE d WHERE id = 7 SET x = abs(x) BECAUSE 'a sign'"),
     ("run_job", {"name": "j"}, "RUN JOB j"),
     ("cancel_run", {"run": "12"}, "CANCEL RUN '12'"),
 ]  # fmt: skip
@@ -138,6 +139,8 @@ REFUSED = [
     ("roll_back", {"environment": "prod; DROP"}),
     ("release", {"name": "d", "where": "TRUE BECAUSE 'x'; DROP DATASET d", "because": "y"}),
     ("release", {"name": "d", "where": "", "because": "y"}),
+    ("release", {"name": "d", "where": "TRUE BECAUSE 'x' --", "because": "y"}),
+    ("release", {"name": "d", "where": "TRUE", "set": "x = 1 BECAUSE 'z'; DROP MODEL m; --", "because": "y"}),
     ("nothing", {}),
 ]
 
@@ -337,6 +340,26 @@ def test_who_may_not_look_is_told_why(given: str, status: int, said: bytes) -> N
     assert b'name="to" value="/"' in body
     assert b"set-cookie" not in headers
     assert b"<img" not in body
+
+
+FOREIGN = [(b"sec-fetch-site", b"cross-site"), (b"origin", b"https://evil.example")]
+
+
+@pytest.mark.parametrize("header", FOREIGN)
+@pytest.mark.parametrize("path", ["/sign-in", "/acts/refresh", "/sign-out"])
+def test_a_page_of_others_can_neither_sign_in_nor_act(path: str, header: tuple[bytes, bytes]) -> None:
+    status, headers, _ = Browser().ask("POST", path, f"token={SECRET}".encode(), header)
+    assert status == 403
+    assert b"set-cookie" not in headers
+
+
+def test_a_token_that_only_predicts_opens_no_page() -> None:
+    browser = Browser(holders={"p" * 40: token("p", Role.PREDICTOR)})
+    for path in ("/", "/events", "/acts/refresh"):
+        status, _, body = browser.ask("GET", path, b"", (b"authorization", b"Bearer " + b"p" * 40))
+        assert status == 403
+        assert b"token:p is a predictor" in body
+    assert not browser.drawing.asked
 
 
 def test_a_session_ends_with_its_token_and_says_so() -> None:
