@@ -1,7 +1,5 @@
 """The HTTP door on a real server: what it answers, what it refuses, what it logs, and who may ask."""
 
-import base64
-import hashlib
 import http.client
 import json
 import os
@@ -265,7 +263,7 @@ def test_what_tells_anything_needs_the_token(server: Up, path: str) -> None:
     assert server.ask("GET", path).status == 200
 
 
-@pytest.mark.parametrize("path", ["/ping", "/healthz", "/"])
+@pytest.mark.parametrize("path", ["/ping", "/healthz", "/sign-in"])
 def test_what_tells_nothing_needs_none(server: Up, path: str) -> None:
     found = server.ask("GET", path, token=False)
     assert found.status == 200
@@ -470,17 +468,22 @@ def test_names_that_strangers_make_up_are_no_labels(server: Up) -> None:
     assert b"made_up" not in server.ask("GET", "/metrics").body
 
 
-def test_the_page_runs_its_own_script_and_nothing_else(server: Up) -> None:
+def test_pages_run_scripts_of_this_server_and_nothing_else(server: Up) -> None:
+    for path, token in (("/sign-in", False), ("/", True)):
+        found = server.ask("GET", path, token=token)
+        policy = found.headers["content-security-policy"]
+        assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+        assert "unsafe" not in policy
+        assert re.findall(rb"<script[^>]*>", found.body) == re.findall(
+            rb'<script src="/static/[0-9a-f]{16}/console\.js" defer>', found.body
+        )
+        assert not re.search(rb"""<style|\sstyle=|(src|href)=["']?http|\son\w+=""", found.body)
+
+
+def test_who_is_no_browser_is_told_in_json_that_a_token_is_needed(server: Up) -> None:
     found = server.ask("GET", "/", token=False)
-    policy = found.headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "unsafe" not in policy
-    for tag in (b"script", b"style"):
-        parts = re.findall(b"<%b>(.*?)</%b>" % (tag, tag), found.body, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(parts[0]).digest()).decode()
-        assert len(parts) == 1
-        assert f"'sha256-{digest}'" in policy
-    assert not re.search(rb"""(src|href)=["']?http|\son\w+=""", found.body)
+    assert (found.status, found.headers["www-authenticate"]) == (401, 'Bearer realm="tilth"')
+    assert "This needs somebody who is signed in." in found.error
 
 
 def test_status_holds_what_the_page_shows(server: Up) -> None:

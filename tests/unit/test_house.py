@@ -20,6 +20,7 @@ HEAVY = {
     "sqlglot",
     "uvicorn",
     "skops",
+    "jinja2",
     "ray",
 }
 

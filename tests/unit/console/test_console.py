@@ -1,6 +1,7 @@
 """The console's parts: its URLs, who is signed in, what a form may do, what is drawn once, and that every text is text."""
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -113,6 +114,7 @@ MADE = [
     ("promote_environment", {"source": "dev", "environment": "prod"}, "PROMOTE ENVIRONMENT dev TO prod"),
     ("roll_back", {"environment": "prod", "generation": "3"}, "ROLLBACK ENVIRONMENT prod TO GENERATION 3"),
     ("release", {"name": "d", "where": "id = 7", "because": "seen"}, "RELEASE QUARANTINE d WHERE id = 7 BECAUSE 'seen'"),
+    ("release", {"name": "d", "where": "id = 7", "set": "x = abs(x)", "because": "a sign"}, "RELEASE QUARANTINE d WHERE id = 7 SET x = abs(x) BECAUSE 'a sign'"),
     ("run_job", {"name": "j"}, "RUN JOB j"),
     ("cancel_run", {"run": "12"}, "CANCEL RUN '12'"),
 ]  # fmt: skip
@@ -137,6 +139,8 @@ REFUSED = [
     ("roll_back", {"environment": "prod; DROP"}),
     ("release", {"name": "d", "where": "TRUE BECAUSE 'x'; DROP DATASET d", "because": "y"}),
     ("release", {"name": "d", "where": "", "because": "y"}),
+    ("release", {"name": "d", "where": "TRUE BECAUSE 'x' --", "because": "y"}),
+    ("release", {"name": "d", "where": "TRUE", "set": "x = 1 BECAUSE 'z'; DROP MODEL m; --", "because": "y"}),
     ("nothing", {}),
 ]
 
@@ -185,6 +189,12 @@ def test_what_never_changes_is_made_once_and_the_oldest_goes() -> None:
     for key in ("a", "a", "b", "a", "c", "a", "b"):
         assert kept.get(key, make(key)) == key
     assert made == ["a", "b", "c", "b"]
+
+
+def test_a_server_that_nobody_looks_at_loads_no_templates() -> None:
+    code = "import sys, tilth.interfaces.http.server; print({'jinja2', 'markupsafe'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "set()\n"
 
 
 DRAWER = """
@@ -330,6 +340,26 @@ def test_who_may_not_look_is_told_why(given: str, status: int, said: bytes) -> N
     assert b'name="to" value="/"' in body
     assert b"set-cookie" not in headers
     assert b"<img" not in body
+
+
+FOREIGN = [(b"sec-fetch-site", b"cross-site"), (b"origin", b"https://evil.example")]
+
+
+@pytest.mark.parametrize("header", FOREIGN)
+@pytest.mark.parametrize("path", ["/sign-in", "/acts/refresh", "/sign-out"])
+def test_a_page_of_others_can_neither_sign_in_nor_act(path: str, header: tuple[bytes, bytes]) -> None:
+    status, headers, _ = Browser().ask("POST", path, f"token={SECRET}".encode(), header)
+    assert status == 403
+    assert b"set-cookie" not in headers
+
+
+def test_a_token_that_only_predicts_opens_no_page() -> None:
+    browser = Browser(holders={"p" * 40: token("p", Role.PREDICTOR)})
+    for path in ("/", "/events", "/acts/refresh"):
+        status, _, body = browser.ask("GET", path, b"", (b"authorization", b"Bearer " + b"p" * 40))
+        assert status == 403
+        assert b"token:p is a predictor" in body
+    assert not browser.drawing.asked
 
 
 def test_a_session_ends_with_its_token_and_says_so() -> None:

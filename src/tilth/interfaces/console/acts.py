@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from tilth.core.errors import InputError, UnknownNameError
-from tilth.core.names import did_you_mean, is_environment_name, is_resource_name
-from tilth.kinds import parse, show
+from tilth.core.names import did_you_mean, in_query, is_environment_name, is_resource_name, literal
+from tilth.kinds import parse
 from tilth.plan.rights import STATEMENTS, Right
 from tilth.sql.language import acts as statements
 from tilth.sql.language.mending import ReleaseQuarantine
@@ -81,13 +81,14 @@ def _release(fields: Fields) -> Any:
             "A release needs a condition on rows and a reason.",
             hint="Write for instance id = 7, and why its rows are right.",
         )
-    wanted = ReleaseQuarantine(_name(fields), where, because)
-    found = parse(
-        show(wanted)
-    )  # the condition is the sender's text: it may not end the statement and begin another
-    if len(found) != 1 or not isinstance(found[0], ReleaseQuarantine) or found[0].name != wanted.name:
+    sets = _text(fields, "set")
+    how = f" SET {sets}" if sets else ""
+    text = f"RELEASE QUARANTINE {in_query(_name(fields))} WHERE {where}{how} BECAUSE {literal(because)}"
+    found = parse(text)  # the condition is the sender's text: it may not end the statement and begin another
+    one = found[0] if len(found) == 1 else None
+    if not isinstance(one, ReleaseQuarantine) or (one.name, one.because) != (_name(fields), because):
         raise InputError("The condition is not one condition on a row.", hint="Write for instance id = 7.")
-    return found[0]
+    return one
 
 
 BECAUSE = ("because", "Why", False)
@@ -124,7 +125,7 @@ ACTS: Mapping[str, Act] = {
     "release": Act(
         "Release quarantine", _release,
         "Takes rows out of quarantine into the dataset, though a check held them back, and publishes them in a new generation.",
-        ReleaseQuarantine, (("where", "Rows, as a condition", True), ("because", "Why", True)),
+        ReleaseQuarantine, (("where", "Rows, as a condition", True), ("set", "Repaired so: column = expression", False), ("because", "Why", True)),
     ),
     "run_job": Act(
         "Run now", lambda f: statements.RunJob(_name(f)), "Runs the job's statements now, whenever it would be due.", statements.RunJob

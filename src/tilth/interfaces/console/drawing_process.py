@@ -22,6 +22,7 @@ PATIENCE = 60.0  # seconds a page may take
 REST = 300.0  # seconds without a visit until the process ends
 FRESH = 2.0  # seconds a page is kept while the state has not moved: the server's own counts go on
 PAGES = 60  # that are kept
+LINGERS = 2.0  # seconds one that says no more has to end
 LEAVE = 5.0  # seconds it has to end by itself
 
 
@@ -51,7 +52,7 @@ class DrawingProcess:
         self._line, self._environment, self._tell = list(line), dict(environment), tell
         self._process: asyncio.subprocess.Process | None = None
         self._starting = asyncio.Lock()
-        self._asked: dict[int, asyncio.Future[Drawn]] = {}
+        self._asked: dict[int, tuple[asyncio.subprocess.Process, asyncio.Future[Drawn]]] = {}
         self._number = 0
         self._kept: OrderedDict[Key, tuple[float, Drawn]] = OrderedDict()
         self._drawing: dict[Key, asyncio.Task[Drawn]] = {}
@@ -83,7 +84,7 @@ class DrawingProcess:
         number = self._number
         wanted = Wanted(number, key.path, dict(key.query), key.environment, key.role, served, marks)
         answer: asyncio.Future[Drawn] = asyncio.get_running_loop().create_future()
-        self._asked[number] = answer
+        self._asked[number] = process, answer
         try:
             process.stdin.write(packed(wanted))
             await process.stdin.drain()
@@ -129,20 +130,19 @@ class DrawingProcess:
                 if size > MOST:
                     break
                 drawn = msgspec.json.decode(await process.stdout.readexactly(size), type=Drawn)
-                waiting = self._asked.pop(drawn.number, None)
+                _, waiting = self._asked.pop(drawn.number, (None, None))
                 if waiting is not None and not waiting.done():
                     waiting.set_result(drawn)
         status = await _ended(process)
         if self._process is process:
             self._process = None
-            asked, self._asked = self._asked, {}
-            if asked:
-                self._tell(
-                    f"console: the process that draws pages ended with status {status}; the next page starts it again"
-                )
-            for one in asked.values():
-                if not one.done():
-                    one.set_exception(_died())
+        asked = [one for of, one in self._asked.values() if of is process and not one.done()]
+        if asked:
+            self._tell(
+                f"console: the process that draws pages ended with status {status}; the next page starts it again"
+            )
+        for one in asked:
+            one.set_exception(_died())
 
     def _rests(self) -> None:
         """It ends when nobody looks for a while."""
@@ -175,9 +175,9 @@ class DrawingProcess:
 
 
 async def _ended(process: asyncio.subprocess.Process) -> int:
-    """Its status, once it has ended: by itself, or killed where it says no more and goes on."""
+    """The status of a process that says no more: most have ended, and one that has not is made to."""
     try:
-        return await asyncio.wait_for(process.wait(), LEAVE)
+        return await asyncio.wait_for(process.wait(), LINGERS)
     except TimeoutError:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

@@ -19,7 +19,7 @@ LONGEST = 12 * 3600.0  # seconds
 IDLE = 3600.0  # seconds
 MOST = 1_000  # sessions; above it the one that rested longest goes
 KEPT = 20  # messages that are kept
-READ = 30.0  # seconds a message stands on pages once one showed it: there may be several
+READ = 10.0  # seconds a message stands on pages once one showed it: there may be several
 
 
 class WrongKeyError(AuthError):

@@ -289,7 +289,7 @@ class Console:
         await answer(send, 200, found[0], found[1], kept)
 
     async def _failed(self, scope: Scope, send: Send, error: Exception) -> None:
-        """A page of its own, which needs nobody to draw it."""
+        """A page of its own, which needs nobody to draw it; JSON for what is no browser."""
         if not isinstance(error, TilthError):
             self._tell(f"console: a request failed: {type(error).__name__}: {error}")
             error = TilthError("The server failed at this request.", hint="Its log says why.")
@@ -297,6 +297,9 @@ class Console:
         to = places.here(scope["path"]) if scope["method"] == "GET" else "/"
         more: Pairs = ((b"allow", known.allowed.encode()),) if isinstance(known, WrongMethodError) else ()
         more += ((b"www-authenticate", b'Bearer realm="tilth"'),) if known.http_status == 401 else ()
+        if not _shows_pages(scope):
+            await answer(send, known.http_status, failure(known), JSON, (*HEADERS, *more))
+            return
         words = f"{known.message}{''.join(f' {d}' for d in known.detail)}"
         page = _static("plain.html", title="It did not work", words=words, hint=known.hint or "", to=to)
         await answer(send, known.http_status, page, HTML, (*HEADERS, *more))
@@ -457,8 +460,11 @@ def _fresh(state: Any, name: str, seen: str) -> None:
 
 def _is_page(scope: Scope) -> bool:
     """Whether a browser asks for a page to show."""
-    accepts = next((v for n, v in scope["headers"] if n == b"accept"), b"")
-    return scope["method"] in {"GET", "HEAD"} and b"text/html" in accepts
+    return scope["method"] in {"GET", "HEAD"} and _shows_pages(scope)
+
+
+def _shows_pages(scope: Scope) -> bool:
+    return b"text/html" in next((v for n, v in scope["headers"] if n == b"accept"), b"")
 
 
 def _sign_in(scope: Scope, *, ended: bool) -> str:
