@@ -15,6 +15,7 @@ from tilth.core.sizes import show_size
 from tilth.core.time import show_duration, show_instant
 from tilth.interfaces.console import acts, files, places
 from tilth.interfaces.console.looking import Looking, Page
+from tilth.interfaces.drawing.tables import short
 from tilth.runtime.record import environments
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ WAITS = frozenset(
         "rebuilt",
     }
 )
-LONGEST = 20_000  # characters of a text that a page shows
 
 
 @cache
@@ -133,9 +133,3 @@ def state(word: Any) -> str:
     """Whether a word is good news: a class of the style sheet."""
     said = str(word)
     return "good" if said in GOOD else "warn" if said in WAITS else "bad"
-
-
-def short(text: Any, most: int = LONGEST) -> str:
-    """The text; a very long one is cut, and says so."""
-    said = str(text)
-    return said if len(said) <= most else f"{said[:most]} … and {len(said) - most:,} characters more"

@@ -20,3 +20,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         for row in rows
     )
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>"
+
+
+LONGEST = 20_000  # characters of a text that a page shows
+
+
+def short(text: object, most: int = LONGEST) -> str:
+    """The text; a very long one is cut, and says so."""
+    said = str(text)
+    return said if len(said) <= most else f"{said[:most]} … and {len(said) - most:,} characters more"

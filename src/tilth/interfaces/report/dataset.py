@@ -11,7 +11,7 @@ from tilth.core.figures import figure
 from tilth.core.sizes import show_size
 from tilth.interfaces import style
 from tilth.interfaces.drawing import charts
-from tilth.interfaces.drawing.tables import table
+from tilth.interfaces.drawing.tables import short, table
 
 Facts = Mapping[str, Any]
 MOST_BARS, MOST_CHARTS, MOST_CHECKS = 20, 60, 24
@@ -60,7 +60,7 @@ def panels(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Checks over time", _checks(facts)
     yield "Freshness", _refreshes(facts["refreshes"])
     yield "Lineage", _lineage(facts)
-    yield "Declaration", f"<pre>{escape(facts['definition'])}</pre>"
+    yield "Declaration", f"<pre>{escape(short(facts['definition']))}</pre>"
 
 
 def _columns(columns: Sequence[Facts]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from tilth.core.figures import figure
 from tilth.interfaces import style
 from tilth.interfaces.drawing import charts
-from tilth.interfaces.drawing.tables import table
+from tilth.interfaces.drawing.tables import short, table
 from tilth.interfaces.report import foretold, searched, understood
 from tilth.runtime.showing.described import of_each
 
@@ -44,7 +44,7 @@ def panels(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Gates", _gates(facts)
     yield "Inputs", _inputs(facts)
     yield "To know", "".join(f"<p>{escape(n)}</p>" for n in facts["notices"])
-    yield "Declaration", f"<pre>{escape(facts['definition'])}</pre>"
+    yield "Declaration", f"<pre>{escape(short(facts['definition']))}</pre>"
 
 
 def _of_target(facts: Facts, model: Facts) -> Iterator[tuple[str, str]]:
