@@ -59,6 +59,11 @@ def refused(said: Mapping[str, str]) -> TilthError:
             "The store of the Delta table does not answer.",
             hint="Check `endpoint` and `region`, then try again.",
         )
+    return _unread(kind, low)
+
+
+def _unread(kind: str, low: str) -> TilthError:
+    """Of rows that broke off, or values that could not be made."""
     if "parquet error" in low or BROKE_OFF in low:
         return SourceError(
             "A file of this version of the Delta table is damaged.",

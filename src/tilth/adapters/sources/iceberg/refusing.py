@@ -63,6 +63,11 @@ def refused(said: Mapping[str, str]) -> TilthError:
         return SourceError(
             "The store of the Iceberg table does not answer.", hint="Check `endpoint` and `region`, then try again."
         )  # fmt: skip
+    return _unread(kind)
+
+
+def _unread(kind: str) -> TilthError:
+    """Of values that could not be made, and of what nobody foresaw."""
     if kind in ("ConversionException", "InvalidInputException", "OutOfRangeException"):
         return DataError(
             f"DuckDB could not make a value that a predicate asks for ({kind}).",
