@@ -23,7 +23,7 @@ BROWSERS, TURNS, REQUESTS, WARM = 10, 6, 15_000, 500
 CPU_MOST, P99_MOST = 1.05, 1.2
 
 BROWSING = """
-import http.client, sys, threading, time
+import http.client, random, sys, threading, time
 port, token, count = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 headers = {"Authorization": f"Bearer {token}", "Accept": "text/html"}
 def watch():
@@ -32,6 +32,7 @@ def watch():
     told = events.getresponse()
     while line := told.readline():
         if line.startswith(b"event:"):
+            time.sleep(0.5 * random.random())
             pages.request("GET", "/", headers=headers); answer = pages.getresponse(); answer.read(); assert answer.status == 200, answer.status
 for n in range(count):
     threading.Thread(target=watch, daemon=True).start(); time.sleep(0.05)
