@@ -126,6 +126,8 @@ def test_a_page_shows_its_words_fits_a_phone_and_holds_text_as_text(
         assert page.locator("style, script:not([src]), [style]").count() == 0
         alone = "[...document.getElementById('live').children].filter(part => !part.id).length"
         assert page.evaluate(alone) == 0
+    shown = page.locator("#foot code").inner_text()
+    assert server.ask("POST", "/sql", {"sql": shown}).status == 200, shown
 
 
 REFUSED = [

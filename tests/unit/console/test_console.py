@@ -235,6 +235,26 @@ def test_a_page_is_drawn_once_for_all_who_look_and_anew_by_another_process_when_
     ]
 
 
+def test_the_process_that_draws_ends_when_nobody_looks_and_comes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tilth.interfaces.console.drawing_process.REST", 0.05)
+    told: list[str] = []
+
+    async def run() -> None:
+        drawing = DrawingProcess([sys.executable, "-c", DRAWER], {}, told.append)
+        one = Key("/", (), "prod", "reader", 1)
+        await drawing.page(one, {}, {})
+        async with asyncio.timeout(20):
+            while drawing.pid is not None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert (await drawing.page(one, {}, {})).html.startswith("/ 1 ")
+        await drawing.stop()
+
+    asyncio.run(run())
+    assert not told
+
+
 # --- the door ------------------------------------------------------------------------------------------------
 
 

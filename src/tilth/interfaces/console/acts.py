@@ -124,7 +124,7 @@ ACTS: Mapping[str, Act] = {
     ),
     "release": Act(
         "Release quarantine", _release,
-        "Takes rows out of quarantine into the dataset, though a check held them back, and publishes them in a new generation.",
+        "Takes rows out of quarantine, repaired where you say how, has the checks judge them again, and publishes all of them in a new generation, or none.",
         ReleaseQuarantine, (("where", "Rows, as a condition", True), ("set", "Repaired so: column = expression", False), ("because", "Why", True)),
     ),
     "run_job": Act(

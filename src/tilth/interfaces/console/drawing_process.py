@@ -74,8 +74,14 @@ class DrawingProcess:
         if task is None:
             task = asyncio.ensure_future(self._draw(key, served, marks))
             self._drawing[key] = task
-            task.add_done_callback(lambda _: self._drawing.pop(key, None))
+            task.add_done_callback(lambda done: self._drawn(key, done))
         return await asyncio.shield(task)
+
+    def _drawn(self, key: Key, done: asyncio.Task[Drawn]) -> None:
+        """It is drawn, or not: whoever waited has heard of it, even where nobody waits any more."""
+        self._drawing.pop(key, None)
+        if not done.cancelled():
+            done.exception()
 
     async def _draw(self, key: Key, served: dict[str, Any], marks: dict[str, str]) -> Drawn:
         process = await self._running()

@@ -63,7 +63,7 @@
     if (events || document.hidden) return;
     events = new EventSource("/events");
     events.addEventListener("hello", () => { if (!first) look(); first = false; });
-    events.addEventListener("moved", look);
+    events.addEventListener("moved", () => setTimeout(look, 500 * Math.random()));  // all browsers are told at once
     events.onerror = () => {
       link("no answer from the server");
       if (events && events.readyState === EventSource.CLOSED) { events = null; look(); setTimeout(listen, 2000); }
