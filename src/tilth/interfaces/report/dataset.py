@@ -60,7 +60,7 @@ def panels(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Checks over time", _checks(facts)
     yield "Freshness", _refreshes(facts["refreshes"])
     yield "Lineage", _lineage(facts)
-    yield "Declaration", f"<pre tabindex="0">{escape(short(facts['definition']))}</pre>"
+    yield "Declaration", f'<pre tabindex="0">{escape(short(facts["definition"]))}</pre>'
 
 
 def _columns(columns: Sequence[Facts]) -> str:

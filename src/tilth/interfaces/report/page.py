@@ -44,7 +44,7 @@ def panels(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "Gates", _gates(facts)
     yield "Inputs", _inputs(facts)
     yield "To know", "".join(f"<p>{escape(n)}</p>" for n in facts["notices"])
-    yield "Declaration", f"<pre tabindex="0">{escape(short(facts['definition']))}</pre>"
+    yield "Declaration", f'<pre tabindex="0">{escape(short(facts["definition"]))}</pre>'
 
 
 def _of_target(facts: Facts, model: Facts) -> Iterator[tuple[str, str]]:
