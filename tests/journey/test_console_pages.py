@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,29 @@ def test_what_is_not_there_or_no_name_is_told(server: Up, path: str, status: int
     assert said in found.body.decode()
     assert b"<img" not in found.body
     assert str(server.folder).encode() not in found.body
+
+
+DARK = frozenset(
+    {"/", "/models/<name>/versions/<version>", "/endpoints/<name>", "/query"}
+)  # where colours are
+
+
+def test_pages_can_be_used_by_keyboard_and_screen_reader(page: Any, server: Up) -> None:
+    """No finding of axe that is serious or critical: all pages in light, those with colours in dark too."""
+    axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+    wrong = []
+    for scheme, places in (("light", PAGES), ("dark", DARK)):
+        page.emulate_media(color_scheme=scheme)
+        for place in places:
+            page.goto(_base(server) + PAGES[place][0])
+            page.evaluate(axe)
+            found = page.evaluate("axe.run()")["violations"]
+            wrong += [
+                (place, scheme, v["id"], v["nodes"][0]["html"])
+                for v in found
+                if v["impact"] in ("serious", "critical")
+            ]
+    assert wrong == []
 
 
 def test_the_token_leaves_the_address_and_no_page_is_given_without_a_session(
