@@ -30,4 +30,10 @@ def editor(at: Looking) -> Page:
         "relations": relations,
         "system": sorted(n for n in known if n.startswith("tilth.")),
     }
-    return Page("SQL", "query.html", values, "", (("Overview", at.url()),))
+    return Page(
+        "SQL",
+        "query.html",
+        values,
+        "SELECT * FROM tilth.statements ORDER BY began_at DESC LIMIT 40",
+        (("Overview", at.url()),),
+    )
