@@ -19,6 +19,7 @@ from result import Result, at_least, at_most
 
 KINDS = ("binary", "regression", "multiclass")
 TABLES, ROWS = 12, 6_000
+LIMIT = 900.0  # seconds of a training: a slow machine is to cut nothing
 
 
 def table(seed: int, rows: int, kind: str) -> tuple[Any, set[str], set[str], set[frozenset[str]]]:
@@ -82,7 +83,7 @@ def found(rows: Any, **spec: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         pq.write_table(rows, path)
-        given: dict[str, Any] = {"model": "m", "targets": ("y",), "key": ("id",), **spec}
+        given: dict[str, Any] = {"model": "m", "targets": ("y",), "key": ("id",), "time_limit": LIMIT, **spec}
         facts = train(
             TrainingSpec(**given),
             Files([str(path)]),

@@ -89,3 +89,29 @@ def test_of_many_columns_some_are_measured_and_the_rest_is_said() -> None:
     assert made["not_measured"] == 60
     assert sum(c.get("why") == "it was not measured" for c in made["columns"]) == 60
     assert next(c for c in made["columns"] if c["name"] == "c0")["verdict"] == "needed"
+
+
+@pytest.mark.parametrize("left", [-1.0, 0.002], ids=["none", "a little"])
+def test_what_the_time_limit_cuts_short_proposes_no_useful_column(
+    left: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A probe that was cut short takes every column for useless."""
+    import time
+    from dataclasses import replace
+
+    from columns import found, table
+
+    from tilth.ml.learning import valuing
+
+    real = valuing._Valuing.columns
+
+    def late(self: valuing._Valuing) -> object:
+        self.tools = replace(self.tools, deadline=time.monotonic() + left)
+        return real(self)
+
+    monkeypatch.setattr(valuing._Valuing, "columns", late)
+    made, useful, _, _ = table(5, 2000, "binary")
+    said = found(made)
+    assert said["why"] == valuing.LATE
+    assert not useful & {c["name"] for c in said["columns"] if c["drop"]}
+    assert {c["verdict"] for c in said["columns"]} <= {"unsure", "unused"}

@@ -70,6 +70,7 @@ MANY = 40  # rounds, where each has a tree for every class
 SLIGHT = 0.02  # of what was learned: what a column may be worth that is proposed
 SAME = 0.98  # of a column that another one says
 EACH_SIDE = 0.025
+LATE = "the time limit of the training left too little to measure it"
 USELESS, REDUNDANT, NEEDED, UNSURE, UNUSED = "useless", "redundant", "needed", "unsure", "unused"
 
 
@@ -141,9 +142,13 @@ class _Valuing:
         }  # fmt: skip
         if len(rows) < LEAST_ROWS or not measured:
             return self._unsure(places), {**more, "why": f"fewer than {LEAST_ROWS} rows, or no column"}
+        if self._late:
+            return self._unsure(places), {**more, "why": LATE}
         x, near = self.data.x, twins(self.data.x[rows], measured)
         shadows = [measured[n] for n in shaded]
         halves = [self._half(rows, part, measured, shadows) for part in self._parts(rows)]
+        if self._late:  # a probe that was cut short knows too little of what a column is worth
+            return [*self._unsure(places), *self._unused()], {**more, "why": LATE}
         names = [*(("shadow", n) for n in shaded), *measured]
         gains, learned = self._rises(halves, names, measured, shaded)
         said = self._said(measured, shaded, gains, learned, near)
@@ -157,6 +162,11 @@ class _Valuing:
             **more, "learned": rounded(learned.value), **drop,
             "cut": bool(np.any([g is None for g in gains.values()])),
         }  # fmt: skip
+
+    @property
+    def _late(self) -> bool:
+        """Whether the training's time limit is over: a fit that begins or ends now is cut short."""
+        return time.monotonic() > self.tools.deadline
 
     # --- what is measured on -------------------------------------------------------------------------------
 
