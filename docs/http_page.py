@@ -38,7 +38,7 @@ any ([operations](operations.md#reached-from-other-machines)); a request that a 
 """
 
 PATHS_END = """
-HEAD is answered where GET is. `<endpoint>` is the name of CREATE ENDPOINT, `<version>` the number of a version that is served. Every path can also end
+HEAD is answered where GET is, but for `/events`. `<endpoint>` is the name of CREATE ENDPOINT, `<version>` the number of a version that is served. Every path can also end
 in one of {every}; 405 is another method, with `Allow`.
 """
 
