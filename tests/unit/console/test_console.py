@@ -1,6 +1,8 @@
 """The console's parts: its URLs, who is signed in, what a form may do, what is drawn once, and that every text is text."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -226,13 +228,17 @@ def test_a_page_is_drawn_once_for_all_who_look_and_anew_by_another_process_when_
         again = await drawing.page(one._replace(moment=3), {}, {})
         assert again.html.split()[1] == "1"
         assert again.html.split()[2] != first[0].html.split()[2]
+        for moment in range(4, 14):  # it is dead, and nobody knows yet
+            assert drawing.pid is not None
+            os.kill(drawing.pid, signal.SIGKILL)
+            assert (await drawing.page(one._replace(moment=moment), {}, {})).html.split()[1] == "1"
         await drawing.stop()
         assert drawing.pid is None
 
     asyncio.run(run())
-    assert told == [
-        "console: the process that draws pages ended with status 3; the next page starts it again"
-    ]
+    said = "console: the process that draws pages ended with status 3; the next page starts it again"
+    assert told[:2] == [said, said]  # it was asked for twice
+    assert all("status -9" in one for one in told[2:])
 
 
 def test_the_process_that_draws_ends_when_nobody_looks_and_comes_back(

@@ -15,10 +15,12 @@ from typing import Any
 import msgspec
 
 from tilth.core.errors import InputError
+from tilth.core.figures import sql_text
 from tilth.core.principals import Principal
 from tilth.interfaces.drawing import charts
 from tilth.interfaces.drawing.timeline import Line, timeline
 from tilth.interfaces.http.asking import Asking
+from tilth.interfaces.values import values
 from tilth.ports.progress import Silent
 from tilth.runtime.record import environments, statements
 
@@ -141,7 +143,7 @@ def _table(reader: Any) -> str:
     rows: list[tuple[Any, ...]] = []
     more = False
     for batch in reader:
-        columns = [c.to_pylist() for c in batch.slice(0, MOST + 1 - len(rows)).columns]
+        columns = [values(c) for c in batch.slice(0, MOST + 1 - len(rows)).columns]
         rows += zip(*columns, strict=True)
         if len(rows) > MOST:
             more = True
@@ -163,7 +165,7 @@ def _attribute(escaped: str) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return '<span class="soft">NULL</span>'
-    said = str(value)
+    said = sql_text(value)
     return escape(
         said if len(said) <= LONGEST else f"{said[:LONGEST]} … and {len(said) - LONGEST:,} characters more"
     )
