@@ -344,6 +344,7 @@ def test_sql_is_asked_without_scripts_and_by_who_may(server: Up, chromium: Any) 
         ("/audit?q=%3Cimg", 200, "No row has"),
         ("/environments?environment=nope", 404, "no environment"),
         ("/endpoints/late_api?environment=dev", 200, "endpoint of model"),
+        ("/datasets/deliveries", 200, "Checks beside EXPECT"),
         ("/query?sql=" + "x" * 7000, 200, "xxx"),
     ],
 )
