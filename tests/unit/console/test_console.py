@@ -404,6 +404,17 @@ def test_a_session_ends_with_its_token_and_says_so() -> None:
     assert b"The session ended" in browser.ask("GET", "/sign-in?ended=1")[2]
 
 
+def test_who_signs_in_again_gets_another_session_and_the_one_before_is_over() -> None:
+    browser = Browser()
+    browser.sign_in()
+    before = browser.cookie
+    browser.sign_in()
+    assert browser.cookie != before
+    assert browser.ask("GET", "/")[0] == 200
+    browser.cookie = before
+    assert browser.ask("GET", "/")[0] == 303
+
+
 def test_a_token_opens_a_page_without_a_session_and_gets_no_key() -> None:
     browser = Browser()
     status, headers, body = browser.ask("GET", "/", b"", (b"authorization", b"Bearer " + SECRET.encode()))

@@ -236,6 +236,8 @@ class Console:
         except AuthError as error:
             await self._form(scope, send, error, form.get("to"))
             return
+        if (before := self._given(scope)) is not None:
+            self._sessions.end(before)
         cookie = f"{self._cookie}={self._sessions.begin(sha256(token).hexdigest())}{self._attributes}"
         await _redirect(send, places.here(form.get("to", "/")), ((b"set-cookie", cookie.encode()),))
 
