@@ -38,7 +38,7 @@ any ([operations](operations.md#reached-from-other-machines)); a request that a 
 """
 
 PATHS_END = """
-HEAD is answered where GET is. `<endpoint>` is the name of CREATE ENDPOINT, `<version>` the number of a version that is served. Every path can also end
+HEAD is answered where GET is, but for `/events`. `<endpoint>` is the name of CREATE ENDPOINT, `<version>` the number of a version that is served. Every path can also end
 in one of {every}; 405 is another method, with `Allow`.
 """
 
@@ -139,7 +139,7 @@ A refusal that comes before a request is one (400, 408, 414, 421, 431, 503 of a 
 PROTOCOL = """
 ## SQL
 
-`POST /sql` performs statements of [the language](language.md) and sends what the last one answers, as rows come: JSON, or by `Accept` CSV (`text/csv`) or an Arrow stream
+`POST /sql` performs statements of [the language](language.md) and sends what the last one answers, as rows come: JSON, or by `Accept` CSV (`text/csv`), Parquet (`application/vnd.apache.parquet`) or an Arrow stream
 (`application/vnd.apache.arrow.stream`). The body is an object, or the text alone as `application/sql`.
 
 ```console
@@ -149,6 +149,8 @@ $ curl -s -H "Authorization: Bearer $(cat .tilth/token)" http://127.0.0.1:8439/s
 
 The path lets in whoever may read or predict; each statement then asks for [its own right](reference.md#rights). An error before the first row is an answer with its status, as
 `application/problem+json` (RFC 9457). One after it breaks the connection off, before `row_count` and before the last chunk, so that a part of the rows never looks like all of them.
+In JSON NaN and infinity are null, which `notices` tell; dates before the year 1 or after 9999, infinite ones and nanoseconds are texts, bytes are base64, and maps whose keys are no texts or
+numbers are arrays of pairs. A type that Parquet has not (INTERVAL, UNION) is refused with its column.
 When the client goes away the statement ends. PostgreSQL's clients ask the same by [a door of their own](postgres.md).
 
 ## The Open Inference Protocol

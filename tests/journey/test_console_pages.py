@@ -58,6 +58,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     http_server.applied(folder, declared)
     made = shop_project.opened(folder)
     shop_project.trained_again(made, "late")
+    assert not made.apply("dev").refusals
     yield made
     made.close()
 
@@ -227,6 +228,9 @@ def test_an_act_is_asked_once_done_and_audited_and_an_old_page_does_nothing(
     before = project.generations(limit=1)[0].number
     path = f"/acts/retrain?name=late&environment=prod&seen={before}"
     page.goto(_base(server) + path)
+    key = page.locator("main input[name=key]").get_attribute("value")
+    odd = {"key": key, "name": "late", "environment": "prod", "seen": "9" * 5000}
+    assert page.request.post(_base(server) + "/acts/retrain", form=odd, max_redirects=0).status == 409
     other = page.context.new_page()
     other.goto(_base(server) + path)
     page.click("button.main")
@@ -363,6 +367,8 @@ def test_sql_is_asked_without_scripts_and_by_who_may(server: Up, chromium: Any) 
         ("/audit?q=" + "x" * 300, 422, "over 200"),
         ("/audit?q=%3Cimg", 200, "No row has"),
         ("/environments?environment=nope", 404, "no environment"),
+        ("/endpoints/late_api?environment=dev", 200, "endpoint of model"),
+        ("/datasets/deliveries", 200, "Checks beside EXPECT"),
         ("/query?sql=" + "x" * 7000, 200, "xxx"),
     ],
 )

@@ -1,6 +1,8 @@
 """The console's parts: its URLs, who is signed in, what a form may do, what is drawn once, and that every text is text."""
 
 import asyncio
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -226,13 +228,17 @@ def test_a_page_is_drawn_once_for_all_who_look_and_anew_by_another_process_when_
         again = await drawing.page(one._replace(moment=3), {}, {})
         assert again.html.split()[1] == "1"
         assert again.html.split()[2] != first[0].html.split()[2]
+        for moment in range(4, 14):  # it is dead, and nobody knows yet
+            assert drawing.pid is not None
+            os.kill(drawing.pid, signal.SIGKILL)
+            assert (await drawing.page(one._replace(moment=moment), {}, {})).html.split()[1] == "1"
         await drawing.stop()
         assert drawing.pid is None
 
     asyncio.run(run())
-    assert told == [
-        "console: the process that draws pages ended with status 3; the next page starts it again"
-    ]
+    said = "console: the process that draws pages ended with status 3; the next page starts it again"
+    assert told[:2] == [said, said]  # it was asked for twice
+    assert all("status -9" in one for one in told[2:])
 
 
 def test_the_process_that_draws_ends_when_nobody_looks_and_comes_back(
@@ -276,8 +282,8 @@ class Browser:
         self.holders = holders if holders is not None else {}
         guard = Guard(SECRET, others=lambda given: self._held(given.decode()), kept=self._kept)
         self.drawing = Drawing()
-        pulse = Pulse(lambda: 1, lambda: 1)
-        self.console = Console(guard, self.drawing, pulse, dict, secure=secure)  # type: ignore[arg-type]
+        self.pulse = Pulse(lambda: 1, lambda: 1)
+        self.console = Console(guard, self.drawing, self.pulse, dict, secure=secure)  # type: ignore[arg-type]
         self.cookie = b""
 
     def _held(self, given: str) -> Principal | None:
@@ -289,6 +295,11 @@ class Browser:
         return next((p for t, p in self.holders.items() if sha256(t.encode()).hexdigest() == kept), None)
 
     def ask(
+        self, method: str, path: str, body: bytes = b"", *headers: tuple[bytes, bytes]
+    ) -> tuple[int, dict[bytes, bytes], bytes]:
+        return asyncio.run(self.sent(method, path, body, *headers))
+
+    async def sent(
         self, method: str, path: str, body: bytes = b"", *headers: tuple[bytes, bytes]
     ) -> tuple[int, dict[bytes, bytes], bytes]:
         path, _, query = path.partition("?")
@@ -309,7 +320,7 @@ class Browser:
             "query_string": query.encode(),
             "headers": own,
         }
-        asyncio.run(self.console(scope, receive, send))
+        await self.console(scope, receive, send)
         found = dict(sent[0]["headers"])
         self.cookie = found.get(b"set-cookie", self.cookie).partition(b";")[0]
         return sent[0]["status"], found, sent[1]["body"]
@@ -393,6 +404,17 @@ def test_a_session_ends_with_its_token_and_says_so() -> None:
     assert b"The session ended" in browser.ask("GET", "/sign-in?ended=1")[2]
 
 
+def test_who_signs_in_again_gets_another_session_and_the_one_before_is_over() -> None:
+    browser = Browser()
+    browser.sign_in()
+    before = browser.cookie
+    browser.sign_in()
+    assert browser.cookie != before
+    assert browser.ask("GET", "/")[0] == 200
+    browser.cookie = before
+    assert browser.ask("GET", "/")[0] == 303
+
+
 def test_a_token_opens_a_page_without_a_session_and_gets_no_key() -> None:
     browser = Browser()
     status, headers, body = browser.ask("GET", "/", b"", (b"authorization", b"Bearer " + SECRET.encode()))
@@ -413,6 +435,79 @@ def test_what_a_form_does_needs_its_key_and_signing_out_ends_all() -> None:
     assert browser.ask("POST", "/sign-out", b"key=" + key)[0] == 303
     browser.cookie = before
     assert browser.ask("GET", "/")[0] == 303
+
+
+METHODS = [
+    ("DELETE", "/sign-in", b"GET, HEAD, POST"),
+    ("PUT", "/acts/refresh", b"GET, HEAD, POST"),
+    ("PATCH", "/query", b"GET, HEAD, POST"),
+    ("GET", "/query/chart", b"POST"),
+    ("POST", "/query/history", b"GET, HEAD"),
+    ("GET", "/sign-out", b"POST"),
+    ("HEAD", "/events", b"GET"),
+    ("POST", "/", b"GET, HEAD"),
+    ("POST", "/static/x", b"GET, HEAD"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "allowed"), METHODS)
+def test_a_path_has_its_methods(method: str, path: str, allowed: bytes) -> None:
+    status, headers, _ = Browser().ask(method, path)
+    assert (status, headers[b"allow"]) == (405, allowed)
+
+
+FORMS: list[tuple[str, bytes, int, bytes]] = [
+    ("/sign-in", b"&".join(b"a%d=1" % n for n in range(150)), 422, b"over 100 fields"),
+    ("/sign-in", b"token=" + b"x" * (65 << 10), 413, b"over the limit of 64 KB"),
+    ("/sign-in", b"token=\xff%ff%00&to=%0d%0aX:y", 401, b"The token is wrong."),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "status", "said"), FORMS)
+def test_a_form_that_is_none_is_refused_with_its_reason(
+    path: str, body: bytes, status: int, said: bytes
+) -> None:
+    found, _, page = Browser().ask("POST", path, body)
+    assert found == status
+    assert said in page
+
+
+@pytest.mark.parametrize("by", ["session", "token", "signed out"])
+def test_who_listens_is_let_go_once_nothing_lets_in_any_more(by: str) -> None:
+    holders = {"r" * 40: token("r", Role.READER)}
+    browser = Browser(holders=holders)
+    browser.sign_in("r" * 40)
+    key = browser.ask("GET", "/")[2].split()[2]
+    headers = [(b"host", b"127.0.0.1"), (b"cookie", browser.cookie)]
+    if by == "token":
+        headers.append((b"authorization", b"Bearer " + b"r" * 40))
+    sent: list[Any] = []
+
+    async def run() -> None:
+        began = asyncio.Event()
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+            if b"hello" in message.get("body", b""):
+                began.set()
+
+        async def receive() -> dict[str, Any]:
+            await asyncio.Event().wait()
+            return {}
+
+        scope = {"type": "http", "method": "GET", "path": "/events", "query_string": b"", "headers": headers}
+        listening = asyncio.ensure_future(browser.console(scope, receive, send))
+        await began.wait()
+        if by == "signed out":
+            await browser.sent("POST", "/sign-out", b"key=" + key)
+        else:
+            holders.clear()
+        browser.pulse.beat()
+        await asyncio.wait_for(listening, 10)
+
+    asyncio.run(run())
+    assert sent[-1] == {"type": "http.response.body", "body": b""}
+    assert not any(b"moved" in m.get("body", b"") for m in sent)
 
 
 def test_a_statement_of_a_page_needs_the_key_of_its_session() -> None:

@@ -82,11 +82,16 @@ def test_a_result_is_drawn_by_what_it_holds(x: list[Any], y: list[list[Any]], ho
         ({"x": [1], "y": [["a"]], "names": ["x", "y"]}, "is no chart"),
         ({"x": list(range(POINTS + 1)), "y": [[1] * (POINTS + 1)], "names": ["x", "y"]}, "at most"),
         ([], "is no chart"),
+        ({"x": [10**400, 2], "y": [[1, 2]], "names": ["x", "y"]}, "no place for numbers over"),
+        ({"x": [1, 2], "y": [[1e308, -1e308]], "names": ["x", "y"]}, "no place for numbers over"),
+        ({"x": [1, 2], "y": [[None, None], [1, 2]], "names": ["x", "y", "z"]}, "no value to draw"),
     ],
 )
 def test_what_is_no_chart_is_refused(asked: Any, says: str) -> None:
     with pytest.raises(InputError, match=says):
         chart(json.dumps(asked).encode())
+    with pytest.raises(InputError, match="is no chart"):
+        chart(json.dumps(asked).encode() + b"\xff")
 
 
 def pointer(name: str, target: str | None = "1", text: str = "a\nb", kind: Kind = Kind.MODEL) -> Pointer:

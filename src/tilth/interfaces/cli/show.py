@@ -22,6 +22,7 @@ import click
 
 from tilth.core.figures import sql_text
 from tilth.interfaces.cli import ctrl_c
+from tilth.interfaces.values import values
 from tilth.runtime.showing.next_steps import ways
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ def _down(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def tuples(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
     """The rows of a batch in Python's values."""
-    return zip(*(_values(c) for c in batch.columns), strict=True)
+    return zip(*(values(c) for c in batch.columns), strict=True)
 
 
 def mappings(reader: pa.RecordBatchReader) -> Iterator[dict[str, Any]]:
@@ -240,7 +241,7 @@ def csv_rows(reader: pa.RecordBatchReader, out: TextIO) -> None:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([_csv_cell(name) for name in reader.schema.names])
     for batch in reader:
-        columns = [[_csv_cell(v) for v in _values(c)] for c in batch.columns]
+        columns = [[_csv_cell(v) for v in values(c)] for c in batch.columns]
         writer.writerows(zip(*columns, strict=True))
 
 
@@ -250,43 +251,6 @@ def _csv_cell(value: Any) -> Any:
         return value
     text = clean(json_text(value) if isinstance(value, dict | list) else sql_text(value))
     return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _values(column: pa.Array) -> list[Any]:
-    """The column in Python's values; dates that Python has none for (BC, after 9999, infinity) as text."""
-    import pyarrow as pa
-
-    texts = pa.types.is_map(column.type) and pa.types.is_string(column.type.key_type)
-    try:
-        found: list[Any] = column.to_pylist(maps_as_pydicts="lossy" if texts else None)
-    except (OverflowError, ValueError):
-        found = [_value(scalar) for scalar in column]
-    return found
-
-
-def _value(scalar: Any) -> Any:
-    import pyarrow as pa
-
-    try:
-        return scalar.as_py()
-    except (OverflowError, ValueError):
-        if isinstance(scalar, pa.StructScalar):
-            return {name: _value(scalar[name]) for name in scalar}
-        if isinstance(scalar, pa.MapScalar):
-            return [tuple(_value(one).values()) for one in scalar.values]
-        if isinstance(scalar, pa.ListScalar):
-            return [_value(one) for one in scalar.values]
-        return _beyond(scalar)
-
-
-def _beyond(scalar: Any) -> str:
-    """A date or time as text: as Arrow writes it, and DuckDB's infinities by their name."""
-    import pyarrow as pa
-
-    most = 2 ** (scalar.type.bit_width - 1) - 1
-    if abs(scalar.value) >= most:
-        return "infinity" if scalar.value > 0 else "-infinity"
-    return str(scalar.cast(pa.string()).as_py())
 
 
 def did(one: Did) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from markupsafe import Markup
@@ -12,8 +13,10 @@ from tilth.interfaces.console import places
 from tilth.interfaces.console.looking import Looking, Page
 from tilth.interfaces.public import public
 from tilth.interfaces.report import dataset as report
+from tilth.ports.snapshots import CheckResult
 from tilth.resources.kinds import Resource
 from tilth.runtime.asking.profiling import COLUMNS, profiled
+from tilth.runtime.record import refreshes
 from tilth.runtime.showing.collected import collected
 from tilth.runtime.showing.describing import Place
 from tilth.runtime.showing.standing import standing
@@ -60,12 +63,19 @@ def one(at: Looking) -> Page:
     ]  # fmt: skip
     values = {
         "name": found.name, "facts": facts, "why": why, "panels": panels, "text": found.text, "up": _linked(at, at.graph.upstream(found.name)),
-        "down": _linked(at, at.graph.downstream(found.name)), **collected(at.work, at.environment, found.name),
+        "beside": _beside(at, found, facts), "down": _linked(at, at.graph.downstream(found.name)), **collected(at.work, at.environment, found.name),
     }  # fmt: skip
     query = f"SELECT * FROM tilth.refreshes WHERE dataset = '{found.name}' ORDER BY id DESC LIMIT 60"
     return Page(
         found.name, "dataset.html", values, query, (("Overview", at.url()), ("Datasets", at.url("datasets")))
     )
+
+
+def _beside(at: Looking, found: Resource, facts: Mapping[str, Any]) -> list[CheckResult]:
+    """What the last refresh checked that EXPECT does not name: its KEY, its times, its columns."""
+    named = {c["expectation"] for c in facts.get("checks", ())}
+    with at.work.state.reading() as reader:
+        return [r for r in refreshes.check_results(reader, found.recipe) if r.judged and r.check not in named]
 
 
 def resource(at: Looking, kind: Kind, words: str) -> Resource:

@@ -42,6 +42,10 @@ class DrawingError(BusyError):
     http_status = 503
 
 
+class _DiedError(DrawingError):
+    """The process ended before it had drawn the page."""
+
+
 class DrawingProcess:
     """Draws pages. Lives in the thread of the event loop, and does nothing there but pass bytes on."""
 
@@ -84,6 +88,19 @@ class DrawingProcess:
             done.exception()
 
     async def _draw(self, key: Key, served: dict[str, Any], marks: dict[str, str]) -> Drawn:
+        """It is asked for again once: the process may have been dead already, or died over another page."""
+        try:
+            drawn = await self._asked_for(key, served, marks)
+        except _DiedError:
+            drawn = await self._asked_for(key, served, marks)
+        self.drawn += 1
+        if drawn.status == 200:
+            self._kept[key] = (monotonic(), drawn)
+            while len(self._kept) > PAGES:
+                self._kept.popitem(last=False)
+        return drawn
+
+    async def _asked_for(self, key: Key, served: dict[str, Any], marks: dict[str, str]) -> Drawn:
         process = await self._running()
         assert process.stdin is not None
         self._number += 1
@@ -103,16 +120,13 @@ class DrawingProcess:
                 f"The page took over {PATIENCE:g} seconds.", hint="Load it again; ask for less of it in SQL."
             ) from None
         except ConnectionError as error:
+            answer.cancel()
+            await _ended(process)
             raise _died() from error
         finally:
             self._asked.pop(number, None)
         if not drawn.html:
             raise DrawingError("The page could not be drawn.", hint="The server's log says why.")
-        self.drawn += 1
-        if drawn.status == 200:
-            self._kept[key] = (monotonic(), drawn)
-            while len(self._kept) > PAGES:
-                self._kept.popitem(last=False)
         return drawn
 
     async def _running(self) -> asyncio.subprocess.Process:
@@ -190,8 +204,8 @@ async def _ended(process: asyncio.subprocess.Process) -> int:
         return await process.wait()
 
 
-def _died() -> DrawingError:
-    return DrawingError(
+def _died() -> _DiedError:
+    return _DiedError(
         "The process that draws pages ended while it drew this one.",
         hint="Load the page again: it is started anew. The server's log says how it ended.",
     )

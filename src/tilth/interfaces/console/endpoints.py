@@ -25,6 +25,7 @@ SPANS: Mapping[str, timedelta] = {
     "1h": timedelta(hours=1), "6h": timedelta(hours=6), "24h": timedelta(days=1), "7d": timedelta(days=7), "31d": timedelta(days=31),
 }  # fmt: skip
 DAY = "24h"
+UNSERVED: Mapping[str, Any] = {"requests": {}, "rows_without_key": 0, "stage": None, "rollout": None}
 
 
 def listed(at: Looking) -> Page:
@@ -75,9 +76,8 @@ def _link(at: Looking, kind: str, name: str) -> str:
 def _live(at: Looking, name: str) -> Mapping[str, Any]:
     """What this server alone knows: its own counts since it started, and the stage that it is in."""
     if at.served.get("environment") != at.environment:
-        return {}
-    found: Mapping[str, Any] = at.served.get("endpoints", {}).get(name) or {}
-    return found
+        return UNSERVED
+    return {**UNSERVED, **(at.served.get("endpoints", {}).get(name) or {})}
 
 
 def _milliseconds(seconds: float) -> str:

@@ -62,7 +62,7 @@ class Looking:
         if not said and default is not None:
             return default
         if not (said.isascii() and said.isdecimal() and len(said) < 17) or int(said) > MOST:
-            raise InputError(f"{said[:40]!r} is not a number of a {name}.", hint="Write a whole number.")
+            raise InputError(f"{said[:40]!r} is not a number for `{name}`.", hint="Write a whole number.")
         return int(said)
 
     def url(self, *parts: object, **query: object) -> str:

@@ -19,6 +19,7 @@ from tilth.core.errors import CancelledError, InputError, TilthError, Unsupporte
 from tilth.core.principals import Principal
 from tilth.interfaces.http.bodies import GoneError, Message, Receive, Send, WrongKindError, encode
 from tilth.interfaces.http.journal import BY
+from tilth.interfaces.values import values
 from tilth.ports.progress import Progress
 from tilth.runtime.record import environments
 
@@ -225,14 +226,43 @@ def _json(result: Result) -> Iterator[bytes]:
         return
     schema, count = result.reader.schema, 0
     columns = [{"name": f.name, "type": str(f.type)} for f in schema]
+    without = dict.fromkeys(schema.names, 0)
     yield b'{"columns":' + encode(columns) + b',"rows":['
     for batch in _slices(result.reader):
-        values = [c.to_pylist(maps_as_pydicts="lossy") for c in batch.columns]
-        rows = encode([list(row) for row in zip(*values, strict=True)])[1:-1]
+        rows = _rows(batch)
         yield (b"," if count and rows else b"") + rows
         count += batch.num_rows
-    tail = {"row_count": count, "notices": result.told, **({"text": result.text} if result.text else {})}
+        for name, column in zip(schema.names, batch.columns, strict=True):
+            without[name] += _no_numbers(column)
+    told = [
+        f"{n:,} value{'s' * (n > 1)} of `{name}` {'are' if n > 1 else 'is'} NaN or infinite, which JSON has not: null here, and as they are in CSV and Parquet."
+        for name, n in without.items() if n
+    ]  # fmt: skip
+    tail = {
+        "row_count": count,
+        "notices": [*result.told, *told],
+        **({"text": result.text} if result.text else {}),
+    }
     yield b"]," + encode(tail)[1:]
+
+
+def _rows(batch: pa.RecordBatch) -> bytes:
+    """The rows as JSON, without the brackets around them; maps whose keys JSON has not as lists of pairs."""
+    for mapped in (True, False):
+        columns = [values(c, mapped=mapped) for c in batch.columns]
+        with contextlib.suppress(TypeError):
+            return encode([list(row) for row in zip(*columns, strict=True)])[1:-1]
+    raise UnsupportedError("The result has values that JSON has not.", hint="Ask for Accept: text/csv.")
+
+
+def _no_numbers(column: pa.Array) -> int:
+    """How many values are NaN or infinite."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_floating(column.type):
+        return 0
+    return int(len(column) - column.null_count - (pc.sum(pc.is_finite(column)).as_py() or 0))
 
 
 def _csv(result: Result) -> Iterator[bytes]:
@@ -262,11 +292,30 @@ def _parquet(result: Result) -> Iterator[bytes]:
 
     reader = result.reader if result.reader is not None else result.arrow().to_reader()
     sink = _Sink()
-    with pq.ParquetWriter(pa.PythonFile(sink, "w"), reader.schema, compression="zstd") as out:
+    try:
+        writer = pq.ParquetWriter(pa.PythonFile(sink, "w"), reader.schema, compression="zstd")
+    except pa.ArrowNotImplementedError as error:
+        kinds = ", ".join(f"`{f.name}` ({f.type})" for f in reader.schema if not _parquets(f))
+        raise UnsupportedError(
+            f"Parquet has no type for {kinds}.", hint="Cast it to TEXT in the query, or ask for text/csv."
+        ) from error
+    with writer as out:
         for batch in reader:
             out.write_batch(batch)
             yield sink.taken()
     yield sink.taken()
+
+
+def _parquets(field: pa.Field) -> bool:
+    """Whether Parquet has the type of the field."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        pq.ParquetWriter(pa.BufferOutputStream(), pa.schema([field])).close()
+    except pa.ArrowNotImplementedError:
+        return False
+    return True
 
 
 class _Sink:

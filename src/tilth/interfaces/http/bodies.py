@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from tilth.core.errors import InputError, TilthError
+from tilth.core.sizes import show_size
 
 LIMIT = 8 << 20  # bytes of a request's body
 SLOWEST = 30.0  # seconds a body may take to arrive
@@ -106,8 +107,8 @@ async def _rest(receive: Receive, first: bytes, limit: int) -> bytes:
 
 def _too_large(limit: int) -> TooLargeError:
     return TooLargeError(
-        f"The body is over the limit of {limit >> 20} MB.",
-        hint="Send fewer rows at a time; for large tables use SELECT ... JOIN model.",
+        f"The body is over the limit of {show_size(limit)}.",
+        hint="Send less at a time; for predictions of large tables use SELECT ... JOIN model.",
     )
 
 

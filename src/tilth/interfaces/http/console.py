@@ -23,7 +23,7 @@ from tilth.core.principals import Principal
 from tilth.interfaces.console import acts, files, places
 from tilth.interfaces.console.drawing_process import DrawingProcess, Key
 from tilth.interfaces.console.sessions import Session, Sessions
-from tilth.interfaces.http import queried
+from tilth.interfaces.http import forms, queried
 from tilth.interfaces.http.asking import Asking
 from tilth.interfaces.http.bodies import (
     JSON,
@@ -35,6 +35,7 @@ from tilth.interfaces.http.bodies import (
     failure,
     read,
 )
+from tilth.interfaces.http.forms import CHART, EDITOR, HISTORY
 from tilth.interfaces.http.guard import Guard
 from tilth.interfaces.http.journal import BY
 from tilth.interfaces.http.pulse import Pulse
@@ -45,9 +46,9 @@ from tilth.ports.progress import Silent
 from tilth.runtime.record import environments
 
 HTML, TEXT = b"text/html; charset=utf-8", b"text/event-stream"
-FORM = 64 << 10  # bytes of a form
 STATEMENT = 4 << 20  # bytes of a statement, or of a chart's values
 LINKED = 4_000  # characters of a statement that stands in a URL
+LONG = 17  # digits that no number of a generation has
 WAITED = 1.5  # seconds an act is waited for before its page comes back without it
 PING = 15.0  # seconds of silence after which a line goes to who listens
 POLICY = (
@@ -59,7 +60,6 @@ HEADERS: Pairs = (
     (b"content-security-policy", POLICY.encode()), (b"referrer-policy", b"same-origin"), (b"cross-origin-opener-policy", b"same-origin"),
     (b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"),
 )  # fmt: skip
-EDITOR, CHART, HISTORY = "/query", "/query/chart", "/query/history"
 QUERIED = frozenset({EDITOR, CHART, HISTORY})
 OWN = frozenset({"/sign-in", "/sign-out", "/events", CHART, HISTORY})
 ASK = "Open the address that `tilth up` printed, or paste the token from .tilth/token, or one that its owner made for you."
@@ -139,6 +139,7 @@ class Console:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path, method = scope["path"], scope["method"]
         length = self._guard.check(scope["headers"], ())
+        forms.allow(path, method)
         if path.startswith(files.PREFIX):
             await self._file(path, send)
         elif path == "/sign-in":
@@ -150,17 +151,13 @@ class Console:
         elif path == "/sign-out":
             await self._signing_out(scope, receive, send, length)
         elif path == "/events":
-            await self._events(self._signed(scope), receive, send)
+            await self._events(scope, receive, send)
         elif path in QUERIED and (path != EDITOR or method == "POST"):
             await self._queried(scope, receive, send, length)
         elif path.startswith("/acts/") and method == "POST":
             await self._act(scope, receive, send, length)
-        elif method in {"GET", "HEAD"}:
-            await self._page(scope, send)
         else:
-            raise WrongMethodError(
-                "This path is for GET.", hint="Send the request with GET.", allowed="GET, HEAD"
-            )
+            await self._page(scope, send)
 
     # --- who asks ------------------------------------------------------------------------------------------
 
@@ -230,7 +227,7 @@ class Console:
 
     async def _signing_in(self, scope: Scope, receive: Receive, send: Send, length: int) -> None:
         """Exchange a token for a session."""
-        form = await _fields(receive, length)
+        form = await forms.fields(receive, length)
         token = form.get("token", "").strip().encode()
         try:
             by = self._guard.who(token)
@@ -239,17 +236,17 @@ class Console:
         except AuthError as error:
             await self._form(scope, send, error, form.get("to"))
             return
+        if (before := self._given(scope)) is not None:
+            self._sessions.end(before)
         cookie = f"{self._cookie}={self._sessions.begin(sha256(token).hexdigest())}{self._attributes}"
         await _redirect(send, places.here(form.get("to", "/")), ((b"set-cookie", cookie.encode()),))
 
     async def _signing_out(self, scope: Scope, receive: Receive, send: Send, length: int) -> None:
         session = self._signed(scope).session
         given = self._given(scope)
-        if session is None or given is None or scope["method"] != "POST":
-            raise WrongMethodError(
-                "This path is for POST of a session.", hint="Use the form of a page.", allowed="POST"
-            )
-        session.require((await _fields(receive, length)).get("key", ""))
+        if session is None or given is None:
+            raise RightError("There is no session to end.", hint="A token ends by DROP TOKEN.")
+        session.require((await forms.fields(receive, length)).get("key", ""))
         self._sessions.end(given)
         await _redirect(
             send, "/sign-in", ((b"set-cookie", f"{self._cookie}={self._attributes}; Max-Age=0".encode()),)
@@ -304,8 +301,9 @@ class Console:
         page = _static("plain.html", title="It did not work", words=words, hint=known.hint or "", to=to)
         await answer(send, known.http_status, page, HTML, (*HEADERS, *more))
 
-    async def _events(self, signed: _Signed, receive: Receive, send: Send) -> None:
+    async def _events(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A line to the browser whenever something moved, until it goes away or its session ends."""
+        self._signed(scope)
         gone = asyncio.ensure_future(_gone(receive))
         await send(
             {"type": "http.response.start", "status": 200, "headers": [(b"content-type", TEXT), *HEADERS]}
@@ -315,7 +313,7 @@ class Console:
                 await send(_piece(f"retry: 2000\nevent: hello\ndata: {self._pulse.count}\n\n"))
                 while not gone.done() and not self._ended.is_set():
                     moved = await listener.wait(PING, gone)
-                    if self._ended.is_set() or not self._lives(signed):
+                    if self._ended.is_set() or not self._lives(scope):
                         break
                     await send(
                         _piece(
@@ -328,12 +326,10 @@ class Console:
                 await gone
         await send({"type": "http.response.body", "body": b""})
 
-    def _lives(self, signed: _Signed) -> bool:
-        """Whether the token of who listens still lets in."""
-        if signed.session is None:
-            return True
+    def _lives(self, scope: Scope) -> bool:
+        """Whether who listens may still; whose session it is uses it."""
         try:
-            self._guard.holding(signed.session.token)
+            self._signed(scope)
         except AuthError:
             return False
         return True
@@ -346,7 +342,7 @@ class Console:
         if signed.session is None or self._asking is None:
             raise RightError("This path is for sessions.", hint="From a program: POST /sql with the token.")
         if scope["path"] == EDITOR:
-            fields = await _fields(receive, length, STATEMENT)
+            fields = await forms.fields(receive, length, STATEMENT)
             signed.session.require(fields.get("key", ""))
             await self._form_of_statements(send, signed.by, fields)
             return
@@ -387,7 +383,7 @@ class Console:
     async def _act(self, scope: Scope, receive: Receive, send: Send, length: int) -> None:
         """Perform the statement of a form, and go back to a page that tells what came of it."""
         signed = self._signed(scope)
-        fields = await _fields(receive, length)
+        fields = await forms.fields(receive, length)
         if signed.session is None or self._asking is None:
             raise RightError(
                 "Acts of pages need a session.", hint="From a program: POST /sql with the token."
@@ -450,7 +446,7 @@ def _fresh(state: Any, name: str, seen: str) -> None:
         return
     since = [
         f"Generation {g.number} by {g.actor}: {g.reason}."
-        for g in environments.generations(state, name, 5) if seen.isdecimal() and g.number > int(seen)
+        for g in environments.generations(state, name, 5) if seen.isdecimal() and len(seen) < LONG and g.number > int(seen)
     ]  # fmt: skip
     raise StaleError(
         f"Nothing was done: `{name}` is at generation {now}, and the page showed {seen[:20] or 'none'}.",
@@ -478,12 +474,6 @@ def _static(name: str, **values: str) -> bytes:
     page, urls = files.text(name), files.names()
     known = {**values, "style": urls["style_css"], "script": urls["console_js"], "icon": urls["leaf_svg"]}
     return re.sub(r"\{\{(\w+)\}\}", lambda found: escape(known[found[1]]), page).encode()
-
-
-async def _fields(receive: Receive, length: int, most: int = FORM) -> dict[str, str]:
-    """The fields of a form."""
-    body = await read(receive, length, most)
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100))
 
 
 async def _redirect(send: Send, to: str, more: Pairs = ()) -> None:

@@ -9,15 +9,18 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
+from math import inf
 from typing import Any
 
 import msgspec
 
 from tilth.core.errors import InputError
+from tilth.core.figures import sql_text
 from tilth.core.principals import Principal
 from tilth.interfaces.drawing import charts
 from tilth.interfaces.drawing.timeline import Line, timeline
 from tilth.interfaces.http.asking import Asking
+from tilth.interfaces.values import values
 from tilth.ports.progress import Silent
 from tilth.runtime.record import environments, statements
 
@@ -26,6 +29,7 @@ POINTS = 2_000  # of a chart
 HISTORY = 40
 LONGEST = 300  # characters of a cell
 BARS = 40
+MOST_PLACE = 1e300  # of a number in a chart: beyond it there is no distance between two
 
 
 class Chart(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,7 +44,7 @@ def chart(body: bytes) -> str:
     """The SVG of a chart: over time where x are moments, a line where they are numbers, bars where they are texts."""
     try:
         asked = msgspec.json.decode(body, type=Chart)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InputError(
             f"The body is no chart: {error}.", hint='Send {"x": [1, 2], "y": [[3, 4]], "names": ["x", "y"]}.'
         ) from error
@@ -57,9 +61,10 @@ def chart(body: bytes) -> str:
         )
     if len(asked.x) > POINTS:
         raise InputError(f"A chart has at most {POINTS:,} points.", hint="Aggregate in the query.")
+    lines = [[None if v is None else _place(v) for v in one] for one in lines]
     what = f"{' and '.join(asked.names[1:])} by {asked.names[0]}"
     pairs = [(x, [one[i] for one in lines]) for i, x in enumerate(asked.x) if x is not None]
-    if not any(v is not None for _, values in pairs for v in values):
+    if not any(values[0] is not None for _, values in pairs):
         raise InputError("There is no value to draw.", hint="Choose a column of numbers.")
     if all(isinstance(x, str) for x, _ in pairs) and (moments := _moments([x for x, _ in pairs])):
         order = sorted(range(len(pairs)), key=moments.__getitem__)
@@ -71,7 +76,7 @@ def chart(body: bytes) -> str:
             ],
         )
     if all(isinstance(x, int | float) and not isinstance(x, bool) for x, _ in pairs):
-        points = sorted((float(x), values[0]) for x, values in pairs if values[0] is not None)
+        points = sorted((_place(x), values[0]) for x, values in pairs if values[0] is not None)
         return charts.line(
             what,
             [x for x, _ in points],
@@ -81,6 +86,18 @@ def chart(body: bytes) -> str:
         )
     named = [(str(x), values[0]) for x, values in pairs if values[0] is not None][:BARS]
     return charts.bars(what, [x for x, _ in named], [y for _, y in named], [f"{y:,.6g}" for _, y in named])
+
+
+def _place(x: float) -> float:
+    try:
+        found = float(x)
+    except OverflowError:
+        found = inf
+    if not abs(found) < MOST_PLACE:
+        raise InputError(
+            f"A chart has no place for numbers over {MOST_PLACE:g}.", hint="Divide the column in the query."
+        )
+    return found
 
 
 def _moments(texts: Sequence[str]) -> list[datetime] | None:
@@ -126,7 +143,7 @@ def _table(reader: Any) -> str:
     rows: list[tuple[Any, ...]] = []
     more = False
     for batch in reader:
-        columns = [c.to_pylist() for c in batch.slice(0, MOST + 1 - len(rows)).columns]
+        columns = [values(c) for c in batch.slice(0, MOST + 1 - len(rows)).columns]
         rows += zip(*columns, strict=True)
         if len(rows) > MOST:
             more = True
@@ -148,7 +165,7 @@ def _attribute(escaped: str) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return '<span class="soft">NULL</span>'
-    said = str(value)
+    said = sql_text(value)
     return escape(
         said if len(said) <= LONGEST else f"{said[:LONGEST]} … and {len(said) - LONGEST:,} characters more"
     )

@@ -153,7 +153,7 @@ def _checks(facts: Facts) -> str:
     return (
         listed + (f'<div class="charts">{drawn}</div>' if drawn else "")
         if rows
-        else "<p>Nothing is expected of it.</p>"
+        else "<p>Its EXPECT names no check.</p>"
     )
 
 

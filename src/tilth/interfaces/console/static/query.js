@@ -17,6 +17,9 @@
     headers: {"Content-Type": "application/json", "X-Tilth-Key": key, ...more.headers},
   });
 
+  // Whole numbers that scripts have no room for stay as they were written, where the browser tells how that was.
+  const whole = (_, value, context) => typeof value === "number" && context && !Number.isSafeInteger(value) && /^-?\d+$/.test(context.source) ? context.source : value;
+
   // --- rows as they come: one JSON array of a row after the other is cut out of the text ---------------------
   class Rows {
     constructor() { this.text = ""; this.place = 0; this.columns = null; this.depth = 0; this.quoted = false; this.begin = -1; this.over = false; }
@@ -36,7 +39,7 @@
         else if (c === "[" || c === "{") { if (!this.depth++) this.begin = this.place; }
         else if (c === "]" || c === "}") {
           if (!this.depth) { this.over = true; break; }
-          if (!--this.depth) rows.push(JSON.parse(this.text.slice(this.begin, this.place + 1)));
+          if (!--this.depth) rows.push(parsed(this.text.slice(this.begin, this.place + 1)));
         }
       }
       if (!this.depth && !this.over) { this.text = this.text.slice(this.place); this.place = 0; }
@@ -45,6 +48,7 @@
     rest() { return JSON.parse('{"rows":[' + this.text.slice(this.place)); }
   }
 
+  function parsed(text) { return /\d{16}/.test(text) ? JSON.parse(text, whole) : JSON.parse(text); }
   const cell = value => {
     if (value === null || value === undefined) return make("span", {class: "soft"}, "NULL");
     const said = typeof value === "object" ? JSON.stringify(value) : String(value);
