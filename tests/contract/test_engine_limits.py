@@ -113,7 +113,7 @@ def test_ctrl_c_ends_what_hears_no_interrupt(tmp_path: Path) -> None:
         until = time.monotonic() + 30
         while not (children := listed.read_text().split()) and time.monotonic() < until:
             time.sleep(0.1)
-        time.sleep(1.5)  # so that the child is in the middle of its query
+        time.sleep(0.7)  # so that the child is in the middle of its query, which takes a second or two
         process.send_signal(signal.SIGINT)
         try:
             assert process.wait(30) != 0
