@@ -113,11 +113,14 @@ def test_ctrl_c_ends_what_hears_no_interrupt(tmp_path: Path) -> None:
         until = time.monotonic() + 30
         while not (children := listed.read_text().split()) and time.monotonic() < until:
             time.sleep(0.1)
-        time.sleep(0.7)  # so that the child is in the middle of its query, which takes a second or two
+        time.sleep(1.5)  # so that the child is in the middle of its query
         process.send_signal(signal.SIGINT)
         try:
             assert process.wait(30) != 0
         finally:
             process.kill()
     assert len(children) == 1
+    until = time.monotonic() + 20  # its memory is given back first
+    while os.path.exists(f"/proc/{children[0]}/exe") and time.monotonic() < until:
+        time.sleep(0.1)
     assert not os.path.exists(f"/proc/{children[0]}/exe")
