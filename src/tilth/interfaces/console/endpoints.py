@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from tilth.core.errors import InputError
 from tilth.core.time import show_duration
-from tilth.interfaces.console import places
 from tilth.interfaces.console.looking import Looking, Page
+from tilth.interfaces.console.overview import link
 from tilth.interfaces.drawing.over_time import over_time
 from tilth.interfaces.drawing.timeline import Line, timeline
 from tilth.interfaces.statuses import STATUSES
@@ -43,7 +43,7 @@ def listed(at: Looking) -> Page:
             "requests": sum(counts.values()), "failed": sum(n for status, n in counts.items() if status >= 400), "reason": revision.reason if revision else "nothing answers yet",
             "now": sum(live.get("requests", {}).values()),
         })  # fmt: skip
-    values = {"rows": rows, "link": lambda kind, name: _link(at, kind, name), "live": bool(at.served)}
+    values = {"rows": rows, "link": lambda kind, name: link(at, kind, name), "live": bool(at.served)}
     return Page(
         "Endpoints", "endpoints.html", values, "SELECT * FROM tilth.endpoints", (("Overview", at.url()),)
     )
@@ -58,7 +58,7 @@ def shown(at: Looking) -> Page:
     values = {
         "e": found, "name": name, "span": span, "spans": [(s, at.url("endpoints", name, span=s)) for s in SPANS], "live": _live(at, name),
         "charts": _asked(found.answered), "looked": _looked(found), "rules": _rules(found.declared.rollout), "drift": _drift(found),
-        "definition": show(found.declared), "link": lambda kind, name: _link(at, kind, name), "statuses": _statuses(found.answered.statuses),
+        "definition": show(found.declared), "link": lambda kind, name: link(at, kind, name), "statuses": _statuses(found.answered.statuses),
         "window": show_duration(found.declared.watch.window), "every": show_duration(found.declared.watch.every),
         "examples": [(k, v) for k, v in found.described.get("example", {}).items() if k in ("curl", "python", "sql")], "rolling": _rolling(found),
     }  # fmt: skip
@@ -66,11 +66,6 @@ def shown(at: Looking) -> Page:
     return Page(
         name, "endpoint.html", values, query, (("Overview", at.url()), ("Endpoints", at.url("endpoints")))
     )
-
-
-def _link(at: Looking, kind: str, name: str) -> str:
-    place = places.of(kind)
-    return at.url(place, name) if place and name else ""
 
 
 def _live(at: Looking, name: str) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from tilth.core.errors import InputError
 from tilth.core.figures import sql_text
 from tilth.core.principals import Principal
 from tilth.interfaces.drawing import charts
+from tilth.interfaces.drawing.tables import short
 from tilth.interfaces.drawing.timeline import Line, timeline
 from tilth.interfaces.http.asking import Asking
 from tilth.interfaces.values import values
@@ -165,7 +166,4 @@ def _attribute(escaped: str) -> str:
 def _cell(value: Any) -> str:
     if value is None:
         return '<span class="soft">NULL</span>'
-    said = sql_text(value)
-    return escape(
-        said if len(said) <= LONGEST else f"{said[:LONGEST]} … and {len(said) - LONGEST:,} characters more"
-    )
+    return escape(short(sql_text(value), LONGEST))
